@@ -1,0 +1,46 @@
+package types
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// GrainsPerCoin is the number of grains in one coin (1 KRT = 10^8 grains).
+const GrainsPerCoin = 100_000_000
+
+// Amount is a number of grains. It is signed because differences of amounts
+// and Bitcoin's wire format are; rules bound it, encodings do not.
+type Amount int64
+
+// String returns the amount in whole coins with eight decimals, as Bitcoin
+// Core's RPC prints amounts: "0.00012345", "-1.00000000".
+func (a Amount) String() string {
+	sign, magnitude := "", uint64(a)
+	if a < 0 {
+		sign, magnitude = "-", -uint64(a)
+	}
+	return fmt.Sprintf("%s%d.%08d", sign, magnitude/GrainsPerCoin, magnitude%GrainsPerCoin)
+}
+
+// ErrAmount is wrapped by the errors of ParseAmount.
+var ErrAmount = errors.New("not an amount")
+
+// ParseAmount reads a non-negative decimal number of coins with at most eight
+// decimals, without an exponent: "10", "0.5", "0.00000001".
+func ParseAmount(s string) (Amount, error) {
+	whole, fraction, hasPoint := strings.Cut(s, ".")
+	if !isDigits(whole) || hasPoint && !isDigits(fraction) || len(fraction) > 8 {
+		return 0, fmt.Errorf("%w: %.40q (want coins with at most eight decimals, such as 1.5)", ErrAmount, s)
+	}
+	grains, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", 8-len(fraction)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %.40q is too large", ErrAmount, s)
+	}
+	return Amount(grains), nil
+}
+
+func isDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}

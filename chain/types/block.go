@@ -1,0 +1,113 @@
+package types
+
+import "encoding/binary"
+
+// HeaderSize is the length of an encoded header in bytes.
+const HeaderSize = 80
+
+// Header is a block header.
+type Header struct {
+	Version    int32
+	PrevBlock  Hash
+	MerkleRoot Hash
+	Timestamp  uint32 // seconds since 1970
+	Bits       uint32 // compact form of the target
+	Nonce      uint32
+}
+
+// AppendTo appends the 80 bytes of the header.
+func (h *Header) AppendTo(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(h.Version))
+	b = append(b, h.PrevBlock[:]...)
+	b = append(b, h.MerkleRoot[:]...)
+	b = binary.LittleEndian.AppendUint32(b, h.Timestamp)
+	b = binary.LittleEndian.AppendUint32(b, h.Bits)
+	return binary.LittleEndian.AppendUint32(b, h.Nonce)
+}
+
+// Hash returns the double SHA-256 of the encoding, which is the block's name
+// and its proof of work.
+func (h *Header) Hash() Hash {
+	var buf [HeaderSize]byte
+	return DoubleSHA256(h.AppendTo(buf[:0]))
+}
+
+// DecodeHeader reads one header. All of b must be used.
+func DecodeHeader(b []byte) (Header, error) {
+	d := NewDecoder(b)
+	var h Header
+	d.header(&h)
+	return h, d.Finish()
+}
+
+func (d *Decoder) header(h *Header) {
+	h.Version = int32(d.Uint32())
+	h.PrevBlock = d.Hash()
+	h.MerkleRoot = d.Hash()
+	h.Timestamp = d.Uint32()
+	h.Bits = d.Uint32()
+	h.Nonce = d.Uint32()
+}
+
+// Block is a header and its transactions, the coinbase first.
+type Block struct {
+	Header Header
+	Txs    []Tx
+}
+
+// Hash returns the hash of the header.
+func (b *Block) Hash() Hash { return b.Header.Hash() }
+
+// AppendTo appends the encoding of the block.
+func (b *Block) AppendTo(buf []byte) []byte {
+	buf = b.Header.AppendTo(buf)
+	buf = AppendCompactSize(buf, uint64(len(b.Txs)))
+	for i := range b.Txs {
+		buf = b.Txs[i].AppendTo(buf)
+	}
+	return buf
+}
+
+// DecodeBlock reads one block. All of buf must be used; the block refers to
+// buf, which must not change afterwards.
+func DecodeBlock(buf []byte) (*Block, error) {
+	d := NewDecoder(buf)
+	var b Block
+	d.header(&b.Header)
+	if n := d.Count(minTxSize); n > 0 {
+		b.Txs = make([]Tx, n)
+	}
+	for i := range b.Txs {
+		if d.err != nil {
+			break
+		}
+		d.tx(&b.Txs[i])
+	}
+	if err := d.Finish(); err != nil {
+		return nil, err
+	}
+	return &b, nil
+}
+
+// Size returns the bytes of the whole encoding.
+func (b *Block) Size() int {
+	size := b.overhead()
+	for i := range b.Txs {
+		size += b.Txs[i].Size()
+	}
+	return size
+}
+
+// StrippedSize returns the bytes of the encoding without witnesses.
+func (b *Block) StrippedSize() int {
+	size := b.overhead()
+	for i := range b.Txs {
+		size += b.Txs[i].StrippedSize()
+	}
+	return size
+}
+
+// Weight returns the weight in weight units (BIP141).
+func (b *Block) Weight() int { return b.StrippedSize()*(WitnessScale-1) + b.Size() }
+
+func (b *Block) overhead() int { return HeaderSize + CompactSizeLen(uint64(len(b.Txs))) }

@@ -1,0 +1,172 @@
+package types
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// ErrEncoding is wrapped by every error of a decoder in this package: the
+// bytes are no valid encoding, whatever the rules would say.
+var ErrEncoding = errors.New("bad encoding")
+
+// Decoder reads a flat byte slice with a sticky error: after the first
+// failure every read returns zero values, so that a decoder is a straight list
+// of fields with one check at the end. Byte slices that it returns are parts of
+// the input, not copies.
+type Decoder struct {
+	data []byte
+	off  int
+	err  error
+}
+
+// NewDecoder returns a decoder of b, which must not change while values that
+// were decoded from it are in use.
+func NewDecoder(b []byte) *Decoder { return &Decoder{data: b} }
+
+// Err returns the first failure, which wraps ErrEncoding.
+func (d *Decoder) Err() error { return d.err }
+
+// Offset returns the number of bytes that were read.
+func (d *Decoder) Offset() int { return d.off }
+
+// Remaining returns the number of bytes that were not read.
+func (d *Decoder) Remaining() int { return len(d.data) - d.off }
+
+// Finish returns the first failure, or one if bytes are left over.
+func (d *Decoder) Finish() error {
+	if d.err == nil && d.Remaining() > 0 {
+		d.Fail("%d bytes left over", d.Remaining())
+	}
+	return d.err
+}
+
+// Fail records a failure unless there was one before.
+func (d *Decoder) Fail(format string, args ...any) {
+	if d.err == nil {
+		d.err = fmt.Errorf("%w at byte %d: %s", ErrEncoding, d.off, fmt.Sprintf(format, args...))
+		d.off = len(d.data)
+	}
+}
+
+// Bytes returns the next n bytes of the input.
+func (d *Decoder) Bytes(n int) []byte {
+	if d.err != nil {
+		return nil
+	}
+	if n < 0 || n > d.Remaining() {
+		d.Fail("%d bytes wanted, %d there", n, d.Remaining())
+		return nil
+	}
+	b := d.data[d.off : d.off+n : d.off+n]
+	d.off += n
+	return b
+}
+
+// Uint8 reads one byte.
+func (d *Decoder) Uint8() byte {
+	if b := d.Bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+// Uint32 reads four bytes, little-endian.
+func (d *Decoder) Uint32() uint32 {
+	if b := d.Bytes(4); b != nil {
+		return binary.LittleEndian.Uint32(b)
+	}
+	return 0
+}
+
+// Uint64 reads eight bytes, little-endian.
+func (d *Decoder) Uint64() uint64 {
+	if b := d.Bytes(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+// Hash reads 32 bytes.
+func (d *Decoder) Hash() (h Hash) {
+	copy(h[:], d.Bytes(HashSize))
+	return h
+}
+
+// CompactSize reads Bitcoin's variable-length integer and refuses every form
+// but the shortest.
+func (d *Decoder) CompactSize() uint64 {
+	var n, least uint64
+	switch first := d.Uint8(); first {
+	case 0xfd:
+		b := d.Bytes(2)
+		if b == nil {
+			return 0
+		}
+		n, least = uint64(binary.LittleEndian.Uint16(b)), 0xfd
+	case 0xfe:
+		n, least = uint64(d.Uint32()), 1<<16
+	case 0xff:
+		n, least = d.Uint64(), 1<<32
+	default:
+		return uint64(first)
+	}
+	if d.err == nil && n < least {
+		d.Fail("compact size of %d is not canonical", n)
+		return 0
+	}
+	return n
+}
+
+// Count reads the number of elements of a list in which each takes at least
+// minSize bytes, so that no list is allocated that the input cannot hold.
+func (d *Decoder) Count(minSize int) int {
+	n := d.CompactSize()
+	if d.err != nil {
+		return 0
+	}
+	if n > uint64(d.Remaining()/minSize) {
+		d.Fail("a list of %d elements does not fit in %d bytes", n, d.Remaining())
+		return 0
+	}
+	return int(n)
+}
+
+// VarBytes reads a compact size and that many bytes. Zero bytes come back as
+// an empty slice that is not nil.
+func (d *Decoder) VarBytes() []byte { return d.Bytes(d.Count(1)) }
+
+// AppendCompactSize appends Bitcoin's variable-length integer.
+func AppendCompactSize(b []byte, n uint64) []byte {
+	switch {
+	case n < 0xfd:
+		return append(b, byte(n))
+	case n <= 0xffff:
+		return binary.LittleEndian.AppendUint16(append(b, 0xfd), uint16(n))
+	case n <= 0xffffffff:
+		return binary.LittleEndian.AppendUint32(append(b, 0xfe), uint32(n))
+	default:
+		return binary.LittleEndian.AppendUint64(append(b, 0xff), n)
+	}
+}
+
+// CompactSizeLen returns the number of bytes that AppendCompactSize appends.
+func CompactSizeLen(n uint64) int {
+	switch {
+	case n < 0xfd:
+		return 1
+	case n <= 0xffff:
+		return 3
+	case n <= 0xffffffff:
+		return 5
+	default:
+		return 9
+	}
+}
+
+// AppendVarBytes appends the length of v as a compact size, then v.
+func AppendVarBytes(b, v []byte) []byte {
+	return append(AppendCompactSize(b, uint64(len(v))), v...)
+}
+
+func varBytesLen(v []byte) int { return CompactSizeLen(uint64(len(v))) + len(v) }

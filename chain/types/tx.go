@@ -1,0 +1,261 @@
+package types
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// WitnessScale is the factor by which a byte outside of the witness weighs
+// more than one inside (BIP141).
+const WitnessScale = 4
+
+// The least bytes that an element takes in an encoding; they bound lists.
+const (
+	minTxInSize  = HashSize + 4 + 1 + 4
+	minTxOutSize = 8 + 1
+	minTxSize    = 4 + 1 + 1 + 4
+)
+
+// OutPoint names one output of a transaction.
+type OutPoint struct {
+	TxID  Hash
+	Index uint32
+}
+
+// NullIndex is the output index of the outpoint that a coinbase spends.
+const NullIndex = 0xffffffff
+
+// IsNull reports whether the outpoint names no output, as a coinbase's does.
+func (o OutPoint) IsNull() bool { return o.Index == NullIndex && o.TxID.IsZero() }
+
+// String returns "txid:index".
+func (o OutPoint) String() string { return fmt.Sprintf("%s:%d", o.TxID, o.Index) }
+
+// TxIn is an input: the output that it spends and what unlocks it.
+type TxIn struct {
+	PreviousOutPoint OutPoint
+	ScriptSig        []byte
+	Sequence         uint32
+	Witness          [][]byte // stack elements, bottom first
+}
+
+// TxOut is an output: an amount and the script that locks it.
+type TxOut struct {
+	Value        Amount
+	ScriptPubKey []byte
+}
+
+// Tx is a transaction. Version is the 32-bit field as Bitcoin's rules read it
+// since version 2: BIP68 compares it unsigned.
+type Tx struct {
+	Version  uint32
+	Inputs   []TxIn
+	Outputs  []TxOut
+	LockTime uint32
+}
+
+// IsCoinbase reports whether the transaction has the form of a coinbase: one
+// input, which spends the null outpoint.
+func (t *Tx) IsCoinbase() bool {
+	return len(t.Inputs) == 1 && t.Inputs[0].PreviousOutPoint.IsNull()
+}
+
+// HasWitness reports whether any input has a witness, in which case the
+// encoding is BIP144's.
+func (t *Tx) HasWitness() bool {
+	return slices.ContainsFunc(t.Inputs, func(in TxIn) bool { return len(in.Witness) > 0 })
+}
+
+// TxID returns the double SHA-256 of the encoding without witnesses.
+func (t *Tx) TxID() Hash { return DoubleSHA256(t.AppendStripped(make([]byte, 0, t.StrippedSize()))) }
+
+// WTxID returns the double SHA-256 of the whole encoding (BIP141).
+func (t *Tx) WTxID() Hash { return DoubleSHA256(t.AppendTo(make([]byte, 0, t.Size()))) }
+
+// AppendTo appends the encoding of the transaction: BIP144's if any input has a
+// witness, the older one if none has.
+func (t *Tx) AppendTo(b []byte) []byte {
+	if !t.HasWitness() {
+		return t.AppendStripped(b)
+	}
+	b = binary.LittleEndian.AppendUint32(b, t.Version)
+	b = append(b, 0, 1) // BIP144 marker and flag
+	b = t.appendBody(b)
+	for i := range t.Inputs {
+		witness := t.Inputs[i].Witness
+		b = AppendCompactSize(b, uint64(len(witness)))
+		for _, element := range witness {
+			b = AppendVarBytes(b, element)
+		}
+	}
+	return binary.LittleEndian.AppendUint32(b, t.LockTime)
+}
+
+// AppendStripped appends the encoding without witnesses, whose hash is the
+// transaction's id.
+func (t *Tx) AppendStripped(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, t.Version)
+	b = t.appendBody(b)
+	return binary.LittleEndian.AppendUint32(b, t.LockTime)
+}
+
+func (t *Tx) appendBody(b []byte) []byte {
+	b = AppendCompactSize(b, uint64(len(t.Inputs)))
+	for i := range t.Inputs {
+		in := &t.Inputs[i]
+		b = append(b, in.PreviousOutPoint.TxID[:]...)
+		b = binary.LittleEndian.AppendUint32(b, in.PreviousOutPoint.Index)
+		b = AppendVarBytes(b, in.ScriptSig)
+		b = binary.LittleEndian.AppendUint32(b, in.Sequence)
+	}
+	b = AppendCompactSize(b, uint64(len(t.Outputs)))
+	for i := range t.Outputs {
+		b = t.Outputs[i].AppendTo(b)
+	}
+	return b
+}
+
+// AppendTo appends the encoding of the output: eight bytes of value, then the
+// script with its length.
+func (o *TxOut) AppendTo(b []byte) []byte {
+	return AppendVarBytes(binary.LittleEndian.AppendUint64(b, uint64(o.Value)), o.ScriptPubKey)
+}
+
+// DecodeTxOut reads one output. All of b must be used.
+func DecodeTxOut(b []byte) (TxOut, error) {
+	d := NewDecoder(b)
+	var out TxOut
+	d.txOut(&out)
+	return out, d.Finish()
+}
+
+// StrippedSize returns the bytes of the encoding without witnesses.
+func (t *Tx) StrippedSize() int {
+	size := 8 + CompactSizeLen(uint64(len(t.Inputs))) + CompactSizeLen(uint64(len(t.Outputs)))
+	for i := range t.Inputs {
+		size += HashSize + 4 + varBytesLen(t.Inputs[i].ScriptSig) + 4
+	}
+	for i := range t.Outputs {
+		size += 8 + varBytesLen(t.Outputs[i].ScriptPubKey)
+	}
+	return size
+}
+
+// Size returns the bytes of the whole encoding.
+func (t *Tx) Size() int {
+	size := t.StrippedSize()
+	if !t.HasWitness() {
+		return size
+	}
+	size += 2
+	for i := range t.Inputs {
+		size += t.Inputs[i].WitnessSize()
+	}
+	return size
+}
+
+// WitnessSize returns the bytes of the input's witness in an encoding, its
+// count of elements included.
+func (in *TxIn) WitnessSize() int {
+	size := CompactSizeLen(uint64(len(in.Witness)))
+	for _, element := range in.Witness {
+		size += varBytesLen(element)
+	}
+	return size
+}
+
+// Weight returns the weight in weight units: three times the stripped size plus
+// the whole size (BIP141).
+func (t *Tx) Weight() int { return t.StrippedSize()*(WitnessScale-1) + t.Size() }
+
+// VirtualSize returns the weight in virtual bytes, rounded up (BIP141).
+func (t *Tx) VirtualSize() int { return (t.Weight() + WitnessScale - 1) / WitnessScale }
+
+// DecodeTx reads one transaction, in BIP144's encoding or the older one. All
+// of b must be used; the transaction refers to b.
+func DecodeTx(b []byte) (*Tx, error) {
+	d := NewDecoder(b)
+	var t Tx
+	d.tx(&t)
+	if err := d.Finish(); err != nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+// tx reads a transaction as Bitcoin Core does: no inputs means that a BIP144
+// flag follows, and a flag must bring at least one witness.
+func (d *Decoder) tx(t *Tx) {
+	t.Version = d.Uint32()
+	d.inputs(t)
+	flag := byte(0)
+	if len(t.Inputs) == 0 && d.err == nil {
+		if flag = d.Uint8(); flag != 0 {
+			d.inputs(t)
+			d.outputs(t)
+		}
+	} else {
+		d.outputs(t)
+	}
+	switch {
+	case flag == 1:
+		for i := range t.Inputs {
+			d.witness(&t.Inputs[i])
+		}
+		if d.err == nil && !t.HasWitness() {
+			d.Fail("superfluous witness record")
+		}
+	case flag != 0:
+		d.Fail("unknown transaction flag %d", flag)
+	}
+	t.LockTime = d.Uint32()
+}
+
+func (d *Decoder) inputs(t *Tx) {
+	n := d.Count(minTxInSize)
+	if n == 0 {
+		return
+	}
+	t.Inputs = make([]TxIn, n)
+	for i := range t.Inputs {
+		in := &t.Inputs[i]
+		in.PreviousOutPoint.TxID = d.Hash()
+		in.PreviousOutPoint.Index = d.Uint32()
+		in.ScriptSig = d.VarBytes()
+		in.Sequence = d.Uint32()
+	}
+}
+
+func (d *Decoder) outputs(t *Tx) {
+	n := d.Count(minTxOutSize)
+	if n == 0 {
+		return
+	}
+	t.Outputs = make([]TxOut, n)
+	for i := range t.Outputs {
+		d.txOut(&t.Outputs[i])
+	}
+}
+
+func (d *Decoder) txOut(out *TxOut) {
+	out.Value = Amount(d.Uint64())
+	out.ScriptPubKey = d.VarBytes()
+}
+
+func (d *Decoder) witness(in *TxIn) {
+	n := d.Count(1)
+	if n == 0 {
+		return
+	}
+	// A slice header is 24 times an empty element's one byte, so a long list is
+	// grown as its elements are really read.
+	in.Witness = make([][]byte, 0, min(n, 1024))
+	for range n {
+		element := d.VarBytes()
+		if d.err != nil {
+			return
+		}
+		in.Witness = append(in.Witness, element)
+	}
+}
