@@ -1,0 +1,347 @@
+// Package chain keeps the tree of headers, chooses the best chain in it and
+// moves the coin set along: it connects blocks, reorganises by undo data to
+// any depth, and tells others what changed.
+//
+// The rules are consensus's, the disk is Store's; this package decides only in
+// which order they are asked. What a subscriber hears is a poke without
+// content; it then pulls UpdatesSince its own position, so that a restart, a
+// reorganisation and a slow subscriber are the same path.
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Bodies stores block bodies and their undo data. Reads may happen while
+// others write.
+type Bodies interface {
+	WriteBlock(at types.Index, raw []byte) error
+	ReadBlock(hash types.Hash) ([]byte, error)
+	WriteUndo(at types.Index, coins []types.Coin) error
+	ReadUndo(hash types.Hash) ([]types.Coin, error)
+	// Prune removes bodies below the height as far as its budget asks, and
+	// returns the blocks that lost theirs.
+	Prune(below uint32) ([]types.Hash, error)
+}
+
+// Coins is the coin set behind a write-back cache. Only Chain's own goroutine
+// uses it.
+type Coins interface {
+	// FetchCoins looks the outpoints up; into has the same length.
+	FetchCoins(outPoints []types.OutPoint, into []consensus.FetchedCoin) error
+	ApplyUpdate(u *consensus.Update) error
+	RevertUpdate(u *consensus.Update) error
+	// CoinsTip is the block that the coins on disk reflect, the zero Index if
+	// there are none yet.
+	CoinsTip() types.Index
+	// NeedsFlush reports that the cache has used its budget.
+	NeedsFlush() bool
+}
+
+// Records stores what is known of every header, atomically with the coins.
+type Records interface {
+	Headers(each func(consensus.HeaderRecord) error) error
+	// SaveHeaders makes the bodies written so far durable, then the records.
+	SaveHeaders(records []consensus.HeaderRecord) error
+	// Flush does the same and, in the same atomic step, writes all changed coins
+	// and the block that they reflect.
+	Flush(records []consensus.HeaderRecord, tip types.Index) error
+}
+
+// Store is all that Chain keeps.
+type Store interface {
+	Bodies
+	Coins
+	Records
+}
+
+// Options are the choices of New. The zero value is usable.
+type Options struct {
+	Logger  *slog.Logger     // nil: discard
+	Now     func() time.Time // nil: time.Now
+	Workers int              // goroutines that check scripts; 0: one a processor
+	Prune   bool             // let the store remove old bodies
+}
+
+// PruneKeep is the number of blocks below the tip whose bodies and undo data
+// are always kept, so that a reorganisation of that depth needs no download.
+const PruneKeep = 288
+
+// flushInterval bounds the work that a restart repeats after a crash.
+const flushInterval = 10 * time.Minute
+
+// saveInterval bounds the blocks that a crash in a long import makes it read
+// again.
+const saveInterval = 5 * time.Second
+
+// Chain is the block chain. All methods may be called concurrently.
+//
+// Two locks, always taken in this order. turn is a baton more than a lock: it
+// serialises whole operations that change the chain, disk and script checks
+// included. mu guards the tree and the tip, is held for moments, and never
+// across anything that waits.
+type Chain struct {
+	params  *consensus.Params
+	store   Store
+	log     *slog.Logger
+	now     func() time.Time
+	workers int
+	prune   bool
+
+	turn sync.Mutex
+	// Guarded by turn:
+	coinsTip  *node // what the coin cache reflects: the tip, or ahead of it while scripts are being checked
+	pipe      pipeline
+	fault     error // the first local fault: nothing works after it
+	lastFlush time.Time
+	lastSave  time.Time
+	nextOrder int64 // of the next block that becomes complete
+	precious  int64 // the lowest order given to a block by Precious, negative
+
+	mu sync.RWMutex
+	// Guarded by mu (written only under turn or by AddHeaders):
+	nodes       map[types.Hash]*node
+	tip         *node // of the best chain known to be valid
+	bestHeader  *node // of the chain of headers with the most work that is not refused
+	candidates  map[*node]struct{}
+	unlinked    map[*node][]*node // blocks with a body, by the parent that is not complete
+	dirty       map[*node]struct{}
+	subscribers map[chan struct{}]struct{}
+}
+
+// New opens the chain that the store holds, or begins one with the network's
+// genesis block. It connects again what the coins on disk lack. The context
+// ends that work early.
+func New(ctx context.Context, params *consensus.Params, store Store, o Options) (*Chain, error) {
+	c := &Chain{
+		params: params, store: store, log: o.Logger, now: o.Now, workers: o.Workers, prune: o.Prune,
+		nodes:       map[types.Hash]*node{},
+		candidates:  map[*node]struct{}{},
+		unlinked:    map[*node][]*node{},
+		dirty:       map[*node]struct{}{},
+		subscribers: map[chan struct{}]struct{}{},
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.workers == 0 {
+		c.workers = runtime.GOMAXPROCS(0)
+	}
+	c.lastFlush, c.lastSave = c.now(), c.now()
+	if err := c.load(); err != nil {
+		return nil, consensus.Local(err)
+	}
+	if c.tip == nil {
+		if err := c.begin(); err != nil {
+			return nil, consensus.Local(err)
+		}
+	}
+	behind := c.bestCandidate()
+	if behind != c.coinsTip {
+		c.log.Info("connecting stored blocks", "from", c.coinsTip.height, "to", behind.height)
+	}
+	if err := c.activate(ctx, nil); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// begin stores the genesis block and its coins.
+func (c *Chain) begin() error {
+	genesis := c.params.GenesisBlock()
+	n := newNode(nil, genesis.Block.Header, genesis.Hash)
+	n.status = consensus.StatusBody | consensus.StatusUndo | consensus.StatusValid
+	n.txCount = uint32(len(genesis.Block.Txs))
+	n.complete = true
+	c.nodes[n.hash] = n
+	c.dirty[n] = struct{}{}
+	c.setGenesis(n)
+	if err := c.store.WriteBlock(n.index(), genesis.Raw); err != nil {
+		return err
+	}
+	if err := c.store.WriteUndo(n.index(), nil); err != nil {
+		return err
+	}
+	update := &consensus.Update{Block: n.index(), Created: c.params.GenesisCoins()}
+	if err := c.store.ApplyUpdate(update); err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+func (c *Chain) setGenesis(n *node) {
+	c.tip, c.coinsTip, c.bestHeader = n, n, n
+	c.candidates[n] = struct{}{}
+}
+
+// Params returns the parameters of the network.
+func (c *Chain) Params() *consensus.Params { return c.params }
+
+// Tip returns the best block whose whole chain is known to be valid.
+func (c *Chain) Tip() types.Index {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.tip.index()
+}
+
+// TipState returns the state that the next block builds on.
+func (c *Chain) TipState() consensus.State {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.tip.state()
+}
+
+// BestHeader returns the last header of the header chain with the most work
+// that is not known to be invalid; its blocks may not have arrived.
+func (c *Chain) BestHeader() types.Index {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.bestHeader.index()
+}
+
+// Header returns what is known of a block, if it is known.
+func (c *Chain) Header(hash types.Hash) (consensus.HeaderRecord, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	n, ok := c.nodes[hash]
+	if !ok {
+		return consensus.HeaderRecord{}, false
+	}
+	return n.record(), true
+}
+
+// HashAt returns the hash of the block of the best chain at a height, if the
+// chain is that long.
+func (c *Chain) HashAt(height uint32) (types.Hash, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	n := c.tip.ancestor(height)
+	if n == nil {
+		return types.Hash{}, false
+	}
+	return n.hash, true
+}
+
+// Block returns the encoding of a stored block.
+func (c *Chain) Block(hash types.Hash) ([]byte, error) { return c.store.ReadBlock(hash) }
+
+// Subscribe returns a channel that receives a poke, never more than one at a
+// time, after the tip has changed, and a function that ends that.
+func (c *Chain) Subscribe() (poke <-chan struct{}, cancel func()) {
+	ch := make(chan struct{}, 1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.subscribers[ch] = struct{}{}
+	return ch, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.subscribers, ch)
+	}
+}
+
+// setTip publishes a new tip. Called without mu.
+func (c *Chain) setTip(n *node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n == c.tip {
+		return
+	}
+	c.tip = n
+	for candidate := range c.candidates {
+		if n.better(candidate) {
+			delete(c.candidates, candidate)
+		}
+	}
+	for ch := range c.subscribers {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Flush writes everything that is only in memory to disk.
+func (c *Chain) Flush() error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if c.fault != nil {
+		return c.fault
+	}
+	return c.fail(c.flush())
+}
+
+// flush assumes turn, and that no scripts are under way. Bodies go last: were
+// the coins on disk behind the bodies that are left, a restart could not catch
+// up.
+func (c *Chain) flush() error {
+	if err := c.store.Flush(c.takeDirty(), c.coinsTip.index()); err != nil {
+		return err
+	}
+	c.lastFlush = c.now()
+	c.lastSave = c.lastFlush
+	if c.prune && c.coinsTip.height > PruneKeep {
+		return c.pruneBodies(c.coinsTip.height - PruneKeep)
+	}
+	return nil
+}
+
+// save makes bodies and header records durable, not coins.
+func (c *Chain) save() error {
+	c.lastSave = c.now()
+	records := c.takeDirty()
+	if len(records) == 0 {
+		return nil
+	}
+	return c.store.SaveHeaders(records)
+}
+
+// pruneBodies lets the store drop bodies, which it records itself.
+func (c *Chain) pruneBodies(below uint32) error {
+	pruned, err := c.store.Prune(below)
+	if err != nil || len(pruned) == 0 {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, hash := range pruned {
+		if n := c.nodes[hash]; n != nil {
+			n.status &^= consensus.StatusBody | consensus.StatusUndo
+		}
+	}
+	c.relink()
+	c.log.Info("pruned old blocks", "blocks", len(pruned), "below", below)
+	return nil
+}
+
+func (c *Chain) takeDirty() []consensus.HeaderRecord {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	records := make([]consensus.HeaderRecord, 0, len(c.dirty))
+	for n := range c.dirty {
+		records = append(records, n.record())
+	}
+	clear(c.dirty)
+	return records
+}
+
+// fail remembers the first local fault. Nothing may be built on a state that
+// may be wrong, so every later operation returns it.
+func (c *Chain) fail(err error) error {
+	if errors.Is(err, consensus.ErrLocal) && c.fault == nil {
+		c.fault = fmt.Errorf("the chain stopped: %w", err)
+		c.log.Error("the chain stopped", "err", err)
+	}
+	return err
+}

@@ -1,0 +1,442 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Result is what became of one block that was given to AddBlocks.
+type Result struct {
+	Block types.Index // the height is 0 if the parent is unknown
+	Txs   int         // transactions, 0 if the block could not be read
+	// Err is nil for a block that was accepted (now or before, on the best chain
+	// or beside it), else an ErrInvalid or an ErrNotYet.
+	Err error
+}
+
+// AddBlock adds one block. It returns what Result.Err would be, or an ErrLocal,
+// after which the chain does nothing more.
+func (c *Chain) AddBlock(ctx context.Context, raw []byte) error {
+	var verdict error
+	err := c.AddBlocks(ctx, func(yield func([]byte) bool) { yield(raw) }, func(r Result) { verdict = r.Err })
+	if err != nil {
+		return err
+	}
+	return verdict
+}
+
+// AddBlocks adds encoded blocks in any order in which each block's header, or
+// its parent's, is known by then. It stores them, follows the best chain, and
+// checks scripts in batches that span blocks, on all cores, while it goes on;
+// so the verdict on a block may come after later blocks were taken. report is
+// called from this goroutine, once for each block, and again with an error for
+// one that was accepted beside the best chain and broke a rule when it was
+// connected. A broken rule does not end the work. The error is the context's,
+// or an ErrLocal.
+func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(Result)) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if c.fault != nil {
+		return c.fault
+	}
+	for p := range prepare(ctx, c.params, raws, c.workers) {
+		if err := c.addPrepared(ctx, p, report); err != nil {
+			c.abandon()
+			return c.fail(err)
+		}
+	}
+	if err := c.activate(ctx, report); err != nil {
+		return c.fail(err)
+	}
+	if err := c.save(); err != nil {
+		return c.fail(err)
+	}
+	return ctx.Err()
+}
+
+// abandon ends the workers after an error. What they found does not matter:
+// the chain takes no further step on this coin set.
+func (c *Chain) abandon() { c.pipe.drain() }
+
+func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(Result)) error {
+	if p.block == nil {
+		report(Result{Err: p.err})
+		return nil
+	}
+	n, added, err := c.accept(p)
+	if errors.Is(err, consensus.ErrLocal) {
+		return err
+	}
+	if added && c.isNext(n) {
+		if err := c.connect(n, p.block, true, report); err != nil {
+			return err
+		}
+		return c.pace(report)
+	}
+	result := Result{Block: types.Index{Hash: p.block.Hash}, Txs: len(p.block.Block.Txs), Err: err}
+	if n != nil {
+		result.Block.Height = n.height
+	}
+	report(result)
+	if !added {
+		return nil
+	}
+	return c.follow(ctx, report)
+}
+
+// isNext reports whether the block is the best and builds on what the coins
+// reflect: the usual case, in which it need not be read back.
+func (c *Chain) isNext(n *node) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	_, candidate := c.candidates[n]
+	return candidate && n.parent == c.coinsTip && n.better(c.tip)
+}
+
+// accept stores the body of a block whose header is known or can be, and
+// reports whether it is new. The node is nil if the header was not accepted.
+func (c *Chain) accept(p *prepared) (n *node, added bool, err error) {
+	c.mu.Lock()
+	n, err = c.addHeader(&p.block.Block.Header, p.block.Hash, c.now().Unix())
+	known := err == nil && (n.status.Has(consensus.StatusBody) || n.status.Has(consensus.StatusValid))
+	c.mu.Unlock()
+	if err != nil || known {
+		return n, false, err
+	}
+	if err = p.err; err == nil {
+		state := n.parent.state()
+		err = consensus.ValidateBlock(c.params, &state, p.block)
+	}
+	if err != nil {
+		if isInvalid(err) {
+			c.refuse(n)
+		}
+		return n, false, err
+	}
+	if err := c.store.WriteBlock(n.index(), p.raw); err != nil {
+		return n, false, consensus.Local(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.status |= consensus.StatusBody
+	n.txCount = uint32(len(p.block.Block.Txs))
+	c.dirty[n] = struct{}{}
+	c.link(n)
+	return n, true, nil
+}
+
+// link marks n and what waited for it complete, if its parent is. Assumes mu.
+func (c *Chain) link(n *node) {
+	if !n.parent.complete {
+		c.unlinked[n.parent] = append(c.unlinked[n.parent], n)
+		return
+	}
+	queue := []*node{n}
+	for len(queue) > 0 {
+		n, queue = queue[0], queue[1:]
+		n.complete = true
+		n.order = c.nextOrder
+		c.nextOrder++
+		if !n.refused() && !c.tip.better(n) {
+			c.candidates[n] = struct{}{}
+		}
+		queue = append(queue, c.unlinked[n]...)
+		delete(c.unlinked, n)
+	}
+}
+
+// follow moves the coins to the best candidate unless they are there, or on
+// the way of it by blocks that are being checked.
+func (c *Chain) follow(ctx context.Context, report func(Result)) error {
+	if best := c.bestCandidate(); best == nil || best == c.coinsTip {
+		return nil
+	}
+	return c.activate(ctx, report)
+}
+
+// activate moves the coins to the best candidate until there is no better one,
+// waits for every verdict, and publishes the tip. On a broken rule half-way the
+// next best chain is tried, so that it ends on the best valid chain that is
+// stored.
+func (c *Chain) activate(ctx context.Context, report func(Result)) error {
+	if report == nil {
+		report = func(Result) {}
+	}
+	for {
+		best := c.bestCandidate()
+		if best == nil {
+			return consensus.Local(errors.New("no block is left that could be the tip"))
+		}
+		if best == c.coinsTip {
+			if err := c.settleAll(report); err != nil {
+				return err
+			}
+			if c.bestCandidate() == c.coinsTip {
+				c.setTip(c.coinsTip)
+				return nil
+			}
+			continue
+		}
+		if err := c.moveTowards(ctx, best, report); err != nil {
+			return err
+		}
+	}
+}
+
+// moveTowards disconnects to the fork with best, then connects blocks until
+// best is reached or a block is refused.
+func (c *Chain) moveTowards(ctx context.Context, best *node, report func(Result)) error {
+	base := fork(c.coinsTip, best)
+	if base != c.coinsTip {
+		if err := c.settleAll(report); err != nil {
+			return err
+		}
+		base = fork(c.coinsTip, best)
+		if c.coinsTip != base {
+			c.log.Info("reorganising", "from", c.coinsTip.index(), "fork", base.index(), "to", best.index())
+		}
+		if err := c.disconnectTo(base); err != nil {
+			return err
+		}
+	}
+	for _, n := range best.pathFrom(base) {
+		if n.parent != c.coinsTip || c.isRefused(n) {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return errors.Join(err, c.settleAll(report))
+		}
+		block, err := c.readBlock(n)
+		if err != nil {
+			return err
+		}
+		if err := c.connect(n, block, false, report); err != nil {
+			return err
+		}
+		if err := c.pace(report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Chain) isRefused(n *node) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return n.refused()
+}
+
+// readBlock reads a body back. What is stored was checked before it was
+// written, so a body that cannot be read is the disk's fault.
+func (c *Chain) readBlock(n *node) (*consensus.HashedBlock, error) {
+	raw, err := c.store.ReadBlock(n.hash)
+	if err != nil {
+		return nil, consensus.Local(fmt.Errorf("block %s: %w", n.index(), err))
+	}
+	block, err := consensus.DecodeBlock(raw)
+	if err != nil || block.Hash != n.hash {
+		return nil, consensus.Local(fmt.Errorf("block %s: the stored body is not the block's: %v", n.index(), err))
+	}
+	return block, nil
+}
+
+// connect applies the block on top of what the coins reflect and sends its
+// scripts to be checked. A block that breaks a rule is refused and reported;
+// the error is nil then. announce says whether success is reported as well.
+func (c *Chain) connect(n *node, block *consensus.HashedBlock, announce bool, report func(Result)) error {
+	coins := make([]consensus.FetchedCoin, len(block.External))
+	if err := c.store.FetchCoins(block.External, coins); err != nil {
+		return consensus.Local(err)
+	}
+	state := n.parent.state()
+	connection, err := consensus.ConnectBlock(c.params, &state, block, coins, ancestry{n.parent})
+	if err != nil {
+		// Blocks below may still be waiting for their verdicts; if one of them
+		// falls, this one falls with it and has no fault of its own.
+		if settleErr := c.settleAll(report); settleErr != nil {
+			return settleErr
+		}
+		if c.isRefused(n) {
+			report(fallen(n))
+			return nil
+		}
+		return c.broken(n, err, report)
+	}
+	if err := c.store.ApplyUpdate(&connection.Update); err != nil {
+		return consensus.Local(err)
+	}
+	if !n.status.Has(consensus.StatusUndo) {
+		if err := c.store.WriteUndo(n.index(), connection.Update.SpentCoins()); err != nil {
+			return consensus.Local(err)
+		}
+	}
+	c.coinsTip = n
+	c.pipe.start(c.workers)
+	c.pipe.push(&connecting{
+		node: n, block: block, prevouts: connection.Prevouts, update: connection.Update, announce: announce,
+	}, !n.status.Has(consensus.StatusValid) && !c.assumedValid(n))
+	return nil
+}
+
+// broken refuses a block for the error that a rule gave and reports it; a local
+// fault is passed on.
+func (c *Chain) broken(n *node, err error, report func(Result)) error {
+	if !errors.Is(err, consensus.ErrInvalid) {
+		return consensus.Local(err)
+	}
+	c.log.Warn("refused a block", "block", n.index(), "err", err)
+	c.refuse(n)
+	report(Result{Block: n.index(), Txs: int(n.txCount), Err: err})
+	return nil
+}
+
+// assumedValid reports whether the block is an ancestor of the block that the
+// network's file says to be valid, so that its scripts need no check.
+func (c *Chain) assumedValid(n *node) bool {
+	if c.params.AssumeValid.IsZero() {
+		return false
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	anchor := c.nodes[c.params.AssumeValid]
+	return anchor != nil && anchor.descendsFrom(n) && c.bestHeader.descendsFrom(anchor) &&
+		c.bestHeader.work.Cmp(c.params.MinimumChainWork) >= 0
+}
+
+// pace settles what is ready, and lets the disk keep up.
+func (c *Chain) pace(report func(Result)) error {
+	if err := c.settle(report); err != nil {
+		return err
+	}
+	now := c.now()
+	switch {
+	case c.store.NeedsFlush() || now.Sub(c.lastFlush) >= flushInterval:
+		if err := c.settleAll(report); err != nil {
+			return err
+		}
+		return consensus.Local(c.flush())
+	case c.pipe.full():
+		return c.settleAll(report)
+	case now.Sub(c.lastSave) >= saveInterval:
+		return consensus.Local(c.save())
+	}
+	return nil
+}
+
+// settleAll waits for all verdicts and acts on them.
+func (c *Chain) settleAll(report func(Result)) error {
+	c.pipe.drain()
+	return c.settle(report)
+}
+
+// settle acts on the verdicts that are there, in the order of the chain.
+func (c *Chain) settle(report func(Result)) error {
+	for {
+		done := c.pipe.settled()
+		if done == nil {
+			return nil
+		}
+		if done.doubtful.Load() {
+			if err := done.recheck(); err != nil {
+				return c.rollBack(done, err, report)
+			}
+		}
+		c.mu.Lock()
+		done.node.status |= consensus.StatusValid | consensus.StatusUndo
+		c.dirty[done.node] = struct{}{}
+		better := done.node.better(c.tip)
+		c.mu.Unlock()
+		if better {
+			c.setTip(done.node)
+		}
+		if done.announce {
+			report(Result{Block: done.node.index(), Txs: int(done.node.txCount)})
+		}
+	}
+}
+
+// rollBack takes a block whose scripts failed, and all blocks that were
+// connected on it meanwhile, out of the coin cache again.
+func (c *Chain) rollBack(bad *connecting, verdict error, report func(Result)) error {
+	c.pipe.drain()
+	lost := append([]*connecting{bad}, c.pipe.unsettled...)
+	c.pipe.unsettled, c.pipe.bytes = nil, 0
+	for i := len(lost) - 1; i >= 0; i-- {
+		if err := c.store.RevertUpdate(&lost[i].update); err != nil {
+			return consensus.Local(err)
+		}
+		c.coinsTip = lost[i].node.parent
+	}
+	if err := c.broken(bad.node, verdict, report); err != nil {
+		return err
+	}
+	for _, above := range lost[1:] {
+		report(fallen(above.node))
+	}
+	return nil
+}
+
+// fallen is the result for a block that hangs on one that was refused.
+func fallen(n *node) Result {
+	return Result{Block: n.index(), Txs: int(n.txCount), Err: &consensus.RuleError{
+		Kind: consensus.ErrInvalid, Reason: consensus.ReasonParentInvalid, Detail: "a block below it broke a rule",
+	}}
+}
+
+// disconnectTo takes blocks out of the coin cache down to one of them.
+func (c *Chain) disconnectTo(base *node) error {
+	for c.coinsTip != base {
+		if err := c.disconnect(); err != nil {
+			return err
+		}
+		if c.store.NeedsFlush() {
+			if err := c.flush(); err != nil {
+				return consensus.Local(err)
+			}
+		}
+	}
+	return nil
+}
+
+// disconnect takes the last connected block out of the coin cache. No scripts
+// may be under way.
+func (c *Chain) disconnect() error {
+	n := c.coinsTip
+	block, err := c.readBlock(n)
+	if err != nil {
+		return err
+	}
+	undo, err := c.store.ReadUndo(n.hash)
+	if err != nil {
+		return consensus.Local(fmt.Errorf("undo data of block %s: %w", n.index(), err))
+	}
+	update, err := consensus.RevertUpdate(c.params, block, n.parent.index(), n.height, undo)
+	if err != nil {
+		return consensus.Local(fmt.Errorf("undo data of block %s: %w", n.index(), err))
+	}
+	if err := c.store.RevertUpdate(update); err != nil {
+		return consensus.Local(err)
+	}
+	c.coinsTip = n.parent
+	return nil
+}
+
+// refuse marks a block as invalid and all above it as its descendants.
+func (c *Chain) refuse(n *node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.status |= consensus.StatusInvalid
+	c.dirty[n] = struct{}{}
+	for _, above := range c.nodes {
+		if above != n && !above.status.Has(consensus.StatusInvalidAncestor) && above.descendsFrom(n) {
+			above.status |= consensus.StatusInvalidAncestor
+			c.dirty[above] = struct{}{}
+		}
+	}
+	c.rebuildCandidates()
+}

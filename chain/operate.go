@@ -1,0 +1,170 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// ErrUnknownBlock is returned for a hash that is not in the header tree.
+var ErrUnknownBlock = errors.New("unknown block")
+
+// ErrGenesis is returned by Invalidate for the genesis block.
+var ErrGenesis = errors.New("the genesis block cannot be invalidated")
+
+// Invalidate rules a block and all its descendants out, as if it broke a rule,
+// and moves to the best chain without it. Reconsider takes it back.
+func (c *Chain) Invalidate(ctx context.Context, hash types.Hash) error {
+	return c.operate(ctx, hash, func(n *node) error {
+		if n.parent == nil {
+			return ErrGenesis
+		}
+		c.refuse(n)
+		if !c.coinsTip.descendsFrom(n) {
+			return nil
+		}
+		return c.disconnectTo(n.parent)
+	})
+}
+
+// Reconsider forgets that a block, its ancestors and its descendants were
+// found or declared invalid, and moves to the best chain. Broken rules are
+// found again.
+func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
+	return c.operate(ctx, hash, func(n *node) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, other := range c.nodes {
+			if other.refused() && (other.descendsFrom(n) || n.descendsFrom(other)) {
+				other.status &^= statusRefused
+				c.dirty[other] = struct{}{}
+			}
+		}
+		// A block beside the line that hangs on an ancestor that was refused is
+		// free now as well, unless it is refused for itself.
+		for _, other := range c.nodes {
+			if other.status.Has(consensus.StatusInvalidAncestor) && !refusedBelow(other) {
+				other.status &^= consensus.StatusInvalidAncestor
+				c.dirty[other] = struct{}{}
+			}
+		}
+		c.rebuildCandidates()
+		return nil
+	})
+}
+
+// refusedBelow reports whether an ancestor of n breaks a rule itself.
+func refusedBelow(n *node) bool {
+	for n = n.parent; n != nil; n = n.parent {
+		if n.status.Has(consensus.StatusInvalid) {
+			return true
+		}
+	}
+	return false
+}
+
+// Precious treats a block as if it had been the first of those with its work,
+// so that it wins a tie. A later call overrides an earlier one. Nothing of it
+// is stored.
+func (c *Chain) Precious(ctx context.Context, hash types.Hash) error {
+	return c.operate(ctx, hash, func(n *node) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if n.work.Cmp(c.tip.work) < 0 {
+			return nil
+		}
+		c.precious--
+		n.order = c.precious
+		if n.complete && !n.refused() {
+			c.candidates[n] = struct{}{}
+		}
+		return nil
+	})
+}
+
+// operate runs a change of the operator's on a known block, then follows the
+// best chain and makes the change durable.
+func (c *Chain) operate(ctx context.Context, hash types.Hash, change func(*node) error) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if c.fault != nil {
+		return c.fault
+	}
+	c.mu.RLock()
+	n := c.nodes[hash]
+	c.mu.RUnlock()
+	if n == nil {
+		return fmt.Errorf("%w: %s", ErrUnknownBlock, hash)
+	}
+	if err := change(n); err != nil {
+		return c.fail(err)
+	}
+	if err := c.activate(ctx, nil); err != nil {
+		return c.fail(err)
+	}
+	return c.fail(consensus.Local(c.save()))
+}
+
+// BlockUpdate is a block that was connected or disconnected, and what it did
+// to the coins.
+type BlockUpdate struct {
+	Block  *consensus.HashedBlock
+	Update *consensus.Update
+}
+
+// UpdatesSince returns how to get from the block at since to the tip: at most
+// limit blocks, first those to revert, from since downwards, then those to
+// apply, upwards. Both are empty at the tip. A caller that follows the chain
+// calls it until they are, each time with the block where the last answer led
+// to: Update.Parent of the last reverted or Update.Block of the last applied.
+func (c *Chain) UpdatesSince(since types.Index, limit int) (reverted, applied []BlockUpdate, err error) {
+	c.mu.RLock()
+	from, tip := c.nodes[since.Hash], c.tip
+	c.mu.RUnlock()
+	if from == nil || from.height != since.Height {
+		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownBlock, since)
+	}
+	base := fork(from, tip)
+	for ; from != base && len(reverted) < limit; from = from.parent {
+		u, err := c.blockUpdate(from)
+		if err != nil {
+			return nil, nil, err
+		}
+		reverted = append(reverted, u)
+	}
+	for len(reverted)+len(applied) < limit && from != tip {
+		from = tip.ancestor(from.height + 1)
+		u, err := c.blockUpdate(from)
+		if err != nil {
+			return nil, nil, err
+		}
+		applied = append(applied, u)
+	}
+	return reverted, applied, nil
+}
+
+// blockUpdate reads a connected block and its undo data back.
+func (c *Chain) blockUpdate(n *node) (BlockUpdate, error) {
+	if n.parent == nil {
+		return BlockUpdate{
+			Block:  c.params.GenesisBlock(),
+			Update: &consensus.Update{Block: n.index(), Created: c.params.GenesisCoins()},
+		}, nil
+	}
+	block, err := c.readBlock(n)
+	if err != nil {
+		return BlockUpdate{}, err
+	}
+	undo, err := c.store.ReadUndo(n.hash)
+	if err != nil {
+		return BlockUpdate{}, fmt.Errorf("undo data of block %s: %w", n.index(), err)
+	}
+	update, err := consensus.RevertUpdate(c.params, block, n.parent.index(), n.height, undo)
+	if err != nil {
+		return BlockUpdate{}, consensus.Local(fmt.Errorf("undo data of block %s: %w", n.index(), err))
+	}
+	return BlockUpdate{Block: block, Update: update}, nil
+}

@@ -1,0 +1,157 @@
+package chain
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/secp"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Signatures are not checked where they are met. Scripts run on all cores under
+// the assumption that every signature is good (BIP342 allows that), and the
+// claims that they make are checked thousands at a time, across transactions
+// and blocks, because one claim costs less the more are checked with it. A
+// block counts only when every batch that holds a claim of it has passed.
+const (
+	// batchClaims is where a batch is checked. The gain of larger ones is small
+	// while the blocks that wait for them grow in number.
+	batchClaims = 4096
+	// jobInputs is about how many inputs one job for a worker has.
+	jobInputs = 128
+	// maxUnsettledBytes bounds the encodings of blocks that are connected but
+	// whose scripts are not all checked.
+	maxUnsettledBytes = 32 << 20
+)
+
+// connecting is a block whose update is applied to the coin cache and whose
+// scripts may still be on their way.
+type connecting struct {
+	node     *node
+	block    *consensus.HashedBlock
+	prevouts []types.TxOut
+	update   consensus.Update
+	announce bool // report success, not only failure
+
+	// pending counts the jobs and batches that hold the block.
+	pending atomic.Int32
+	// doubtful is set when a script failed or a batch with a claim of this
+	// block did: the block is then checked again, alone and exactly.
+	doubtful atomic.Bool
+}
+
+// job is a range of a block's transactions.
+type job struct {
+	block         *connecting
+	first, endTxs int
+}
+
+// pipeline checks scripts behind the block that is being connected. It runs
+// between start and drain; its fields belong to the goroutine that holds the
+// chain's turn, but for what workers receive.
+type pipeline struct {
+	jobs      chan job // nil while stopped
+	workers   sync.WaitGroup
+	batches   []*secp.Batch // one a worker, kept for its memory
+	unsettled []*connecting // in the order of the chain
+	bytes     int           // of the unsettled blocks' encodings
+}
+
+func (p *pipeline) start(workers int) {
+	if p.jobs != nil {
+		return
+	}
+	for len(p.batches) < workers {
+		p.batches = append(p.batches, &secp.Batch{})
+	}
+	jobs := make(chan job, 4*workers)
+	p.jobs = jobs
+	for _, batch := range p.batches[:workers] {
+		p.workers.Go(func() { work(jobs, batch) })
+	}
+}
+
+// push hands the block's scripts to the workers. It waits while they are busy.
+func (p *pipeline) push(c *connecting, checkScripts bool) {
+	p.unsettled = append(p.unsettled, c)
+	p.bytes += len(c.block.Raw)
+	if !checkScripts {
+		return
+	}
+	c.pending.Add(1) // until all jobs are made
+	first, inputs := 1, 0
+	for i := 1; i < len(c.block.Block.Txs); i++ {
+		inputs += len(c.block.Block.Txs[i].Inputs)
+		if inputs >= jobInputs || i == len(c.block.Block.Txs)-1 {
+			c.pending.Add(1)
+			p.jobs <- job{block: c, first: first, endTxs: i + 1}
+			first, inputs = i+1, 0
+		}
+	}
+	c.pending.Add(-1)
+}
+
+// drain waits until every block that was pushed has its verdict, and ends the
+// workers.
+func (p *pipeline) drain() {
+	if p.jobs == nil {
+		return
+	}
+	close(p.jobs)
+	p.workers.Wait()
+	p.jobs = nil
+}
+
+// settled takes the first unsettled block if its verdict is there.
+func (p *pipeline) settled() *connecting {
+	if len(p.unsettled) == 0 || p.unsettled[0].pending.Load() > 0 {
+		return nil
+	}
+	c := p.unsettled[0]
+	p.unsettled[0] = nil
+	p.unsettled = p.unsettled[1:]
+	p.bytes -= len(c.block.Raw)
+	return c
+}
+
+// full reports that no more blocks should be pushed before some are settled.
+func (p *pipeline) full() bool { return p.bytes > maxUnsettledBytes }
+
+// work runs scripts until there are no more jobs. Claims gather in the batch,
+// and with them the blocks that they came from.
+func work(jobs <-chan job, batch *secp.Batch) {
+	var held []*connecting
+	check := func() {
+		ok := batch.Verify()
+		for i, c := range held {
+			if !ok {
+				c.doubtful.Store(true)
+			}
+			c.pending.Add(-1)
+			held[i] = nil
+		}
+		held = held[:0]
+		batch.Reset()
+	}
+	for j := range jobs {
+		if len(held) == 0 || held[len(held)-1] != j.block {
+			held = append(held, j.block)
+			j.block.pending.Add(1)
+		}
+		if err := consensus.CheckScripts(j.block.block, j.block.prevouts, j.first, j.endTxs, batch); err != nil {
+			j.block.doubtful.Store(true)
+		}
+		j.block.pending.Add(-1)
+		if batch.Len() >= batchClaims {
+			check()
+		}
+	}
+	check()
+}
+
+// recheck gives the exact verdict on a doubtful block: every claim on its own,
+// in order, so that the error names the first that is false.
+func (c *connecting) recheck() error {
+	return consensus.CheckScripts(c.block, c.prevouts, 1, len(c.block.Block.Txs), nil)
+}

@@ -1,0 +1,135 @@
+package chain
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// node is a header in the tree, with what is known of its block. The header,
+// its place and its work never change; the rest is guarded by Chain.mu.
+type node struct {
+	header types.Header
+	hash   types.Hash
+	height uint32
+	work   consensus.Uint256 // of the whole chain up to and with this header
+	parent *node             // nil for the genesis block
+	skip   *node             // an ancestor far below, see ancestor
+
+	status   consensus.Status
+	txCount  uint32
+	complete bool  // this block's body and all bodies below are stored
+	order    int64 // when the block became complete; the lower wins a tie
+}
+
+const statusRefused = consensus.StatusInvalid | consensus.StatusInvalidAncestor
+
+func (n *node) index() types.Index { return types.Index{Height: n.height, Hash: n.hash} }
+
+func (n *node) refused() bool { return n.status&statusRefused != 0 }
+
+func (n *node) record() consensus.HeaderRecord {
+	return consensus.HeaderRecord{Header: n.header, Hash: n.hash, Height: n.height, TxCount: n.txCount, Status: n.status}
+}
+
+// better reports whether n is preferred to other as a tip: by work, then by
+// which was first complete here, so that a tie never moves the tip.
+func (n *node) better(other *node) bool {
+	if order := n.work.Cmp(other.work); order != 0 {
+		return order > 0
+	}
+	return n.order < other.order
+}
+
+// newNode returns the child of parent with the given header, or the genesis
+// node for a nil parent.
+func newNode(parent *node, header types.Header, hash types.Hash) *node {
+	n := &node{header: header, hash: hash, parent: parent, work: consensus.BlockWork(header.Bits)}
+	if parent != nil {
+		n.height = parent.height + 1
+		n.work = parent.work.Add(n.work)
+		n.skip = parent.ancestor(skipHeight(n.height))
+	}
+	return n
+}
+
+// skipHeight is the height that the skip pointer of a node at the given height
+// leads to. Clearing low bits makes any ancestor reachable in a number of steps
+// logarithmic in the distance (as Bitcoin Core's GetSkipHeight does).
+func skipHeight(height uint32) uint32 {
+	if height < 2 {
+		return 0
+	}
+	clearLowest := func(v uint32) uint32 { return v &^ (1 << bits.TrailingZeros32(v)) }
+	if height%2 == 1 {
+		return clearLowest(clearLowest(height-1)) + 1
+	}
+	return clearLowest(height)
+}
+
+// ancestor returns the node at the given height on the way from n down to the
+// genesis block, n itself for its own height, nil above it.
+func (n *node) ancestor(height uint32) *node {
+	if n == nil || height > n.height {
+		return nil
+	}
+	for n.height > height {
+		skip, skipBefore := skipHeight(n.height), skipHeight(n.height-1)
+		// Follow the skip pointer unless the parent's leads further down
+		// without passing the target.
+		if n.skip != nil && (skip == height || skip > height && (skipBefore+2 >= skip || skipBefore < height)) {
+			n = n.skip
+		} else {
+			n = n.parent
+		}
+	}
+	return n
+}
+
+// descendsFrom reports whether other is n or an ancestor of n.
+func (n *node) descendsFrom(other *node) bool { return n.ancestor(other.height) == other }
+
+// fork returns the last common ancestor of two nodes.
+func fork(a, b *node) *node {
+	height := min(a.height, b.height)
+	a, b = a.ancestor(height), b.ancestor(height)
+	for a != b {
+		a, b = a.parent, b.parent
+	}
+	return a
+}
+
+// pathFrom returns the nodes above base up to n, lowest first.
+func (n *node) pathFrom(base *node) []*node {
+	path := make([]*node, 0, n.height-base.height)
+	for ; n != base; n = n.parent {
+		path = append(path, n)
+	}
+	slices.Reverse(path)
+	return path
+}
+
+// timestamps returns the times of n and up to ten headers below, oldest first.
+func (n *node) timestamps() []uint32 {
+	times := make([]uint32, 0, consensus.MedianTimeBlocks)
+	for m := n; m != nil && len(times) < consensus.MedianTimeBlocks; m = m.parent {
+		times = append(times, m.header.Timestamp)
+	}
+	slices.Reverse(times)
+	return times
+}
+
+func (n *node) state() consensus.State {
+	return consensus.NewState(n.index(), n.header, n.work, n.timestamps())
+}
+
+// ancestry answers consensus.Ancestry for the children of a node.
+type ancestry struct{ parent *node }
+
+// MedianTimePast returns the median time of the ancestor at the given height.
+func (a ancestry) MedianTimePast(height uint32) uint32 {
+	state := a.parent.ancestor(height).state()
+	return state.MedianTimePast()
+}
