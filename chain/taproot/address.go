@@ -1,0 +1,125 @@
+package taproot
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/btcsuite/btcd/address/v2/bech32"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// ErrAddress is wrapped by every error of EncodeAddress and DecodeAddress.
+var ErrAddress = errors.New("not an address of this network")
+
+const (
+	maxAddressSize = 90 // characters (BIP173)
+	minProgramSize = 2
+	maxProgramSize = 40
+)
+
+func addressError(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrAddress, fmt.Sprintf(format, args...))
+}
+
+// EncodeAddress returns the bech32m address (BIP350) of a script that is a
+// witness program of version 1 to 16. The HRP is the network's address prefix,
+// in lower case.
+func EncodeAddress(hrp string, scriptPubKey []byte) (string, error) {
+	if err := checkHRP(hrp); err != nil {
+		return "", err
+	}
+	version, program, ok := types.WitnessProgram(scriptPubKey)
+	if !ok || version == 0 {
+		return "", addressError("the script %.90x is not a witness program of version 1 to 16", scriptPubKey)
+	}
+	data, err := bech32.ConvertBits(program, 8, 5, true)
+	if err != nil {
+		return "", addressError("%v", err)
+	}
+	address, err := bech32.EncodeM(hrp, append([]byte{byte(version)}, data...))
+	if err != nil {
+		return "", addressError("%v", err)
+	}
+	if len(address) > maxAddressSize {
+		return "", addressError("with the prefix %q a program of %d bytes makes %d characters, more than %d",
+			hrp, len(program), len(address), maxAddressSize)
+	}
+	return address, nil
+}
+
+// DecodeAddress returns the script of a bech32m address (BIP350) with the given
+// HRP: a witness program of version 1 to 16. The address may be in upper or
+// lower case.
+func DecodeAddress(hrp, address string) ([]byte, error) {
+	if err := checkHRP(hrp); err != nil {
+		return nil, err
+	}
+	if len(address) > maxAddressSize {
+		return nil, addressError("%d characters, more than %d", len(address), maxAddressSize)
+	}
+	prefix, data, encoding, err := bech32.DecodeNoLimitWithVersion(address)
+	if err != nil {
+		return nil, addressError("%q: %s", address, decodeFault(hrp, address, err))
+	}
+	if prefix != hrp {
+		return nil, addressError("%q has the prefix %q, addresses of this network have %q", address, prefix, hrp)
+	}
+	if len(data) == 0 {
+		return nil, addressError("%q holds no witness version", address)
+	}
+	version := data[0]
+	switch {
+	case version == 0:
+		return nil, addressError("%q pays to version 0 witness (P2WPKH or P2WSH), which this network does not have: it is taproot only", address)
+	case version > 16:
+		return nil, addressError("%q has witness version %d, more than 16", address, version)
+	case encoding != bech32.VersionM:
+		return nil, addressError("%q has a bech32 checksum, version %d needs bech32m (BIP350)", address, version)
+	}
+	program, err := bech32.ConvertBits(data[1:], 5, 8, false)
+	if err != nil {
+		return nil, addressError("%q is padded wrongly: %v", address, err)
+	}
+	if len(program) < minProgramSize || len(program) > maxProgramSize {
+		return nil, addressError("%q has a program of %d bytes, not %d to %d", address, len(program), minProgramSize, maxProgramSize)
+	}
+	return append([]byte{op1 - 1 + version, byte(len(program))}, program...), nil
+}
+
+// decodeFault says why a string is no bech32 of any kind. The library's own
+// words would tell a user the checksum that makes a mistyped address valid.
+func decodeFault(hrp, address string, err error) string {
+	var badLength bech32.ErrInvalidLength
+	var badSeparator bech32.ErrInvalidSeparatorIndex
+	var badChecksum bech32.ErrInvalidChecksum
+	switch {
+	case errors.As(err, &badLength):
+		return "too short"
+	case errors.As(err, &badSeparator):
+		return "no prefix, separator 1 and checksum as in " + hrp + "1…"
+	case errors.As(err, &badChecksum):
+		return "the checksum does not match, the address is mistyped or cut"
+	case errors.As(err, new(bech32.ErrMixedCase)):
+		return "mixed upper and lower case"
+	}
+	return err.Error()
+}
+
+// checkHRP refuses prefixes that BIP173 does not know, and upper case, so that
+// equal prefixes are equal strings.
+func checkHRP(hrp string) error {
+	if len(hrp) < 1 || len(hrp) > 83 {
+		return addressError("an address prefix has 1 to 83 characters, not %d", len(hrp))
+	}
+	for _, r := range []byte(hrp) {
+		if r < 33 || r > 126 {
+			return addressError("the address prefix %q holds a character that is not printable ASCII", hrp)
+		}
+	}
+	if strings.ToLower(hrp) != hrp {
+		return addressError("the address prefix %q is not in lower case", hrp)
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package taproot
+
+import "errors"
+
+// ErrNotSpendable says that the output that an input spends is no witness
+// program of version 1 to 16. Under the network's output rule (R1) no such
+// output exists, so this is a fault of the caller, not of a script.
+var ErrNotSpendable = errors.New("taproot: the output spent is not a witness program of version 1 to 16")
+
+// ErrContext says that a Context was used wrongly: an input that the
+// transaction does not have, or prevouts that do not match its inputs in
+// number. It is a fault of the caller, not of a script.
+var ErrContext = errors.New("taproot: the transaction has no such input, or lacks its prevouts")
+
+// ScriptError is the verdict that an input does not satisfy the output that it
+// spends. Values are shared: compare their names, do not change them.
+type ScriptError struct {
+	// Name is the name in Bitcoin Core's script_error.h, without the prefix
+	// SCRIPT_ERR_.
+	Name string
+	// Message is what Bitcoin Core says of it in its RPC and its reject reasons.
+	Message string
+}
+
+// Error returns the message.
+func (e *ScriptError) Error() string { return e.Message }
+
+// The verdicts, one for each that Bitcoin Core can reach on the scripts of this
+// package.
+var (
+	errEvalFalse    = &ScriptError{"EVAL_FALSE", "Script evaluated without error but finished with a false/empty top stack element"}
+	errOpReturn     = &ScriptError{"OP_RETURN", "OP_RETURN was encountered"}
+	errScriptNum    = &ScriptError{"SCRIPTNUM", "Script number overflowed or is non-minimally encoded"}
+	errPushSize     = &ScriptError{"PUSH_SIZE", "Push value size limit exceeded"}
+	errStackSize    = &ScriptError{"STACK_SIZE", "Stack size limit exceeded"}
+	errVerify       = &ScriptError{"VERIFY", "Script failed an OP_VERIFY operation"}
+	errEqualVerify  = &ScriptError{"EQUALVERIFY", "Script failed an OP_EQUALVERIFY operation"}
+	errSigVerify    = &ScriptError{"CHECKSIGVERIFY", "Script failed an OP_CHECKSIGVERIFY operation"}
+	errNumVerify    = &ScriptError{"NUMEQUALVERIFY", "Script failed an OP_NUMEQUALVERIFY operation"}
+	errBadOpcode    = &ScriptError{"BAD_OPCODE", "Opcode missing or not understood"}
+	errStack        = &ScriptError{"INVALID_STACK_OPERATION", "Operation not valid with the current stack size"}
+	errAltStack     = &ScriptError{"INVALID_ALTSTACK_OPERATION", "Operation not valid with the current altstack size"}
+	errConditional  = &ScriptError{"UNBALANCED_CONDITIONAL", "Invalid OP_IF construction"}
+	errNegativeLock = &ScriptError{"NEGATIVE_LOCKTIME", "Negative locktime"}
+	errLockTime     = &ScriptError{"UNSATISFIED_LOCKTIME", "Locktime requirement not satisfied"}
+	errMinimalData  = &ScriptError{"MINIMALDATA", "Data push larger than necessary"}
+	errCleanStack   = &ScriptError{"CLEANSTACK", "Stack size must be exactly one after execution"}
+
+	errUpgradableNops    = &ScriptError{"DISCOURAGE_UPGRADABLE_NOPS", "NOPx reserved for soft-fork upgrades"}
+	errUpgradableProgram = &ScriptError{"DISCOURAGE_UPGRADABLE_WITNESS_PROGRAM", "Witness version reserved for soft-fork upgrades"}
+	errUpgradableLeaf    = &ScriptError{"DISCOURAGE_UPGRADABLE_TAPROOT_VERSION", "Taproot version reserved for soft-fork upgrades"}
+	errOpSuccess         = &ScriptError{"DISCOURAGE_OP_SUCCESS", "OP_SUCCESSx reserved for soft-fork upgrades"}
+	errUpgradableKey     = &ScriptError{"DISCOURAGE_UPGRADABLE_PUBKEYTYPE", "Public key version reserved for soft-fork upgrades"}
+
+	errWitnessEmpty     = &ScriptError{"WITNESS_PROGRAM_WITNESS_EMPTY", "Witness program was passed an empty witness"}
+	errProgramMismatch  = &ScriptError{"WITNESS_PROGRAM_MISMATCH", "Witness program hash mismatch"}
+	errWitnessMalleated = &ScriptError{"WITNESS_MALLEATED", "Witness requires empty scriptSig"}
+
+	errSigSize       = &ScriptError{"SCHNORR_SIG_SIZE", "Invalid Schnorr signature size"}
+	errSigHashType   = &ScriptError{"SCHNORR_SIG_HASHTYPE", "Invalid Schnorr signature hash type"}
+	errSig           = &ScriptError{"SCHNORR_SIG", "Invalid Schnorr signature"}
+	errControlSize   = &ScriptError{"TAPROOT_WRONG_CONTROL_SIZE", "Invalid Taproot control block size"}
+	errBudget        = &ScriptError{"TAPSCRIPT_VALIDATION_WEIGHT", "Too much signature validation relative to witness weight"}
+	errCheckMultiSig = &ScriptError{"TAPSCRIPT_CHECKMULTISIG", "OP_CHECKMULTISIG(VERIFY) is not available in tapscript"}
+	errMinimalIf     = &ScriptError{"TAPSCRIPT_MINIMALIF", "OP_IF/NOTIF argument must be minimal in tapscript"}
+	errEmptyKey      = &ScriptError{"TAPSCRIPT_EMPTY_PUBKEY", "Empty public key in tapscript"}
+)

@@ -1,0 +1,272 @@
+package taproot
+
+import (
+	"bytes"
+	"hash"
+)
+
+const (
+	maxElementSize = 520  // bytes of a stack element
+	maxStackSize   = 1000 // elements of both stacks together
+	numberSize     = 4    // bytes of an operand
+	lockTimeSize   = 5    // bytes of the operand of a lock time
+	arenaSize      = 4096
+)
+
+// machine is BIP342's interpreter. It keeps its memory from script to script,
+// and with it references to the last witnesses, which are bounded by the stack's
+// size. Elements are never written to: they are parts of the witness, of the
+// script, or of the arena.
+type machine struct {
+	ctx    *Context
+	spend  *spend
+	path   ScriptPath
+	script []byte
+	stack  [][]byte
+	alt    [][]byte
+	branch branches
+	budget int    // BIP342's validation weight that is left
+	arena  []byte // where new elements are made
+	ripemd hash.Hash
+}
+
+// run executes a tapscript on the elements of the witness before the script.
+func (m *machine) run(c *Context, s *spend, script []byte, leaf [32]byte, initial [][]byte, budget int) *ScriptError {
+	// An OP_SUCCESSx in the script overrides everything else, even what cannot
+	// be decoded behind it.
+	success, verdict := scanForSuccess(script)
+	if verdict != nil {
+		return verdict
+	}
+	if success {
+		if s.flags&DiscourageOpSuccess != 0 {
+			return errOpSuccess
+		}
+		return nil
+	}
+	if len(initial) > maxStackSize {
+		return errStackSize
+	}
+	for _, element := range initial {
+		if len(element) > maxElementSize {
+			return errPushSize
+		}
+	}
+	m.ctx, m.spend, m.script, m.budget = c, s, script, budget
+	m.path = ScriptPath{LeafHash: leaf, CodeSeparator: NoCodeSeparator}
+	m.stack, m.alt = append(m.stack[:0], initial...), m.alt[:0]
+	m.branch = branches{}
+	m.arena = m.arena[:0]
+	verdict = m.execute()
+	m.ctx, m.spend, m.script = nil, nil, nil
+	if verdict != nil {
+		return verdict
+	}
+	if len(m.stack) != 1 {
+		return errCleanStack
+	}
+	if !isTrue(m.stack[0]) {
+		return errEvalFalse
+	}
+	return nil
+}
+
+func scanForSuccess(script []byte) (bool, *ScriptError) {
+	for at := 0; at < len(script); {
+		op, _, next, ok := nextOp(script, at)
+		if !ok {
+			return false, errBadOpcode
+		}
+		if isOpSuccess(op) {
+			return true, nil
+		}
+		at = next
+	}
+	return false, nil
+}
+
+// execute runs the script, whose instructions can all be decoded.
+func (m *machine) execute() *ScriptError {
+	position := uint32(0) // in opcodes, for OP_CODESEPARATOR
+	for at := 0; at < len(m.script); position++ {
+		op, data, next, _ := nextOp(m.script, at)
+		at = next
+		// The limit holds in branches that are not executed too.
+		if len(data) > maxElementSize {
+			return errPushSize
+		}
+		executed := m.branch.allTrue()
+		switch {
+		case op >= opIf && op <= opEndIf:
+			if verdict := m.conditional(op, executed); verdict != nil {
+				return verdict
+			}
+		case !executed:
+			continue // the stacks are as they were
+		case op <= opPushData4:
+			if m.spend.flags&MinimalData != 0 && !isMinimalPush(op, data) {
+				return errMinimalData
+			}
+			m.push(data)
+		case op == opCodeSeparator:
+			m.path.CodeSeparator = position
+		default:
+			if verdict := m.step(op); verdict != nil {
+				return verdict
+			}
+		}
+		if len(m.stack)+len(m.alt) > maxStackSize {
+			return errStackSize
+		}
+	}
+	if m.branch.depth != 0 {
+		return errConditional
+	}
+	return nil
+}
+
+// step executes an opcode that is no push and no conditional.
+func (m *machine) step(op byte) *ScriptError {
+	switch {
+	case op <= op16: // op1Negate too: opcode 80 between them is an OP_SUCCESSx
+		m.push(smallNumber(int(op) - op1 + 1))
+		return nil
+	case op <= opReturn:
+		return m.stepFlow(op)
+	case op <= opTuck:
+		return m.stepStack(op)
+	case op <= opEqualVerify:
+		return m.stepCompare(op)
+	case op <= op0NotEqual:
+		return m.stepUnary(op)
+	case op <= opWithin:
+		return m.stepBinary(op)
+	case op <= opHash256:
+		return m.stepHash(op)
+	case op == opCheckSig, op == opCheckSigVerify, op == opCheckSigAdd:
+		return m.stepSignature(op)
+	case op == opCheckMultiSig, op == opCheckMultiSigVerify:
+		return errCheckMultiSig
+	case op == opCheckLockTimeVerify, op == opCheckSequenceVerify:
+		return m.stepLockTime(op)
+	case op >= opNop1 && op <= opNop10:
+		if m.spend.flags&DiscourageUpgradableNops != 0 {
+			return errUpgradableNops
+		}
+		return nil
+	}
+	return errBadOpcode
+}
+
+func (m *machine) stepFlow(op byte) *ScriptError {
+	switch op {
+	case opNop:
+		return nil
+	case opVerify:
+		if len(m.stack) < 1 {
+			return errStack
+		}
+		if !isTrue(m.top(1)) {
+			return errVerify
+		}
+		m.drop(1)
+		return nil
+	case opReturn:
+		return errOpReturn
+	}
+	return errBadOpcode
+}
+
+func (m *machine) conditional(op byte, executed bool) *ScriptError {
+	switch op {
+	case opIf, opNotIf:
+		value := false
+		if executed {
+			if len(m.stack) < 1 {
+				return errStack
+			}
+			// BIP342 makes the minimal argument a rule of consensus.
+			top := m.top(1)
+			if len(top) > 1 || len(top) == 1 && top[0] != 1 {
+				return errMinimalIf
+			}
+			value = (len(top) == 1) == (op == opIf)
+			m.drop(1)
+		}
+		m.branch.push(value)
+		return nil
+	case opElse:
+		if m.branch.depth == 0 {
+			return errConditional
+		}
+		m.branch.toggle()
+		return nil
+	case opEndIf:
+		if m.branch.depth == 0 {
+			return errConditional
+		}
+		m.branch.pop()
+		return nil
+	}
+	// opVerIf and opVerNotIf are refused even where they are not executed.
+	return errBadOpcode
+}
+
+func (m *machine) stepCompare(op byte) *ScriptError {
+	switch op {
+	case opSize:
+		if len(m.stack) < 1 {
+			return errStack
+		}
+		m.pushNumber(int64(len(m.top(1))))
+		return nil
+	case opEqual, opEqualVerify:
+		if len(m.stack) < 2 {
+			return errStack
+		}
+		equal := bytes.Equal(m.top(1), m.top(2))
+		m.drop(2)
+		if op == opEqual {
+			m.push(boolean(equal))
+		} else if !equal {
+			return errEqualVerify
+		}
+		return nil
+	}
+	return errBadOpcode
+}
+
+// branches is the stack of conditions, of which only two things matter: its
+// depth and where its first false value lies. Nesting is bounded by nothing but
+// the script's size, so every operation takes constant time.
+type branches struct {
+	depth      int
+	firstFalse int // counted from 1; 0 if all are true
+}
+
+func (b *branches) allTrue() bool { return b.firstFalse == 0 }
+
+func (b *branches) push(value bool) {
+	b.depth++
+	if !value && b.firstFalse == 0 {
+		b.firstFalse = b.depth
+	}
+}
+
+func (b *branches) pop() {
+	if b.firstFalse == b.depth {
+		b.firstFalse = 0
+	}
+	b.depth--
+}
+
+// toggle turns the top value. Under a false value nothing is executed, so what
+// lies above the first one need not be known.
+func (b *branches) toggle() {
+	switch b.firstFalse {
+	case 0:
+		b.firstFalse = b.depth
+	case b.depth:
+		b.firstFalse = 0
+	}
+}

@@ -1,0 +1,258 @@
+package taproot
+
+import (
+	"crypto/sha1" //nolint:gosec // an opcode of the script language
+	"crypto/sha256"
+
+	"golang.org/x/crypto/ripemd160" //nolint:staticcheck // an opcode of the script language
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// number reads the nth element from the top as an operand.
+func (m *machine) number(n int) (int64, bool) {
+	return parseNumber(m.top(n), m.spend.flags&MinimalData != 0, numberSize)
+}
+
+func fromBool(v bool) int64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+// stepUnary executes the arithmetic of one operand.
+func (m *machine) stepUnary(op byte) *ScriptError {
+	if len(m.stack) < 1 {
+		return errStack
+	}
+	n, ok := m.number(1)
+	if !ok {
+		return errScriptNum
+	}
+	switch op {
+	case op1Add:
+		n++
+	case op1Sub:
+		n--
+	case opNegate:
+		n = -n
+	case opAbs:
+		n = max(n, -n)
+	case opNot:
+		n = fromBool(n == 0)
+	case op0NotEqual:
+		n = fromBool(n != 0)
+	}
+	m.drop(1)
+	m.pushNumber(n)
+	return nil
+}
+
+// stepBinary executes the arithmetic of two operands, and opWithin with its
+// three. A result may have five bytes, which no operand may.
+func (m *machine) stepBinary(op byte) *ScriptError {
+	if op == opWithin {
+		return m.within()
+	}
+	if len(m.stack) < 2 {
+		return errStack
+	}
+	a, okA := m.number(2)
+	b, okB := m.number(1)
+	if !okA || !okB {
+		return errScriptNum
+	}
+	m.drop(2)
+	if op == opNumEqualVerify {
+		if a != b {
+			return errNumVerify
+		}
+		return nil
+	}
+	m.pushNumber(arithmetic(op, a, b))
+	return nil
+}
+
+func arithmetic(op byte, a, b int64) int64 {
+	switch op {
+	case opAdd:
+		return a + b
+	case opSub:
+		return a - b
+	case opBoolAnd:
+		return fromBool(a != 0 && b != 0)
+	case opBoolOr:
+		return fromBool(a != 0 || b != 0)
+	case opNumEqual:
+		return fromBool(a == b)
+	case opNumNotEqual:
+		return fromBool(a != b)
+	case opLessThan:
+		return fromBool(a < b)
+	case opGreaterThan:
+		return fromBool(a > b)
+	case opLessThanOrEqual:
+		return fromBool(a <= b)
+	case opGreaterThanOrEqual:
+		return fromBool(a >= b)
+	case opMin:
+		return min(a, b)
+	default: // opMax
+		return max(a, b)
+	}
+}
+
+func (m *machine) within() *ScriptError {
+	if len(m.stack) < 3 {
+		return errStack
+	}
+	n, okN := m.number(3)
+	low, okLow := m.number(2)
+	high, okHigh := m.number(1)
+	if !okN || !okLow || !okHigh {
+		return errScriptNum
+	}
+	m.drop(3)
+	m.push(boolean(low <= n && n < high))
+	return nil
+}
+
+func (m *machine) stepHash(op byte) *ScriptError {
+	if len(m.stack) < 1 {
+		return errStack
+	}
+	in, out := m.top(1), m.alloc(32)
+	switch op {
+	case opRipeMD160:
+		out = m.ripeMD160(out, in)
+	case opSHA1:
+		digest := sha1.Sum(in) //nolint:gosec // see the import
+		out = append(out, digest[:]...)
+	case opSHA256:
+		digest := sha256.Sum256(in)
+		out = append(out, digest[:]...)
+	case opHash160:
+		digest := sha256.Sum256(in)
+		out = m.ripeMD160(out, digest[:])
+	case opHash256:
+		digest := types.DoubleSHA256(in)
+		out = append(out, digest[:]...)
+	}
+	m.drop(1)
+	m.push(out)
+	return nil
+}
+
+func (m *machine) ripeMD160(out, in []byte) []byte {
+	if m.ripemd == nil {
+		m.ripemd = ripemd160.New()
+	}
+	m.ripemd.Reset()
+	m.ripemd.Write(in)
+	return m.ripemd.Sum(out)
+}
+
+// stepSignature executes BIP342's signature opcodes.
+func (m *machine) stepSignature(op byte) *ScriptError {
+	needs := 2 // signature, key
+	if op == opCheckSigAdd {
+		needs = 3 // signature, number, key
+	}
+	if len(m.stack) < needs {
+		return errStack
+	}
+	n := int64(0)
+	if op == opCheckSigAdd {
+		var ok bool
+		if n, ok = m.number(2); !ok {
+			return errScriptNum
+		}
+	}
+	key, signature := m.top(1), m.top(needs)
+	if verdict := m.checkSignature(key, signature); verdict != nil {
+		return verdict
+	}
+	m.drop(needs)
+	// A signature that is not empty is valid, or the script has failed.
+	signed := len(signature) > 0
+	switch {
+	case op == opCheckSigAdd:
+		m.pushNumber(n + fromBool(signed))
+	case op == opCheckSig:
+		m.push(boolean(signed))
+	case !signed:
+		return errSigVerify
+	}
+	return nil
+}
+
+// checkSignature applies BIP342's rules in their order: the budget is charged
+// for any signature that is not empty, an empty key fails even without one, and
+// a key of unknown type accepts all.
+func (m *machine) checkSignature(key, signature []byte) *ScriptError {
+	if len(signature) > 0 {
+		if m.budget -= budgetPerCheck; m.budget < 0 {
+			return errBudget
+		}
+	}
+	switch len(key) {
+	case 0:
+		return errEmptyKey
+	case 32:
+		if len(signature) == 0 {
+			return nil
+		}
+		return m.ctx.checkSignature(m.spend, &m.path, (*[32]byte)(key), signature)
+	}
+	if m.spend.flags&DiscourageUpgradablePubKey != 0 {
+		return errUpgradableKey
+	}
+	return nil
+}
+
+// lockTimeThreshold is the least lock time that is a time in seconds and no
+// height.
+const lockTimeThreshold = 500_000_000
+
+// The parts of an input's sequence number (BIP68).
+const (
+	sequenceFinal   = 0xffffffff
+	sequenceDisable = 1 << 31
+	sequenceIsTime  = 1 << 22
+	sequenceMask    = 0xffff
+)
+
+// stepLockTime executes BIP65's and BIP112's opcodes. Their operand stays on
+// the stack.
+func (m *machine) stepLockTime(op byte) *ScriptError {
+	if len(m.stack) < 1 {
+		return errStack
+	}
+	operand, ok := parseNumber(m.top(1), m.spend.flags&MinimalData != 0, lockTimeSize)
+	if !ok {
+		return errScriptNum
+	}
+	if operand < 0 {
+		return errNegativeLock
+	}
+	tx, sequence := m.ctx.tx, m.ctx.tx.Inputs[m.spend.index].Sequence
+	if op == opCheckLockTimeVerify {
+		sameKind := (operand < lockTimeThreshold) == (tx.LockTime < lockTimeThreshold)
+		if !sameKind || operand > int64(tx.LockTime) || sequence == sequenceFinal {
+			return errLockTime
+		}
+		return nil
+	}
+	if operand&sequenceDisable != 0 {
+		return nil
+	}
+	if tx.Version < 2 || sequence&sequenceDisable != 0 {
+		return errLockTime
+	}
+	wanted, have := uint32(operand)&(sequenceIsTime|sequenceMask), sequence&(sequenceIsTime|sequenceMask)
+	if wanted&sequenceIsTime != have&sequenceIsTime || wanted > have {
+		return errLockTime
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package taproot
+
+// top returns the nth element from the top, from 1.
+func (m *machine) top(n int) []byte { return m.stack[len(m.stack)-n] }
+
+func (m *machine) push(v []byte) { m.stack = append(m.stack, v) }
+
+func (m *machine) drop(n int) { m.stack = m.stack[:len(m.stack)-n] }
+
+// alloc returns room for a new element. A full arena is left to the elements
+// that lie in it and replaced, so that a long script does not grow it.
+func (m *machine) alloc(n int) []byte {
+	if cap(m.arena)-len(m.arena) < n {
+		m.arena = make([]byte, 0, arenaSize)
+	}
+	at := len(m.arena)
+	m.arena = m.arena[:at+n]
+	return m.arena[at : at : at+n]
+}
+
+func (m *machine) pushNumber(n int64) {
+	if n >= -1 && n <= 16 {
+		m.push(smallNumber(int(n)))
+		return
+	}
+	m.push(appendNumber(m.alloc(9), n))
+}
+
+// stackNeeds is the number of elements that an opcode of stepStack needs.
+func stackNeeds(op byte) int {
+	switch op {
+	case opToAltStack, opIfDup, opDrop, opDup:
+		return 1
+	case op2Drop, op2Dup, opNip, opOver, opPick, opRoll, opSwap, opTuck:
+		return 2
+	case op3Dup, opRot:
+		return 3
+	case op2Over, op2Swap:
+		return 4
+	case op2Rot:
+		return 6
+	}
+	return 0
+}
+
+// stepStack executes the opcodes that move elements.
+func (m *machine) stepStack(op byte) *ScriptError {
+	if len(m.stack) < stackNeeds(op) {
+		return errStack
+	}
+	s := m.stack
+	n := len(s)
+	switch op {
+	case opToAltStack:
+		m.alt = append(m.alt, s[n-1])
+		m.drop(1)
+	case opFromAltStack:
+		if len(m.alt) == 0 {
+			return errAltStack
+		}
+		m.push(m.alt[len(m.alt)-1])
+		m.alt = m.alt[:len(m.alt)-1]
+	case op2Drop:
+		m.drop(2)
+	case op2Dup:
+		m.stack = append(s, s[n-2], s[n-1])
+	case op3Dup:
+		m.stack = append(s, s[n-3], s[n-2], s[n-1])
+	case op2Over:
+		m.stack = append(s, s[n-4], s[n-3])
+	case op2Rot:
+		s[n-6], s[n-5], s[n-4], s[n-3], s[n-2], s[n-1] = s[n-4], s[n-3], s[n-2], s[n-1], s[n-6], s[n-5]
+	case op2Swap:
+		s[n-4], s[n-3], s[n-2], s[n-1] = s[n-2], s[n-1], s[n-4], s[n-3]
+	case opIfDup:
+		if isTrue(s[n-1]) {
+			m.push(s[n-1])
+		}
+	case opDepth:
+		m.pushNumber(int64(n))
+	case opDrop:
+		m.drop(1)
+	case opDup:
+		m.push(s[n-1])
+	case opNip:
+		s[n-2] = s[n-1]
+		m.drop(1)
+	case opOver:
+		m.push(s[n-2])
+	case opPick, opRoll:
+		return m.pickOrRoll(op)
+	case opRot:
+		s[n-3], s[n-2], s[n-1] = s[n-2], s[n-1], s[n-3]
+	case opSwap:
+		s[n-2], s[n-1] = s[n-1], s[n-2]
+	case opTuck:
+		top := s[n-1]
+		m.push(top)
+		m.stack[n-2], m.stack[n-1] = top, s[n-2]
+	}
+	return nil
+}
+
+func (m *machine) pickOrRoll(op byte) *ScriptError {
+	depth, ok := m.number(1)
+	if !ok {
+		return errScriptNum
+	}
+	m.drop(1)
+	if depth < 0 || depth >= int64(len(m.stack)) {
+		return errStack
+	}
+	at := len(m.stack) - 1 - int(depth)
+	element := m.stack[at]
+	if op == opPick {
+		m.push(element)
+		return nil
+	}
+	copy(m.stack[at:], m.stack[at+1:])
+	m.stack[len(m.stack)-1] = element
+	return nil
+}
