@@ -211,19 +211,19 @@ func (b *Batch) sumPoint(x *[32]byte, k *scalar) bool {
 	return true
 }
 
-// liftAll lifts all points, in groups as large as the processor takes, and
-// reports whether all of them are on the curve.
+// liftAll lifts all points, in groups as large as the processor takes, and reports
+// whether all of them are on the curve.
 func liftAll(points []affine) bool {
-	for len(points) > liftGroup && useIFMA {
-		n := min(8, len(points))
-		if !liftEight(points[:n]) {
-			return false
-		}
-		points = points[n:]
+	if useIFMA {
+		return liftGroups(points, 8, liftEight)
 	}
+	return liftGroups(points, liftGroup, liftFour)
+}
+
+func liftGroups(points []affine, size int, lift func([]affine) bool) bool {
 	for len(points) > 0 {
-		n := min(liftGroup, len(points))
-		if !liftFour(points[:n]) {
+		n := min(size, len(points))
+		if !lift(points[:n]) {
 			return false
 		}
 		points = points[n:]
