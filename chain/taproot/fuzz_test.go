@@ -1,0 +1,101 @@
+package taproot
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/secp"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// encodeSpend writes a spend as the fuzz target reads it: the transaction, then
+// its prevouts.
+func encodeSpend(c *Context) []byte {
+	b := types.AppendVarBytes(nil, c.tx.AppendTo(nil))
+	for i := range c.prevouts {
+		b = types.AppendVarBytes(b, c.prevouts[i].AppendTo(nil))
+	}
+	return b
+}
+
+func decodeSpend(data []byte) (*types.Tx, []types.TxOut, bool) {
+	d := types.NewDecoder(data)
+	tx, err := types.DecodeTx(d.VarBytes())
+	if err != nil || d.Err() != nil {
+		return nil, nil, false
+	}
+	prevouts := make([]types.TxOut, len(tx.Inputs))
+	for i := range prevouts {
+		out, err := types.DecodeTxOut(d.VarBytes())
+		if err != nil || d.Err() != nil {
+			return nil, nil, false
+		}
+		prevouts[i] = out
+	}
+	return tx, prevouts, true
+}
+
+// FuzzVerifyInput changes signed spends in any place. The engine must give a
+// verdict, the same at once and deferred, leave the witness as it was, and refuse
+// by policy whatever it refuses by consensus.
+func FuzzVerifyInput(f *testing.F) {
+	f.Add(encodeSpend(keyPathSpend(f)), byte(0))
+	f.Add(encodeSpend(signedLeaf(f, false)), byte(0))
+	f.Add(encodeSpend(signedLeaf(f, true)), byte(0))
+	for _, script := range [][]byte{
+		{op1, opIf, op1 + 1, opElse, op1, opEndIf, opDup, opHash160, opSize, opAdd, opWithin},
+		{opCodeSeparator, op1, op1 + 1, opCheckSigAdd, opToAltStack, opFromAltStack, op2Rot, opPick, opRoll},
+		{opCheckLockTimeVerify, opCheckSequenceVerify, opRipeMD160, opSHA1, opHash256, opMin, opMax},
+		{80, opPushData4},
+	} {
+		c, _, _ := leafSpend(f, script, []byte{1}, []byte{2}, nil)
+		f.Add(encodeSpend(c), byte(0))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, which byte) {
+		tx, prevouts, ok := decodeSpend(data)
+		if !ok || len(tx.Inputs) == 0 {
+			t.Skip()
+		}
+		index := int(which) % len(tx.Inputs)
+		before := tx.AppendTo(nil)
+		c := NewContext(tx, prevouts)
+		atOnce := c.VerifyInput(index, Consensus, nil)
+		if errors.Is(atOnce, ErrNotSpendable) {
+			t.Skip()
+		}
+		verdictOf(t, atOnce)
+		var batch secp.Batch
+		deferred := c.VerifyInput(index, Consensus, &batch)
+		if (atOnce == nil) != (deferred == nil && batch.Verify()) {
+			t.Fatalf("at once %v, deferred %v and %v", atOnce, deferred, batch.Verify())
+		}
+		if standard := NewContext(tx, prevouts).VerifyInput(index, Standard, nil); standard == nil && atOnce != nil {
+			t.Fatalf("policy allows what consensus refuses: %v", atOnce)
+		}
+		if !bytes.Equal(tx.AppendTo(nil), before) {
+			t.Fatal("the transaction was changed")
+		}
+	})
+}
+
+func FuzzControlBlock(f *testing.F) {
+	f.Add(make([]byte, 33), []byte{op1})
+	f.Add(bytes.Repeat([]byte{0xc1}, 33+64), []byte(nil))
+	f.Add(make([]byte, 34), []byte(nil))
+	f.Fuzz(func(t *testing.T, data, script []byte) {
+		c, err := ParseControlBlock(data)
+		if (err == nil) != isControlSize(len(data)) {
+			t.Fatalf("%d bytes: %v", len(data), err)
+		}
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(c.Encode(), data) {
+			t.Fatalf("%x encodes again as %x", data, c.Encode())
+		}
+		if c.MerkleRoot(script) != rootOf(data, LeafHash(data[0]&leafVersionMask, script)) {
+			t.Fatal("the roots differ")
+		}
+	})
+}
