@@ -45,6 +45,8 @@ type Coins interface {
 	CoinsTip() types.Index
 	// NeedsFlush reports that the cache has used its budget.
 	NeedsFlush() bool
+	// ForEachCoin visits the coins on disk in the order of their outpoints.
+	ForEachCoin(each func(types.OutPoint, *types.Coin) error) error
 }
 
 // Records stores what is known of every header, atomically with the coins.

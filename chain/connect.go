@@ -249,8 +249,9 @@ func (c *Chain) readBlock(n *node) (*consensus.HashedBlock, error) {
 // scripts to be checked. A block that breaks a rule is refused and reported;
 // the error is nil then. announce says whether success is reported as well.
 func (c *Chain) connect(n *node, block *consensus.HashedBlock, announce bool, report func(Result)) error {
-	coins := make([]consensus.FetchedCoin, len(block.External))
-	if err := c.store.FetchCoins(block.External, coins); err != nil {
+	needed := c.params.CoinsNeeded(n.height, block)
+	coins := make([]consensus.FetchedCoin, len(needed))
+	if err := c.store.FetchCoins(needed, coins); err != nil {
 		return consensus.Local(err)
 	}
 	state := n.parent.state()

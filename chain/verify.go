@@ -19,64 +19,117 @@ const (
 )
 
 // Verify checks the last blocks of the best chain again, depth of them (0: all
-// that are stored), at the given level. It changes nothing; coins are undone
-// and connected in memory, which for all blocks at level 3 takes as much as
-// the coin set. progress is called after each block and step. The error says
-// which block is wrong and how.
-func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress func(done, total int)) error {
+// that are stored), at the given level, and returns how many it checked. Coins
+// are undone and connected in memory only. If that reaches the genesis block,
+// the whole coin set is compared too, and memory holds as much as it has.
+// progress is called after each step. The error says which block is wrong and
+// how.
+func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress func(done, total int)) (int, error) {
 	c.turn.Lock()
 	defer c.turn.Unlock()
 	if c.fault != nil {
-		return c.fault
+		return 0, c.fault
 	}
-	n := c.coinsTip
-	blocks := int(n.height)
-	if depth > 0 && depth < n.height {
-		blocks = int(depth)
+	// The coins on disk are those to be checked, not the ones in the cache.
+	if err := c.flush(); err != nil {
+		return 0, c.fail(consensus.Local(err))
 	}
-	steps, done := blocks, 0
-	if level >= VerifyScripts {
-		steps *= 2
+	v := verification{
+		chain: c, level: level, progress: progress,
+		view: overlay{base: c.store, coins: map[types.OutPoint]consensus.FetchedCoin{}},
 	}
-	step := func() {
-		done++
-		progress(done, steps)
+	lowest := uint32(0)
+	if depth > 0 && depth < c.coinsTip.height {
+		lowest = c.coinsTip.height - depth
 	}
-	view := overlay{base: c.store, coins: map[types.OutPoint]consensus.FetchedCoin{}}
-	for range blocks {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if c.prune && !c.hasBody(n) {
+	v.total = int(c.coinsTip.height - lowest)
+	base := c.coinsTip
+	for ; base.height > lowest; base = base.parent {
+		if c.prune && !base.status.Has(consensus.StatusBody|consensus.StatusUndo) {
 			break
 		}
-		if err := c.verifyDown(n, level, &view); err != nil {
-			return fmt.Errorf("block %s: %w", n.index(), err)
+		if err := v.step(ctx, base, v.down); err != nil {
+			return 0, err
 		}
-		n = n.parent
-		step()
 	}
-	if level < VerifyScripts {
-		return nil
-	}
-	for _, above := range c.coinsTip.pathFrom(n) {
-		if err := ctx.Err(); err != nil {
-			return err
+	if base.height == 0 && level >= VerifyCoins {
+		if err := v.wholeCoinSet(); err != nil {
+			return 0, err
 		}
-		if err := c.verifyUp(above, &view); err != nil {
-			return fmt.Errorf("block %s: %w", above.index(), err)
-		}
-		step()
 	}
+	if level >= VerifyScripts {
+		for _, n := range c.coinsTip.pathFrom(base) {
+			if err := v.step(ctx, n, v.up); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return int(c.coinsTip.height - base.height), nil
+}
+
+// verification is one run of Verify.
+type verification struct {
+	chain    *Chain
+	level    int
+	view     overlay
+	progress func(done, total int)
+	done     int
+	total    int // blocks, counted once even when they are connected again
+}
+
+func (v *verification) step(ctx context.Context, n *node, check func(*node) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := check(n); err != nil {
+		return fmt.Errorf("block %s: %w", n.index(), err)
+	}
+	v.done++
+	total := v.total
+	if v.level >= VerifyScripts {
+		total *= 2
+	}
+	v.progress(v.done, total)
 	return nil
 }
 
-func (c *Chain) hasBody(n *node) bool {
-	return n.status.Has(consensus.StatusBody | consensus.StatusUndo)
+// wholeCoinSet checks that, with all blocks undone, what is left is what the
+// genesis block made. Every coin on disk must have been undone or be such.
+func (v *verification) wholeCoinSet() error {
+	genesis := map[types.OutPoint]types.Coin{}
+	for _, entry := range v.chain.params.GenesisCoins() {
+		genesis[entry.OutPoint] = entry.Coin
+	}
+	for outPoint, coin := range v.view.coins {
+		if coin.Found && genesis[outPoint] != coin.Coin {
+			return fmt.Errorf("undoing all blocks leaves coin %s, which the genesis block did not make", outPoint)
+		}
+	}
+	left := len(genesis)
+	for outPoint := range genesis {
+		if coin := v.view.coins[outPoint]; coin.Found {
+			left-- // spent by a block, which was undone
+		}
+	}
+	err := v.chain.store.ForEachCoin(func(outPoint types.OutPoint, coin *types.Coin) error {
+		if _, undone := v.view.coins[outPoint]; undone {
+			return nil
+		}
+		if genesis[outPoint] != *coin {
+			return fmt.Errorf("the coin set has coin %s, which no block made", outPoint)
+		}
+		left--
+		return nil
+	})
+	if err == nil && left != 0 {
+		err = fmt.Errorf("the coin set lacks %d coins of the genesis block", left)
+	}
+	return err
 }
 
-// verifyDown checks one block on the way down and undoes it in the view.
-func (c *Chain) verifyDown(n *node, level int, view *overlay) error {
+// down checks one block on the way down and undoes it in the view.
+func (v *verification) down(n *node) error {
+	c := v.chain
 	block, err := c.readBlock(n)
 	if err != nil {
 		return err
@@ -85,7 +138,7 @@ func (c *Chain) verifyDown(n *node, level int, view *overlay) error {
 	if err != nil {
 		return fmt.Errorf("undo data: %w", err)
 	}
-	if level >= VerifyBlocks {
+	if v.level >= VerifyBlocks {
 		state := n.parent.state()
 		err := errors.Join(consensus.CheckHeader(c.params, &n.header, n.hash),
 			consensus.CheckBlock(c.params, block), consensus.ValidateBlock(c.params, &state, block))
@@ -93,27 +146,29 @@ func (c *Chain) verifyDown(n *node, level int, view *overlay) error {
 			return err
 		}
 	}
-	if level < VerifyUndo {
+	if v.level < VerifyUndo {
 		return nil
 	}
 	update, err := consensus.RevertUpdate(c.params, block, n.parent.index(), n.height, undo)
 	if err != nil {
 		return fmt.Errorf("undo data: %w", err)
 	}
-	if level < VerifyCoins {
+	if v.level < VerifyCoins {
 		return nil
 	}
-	return view.move(update.Created, update.Spent)
+	return v.view.move(update.Created, update.Spent)
 }
 
-// verifyUp connects one block again in the view.
-func (c *Chain) verifyUp(n *node, view *overlay) error {
+// up connects one block again in the view.
+func (v *verification) up(n *node) error {
+	c := v.chain
 	block, err := c.readBlock(n)
 	if err != nil {
 		return err
 	}
-	coins := make([]consensus.FetchedCoin, len(block.External))
-	if err := view.fetch(block.External, coins); err != nil {
+	needed := c.params.CoinsNeeded(n.height, block)
+	coins := make([]consensus.FetchedCoin, len(needed))
+	if err := v.view.fetch(needed, coins); err != nil {
 		return err
 	}
 	state := n.parent.state()
@@ -131,7 +186,7 @@ func (c *Chain) verifyUp(n *node, view *overlay) error {
 			return err
 		}
 	}
-	return view.move(connection.Update.Spent, connection.Update.Created)
+	return v.view.move(connection.Update.Spent, connection.Update.Created)
 }
 
 // overlay is a coin set that differs from the store's by what is in memory.

@@ -7,12 +7,12 @@ import (
 
 // portable runs f as it is and with the assembly switched off.
 func bothPaths(b *testing.B, f func(b *testing.B)) {
-	if useADX {
-		b.Run("adx", f)
+	if useBMI2 {
+		b.Run("bmi2", f)
 	}
 	b.Run("portable", func(b *testing.B) {
-		defer func(old bool) { useADX = old }(useADX)
-		useADX = false
+		defer func(old bool) { useBMI2 = old }(useBMI2)
+		useBMI2 = false
 		f(b)
 	})
 }

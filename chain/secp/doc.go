@@ -17,7 +17,7 @@
 //   - batch.go: Batch.
 //
 // The portable code is complete by itself and is the reference. On amd64,
-// field_amd64.s replaces the field products (MULX, ADX), and lift8_amd64.s takes
+// field_amd64.s replaces the field products (MULX of BMI2), and lift8_amd64.s takes
 // eight square roots at a time (AVX-512 IFMA); both are chosen at run time by
 // what the processor can do, and are left out under the build tag purego.
 //

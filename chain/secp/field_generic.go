@@ -2,8 +2,8 @@
 
 package secp
 
-// useADX is there for the tests only: without assembly there is nothing to choose.
-var useADX = false
+// useBMI2 is there for the tests only: without assembly there is nothing to choose.
+var useBMI2 = false
 
 // mul sets z = x * y.
 func (z *field) mul(x, y *field) { mulGeneric(z, x, y) }

@@ -198,10 +198,10 @@ func FuzzField(f *testing.F) {
 		x.setBytes((*[32]byte)(b[:32]))
 		y.setBytes((*[32]byte)(b[32:]))
 		checkFieldOps(t, x, y)
-		if useADX {
-			useADX = false
+		if useBMI2 {
+			useBMI2 = false
 			checkFieldOps(t, x, y)
-			useADX = true
+			useBMI2 = true
 		}
 	})
 }

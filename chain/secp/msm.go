@@ -129,15 +129,14 @@ func (m *msm) sum(r *jacobian) {
 	}
 }
 
-// windowFor returns the window that costs the fewest additions for n summands.
-// Of one window, n additions fill the buckets, 2^(c-1) of which are saved as the
-// first point of a bucket is free, and two for each bucket sum them up.
+// windowFor returns the window that costs the fewest additions for n summands. In
+// each window, n additions fill the buckets, less one for each bucket that is used
+// as its first point comes free, and two for each bucket sum them up.
 func windowFor(n int) int {
 	best, bestCost := 0, 0
 	for c := 4; c <= 13; c++ {
 		buckets := 1 << (c - 1)
-		used := min(buckets, n)
-		cost := (128 + c) / c * (n + used)
+		cost := (128 + c) / c * (n - min(n, buckets) + 2*buckets)
 		if best == 0 || cost < bestCost {
 			best, bestCost = c, cost
 		}

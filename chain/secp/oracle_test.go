@@ -136,12 +136,12 @@ func oracleTweak(internal, tweak *[32]byte) (output [32]byte, parity byte, ok bo
 // switchPaths runs f with the assembly, if there is any, and without.
 func switchPaths(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	if useADX {
-		t.Run("adx", f)
+	if useBMI2 {
+		t.Run("bmi2", f)
 	}
 	t.Run("portable", func(t *testing.T) {
-		defer func(old bool) { useADX = old }(useADX)
-		useADX = false
+		defer func(old bool) { useBMI2 = old }(useBMI2)
+		useBMI2 = false
 		f(t)
 	})
 }

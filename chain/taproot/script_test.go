@@ -141,6 +141,7 @@ func TestOpcodes(t *testing.T) {
 		{"1SUB", "8c 4f 87", "-", "OK"},
 		{"NEGATE", "8f 02 0081 87", "000100", "OK"},
 		{"ABS", "90 01 7f 87", "ff", "OK"},
+		{"ABS of a positive number", "90 01 7f 87", "7f", "OK"},
 		{"NOT", "91", "80", "OK"},
 		{"0NOTEQUAL", "92 51 87", "ffff", "OK"},
 		{"ADD", "93 05 feffffff00 87", numbers4 + " " + numbers4, "OK"},
@@ -251,7 +252,7 @@ func TestLimits(t *testing.T) {
 		{"1001 initial elements", drops(1001), elements(1001), "STACK_SIZE"},
 		{"1000 elements and one more", append([]byte{op1}, drops(1001)...), elements(1000), "STACK_SIZE"},
 		{"999 elements and one more", append([]byte{op1}, drops(1000)...), elements(999), "OK"},
-		{"both stacks count", append([]byte{opToAltStack, op1, op1}, drops(1001)...), elements(1000), "STACK_SIZE"},
+		{"both stacks count", append([]byte{opToAltStack, op1}, drops(1000)...), elements(1000), "STACK_SIZE"},
 		{"both stacks count, within", append([]byte{opToAltStack, op1}, drops(999)...), elements(999), "OK"},
 		{"3DUP over the limit", append([]byte{op3Dup}, drops(1001)...), elements(998), "STACK_SIZE"},
 		{"an initial element of 520", drops(1), [][]byte{make([]byte, 520)}, "OK"},
@@ -391,6 +392,42 @@ func TestCallerFaults(t *testing.T) {
 	}
 	if _, err := c.SignatureHash(0, SigHashSingle, nil, nil); verdictOf(t, err) != "SCHNORR_SIG_HASHTYPE" {
 		t.Error(err)
+	}
+}
+
+// TestLockTimes has the fields of the transaction that the opcodes compare with.
+func TestLockTimes(t *testing.T) {
+	const cltv, csv = "b1", "b2"
+	for _, tc := range []struct {
+		script                      string
+		version, lockTime, sequence uint32
+		want                        string
+	}{
+		{"00" + cltv + "91", 0, 0, 0, "OK"},
+		{"00" + cltv + "91", 0, 0, 0xfffffffe, "OK"},
+		{"00" + cltv + "91", 0, 0, 0xffffffff, "UNSATISFIED_LOCKTIME"},
+		{"00" + cltv + "91", 0, 0, 0x80000000, "OK"},
+		{"04ff64cd1d" + cltv, 0, 499_999_999, 0, "OK"},
+		{"04ff64cd1d" + cltv, 0, 500_000_000, 0, "UNSATISFIED_LOCKTIME"},
+		{"040065cd1d" + cltv, 0, 500_000_000, 0, "OK"},
+		{"05ffffffff00" + cltv, 0, 0xffffffff, 0, "OK"},
+		{"050000000001" + cltv, 0, 0xffffffff, 0, "UNSATISFIED_LOCKTIME"},
+		{"00" + csv + "91", 1, 0, 0, "UNSATISFIED_LOCKTIME"},
+		{"00" + csv + "91", 2, 0, 0, "OK"},
+		{"00" + csv + "91", 0x80000000, 0, 0, "OK"}, // BIP68's version is unsigned
+		{"00" + csv + "91", 2, 0, 1 << 31, "UNSATISFIED_LOCKTIME"},
+		{"05ffffffff00" + csv, 0, 0, 1 << 31, "OK"}, // the operand disables itself
+		{"050000000001" + csv, 2, 0, 0, "OK"},       // bits beyond 32 mean nothing
+		{"03ffff40" + csv, 2, 0, 0x40ffff, "OK"},
+		{"03ffff40" + csv, 2, 0, 0x40fffe, "UNSATISFIED_LOCKTIME"},
+		{"03ffff00" + csv, 2, 0, 0x40ffff, "UNSATISFIED_LOCKTIME"},
+		{"03ffff40" + csv, 2, 0, 0x00ffff, "UNSATISFIED_LOCKTIME"},
+		{"02ff7f" + csv, 2, 0, 0x3f7fff, "OK"},
+	} {
+		script, _ := asm(t, tc.script, "")
+		c, tx, _ := leafSpend(t, script)
+		tx.Version, tx.LockTime, tx.Inputs[0].Sequence = tc.version, tc.lockTime, tc.sequence
+		expect(t, c, Consensus, tc.want, tc.script)
 	}
 }
 

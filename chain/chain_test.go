@@ -1,0 +1,412 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// badSignature spoils the signature of the last transaction, and commits to
+// what is left.
+func badSignature(block *types.Block) {
+	witness := block.Txs[len(block.Txs)-1].Inputs[0].Witness
+	witness[0] = slices.Clone(witness[0])
+	witness[0][40] ^= 1
+	commit(block)
+}
+
+func greedy(block *types.Block) {
+	block.Txs[0].Outputs[0].Value++
+	setMerkleRoot(block)
+}
+
+func TestFirstSeenWinsATie(t *testing.T) {
+	// genesis -> a1 -> a2
+	//        \-> b1 -> b2 -> b3
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 2)
+	b := h.linear("b", h.genesis, 3)
+	h.add(a...)
+	h.expectTip(a[1])
+	h.add(b[0], b[1])
+	h.expectTip(a[1])
+	h.add(b[2])
+	h.expectTip(b[2])
+	h.open()
+	h.expectTip(b[2])
+}
+
+func TestBlocksInAnyOrder(t *testing.T) {
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 40)
+	var headers []types.Header
+	for _, b := range a {
+		headers = append(headers, b.Block.Header)
+	}
+	if err := h.chain.AddHeaders(headers); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.chain.BestHeader(); got != a[39].index() {
+		t.Fatalf("best header %s", got)
+	}
+	reversed := slices.Clone(a)
+	slices.Reverse(reversed)
+	h.add(reversed[:39]...)
+	h.expectTip(h.genesis)
+	h.add(reversed[39])
+	h.expectTip(a[39])
+}
+
+func TestUnknownParentIsNotYet(t *testing.T) {
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 2)
+	if err := h.chain.AddBlock(context.Background(), a[1].Raw); !errors.Is(err, consensus.ErrNotYet) || !errors.Is(err, consensus.ReasonParentUnknown) {
+		t.Fatalf("a block without its parent: %v", err)
+	}
+	h.add(a...)
+	h.expectTip(a[1])
+}
+
+// A signature is found wrong long after later blocks were connected on its
+// block: everything goes back to the last good block.
+func TestBadSignatureInTheMiddleOfAStream(t *testing.T) {
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 3)
+	lock := h.build("lock", a[2], []types.Tx{h.spend(a[2], h.script, h.anyCoin(a[2]))}, "", nil)
+	out := types.OutPoint{TxID: lock.TxIDs[1]}
+	bad := h.build("bad", lock, []types.Tx{h.spend(lock, h.anyoneScript(), out)}, consensus.ReasonScript, badSignature)
+	above := h.linear("above", bad, 5)
+	good := h.build("good", lock, []types.Tx{h.spend(lock, h.anyoneScript(), out)}, "", nil)
+
+	verdicts := h.add(slices.Concat(a, []*testBlock{lock, bad}, above, []*testBlock{good})...)
+	h.expectTip(good)
+	if err := verdicts[bad.Hash]; !errors.Is(err, consensus.ReasonScript) || !errors.Is(err, consensus.ErrInvalid) {
+		t.Errorf("the bad block: %v", err)
+	}
+	for _, b := range above {
+		if err := verdicts[b.Hash]; !errors.Is(err, consensus.ErrInvalid) {
+			t.Errorf("a block above the bad one: %v", err)
+		}
+	}
+	for _, b := range append(a, lock, good) {
+		if err, reported := verdicts[b.Hash]; err != nil || !reported {
+			t.Errorf("%s: reported %v, %v", b.name, reported, err)
+		}
+	}
+	h.open() // the mark persists
+	if err := h.chain.AddBlock(context.Background(), bad.Raw); !errors.Is(err, consensus.ReasonDuplicateInvalid) {
+		t.Errorf("the bad block after a restart: %v", err)
+	}
+	if record, _ := h.chain.Header(above[4].Hash); record.Status&consensus.StatusInvalidAncestor == 0 && record.Height != 0 {
+		t.Errorf("the last block above the bad one has status %b", record.Status)
+	}
+}
+
+func TestReorganisationThatTurnsOutInvalid(t *testing.T) {
+	// genesis -> a1 -> a2 -> a3
+	//        \-> b1 -> b2 -> b3(greedy) -> b4 -> b5
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 3)
+	b := h.linear("b", h.genesis, 2)
+	b3 := h.build("b3", b[1], nil, consensus.ReasonCoinbaseAmount, greedy)
+	b4 := h.linear("b4-", b3, 2)
+	h.add(a...)
+	verdicts := h.add(b[0], b[1], b3, b4[0], b4[1])
+	h.expectTip(a[2])
+	if err := verdicts[b3.Hash]; !errors.Is(err, consensus.ReasonCoinbaseAmount) {
+		t.Errorf("b3: %v", err)
+	}
+	// Two more honest blocks on b2 make it best after all.
+	more := h.linear("c", b[1], 2)
+	h.add(more...)
+	h.expectTip(more[1])
+}
+
+func TestDeepReorganisation(t *testing.T) {
+	h := newHarness(t)
+	h.store.flushEvery = 7
+	a := h.linear("a", h.genesis, 60)
+	b := h.linear("b", h.genesis, 61)
+	h.add(a...)
+	h.add(b...)
+	h.expectTip(b[60])
+	if h.store.flushes < 10 {
+		t.Errorf("%d flushes; the cache's demands were not heard", h.store.flushes)
+	}
+}
+
+func TestMutatedBodyIsNotHeldAgainstTheHash(t *testing.T) {
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 2)
+	honest := h.build("honest", a[1], []types.Tx{h.spend(a[1], h.anyoneScript(), h.anyCoin(a[1]))}, "", nil)
+	h.add(a...)
+	twisted := *honest.Block
+	twisted.Txs = append(slices.Clone(honest.Block.Txs), honest.Block.Txs[1])
+	for _, spoil := range [][]byte{
+		twisted.AppendTo(nil), // a repeated transaction
+		bytes.Replace(honest.Raw, make([]byte, 32), append(make([]byte, 31), 1), 1), // the witness reserved value
+	} {
+		err := h.chain.AddBlock(context.Background(), spoil)
+		if !errors.Is(err, consensus.ErrInvalid) {
+			t.Fatalf("mutated body: %v", err)
+		}
+	}
+	h.add(honest)
+	h.expectTip(honest)
+}
+
+func TestInvalidateReconsiderPrecious(t *testing.T) {
+	ctx := context.Background()
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 4)
+	b := h.linear("b", a[0], 3) // as much work as a
+	h.add(slices.Concat(a, b)...)
+	h.expectTip(a[3])
+
+	if err := h.chain.Precious(ctx, b[2].Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.expectTip(b[2])
+	if err := h.chain.Precious(ctx, a[3].Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.expectTip(a[3])
+
+	if err := h.chain.Invalidate(ctx, a[1].Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.expectTip(b[2])
+	h.open()
+	h.expectTip(b[2])
+	if err := h.chain.Invalidate(ctx, a[0].Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.expectTip(h.genesis)
+	longer := h.linear("c", h.genesis, 1)
+	h.add(longer...)
+	h.expectTip(longer[0])
+	if err := h.chain.Reconsider(ctx, a[3].Hash); err != nil {
+		t.Fatal(err)
+	}
+	if tip := h.chain.Tip(); tip.Height != 4 {
+		t.Fatalf("after reconsidering: tip %s", tip)
+	}
+	if err := h.chain.Reconsider(ctx, types.Hash{1}); !errors.Is(err, ErrUnknownBlock) {
+		t.Errorf("an unknown block: %v", err)
+	}
+	if err := h.chain.Invalidate(ctx, h.genesis.Hash); !errors.Is(err, ErrGenesis) {
+		t.Errorf("the genesis block: %v", err)
+	}
+}
+
+// follower keeps a coin set by UpdatesSince alone.
+type follower struct {
+	at    types.Index
+	coins map[types.OutPoint]types.Coin
+}
+
+func (f *follower) follow(t *testing.T, c *Chain, limit int) {
+	t.Helper()
+	for {
+		reverted, applied, err := c.UpdatesSince(f.at, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(reverted)+len(applied) == 0 {
+			return
+		}
+		if len(reverted)+len(applied) > limit {
+			t.Fatalf("%d updates, the limit is %d", len(reverted)+len(applied), limit)
+		}
+		for _, u := range reverted {
+			f.move(t, u.Update.Created, u.Update.Spent)
+			f.at = u.Update.Parent
+		}
+		for _, u := range applied {
+			if u.Update.Parent != f.at {
+				t.Fatalf("an update of a child of %s at %s", u.Update.Parent, f.at)
+			}
+			f.move(t, u.Update.Spent, u.Update.Created)
+			f.at = u.Update.Block
+		}
+	}
+}
+
+func (f *follower) move(t *testing.T, out, in []consensus.CoinEntry) {
+	t.Helper()
+	for _, entry := range out {
+		if f.coins[entry.OutPoint] != entry.Coin {
+			t.Fatalf("coin %s is not there", entry.OutPoint)
+		}
+		delete(f.coins, entry.OutPoint)
+	}
+	for _, entry := range in {
+		f.coins[entry.OutPoint] = entry.Coin
+	}
+}
+
+func TestSubscriberIsPokedAndFollowsReorganisations(t *testing.T) {
+	h := newHarness(t)
+	poke, cancel := h.chain.Subscribe()
+	defer cancel()
+	f := follower{at: h.genesis.index(), coins: maps.Clone(h.genesis.coins)}
+	a := h.linear("a", h.genesis, 5)
+	b := h.linear("b", a[1], 6)
+	for _, blocks := range [][]*testBlock{a, b} {
+		h.add(blocks...)
+		select {
+		case <-poke:
+		default:
+			t.Fatal("no poke after the tip moved")
+		}
+		f.follow(t, h.chain, 2)
+		if want := blocks[len(blocks)-1]; f.at != want.index() || !maps.Equal(f.coins, want.coins) {
+			t.Fatalf("the follower is at %s with %d coins", f.at, len(f.coins))
+		}
+	}
+	if _, _, err := h.chain.UpdatesSince(types.Index{Height: 3, Hash: types.Hash{9}}, 1); !errors.Is(err, ErrUnknownBlock) {
+		t.Errorf("an unknown position: %v", err)
+	}
+}
+
+func TestCrashLosesOnlyWhatWasNotFlushed(t *testing.T) {
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 20)
+	h.add(a[:10]...)
+	if err := h.chain.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	h.add(a[10:]...) // bodies and headers are durable, coins are not
+	h.store.crash()
+	h.open()
+	h.expectTip(a[19])
+}
+
+func TestLocalFaultStopsTheChain(t *testing.T) {
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 6)
+	h.add(a[:2]...)
+	for fail := 1; fail <= 6; fail++ {
+		h.store.failAt = h.store.writes + fail
+		var err error
+		for _, b := range a[2:] {
+			if err = h.chain.AddBlock(context.Background(), b.Raw); err != nil {
+				break
+			}
+		}
+		if !errors.Is(err, consensus.ErrLocal) {
+			t.Fatalf("a broken disk: %v", err)
+		}
+		if err := h.chain.Flush(); !errors.Is(err, consensus.ErrLocal) {
+			t.Fatalf("after a fault the chain went on: %v", err)
+		}
+		h.store.crash()
+		h.open() // no block may have been marked for the disk's fault
+		for i, b := range a {
+			if record, ok := h.chain.Header(b.Hash); ok && record.Status&statusRefused != 0 {
+				t.Fatalf("block %d was marked invalid by a disk fault", i+1)
+			}
+		}
+	}
+	h.store.failAt = 0
+	h.add(a...)
+	h.expectTip(a[5])
+}
+
+func TestCancelledContext(t *testing.T) {
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 30)
+	ctx, cancel := context.WithCancel(context.Background())
+	given := 0
+	err := h.chain.AddBlocks(ctx, func(yield func([]byte) bool) {
+		for _, b := range a {
+			if given++; given == 10 {
+				cancel()
+			}
+			if !yield(b.Raw) {
+				return
+			}
+		}
+	}, func(Result) {})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("cancelled: %v", err)
+	}
+	h.add(a...)
+	h.expectTip(a[29])
+}
+
+func TestVerify(t *testing.T) {
+	ctx := context.Background()
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 5)
+	pay := h.build("pay", a[4], []types.Tx{h.spend(a[4], h.script, h.anyCoin(a[4]))}, "", nil)
+	back := h.build("back", pay, []types.Tx{h.spend(pay, h.anyoneScript(), types.OutPoint{TxID: pay.TxIDs[1]})}, "", nil)
+	h.add(append(a, pay, back)...)
+	steps := 0
+	for level := VerifyRead; level <= VerifyScripts; level++ {
+		for _, depth := range []uint32{0, 2} {
+			blocks, err := h.chain.Verify(ctx, depth, level, func(done, total int) { steps = max(steps, done) })
+			if want := map[uint32]int{0: 7, 2: 2}[depth]; err != nil || blocks != want {
+				t.Fatalf("level %d, depth %d: %d blocks, %v", level, depth, blocks, err)
+			}
+		}
+	}
+	if steps != 14 {
+		t.Errorf("%d steps at level 4, want 14", steps)
+	}
+	spent := slices.Clone(h.store.undos[back.Hash])
+	faults := map[string]struct {
+		level int
+		spoil func()
+		mend  func()
+	}{
+		"a missing body": {VerifyRead,
+			func() { delete(h.store.bodies, a[2].Hash) }, func() { h.store.bodies[a[2].Hash] = a[2].Raw }},
+		"undo data with too few coins": {VerifyUndo,
+			func() { h.store.undos[back.Hash] = nil }, func() { h.store.undos[back.Hash] = spent }},
+		"a coin too many": {VerifyCoins,
+			func() { h.store.coins[types.OutPoint{Index: 7}] = types.Coin{Value: 1} },
+			func() { delete(h.store.coins, types.OutPoint{Index: 7}) }},
+		"a lost coin": {VerifyCoins,
+			func() { delete(h.store.coins, types.OutPoint{TxID: a[3].TxIDs[0]}) },
+			func() {
+				h.store.coins[types.OutPoint{TxID: a[3].TxIDs[0]}] = back.coins[types.OutPoint{TxID: a[3].TxIDs[0]}]
+			}},
+	}
+	for name, fault := range faults {
+		fault.spoil()
+		if _, err := h.chain.Verify(ctx, 0, fault.level, func(int, int) {}); err == nil {
+			t.Errorf("%s was not found", name)
+		}
+		fault.mend()
+	}
+	if _, err := h.chain.Verify(ctx, 0, VerifyScripts, func(int, int) {}); err != nil {
+		t.Errorf("after mending: %v", err)
+	}
+}
+
+func TestAncestor(t *testing.T) {
+	var nodes []*node
+	var tip *node
+	for i := range 1000 {
+		tip = newNode(tip, types.Header{Bits: 0x207fffff, Nonce: uint32(i)}, types.Hash{byte(i), byte(i >> 8)})
+		nodes = append(nodes, tip)
+	}
+	for from, n := range nodes {
+		for to := 0; to < 1001; to += 7 {
+			want := (*node)(nil)
+			if to <= from {
+				want = nodes[to]
+			}
+			if got := n.ancestor(uint32(to)); got != want {
+				t.Fatalf("ancestor of %d at %d is wrong", from, to)
+			}
+		}
+	}
+}

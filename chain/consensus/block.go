@@ -1,0 +1,185 @@
+package consensus
+
+import (
+	"bytes"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Limits of coinbases and of signature operations, as in Bitcoin.
+const (
+	minCoinbaseScript = 2
+	maxCoinbaseScript = 100
+	// maxSigOpsCost bounds the signature operations of the legacy kind, at four
+	// each. Only coinbases' scriptSigs and data outputs can hold such opcodes
+	// here, and none of them is ever executed; the rule is kept because Bitcoin
+	// refuses such a block.
+	maxSigOpsCost = 80_000
+)
+
+// CheckBlock checks the rules for a block's body that need nothing but the
+// block. A wrong merkle root, a repeated transaction and a missing coinbase are
+// ErrMutated: another body may belong to the same header.
+func CheckBlock(p *Params, b *HashedBlock) error {
+	if err := checkMerkleRoot(b); err != nil {
+		return err
+	}
+	txs := b.Block.Txs
+	if len(txs) == 0 || len(txs)*types.WitnessScale > p.MaxBlockWeight ||
+		strippedSize(b)*types.WitnessScale > p.MaxBlockWeight {
+		// Without transactions the root is zero, which commits to no body at all.
+		return mutated(ReasonBlockLength, "%d transactions, %d bytes without witnesses", len(txs), strippedSize(b))
+	}
+	if !txs[0].IsCoinbase() {
+		return mutated(ReasonCoinbaseMissing, "the first transaction is not a coinbase")
+	}
+	for i := 1; i < len(txs); i++ {
+		if txs[i].IsCoinbase() {
+			return invalid(ReasonCoinbaseMultiple, "transaction %d is a second coinbase", i)
+		}
+	}
+	sigOps := 0
+	for i := range txs {
+		if err := CheckTransaction(p, &txs[i]); err != nil {
+			return inTransaction(err, b.TxIDs[i])
+		}
+		sigOps += legacySigOps(&txs[i])
+	}
+	if sigOps*types.WitnessScale > maxSigOpsCost {
+		return invalid(ReasonSigOps, "%d signature operations", sigOps)
+	}
+	return nil
+}
+
+// strippedSize follows from weight = 3*stripped + size.
+func strippedSize(b *HashedBlock) int { return (b.Weight - len(b.Raw)) / (types.WitnessScale - 1) }
+
+func checkMerkleRoot(b *HashedBlock) error {
+	root, repeated := types.MerkleRoot(b.TxIDs)
+	if root != b.Block.Header.MerkleRoot {
+		return mutated(ReasonMerkleRoot, "the merkle root is %s, the header has %s", root, b.Block.Header.MerkleRoot)
+	}
+	if repeated {
+		return mutated(ReasonDuplicateTx, "a part of the transactions is repeated (CVE-2012-2459)")
+	}
+	return nil
+}
+
+// inTransaction adds the transaction's id to a rule's error.
+func inTransaction(err error, txid types.Hash) error {
+	rule, ok := err.(*RuleError)
+	if !ok {
+		return err
+	}
+	named := *rule
+	named.Detail = "transaction " + txid.String()
+	if rule.Detail != "" {
+		named.Detail += ": " + rule.Detail
+	}
+	return &named
+}
+
+// ValidateBlock checks the rules for a block's body that need the state below
+// it but no coins: finality, the height in the coinbase, the witness commitment
+// and the weight.
+func ValidateBlock(p *Params, parent *State, b *HashedBlock) error {
+	height, median := parent.Index.Height+1, parent.MedianTimePast()
+	for i := range b.Block.Txs {
+		if !isFinal(&b.Block.Txs[i], height, median) {
+			return invalid(ReasonNonFinal, "transaction %s is locked until %d", b.TxIDs[i], b.Block.Txs[i].LockTime)
+		}
+	}
+	want := appendScriptNumber(nil, int64(height))
+	if script := b.Block.Txs[0].Inputs[0].ScriptSig; !bytes.HasPrefix(script, want) {
+		return invalid(ReasonCoinbaseHeight, "the coinbase script %x does not begin with the height, %x (BIP34)", script, want)
+	}
+	if err := checkWitnessCommitment(b); err != nil {
+		return err
+	}
+	if b.Weight > p.MaxBlockWeight {
+		return invalid(ReasonBlockWeight, "weight %d, the limit is %d", b.Weight, p.MaxBlockWeight)
+	}
+	return nil
+}
+
+// lockTimeThreshold is the least lock time that is a time in seconds, not a
+// height.
+const lockTimeThreshold = 500_000_000
+
+// sequenceFinal is the sequence number that switches an input's locks off.
+const sequenceFinal = 0xffffffff
+
+// isFinal reports whether a transaction may be in a block of the given height
+// whose parent's median time past is given (BIP113).
+func isFinal(tx *types.Tx, height, median uint32) bool {
+	limit := height
+	if tx.LockTime >= lockTimeThreshold {
+		limit = median
+	}
+	if tx.LockTime < limit || tx.LockTime == 0 {
+		return true
+	}
+	for i := range tx.Inputs {
+		if tx.Inputs[i].Sequence != sequenceFinal {
+			return false
+		}
+	}
+	return true
+}
+
+// commitmentPrefix begins the script of the output that commits to the
+// witnesses: OP_RETURN, a push of 36 bytes, BIP141's header.
+var commitmentPrefix = []byte{0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed}
+
+// checkWitnessCommitment checks the commitment of BIP141: the last output of the
+// coinbase with the prefix holds SHA256d(witness root, reserved value). Without
+// a commitment no transaction may have a witness. A witness can be changed
+// without changing the block's hash, so every fault is ErrMutated.
+func checkWitnessCommitment(b *HashedBlock) error {
+	coinbase := &b.Block.Txs[0]
+	var commitment []byte
+	for i := range coinbase.Outputs {
+		if script := coinbase.Outputs[i].ScriptPubKey; len(script) >= 38 && bytes.HasPrefix(script, commitmentPrefix) {
+			commitment = script[len(commitmentPrefix):38]
+		}
+	}
+	if commitment == nil {
+		for i := range b.Block.Txs {
+			if b.Block.Txs[i].HasWitness() {
+				return mutated(ReasonUnexpectedWitness, "transaction %s has a witness, the block no commitment", b.TxIDs[i])
+			}
+		}
+		return nil
+	}
+	witness := coinbase.Inputs[0].Witness
+	if len(witness) != 1 || len(witness[0]) != 32 {
+		return mutated(ReasonWitnessNonceSize, "the coinbase's witness is not one element of 32 bytes")
+	}
+	root, _ := types.MerkleRoot(b.WTxIDs)
+	var both [2 * types.HashSize]byte
+	copy(both[:], root[:])
+	copy(both[types.HashSize:], witness[0])
+	if want := types.DoubleSHA256(both[:]); !bytes.Equal(want[:], commitment) {
+		return mutated(ReasonWitnessRoot, "the witness commitment is %x, want %x", commitment, want[:])
+	}
+	return nil
+}
+
+// appendScriptNumber appends the push of a number as Bitcoin Core's CScript
+// writes it: OP_0, OP_1 to OP_16, or a push of its shortest encoding.
+func appendScriptNumber(b []byte, n int64) []byte {
+	switch {
+	case n == 0:
+		return append(b, 0)
+	case n >= 1 && n <= 16:
+		return append(b, 0x50+byte(n))
+	}
+	var number []byte
+	for ; n > 0; n >>= 8 {
+		number = append(number, byte(n))
+	}
+	if number[len(number)-1]&0x80 != 0 {
+		number = append(number, 0) // the highest bit is the sign
+	}
+	return append(append(b, byte(len(number))), number...)
+}

@@ -1,0 +1,299 @@
+package consensus
+
+import (
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// FetchedCoin is the answer to a look-up in the coin set.
+type FetchedCoin struct {
+	Coin  types.Coin
+	Found bool
+}
+
+// Ancestry answers what the rules ask about headers further down than State
+// reaches. Heights are those of ancestors of the block that is checked.
+type Ancestry interface {
+	// MedianTimePast is that of the ancestor at the height, as State's.
+	MedianTimePast(height uint32) uint32
+}
+
+// Connection is what a block does, if it keeps the rules and its scripts hold.
+type Connection struct {
+	Update Update
+	// Prevouts are the outputs that the block's inputs spend, in their order, the
+	// coinbase's left out. CheckScripts needs them.
+	Prevouts []types.TxOut
+	Fees     types.Amount
+}
+
+// CoinsNeeded returns the outpoints that ConnectBlock must be given an answer
+// to, in order: those that the block spends and does not make itself, and where
+// BIP30 can be broken at all, those that it makes.
+func (p *Params) CoinsNeeded(height uint32, b *HashedBlock) []types.OutPoint {
+	if !p.needsBIP30(height) {
+		return b.External
+	}
+	needed := append([]types.OutPoint(nil), b.External...)
+	for i := range b.Block.Txs {
+		for j := range b.Block.Txs[i].Outputs {
+			needed = append(needed, types.OutPoint{TxID: b.TxIDs[i], Index: uint32(j)})
+		}
+	}
+	return needed
+}
+
+// needsBIP30 reports whether a block at the height could make a coin that
+// exists already. Equal outpoints mean equal transactions. Two transactions
+// that spend something are equal only if what they spend exists twice, so the
+// first pair of equals would be coinbases. Those of blocks begin with their
+// height (BIP34) and differ; only the genesis block's begins with any bytes. As
+// long as no block can have the height that those bytes happen to spell, nothing
+// can be equal.
+func (p *Params) needsBIP30(height uint32) bool {
+	genesis := p.Genesis.coinbaseScript()
+	for n := 1; n <= 5; n++ {
+		// The encoding of a height has up to six bytes: read each prefix that is
+		// one.
+		if h, ok := pushedHeight(genesis, n); ok && height >= h {
+			return true
+		}
+	}
+	return false
+}
+
+// pushedHeight reads the height that a script of which the first push has size
+// bytes would stand for under BIP34; size 1 covers OP_1 to OP_16 too.
+func pushedHeight(script []byte, size int) (uint32, bool) {
+	if len(script) == 0 {
+		return 0, false
+	}
+	if op := script[0]; size == 1 && op >= 0x51 && op <= op16 {
+		return uint32(op - 0x50), true
+	}
+	if int(script[0]) != size || len(script) < 1+size {
+		return 0, false
+	}
+	n := uint64(0)
+	for i := range size {
+		n |= uint64(script[1+i]) << (8 * i)
+	}
+	return uint32(min(n, 1<<32-1)), n < 1<<32
+}
+
+// Subsidy returns the grains that the coinbase of a block at the height may make
+// beyond the fees: the initial subsidy, halved once every interval.
+func Subsidy(p *Params, height uint32) types.Amount {
+	if height == 0 {
+		return 0 // the genesis block's outputs are allocations, listed one by one
+	}
+	halvings := height / p.HalvingInterval
+	if halvings >= 63 {
+		return 0
+	}
+	return p.InitialSubsidy >> halvings
+}
+
+// ConnectBlock checks all rules that need coins, but for the scripts, and
+// returns what the block does. coins are the answers to CoinsNeeded, in its
+// order. The parent's state and the coin set must be those below the block.
+func ConnectBlock(p *Params, parent *State, b *HashedBlock, coins []FetchedCoin, ancestry Ancestry) (*Connection, error) {
+	height := parent.Index.Height + 1
+	if b.doubleSpend != nil {
+		return nil, invalid(ReasonMissingInputs, "output %s is spent twice in the block", b.doubleSpend)
+	}
+	for i := len(b.External); i < len(coins); i++ {
+		if coins[i].Found {
+			return nil, invalid(ReasonDuplicateCoin, "the block makes a coin that exists (made at height %d)", coins[i].Coin.Height)
+		}
+	}
+	c := connector{
+		params: p, block: b, height: height, coins: coins,
+		sequenceTime: parent.MedianTimePast(), ancestry: ancestry,
+		result: &Connection{
+			Update:   Update{Block: types.Index{Height: height, Hash: b.Hash}, Parent: parent.Index},
+			Prevouts: make([]types.TxOut, 0, len(b.source)),
+		},
+	}
+	for i := 1; i < len(b.Block.Txs); i++ {
+		if err := c.transaction(i); err != nil {
+			return nil, inTransaction(err, b.TxIDs[i])
+		}
+	}
+	reward := c.result.Fees + Subsidy(p, height)
+	claimed := types.Amount(0)
+	for i := range b.Block.Txs[0].Outputs {
+		claimed += b.Block.Txs[0].Outputs[i].Value
+	}
+	if claimed > reward {
+		return nil, invalid(ReasonCoinbaseAmount, "the coinbase makes %s, subsidy and fees are %s", claimed, reward)
+	}
+	c.result.Update.Spent = c.spent()
+	c.result.Update.Created = b.created(height)
+	return c.result, nil
+}
+
+// connector goes through the transactions of one block.
+type connector struct {
+	params       *Params
+	block        *HashedBlock
+	height       uint32
+	coins        []FetchedCoin // of which the first are External's
+	sequenceTime uint32        // the parent's median time past
+	ancestry     Ancestry
+	external     int // how many of External's were used
+	input        int // how many inputs were seen
+	result       *Connection
+}
+
+func (c *connector) transaction(i int) error {
+	tx := &c.block.Block.Txs[i]
+	total := types.Amount(0)
+	locked := false
+	for j := range tx.Inputs {
+		coin, err := c.coin(tx.Inputs[j].PreviousOutPoint)
+		if err != nil {
+			return err
+		}
+		if coin.IsCoinbase && c.height-coin.Height < c.params.CoinbaseMaturity {
+			return invalid(ReasonPrematureSpend, "a coinbase of height %d is spent at height %d", coin.Height, c.height)
+		}
+		// Coins of a custom genesis block were never held against MaxMoney by
+		// anyone but Params; the check is Bitcoin's and costs nothing.
+		if total += coin.Value; coin.Value < 0 || coin.Value > c.params.MaxMoney || total > c.params.MaxMoney {
+			return invalid(ReasonInputValue, "the inputs have more than %s coins", c.params.MaxMoney)
+		}
+		if tx.Version >= 2 && tx.Inputs[j].Sequence&sequenceDisable == 0 && !c.lockEnded(tx.Inputs[j].Sequence, coin.Height) {
+			locked = true
+		}
+	}
+	fee := total
+	for j := range tx.Outputs {
+		fee -= tx.Outputs[j].Value
+	}
+	if fee < 0 {
+		return invalid(ReasonInputsBelowOutputs, "inputs of %s for outputs of %s", total, total-fee)
+	}
+	// A fee is part of a total that is in range, so Bitcoin's check of it alone
+	// (bad-txns-fee-outofrange) can never fail.
+	if c.result.Fees += fee; c.result.Fees > c.params.MaxMoney {
+		return invalid(ReasonAccumulatedFees, "the fees of the block are more than %s", c.params.MaxMoney)
+	}
+	if locked {
+		return invalid(ReasonNonFinal, "an input's relative lock (BIP68) has not ended")
+	}
+	return nil
+}
+
+// coin finds the coin of the next input and notes its output as a prevout.
+func (c *connector) coin(outPoint types.OutPoint) (types.Coin, error) {
+	source := c.block.source[c.input]
+	c.input++
+	if source < 0 {
+		fetched := &c.coins[c.external]
+		c.external++
+		if !fetched.Found {
+			return types.Coin{}, invalid(ReasonMissingInputs, "output %s does not exist or is spent", outPoint)
+		}
+		c.result.Prevouts = append(c.result.Prevouts, fetched.Coin.Output())
+		return fetched.Coin, nil
+	}
+	outputs := c.block.Block.Txs[source].Outputs
+	if outPoint.Index >= uint32(len(outputs)) || !IsSpendable(outputs[outPoint.Index].ScriptPubKey) {
+		return types.Coin{}, invalid(ReasonMissingInputs, "output %s does not exist or holds data", outPoint)
+	}
+	out := &outputs[outPoint.Index]
+	c.result.Prevouts = append(c.result.Prevouts, *out)
+	coin, _ := types.NewCoin(out, c.height, source == 0)
+	return coin, nil
+}
+
+// The parts of a sequence number that is a relative lock (BIP68).
+const (
+	sequenceDisable     = 1 << 31
+	sequenceIsTime      = 1 << 22
+	sequenceMask        = 0xffff
+	sequenceGranularity = 9 // of times, in bits: 512 seconds
+)
+
+// lockEnded reports whether an input's relative lock on a coin has ended
+// (BIP68). Times are counted from the median time past of the block before the
+// coin's, as that is what the coin's own block was held against.
+func (c *connector) lockEnded(sequence, coinHeight uint32) bool {
+	if sequence&sequenceIsTime == 0 {
+		return uint64(c.height) >= uint64(coinHeight)+uint64(sequence&sequenceMask)
+	}
+	from := c.sequenceTime // of a coin of this very block
+	if coinHeight < c.height {
+		from = c.ancestry.MedianTimePast(max(coinHeight, 1) - 1)
+	}
+	return uint64(c.sequenceTime) >= uint64(from)+uint64(sequence&sequenceMask)<<sequenceGranularity
+}
+
+// spent lists the coins that the block takes from the set.
+func (c *connector) spent() []CoinEntry {
+	spent := make([]CoinEntry, len(c.block.External))
+	for i, outPoint := range c.block.External {
+		spent[i] = CoinEntry{OutPoint: outPoint, Coin: c.coins[i].Coin}
+	}
+	return spent
+}
+
+// created lists the coins that the block leaves in the set: every output that
+// can be spent, without those that a later transaction of the block spends.
+func (b *HashedBlock) created(height uint32) []CoinEntry {
+	outputs := 0
+	for i := range b.Block.Txs {
+		outputs += len(b.Block.Txs[i].Outputs)
+	}
+	created := make([]CoinEntry, 0, outputs)
+	gone := b.spentInside()
+	for i := range b.Block.Txs {
+		for j := range b.Block.Txs[i].Outputs {
+			out := &b.Block.Txs[i].Outputs[j]
+			outPoint := types.OutPoint{TxID: b.TxIDs[i], Index: uint32(j)}
+			if _, spent := gone[outPoint]; spent || !IsSpendable(out.ScriptPubKey) {
+				continue
+			}
+			coin, _ := types.NewCoin(out, height, i == 0)
+			created = append(created, CoinEntry{OutPoint: outPoint, Coin: coin})
+		}
+	}
+	return created
+}
+
+// spentInside returns the outpoints that the block makes and spends. Mostly
+// there are none, and no map.
+func (b *HashedBlock) spentInside() map[types.OutPoint]struct{} {
+	var inside map[types.OutPoint]struct{}
+	input := 0
+	for i := 1; i < len(b.Block.Txs); i++ {
+		for j := range b.Block.Txs[i].Inputs {
+			if b.source[input] >= 0 {
+				if inside == nil {
+					inside = make(map[types.OutPoint]struct{})
+				}
+				inside[b.Block.Txs[i].Inputs[j].PreviousOutPoint] = struct{}{}
+			}
+			input++
+		}
+	}
+	return inside
+}
+
+// RevertUpdate makes the update of a connected block again, from its body and
+// its undo data (Update.SpentCoins). An error says that the two do not belong
+// together.
+func RevertUpdate(_ *Params, b *HashedBlock, parent types.Index, height uint32, undo []types.Coin) (*Update, error) {
+	if len(undo) != len(b.External) {
+		return nil, Local(undoMismatch(b, len(undo)))
+	}
+	u := &Update{
+		Block: types.Index{Height: height, Hash: b.Hash}, Parent: parent,
+		Spent:   make([]CoinEntry, len(undo)),
+		Created: b.created(height),
+	}
+	for i := range undo {
+		u.Spent[i] = CoinEntry{OutPoint: b.External[i], Coin: undo[i]}
+	}
+	return u, nil
+}

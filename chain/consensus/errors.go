@@ -1,0 +1,72 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The kinds of error, chosen for what the caller does next. Every error of this
+// package is one of ErrInvalid, ErrNotYet and ErrLocal under errors.Is.
+var (
+	// ErrInvalid is a broken rule: the block or transaction is wrong for ever,
+	// and who sent it knew or should have known.
+	ErrInvalid = errors.New("invalid")
+	// ErrMutated is an ErrInvalid whose fault may lie in the body that came with
+	// a header, not in what the header commits to. Another body for the same
+	// hash may be valid, so the hash must not be remembered as invalid
+	// (CVE-2012-2459, witness malleation).
+	ErrMutated = fmt.Errorf("%w: mutated", ErrInvalid)
+	// ErrNotYet is a block that may become valid: its parent is not known, or
+	// its time lies in the future. Keep it or ask for it again; punish nobody.
+	ErrNotYet = errors.New("not yet")
+	// ErrLocal is a fault of our own: disk, memory, bug. It says nothing about
+	// the block; the node stops.
+	ErrLocal = errors.New("local fault")
+)
+
+// Reason is the short name of a broken rule, Bitcoin Core's reject reason
+// where it has one. A Reason is an error, so that callers can ask
+// errors.Is(err, ReasonCoinbaseAmount).
+type Reason string
+
+// Error returns the reason itself.
+func (r Reason) Error() string { return string(r) }
+
+// RuleError is a broken rule with its kind, its reason and what was found.
+type RuleError struct {
+	Kind   error // ErrInvalid, ErrMutated or ErrNotYet
+	Reason Reason
+	Detail string // for humans: what was found and where; may be empty
+}
+
+// Error returns "reason: detail".
+func (e *RuleError) Error() string {
+	if e.Detail == "" {
+		return string(e.Reason)
+	}
+	return string(e.Reason) + ": " + e.Detail
+}
+
+// Unwrap makes errors.Is see the kind and the reason.
+func (e *RuleError) Unwrap() []error { return []error{e.Kind, e.Reason} }
+
+func invalid(reason Reason, format string, args ...any) error {
+	return &RuleError{Kind: ErrInvalid, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+func mutated(reason Reason, format string, args ...any) error {
+	return &RuleError{Kind: ErrMutated, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+func notYet(reason Reason, format string, args ...any) error {
+	return &RuleError{Kind: ErrNotYet, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Local wraps a fault of our own so that errors.Is sees ErrLocal. It returns
+// nil for nil.
+func Local(err error) error {
+	if err == nil || errors.Is(err, ErrLocal) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrLocal, err)
+}

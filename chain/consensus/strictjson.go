@@ -1,0 +1,108 @@
+package consensus
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+)
+
+// strictUnmarshal decodes JSON into a struct as encoding/json does, but refuses
+// what that lets pass: unknown, missing and repeated fields, names in another
+// case, nulls, and anything after the value.
+func strictUnmarshal(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := checkValue(d, "", reflect.TypeOf(into).Elem()); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: something stands after the end", ErrParams)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			return badField(wrong.Field, "%s is no %s", wrong.Value, wrong.Type)
+		}
+		return fmt.Errorf("%w: %w", ErrParams, err)
+	}
+	return nil
+}
+
+// checkValue reads one value and compares its fields with the type's.
+func checkValue(d *json.Decoder, path string, t reflect.Type) error {
+	token, err := d.Token()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrParams, err)
+	}
+	name := path
+	if name == "" {
+		name = "the file"
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		if token != json.Delim('{') {
+			return badField(name, "want an object")
+		}
+		return checkObject(d, path, t)
+	case reflect.Slice:
+		if token != json.Delim('[') {
+			return badField(name, "want a list")
+		}
+		for i := 0; d.More(); i++ {
+			if err := checkValue(d, fmt.Sprintf("%s[%d]", path, i), t.Elem()); err != nil {
+				return err
+			}
+		}
+		_, err := d.Token()
+		return err
+	}
+	if _, isDelim := token.(json.Delim); isDelim || token == nil {
+		return badField(name, "want a %s", t)
+	}
+	return nil
+}
+
+func checkObject(d *json.Decoder, path string, t reflect.Type) error {
+	fields := map[string]reflect.Type{}
+	required := map[string]bool{}
+	var order []string
+	for i := range t.NumField() {
+		name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		fields[name] = t.Field(i).Type
+		required[name] = option != "omitempty"
+		order = append(order, name)
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrParams, err)
+		}
+		key, _ := token.(string)
+		full := strings.TrimPrefix(path+"."+key, ".")
+		fieldType, known := fields[key]
+		switch {
+		case !known:
+			return badField(fmt.Sprintf("%.80q", full), "unknown field")
+		case seen[key]:
+			return badField(full, "stands there twice")
+		}
+		seen[key] = true
+		if err := checkValue(d, full, fieldType); err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return fmt.Errorf("%w: %w", ErrParams, err)
+	}
+	for _, name := range order {
+		if required[name] && !seen[name] {
+			return badField(strings.TrimPrefix(path+"."+name, "."), "missing")
+		}
+	}
+	return nil
+}

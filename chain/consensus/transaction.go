@@ -1,0 +1,187 @@
+package consensus
+
+import "github.com/karatcoin/karat/chain/types"
+
+// CheckTransaction checks the rules that need nothing but the transaction,
+// among them R1: every output's script is a witness program of version 1 to 16
+// or carries data.
+func CheckTransaction(p *Params, tx *types.Tx) error {
+	if len(tx.Inputs) == 0 {
+		return invalid(ReasonInputsEmpty, "no inputs")
+	}
+	if len(tx.Outputs) == 0 {
+		return invalid(ReasonOutputsEmpty, "no outputs")
+	}
+	if size := tx.StrippedSize(); size*types.WitnessScale > p.MaxBlockWeight {
+		return invalid(ReasonTxOversize, "%d bytes without witnesses", size)
+	}
+	if err := checkOutputs(p, tx); err != nil {
+		return err
+	}
+	if err := checkInputs(tx); err != nil {
+		return err
+	}
+	for i := range tx.Outputs {
+		if !IsAllowedOutput(tx.Outputs[i].ScriptPubKey) {
+			return invalid(ReasonOutputScript, "output %d is neither a witness program of version 1 to 16 nor data", i)
+		}
+	}
+	return nil
+}
+
+func checkOutputs(p *Params, tx *types.Tx) error {
+	total := types.Amount(0)
+	for i := range tx.Outputs {
+		value := tx.Outputs[i].Value
+		if value < 0 {
+			return invalid(ReasonOutputNegative, "output %d has %d grains", i, value)
+		}
+		if value > p.MaxMoney {
+			return invalid(ReasonOutputTooLarge, "output %d has %s coins, there are never more than %s", i, value, p.MaxMoney)
+		}
+		// Neither summand exceeds the limit, which Params keep below 2^62.
+		if total += value; total > p.MaxMoney {
+			return invalid(ReasonOutputsTooLarge, "the outputs have more than %s coins", p.MaxMoney)
+		}
+	}
+	return nil
+}
+
+func checkInputs(tx *types.Tx) error {
+	if outPoint, ok := repeatedOutPoint(tx); ok {
+		return invalid(ReasonInputsDuplicate, "output %s is spent twice (CVE-2018-17144)", outPoint)
+	}
+	if tx.IsCoinbase() {
+		if size := len(tx.Inputs[0].ScriptSig); size < minCoinbaseScript || size > maxCoinbaseScript {
+			return invalid(ReasonCoinbaseScriptSize, "the coinbase script has %d bytes, want %d to %d", size, minCoinbaseScript, maxCoinbaseScript)
+		}
+		return nil
+	}
+	for i := range tx.Inputs {
+		if tx.Inputs[i].PreviousOutPoint.IsNull() {
+			return invalid(ReasonPrevoutNull, "input %d spends nothing", i)
+		}
+	}
+	return nil
+}
+
+// fewInputs is the number of inputs up to which comparing all pairs is cheaper
+// than a map.
+const fewInputs = 16
+
+func repeatedOutPoint(tx *types.Tx) (types.OutPoint, bool) {
+	if len(tx.Inputs) <= fewInputs {
+		for i := range tx.Inputs {
+			for j := range i {
+				if tx.Inputs[i].PreviousOutPoint == tx.Inputs[j].PreviousOutPoint {
+					return tx.Inputs[i].PreviousOutPoint, true
+				}
+			}
+		}
+		return types.OutPoint{}, false
+	}
+	seen := make(map[types.OutPoint]struct{}, len(tx.Inputs))
+	for i := range tx.Inputs {
+		outPoint := tx.Inputs[i].PreviousOutPoint
+		if _, twice := seen[outPoint]; twice {
+			return outPoint, true
+		}
+		seen[outPoint] = struct{}{}
+	}
+	return types.OutPoint{}, false
+}
+
+// IsSpendable reports whether an output with the script makes a coin: it is a
+// witness program of version 1 to 16.
+func IsSpendable(script []byte) bool {
+	version, _, ok := types.WitnessProgram(script)
+	return ok && version > 0
+}
+
+// The opcodes that the rules look for outside of tapscript.
+const (
+	opPushData1           = 0x4c
+	opPushData2           = 0x4d
+	opPushData4           = 0x4e
+	op16                  = 0x60
+	opReturn              = 0x6a
+	opCheckSig            = 0xac
+	opCheckSigVerify      = 0xad
+	opCheckMultiSig       = 0xae
+	opCheckMultiSigVerify = 0xaf
+)
+
+// IsAllowedOutput is R1, the one rule that karat has and Bitcoin has not: in
+// every block but the genesis, an output's script is a witness program of
+// version 1 to 16 (OP_1 to OP_16, one push of 2 to 40 bytes), or OP_RETURN
+// followed by pushes only.
+func IsAllowedOutput(script []byte) bool {
+	return IsSpendable(script) || len(script) > 0 && script[0] == opReturn && isPushOnly(script[1:])
+}
+
+// isPushOnly reports whether a script can be decoded and has no opcode above
+// OP_16, as Bitcoin Core's IsPushOnly (OP_RESERVED passes).
+func isPushOnly(script []byte) bool {
+	for len(script) > 0 {
+		op, rest, ok := nextOp(script)
+		if !ok || op > op16 {
+			return false
+		}
+		script = rest
+	}
+	return true
+}
+
+// nextOp splits a script after its first instruction. It reports false if the
+// script ends within it.
+func nextOp(script []byte) (op byte, rest []byte, ok bool) {
+	op, rest = script[0], script[1:]
+	size, width := uint64(0), 0
+	switch {
+	case op < opPushData1:
+		size = uint64(op)
+	case op <= opPushData4:
+		width = 1 << (op - opPushData1)
+	}
+	if len(rest) < width {
+		return op, nil, false
+	}
+	for i := range width {
+		size |= uint64(rest[i]) << (8 * i)
+	}
+	rest = rest[width:]
+	if size > uint64(len(rest)) {
+		return op, nil, false
+	}
+	return op, rest[size:], true
+}
+
+// legacySigOps counts the signature opcodes in all scriptSigs, as Bitcoin did
+// before there was a witness: a multisig counts twenty. Output scripts, which
+// count as well, hold none, since R1 has let nothing but pushes through.
+// Counting ends where a script cannot be decoded.
+func legacySigOps(tx *types.Tx) int {
+	count := 0
+	for i := range tx.Inputs {
+		count += scriptSigOps(tx.Inputs[i].ScriptSig)
+	}
+	return count
+}
+
+func scriptSigOps(script []byte) int {
+	count := 0
+	for len(script) > 0 {
+		op, rest, ok := nextOp(script)
+		if !ok {
+			break
+		}
+		switch op {
+		case opCheckSig, opCheckSigVerify:
+			count++
+		case opCheckMultiSig, opCheckMultiSigVerify:
+			count += 20
+		}
+		script = rest
+	}
+	return count
+}

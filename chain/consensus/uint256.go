@@ -1,0 +1,175 @@
+package consensus
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"math/bits"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Uint256 is an unsigned 256-bit number in four 64-bit limbs, the least
+// significant first. Targets and work are such numbers.
+type Uint256 [4]uint64
+
+// Uint256FromHash reads a hash as the little-endian number that proof of work
+// compares.
+func Uint256FromHash(h types.Hash) (u Uint256) {
+	for i := range u {
+		u[i] = binary.LittleEndian.Uint64(h[8*i:])
+	}
+	return u
+}
+
+// ParseUint256 reads 64 hexadecimal digits, most significant first.
+func ParseUint256(s string) (u Uint256, err error) {
+	var b [32]byte
+	if len(s) != 64 {
+		return u, fmt.Errorf("want 64 hexadecimal digits, got %d characters", len(s))
+	}
+	if _, err := hex.Decode(b[:], []byte(s)); err != nil {
+		return u, err
+	}
+	for i := range u {
+		u[3-i] = binary.BigEndian.Uint64(b[8*i:])
+	}
+	return u, nil
+}
+
+// String returns 64 hexadecimal digits, most significant first.
+func (u Uint256) String() string {
+	var b [32]byte
+	for i := range u {
+		binary.BigEndian.PutUint64(b[8*i:], u[3-i])
+	}
+	return hex.EncodeToString(b[:])
+}
+
+// MarshalText implements encoding.TextMarshaler as String.
+func (u Uint256) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// IsZero reports whether the number is zero.
+func (u Uint256) IsZero() bool { return u == Uint256{} }
+
+// Cmp returns -1, 0 or 1 as u is less than, equal to or greater than v.
+func (u Uint256) Cmp(v Uint256) int {
+	for i := 3; i >= 0; i-- {
+		switch {
+		case u[i] < v[i]:
+			return -1
+		case u[i] > v[i]:
+			return 1
+		}
+	}
+	return 0
+}
+
+// Add returns u + v modulo 2^256.
+func (u Uint256) Add(v Uint256) (sum Uint256) {
+	var carry uint64
+	for i := range u {
+		sum[i], carry = bits.Add64(u[i], v[i], carry)
+	}
+	return sum
+}
+
+// Sub returns u - v modulo 2^256.
+func (u Uint256) Sub(v Uint256) (difference Uint256) {
+	var borrow uint64
+	for i := range u {
+		difference[i], borrow = bits.Sub64(u[i], v[i], borrow)
+	}
+	return difference
+}
+
+func (u Uint256) big() *big.Int {
+	var b [32]byte
+	for i := range u {
+		binary.BigEndian.PutUint64(b[8*i:], u[3-i])
+	}
+	return new(big.Int).SetBytes(b[:])
+}
+
+// uint256FromBig takes a number below 2^256.
+func uint256FromBig(n *big.Int) (u Uint256) {
+	var b [32]byte
+	n.FillBytes(b[:])
+	for i := range u {
+		u[3-i] = binary.BigEndian.Uint64(b[8*i:])
+	}
+	return u
+}
+
+// shift returns u << n, or u >> -n.
+func (u Uint256) shift(n int) Uint256 {
+	if n < 0 {
+		return uint256FromBig(new(big.Int).Rsh(u.big(), uint(-n)))
+	}
+	shifted := new(big.Int).Lsh(u.big(), uint(n))
+	return uint256FromBig(shifted.And(shifted, maxUint256))
+}
+
+var maxUint256 = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1))
+
+// bitLen returns the number of bits that u needs.
+func (u Uint256) bitLen() int {
+	for i := 3; i >= 0; i-- {
+		if u[i] != 0 {
+			return 64*i + bits.Len64(u[i])
+		}
+	}
+	return 0
+}
+
+// ExpandBits reads the compact form of a target: a byte of exponent to the base
+// 256, a sign bit, 23 bits of mantissa. It reports a negative value and one that
+// does not fit in 256 bits, as Bitcoin Core's arith_uint256 SetCompact does; the
+// value is then of no use.
+func ExpandBits(compact uint32) (target Uint256, negative, overflow bool) {
+	size := int(compact >> 24)
+	word := compact & 0x007fffff
+	if size <= 3 {
+		word >>= 8 * (3 - size)
+		target = Uint256{uint64(word)}
+	} else {
+		target = Uint256{uint64(word)}.shift(8 * (size - 3))
+	}
+	negative = word != 0 && compact&0x00800000 != 0
+	overflow = word != 0 && (size > 34 || word > 0xff && size > 33 || word > 0xffff && size > 32)
+	return target, negative, overflow
+}
+
+// CompactBits returns the compact form of a target, rounded down to the 23 bits
+// of its mantissa.
+func CompactBits(target Uint256) uint32 {
+	size := (target.bitLen() + 7) / 8
+	var compact uint32
+	if size <= 3 {
+		compact = uint32(target[0] << (8 * (3 - size)))
+	} else {
+		compact = uint32(target.shift(-8 * (size - 3))[0])
+	}
+	// The sign bit must stay clear: move a byte to the exponent.
+	if compact&0x00800000 != 0 {
+		compact >>= 8
+		size++
+	}
+	return compact | uint32(size)<<24
+}
+
+// BlockWork returns the expected number of hashes that a block of the given
+// compact target takes: 2^256 / (target + 1), rounded down. It is zero for a
+// target that no block can have.
+func BlockWork(compact uint32) Uint256 {
+	target, negative, overflow := ExpandBits(compact)
+	if negative || overflow || target.IsZero() {
+		return Uint256{}
+	}
+	// 2^256 does not fit; (2^256 - target - 1) / (target + 1) + 1 is the same.
+	divisor := new(big.Int).Add(target.big(), big.NewInt(1))
+	dividend := new(big.Int).Sub(maxUint256, target.big())
+	work := dividend.Div(dividend, divisor)
+	return uint256FromBig(work.Add(work, big.NewInt(1)))
+}
