@@ -57,7 +57,7 @@ func BenchmarkFieldSqrt4(b *testing.B) {
 	bothPaths(b, func(b *testing.B) {
 		x, y := field4{generator.x, generator.y, generator.x, generator.y}, field4{}
 		for range b.N {
-			y.sqrt(&x)
+			y.sqrt(&x, 4)
 		}
 	})
 }

@@ -18,13 +18,13 @@ func mul4Generic(z, x, y *field4) {
 	}
 }
 
-// sqrN4Generic squares every lane n times, n at least 1.
-func sqrN4Generic(z, x *field4, n int) {
-	for i := range z {
+// sqrN4Generic squares the first lanes n times, n at least 1.
+func sqrN4Generic(z, x *field4, n, lanes int) {
+	for i := range lanes {
 		sqrGeneric(&z[i], &x[i])
 	}
 	for ; n > 1; n-- {
-		for i := range z {
+		for i := range lanes {
 			sqrGeneric(&z[i], &z[i])
 		}
 	}

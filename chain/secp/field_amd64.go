@@ -19,7 +19,7 @@ func sqrNBMI2(z, x *field, n int)
 func mul4BMI2(z, x, y *field4)
 
 //go:noescape
-func sqrN4BMI2(z, x *field4, n int)
+func sqrN4BMI2(z, x *field4, n, lanes int)
 
 // mul sets z = x * y.
 func (z *field) mul(x, y *field) {
@@ -63,17 +63,18 @@ func (z *field4) mul(x, y *field4) {
 // sqr sets z = x * x in every lane.
 func (z *field4) sqr(x *field4) {
 	if useBMI2 {
-		sqrN4BMI2(z, x, 1)
+		sqrN4BMI2(z, x, 1, 4)
 	} else {
-		sqrN4Generic(z, x, 1)
+		sqrN4Generic(z, x, 1, 4)
 	}
 }
 
-// sqrN sets every lane of z to that of x squared n times, n at least 1.
-func (z *field4) sqrN(x *field4, n int) {
+// sqrN sets the first lanes of z, at least one, to those of x squared n times, n at
+// least 1.
+func (z *field4) sqrN(x *field4, n, lanes int) {
 	if useBMI2 {
-		sqrN4BMI2(z, x, n)
+		sqrN4BMI2(z, x, n, lanes)
 	} else {
-		sqrN4Generic(z, x, n)
+		sqrN4Generic(z, x, n, lanes)
 	}
 }

@@ -159,7 +159,7 @@ square:
 TEXT ·mul4BMI2(SB), NOSPLIT, $8-24
 	MOVQ x+8(FP), SI
 	MOVQ y+16(FP), DI
-	MOVQ $4, lanes-8(SP)
+	MOVQ $4, left-8(SP)
 
 lane:
 	PRODUCT
@@ -172,17 +172,18 @@ lane:
 	MOVQ y+16(FP), DI
 	ADDQ $32, DI
 	MOVQ DI, y+16(FP)
-	DECQ lanes-8(SP)
+	DECQ left-8(SP)
 	JNZ  lane
 	RET
 
-// func sqrN4BMI2(z, x *field4, n int)
-TEXT ·sqrN4BMI2(SB), NOSPLIT, $8-24
+// func sqrN4BMI2(z, x *field4, n, lanes int)
+TEXT ·sqrN4BMI2(SB), NOSPLIT, $8-32
 	MOVQ x+8(FP), SI
 
 round:
 	MOVQ z+0(FP), DI
-	MOVQ $4, lanes-8(SP)
+	MOVQ lanes+24(FP), AX
+	MOVQ AX, left-8(SP)
 
 lane:
 	SQUARE
@@ -190,7 +191,7 @@ lane:
 	STORE(DI)
 	ADDQ $32, SI
 	ADDQ $32, DI
-	DECQ lanes-8(SP)
+	DECQ left-8(SP)
 	JNZ  lane
 	MOVQ z+0(FP), SI
 	DECQ n+16(FP)

@@ -23,7 +23,8 @@ func (z *field) sqrN(x *field, n int) {
 func (z *field4) mul(x, y *field4) { mul4Generic(z, x, y) }
 
 // sqr sets z = x * x in every lane.
-func (z *field4) sqr(x *field4) { sqrN4Generic(z, x, 1) }
+func (z *field4) sqr(x *field4) { sqrN4Generic(z, x, 1, 4) }
 
-// sqrN sets every lane of z to that of x squared n times, n at least 1.
-func (z *field4) sqrN(x *field4, n int) { sqrN4Generic(z, x, n) }
+// sqrN sets the first lanes of z, at least one, to those of x squared n times, n at
+// least 1.
+func (z *field4) sqrN(x *field4, n, lanes int) { sqrN4Generic(z, x, n, lanes) }

@@ -3,6 +3,7 @@ package secp
 import (
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -138,8 +139,15 @@ func TestField4(t *testing.T) {
 				x[l], y[l] = randomField(r), randomField(r)
 			}
 			product.mul(&x, &y)
-			power.sqrN(&x, 1+r.IntN(3))
-			root.sqrt(&x)
+			lanes := 1 + r.IntN(4)
+			kept := root
+			root.sqrt(&x, 4)
+			kept.sqrt(&x, lanes)
+			for l := range lanes {
+				if kept[l] != root[l] {
+					t.Fatal("a root depends on the other lanes")
+				}
+			}
 			inverse := field4{{3}, {5}, {7}, {9}}
 			for l := range x {
 				checkField(t, "mul", &product[l], new(big.Int).Mul(bigOf(x[l]), bigOf(y[l])))
@@ -157,10 +165,14 @@ func TestField4(t *testing.T) {
 				checkField(t, "invert", &inverse[l], new(big.Int).ModInverse(bigOf(w[l]), bigP))
 			}
 			n := 1 + r.IntN(5)
-			power.sqrN(&x, n)
+			power = x
+			power.sqrN(&x, n, lanes)
 			z := x
-			z.sqrN(&z, n)
-			for l := range x {
+			z.sqrN(&z, n, lanes)
+			if !slices.Equal(power[lanes:], x[lanes:]) || !slices.Equal(z[lanes:], x[lanes:]) {
+				t.Fatal("sqrN went past its lanes")
+			}
+			for l := range lanes {
 				want := new(big.Int).Exp(bigOf(x[l]), new(big.Int).Lsh(big.NewInt(1), uint(n)), bigP)
 				checkField(t, "sqrN", &power[l], want)
 				checkField(t, "sqrN in place", &z[l], want)

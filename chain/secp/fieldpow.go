@@ -89,13 +89,13 @@ func (z *field) isSqrtOf(x *field) bool {
 	return t.equal(x)
 }
 
-// sqrt sets every lane of z to that of x to the power (p+1)/4. The caller asks
-// isSqrtOf whether that is a square root.
-func (z *field4) sqrt(x *field4) {
+// sqrt sets the first lanes of z to those of x to the power (p+1)/4. The caller asks
+// whether these are square roots.
+func (z *field4) sqrt(x *field4, lanes int) {
 	var r [powerRegisters]field4
 	r[r1] = *x
 	for _, s := range sqrtChain {
-		r[s.dst].sqrN(&r[s.src], s.n)
+		r[s.dst].sqrN(&r[s.src], s.n, lanes)
 		if s.by != none {
 			r[s.dst].mul(&r[s.dst], &r[s.by])
 		}

@@ -24,8 +24,7 @@ type ref uint32
 // nowhere is the ref of no point.
 const nowhere ref = 0
 
-// group is one more than the number of buckets in which a ref list is divided;
-// segment is one such part, the refs whose sum is wanted.
+// segment is the part of refs whose points are to be summed.
 type segment struct{ start, n int32 }
 
 // msm is the scratch of one multi-scalar multiplication, kept between uses.
@@ -73,6 +72,9 @@ const (
 // is lost among them, few enough that their operands stay in the second-level cache.
 const blockAdditions = 2048
 
+// groupPoints is how many summands, counted in every window, fill buckets at a time.
+const groupPoints = 6144
+
 // reset forgets all summands.
 func (m *msm) reset() {
 	m.points = append(m.points[:0], affine{})
@@ -115,7 +117,11 @@ func (m *msm) sum(r *jacobian) {
 	half := 1 << (c - 1)
 	m.bias(c, windows)
 	m.fillBuckets(c, windows)
-	m.sumSegments(m.buckets)
+	// A few windows at a time, so that their sums stay in the second-level cache.
+	together := max(1, groupPoints/max(1, len(m.digits))) * (half + 1)
+	for rest := m.buckets; len(rest) > 0; rest = rest[min(together, len(rest)):] {
+		m.sumSegments(rest[:min(together, len(rest))], true)
+	}
 	m.sumBits(windows, half, c)
 
 	*r = jacobian{}
@@ -208,8 +214,10 @@ func (m *msm) fillBuckets(c, windows int) {
 }
 
 // sumSegments sums the points of each segment, in rounds that halve them all,
-// until none has more than one.
-func (m *msm) sumSegments(segments []segment) {
+// until none has more than one. With reuse, a sum takes the place of an earlier
+// sum that went into it, which needs to be in no other segment: the memory of the
+// buckets is what the processor would wait for most.
+func (m *msm) sumSegments(segments []segment, reuse bool) {
 	for again := true; again; {
 		again = false
 		for i := range segments {
@@ -219,7 +227,12 @@ func (m *msm) sumSegments(segments []segment) {
 			}
 			list := m.refs[s.start:][:s.n]
 			for j := 0; j+1 < len(list); j += 2 {
-				list[j/2] = m.add(list[j], list[j+1])
+				a, b := list[j], list[j+1]
+				if reuse && int(a>>1) > len(m.digits) {
+					list[j/2] = m.addTo(a>>1, a, b)
+				} else {
+					list[j/2] = m.add(a, b)
+				}
 			}
 			if s.n&1 == 1 {
 				list[s.n/2] = list[s.n-1]
@@ -275,7 +288,7 @@ func (m *msm) sumBits(windows, half, c int) {
 		m.flush()
 		width /= 2
 	}
-	m.sumSegments(m.bitSums)
+	m.sumSegments(m.bitSums, false)
 }
 
 // only returns the one ref of a summed segment, or nowhere.
@@ -300,13 +313,18 @@ func (m *msm) addMaybe(a, b ref) ref {
 // add queues the addition of two points and returns the ref of the sum, which is
 // there after the next flush.
 func (m *msm) add(a, b ref) ref {
+	out := len(m.points)
+	m.points = extend(m.points)
+	return m.addTo(ref(out), a, b)
+}
+
+// addTo is add with the place for the sum. That may be where a or b is.
+func (m *msm) addTo(out, a, b ref) ref {
 	if len(m.queue) == blockAdditions {
 		m.flush()
 	}
-	out := len(m.points)
-	m.points = extend(m.points)
 	m.queue = append(m.queue, addition{a: a, b: b, out: uint32(out)})
-	return ref(out) << 1
+	return out << 1
 }
 
 // load returns the point that r names, and whether it is not infinity.

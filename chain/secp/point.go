@@ -47,12 +47,12 @@ const liftGroup = len(field4{})
 // liftFour is lift for up to four points at once, and reports whether all of them
 // are on the curve.
 func liftFour(points []affine) bool {
-	rhs := field4One
+	var rhs field4
 	for i := range points {
 		rhs[i] = points[i].rightSide()
 	}
 	var roots field4
-	roots.sqrt(&rhs)
+	roots.sqrt(&rhs, len(points))
 	var back field4
 	back.sqr(&roots)
 	for i := range points {
