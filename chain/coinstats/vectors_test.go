@@ -1,0 +1,218 @@
+package coinstats
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// vectorFiles returns the files of the oracle's folder that match the pattern.
+func vectorFiles(t *testing.T, pattern string) []string {
+	t.Helper()
+	folder := os.Getenv("KARAT_VECTORS")
+	if folder == "" {
+		folder = "../../../shared/vectors"
+	}
+	files, err := filepath.Glob(filepath.Join(folder, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("NOT RUN: oracle vectors not found: %s in %s (set KARAT_VECTORS)", pattern, folder)
+	}
+	return files
+}
+
+func readJSON(t *testing.T, file string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+// coinSet is the naive twin of a node's coin database.
+type coinSet map[types.OutPoint]types.Coin
+
+// connect applies a block, whose validity is not the question here, and keeps
+// an incremental MuHash of the set beside it.
+func (s coinSet) connect(t *testing.T, block *types.Block, height uint32, incremental *MuHash) {
+	t.Helper()
+	for i := range block.Txs {
+		tx := &block.Txs[i]
+		if i > 0 {
+			for j := range tx.Inputs {
+				op := tx.Inputs[j].PreviousOutPoint
+				coin, ok := s[op]
+				if !ok {
+					t.Fatalf("height %d: no coin %s", height, op)
+				}
+				incremental.Remove(AppendCoin(nil, op, &coin))
+				delete(s, op)
+			}
+		}
+		txid := tx.TxID()
+		for j := range tx.Outputs {
+			if script := tx.Outputs[j].ScriptPubKey; len(script) > 0 && script[0] == 0x6a {
+				continue
+			}
+			coin, ok := types.NewCoin(&tx.Outputs[j], height, i == 0)
+			if !ok {
+				t.Fatalf("height %d: output %s:%d does not make a coin", height, txid, j)
+			}
+			op := types.OutPoint{TxID: txid, Index: uint32(j)}
+			incremental.Insert(AppendCoin(nil, op, &coin))
+			s[op] = coin
+		}
+	}
+}
+
+func compareOutPoints(a, b types.OutPoint) int {
+	return cmp.Or(bytes.Compare(a.TxID[:], b.TxID[:]), cmp.Compare(a.Index, b.Index))
+}
+
+func (s coinSet) stats() Stats {
+	c := New(true, true)
+	for _, op := range slices.SortedFunc(maps.Keys(s), compareOutPoints) {
+		coin := s[op]
+		c.Add(op, &coin)
+	}
+	return c.Result()
+}
+
+func (s coinSet) transactions() uint64 {
+	ids := map[types.Hash]bool{}
+	for op := range s {
+		ids[op.TxID] = true
+	}
+	return uint64(len(ids))
+}
+
+// TestEveryBlock compares the set after each block with gettxoutsetinfo.
+func TestEveryBlock(t *testing.T) {
+	blocks := 0
+	for _, file := range vectorFiles(t, "chain/*.json") {
+		var chain struct {
+			Tip    types.Hash `json:"tip_hash_serialized_3"`
+			Blocks []struct {
+				Height uint32
+				Block  string
+				UTXO   struct {
+					TxOuts   uint64
+					MuHash   types.Hash
+					Amount   types.Amount `json:"total_amount_sat"`
+					BogoSize uint64
+				}
+			}
+		}
+		readJSON(t, file, &chain)
+		set, incremental, last := coinSet{}, new(MuHash), Stats{}
+		for _, b := range chain.Blocks {
+			raw, err := hex.DecodeString(b.Block)
+			if err != nil {
+				t.Fatal(err)
+			}
+			block, err := types.DecodeBlock(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			set.connect(t, block, b.Height, incremental)
+			last = set.stats()
+			want := Stats{
+				TxOuts: b.UTXO.TxOuts, Transactions: set.transactions(), TotalAmount: b.UTXO.Amount,
+				BogoSize: b.UTXO.BogoSize, MuHash: b.UTXO.MuHash, HashSerialized3: last.HashSerialized3,
+			}
+			if last != want {
+				t.Fatalf("%s, height %d:\ngot  %+v\nwant %+v", file, b.Height, last, want)
+			}
+			if got := incremental.Digest(); got != want.MuHash {
+				t.Fatalf("%s, height %d: incremental MuHash %s, want %s", file, b.Height, got, want.MuHash)
+			}
+			blocks++
+		}
+		if last.HashSerialized3 != chain.Tip {
+			t.Errorf("%s: hash_serialized_3 of the tip is %s, want %s", file, last.HashSerialized3, chain.Tip)
+		}
+	}
+	if blocks == 0 {
+		t.Fatal("no blocks")
+	}
+	t.Logf("%d blocks", blocks)
+}
+
+// TestCoreAnswers compares the tip of a chain file with the answers that
+// Bitcoin Core's RPC gave there.
+func TestCoreAnswers(t *testing.T) {
+	answered := 0
+	for _, file := range vectorFiles(t, "*/chain.dat") {
+		var answers map[string]json.RawMessage
+		readJSON(t, filepath.Join(filepath.Dir(file), "answers.json"), &answers)
+		set, incremental := coinSet{}, new(MuHash)
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for height := uint32(0); len(raw) > 0; height++ {
+			end := 8 + binary.LittleEndian.Uint32(raw[4:])
+			block, err := types.DecodeBlock(raw[8:end])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if height > 0 { // the genesis coinbase makes no coins
+				set.connect(t, block, height, incremental)
+			}
+			raw = raw[end:]
+		}
+		got := set.stats()
+		for _, kind := range []string{"muhash", "hash_serialized_3"} {
+			answer, ok := answers[`["gettxoutsetinfo", "`+kind+`"]`]
+			if !ok {
+				t.Errorf("%s: no answer for %s", file, kind)
+				continue
+			}
+			checkAnswer(t, answer, got, incremental.Digest())
+			answered++
+		}
+	}
+	if answered == 0 {
+		t.Fatal("no answers")
+	}
+	t.Logf("%d answers", answered)
+}
+
+func checkAnswer(t *testing.T, answer []byte, got Stats, incremental types.Hash) {
+	t.Helper()
+	var want struct {
+		TxOuts          uint64
+		Transactions    *uint64
+		BogoSize        uint64
+		Amount          json.Number `json:"total_amount"`
+		MuHash          *types.Hash
+		HashSerialized3 *types.Hash `json:"hash_serialized_3"`
+	}
+	if err := json.Unmarshal(answer, &want); err != nil {
+		t.Fatal(err)
+	}
+	amount, ok := new(big.Rat).SetString(want.Amount.String())
+	if !ok || amount.Cmp(big.NewRat(int64(got.TotalAmount), types.GrainsPerCoin)) != 0 ||
+		got.TxOuts != want.TxOuts || got.BogoSize != want.BogoSize ||
+		want.Transactions != nil && got.Transactions != *want.Transactions ||
+		want.MuHash != nil && (got.MuHash != *want.MuHash || incremental != *want.MuHash) ||
+		want.HashSerialized3 != nil && got.HashSerialized3 != *want.HashSerialized3 ||
+		want.MuHash == nil && want.HashSerialized3 == nil {
+		t.Errorf("got %+v (incremental %s), want %s", got, incremental, answer)
+	}
+}
