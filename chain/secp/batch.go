@@ -5,9 +5,9 @@ import (
 	"math/rand/v2"
 )
 
-// minTogether is the number of claims from which a batch is cheaper than single
+// minTogether is the number of claims from which one sum is cheaper than single
 // verification.
-const minTogether = 3
+const minTogether = 5
 
 // Batch collects claims and checks them together by one multi-scalar
 // multiplication, which for large batches takes a third of the time or less. The

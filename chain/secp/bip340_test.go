@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
+	"math/big"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -186,8 +187,13 @@ func TestIsPublicKey(t *testing.T) {
 	good := 0
 	for i := range 400 {
 		x := random32(r)
-		if i == 0 {
+		switch i {
+		case 0:
 			bigP.FillBytes(x[:])
+		case 1:
+			x = [32]byte{31: 1} // on the curve, and so would be the next
+		case 2:
+			new(big.Int).Add(bigP, big.NewInt(1)).FillBytes(x[:])
 		}
 		_, _, want := oracleTweak(&x, &[32]byte{31: 1})
 		if got := IsPublicKey(&x); got != want {
@@ -282,6 +288,16 @@ func edgeTweaks() (claims []tweak, want []bool) {
 	add(lift, true)
 	lift.parity ^= 1
 	add(lift, false)
+	// Points with so small an x that x + p has 256 bits too: another name for the
+	// same point, which BIP340 does not allow.
+	small, alias := [32]byte{31: 1}, [32]byte{}
+	new(big.Int).Add(bigP, big.NewInt(1)).FillBytes(alias[:])
+	output, parity, _ := oracleTweak(&small, &one)
+	add(tweak{output, parity, small, one}, true)
+	add(tweak{output, parity, alias, one}, false)
+	add(tweak{small, 0, small, [32]byte{}}, true)
+	add(tweak{alias, 0, small, [32]byte{}}, false)
+	add(tweak{alias, 0, alias, [32]byte{}}, false)
 	return claims, want
 }
 

@@ -101,6 +101,33 @@ func TestField(t *testing.T) {
 	})
 }
 
+// TestFieldCarries makes products that are small modulo p from factors that are not:
+// those run through the carry at the end of a reduction, which random factors meet
+// with a chance of 2^-60.
+func TestFieldCarries(t *testing.T) {
+	switchPaths(t, func(t *testing.T) {
+		r := newRand(20)
+		squares := 0
+		for range 3000 {
+			small := new(big.Int).SetUint64(r.Uint64() >> r.IntN(64))
+			x := randomField(r)
+			if x.isZero() {
+				continue
+			}
+			y := new(big.Int).ModInverse(bigOf(x), bigP)
+			y.Mul(y, small)
+			checkFieldOps(t, x, limbsOf(y.Mod(y, bigP)))
+			if root := new(big.Int).ModSqrt(small, bigP); root != nil {
+				checkFieldOps(t, limbsOf(root), limbsOf(root.Sub(bigP, root)))
+				squares++
+			}
+		}
+		if squares < 100 {
+			t.Fatalf("only %d squares", squares)
+		}
+	})
+}
+
 func TestFieldInverseAndRoot(t *testing.T) {
 	switchPaths(t, func(t *testing.T) {
 		r := newRand(2)

@@ -12,10 +12,10 @@ import "math/bits"
 // of 2^place * bitSum[place] over all c*windows binary places, which one Horner
 // pass of doublings and additions ends.
 //
-// Nearly all of the work is additions of affine points, 46 for each signature in
-// a batch of 1024. Such an addition needs one inversion, three products
-// and a square; thousands of inversions shared by Montgomery's trick cost three products
-// each. The total is less than half of a Jacobian addition.
+// Nearly all of the work is additions of affine points, 46 for each signature in a
+// batch of 1024. Such an addition needs an inversion, two products and a square;
+// and inversions that are made together cost three products each (Montgomery's
+// trick). That is about half of an addition in Jacobian coordinates.
 
 // ref names a point of an msm: its index in points times two, plus one for the
 // negated point. The zero ref is the absence of a point, that is infinity.

@@ -78,38 +78,31 @@ func (k *scalar) neg(x *scalar) {
 // then one carry.
 func (k *scalar) mul(x, y *scalar) {
 	t := product((*[4]uint64)(x), (*[4]uint64)(y))
-	u := foldOrder([4]uint64(t[:4]), [4]uint64(t[4:]))
-	v := foldOrder([4]uint64(u[:4]), [4]uint64{u[4], u[5], u[6]})
-	w := foldOrder([4]uint64(v[:4]), [4]uint64{v[4]})
-	*k = scalar(w[:4])
-	k.subtractOrder(w[4])
+	foldOrder(&t, 4)
+	foldOrder(&t, 3)
+	foldOrder(&t, 1)
+	*k = scalar(t[:4])
+	k.subtractOrder(t[4])
 }
 
-// foldOrder returns lo + hi * (2^256 - n).
-func foldOrder(lo, hi [4]uint64) (r [8]uint64) {
-	copy(r[:], lo[:])
-	var h, l, c, carry0, carry1, carry2 uint64
-	for i, w := range hi {
-		// Three products in this column's row: w*c0, w*c1 one limb up, w two up.
-		h, l = bits.Mul64(w, c0)
-		r[i], c = bits.Add64(r[i], l, 0)
-		l = h + c // w*c0 + 2^64 fits two limbs
-		r[i+1], c = bits.Add64(r[i+1], l, 0)
-		carry0 = c
-		h, l = bits.Mul64(w, c1)
-		r[i+1], c = bits.Add64(r[i+1], l, 0)
-		carry1 = c
-		h, c = bits.Add64(h, w, 0)
-		carry2 = c
-		h, c = bits.Add64(h, carry0+carry1, 0)
-		carry2 += c
-		r[i+2], c = bits.Add64(r[i+2], h, 0)
-		carry2 += c
-		for j := i + 3; j < 8 && carry2 != 0; j++ {
-			r[j], carry2 = bits.Add64(r[j], carry2, 0)
-		}
+// foldOrder replaces the n limbs of t from 2^256 on, above which there must be
+// none, by themselves times 2^256 - n = 2^128 + c1*2^64 + c0.
+func foldOrder(t *[8]uint64, n int) {
+	high := [4]uint64(t[4:])
+	clear(t[4:])
+	for i, w := range high[:n] {
+		// The row w * (2^128 + c1*2^64 + c0) in four limbs ...
+		h0, r0 := bits.Mul64(w, c0)
+		h1, r1 := bits.Mul64(w, c1)
+		r1, c := bits.Add64(r1, h0, 0)
+		r2, r3 := bits.Add64(h1+c, w, 0) // h1 is at most c1, far below 2^64
+		// ... is added in its place.
+		t[i], c = bits.Add64(t[i], r0, 0)
+		t[i+1], c = bits.Add64(t[i+1], r1, c)
+		t[i+2], c = bits.Add64(t[i+2], r2, c)
+		t[i+3], c = bits.Add64(t[i+3], r3, c)
+		t[i+4] += c
 	}
-	return r
 }
 
 // product returns x * y in full.

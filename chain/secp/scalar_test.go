@@ -106,6 +106,38 @@ func TestScalarSplit(t *testing.T) {
 	}
 }
 
+// TestFoldOrder looks at the limbs where the carries of a row meet.
+func TestFoldOrder(t *testing.T) {
+	r := newRand(21)
+	worth := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), bigN)
+	// The w for which w * (2^64 + c1) is just below a power of 2^64.
+	w := new(big.Int).Lsh(big.NewInt(1), 128)
+	w.Div(w, new(big.Int).Rsh(worth, 64))
+	critical := w.Uint64()
+	for range 100000 {
+		var x [8]uint64
+		for i := range x {
+			switch r.IntN(4) {
+			case 0:
+				x[i] = r.Uint64()
+			case 1:
+				x[i] = critical + r.Uint64N(9) - 4
+			case 2:
+				x[i] = p3 - r.Uint64N(3)
+			}
+		}
+		n := 1 + r.IntN(4)
+		clear(x[4+n:])
+		low, high := bigOf([4]uint64(x[:4])), bigOf([4]uint64(x[4:]))
+		foldOrder(&x, n)
+		got := bigOf([4]uint64(x[4:]))
+		got.Or(got.Lsh(got, 256), bigOf([4]uint64(x[:4])))
+		if want := high.Mul(high, worth); got.Cmp(want.Add(want, low)) != 0 {
+			t.Fatalf("%x, want %x", got, want)
+		}
+	}
+}
+
 func TestScalarBytes(t *testing.T) {
 	for _, c := range []struct {
 		value *big.Int
