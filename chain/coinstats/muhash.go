@@ -17,7 +17,7 @@ import (
 // may be removed before it is inserted. The caller knows what is in the set.
 type MuHash struct {
 	// Removed elements are collected in a denominator: a division costs as much
-	// as a thousand multiplications, and Digest needs only one.
+	// as dozens of multiplications, and Digest needs only one.
 	numerator, denominator number
 }
 
@@ -48,7 +48,7 @@ func (m *MuHash) Combine(other *MuHash) {
 }
 
 // Digest returns the SHA-256 of the product as a little-endian number of 384
-// bytes. It takes about a millisecond if elements were removed.
+// bytes. It takes some dozens of microseconds more if elements were removed.
 func (m *MuHash) Digest() types.Hash {
 	quotient := m.numerator.divided(&m.denominator)
 	var buf [numberSize]byte
