@@ -95,7 +95,7 @@ func checkFieldOps(t *testing.T, x, y field) {
 func TestField(t *testing.T) {
 	switchPaths(t, func(t *testing.T) {
 		r := newRand(1)
-		for range 20000 {
+		for range rounds(20000) {
 			checkFieldOps(t, randomField(r), randomField(r))
 		}
 	})
@@ -108,7 +108,7 @@ func TestFieldCarries(t *testing.T) {
 	switchPaths(t, func(t *testing.T) {
 		r := newRand(20)
 		squares := 0
-		for range 3000 {
+		for range rounds(3000) {
 			small := new(big.Int).SetUint64(r.Uint64() >> r.IntN(64))
 			x := randomField(r)
 			if x.isZero() {
@@ -122,7 +122,7 @@ func TestFieldCarries(t *testing.T) {
 				squares++
 			}
 		}
-		if squares < 100 {
+		if squares < rounds(100) {
 			t.Fatalf("only %d squares", squares)
 		}
 	})
@@ -160,7 +160,7 @@ func TestFieldInverseAndRoot(t *testing.T) {
 func TestField4(t *testing.T) {
 	switchPaths(t, func(t *testing.T) {
 		r := newRand(3)
-		for range 2000 {
+		for range rounds(2000) {
 			var x, y, product, power, root field4
 			for l := range x {
 				x[l], y[l] = randomField(r), randomField(r)

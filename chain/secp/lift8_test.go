@@ -43,9 +43,9 @@ func checkField8(t *testing.T, what string, z *field8, want func(l int) *big.Int
 }
 
 // checkEight runs all that works on eight lanes, by whatever does it at the moment.
-func checkEight(t *testing.T, rounds int) {
+func checkEight(t *testing.T, count int) {
 	r := newRand(18)
-	for range rounds {
+	for range count {
 		x, bx := randomField8(r)
 		y, by := randomField8(r)
 		var z field8
@@ -57,7 +57,7 @@ func checkEight(t *testing.T, rounds int) {
 		checkField8(t, "sqrN", &z, func(l int) *big.Int { return new(big.Int).Exp(bx[l], power, bigP) })
 	}
 	good := 0
-	for i := range 400 {
+	for i := range rounds(400) {
 		points, single := make([]affine, 1+i%8), make([]affine, 1+i%8)
 		all := true
 		for j := range points {
@@ -91,7 +91,7 @@ func checkEight(t *testing.T, rounds int) {
 func TestLiftEightPortable(t *testing.T) {
 	defer func(old bool) { useIFMA = old }(useIFMA)
 	useIFMA = false
-	checkEight(t, 500)
+	checkEight(t, rounds(500))
 }
 
 func TestLiftEightIFMA(t *testing.T) {

@@ -113,7 +113,9 @@ func (m *msm) pushSplit(k *scalar, p *affine) {
 // sum sets r to the sum of all that was pushed. The next use begins with reset.
 func (m *msm) sum(r *jacobian) {
 	c := windowFor(len(m.digits))
-	windows := (128 + c) / c // 129 bits: the bias can carry into a last window
+	// Room for 129 bits, which for all c of windowFor is room for 130: enough for a
+	// scalar of 128 and the bias together.
+	windows := (128 + c) / c
 	half := 1 << (c - 1)
 	m.bias(c, windows)
 	m.fillBuckets(c, windows)

@@ -133,6 +133,15 @@ func oracleTweak(internal, tweak *[32]byte) (output [32]byte, parity byte, ok bo
 	return *q.X.Bytes(), parity, true
 }
 
+// rounds is how often a test goes round: n times, or a tenth of it with -short, as
+// the race detector makes arithmetic slow.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 // switchPaths runs f with the assembly, if there is any, and without.
 func switchPaths(t *testing.T, f func(t *testing.T)) {
 	t.Helper()

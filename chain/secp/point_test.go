@@ -63,7 +63,7 @@ func smallScalar(r *rand.Rand) scalar {
 func TestPointAdditions(t *testing.T) {
 	switchPaths(t, func(t *testing.T) {
 		r := newRand(7)
-		for i := range 600 {
+		for i := range rounds(600) {
 			k, m := smallScalar(r), smallScalar(r)
 			if i%2 == 0 {
 				k = randomScalar(r)
@@ -111,7 +111,7 @@ func TestPointAdditions(t *testing.T) {
 func TestDoubleMultiple(t *testing.T) {
 	switchPaths(t, func(t *testing.T) {
 		r := newRand(8)
-		for i := range 300 {
+		for i := range rounds(300) {
 			s, k, q := randomScalar(r), randomScalar(r), randomScalar(r)
 			if i%3 == 0 {
 				s, k, q = smallScalar(r), smallScalar(r), smallScalar(r)
@@ -165,7 +165,7 @@ func TestLiftFour(t *testing.T) {
 	switchPaths(t, func(t *testing.T) {
 		r := newRand(9)
 		good := 0
-		for i := range 2000 {
+		for i := range rounds(2000) {
 			n := 1 + i%liftGroup
 			points, single := make([]affine, n), make([]affine, n)
 			all := true

@@ -85,18 +85,18 @@ func checkSplit(t *testing.T, k scalar) {
 
 func TestScalar(t *testing.T) {
 	r := newRand(4)
-	for range 50000 {
+	for range rounds(50000) {
 		checkScalarOps(t, randomScalar(r), randomScalar(r))
 	}
 }
 
 func TestScalarSplit(t *testing.T) {
 	r := newRand(5)
-	for range 100000 {
+	for range rounds(100000) {
 		checkSplit(t, randomScalar(r))
 	}
 	// Around the multiples of lambda and n/lambda, where the rounding turns over.
-	for i := int64(-2000); i < 2000; i++ {
+	for i := -int64(rounds(2000)); i < int64(rounds(2000)); i++ {
 		for _, c := range []*big.Int{bigLambda, new(big.Int).Rsh(bigN, 1), new(big.Int).Lsh(big.NewInt(1), 128), new(big.Int).Lsh(big.NewInt(3), 126)} {
 			b := new(big.Int).Add(c, big.NewInt(i))
 			checkSplit(t, scalar(limbsOf(b.Mod(b, bigN))))
@@ -114,7 +114,7 @@ func TestFoldOrder(t *testing.T) {
 	w := new(big.Int).Lsh(big.NewInt(1), 128)
 	w.Div(w, new(big.Int).Rsh(worth, 64))
 	critical := w.Uint64()
-	for range 100000 {
+	for range rounds(100000) {
 		var x [8]uint64
 		for i := range x {
 			switch r.IntN(4) {
@@ -162,7 +162,7 @@ func TestScalarBytes(t *testing.T) {
 // TestNAF sums the digits up again and looks at their form.
 func TestNAF(t *testing.T) {
 	r := newRand(6)
-	for i := range 20000 {
+	for i := range rounds(20000) {
 		k := halfScalar{r.Uint64(), r.Uint64(), r.IntN(2) == 0}
 		switch i % 5 {
 		case 0:
