@@ -94,6 +94,9 @@ func TestBatch(t *testing.T) {
 		var b Batch
 		good, bad := 0, 0
 		for _, n := range []int{0, 1, 2, 3, 4, 7, 16, 33, 64, rounds(250)} {
+			if testing.Short() && n > 16 {
+				continue
+			}
 			for _, repeat := range []bool{false, true} {
 				claims := mix(r, n, repeat)
 				checkBatch(t, &b, claims)
