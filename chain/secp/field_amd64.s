@@ -7,8 +7,8 @@
 //
 // MULX leaves the flags alone, so a carry can wait in them while the next product
 // is made. ADCX and ADOX, which keep two carries waiting, need more additions with
-// carry in all, and those are what the processor has fewest units for: they were
-// slower by a fifth.
+// carry in all, and those limit the throughput: on Zen 3 four products took a fifth
+// longer with them.
 
 // FIRSTROW sets R12:R8 = x * y[0], x at SI and y at DI.
 #define FIRSTROW \
