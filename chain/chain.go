@@ -281,7 +281,7 @@ func (c *Chain) Flush() error {
 	if c.fault != nil {
 		return c.fault
 	}
-	return c.fail(c.flush())
+	return c.fail(consensus.Local(c.flush()))
 }
 
 // flush assumes turn, and that no scripts are under way. Bodies go last: were

@@ -54,7 +54,7 @@ func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report fun
 		return c.fail(err)
 	}
 	if err := c.save(); err != nil {
-		return c.fail(err)
+		return c.fail(consensus.Local(err))
 	}
 	return ctx.Err()
 }

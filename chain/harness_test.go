@@ -58,9 +58,9 @@ func newMemStore() *memStore {
 	}
 }
 
-// crash forgets everything that was not made durable.
+// crash forgets bodies that were not made durable; open forgets coins.
 func (s *memStore) crash() {
-	s.bodies, s.undos, s.coins = maps.Clone(s.savedBodies), maps.Clone(s.savedUndos), maps.Clone(s.savedCoins)
+	s.bodies, s.undos = maps.Clone(s.savedBodies), maps.Clone(s.savedUndos)
 }
 
 func (s *memStore) write() error {
@@ -212,9 +212,10 @@ func newHarness(t testing.TB) *harness {
 	return h
 }
 
-// open makes the chain anew from the store.
+// open makes the chain anew from the store, whose coin cache a restart empties.
 func (h *harness) open() {
 	h.t.Helper()
+	h.store.coins = maps.Clone(h.store.savedCoins)
 	c, err := New(context.Background(), h.params, h.store, Options{Workers: 2, Now: func() time.Time { return h.now }})
 	if err != nil {
 		h.t.Fatalf("open the chain: %v", err)

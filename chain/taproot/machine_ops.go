@@ -1,7 +1,7 @@
 package taproot
 
 import (
-	"crypto/sha1" //nolint:gosec // an opcode of the script language
+	"crypto/sha1"
 	"crypto/sha256"
 
 	"golang.org/x/crypto/ripemd160" //nolint:staticcheck // an opcode of the script language
@@ -127,7 +127,7 @@ func (m *machine) stepHash(op byte) *ScriptError {
 	case opRipeMD160:
 		out = m.ripeMD160(out, in)
 	case opSHA1:
-		digest := sha1.Sum(in) //nolint:gosec // see the import
+		digest := sha1.Sum(in)
 		out = append(out, digest[:]...)
 	case opSHA256:
 		digest := sha256.Sum256(in)

@@ -1,0 +1,54 @@
+# karat: what people do here. `make` alone lists it.
+GO ?= go
+export GOFLAGS ?= -buildvcs=false
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/karatd
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: run
+run: build ## open the dev network's chain and show its coins
+	bin/karatd --network dev network show
+	bin/karatd --network dev coins
+
+.PHONY: test
+test: ## run all tests (under five minutes on two cores)
+	$(GO) test ./...
+	cd test/oracle && $(GO) test ./...
+
+.PHONY: race
+race: ## run all tests under the race detector
+	$(GO) test -race -short ./...
+
+.PHONY: lint
+lint: ## check formatting, vet and staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	cd test/oracle && $(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+
+.PHONY: check
+check: lint test race ## everything that must pass before a change lands
+
+.PHONY: bench
+bench: ## run the benchmarks of the hot paths
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	sh test/fuzz.sh $(FUZZTIME)
+
+.PHONY: cover
+cover: ## show the statement coverage of each package
+	$(GO) test -cover ./...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin coverage.out

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/chain"
+	"github.com/karatcoin/karat/node"
+)
+
+func importCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "import",
+		Usage:     "validate and store the blocks of files",
+		ArgsUsage: "FILE...",
+		Description: "Reads blocks in Bitcoin's bootstrap.dat framing with the network's magic, in any\n" +
+			"order; - is standard input. Every rule is checked. An import that was stopped\n" +
+			"goes on where it was when it is run again.\n\n" +
+			"The exit code is 1 if a block was refused or lacks its parent.",
+		Action: importBlocks,
+	}
+}
+
+func importBlocks(c *cli.Context) (err error) {
+	files := c.Args().Slice()
+	if len(files) == 0 {
+		return fmt.Errorf("%w: import needs at least one file (- for standard input)", errUsage)
+	}
+	total, err := totalSize(files)
+	if err != nil {
+		return err
+	}
+	n, err := openNode(c)
+	if err != nil {
+		return err
+	}
+	defer closeNode(n, &err)
+	m := newMeter(c.App.ErrWriter, "import", total)
+	summary, err := n.Import(c.Context, files, func(p node.ImportProgress) {
+		m.update(p.Bytes, func() string {
+			return fmt.Sprintf("height %d, %.0f blocks/s, %.0f tx/s", p.Height, m.rate(p.Blocks), m.rate(p.Txs))
+		})
+	})
+	m.finish()
+	printSummary(c.App.Writer, n, summary, m.elapsed())
+	if err != nil {
+		return err
+	}
+	if len(summary.Refused) > 0 || summary.Waiting > 0 {
+		return errors.New("not every block was accepted")
+	}
+	return nil
+}
+
+// totalSize adds up the files; it is 0 if one of them is a stream.
+func totalSize(files []string) (int64, error) {
+	total := int64(0)
+	for _, name := range files {
+		if name == "-" {
+			return 0, nil
+		}
+		info, err := os.Stat(name)
+		if err != nil {
+			return 0, err
+		}
+		if info.IsDir() {
+			return 0, fmt.Errorf("%s is a directory, import takes files", name)
+		}
+		if !info.Mode().IsRegular() {
+			return 0, nil
+		}
+		total += info.Size()
+	}
+	return total, nil
+}
+
+// shownRefusals is how many refused blocks are named one by one.
+const shownRefusals = 10
+
+func printSummary(w io.Writer, n *node.Node, s node.ImportSummary, elapsed time.Duration) {
+	for _, note := range s.Notes {
+		fmt.Fprintln(w, note)
+	}
+	for i, r := range s.Refused {
+		if i == shownRefusals {
+			fmt.Fprintf(w, "... and %d more\n", len(s.Refused)-i)
+			break
+		}
+		if r.Block.Height == 0 {
+			fmt.Fprintf(w, "refused %s: %v\n", r.Block.Hash, r.Err)
+			continue
+		}
+		fmt.Fprintf(w, "refused %d %s: %v\n", r.Block.Height, r.Block.Hash, r.Err)
+	}
+	if s.Waiting > 0 {
+		fmt.Fprintf(w, "%d blocks lack a parent: import the blocks before them as well\n", s.Waiting)
+	}
+	tip := n.Chain().Tip()
+	fmt.Fprintf(w, "imported %d blocks with %d transactions in %s (%d known, %d refused)\n",
+		s.Accepted, s.Txs, elapsed.Round(10*time.Millisecond), s.Known, len(s.Refused))
+	fmt.Fprintf(w, "height %d, tip %s\n", tip.Height, tip.Hash)
+}
+
+// closeNode closes the node and keeps the first error.
+func closeNode(n *node.Node, err *error) {
+	if closeErr := n.Close(); *err == nil {
+		*err = closeErr
+	}
+}
+
+func exportCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "export",
+		Usage:     "write the blocks of the best chain to a file",
+		ArgsUsage: "FILE",
+		Description: "Writes every block from the genesis block to the tip in Bitcoin's bootstrap.dat\n" +
+			"framing, which import and Bitcoin Core's -loadblock read; - is standard output.",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "force", Usage: "replace FILE if it exists"}},
+		Action: exportBlocks,
+	}
+}
+
+func exportBlocks(c *cli.Context) (err error) {
+	if c.Args().Len() != 1 {
+		return fmt.Errorf("%w: export needs the name of one file (- for standard output)", errUsage)
+	}
+	name := c.Args().First()
+	if _, err := os.Stat(name); name != "-" && !c.Bool("force") && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s exists: choose another name, or --force to replace it", name)
+	}
+	n, err := openNode(c)
+	if err != nil {
+		return err
+	}
+	defer closeNode(n, &err)
+	if name == "-" {
+		return exportTo(c, n, c.App.Writer, "standard output")
+	}
+	// A half-written file never has the name that was asked for.
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.partial")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := errors.Join(exportTo(c, n, f, name), f.Chmod(0o644)); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+func exportTo(c *cli.Context, n *node.Node, w io.Writer, name string) error {
+	m := newMeter(c.App.ErrWriter, "export", int64(n.Chain().Tip().Height)+1)
+	tip, err := n.Export(c.Context, w, func(done, total int) {
+		m.update(int64(done), func() string { return fmt.Sprintf("block %d of %d", done, total) })
+	})
+	m.finish()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "exported %d blocks to %s: height %d, tip %s\n", tip.Height+1, name, tip.Height, tip.Hash)
+	return nil
+}
+
+func verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "verify",
+		Usage: "check stored blocks, undo data and coins again",
+		Description: "Levels, each with those before it:\n" +
+			"   0  bodies and undo data can be read and are intact\n" +
+			"   1  bodies obey the rules that need no coins\n" +
+			"   2  undo data fits the bodies\n" +
+			"   3  undoing the blocks finds the coins that it must\n" +
+			"   4  the blocks connect again, with all scripts\n\n" +
+			"Nothing is changed. At level 3 and 4 the coins that the blocks touch are held in\n" +
+			"memory; with --depth 0 the whole coin set is compared as well.",
+		Flags: []cli.Flag{
+			&cli.UintFlag{Name: "depth", Value: chain.PruneKeep, Usage: "check the last `N` blocks; 0 for all"},
+			&cli.IntFlag{Name: "level", Value: chain.VerifyScripts, Usage: "how thoroughly, 0 to 4"},
+		},
+		Action: verify,
+	}
+}
+
+func verify(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	depth, level := c.Uint("depth"), c.Int("level")
+	if level < chain.VerifyRead || level > chain.VerifyScripts {
+		return fmt.Errorf("%w: --level %d: want %d to %d", errUsage, level, chain.VerifyRead, chain.VerifyScripts)
+	}
+	if depth > 1<<32-1 {
+		return fmt.Errorf("%w: --depth %d is more blocks than a chain can have", errUsage, depth)
+	}
+	n, err := openNode(c)
+	if err != nil {
+		return err
+	}
+	defer closeNode(n, &err)
+	m := newMeter(c.App.ErrWriter, "verify", 100)
+	blocks, err := n.Chain().Verify(c.Context, uint32(depth), level, func(done, total int) {
+		m.update(int64(done*100/total), func() string { return fmt.Sprintf("step %d of %d", done, total) })
+	})
+	m.finish()
+	if err != nil {
+		return fmt.Errorf("verification failed: %w", err)
+	}
+	fmt.Fprintf(c.App.Writer, "%d blocks verified at level %d, down from height %d\n", blocks, level, n.Chain().Tip().Height)
+	return nil
+}

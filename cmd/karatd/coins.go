@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+func coinsCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "coins",
+		Usage: "count and hash the coins (the unspent outputs)",
+		Description: "Walks over all coins. The hashes are those that Bitcoin Core's gettxoutsetinfo\n" +
+			"computes, so that two nodes can be compared.",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: flagJSON, Usage: "print JSON with Bitcoin Core's keys"}},
+		Action: coins,
+	}
+}
+
+// coinSetJSON has the keys of Bitcoin Core's gettxoutsetinfo.
+type coinSetJSON struct {
+	Height          uint32      `json:"height"`
+	BestBlock       types.Hash  `json:"bestblock"`
+	TxOuts          uint64      `json:"txouts"`
+	Transactions    uint64      `json:"transactions"`
+	BogoSize        uint64      `json:"bogosize"`
+	TotalAmount     json.Number `json:"total_amount"`
+	MuHash          types.Hash  `json:"muhash"`
+	HashSerialized3 types.Hash  `json:"hash_serialized_3"`
+}
+
+func coins(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	n, err := openNode(c)
+	if err != nil {
+		return err
+	}
+	defer closeNode(n, &err)
+	m := newMeter(c.App.ErrWriter, "coins", 0)
+	set, err := n.Coins(c.Context, func(coins uint64) {
+		m.update(int64(coins), func() string { return fmt.Sprintf("%d coins", coins) })
+	})
+	m.finish()
+	if err != nil {
+		return err
+	}
+	if c.Bool(flagJSON) {
+		return printJSON(c, coinSetJSON{
+			Height: set.At.Height, BestBlock: set.At.Hash, TxOuts: set.Stats.TxOuts,
+			Transactions: set.Stats.Transactions, BogoSize: set.Stats.BogoSize,
+			TotalAmount: json.Number(set.Stats.TotalAmount.String()),
+			MuHash:      set.Stats.MuHash, HashSerialized3: set.Stats.HashSerialized3,
+		})
+	}
+	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "height\t%d\nbest block\t%s\ncoins\t%d\ntransactions\t%d\ntotal amount\t%s\nmuhash\t%s\nhash_serialized_3\t%s\n",
+		set.At.Height, set.At.Hash, set.Stats.TxOuts, set.Stats.Transactions, set.Stats.TotalAmount,
+		set.Stats.MuHash, set.Stats.HashSerialized3)
+	return w.Flush()
+}
+
+func printJSON(c *cli.Context, v any) error {
+	e := json.NewEncoder(c.App.Writer)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

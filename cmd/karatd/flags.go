@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/store"
+	"github.com/karatcoin/karat/node"
+)
+
+const (
+	flagDataDir  = "datadir"
+	flagNetwork  = "network"
+	flagDBCache  = "dbcache"
+	flagPrune    = "prune"
+	flagLogLevel = "log-level"
+	flagJSON     = "json"
+)
+
+const mebibyte = 1 << 20
+
+func globalFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: flagDataDir, Usage: "keep the chain in `DIR` (default: ~/.karat/NETWORK)", EnvVars: []string{"KARAT_DATADIR"}},
+		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "the network: main, dev, or the path of a genesis.json `FILE`", EnvVars: []string{"KARAT_NETWORK"}},
+		&cli.Int64Flag{Name: flagDBCache, Value: store.DefaultCacheBytes / mebibyte, Usage: "memory for coins, in `MiB`"},
+		&cli.Int64Flag{Name: flagPrune, Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
+		&cli.StringFlag{Name: flagLogLevel, Value: "warn", Usage: "what to log: debug, info, warn or error"},
+	}
+}
+
+// openNode opens the node that the global flags describe.
+func openNode(c *cli.Context) (*node.Node, error) {
+	params, err := network(c)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := dataDir(c, params)
+	if err != nil {
+		return nil, err
+	}
+	logger, err := logger(c)
+	if err != nil {
+		return nil, err
+	}
+	cache, prune := c.Int64(flagDBCache), c.Int64(flagPrune)
+	if cache < 4 || cache > 1<<20 {
+		return nil, fmt.Errorf("%w: --dbcache %d: want 4 to 1048576 MiB", errUsage, cache)
+	}
+	if prune < 0 || prune > 1<<30 {
+		return nil, fmt.Errorf("%w: --prune %d: want a number of MiB, or 0 to keep all", errUsage, prune)
+	}
+	return node.Open(c.Context, node.Config{
+		DataDir: dir, Params: params, CacheBytes: cache * mebibyte, PruneBytes: prune * mebibyte, Logger: logger,
+	})
+}
+
+func network(c *cli.Context) (*consensus.Params, error) {
+	return node.LoadNetwork(c.String(flagNetwork))
+}
+
+func dataDir(c *cli.Context, params *consensus.Params) (string, error) {
+	if dir := c.String(flagDataDir); dir != "" {
+		return dir, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no home directory (%w): name one with --datadir", err)
+	}
+	return filepath.Join(home, ".karat", params.Name), nil
+}
+
+func logger(c *cli.Context) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String(flagLogLevel))); err != nil {
+		return nil, fmt.Errorf("%w: --log-level: %w", errUsage, err)
+	}
+	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})), nil
+}

@@ -1,0 +1,101 @@
+package karat
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/karatcoin/karat"
+
+// The package table of docs/architecture.md: what each package may import
+// besides the standard library. Anyone may import the pure layer; stateful
+// packages never import each other; only node knows them all.
+var allowed = map[string][]string{
+	".":                           {},
+	"chain/types":                 {},
+	"chain/secp":                  {"golang.org/x/sys/cpu"},
+	"chain/secp/internal/genifma": {},
+	"chain/taproot":               {"chain/types", "chain/secp", "github.com/btcsuite/btcd/address/v2/bech32"},
+	"chain/consensus":             {"chain/types", "chain/secp", "chain/taproot"},
+	"chain/coinstats":             {"chain/types", "golang.org/x/crypto/chacha20"},
+	"chain/bootstrap":             {"chain/types", "chain/consensus"},
+	"chain":                       {"chain/types", "chain/secp", "chain/consensus"},
+	"chain/store":                 {"chain/types", "chain/consensus", "github.com/syndtr/goleveldb/", "golang.org/x/sys/unix"},
+	"node":                        {".", "chain/types", "chain/consensus", "chain/coinstats", "chain/bootstrap", "chain", "chain/store"},
+	"cmd/karatd": {
+		"chain/types", "chain/consensus", "chain", "chain/store", "node",
+		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+	},
+}
+
+// TestImports reads the sources in this process: a test that asked the go tool
+// would be answered from the cache.
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			// test/oracle is a module of its own.
+			if path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || path == filepath.Join("test", "oracle") || name == "bin") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			seen[filepath.ToSlash(filepath.Dir(path))] = true
+			checkFile(t, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range allowed {
+		if !seen[pkg] {
+			t.Errorf("the table names %s, which does not exist", pkg)
+		}
+	}
+}
+
+func checkFile(t *testing.T, path string) {
+	pkg := filepath.ToSlash(filepath.Dir(path))
+	may, known := allowed[pkg]
+	if !known {
+		t.Errorf("%s: package %s is not in the table", path, pkg)
+		return
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Errorf("%s: %v", path, err)
+		return
+	}
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Errorf("%s: import %s: %v", path, spec.Path.Value, err)
+			continue
+		}
+		first, _, _ := strings.Cut(imported, "/")
+		if !strings.Contains(first, ".") {
+			continue // the standard library
+		}
+		if imported == module {
+			imported = "."
+		}
+		imported = strings.TrimPrefix(imported, module+"/")
+		if !slices.ContainsFunc(may, func(m string) bool {
+			return imported == m || strings.HasSuffix(m, "/") && strings.HasPrefix(imported, m)
+		}) {
+			t.Errorf("%s imports %s, which the table does not allow %s", path, imported, pkg)
+		}
+	}
+}

@@ -1,0 +1,261 @@
+// Package node puts a karat node together: configuration, construction, and
+// the jobs that karatd runs on it. It knows every package and has no protocol
+// logic of its own.
+package node
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/chain"
+	"github.com/karatcoin/karat/chain/bootstrap"
+	"github.com/karatcoin/karat/chain/coinstats"
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/store"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Config is what a node is made from.
+type Config struct {
+	DataDir    string            // made if it does not exist
+	Params     *consensus.Params // of the network
+	CacheBytes int64             // budget of the coin cache; 0: store.DefaultCacheBytes
+	PruneBytes int64             // keep about this much of old blocks; 0: keep all
+	Logger     *slog.Logger      // nil: discard
+}
+
+// Node is an open data directory and the chain in it.
+type Node struct {
+	config Config
+	store  *store.Store
+	chain  *chain.Chain
+	log    *slog.Logger
+}
+
+// LoadNetwork returns the parameters of a network by its name, "main" or
+// "dev", or by the path of a genesis.json.
+func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
+	switch nameOrPath {
+	case "main":
+		return consensus.ParseParams(karat.MainGenesis)
+	case "dev":
+		return consensus.ParseParams(karat.DevGenesis)
+	}
+	data, err := os.ReadFile(nameOrPath)
+	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(nameOrPath, "./"+string(filepath.Separator)) {
+		return nil, fmt.Errorf("network %q is neither main, dev nor the path of a genesis.json", nameOrPath)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("network file: %w", err)
+	}
+	params, err := consensus.ParseParams(data)
+	if err != nil {
+		return nil, fmt.Errorf("network file %s: %w", nameOrPath, err)
+	}
+	return params, nil
+}
+
+// Open opens the data directory and brings its chain up to date.
+func Open(ctx context.Context, config Config) (*Node, error) {
+	log := config.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s, err := store.Open(config.DataDir, store.Options{
+		Network:     config.Params.Identity(),
+		NetworkName: config.Params.Name,
+		CacheBytes:  config.CacheBytes,
+		PruneBytes:  config.PruneBytes,
+		Logger:      log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c, err := chain.New(ctx, config.Params, s, chain.Options{Logger: log, Prune: config.PruneBytes > 0})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &Node{config: config, store: s, chain: c, log: log}, nil
+}
+
+// Close flushes and closes. After a local fault nothing more is written.
+func (n *Node) Close() error {
+	return errors.Join(n.chain.Flush(), n.store.Close())
+}
+
+// Chain returns the node's chain.
+func (n *Node) Chain() *chain.Chain { return n.chain }
+
+// ImportSummary is what an import did.
+type ImportSummary struct {
+	Accepted int // blocks that were new
+	Txs      int // transactions in them
+	Known    int // blocks that were stored before
+	Waiting  int // blocks whose parent is in none of the inputs
+	Refused  []Refusal
+	Notes    []string
+}
+
+// Refusal is a block that was refused.
+type Refusal struct {
+	Block types.Index // the height is 0 where it is not known
+	Err   error
+}
+
+// maxRefusals bounds the refusals that are kept to be shown.
+const maxRefusals = 1000
+
+// ImportProgress is where an import stands.
+type ImportProgress struct {
+	Bytes  int64 // of the inputs
+	Height uint32
+	Blocks int
+	Txs    int
+}
+
+// Import adds the blocks of the files, in which "-" is standard input, and
+// calls progress now and then.
+func (n *Node) Import(ctx context.Context, files []string, progress func(ImportProgress)) (ImportSummary, error) {
+	var summary ImportSummary
+	refuse := func(at types.Index, err error) {
+		n.log.Warn("refused a block", "block", at, "err", err)
+		if len(summary.Refused) < maxRefusals {
+			summary.Refused = append(summary.Refused, Refusal{at, err})
+		}
+	}
+	var early []Refusal // of the importer's goroutine, until it has ended
+	importer := bootstrap.NewImporter(n.chain, n.config.Params, func(hash types.Hash, err error) {
+		if len(early) < maxRefusals {
+			early = append(early, Refusal{types.Index{Hash: hash}, err})
+		}
+	})
+	err := n.chain.AddBlocks(ctx, importer.Blocks(ctx, n.sources(files)), func(r chain.Result) {
+		if r.Err != nil {
+			refuse(r.Block, r.Err)
+			return
+		}
+		summary.Accepted++
+		summary.Txs += r.Txs
+		progress(ImportProgress{Bytes: importer.Bytes(), Height: r.Block.Height, Blocks: summary.Accepted, Txs: summary.Txs})
+	})
+	for _, r := range early {
+		refuse(r.Block, r.Err)
+	}
+	summary.Known = int(importer.Known())
+	summary.Waiting = int(importer.Waiting())
+	summary.Notes = importer.Notes()
+	return summary, errors.Join(err, importer.Err())
+}
+
+// sources opens the inputs one after the other.
+func (n *Node) sources(files []string) iter.Seq2[bootstrap.Source, error] {
+	return func(yield func(bootstrap.Source, error) bool) {
+		var opened []*os.File
+		defer func() {
+			for _, f := range opened {
+				f.Close()
+			}
+		}()
+		for _, name := range files {
+			source, file, err := n.source(name)
+			if file != nil {
+				opened = append(opened, file) // blocks may have to be read again until the end
+			}
+			if !yield(source, err) {
+				return
+			}
+		}
+	}
+}
+
+func (n *Node) source(name string) (bootstrap.Source, *os.File, error) {
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return bootstrap.Source{}, nil, err
+		}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return bootstrap.Source{Name: name, Reader: f, At: f}, f, nil
+		}
+		return n.stream(name, f)
+	}
+	return n.stream("standard input", os.Stdin)
+}
+
+// stream prepares an input that cannot be read twice: blocks that must wait go
+// to a file without a name in the data directory.
+func (n *Node) stream(name string, r io.Reader) (bootstrap.Source, *os.File, error) {
+	spool, err := os.CreateTemp(n.config.DataDir, "import-*.tmp")
+	if err != nil {
+		return bootstrap.Source{}, nil, err
+	}
+	if err := os.Remove(spool.Name()); err != nil {
+		return bootstrap.Source{}, spool, err
+	}
+	return bootstrap.Source{Name: name, Reader: r, Spool: spool}, spool, nil
+}
+
+// Export writes the blocks of the best chain, the genesis block first, in
+// bootstrap framing, and calls progress after each.
+func (n *Node) Export(ctx context.Context, w io.Writer, progress func(done, total int)) (types.Index, error) {
+	tip := n.chain.Tip()
+	out := bufio.NewWriterSize(w, 1<<20)
+	for height := range tip.Height + 1 {
+		if err := ctx.Err(); err != nil {
+			return types.Index{}, err
+		}
+		hash, ok := n.chain.HashAt(height)
+		if !ok {
+			return types.Index{}, errors.New("the chain changed while it was exported; export again")
+		}
+		raw, err := n.chain.Block(hash)
+		if errors.Is(err, store.ErrNotFound) {
+			return types.Index{}, fmt.Errorf("block %d was pruned: export needs a node that keeps all blocks", height)
+		}
+		if err != nil {
+			return types.Index{}, err
+		}
+		if err := bootstrap.Write(out, n.config.Params.Magic, raw); err != nil {
+			return types.Index{}, err
+		}
+		progress(int(height)+1, int(tip.Height)+1)
+	}
+	return tip, out.Flush()
+}
+
+// CoinSet is the coin set at a block.
+type CoinSet struct {
+	At    types.Index
+	Stats coinstats.Stats
+}
+
+// Coins walks over all coins and computes what Bitcoin Core's gettxoutsetinfo
+// does.
+func (n *Node) Coins(ctx context.Context, progress func(coins uint64)) (CoinSet, error) {
+	if err := n.chain.Flush(); err != nil {
+		return CoinSet{}, err
+	}
+	collector := coinstats.New(true, true)
+	count := uint64(0)
+	err := n.store.ForEachCoin(func(outPoint types.OutPoint, coin *types.Coin) error {
+		collector.Add(outPoint, coin)
+		if count++; count%10000 == 0 {
+			progress(count)
+			return ctx.Err()
+		}
+		return nil
+	})
+	if err != nil {
+		return CoinSet{}, err
+	}
+	return CoinSet{At: n.chain.Tip(), Stats: collector.Result()}, nil
+}
