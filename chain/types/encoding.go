@@ -18,6 +18,10 @@ type Decoder struct {
 	data []byte
 	off  int
 	err  error
+
+	inputSlab   slab[TxIn]
+	outputSlab  slab[TxOut]
+	elementSlab slab[[]byte]
 }
 
 // NewDecoder returns a decoder of b, which must not change while values that
@@ -96,8 +100,16 @@ func (d *Decoder) Hash() (h Hash) {
 // CompactSize reads Bitcoin's variable-length integer and refuses every form
 // but the shortest.
 func (d *Decoder) CompactSize() uint64 {
+	if d.off < len(d.data) && d.data[d.off] < 0xfd { // nearly always; not after a failure
+		d.off++
+		return uint64(d.data[d.off-1])
+	}
+	return d.longCompactSize()
+}
+
+func (d *Decoder) longCompactSize() uint64 {
 	var n, least uint64
-	switch first := d.Uint8(); first {
+	switch d.Uint8() {
 	case 0xfd:
 		b := d.Bytes(2)
 		if b == nil {
@@ -108,8 +120,6 @@ func (d *Decoder) CompactSize() uint64 {
 		n, least = uint64(d.Uint32()), 1<<16
 	case 0xff:
 		n, least = d.Uint64(), 1<<32
-	default:
-		return uint64(first)
 	}
 	if d.err == nil && n < least {
 		d.Fail("compact size of %d is not canonical", n)
@@ -170,3 +180,27 @@ func AppendVarBytes(b, v []byte) []byte {
 }
 
 func varBytesLen(v []byte) int { return CompactSizeLen(uint64(len(v))) + len(v) }
+
+// slab hands out parts of arrays that several transactions share, because a
+// block of thousands of small ones would otherwise take thousands of
+// allocations. The zero value shares nothing: each part is its own array.
+type slab[T any] struct {
+	free []T
+	size int // of a new array, at least
+}
+
+// take returns n zero values, to which nothing can be appended in place.
+func (s *slab[T]) take(n int) []T {
+	if n > len(s.free) {
+		s.free = make([]T, max(n, s.size))
+	}
+	taken := s.free[:n:n]
+	s.free = s.free[n:]
+	return taken
+}
+
+// share lets the transactions that are read from now on share arrays of the
+// given number of elements.
+func (d *Decoder) share(size int) {
+	d.inputSlab.size, d.outputSlab.size, d.elementSlab.size = size, size, size
+}

@@ -3,7 +3,6 @@ package types
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 )
 
 // WitnessScale is the factor by which a byte outside of the witness weighs
@@ -64,7 +63,12 @@ func (t *Tx) IsCoinbase() bool {
 // HasWitness reports whether any input has a witness, in which case the
 // encoding is BIP144's.
 func (t *Tx) HasWitness() bool {
-	return slices.ContainsFunc(t.Inputs, func(in TxIn) bool { return len(in.Witness) > 0 })
+	for i := range t.Inputs {
+		if len(t.Inputs[i].Witness) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // TxID returns the double SHA-256 of the encoding without witnesses.
@@ -198,15 +202,11 @@ func (d *Decoder) tx(t *Tx) {
 	} else {
 		d.outputs(t)
 	}
-	switch {
-	case flag == 1:
-		for i := range t.Inputs {
-			d.witness(&t.Inputs[i])
-		}
-		if d.err == nil && !t.HasWitness() {
-			d.Fail("superfluous witness record")
-		}
-	case flag != 0:
+	switch flag {
+	case 0:
+	case 1:
+		d.witnesses(t)
+	default:
 		d.Fail("unknown transaction flag %d", flag)
 	}
 	t.LockTime = d.Uint32()
@@ -217,7 +217,7 @@ func (d *Decoder) inputs(t *Tx) {
 	if n == 0 {
 		return
 	}
-	t.Inputs = make([]TxIn, n)
+	t.Inputs = d.inputSlab.take(n)
 	for i := range t.Inputs {
 		in := &t.Inputs[i]
 		in.PreviousOutPoint.TxID = d.Hash()
@@ -232,7 +232,7 @@ func (d *Decoder) outputs(t *Tx) {
 	if n == 0 {
 		return
 	}
-	t.Outputs = make([]TxOut, n)
+	t.Outputs = d.outputSlab.take(n)
 	for i := range t.Outputs {
 		d.txOut(&t.Outputs[i])
 	}
@@ -243,19 +243,35 @@ func (d *Decoder) txOut(out *TxOut) {
 	out.ScriptPubKey = d.VarBytes()
 }
 
-func (d *Decoder) witness(in *TxIn) {
-	n := d.Count(1)
-	if n == 0 {
+// witnesses reads the witnesses of all inputs into one slice. A slice header is
+// 24 times an empty element's one byte, so the elements are found and counted
+// before anything is allocated for them.
+func (d *Decoder) witnesses(t *Tx) {
+	start, total := d.off, 0
+	for range t.Inputs {
+		n := d.Count(1)
+		for i := 0; i < n && d.err == nil; i++ {
+			d.VarBytes()
+		}
+		total += n
+	}
+	if d.err != nil {
 		return
 	}
-	// A slice header is 24 times an empty element's one byte, so a long list is
-	// grown as its elements are really read.
-	in.Witness = make([][]byte, 0, min(n, 1024))
-	for range n {
-		element := d.VarBytes()
-		if d.err != nil {
-			return
+	if total == 0 {
+		d.Fail("superfluous witness record")
+		return
+	}
+	d.off = start
+	elements := d.elementSlab.take(total)
+	for i := range t.Inputs {
+		n := d.Count(1)
+		if n == 0 {
+			continue
 		}
-		in.Witness = append(in.Witness, element)
+		for j := range n {
+			elements[j] = d.VarBytes()
+		}
+		t.Inputs[i].Witness, elements = elements[:n:n], elements[n:]
 	}
 }

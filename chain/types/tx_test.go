@@ -75,7 +75,7 @@ func TestDecodeTxRefuses(t *testing.T) {
 		{"script length not canonical", hexVersion + "01" + hexPrev + "fd0000" + "fdffffff" + "01" + hexOutput + hexLock, "canonical"},
 		{"witness count not canonical", hexVersion + "0001" + body + "fd0100" + "01aa" + hexLock, "canonical"},
 		{"witness length not canonical", hexVersion + "0001" + body + "01" + "fd0100aa" + hexLock, "canonical"},
-		{"more elements than there are", hexVersion + "0001" + body + "05" + "00" + hexLock + "00", "wanted"},
+		{"more elements than there are", hexVersion + "0001" + body + "05" + "00" + hexLock + "00", "list of 7 elements"},
 		{"element longer than the rest", hexVersion + "0001" + body + "01" + "09" + hexLock, "list of 9 elements"},
 	} {
 		tx, err := DecodeTx(mustHex(t, tc.encoded))

@@ -121,8 +121,8 @@ func TestCoreTransactions(t *testing.T) {
 	good, bad := 0, 0
 	for _, file := range vectorFiles(t, "tx/*.json") {
 		var vectors struct {
-			Core      []vector `json:"core_tx_tests"`
-			Derived   []vector `json:"derived_v1_outputs"`
+			Core    []vector                             `json:"core_tx_tests"`
+			Derived []vector                             `json:"derived_v1_outputs"`
 			Refused []struct{ Tx, Comment, Core string } `json:"malformed_serialization"`
 		}
 		readJSON(t, file, &vectors)

@@ -1,0 +1,63 @@
+package types
+
+import (
+	"testing"
+)
+
+// realBlocks returns the raw blocks of the oracle's folder, and their length
+// together.
+func realBlocks(b *testing.B) (raws [][]byte, size int64) {
+	for _, file := range vectorFiles(b, "real/blocks/*.raw") {
+		raw := readFile(b, file)
+		raws = append(raws, raw)
+		size += int64(len(raw))
+	}
+	return raws, size
+}
+
+func BenchmarkDecodeBlock(b *testing.B) {
+	raws, size := realBlocks(b)
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, raw := range raws {
+			if _, err := DecodeBlock(raw); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+func BenchmarkEncodeBlock(b *testing.B) {
+	raws, size := realBlocks(b)
+	var blocks []*Block
+	for _, raw := range raws {
+		block, err := DecodeBlock(raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		blocks = append(blocks, block)
+	}
+	var buf []byte
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, block := range blocks {
+			buf = block.AppendTo(buf[:0])
+		}
+	}
+}
+
+func BenchmarkTxID(b *testing.B) {
+	raws, _ := realBlocks(b)
+	block, err := DecodeBlock(raws[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() { // one transaction
+		block.Txs[i%len(block.Txs)].TxID()
+		i++
+	}
+}
