@@ -27,8 +27,9 @@ func CheckBlock(p *Params, b *HashedBlock) error {
 	txs := b.Block.Txs
 	if len(txs) == 0 || len(txs)*types.WitnessScale > p.MaxBlockWeight ||
 		strippedSize(b)*types.WitnessScale > p.MaxBlockWeight {
-		// Without transactions the root is zero, which commits to no body at all.
-		return mutated(ReasonBlockLength, "%d transactions, %d bytes without witnesses", len(txs), strippedSize(b))
+		// Not mutated: a header commits to every byte but the witnesses, and a root
+		// of zero to no body at all.
+		return invalid(ReasonBlockLength, "%d transactions, %d bytes without witnesses", len(txs), strippedSize(b))
 	}
 	if !txs[0].IsCoinbase() {
 		return mutated(ReasonCoinbaseMissing, "the first transaction is not a coinbase")

@@ -95,12 +95,10 @@ func Subsidy(p *Params, height uint32) types.Amount {
 
 // ConnectBlock checks all rules that need coins, but for the scripts, and
 // returns what the block does. coins are the answers to CoinsNeeded, in its
-// order. The parent's state and the coin set must be those below the block.
+// order, and are copied. The parent's state and the coin set must be those below
+// the block, for which CheckBlock and ValidateBlock hold.
 func ConnectBlock(p *Params, parent *State, b *HashedBlock, coins []FetchedCoin, ancestry Ancestry) (*Connection, error) {
 	height := parent.Index.Height + 1
-	if b.doubleSpend != nil {
-		return nil, invalid(ReasonMissingInputs, "output %s is spent twice in the block", b.doubleSpend)
-	}
 	for i := len(b.External); i < len(coins); i++ {
 		if coins[i].Found {
 			return nil, invalid(ReasonDuplicateCoin, "the block makes a coin that exists (made at height %d)", coins[i].Coin.Height)
@@ -110,7 +108,10 @@ func ConnectBlock(p *Params, parent *State, b *HashedBlock, coins []FetchedCoin,
 		params: p, block: b, height: height, coins: coins,
 		sequenceTime: parent.MedianTimePast(), ancestry: ancestry,
 		result: &Connection{
-			Update:   Update{Block: types.Index{Height: height, Hash: b.Hash}, Parent: parent.Index},
+			Update: Update{
+				Block: types.Index{Height: height, Hash: b.Hash}, Parent: parent.Index,
+				Spent: make([]CoinEntry, 0, len(b.External)),
+			},
 			Prevouts: make([]types.TxOut, 0, len(b.source)),
 		},
 	}
@@ -127,7 +128,6 @@ func ConnectBlock(p *Params, parent *State, b *HashedBlock, coins []FetchedCoin,
 	if claimed > reward {
 		return nil, invalid(ReasonCoinbaseAmount, "the coinbase makes %s, subsidy and fees are %s", claimed, reward)
 	}
-	c.result.Update.Spent = c.spent()
 	c.result.Update.Created = b.created(height)
 	return c.result, nil
 }
@@ -140,29 +140,27 @@ type connector struct {
 	coins        []FetchedCoin // of which the first are External's
 	sequenceTime uint32        // the parent's median time past
 	ancestry     Ancestry
-	external     int // how many of External's were used
-	input        int // how many inputs were seen
-	result       *Connection
+	result       *Connection // Prevouts and Spent grow with the inputs that were seen
 }
 
 func (c *connector) transaction(i int) error {
 	tx := &c.block.Block.Txs[i]
+	if err := c.missing(tx); err != nil {
+		return err
+	}
 	total := types.Amount(0)
 	locked := false
 	for j := range tx.Inputs {
-		coin, err := c.coin(tx.Inputs[j].PreviousOutPoint)
-		if err != nil {
-			return err
-		}
-		if coin.IsCoinbase && c.height-coin.Height < c.params.CoinbaseMaturity {
-			return invalid(ReasonPrematureSpend, "a coinbase of height %d is spent at height %d", coin.Height, c.height)
+		coin := c.coin(&tx.Inputs[j].PreviousOutPoint)
+		if coin.isCoinbase && c.height-coin.height < c.params.CoinbaseMaturity {
+			return invalid(ReasonPrematureSpend, "a coinbase of height %d is spent at height %d", coin.height, c.height)
 		}
 		// Coins of a custom genesis block were never held against MaxMoney by
 		// anyone but Params; the check is Bitcoin's and costs nothing.
-		if total += coin.Value; coin.Value < 0 || coin.Value > c.params.MaxMoney || total > c.params.MaxMoney {
+		if total += coin.value; coin.value < 0 || coin.value > c.params.MaxMoney || total > c.params.MaxMoney {
 			return invalid(ReasonInputValue, "the inputs have more than %s coins", c.params.MaxMoney)
 		}
-		if tx.Version >= 2 && tx.Inputs[j].Sequence&sequenceDisable == 0 && !c.lockEnded(tx.Inputs[j].Sequence, coin.Height) {
+		if tx.Version >= 2 && tx.Inputs[j].Sequence&sequenceDisable == 0 && !c.lockEnded(tx.Inputs[j].Sequence, coin.height) {
 			locked = true
 		}
 	}
@@ -184,27 +182,53 @@ func (c *connector) transaction(i int) error {
 	return nil
 }
 
-// coin finds the coin of the next input and notes its output as a prevout.
-func (c *connector) coin(outPoint types.OutPoint) (types.Coin, error) {
-	source := c.block.source[c.input]
-	c.input++
-	if source < 0 {
-		fetched := &c.coins[c.external]
-		c.external++
-		if !fetched.Found {
-			return types.Coin{}, invalid(ReasonMissingInputs, "output %s does not exist or is spent", outPoint)
+// missing checks that there is a coin for each input of the next transaction,
+// before anything is asked about any of them.
+func (c *connector) missing(tx *types.Tx) error {
+	external := len(c.result.Update.Spent)
+	for j := range tx.Inputs {
+		outPoint := &tx.Inputs[j].PreviousOutPoint
+		input := len(c.result.Prevouts) + j
+		source := c.block.source[input]
+		switch {
+		case input == c.block.doubleSpend:
+			return invalid(ReasonMissingInputs, "output %s is spent twice in the block", outPoint)
+		case source < 0:
+			if !c.coins[external].Found {
+				return invalid(ReasonMissingInputs, "output %s does not exist or is spent", outPoint)
+			}
+			external++
+		default:
+			outputs := c.block.Block.Txs[source].Outputs
+			if uint64(outPoint.Index) >= uint64(len(outputs)) || !IsSpendable(outputs[outPoint.Index].ScriptPubKey) {
+				return invalid(ReasonMissingInputs, "output %s does not exist or holds data", outPoint)
+			}
 		}
-		c.result.Prevouts = append(c.result.Prevouts, fetched.Coin.Output())
-		return fetched.Coin, nil
 	}
-	outputs := c.block.Block.Txs[source].Outputs
-	if outPoint.Index >= uint32(len(outputs)) || !IsSpendable(outputs[outPoint.Index].ScriptPubKey) {
-		return types.Coin{}, invalid(ReasonMissingInputs, "output %s does not exist or holds data", outPoint)
+	return nil
+}
+
+// spentCoin is what the rules ask of a coin.
+type spentCoin struct {
+	value      types.Amount
+	height     uint32
+	isCoinbase bool
+}
+
+// coin takes the coin of the next input, which is there, and notes its output as
+// a prevout. A coin of the set is noted in Spent, to which its prevout refers.
+func (c *connector) coin(outPoint *types.OutPoint) spentCoin {
+	source := c.block.source[len(c.result.Prevouts)]
+	if source >= 0 {
+		out := &c.block.Block.Txs[source].Outputs[outPoint.Index]
+		c.result.Prevouts = append(c.result.Prevouts, *out)
+		return spentCoin{out.Value, c.height, source == 0}
 	}
-	out := &outputs[outPoint.Index]
-	c.result.Prevouts = append(c.result.Prevouts, *out)
-	coin, _ := types.NewCoin(out, c.height, source == 0)
-	return coin, nil
+	n := len(c.result.Update.Spent)
+	c.result.Update.Spent = append(c.result.Update.Spent, CoinEntry{OutPoint: *outPoint, Coin: c.coins[n].Coin})
+	coin := &c.result.Update.Spent[n].Coin
+	c.result.Prevouts = append(c.result.Prevouts, coin.Output())
+	return spentCoin{coin.Value, coin.Height, coin.IsCoinbase}
 }
 
 // The parts of a sequence number that is a relative lock (BIP68).
@@ -229,15 +253,6 @@ func (c *connector) lockEnded(sequence, coinHeight uint32) bool {
 	return uint64(c.sequenceTime) >= uint64(from)+uint64(sequence&sequenceMask)<<sequenceGranularity
 }
 
-// spent lists the coins that the block takes from the set.
-func (c *connector) spent() []CoinEntry {
-	spent := make([]CoinEntry, len(c.block.External))
-	for i, outPoint := range c.block.External {
-		spent[i] = CoinEntry{OutPoint: outPoint, Coin: c.coins[i].Coin}
-	}
-	return spent
-}
-
 // created lists the coins that the block leaves in the set: every output that
 // can be spent, without those that a later transaction of the block spends.
 func (b *HashedBlock) created(height uint32) []CoinEntry {
@@ -246,38 +261,19 @@ func (b *HashedBlock) created(height uint32) []CoinEntry {
 		outputs += len(b.Block.Txs[i].Outputs)
 	}
 	created := make([]CoinEntry, 0, outputs)
-	gone := b.spentInside()
+	output := -1 // counted through the block
 	for i := range b.Block.Txs {
 		for j := range b.Block.Txs[i].Outputs {
+			output++
 			out := &b.Block.Txs[i].Outputs[j]
-			outPoint := types.OutPoint{TxID: b.TxIDs[i], Index: uint32(j)}
-			if _, spent := gone[outPoint]; spent || !IsSpendable(out.ScriptPubKey) {
+			if b.inside != nil && b.inside[output] || !IsSpendable(out.ScriptPubKey) {
 				continue
 			}
 			coin, _ := types.NewCoin(out, height, i == 0)
-			created = append(created, CoinEntry{OutPoint: outPoint, Coin: coin})
+			created = append(created, CoinEntry{OutPoint: types.OutPoint{TxID: b.TxIDs[i], Index: uint32(j)}, Coin: coin})
 		}
 	}
 	return created
-}
-
-// spentInside returns the outpoints that the block makes and spends. Mostly
-// there are none, and no map.
-func (b *HashedBlock) spentInside() map[types.OutPoint]struct{} {
-	var inside map[types.OutPoint]struct{}
-	input := 0
-	for i := 1; i < len(b.Block.Txs); i++ {
-		for j := range b.Block.Txs[i].Inputs {
-			if b.source[input] >= 0 {
-				if inside == nil {
-					inside = make(map[types.OutPoint]struct{})
-				}
-				inside[b.Block.Txs[i].Inputs[j].PreviousOutPoint] = struct{}{}
-			}
-			input++
-		}
-	}
-	return inside
 }
 
 // RevertUpdate makes the update of a connected block again, from its body and

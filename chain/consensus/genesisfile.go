@@ -25,7 +25,10 @@ const (
 	minBlockWeight = 40_000
 	maxBlockWeight = 16_000_000
 	maxOutputs     = 10_000 // allocations
-	maxBootstrap   = 1000
+	// maxOutputScript is Bitcoin's limit of a script in bytes.
+	maxOutputScript = 10_000
+	maxBootstrap    = 1000 // entries of a kind
+	maxPeerLength   = 512  // bytes of one
 )
 
 // file is the form of genesis.json. Fields without omitempty must be there.
@@ -96,7 +99,7 @@ func ParseParams(data []byte) (*Params, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.check(); err != nil {
+	if err := p.Check(); err != nil {
 		return nil, err
 	}
 	genesis := p.GenesisBlock()
@@ -119,8 +122,8 @@ func (f *file) params() (*Params, error) {
 	p.InitialSubsidy = r.amount("initial_subsidy", f.InitialSubsidy)
 	p.MaxMoney = r.amount("max_money", f.MaxMoney)
 	p.MinimumChainWork = r.uint256("minimum_chain_work", f.MinimumChainWork)
-	if hash, err := types.ParseHash(f.AssumeValid); err != nil {
-		r.fail("assume_valid", "%v (all zeros for none)", err)
+	if hash, err := types.ParseHash(f.AssumeValid); err != nil || strings.ToLower(f.AssumeValid) != f.AssumeValid {
+		r.fail("assume_valid", "%.80q: want 64 lower-case hexadecimal digits (all zeros for none)", f.AssumeValid)
 	} else {
 		p.AssumeValid = hash
 	}
@@ -182,22 +185,24 @@ func (r *fieldReader) output(field, hrp string, o *fileOutput) types.TxOut {
 		out.ScriptPubKey = script
 	default:
 		script, err := hex.DecodeString(o.Script)
-		if err != nil || len(script) > 10_000 {
-			r.fail(field+".script", "want hexadecimal digits, at most 10000 bytes")
+		if err != nil || len(script) > maxOutputScript || strings.ToLower(o.Script) != o.Script {
+			r.fail(field+".script", "want lower-case hexadecimal digits, at most %d bytes", maxOutputScript)
 		}
 		out.ScriptPubKey = script
 	}
 	return out
 }
 
-// check refuses values that make no network.
-func (p *Params) check() error {
+// Check refuses values that make no network, with the name of their field. It
+// does not ask for the genesis block's work.
+func (p *Params) Check() error {
 	if err := p.checkNames(); err != nil {
 		return err
 	}
 	if err := p.checkGenesis(); err != nil {
 		return err
 	}
+	_, enough := p.leftOf(p.MaxMoney)
 	switch {
 	case p.TargetSpacing < 1 || p.TargetSpacing > maxSpacing:
 		return badField("target_spacing", "%d seconds: want 1 to %d", p.TargetSpacing, maxSpacing)
@@ -211,14 +216,30 @@ func (p *Params) check() error {
 		return badField("halving_interval", "want a number of blocks")
 	case p.MaxMoney < 1 || p.MaxMoney > maxMoneyLimit:
 		return badField("max_money", "%s: want 0.00000001 to %s", p.MaxMoney, maxMoneyLimit)
-	case !p.supply(p.MaxMoney):
+	case !enough:
 		return badField("max_money", "%s is less than the allocations and all subsidies together", p.MaxMoney)
 	case p.MaxBlockWeight < minBlockWeight || p.MaxBlockWeight > maxBlockWeight:
 		return badField("max_block_weight", "%d: want %d to %d", p.MaxBlockWeight, minBlockWeight, maxBlockWeight)
 	case p.GenesisBlock().Weight > p.MaxBlockWeight:
 		return badField("genesis.outputs", "the genesis block is heavier than max_block_weight")
-	case len(p.Bootstrap.Nodes) > maxBootstrap || len(p.Bootstrap.DNS) > maxBootstrap:
-		return badField("bootstrap", "at most %d entries of a kind", maxBootstrap)
+	}
+	if err := checkPeers("bootstrap.nodes", p.Bootstrap.Nodes); err != nil {
+		return err
+	}
+	return checkPeers("bootstrap.dns", p.Bootstrap.DNS)
+}
+
+// checkPeers checks what names of peers have in common whatever they look like;
+// what they mean is known to who dials them.
+func checkPeers(field string, names []string) error {
+	if len(names) > maxBootstrap {
+		return badField(field, "%d: want at most %d", len(names), maxBootstrap)
+	}
+	for i, name := range names {
+		isOther := func(r rune) bool { return r <= ' ' || r > '~' }
+		if name == "" || len(name) > maxPeerLength || strings.ContainsFunc(name, isOther) {
+			return badField(fmt.Sprintf("%s[%d]", field, i), "%.80q: want 1 to %d ASCII characters without spaces", name, maxPeerLength)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,12 @@
 package consensus
 
-import "github.com/karatcoin/karat/chain/types"
+import (
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+
+	"github.com/karatcoin/karat/chain/types"
+)
 
 // HashedBlock is a block with everything that the rules ask for more than
 // once, computed once: encoding, hashes, weight and where each input's coin
@@ -20,8 +26,12 @@ type HashedBlock struct {
 	// source says for each input of the transactions after the coinbase, in
 	// order, which transaction of this block made its coin; -1 is External.
 	source []int32
-	// doubleSpend is an outpoint that two inputs of the block spend.
-	doubleSpend *types.OutPoint
+	// doubleSpend is the first input, in source's order, whose outpoint another
+	// input before it spends; -1 if there is none.
+	doubleSpend int
+	// inside tells which outputs, counted through the whole block, the block
+	// spends itself. It is nil if there are none.
+	inside []bool
 }
 
 // DecodeBlock decodes and hashes a block. All of raw must be used; the result
@@ -47,56 +57,143 @@ func hashBlock(block *types.Block, raw []byte) *HashedBlock {
 		Hash:   block.Hash(),
 		TxIDs:  make([]types.Hash, len(block.Txs)),
 		WTxIDs: make([]types.Hash, len(block.Txs)),
-		Weight: block.StrippedSize()*(types.WitnessScale-1) + len(raw),
 	}
+	offset := types.HeaderSize + types.CompactSizeLen(uint64(len(block.Txs)))
+	stripped := offset
 	var buf []byte
 	for i := range block.Txs {
 		tx := &block.Txs[i]
-		buf = tx.AppendStripped(buf[:0])
-		b.TxIDs[i] = types.DoubleSHA256(buf)
-		if i == 0 {
+		whole, size := tx.Size(), tx.StrippedSize()
+		// An encoding is unique, so the block's holds the transaction's.
+		encoded := raw[offset : offset+whole]
+		offset += whole
+		stripped += size
+		if whole == size {
+			b.TxIDs[i] = types.DoubleSHA256(encoded)
+			b.WTxIDs[i] = b.TxIDs[i]
 			continue
 		}
-		b.WTxIDs[i] = b.TxIDs[i]
-		if tx.HasWitness() {
-			buf = tx.AppendTo(buf[:0])
-			b.WTxIDs[i] = types.DoubleSHA256(buf)
-		}
+		// Between version and lock time, BIP144's encoding adds a marker, a flag
+		// and, behind inputs and outputs, the witnesses.
+		buf = append(buf[:0], encoded[:4]...)
+		buf = append(buf, encoded[6:6+size-8]...)
+		buf = append(buf, encoded[whole-4:]...)
+		b.TxIDs[i] = types.DoubleSHA256(buf)
+		b.WTxIDs[i] = types.DoubleSHA256(encoded)
 	}
+	if len(b.WTxIDs) > 0 {
+		b.WTxIDs[0] = types.Hash{}
+	}
+	b.Weight = stripped*(types.WitnessScale-1) + len(raw)
 	b.findSources()
 	return b
 }
 
-// findSources fills External, source and doubleSpend. Only a transaction
-// earlier in the block can be a source: a later one's output does not exist
-// yet, so the input is left to External, where no coin will be found.
+// findSources fills External, source, doubleSpend and inside. Only a
+// transaction earlier in the block can be a source: a later one's output does
+// not exist yet, so the input is left to External, where no coin will be found.
 func (b *HashedBlock) findSources() {
-	inputs := 0
-	for i := range b.Block.Txs {
-		inputs += len(b.Block.Txs[i].Inputs)
+	b.doubleSpend = -1
+	txs := b.Block.Txs
+	if len(txs) < 2 {
+		return // the coinbase spends nothing
 	}
+	inputs, outputs := 0, 0
+	for i := range txs {
+		inputs += len(txs[i].Inputs)
+		outputs += len(txs[i].Outputs)
+	}
+	inputs -= len(txs[0].Inputs)
 	b.source = make([]int32, 0, inputs)
 	b.External = make([]types.OutPoint, 0, inputs)
-	made := make(map[types.Hash]int32, len(b.TxIDs))
-	spent := make(map[types.OutPoint]struct{}, inputs)
-	for i := range b.Block.Txs {
-		tx := &b.Block.Txs[i]
-		for j := range tx.Inputs {
+	made, spent := newHashTable(len(txs)), newHashTable(inputs)
+	var firstOutput []int // of each transaction, counted through the block
+	for i := range txs {
+		for j := range txs[i].Inputs {
 			if i == 0 {
-				break // the coinbase spends nothing
+				break
 			}
-			outPoint := tx.Inputs[j].PreviousOutPoint
-			source, internal := made[outPoint.TxID]
-			if !internal {
+			outPoint := &txs[i].Inputs[j].PreviousOutPoint
+			source, internal := made.find(&outPoint.TxID, 0, func(n int) bool { return b.TxIDs[n] == outPoint.TxID })
+			twice := false
+			if internal {
+				if b.inside == nil {
+					b.inside, firstOutput = make([]bool, outputs), b.firstOutputs()
+				}
+				twice = b.spendInside(firstOutput[source], source, outPoint.Index)
+			} else {
 				source = -1
-				b.External = append(b.External, outPoint)
+				_, twice = spent.find(&outPoint.TxID, outPoint.Index, func(n int) bool { return b.External[n] == *outPoint })
+				if !twice {
+					spent.add(len(b.External))
+				}
+				b.External = append(b.External, *outPoint)
 			}
-			b.source = append(b.source, source)
-			if _, twice := spent[outPoint]; twice && b.doubleSpend == nil {
-				b.doubleSpend = &outPoint
+			if twice && b.doubleSpend < 0 {
+				b.doubleSpend = len(b.source)
 			}
-			spent[outPoint] = struct{}{}
+			b.source = append(b.source, int32(source))
 		}
-		made[b.TxIDs[i]] = int32(i)
+		if _, repeated := made.find(&b.TxIDs[i], 0, func(n int) bool { return b.TxIDs[n] == b.TxIDs[i] }); !repeated {
+			made.add(i)
+		}
 	}
 }
+
+// spendInside notes that the block spends an output of its own, and reports
+// whether it does so for the second time. An output that the transaction does
+// not have is left to ConnectBlock.
+func (b *HashedBlock) spendInside(first, source int, index uint32) (twice bool) {
+	if uint64(index) >= uint64(len(b.Block.Txs[source].Outputs)) {
+		return false
+	}
+	spent := &b.inside[first+int(index)]
+	twice = *spent
+	*spent = true
+	return twice
+}
+
+// firstOutputs returns the number of outputs before each transaction.
+func (b *HashedBlock) firstOutputs() []int {
+	first, n := make([]int, len(b.Block.Txs)), 0
+	for i := range b.Block.Txs {
+		first[i] = n
+		n += len(b.Block.Txs[i].Outputs)
+	}
+	return first
+}
+
+// hashTable finds numbers by hashes that they stand for: open addressing, half
+// empty. A map would hash 32 bytes where eight random ones will do. Who makes
+// transactions can choose bits of their ids, so the places are keyed by two
+// random numbers that nobody knows.
+type hashTable struct {
+	slots []int32 // number + 1; 0 is empty
+	shift int
+	keys  [2]uint64
+	last  uint64 // where find ended
+}
+
+// newHashTable returns a table for n numbers.
+func newHashTable(n int) *hashTable {
+	size := bits.Len(uint(2*n) | 1)
+	return &hashTable{slots: make([]int32, 1<<size), shift: 64 - size, keys: [2]uint64{rand.Uint64(), rand.Uint64()}}
+}
+
+// find returns the number for which same holds among those that were added
+// under the hash and the index.
+func (t *hashTable) find(hash *types.Hash, index uint32, same func(int) bool) (n int, found bool) {
+	high, low := bits.Mul64(
+		binary.LittleEndian.Uint64(hash[:])^t.keys[0],
+		(binary.LittleEndian.Uint64(hash[8:])+uint64(index))^t.keys[1])
+	mask := uint64(len(t.slots) - 1)
+	for t.last = (high ^ low) >> t.shift; t.slots[t.last] != 0; t.last = (t.last + 1) & mask {
+		if n := int(t.slots[t.last] - 1); same(n) {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// add adds a number under what find was last asked for and did not find.
+func (t *hashTable) add(n int) { t.slots[t.last] = int32(n) + 1 }

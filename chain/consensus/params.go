@@ -3,7 +3,9 @@ package consensus
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math"
+	"strings"
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -128,8 +130,12 @@ func (p *Params) Identity() types.Hash {
 }
 
 // MineGenesis finds a nonce with which the genesis block has the work that its
-// bits ask for, moving the timestamp on when all nonces are used up.
+// bits ask for, moving the timestamp on when all nonces are used up. Parameters
+// that make no network are refused as ParseParams refuses them.
 func (p *Params) MineGenesis(ctx context.Context) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
 	header := p.GenesisBlock().Block.Header
 	for header.Nonce = 0; CheckHeader(p, &header, header.Hash()) != nil; header.Nonce++ {
 		if header.Nonce%(1<<16) == 0 && ctx.Err() != nil {
@@ -143,21 +149,55 @@ func (p *Params) MineGenesis(ctx context.Context) error {
 	return nil
 }
 
-// supply returns the grains that can ever exist: the allocations and all
-// subsidies. It reports false if that is more than limit.
-func (p *Params) supply(limit types.Amount) bool {
-	left := limit
+// Allocate gives the genesis block its outputs, each "address=amount", and sets
+// MaxMoney to what can ever exist with them. Without any, the one output that a
+// transaction needs holds nothing.
+func (p *Params) Allocate(allocations []string) error {
+	p.Genesis.Outputs = nil
+	for _, allocation := range allocations {
+		address, amount, ok := strings.Cut(allocation, "=")
+		if !ok {
+			return fmt.Errorf("%.100q: want address=amount", allocation)
+		}
+		script, err := taproot.DecodeAddress(p.HRP, address)
+		if err != nil {
+			return err
+		}
+		value, err := types.ParseAmount(amount)
+		if err != nil {
+			return err
+		}
+		p.Genesis.Outputs = append(p.Genesis.Outputs, types.TxOut{Value: value, ScriptPubKey: script})
+	}
+	if len(p.Genesis.Outputs) == 0 {
+		p.Genesis.Outputs = []types.TxOut{{ScriptPubKey: []byte{opReturn}}}
+	}
+	left, ok := p.leftOf(maxMoneyLimit)
+	if !ok {
+		return badField("max_money", "allocations and subsidies are more than %s", maxMoneyLimit)
+	}
+	p.MaxMoney = maxMoneyLimit - left
+	return nil
+}
+
+// leftOf returns what is left of limit after the allocations and all subsidies,
+// and false if they are more.
+func (p *Params) leftOf(limit types.Amount) (left types.Amount, ok bool) {
+	if p.HalvingInterval == 0 {
+		return 0, false
+	}
+	left = limit
 	for _, out := range p.Genesis.Outputs {
 		if out.Value < 0 || out.Value > left {
-			return false
+			return 0, false
 		}
 		left -= out.Value
 	}
 	for subsidy := p.InitialSubsidy; subsidy > 0; subsidy >>= 1 {
 		if subsidy > left/types.Amount(p.HalvingInterval) {
-			return false
+			return 0, false
 		}
 		left -= subsidy * types.Amount(p.HalvingInterval)
 	}
-	return true
+	return left, true
 }

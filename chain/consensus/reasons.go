@@ -44,7 +44,6 @@ const (
 	ReasonPrematureSpend     Reason = "bad-txns-premature-spend-of-coinbase"
 	ReasonInputValue         Reason = "bad-txns-inputvalues-outofrange"
 	ReasonInputsBelowOutputs Reason = "bad-txns-in-belowout"
-	ReasonFee                Reason = "bad-txns-fee-outofrange"
 	ReasonAccumulatedFees    Reason = "bad-txns-accumulated-fee-outofrange"
 	ReasonCoinbaseAmount     Reason = "bad-cb-amount"
 	ReasonScript             Reason = "block-script-verify-flag-failed"

@@ -2,18 +2,23 @@ package consensus
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 )
 
 // strictUnmarshal decodes JSON into a struct as encoding/json does, but refuses
 // what that lets pass: unknown, missing and repeated fields, names in another
 // case, nulls, and anything after the value.
 func strictUnmarshal(data []byte, into any) error {
+	if !utf8.Valid(data) {
+		return fmt.Errorf("%w: not UTF-8", ErrParams) // it would be replaced without a word
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	if err := checkValue(d, "", reflect.TypeOf(into).Elem()); err != nil {
@@ -36,12 +41,9 @@ func strictUnmarshal(data []byte, into any) error {
 func checkValue(d *json.Decoder, path string, t reflect.Type) error {
 	token, err := d.Token()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrParams, err)
+		return jsonError(path, err)
 	}
-	name := path
-	if name == "" {
-		name = "the file"
-	}
+	name := cmp.Or(path, "the file")
 	switch t.Kind() {
 	case reflect.Struct:
 		if token != json.Delim('{') {
@@ -58,12 +60,23 @@ func checkValue(d *json.Decoder, path string, t reflect.Type) error {
 			}
 		}
 		_, err := d.Token()
-		return err
+		return jsonError(path, err)
 	}
 	if _, isDelim := token.(json.Delim); isDelim || token == nil {
 		return badField(name, "want a %s", t)
 	}
 	return nil
+}
+
+// jsonError says where the text stopped to be JSON; nil for nil.
+func jsonError(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return badField(cmp.Or(path, "the file"), "%v", err)
 }
 
 func checkObject(d *json.Decoder, path string, t reflect.Type) error {
@@ -80,7 +93,7 @@ func checkObject(d *json.Decoder, path string, t reflect.Type) error {
 	for d.More() {
 		token, err := d.Token()
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrParams, err)
+			return jsonError(path, err)
 		}
 		key, _ := token.(string)
 		full := strings.TrimPrefix(path+"."+key, ".")
@@ -97,7 +110,7 @@ func checkObject(d *json.Decoder, path string, t reflect.Type) error {
 		}
 	}
 	if _, err := d.Token(); err != nil {
-		return fmt.Errorf("%w: %w", ErrParams, err)
+		return jsonError(path, err)
 	}
 	for _, name := range order {
 		if required[name] && !seen[name] {
