@@ -311,105 +311,121 @@ type scriptTree struct {
 	LeafVersion byte
 }
 
+// bip341Tree is a case of BIP341's vectors for outputs.
+type bip341Tree struct {
+	Given struct {
+		InternalPubkey string
+		ScriptTree     json.RawMessage
+	}
+	Intermediary struct {
+		LeafHashes    []string
+		MerkleRoot    string
+		Tweak         string
+		TweakedPubkey string
+	}
+	Expected struct {
+		ScriptPubKey            string
+		Bip350Address           string
+		ScriptPathControlBlocks []string
+	}
+}
+
+// bip341Spend is a case of BIP341's vectors for the key path.
+type bip341Spend struct {
+	Given struct {
+		RawUnsignedTx string
+		UtxosSpent    []struct {
+			ScriptPubKey string
+			AmountSats   int64
+		}
+	}
+	InputSpending []struct {
+		Given struct {
+			TxinIndex int
+			HashType  byte
+		}
+		Intermediary struct{ SigHash string }
+		Expected     struct{ Witness []string }
+	}
+}
+
 func TestVectorsBIP341(t *testing.T) {
 	trees, spends := 0, 0
 	for _, file := range vectorFiles(t, "bip341/*.json") {
 		var vectors struct {
-			ScriptPubKey []struct {
-				Given struct {
-					InternalPubkey string
-					ScriptTree     json.RawMessage
-				}
-				Intermediary struct {
-					LeafHashes    []string
-					MerkleRoot    string
-					Tweak         string
-					TweakedPubkey string
-				}
-				Expected struct {
-					ScriptPubKey            string
-					Bip350Address           string
-					ScriptPathControlBlocks []string
-				}
-			}
-			KeyPathSpending []struct {
-				Given struct {
-					RawUnsignedTx string
-					UtxosSpent    []struct {
-						ScriptPubKey string
-						AmountSats   int64
-					}
-				}
-				InputSpending []struct {
-					Given struct {
-						TxinIndex int
-						HashType  byte
-					}
-					Intermediary struct{ SigHash string }
-					Expected     struct{ Witness []string }
-				}
-			}
+			ScriptPubKey    []bip341Tree
+			KeyPathSpending []bip341Spend
 		}
 		readJSON(t, file, &vectors)
-		for _, tc := range vectors.ScriptPubKey {
+		for i := range vectors.ScriptPubKey {
 			trees++
-			var leaves []scriptTree
-			flattenTree(t, tc.Given.ScriptTree, &leaves)
-			internal := [32]byte(unhex(t, tc.Given.InternalPubkey))
-			root := unhex(t, tc.Intermediary.MerkleRoot)
-			equalHex(t, "tweak", TweakHash(internal, root), tc.Intermediary.Tweak)
-			key, parity, err := OutputKey(internal, root)
-			if err != nil {
-				t.Fatal(err)
-			}
-			equalHex(t, "output key", key, tc.Intermediary.TweakedPubkey)
-			address, err := EncodeAddress("bc", unhex(t, tc.Expected.ScriptPubKey))
-			if err != nil || address != tc.Expected.Bip350Address {
-				t.Errorf("address %s, %v; want %s", address, err, tc.Expected.Bip350Address)
-			}
-			for i, leaf := range leaves {
-				script := unhex(t, leaf.Script)
-				equalHex(t, "leaf hash", LeafHash(leaf.LeafVersion, script), tc.Intermediary.LeafHashes[i])
-				encoded := unhex(t, tc.Expected.ScriptPathControlBlocks[i])
-				control, err := ParseControlBlock(encoded)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if control.Parity != parity || control.InternalKey != internal || control.LeafVersion != leaf.LeafVersion ||
-					!slices.Equal(control.Encode(), encoded) {
-					t.Errorf("control block %x reads as %+v", encoded, control)
-				}
-				equalHex(t, "root", control.MerkleRoot(script), tc.Intermediary.MerkleRoot)
-			}
+			checkBIP341Tree(t, &vectors.ScriptPubKey[i])
 		}
-		for _, tc := range vectors.KeyPathSpending {
-			tx := decodeTx(t, tc.Given.RawUnsignedTx)
-			var prevouts []types.TxOut
-			for _, utxo := range tc.Given.UtxosSpent {
-				prevouts = append(prevouts, types.TxOut{Value: types.Amount(utxo.AmountSats), ScriptPubKey: unhex(t, utxo.ScriptPubKey)})
-			}
-			c := NewContext(tx, prevouts)
-			for _, in := range tc.InputSpending {
-				spends++
-				index := in.Given.TxinIndex
-				hash, err := c.SignatureHash(index, in.Given.HashType, nil, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				equalHex(t, "signature hash", hash, in.Intermediary.SigHash)
-				tx.Inputs[index].Witness = [][]byte{unhex(t, in.Expected.Witness[0])}
-				var n tally
-				n.check(t, c, index, Standard, "OK", "key path spending")
-				// A spoiled signature must fail, so that the check above can.
-				tx.Inputs[index].Witness[0][40] ^= 1
-				n.check(t, c, index, Standard, "SCHNORR_SIG", "key path spending, spoiled")
-			}
+		for i := range vectors.KeyPathSpending {
+			spends += checkBIP341Spend(t, &vectors.KeyPathSpending[i])
 		}
 	}
 	t.Logf("%d trees, %d key path spends", trees, spends)
 	if trees == 0 {
 		t.Error("no case was run")
 	}
+}
+
+func checkBIP341Tree(t *testing.T, tc *bip341Tree) {
+	t.Helper()
+	var leaves []scriptTree
+	flattenTree(t, tc.Given.ScriptTree, &leaves)
+	internal := [32]byte(unhex(t, tc.Given.InternalPubkey))
+	root := unhex(t, tc.Intermediary.MerkleRoot)
+	equalHex(t, "tweak", TweakHash(internal, root), tc.Intermediary.Tweak)
+	key, parity, err := OutputKey(internal, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equalHex(t, "output key", key, tc.Intermediary.TweakedPubkey)
+	address, err := EncodeAddress("bc", unhex(t, tc.Expected.ScriptPubKey))
+	if err != nil || address != tc.Expected.Bip350Address {
+		t.Errorf("address %s, %v; want %s", address, err, tc.Expected.Bip350Address)
+	}
+	for i, leaf := range leaves {
+		script := unhex(t, leaf.Script)
+		equalHex(t, "leaf hash", LeafHash(leaf.LeafVersion, script), tc.Intermediary.LeafHashes[i])
+		encoded := unhex(t, tc.Expected.ScriptPathControlBlocks[i])
+		control, err := ParseControlBlock(encoded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if control.Parity != parity || control.InternalKey != internal || control.LeafVersion != leaf.LeafVersion ||
+			!slices.Equal(control.Encode(), encoded) {
+			t.Errorf("control block %x reads as %+v", encoded, control)
+		}
+		equalHex(t, "root", control.MerkleRoot(script), tc.Intermediary.MerkleRoot)
+	}
+}
+
+func checkBIP341Spend(t *testing.T, tc *bip341Spend) int {
+	t.Helper()
+	tx := decodeTx(t, tc.Given.RawUnsignedTx)
+	var prevouts []types.TxOut
+	for _, utxo := range tc.Given.UtxosSpent {
+		prevouts = append(prevouts, types.TxOut{Value: types.Amount(utxo.AmountSats), ScriptPubKey: unhex(t, utxo.ScriptPubKey)})
+	}
+	c := NewContext(tx, prevouts)
+	for _, in := range tc.InputSpending {
+		index := in.Given.TxinIndex
+		hash, err := c.SignatureHash(index, in.Given.HashType, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equalHex(t, "signature hash", hash, in.Intermediary.SigHash)
+		tx.Inputs[index].Witness = [][]byte{unhex(t, in.Expected.Witness[0])}
+		var n tally
+		n.check(t, c, index, Standard, "OK", "key path spending")
+		// A spoiled signature must fail, so that the check above can.
+		tx.Inputs[index].Witness[0][40] ^= 1
+		n.check(t, c, index, Standard, "SCHNORR_SIG", "key path spending, spoiled")
+	}
+	return len(tc.InputSpending)
 }
 
 func flattenTree(t *testing.T, node json.RawMessage, leaves *[]scriptTree) {

@@ -209,7 +209,6 @@ func (g *generator) result(isBool bool) {
 }
 
 func (g *generator) moveStep() {
-	at := func(n int) kind { return g.stack[len(g.stack)-n] }
 	switch code := 0x6b + byte(g.r.IntN(0x7e-0x6b)); code {
 	case 0x6b:
 		g.need(1)
@@ -230,18 +229,6 @@ func (g *generator) moveStep() {
 		g.need(2)
 		g.op(code)
 		g.pop(2)
-	case 0x6e:
-		g.need(2)
-		g.op(code)
-		g.stack = append(g.stack, at(2), at(1))
-	case 0x6f:
-		g.need(3)
-		g.op(code)
-		g.stack = append(g.stack, at(3), at(2), at(1))
-	case 0x70:
-		g.need(4)
-		g.op(code)
-		g.stack = append(g.stack, at(4), at(3))
 	case 0x71, 0x72, 0x7a, 0x7b, 0x7c, 0x7d: // orders that are not followed
 		g.need(6)
 		if code == 0x7a {
@@ -254,6 +241,27 @@ func (g *generator) moveStep() {
 		for i := 1; i <= min(7, len(g.stack)); i++ {
 			g.stack[len(g.stack)-i] = anyKind
 		}
+	default:
+		g.copyStep(code)
+	}
+}
+
+// copyStep writes one of the opcodes that copy, drop or count elements.
+func (g *generator) copyStep(code byte) {
+	at := func(n int) kind { return g.stack[len(g.stack)-n] }
+	switch code {
+	case 0x6e:
+		g.need(2)
+		g.op(code)
+		g.stack = append(g.stack, at(2), at(1))
+	case 0x6f:
+		g.need(3)
+		g.op(code)
+		g.stack = append(g.stack, at(3), at(2), at(1))
+	case 0x70:
+		g.need(4)
+		g.op(code)
+		g.stack = append(g.stack, at(4), at(3))
 	case 0x73: // its effect depends on the value, so give it a known one
 		g.boolean()
 		last := g.script[len(g.script)-1]
