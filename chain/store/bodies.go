@@ -10,69 +10,43 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// WriteBlock appends a body. It is durable after SaveHeaders or Flush.
+// WriteBlock appends a body. It can be read at once, and is durable after the
+// next SaveHeaders or Flush. A body of the same block that was written before is
+// forgotten.
 func (s *Store) WriteBlock(at types.Index, raw []byte) error {
-	return s.write(s.bodies, at, raw, func(p *position, where place) { p.body = where })
+	return s.writeRecord(s.blocks, at, len(raw), func(b []byte) []byte { return append(b, raw...) })
 }
 
-// WriteUndo appends the undo data of a block: the coins that it spent, in the
-// order of its inputs. It is durable after SaveHeaders or Flush.
+// WriteUndo appends the undo data of a block, the coins that it spent in the
+// order of its inputs, as WriteBlock does a body.
 func (s *Store) WriteUndo(at types.Index, coins []types.Coin) error {
-	return s.write(s.undos, at, appendUndo(nil, coins), func(p *position, where place) { p.undo = where })
+	return s.writeRecord(s.undos, at, len(coins)*undoCoinBytes, func(b []byte) []byte { return appendUndo(b, coins) })
 }
 
-func (s *Store) write(to *segments, at types.Index, payload []byte, set func(*position, place)) error {
+// undoCoinBytes is the usual size of a coin in undo data.
+const undoCoinBytes = 42
+
+func (s *Store) writeRecord(to *segments, at types.Index, size int, fill func([]byte) []byte) error {
 	if err := s.faulty(); err != nil {
 		return err
 	}
-	if s.written += int64(len(payload)); s.written > checkSpaceEvery {
-		if err := s.room(checkSpaceEvery); err != nil {
+	if s.unchecked += int64(size); s.unchecked > checkSpaceEvery {
+		if err := s.room(uint64(size)); err != nil {
 			return err
 		}
 	}
-	p, err := s.position(at.Hash)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return s.failed(err)
-	}
-	where, err := to.append(at, payload)
-	if err != nil {
-		return s.failed(err)
-	}
-	p.height = at.Height
-	set(&p, where)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pending[at.Hash] = p
-	return nil
+	return s.failed(to.append(at, fill))
 }
 
-// position finds where the parts of a block lie.
-func (s *Store) position(hash types.Hash) (position, error) {
-	s.mu.Lock()
-	p, ok := s.pending[hash]
-	s.mu.Unlock()
-	if ok {
-		return p, nil
-	}
-	value, err := s.db.Get(hashKey(keyPosition, hash), nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
-		return position{}, ErrNotFound
-	}
-	if err != nil {
-		return position{}, err
-	}
-	return parsePosition(value)
-}
-
-// ReadBlock returns the body of a block as it was written, ErrNotFound, or an
+// ReadBlock returns the body of a block as it was written, or ErrNotFound, or an
 // ErrLocal that names the file and the byte where it is damaged.
 func (s *Store) ReadBlock(hash types.Hash) ([]byte, error) {
-	return s.read(s.bodies, hash, func(p *position) place { return p.body })
+	return s.readRecord(s.blocks, keyBlock, hash)
 }
 
 // ReadUndo returns the undo data of a block, with errors as ReadBlock.
 func (s *Store) ReadUndo(hash types.Hash) ([]types.Coin, error) {
-	payload, err := s.read(s.undos, hash, func(p *position) place { return p.undo })
+	payload, err := s.readRecord(s.undos, keyUndo, hash)
 	if err != nil {
 		return nil, err
 	}
@@ -83,92 +57,203 @@ func (s *Store) ReadUndo(hash types.Hash) ([]types.Coin, error) {
 	return coins, nil
 }
 
-func (s *Store) read(from *segments, hash types.Hash, part func(*position) place) ([]byte, error) {
-	p, err := s.position(hash)
-	if err == nil && part(&p).none() {
-		err = ErrNotFound
+func (s *Store) readRecord(from *segments, prefix byte, hash types.Hash) ([]byte, error) {
+	if err := s.faulty(); err != nil {
+		return nil, err
 	}
-	if errors.Is(err, ErrNotFound) {
-		return nil, fmt.Errorf("block %s: %w", hash, ErrNotFound)
-	}
+	s.removing.RLock()
+	defer s.removing.RUnlock()
+	p, err := s.place(from, prefix, hash)
 	if err != nil {
-		return nil, consensus.Local(fmt.Errorf("position of block %s: %w", hash, err))
+		return nil, err
 	}
-	payload, err := from.read(part(&p), types.Index{Height: p.height, Hash: hash})
+	payload, err := from.read(p, hash)
 	if err != nil {
-		return nil, consensus.Local(fmt.Errorf("block %s: %w", hash, err))
+		return nil, consensus.Local(fmt.Errorf("block %d:%s: %w", p.height, hash, err))
 	}
 	return payload, nil
 }
 
-// Prune removes the oldest segment files while bodies and undo data take more
-// than Options.PruneBytes, but none with a block at or above the height. It
-// returns the blocks that lost a part. First the database forgets them, then
-// the files go, so that a crash between leaves files that the next start
-// removes.
+// place finds where a record lies. The pending ones are asked first: they move
+// to the database, not from it.
+func (s *Store) place(from *segments, prefix byte, hash types.Hash) (place, error) {
+	if p, ok := from.find(hash); ok {
+		return p, nil
+	}
+	value, err := s.db.Get(hashKey(prefix, hash), nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return place{}, fmt.Errorf("block %s: %w", hash, ErrNotFound)
+	}
+	var p place
+	if err == nil {
+		p, err = parsePlace(value)
+	}
+	if err != nil {
+		return place{}, consensus.Local(fmt.Errorf("place of block %s in the database: %w", hash, err))
+	}
+	return p, nil
+}
+
+// Prune removes segment files, the oldest first, while bodies and undo data take
+// more than Options.PruneBytes, but none with the body of a block at or above
+// the height. It returns the blocks that lost body and undo data, whose header
+// records have lost StatusBody and StatusUndo.
+//
+// First the database forgets the blocks, then the files go, so that a crash
+// between leaves only files that nothing refers to, which Open removes.
 func (s *Store) Prune(below uint32) ([]types.Hash, error) {
-	if s.pruneBytes == 0 {
+	if err := s.faulty(); err != nil {
+		return nil, err
+	}
+	chosen := s.choose(below)
+	if len(chosen) == 0 {
 		return nil, nil
 	}
-	var pruned []types.Hash
-	for s.bodies.bytes()+s.undos.bytes() > s.pruneBytes {
-		body, hasBody := s.bodies.oldest(below)
-		undo, hasUndo := s.undos.oldest(below)
-		if !hasBody && !hasUndo {
+	if len(s.blocks.pending)+len(s.undos.pending) > 0 {
+		// So that the database alone says what there is.
+		if err := s.SaveHeaders(nil); err != nil {
+			return nil, err
+		}
+	}
+	doomed, err := s.blocksIn(chosen)
+	if err != nil {
+		return nil, s.refused(err)
+	}
+	undos, err := s.emptied(doomed)
+	if err != nil {
+		return nil, s.refused(err)
+	}
+	records, err := s.withoutBodies(doomed)
+	if err != nil {
+		return nil, s.refused(err)
+	}
+	err = s.step(len(doomed)*2*hashKeySize+len(records)*(hashKeySize+headerRecordSize), func(c *changes) {
+		for _, hash := range doomed {
+			c.delete(hashKey(keyBlock, hash))
+			c.delete(hashKey(keyUndo, hash))
+		}
+		putHeaders(c, records)
+		for segment := range chosen {
+			c.delete(segmentKey(kindBlock, segment))
+		}
+		for _, segment := range undos {
+			c.delete(segmentKey(kindUndo, segment))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.removeFiles(chosen, undos); err != nil {
+		return nil, s.failed(fmt.Errorf("remove a pruned file: %w", err))
+	}
+	return doomed, nil
+}
+
+// choose returns the block files that Prune is to remove.
+func (s *Store) choose(below uint32) map[uint32]struct{} {
+	total := s.blocks.bytes() + s.undos.bytes()
+	chosen := map[uint32]struct{}{}
+	if s.pruneBytes <= 0 {
+		return chosen
+	}
+	files, extents := s.blocks.full()
+	for _, segment := range files {
+		if total <= s.pruneBytes {
 			break
 		}
-		hashes, err := s.forget(func(p *position) bool {
-			return hasBody && !p.body.none() && p.body.segment == body || hasUndo && !p.undo.none() && p.undo.segment == undo
-		})
+		if extents[segment].maxHeight < below {
+			chosen[segment] = struct{}{}
+			total -= int64(extents[segment].end)
+		}
+	}
+	return chosen
+}
+
+// blocksIn returns the blocks whose bodies lie in the files.
+func (s *Store) blocksIn(files map[uint32]struct{}) ([]types.Hash, error) {
+	var hashes []types.Hash
+	err := s.eachPlace(keyBlock, func(hash types.Hash, p place) {
+		if _, ok := files[p.segment]; ok {
+			hashes = append(hashes, hash)
+		}
+	})
+	return hashes, err
+}
+
+// emptied returns the undo files that name no block but doomed ones. Undo data
+// is a fraction of the bodies, so its files go when their last block does.
+func (s *Store) emptied(doomed []types.Hash) ([]uint32, error) {
+	gone := make(map[types.Hash]struct{}, len(doomed))
+	for _, hash := range doomed {
+		gone[hash] = struct{}{}
+	}
+	needed := map[uint32]struct{}{}
+	err := s.eachPlace(keyUndo, func(hash types.Hash, p place) {
+		if _, ok := gone[hash]; !ok {
+			needed[p.segment] = struct{}{}
+		}
+	})
+	var empty []uint32
+	files, _ := s.undos.full()
+	for _, segment := range files {
+		if _, ok := needed[segment]; !ok {
+			empty = append(empty, segment)
+		}
+	}
+	return empty, err
+}
+
+// eachPlace visits all records of a kind that the database knows.
+func (s *Store) eachPlace(prefix byte, visit func(types.Hash, place)) error {
+	return s.each(prefix, func(key, value []byte) error {
+		hash, err := parseHashKey(key)
+		if err != nil {
+			return err
+		}
+		p, err := parsePlace(value)
+		if err != nil {
+			return fmt.Errorf("block %s: %w", hash, err)
+		}
+		visit(hash, p)
+		return nil
+	})
+}
+
+// withoutBodies returns the header records of blocks without the flags that say
+// that body and undo data are there.
+func (s *Store) withoutBodies(hashes []types.Hash) ([]consensus.HeaderRecord, error) {
+	var records []consensus.HeaderRecord
+	for _, hash := range hashes {
+		key := hashKey(keyHeader, hash)
+		value, err := s.db.Get(key, nil)
+		if errors.Is(err, leveldb.ErrNotFound) {
+			continue // its header was never saved
+		}
 		if err != nil {
 			return nil, err
 		}
-		pruned = append(pruned, hashes...)
-		if hasBody {
-			err = s.bodies.drop(body)
-		}
-		if hasUndo {
-			err = errors.Join(err, s.undos.drop(undo))
-		}
-		if err := errors.Join(err, s.disk.syncDir()); err != nil {
-			return nil, s.failed(err)
-		}
-	}
-	return pruned, nil
-}
-
-// forget takes the chosen positions out of the database, and the flags that
-// say that body and undo data are there out of the header records.
-func (s *Store) forget(chosen func(*position) bool) ([]types.Hash, error) {
-	if err := s.begin(0); err != nil {
-		return nil, err
-	}
-	var batch leveldb.Batch
-	s.putRecords(&batch, nil)
-	var hashes []types.Hash
-	err := s.each(keyPosition, func(key, value []byte) error {
-		p, err := parsePosition(value)
-		if err != nil || !chosen(&p) {
-			return err
-		}
-		hash := types.Hash(key[1:])
-		hashes = append(hashes, hash)
-		batch.Delete(hashKey(keyPosition, hash))
-		headerKey := hashKey(keyHeader, hash)
-		header, err := s.db.Get(headerKey, nil)
+		r, err := parseHeaderRecord(key, value)
 		if err != nil {
-			return fmt.Errorf("header of block %s: %w", hash, err)
-		}
-		r, err := parseHeaderRecord(headerKey, header)
-		if err != nil {
-			return err
+			return nil, err
 		}
 		r.Status &^= consensus.StatusBody | consensus.StatusUndo
-		batch.Put(headerKey, appendHeaderRecord(nil, &r))
-		return nil
-	})
-	if err != nil {
-		return nil, s.failed(err)
+		records = append(records, r)
 	}
-	return hashes, s.commit(&batch)
+	return records, nil
+}
+
+func (s *Store) removeFiles(blocks map[uint32]struct{}, undos []uint32) error {
+	s.removing.Lock()
+	defer s.removing.Unlock()
+	for segment := range blocks {
+		if err := s.blocks.forget(segment); err != nil {
+			return err
+		}
+	}
+	for _, segment := range undos {
+		if err := s.undos.forget(segment); err != nil {
+			return err
+		}
+	}
+	return s.disk.syncDir()
 }

@@ -6,125 +6,217 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 
 	"github.com/syndtr/goleveldb/leveldb/storage"
-	"golang.org/x/sys/unix"
 )
 
 // disk is all that the store knows of the file system, so that tests can cut
-// its power, fill it and break it: LevelDB's files and the segment files.
+// its power, fill it and break it, LevelDB's files and segment files alike.
 type disk interface {
-	// levelDB returns the storage of the database and locks the directory.
-	levelDB() (storage.Storage, error)
-	// open opens a segment file, and makes it if it does not exist.
-	open(name string) (segmentFile, error)
-	// exists reports whether a segment file exists.
-	exists(name string) bool
-	// list returns the names of all segment files.
-	list() ([]string, error)
+	// database returns LevelDB's files and locks the directory.
+	database() (storage.Storage, error)
+	// create opens a segment file for appending, and makes it if it is not there.
+	create(name string) (segmentWriter, error)
+	// open opens a segment file for reading.
+	open(name string) (segmentReader, error)
+	// list returns all segment files.
+	list() ([]segmentInfo, error)
 	remove(name string) error
-	// syncDir makes new and removed segment files durable.
+	// syncDir makes durable which files exist.
 	syncDir() error
-	// free returns the bytes that can be written.
+	// free returns the bytes that may be written.
 	free() (uint64, error)
-	// path names a segment file for humans.
+	// path names a file for humans.
 	path(name string) string
 }
 
-type segmentFile interface {
-	io.ReaderAt
+type segmentWriter interface {
 	io.WriterAt
 	Truncate(size int64) error
 	Sync() error
 	Close() error
 }
 
-// osDisk is a directory: LevelDB's files in index, segments in blocks.
-type osDisk struct{ dir string }
+type segmentReader interface {
+	io.ReaderAt
+	Close() error
+}
 
+type segmentInfo struct {
+	kind    kind
+	segment uint32
+	size    int64
+}
+
+// The parts of a data directory.
 const (
-	indexDir  = "index"
-	blocksDir = "blocks"
+	indexDir  = "index"  // LevelDB's
+	blocksDir = "blocks" // segment files
 )
 
+// osDisk is a directory of the operating system.
+type osDisk struct{ dir string }
+
 func newOSDisk(dir string) (*osDisk, error) {
-	if err := os.MkdirAll(filepath.Join(dir, blocksDir), 0o700); err != nil {
-		return nil, err
+	d := &osDisk{dir: dir}
+	for _, sub := range []string{indexDir, blocksDir} {
+		if err := os.MkdirAll(d.path(sub), 0o700); err != nil {
+			return nil, err
+		}
 	}
-	return &osDisk{dir: dir}, nil
+	// The parent may be a directory that we cannot read.
+	_ = syncPath(filepath.Dir(dir))
+	return d, syncPath(dir)
 }
 
-func (d *osDisk) levelDB() (storage.Storage, error) {
-	s, err := storage.OpenFile(filepath.Join(d.dir, indexDir), false)
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, storage.ErrLocked) {
-		return nil, fmt.Errorf("data directory %s is in use by another karatd; stop that first, or choose another with --datadir", d.dir)
+func (d *osDisk) database() (storage.Storage, error) {
+	s, err := storage.OpenFile(d.path(indexDir), false)
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, storage.ErrLocked) {
+		return nil, fmt.Errorf("data directory %s is in use by another karatd; stop that first, or use another directory", d.dir)
 	}
-	return s, err
+	if err != nil {
+		return nil, fmt.Errorf("lock the database: %w", err)
+	}
+	return s, nil
 }
 
-func (d *osDisk) path(name string) string { return filepath.Join(d.dir, blocksDir, name) }
-
-func (d *osDisk) open(name string) (segmentFile, error) {
-	return os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE, 0o600)
+// path puts segment files in their directory and leaves the rest.
+func (d *osDisk) path(name string) string {
+	if _, _, ok := parseSegmentName(name); ok {
+		return filepath.Join(d.dir, blocksDir, name)
+	}
+	return filepath.Join(d.dir, name)
 }
 
-func (d *osDisk) exists(name string) bool {
-	_, err := os.Stat(d.path(name))
-	return err == nil
+func (d *osDisk) create(name string) (segmentWriter, error) {
+	return os.OpenFile(d.path(name), os.O_WRONLY|os.O_CREATE, 0o600)
 }
 
-func (d *osDisk) list() ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(d.dir, blocksDir))
+func (d *osDisk) open(name string) (segmentReader, error) { return os.Open(d.path(name)) }
+
+func (d *osDisk) list() ([]segmentInfo, error) {
+	entries, err := os.ReadDir(d.path(blocksDir))
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var files []segmentInfo
 	for _, entry := range entries {
-		if _, _, ok := parseSegmentName(entry.Name()); ok {
-			names = append(names, entry.Name())
+		k, segment, ok := parseSegmentName(entry.Name())
+		if !ok {
+			continue
 		}
+		info, err := entry.Info()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, segmentInfo{k, segment, info.Size()})
 	}
-	return names, nil
+	return files, nil
 }
 
 func (d *osDisk) remove(name string) error { return os.Remove(d.path(name)) }
 
 func (d *osDisk) syncDir() error {
-	f, err := os.Open(filepath.Join(d.dir, blocksDir))
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(syncPath(d.path(blocksDir)), syncPath(d.path(indexDir)))
 }
 
 func (d *osDisk) free() (uint64, error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(d.dir, &s); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", d.dir, err)
+	n, err := freeSpace(d.dir)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the free space: %w", err)
 	}
-	return s.Bavail * uint64(s.Bsize), nil
+	return n, nil
 }
 
-// syncingStorage makes goleveldb keep its order across a power cut: it closes a
-// full journal without a sync, so that a later, synced write could survive
-// while this journal's does not.
-type syncingStorage struct {
+// guardedStorage is LevelDB's files with what goleveldb lacks to keep its word
+// on a disk that fails.
+//
+// It syncs a journal when it is closed: goleveldb does not, so that after a
+// power cut a later, synced write can be there while an earlier one is not. It
+// makes the name of a new journal durable. And it lets nothing be written after
+// the first failure: goleveldb tries again, but once a sync has failed, a
+// second one may succeed without having written anything.
+type guardedStorage struct {
 	storage.Storage
+	syncDir func() error
+
+	mu  sync.Mutex
+	err error // the first failed write
 }
 
-func (s *syncingStorage) Create(fd storage.FileDesc) (storage.Writer, error) {
-	w, err := s.Storage.Create(fd)
-	if err != nil || fd.Type != storage.TypeJournal {
-		return w, err
-	}
-	return syncOnClose{w}, nil
+func (s *guardedStorage) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
-type syncOnClose struct{ storage.Writer }
-
-func (w syncOnClose) Close() error {
-	if err := w.Sync(); err != nil {
-		return errors.Join(err, w.Writer.Close())
+// write runs one write unless one has failed before.
+func (s *guardedStorage) write(do func() error) error {
+	if err := s.failure(); err != nil {
+		return err
 	}
-	return w.Writer.Close()
+	err := do()
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.err == nil {
+			s.err = err
+		}
+	}
+	return err
+}
+
+func (s *guardedStorage) Create(fd storage.FileDesc) (w storage.Writer, err error) {
+	err = s.write(func() error {
+		if w, err = s.Storage.Create(fd); err != nil || fd.Type != storage.TypeJournal {
+			return err
+		}
+		return s.syncDir()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &guardedWriter{Writer: w, storage: s, journal: fd.Type == storage.TypeJournal}, nil
+}
+
+func (s *guardedStorage) SetMeta(fd storage.FileDesc) error {
+	return s.write(func() error { return s.Storage.SetMeta(fd) })
+}
+
+func (s *guardedStorage) Rename(from, to storage.FileDesc) error {
+	return s.write(func() error { return s.Storage.Rename(from, to) })
+}
+
+// Remove lets a failed removal pass: a file too many harms nothing.
+func (s *guardedStorage) Remove(fd storage.FileDesc) error {
+	if err := s.failure(); err != nil {
+		return err
+	}
+	return s.Storage.Remove(fd)
+}
+
+type guardedWriter struct {
+	storage.Writer
+	storage *guardedStorage
+	journal bool
+}
+
+func (w *guardedWriter) Write(p []byte) (n int, err error) {
+	err = w.storage.write(func() error {
+		n, err = w.Writer.Write(p)
+		return err
+	})
+	return n, err
+}
+
+func (w *guardedWriter) Sync() error { return w.storage.write(w.Writer.Sync) }
+
+func (w *guardedWriter) Close() error {
+	var err error
+	if w.journal {
+		err = w.Sync()
+	}
+	return errors.Join(err, w.Writer.Close())
 }

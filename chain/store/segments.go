@@ -3,185 +3,250 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// segmentSize is where a segment file is full. Pruning removes whole files.
-const segmentSize = 128 << 20
+// defaultSegmentSize is where a segment file is full. Pruning removes whole
+// files.
+const defaultSegmentSize = 128 << 20
 
-// segments is the append-only files of one kind. Reads may happen while a
-// record is appended; only one goroutine appends.
+// keepBuffer is the size up to which the buffer for records is kept.
+const keepBuffer = 8 << 20
+
+// segments is the append-only files of one kind. One goroutine appends; reads
+// may happen meanwhile.
 type segments struct {
 	disk disk
 	kind kind
-	name string // begins the names of the files
 	size uint32 // of a full file
 
+	// Of the goroutine that appends:
+	file    segmentWriter // the file that is appended to; nil: none is open
+	buffer  []byte
+	created bool                // a file was made since the last sync
+	changed map[uint32]struct{} // files whose extents the database does not know
+
 	mu      sync.Mutex
-	files   map[uint32]segmentFile
-	extents map[uint32]*extent
 	last    uint32 // the file that is appended to
-	unsaved map[uint32]struct{}
-	created bool // a file was made since the last sync
+	extents map[uint32]extent
+	pending map[types.Hash]place // records that the database does not know
 }
 
-// extent is what the database names in a segment file.
-type extent struct {
-	end       uint32 // of the last record
-	maxHeight uint32
-}
-
-func newSegments(d disk, k kind, name string, size uint32) *segments {
+func newSegments(d disk, k kind, size uint32) *segments {
 	return &segments{
-		disk: d, kind: k, name: name, size: size,
-		files: map[uint32]segmentFile{}, extents: map[uint32]*extent{}, unsaved: map[uint32]struct{}{},
+		disk: d, kind: k, size: size,
+		changed: map[uint32]struct{}{}, extents: map[uint32]extent{}, pending: map[types.Hash]place{},
 	}
 }
 
-func (s *segments) fileName(segment uint32) string {
-	return fmt.Sprintf("%s-%05d.seg", s.name, segment)
+func (k kind) fileName(segment uint32) string {
+	if k == kindUndo {
+		return fmt.Sprintf("undo-%05d.seg", segment)
+	}
+	return fmt.Sprintf("blocks-%05d.seg", segment)
 }
 
 // parseSegmentName splits the name of a segment file.
-func parseSegmentName(file string) (name string, segment uint32, ok bool) {
-	for _, name := range []string{bodiesName, undosName} {
-		if n, err := fmt.Sscanf(file, name+"-%05d.seg", &segment); err == nil && n == 1 {
-			return name, segment, file == fmt.Sprintf("%s-%05d.seg", name, segment)
+func parseSegmentName(name string) (k kind, segment uint32, ok bool) {
+	for k, pattern := range map[kind]string{kindBlock: "blocks-%d.seg", kindUndo: "undo-%d.seg"} {
+		if n, _ := fmt.Sscanf(name, pattern, &segment); n == 1 && name == k.fileName(segment) {
+			return k, segment, true
 		}
 	}
-	return "", 0, false
+	return 0, 0, false
 }
 
-// note records that the database names a place.
-func (s *segments) note(p place, height uint32) {
-	if p.none() {
-		return
-	}
-	e := s.extents[p.segment]
-	if e == nil {
-		e = &extent{}
-		s.extents[p.segment] = e
-	}
-	e.end = max(e.end, p.offset+p.length)
-	e.maxHeight = max(e.maxHeight, height)
-	s.last = max(s.last, p.segment)
-}
+func (s *segments) path(segment uint32) string { return s.disk.path(s.kind.fileName(segment)) }
 
-// trim cuts off what was appended after the last record that the database
-// names: a crash came before its names were written. Only the last file can
-// have such a tail, since a file is left when it is full and the database is
-// told of all records of one save at once; files beyond are removed.
-func (s *segments) trim() error {
-	names, err := s.disk.list()
-	if err != nil {
-		return err
+// tidy makes the files agree with the extents that the database names: files
+// that it does not name were pruned, or begun and not saved before a crash, and
+// are removed. What a file has beyond its extent is cut off if that file will be
+// appended to, before the first record is. A last file that is missing or too
+// short is left as it is, and a new one begun.
+func (s *segments) tidy(files []segmentInfo, log *slog.Logger) error {
+	sizes := map[uint32]int64{}
+	for _, f := range files {
+		if f.kind != s.kind {
+			continue
+		}
+		if _, named := s.extents[f.segment]; named {
+			sizes[f.segment] = f.size
+			continue
+		}
+		log.Info("removing a segment file that nothing refers to", "file", s.path(f.segment), "bytes", f.size)
+		if err := s.disk.remove(s.kind.fileName(f.segment)); err != nil {
+			return err
+		}
 	}
-	for _, file := range names {
-		name, segment, _ := parseSegmentName(file)
-		if name == s.name && s.extents[segment] == nil {
-			if err := s.disk.remove(file); err != nil {
-				return err
+	for segment := range s.extents {
+		s.last = max(s.last, segment)
+	}
+	for segment, e := range s.extents {
+		if size, ok := sizes[segment]; !ok || size < int64(e.end) {
+			log.Error("a segment file is missing or too short: its blocks cannot be read", "file", s.path(segment),
+				"bytes", size, "want", e.end)
+			if segment == s.last {
+				s.last++
 			}
 		}
 	}
-	e := s.extents[s.last]
-	if e == nil || !s.disk.exists(s.fileName(s.last)) {
-		return nil
+	return nil
+}
+
+// append writes a record behind the last one. The payload is what fill appends.
+// It can be read at once, and is durable after sync.
+func (s *segments) append(at types.Index, fill func([]byte) []byte) error {
+	record := fill(append(s.buffer[:0], make([]byte, frameHeadSize)...))
+	record = sealRecord(record, s.kind, at)
+	if cap(record) <= keepBuffer {
+		s.buffer = record
 	}
-	f, err := s.file(s.last)
-	if err != nil {
+	s.mu.Lock()
+	e := s.extents[s.last]
+	s.mu.Unlock()
+	if e.end > 0 && uint64(e.end)+uint64(len(record)) > uint64(s.size) {
+		if err := s.rotate(); err != nil {
+			return err
+		}
+		e = extent{}
+	}
+	if err := s.openLast(e); err != nil {
 		return err
 	}
-	return f.Truncate(int64(e.end))
-}
-
-// file returns an open segment file. It assumes mu or that nobody else is there.
-func (s *segments) file(segment uint32) (segmentFile, error) {
-	if f := s.files[segment]; f != nil {
-		return f, nil
+	if _, err := s.file.WriteAt(record, int64(e.end)); err != nil {
+		return fmt.Errorf("write %s: %w", s.path(s.last), err)
 	}
-	f, err := s.disk.open(s.fileName(segment))
-	if err != nil {
-		return nil, err
-	}
-	s.files[segment] = f
-	return f, nil
-}
-
-// append writes a record behind the last one. It is durable after sync.
-func (s *segments) append(at types.Index, payload []byte) (place, error) {
-	record := appendFramed(make([]byte, 0, frameSize+len(payload)), s.kind, at, payload)
+	p := place{height: at.Height, segment: s.last, offset: e.end, length: uint32(len(record))}
+	s.changed[s.last] = struct{}{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.extents[s.last]; e != nil && uint64(e.end)+uint64(len(record)) > uint64(s.size) {
-		s.last++
-	}
-	if s.extents[s.last] == nil {
-		s.extents[s.last] = &extent{}
-		s.created = true
-	}
-	f, err := s.file(s.last)
-	if err != nil {
-		return place{}, err
-	}
-	p := place{s.last, s.extents[s.last].end, uint32(len(record))}
-	if _, err := f.WriteAt(record, int64(p.offset)); err != nil {
-		return place{}, fmt.Errorf("write %s: %w", s.disk.path(s.fileName(s.last)), err)
-	}
-	s.note(p, at.Height)
-	s.unsaved[s.last] = struct{}{}
-	return p, nil
+	s.extents[s.last] = extent{end: e.end + p.length, maxHeight: max(e.maxHeight, at.Height)}
+	s.pending[at.Hash] = p
+	return nil
 }
 
-// read returns the payload of a record.
-func (s *segments) read(p place, at types.Index) ([]byte, error) {
-	name := s.fileName(p.segment)
-	where := func(err error) error {
-		return fmt.Errorf("%s at byte %d: %w", s.disk.path(name), p.offset, err)
+// rotate ends the last file, durably, and moves on to the next.
+func (s *segments) rotate() error {
+	if err := s.sync(); err != nil {
+		return err
+	}
+	if err := s.close(); err != nil {
+		return err
 	}
 	s.mu.Lock()
-	if s.files[p.segment] == nil && !s.disk.exists(name) {
-		s.mu.Unlock()
-		return nil, where(errors.New("the file is missing"))
+	defer s.mu.Unlock()
+	s.last++
+	return nil
+}
+
+// openLast opens the last file if it is not open, and cuts off what a crash has
+// left beyond its extent, so that the file holds whole records only.
+func (s *segments) openLast(e extent) error {
+	if s.file != nil {
+		return nil
 	}
-	f, err := s.file(p.segment)
-	s.mu.Unlock()
+	f, err := s.disk.create(s.kind.fileName(s.last))
 	if err != nil {
-		return nil, where(err)
+		return fmt.Errorf("open %s: %w", s.path(s.last), err)
 	}
-	record := make([]byte, p.length)
-	if _, err := f.ReadAt(record, int64(p.offset)); err != nil {
-		return nil, where(err)
+	s.file, s.created = f, true
+	if err := f.Truncate(int64(e.end)); err != nil {
+		return fmt.Errorf("truncate %s: %w", s.path(s.last), err)
 	}
-	payload, err := parseFramed(record, s.kind, at)
-	if err != nil {
-		return nil, where(err)
-	}
-	return payload, nil
+	return nil
 }
 
 // sync makes all records durable.
 func (s *segments) sync() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for segment := range s.unsaved {
-		if err := s.files[segment].Sync(); err != nil {
-			return fmt.Errorf("sync %s: %w", s.disk.path(s.fileName(segment)), err)
-		}
+	if s.file == nil || len(s.changed) == 0 {
+		return nil
 	}
-	clear(s.unsaved)
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", s.path(s.last), err)
+	}
 	if s.created {
 		if err := s.disk.syncDir(); err != nil {
-			return err
+			return fmt.Errorf("sync the directory of %s: %w", s.path(s.last), err)
 		}
 		s.created = false
 	}
 	return nil
 }
 
-// bytes returns the bytes of all records.
+// save adds to a step what the database does not know yet.
+func (s *segments) save(prefix byte, c *changes) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for hash, p := range s.pending {
+		c.put(hashKey(prefix, hash), appendPlace(nil, p))
+	}
+	for segment := range s.changed {
+		c.put(segmentKey(s.kind, segment), appendExtent(nil, s.extents[segment]))
+	}
+}
+
+// saved notes that the database knows everything.
+func (s *segments) saved() {
+	clear(s.changed)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.pending)
+}
+
+// find returns the place of a record that the database does not know yet.
+func (s *segments) find(hash types.Hash) (place, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.pending[hash]
+	return p, ok
+}
+
+// read returns the payload of a record. An error names the file and the byte.
+func (s *segments) read(p place, hash types.Hash) ([]byte, error) {
+	payload, err := s.readRecord(p, types.Index{Height: p.height, Hash: hash})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s is missing: bring it back, or remove the data directory and sync again", s.path(p.segment))
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s ends before the record at byte %d does: bring the file back, or remove the data directory and sync again", s.path(p.segment), p.offset)
+	case err != nil:
+		return nil, fmt.Errorf("%s, the record at byte %d: %w; check the disk, and bring the file back or remove the data directory and sync again", s.path(p.segment), p.offset, err)
+	}
+	return payload, nil
+}
+
+func (s *segments) readRecord(p place, of types.Index) ([]byte, error) {
+	f, err := s.disk.open(s.kind.fileName(p.segment))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // nothing was written through it
+	if s.lacks(p) {
+		return nil, damaged("the place is beyond the end of the file")
+	}
+	record := make([]byte, p.length)
+	if _, err := f.ReadAt(record, int64(p.offset)); err != nil {
+		return nil, err
+	}
+	return checkRecord(record, s.kind, of)
+}
+
+// lacks reports that a place is not in the file that it names. It bounds what
+// is allocated for a damaged length.
+func (s *segments) lacks(p place) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return uint64(p.offset)+uint64(p.length) > uint64(s.extents[p.segment].end)
+}
+
+// bytes returns the length of all records.
 func (s *segments) bytes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,45 +257,33 @@ func (s *segments) bytes() int64 {
 	return total
 }
 
-// oldest returns the first file, if all of its records are below the height and
-// it is not the one that is appended to.
-func (s *segments) oldest(below uint32) (uint32, bool) {
+// full returns the files that are not appended to any more, the oldest first,
+// and their extents.
+func (s *segments) full() ([]uint32, map[uint32]extent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first, found := uint32(0), false
-	for segment, e := range s.extents {
-		if segment != s.last && e.maxHeight < below && (!found || segment < first) {
-			first, found = segment, true
-		}
-	}
-	return first, found
+	extents := maps.Clone(s.extents)
+	delete(extents, s.last)
+	return slices.Sorted(maps.Keys(extents)), extents
 }
 
-// drop removes a file. Nothing may name it any more.
-func (s *segments) drop(segment uint32) error {
+// forget removes a file, which nothing names any more.
+func (s *segments) forget(segment uint32) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f := s.files[segment]; f != nil {
-		if err := f.Close(); err != nil {
-			return err
-		}
-		delete(s.files, segment)
-	}
-	delete(s.unsaved, segment)
 	delete(s.extents, segment)
-	if !s.disk.exists(s.fileName(segment)) {
+	s.mu.Unlock()
+	err := s.disk.remove(s.kind.fileName(segment))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return s.disk.remove(s.fileName(segment))
+	return err
 }
 
 func (s *segments) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var errs []error
-	for _, f := range s.files {
-		errs = append(errs, f.Close())
+	if s.file == nil {
+		return nil
 	}
-	clear(s.files)
-	return errors.Join(errs...)
+	err := s.file.Close()
+	s.file = nil
+	return err
 }

@@ -1,27 +1,25 @@
-// Package store keeps a chain on disk: header records, positions and coins in
-// one LevelDB, bodies and undo data in append-only segment files, and a
-// write-back cache of coins in memory.
+// Package store keeps a chain on disk: header records, coins and the places of
+// bodies in one LevelDB, bodies and undo data in append-only segment files, and
+// a write-back cache of coins in memory. It decides nothing about blocks.
 //
-// Every durable step is one synced LevelDB batch that comes after the segment
-// files that it names were synced. So after a crash at any instruction the
-// database is as after one of the steps, and names only what is there. It
-// decides nothing about blocks.
+// Every durable step is one atomic, synced write of the database, which comes
+// after the sync of the segment files that it speaks of. So after a crash at
+// any instruction the database is as after one of the steps, and names only
+// what is there. docs/storage.md has the formats and the write order.
 //
-// goleveldb is used under the rules that make this true with it: a batch whose
-// order matters is always synced and carries the block that it reflects, a
-// journal is synced when it is closed, large batches are not turned into
-// transactions, and after an error of a write the database is neither written
-// nor closed any more.
+// goleveldb gives this only under rules, each found by cutting its power in
+// simulation: a write whose order matters is always synced and carries the
+// block that the coins reflect; a journal is synced when it is closed; after
+// the first failed write nothing is written any more, not even by Close, which
+// may wait for ever; and what a failed write left is read after the restart,
+// never assumed.
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/syndtr/goleveldb/leveldb"
@@ -33,158 +31,240 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// DefaultCacheBytes is the memory for coins and for LevelDB unless it is said
-// otherwise. Some 670,000 coins fit in it.
-const DefaultCacheBytes = 128 << 20
-
-// reserve is the free space, in bytes, that is never touched: LevelDB needs
-// room for its compactions to stay alive.
-const reserve = 64 << 20
-
-// checkSpaceEvery is how many bytes are written between looks at the free
-// space.
-const checkSpaceEvery = 8 << 20
+// DefaultCacheBytes is the memory for coins and LevelDB together unless Options
+// say otherwise. 700,000 changed coins fit in it between two flushes.
+const DefaultCacheBytes = 160 << 20
 
 // ErrNotFound is returned for a body or undo data that is not stored: it never
-// came, or was pruned.
+// came, or it was pruned.
 var ErrNotFound = errors.New("not stored")
 
-// Options are the choices of Open.
+// Options are the choices of Open. The zero value is usable but for the
+// network.
 type Options struct {
-	Network     types.Hash   // identity of the network
-	NetworkName string       // for error messages
-	CacheBytes  int64        // 0: DefaultCacheBytes
-	PruneBytes  int64        // bodies and undo data beyond this may be pruned; 0: never
+	Network     types.Hash   // identity of the network whose chain this is
+	NetworkName string       // the name of the network, for error messages
+	CacheBytes  int64        // memory for coins and LevelDB; 0: DefaultCacheBytes
+	PruneBytes  int64        // Prune keeps about this much of bodies and undo data; 0: all of it
 	Logger      *slog.Logger // nil: discard
 
-	segmentSize uint32 // 0: segmentSize
+	segmentSize uint32 // bytes of a full segment file; 0: defaultSegmentSize
+	cacheSlots  int    // size of the coin cache; 0: what CacheBytes gives
+	batchSize   int    // bytes that a step may hold in memory; 0: the write buffer
+	writeBuffer int    // of LevelDB; 0: what CacheBytes gives
 }
 
-// Store is an open data directory. Bodies and undo data may be read while
-// another goroutine, always the same, uses the other methods.
+// Store is an open data directory. ReadBlock, ReadUndo and ForEachCoin may be
+// called at any time by anyone; all other methods by one goroutine at a time.
 type Store struct {
 	disk   disk
+	files  *guardedStorage // LevelDB's files
 	db     *leveldb.DB
 	log    *slog.Logger
-	bodies *segments
+	blocks *segments
 	undos  *segments
 
-	coins      cache
-	coinLimit  int64
+	coins      *coinTable
+	batchSize  int
 	pruneBytes int64
+	generation uint64 // of the last durable step
 	tip        types.Index
-	written    int64 // bytes since the last look at the free space
+	unchecked  int64 // bytes written since the last look at the free space
 
-	mu      sync.Mutex
-	pending map[types.Hash]position // written and not yet in the database
-	fault   error                   // the first failed write
+	// removing is held for reading while a body is looked up and read, and for
+	// writing while Prune removes segment files.
+	removing sync.RWMutex
+
+	mu     sync.Mutex
+	fault  error // the first failure; nothing works after it
+	broken bool  // the failure was one of writing: the database is left alone
 }
 
-const (
-	bodiesName = "bodies"
-	undosName  = "undo"
-)
-
-// Open opens a data directory, and makes it if it does not exist. It fails if
-// another process has it open or it is of another network.
+// Open opens a data directory, and makes it if it does not exist. It is an
+// ErrLocal if another process has the directory open, if it is of another
+// network or of a newer program, or if the database is damaged. Damage of
+// segment files shows only when they are read.
 func Open(dir string, o Options) (*Store, error) {
 	d, err := newOSDisk(dir)
 	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return nil, consensus.Local(fmt.Errorf("data directory %s: %w", dir, err))
 	}
 	return open(d, o)
 }
 
 func open(d disk, o Options) (*Store, error) {
-	if o.CacheBytes == 0 {
-		o.CacheBytes = DefaultCacheBytes
-	}
-	if o.segmentSize == 0 {
-		o.segmentSize = segmentSize
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	files, err := d.levelDB()
+	o.fill()
+	files, err := d.database()
 	if err != nil {
-		return nil, err
+		return nil, consensus.Local(err)
 	}
-	db, err := leveldb.Open(&syncingStorage{Storage: files}, levelDBOptions(o.CacheBytes))
+	guarded := &guardedStorage{Storage: files, syncDir: d.syncDir}
+	db, err := leveldb.Open(guarded, levelDBOptions(&o))
 	if err != nil {
-		return nil, errors.Join(consensus.Local(fmt.Errorf("open the database: %w", err)), files.Close())
+		err = fmt.Errorf("open the database in %s: %w", d.path(indexDir), err)
+		return nil, errors.Join(consensus.Local(err), files.Close())
 	}
 	s := &Store{
-		disk: d, db: db, log: o.Logger,
-		bodies: newSegments(d, kindBody, bodiesName, o.segmentSize),
-		undos:  newSegments(d, kindUndo, undosName, o.segmentSize),
-		coins:  newCache(), coinLimit: o.CacheBytes * 3 / 4, pruneBytes: o.PruneBytes,
-		pending: map[types.Hash]position{},
+		disk: d, files: guarded, db: db, log: o.Logger,
+		blocks:    newSegments(d, kindBlock, o.segmentSize),
+		undos:     newSegments(d, kindUndo, o.segmentSize),
+		coins:     newCoinTable(o.cacheSlots),
+		batchSize: o.batchSize, pruneBytes: o.PruneBytes,
+		unchecked: checkSpaceEvery,
 	}
-	if err := errors.Join(s.checkMeta(&o), s.load()); err != nil {
-		return nil, errors.Join(err, db.Close(), files.Close())
+	if err := s.load(&o); err != nil {
+		return nil, errors.Join(consensus.Local(err), s.Close())
 	}
 	return s, nil
 }
 
-// levelDBOptions gives LevelDB a quarter of the memory. Hashes do not compress,
-// and a bloom filter pays for the look-ups of coins that do not exist.
-func levelDBOptions(budget int64) *opt.Options {
-	part := int(min(max(budget/8, 2<<20), 256<<20))
+// fill replaces what is not chosen by the defaults. Five eighths of the memory
+// are the coin cache's, the rest LevelDB's.
+func (o *Options) fill() {
+	if o.CacheBytes <= 0 {
+		o.CacheBytes = DefaultCacheBytes
+	}
+	if o.segmentSize == 0 {
+		o.segmentSize = defaultSegmentSize
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.cacheSlots == 0 {
+		o.cacheSlots = int(o.CacheBytes / 8 * 5 / slotBytes)
+	}
+	if o.writeBuffer == 0 {
+		o.writeBuffer = int(min(max(o.CacheBytes/16, 2<<20), 32<<20))
+	}
+	if o.batchSize == 0 {
+		o.batchSize = o.writeBuffer / 2
+	}
+}
+
+// levelDBOptions says how LevelDB is used here. Hashes do not compress; a bloom
+// filter answers most look-ups of coins that do not exist; compaction because
+// of reads would only get in the way. The block cache holds the tables' indexes
+// and filters as well, some 5 bytes a coin: reads slow down badly if these do
+// not fit. The strict flags are those that turn a damaged table into an error;
+// journals and manifests must stay lenient, since a crash tears their ends.
+func levelDBOptions(o *Options) *opt.Options {
 	return &opt.Options{
-		WriteBuffer:                  min(part, 32<<20),
-		BlockCacheCapacity:           part,
+		WriteBuffer:                  o.writeBuffer,
+		BlockCacheCapacity:           int(min(max(o.CacheBytes/4, 4<<20), 1<<30)),
 		CompactionTableSize:          8 << 20,
+		OpenFilesCacheCapacity:       500,
 		Filter:                       filter.NewBloomFilter(10),
 		Compression:                  opt.NoCompression,
 		DisableSeeksCompaction:       true,
 		DisableLargeBatchTransaction: true,
-		OpenFilesCacheCapacity:       500,
+		Strict:                       opt.StrictJournalChecksum | opt.StrictBlockChecksum | opt.StrictCompaction | opt.StrictReader,
 	}
 }
 
-// checkMeta compares the meta record, or writes it to a new database.
-func (s *Store) checkMeta(o *Options) error {
-	meta, err := s.db.Get([]byte{keyMeta}, nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
-		meta = binary.LittleEndian.AppendUint32(nil, schemaVersion)
-		meta = append(append(meta, o.Network[:]...), o.NetworkName...)
-		return s.failed(s.db.Put([]byte{keyMeta}, meta, &opt.WriteOptions{Sync: true}))
-	}
+// load reads what the database says of itself, and makes the segment files
+// agree with it.
+func (s *Store) load(o *Options) error {
+	files, err := s.disk.list()
 	if err != nil {
-		return consensus.Local(err)
+		return err
 	}
-	if len(meta) < 4+types.HashSize {
-		return consensus.Local(fmt.Errorf("%w: meta", errDamaged))
+	fresh, err := s.checkMeta(o, len(files) > 0)
+	if err != nil {
+		return err
 	}
-	if version := binary.LittleEndian.Uint32(meta); version != schemaVersion {
-		return fmt.Errorf("the data directory has schema %d, this karatd knows %d: use the version that made it, or another --datadir", version, schemaVersion)
+	if err := s.readGeneration(); err != nil {
+		return err
 	}
-	if types.Hash(meta[4:4+types.HashSize]) != o.Network {
-		return fmt.Errorf("the data directory is of network %q (%x), not of %q (%x): choose another --datadir",
-			meta[4+types.HashSize:], meta[4:8], o.NetworkName, o.Network[:4])
+	if err := s.readTip(); err != nil {
+		return err
+	}
+	err = s.each(keySegment, func(key, value []byte) error {
+		k, segment, e, err := parseSegment(key, value)
+		if err != nil {
+			return err
+		}
+		s.segments(k).extents[segment] = e
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.blocks.tidy(files, s.log), s.undos.tidy(files, s.log)); err != nil {
+		return err
+	}
+	if fresh {
+		return s.step(0, func(c *changes) {
+			c.put(appendKey(nil, keyMeta), appendMeta(nil, o.Network, o.NetworkName))
+		})
 	}
 	return nil
 }
 
-// load reads what the database says of the coins' tip and of segment files.
-func (s *Store) load() error {
-	tip, err := s.db.Get([]byte{keyTip}, nil)
-	switch {
-	case errors.Is(err, leveldb.ErrNotFound):
-	case err != nil:
-		return consensus.Local(err)
-	case len(tip) != 4+types.HashSize:
-		return consensus.Local(fmt.Errorf("%w: tip", errDamaged))
-	default:
-		s.tip = types.Index{Height: binary.LittleEndian.Uint32(tip), Hash: types.Hash(tip[4:])}
+// checkMeta refuses a directory that is not for this network or program. It
+// reports whether the database is new. If it is and there are segment files,
+// the database was lost, and going on would remove the files.
+func (s *Store) checkMeta(o *Options, haveFiles bool) (fresh bool, err error) {
+	value, err := s.db.Get(appendKey(nil, keyMeta), nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		if haveFiles {
+			return true, fmt.Errorf("%s has blocks, but the database in %s is empty; bring that back, or remove both to begin anew",
+				s.disk.path(blocksDir), s.disk.path(indexDir))
+		}
+		return true, nil
 	}
-	err = s.each(keyPosition, func(_, value []byte) error {
-		p, err := parsePosition(value)
-		s.bodies.note(p.body, p.height)
-		s.undos.note(p.undo, p.height)
-		return err
+	if err != nil {
+		return false, err
+	}
+	schema, network, name, err := parseMeta(value)
+	switch {
+	case err != nil:
+		return false, err
+	case schema != schemaVersion:
+		return false, fmt.Errorf("data directory %s has format %d; this program knows format %d", s.disk.path(""), schema, schemaVersion)
+	case network != o.Network:
+		return false, fmt.Errorf("data directory %s is of network %q (%s), not of %q (%s)", s.disk.path(""), name, network, o.NetworkName, o.Network)
+	}
+	return false, nil
+}
+
+// readGeneration finds the last step. Each step writes a key of its own and
+// deletes that of the step before, so a database from which a step was lost
+// has two, and must not be used: goleveldb passes silently over a damaged
+// part of its journal.
+func (s *Store) readGeneration() error {
+	found := 0
+	err := s.each(keyGeneration, func(key, _ []byte) error {
+		n := uint64(0)
+		if len(key) == generationKeySize {
+			n = binary.BigEndian.Uint64(key[2:])
+		}
+		if found++; found > 1 {
+			return fmt.Errorf("%w: the database in %s has lost what was written between steps %d and %d; restore a copy, or remove the directory and sync again",
+				errDamaged, s.disk.path(indexDir), s.generation, n)
+		}
+		s.generation = n
+		return nil
 	})
-	return consensus.Local(errors.Join(err, s.bodies.trim(), s.undos.trim()))
+	return err
+}
+
+func (s *Store) readTip() error {
+	value, err := s.db.Get(appendKey(nil, keyTip), nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.tip, err = parseTip(value)
+	return err
+}
+
+func (s *Store) segments(k kind) *segments {
+	if k == kindUndo {
+		return s.undos
+	}
+	return s.blocks
 }
 
 // each visits all keys with a prefix, in their order.
@@ -199,260 +279,53 @@ func (s *Store) each(prefix byte, visit func(key, value []byte) error) error {
 	return it.Error()
 }
 
-// failed remembers the first failed write. The disk and the database may
-// disagree from then on with what is in memory, so nothing is written any more;
-// the next start goes on from what is durable.
-func (s *Store) failed(err error) error {
+// failed notes a failed write, after which nothing may be written any more: the
+// disk can be in any state between, and the next start goes on from what is
+// durable. It returns the first failure.
+func (s *Store) failed(err error) error { return s.stop(err, true) }
+
+// refused notes a failure that came before anything was written.
+func (s *Store) refused(err error) error { return s.stop(err, false) }
+
+func (s *Store) stop(err error, broken bool) error {
 	if err == nil {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fault == nil {
-		s.fault = consensus.Local(fmt.Errorf("data directory: %w", err))
-		s.log.Error("a write failed, the store stops", "err", err)
+		s.fault = consensus.Local(fmt.Errorf("data directory %s: %w", s.disk.path(""), err))
+		s.log.Error("the store stops", "err", err)
 	}
+	s.broken = s.broken || broken
 	return s.fault
 }
 
+// faulty returns the first failure, also one that LevelDB met in the background
+// and has not told of yet.
 func (s *Store) faulty() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.fault
-}
-
-// Close closes everything without a flush; what was not flushed is made again
-// from the blocks. After a failed write the database is left as it is.
-func (s *Store) Close() error {
-	err := errors.Join(s.bodies.close(), s.undos.close())
-	if fault := s.faulty(); fault != nil {
-		return nil // it was returned by the write; the process is to end
-	}
-	return errors.Join(err, s.db.Close())
-}
-
-// Headers visits every stored header record, in no order.
-func (s *Store) Headers(each func(consensus.HeaderRecord) error) error {
-	return consensus.Local(s.each(keyHeader, func(key, value []byte) error {
-		r, err := parseHeaderRecord(key, value)
-		if err != nil {
-			return err
-		}
-		return each(r)
-	}))
-}
-
-// CoinsTip returns the block that the coins on disk reflect, the zero Index if
-// none were flushed yet.
-func (s *Store) CoinsTip() types.Index { return s.tip }
-
-// NeedsFlush reports that the coin cache has used its budget.
-func (s *Store) NeedsFlush() bool { return s.coins.bytes() > s.coinLimit }
-
-// parallelFetch is the number of look-ups from which it pays to use all cores.
-const parallelFetch = 64
-
-// FetchCoins looks coins up, in the cache first. into must be as long as
-// outPoints.
-func (s *Store) FetchCoins(outPoints []types.OutPoint, into []consensus.FetchedCoin) error {
-	var missing []int
-	for i := range outPoints {
-		e, ok := s.coins.entries[outPoints[i]]
-		if !ok {
-			missing = append(missing, i)
-			continue
-		}
-		into[i] = consensus.FetchedCoin{Coin: e.coin, Found: !e.spent}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	// In key order, neighbours share blocks of the database.
-	slices.SortFunc(missing, func(a, b int) int { return compareOutPoints(outPoints[a], outPoints[b]) })
-	workers := 1
-	if len(missing) >= parallelFetch {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	errs := make([]error, workers)
-	var wg sync.WaitGroup
-	for w := range workers {
-		part := missing[w*len(missing)/workers : (w+1)*len(missing)/workers]
-		wg.Go(func() { errs[w] = s.readCoins(outPoints, part, into) })
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return consensus.Local(err)
-	}
-	for _, i := range missing {
-		if into[i].Found {
-			s.coins.entries[outPoints[i]] = entry{coin: into[i].Coin}
-		}
-	}
-	return nil
-}
-
-// readCoins reads the coins at the given places of outPoints from the database.
-func (s *Store) readCoins(outPoints []types.OutPoint, at []int, into []consensus.FetchedCoin) error {
-	var key [coinKeySize]byte
-	for _, i := range at {
-		value, err := s.db.Get(appendCoinKey(key[:0], &outPoints[i]), nil)
-		if errors.Is(err, leveldb.ErrNotFound) {
-			into[i] = consensus.FetchedCoin{}
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read coin %s: %w", outPoints[i], err)
-		}
-		coin, err := parseCoin(value)
-		if err != nil {
-			return fmt.Errorf("coin %s: %w", outPoints[i], err)
-		}
-		into[i] = consensus.FetchedCoin{Coin: coin, Found: true}
-	}
-	return nil
-}
-
-// ApplyUpdate changes the coins by a block, in the cache only. An error is an
-// ErrLocal: the coin set is not the one that the update was made for.
-func (s *Store) ApplyUpdate(u *consensus.Update) error { return s.move(u.Spent, u.Created) }
-
-// RevertUpdate takes an update back, in the cache only.
-func (s *Store) RevertUpdate(u *consensus.Update) error { return s.move(u.Created, u.Spent) }
-
-func (s *Store) move(out, in []consensus.CoinEntry) error {
-	if err := s.faulty(); err != nil {
-		return err
-	}
-	if err := s.warm(out); err != nil {
-		return err
-	}
-	for i := range out {
-		if err := s.coins.spend(&out[i]); err != nil {
-			return s.failed(err)
-		}
-	}
-	for i := range in {
-		if err := s.coins.create(&in[i]); err != nil {
-			return s.failed(err)
-		}
-	}
-	return nil
-}
-
-// warm brings coins that are to be spent into the cache. When a block is
-// connected they are there, since its inputs were fetched before.
-func (s *Store) warm(coins []consensus.CoinEntry) error {
-	var cold []types.OutPoint
-	for i := range coins {
-		if _, ok := s.coins.entries[coins[i].OutPoint]; !ok {
-			cold = append(cold, coins[i].OutPoint)
-		}
-	}
-	return s.FetchCoins(cold, make([]consensus.FetchedCoin, len(cold)))
-}
-
-// ForEachCoin visits all coins on disk in the order of txid, then index. The
-// coin is the visitor's only during the call.
-func (s *Store) ForEachCoin(each func(types.OutPoint, *types.Coin) error) error {
-	return s.each(keyCoin, func(key, value []byte) error {
-		outPoint, err := parseCoinKey(key)
-		if err != nil {
-			return consensus.Local(err)
-		}
-		coin, err := parseCoin(value)
-		if err != nil {
-			return consensus.Local(fmt.Errorf("coin %s: %w", outPoint, err))
-		}
-		return each(outPoint, &coin)
-	})
-}
-
-// SaveHeaders makes the bodies and undo data written so far durable, then the
-// records together with where those lie.
-func (s *Store) SaveHeaders(records []consensus.HeaderRecord) error {
-	if err := s.begin(0); err != nil {
-		return err
-	}
-	var batch leveldb.Batch
-	s.putRecords(&batch, records)
-	return s.commit(&batch)
-}
-
-// Flush makes everything durable in one step: bodies and undo data first, then
-// one batch with the records, all changed coins and the block that they
-// reflect.
-func (s *Store) Flush(records []consensus.HeaderRecord, tip types.Index) error {
-	changed := s.coins.changed()
-	if err := s.begin(int64(len(changed)) * 128); err != nil {
-		return err
-	}
-	batch := leveldb.MakeBatch(len(changed)*100 + len(records)*headerRecordSize)
-	s.putRecords(batch, records)
-	var key, value []byte
-	for i := range changed {
-		e := s.coins.entries[changed[i]]
-		key = appendCoinKey(key[:0], &changed[i])
-		if e.spent {
-			batch.Delete(key)
-			continue
-		}
-		value = appendCoin(value[:0], &e.coin)
-		batch.Put(key, value)
-	}
-	value = binary.LittleEndian.AppendUint32(value[:0], tip.Height)
-	batch.Put([]byte{keyTip}, append(value, tip.Hash[:]...))
-	if err := s.commit(batch); err != nil {
-		return err
-	}
-	s.coins.clean(changed, s.coinLimit)
-	s.tip = tip
-	return nil
-}
-
-// begin prepares a durable step that writes about the given bytes.
-func (s *Store) begin(bytes int64) error {
-	if err := s.faulty(); err != nil {
-		return err
-	}
-	if err := s.room(bytes); err != nil {
-		return err
-	}
-	return s.failed(errors.Join(s.bodies.sync(), s.undos.sync()))
-}
-
-// commit writes the batch, synced.
-func (s *Store) commit(batch *leveldb.Batch) error {
-	if err := s.db.Write(batch, &opt.WriteOptions{Sync: true}); err != nil {
+	if err := s.files.failure(); err != nil {
 		return s.failed(fmt.Errorf("write the database: %w", err))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.pending)
-	return nil
+	return s.fault
 }
 
-// putRecords adds header records and pending positions, sorted by key.
-func (s *Store) putRecords(batch *leveldb.Batch, records []consensus.HeaderRecord) {
-	slices.SortFunc(records, func(a, b consensus.HeaderRecord) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
-	for i := range records {
-		batch.Put(hashKey(keyHeader, records[i].Hash), appendHeaderRecord(nil, &records[i]))
-	}
+// Close closes the files without a flush; blocks that were not flushed are
+// connected again at the next start. After a failed write it returns that
+// failure and leaves the database and its lock to the end of the process.
+func (s *Store) Close() error {
+	fault := s.faulty()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for hash, p := range s.pending {
-		batch.Put(hashKey(keyPosition, hash), appendPosition(nil, &p))
+	broken := s.broken
+	s.mu.Unlock()
+	if broken {
+		return fault
 	}
-}
-
-// room refuses to go on when writing the bytes could fill the disk.
-func (s *Store) room(bytes int64) error {
-	free, err := s.disk.free()
-	if err != nil {
-		return s.failed(err)
+	err := errors.Join(s.blocks.close(), s.undos.close(), s.db.Close(), s.files.Close())
+	if fault == nil && err != nil {
+		fault = consensus.Local(fmt.Errorf("close data directory %s: %w", s.disk.path(""), err))
 	}
-	if s.written = 0; free < uint64(bytes)+reserve {
-		return s.failed(fmt.Errorf("disk full: %d MiB are free and %d MiB are needed; make room and start again",
-			free>>20, (uint64(bytes)+reserve)>>20))
-	}
-	return nil
+	return fault
 }

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+)
+
+// reserve is the free space in bytes that is never written into: LevelDB needs
+// room for its compactions, and the operator to move.
+const reserve = 64 << 20
+
+// checkSpaceEvery is how many bytes of bodies are written between looks at the
+// free space.
+const checkSpaceEvery = 8 << 20
+
+// changes collects the writes of a step: in a batch, or, if they would take too
+// much memory, in a transaction of LevelDB, which writes tables as it goes and
+// names them all at once at the end. Both are atomic and synced. A transaction
+// must not be used on after an error, nor the database, which holds here anyway.
+type changes struct {
+	batch *leveldb.Batch
+	tx    *leveldb.Transaction
+	err   error // the first of tx
+}
+
+func (s *Store) newChanges(size int) (*changes, error) {
+	if size <= s.batchSize {
+		return &changes{batch: leveldb.MakeBatch(size)}, nil
+	}
+	tx, err := s.db.OpenTransaction()
+	return &changes{tx: tx}, err
+}
+
+func (c *changes) put(key, value []byte) {
+	if c.tx == nil {
+		c.batch.Put(key, value)
+	} else if c.err == nil {
+		c.err = c.tx.Put(key, value, nil)
+	}
+}
+
+func (c *changes) delete(key []byte) {
+	if c.tx == nil {
+		c.batch.Delete(key)
+	} else if c.err == nil {
+		c.err = c.tx.Delete(key, nil)
+	}
+}
+
+func (s *Store) commit(c *changes) error {
+	switch {
+	case c.tx == nil:
+		return s.db.Write(c.batch, &opt.WriteOptions{Sync: true})
+	case c.err != nil:
+		return c.err
+	}
+	return c.tx.Commit()
+}
+
+// step makes durable, in this order: the segment files, then at once what fill
+// writes and the places of all records that the database does not know yet.
+// size estimates the bytes that fill writes.
+func (s *Store) step(size int, fill func(*changes)) error {
+	size += (len(s.blocks.pending)+len(s.undos.pending))*(hashKeySize+placeSize+8) + 256
+	if err := s.faulty(); err != nil {
+		return err
+	}
+	if err := s.room(uint64(size)); err != nil {
+		return err
+	}
+	for _, segments := range []*segments{s.blocks, s.undos} {
+		if err := segments.sync(); err != nil {
+			return s.failed(err)
+		}
+	}
+	if err := s.write(size, fill); err != nil {
+		return s.failed(fmt.Errorf("write the database: %w", err))
+	}
+	s.generation++
+	s.blocks.saved()
+	s.undos.saved()
+	return nil
+}
+
+func (s *Store) write(size int, fill func(*changes)) error {
+	c, err := s.newChanges(size)
+	if err != nil {
+		return err
+	}
+	fill(c)
+	if s.generation > 0 {
+		c.delete(generationKey(s.generation))
+	}
+	c.put(generationKey(s.generation+1), nil)
+	s.blocks.save(keyBlock, c)
+	s.undos.save(keyUndo, c)
+	return s.commit(c)
+}
+
+// room refuses to go on if writing the bytes could fill the disk. LevelDB writes
+// them twice: to its journal, and to a table before the journal goes.
+func (s *Store) room(bytes uint64) error {
+	free, err := s.disk.free()
+	if err != nil {
+		return s.refused(err)
+	}
+	s.unchecked = 0
+	if need := 2*bytes + checkSpaceEvery + reserve; free < need {
+		return s.refused(fmt.Errorf("disk full: %d MiB free in %s, need %d MiB; make room and start again",
+			free>>20, s.disk.path(""), need>>20))
+	}
+	return nil
+}
