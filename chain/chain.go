@@ -83,7 +83,7 @@ const flushInterval = 10 * time.Minute
 
 // saveInterval bounds the blocks that a crash in a long import makes it read
 // again.
-const saveInterval = 5 * time.Second
+const saveInterval = time.Second
 
 // Chain is the block chain. All methods may be called concurrently.
 //

@@ -22,7 +22,7 @@ const (
 	jobInputs = 128
 	// maxUnsettledBytes bounds the encodings of blocks that are connected but
 	// whose scripts are not all checked.
-	maxUnsettledBytes = 32 << 20
+	maxUnsettledBytes = 16 << 20
 )
 
 // connecting is a block whose update is applied to the coin cache and whose

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,6 +24,10 @@ const (
 )
 
 const mebibyte = 1 << 20
+
+// workingMemory is what blocks on their way and a flush take beside the coin
+// cache. The sum is a soft limit, near which garbage is collected more often.
+const workingMemory = 112 * mebibyte
 
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
@@ -55,6 +60,7 @@ func openNode(c *cli.Context) (*node.Node, error) {
 	if prune < 0 || prune > 1<<30 {
 		return nil, fmt.Errorf("%w: --prune %d: want a number of MiB, or 0 to keep all", errUsage, prune)
 	}
+	debug.SetMemoryLimit(cache*mebibyte + workingMemory)
 	return node.Open(c.Context, node.Config{
 		DataDir: dir, Params: params, CacheBytes: cache * mebibyte, PruneBytes: prune * mebibyte, Logger: logger,
 	})

@@ -1,0 +1,356 @@
+package main
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/node"
+)
+
+func networkCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "network",
+		Usage:  "show, identify, compare and create networks",
+		Action: noCommand,
+		Subcommands: []*cli.Command{
+			{
+				Name: "show", Usage: "show the parameters of --network",
+				Flags:  []cli.Flag{&cli.BoolFlag{Name: flagJSON, Usage: "print the genesis.json"}},
+				Action: networkShow,
+			},
+			{
+				Name: "hash", Usage: "print the identity of --network",
+				Description: "The identity is a hash over the genesis block and every parameter that decides\n" +
+					"which blocks are valid. Nodes with the same identity can talk to each other.",
+				Action: networkHash,
+			},
+			{
+				Name: "diff", Usage: "compare two networks field by field", ArgsUsage: "NETWORK NETWORK",
+				Description: "The exit code is 1 if they differ.",
+				Action:      networkDiff,
+			},
+			networkNewCommand(),
+		},
+	}
+}
+
+func networkShow(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	p, err := network(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool(flagJSON) {
+		_, err := c.App.Writer.Write(p.Marshal())
+		return err
+	}
+	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
+	row("name", "%s", p.Name)
+	row("identity", "%s", p.Identity())
+	row("address prefix", "%s", p.HRP)
+	row("magic", "%x", p.Magic)
+	row("ports", "%d (peers), %d (RPC)", p.Ports.P2P, p.Ports.RPC)
+	row("genesis block", "%s", p.GenesisBlock().Hash)
+	row("genesis time", "%s", time.Unix(int64(p.Genesis.Timestamp), 0).UTC().Format(time.DateTime))
+	row("message", "%s", p.Genesis.Message)
+	allocated := types.Amount(0)
+	coins := p.GenesisCoins()
+	for i := range coins {
+		allocated += coins[i].Coin.Value
+	}
+	row("allocations", "%d outputs with %s coins", len(coins), allocated)
+	row("spacing", "%s", time.Duration(p.TargetSpacing)*time.Second)
+	if p.Difficulty.Algorithm == consensus.DifficultyASERT {
+		row("difficulty", "ASERT with a half-life of %s", time.Duration(p.Difficulty.HalfLife)*time.Second)
+	} else {
+		row("difficulty", "fixed at bits %08x", p.Genesis.Bits)
+	}
+	row("easiest target", "%s", p.PowLimit)
+	row("subsidy", "%s, halved every %d blocks", p.InitialSubsidy, p.HalvingInterval)
+	row("most coins ever", "%s", p.MaxMoney)
+	row("maturity", "%d blocks", p.CoinbaseMaturity)
+	row("weight limit", "%d", p.MaxBlockWeight)
+	return w.Flush()
+}
+
+func networkHash(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	p, err := network(c)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c.App.Writer, p.Identity())
+	return nil
+}
+
+func networkDiff(c *cli.Context) error {
+	if c.Args().Len() != 2 {
+		return fmt.Errorf("%w: diff needs two networks, each main, dev or a file", errUsage)
+	}
+	a, err := node.LoadNetwork(c.Args().Get(0))
+	if err != nil {
+		return err
+	}
+	b, err := node.LoadNetwork(c.Args().Get(1))
+	if err != nil {
+		return err
+	}
+	differences := consensus.Diff(a, b)
+	if len(differences) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "field\t%s\t%s\n", c.Args().Get(0), c.Args().Get(1))
+	for _, d := range differences {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", d.Field, orNone(d.A), orNone(d.B))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if a.Identity() != b.Identity() {
+		return errors.New("the networks have different identities: their nodes cannot talk to each other")
+	}
+	return errors.New("the networks differ, and have the same identity: their nodes can talk to each other")
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// The flags of network new. A choice that is not given is asked for on a
+// terminal, and has its default elsewhere.
+const (
+	flagName       = "name"
+	flagHRP        = "hrp"
+	flagMessage    = "message"
+	flagSpacing    = "spacing"
+	flagDifficulty = "difficulty"
+	flagHalfLife   = "half-life"
+	flagBits       = "bits"
+	flagSubsidy    = "subsidy"
+	flagHalving    = "halving"
+	flagAllocate   = "allocate"
+	flagMaturity   = "maturity"
+	flagWeight     = "max-weight"
+	flagP2PPort    = "p2p-port"
+	flagRPCPort    = "rpc-port"
+	flagMagic      = "magic"
+	flagTimestamp  = "timestamp"
+	flagBootstrap  = "bootstrap"
+	flagOutput     = "output"
+)
+
+func networkNewCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "new",
+		Usage: "create the genesis.json of a new network",
+		Description: "Takes the network's choices from flags; on a terminal it asks for the main ones\n" +
+			"that are not given. Then it finds the nonce of the genesis block, which takes\n" +
+			"as long as --bits asks for, and prints the file, or writes it to --output.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: flagName, Usage: "name of the network: lower-case letters, digits, dashes"},
+			&cli.StringFlag{Name: flagHRP, Usage: "prefix of addresses (default: the name's first letters)"},
+			&cli.StringFlag{Name: flagMessage, Usage: "text in the genesis block, such as a headline of the day"},
+			&cli.DurationFlag{Name: flagSpacing, Value: time.Minute, Usage: "time between blocks"},
+			&cli.StringFlag{Name: flagDifficulty, Value: consensus.DifficultyASERT, Usage: "asert (adjusts at every block) or fixed"},
+			&cli.DurationFlag{Name: flagHalfLife, Value: 12 * time.Hour, Usage: "of asert: how far behind schedule difficulty halves"},
+			&cli.StringFlag{Name: flagBits, Value: "1e0fffff", Usage: "compact target of the first blocks; 207fffff costs nothing"},
+			&cli.StringFlag{Name: flagSubsidy, Value: "10", Usage: "coins that the first blocks make"},
+			&cli.UintFlag{Name: flagHalving, Value: 2_100_000, Usage: "blocks after which the subsidy halves"},
+			&cli.StringSliceFlag{Name: flagAllocate, Usage: "coins that exist from the start, as `ADDRESS=AMOUNT`; again for more"},
+			&cli.UintFlag{Name: flagMaturity, Value: 100, Usage: "blocks before a subsidy can be spent"},
+			&cli.UintFlag{Name: flagWeight, Value: 4_000_000, Usage: "largest weight of a block"},
+			&cli.UintFlag{Name: flagP2PPort, Value: 19655, Usage: "default port for peers"},
+			&cli.UintFlag{Name: flagRPCPort, Value: 19654, Usage: "default port for RPC"},
+			&cli.StringFlag{Name: flagMagic, Usage: "eight hexadecimal digits before each block in files (default: from the name)"},
+			&cli.Int64Flag{Name: flagTimestamp, Usage: "time of the genesis block, in seconds since 1970 (default: now)"},
+			&cli.StringSliceFlag{Name: flagBootstrap, Usage: "a first peer, as `NODE-ID@HOST:PORT`; again for more"},
+			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "write to `FILE`, which must not exist"},
+		},
+		Action: networkNew,
+	}
+}
+
+func networkNew(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	answers := asker{c: c}
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		answers.in = bufio.NewReader(os.Stdin)
+	}
+	p, err := newParams(c, &answers)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "finding the genesis block's nonce ...\n")
+	start := time.Now()
+	if err := p.MineGenesis(c.Context); err != nil {
+		return err
+	}
+	data := p.Marshal()
+	if _, err := consensus.ParseParams(data); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "network %s, identity %s, found in %s\n", p.Name, p.Identity(), time.Since(start).Round(time.Millisecond))
+	if name := c.String(flagOutput); name != "" {
+		return writeNew(name, data)
+	}
+	_, err = c.App.Writer.Write(data)
+	return err
+}
+
+// writeNew writes a file that must not exist.
+func writeNew(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s exists: choose another name for --output", name)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
+// asker takes choices from flags, else from the terminal.
+type asker struct {
+	c  *cli.Context
+	in *bufio.Reader // nil: do not ask
+}
+
+// choice returns the flag's value if it was given, else the user's answer, else
+// the default.
+func (a *asker) choice(flag, question, byDefault string) (string, error) {
+	if a.c.IsSet(flag) {
+		return a.c.String(flag), nil
+	}
+	if a.in == nil {
+		if byDefault == "" {
+			return "", fmt.Errorf("%w: --%s is needed", errUsage, flag)
+		}
+		return byDefault, nil
+	}
+	for {
+		fmt.Fprintf(a.c.App.ErrWriter, "%s [%s]: ", question, byDefault)
+		line, err := a.in.ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		if answer := strings.TrimSpace(line); answer != "" {
+			return answer, nil
+		}
+		if byDefault != "" {
+			return byDefault, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return "", fmt.Errorf("%w: --%s is needed", errUsage, flag)
+		}
+	}
+}
+
+// newParams makes the parameters from the flags and answers. The genesis block
+// has no nonce yet.
+func newParams(c *cli.Context, answers *asker) (*consensus.Params, error) {
+	name, err := answers.choice(flagName, "Name of the network", "")
+	if err != nil {
+		return nil, err
+	}
+	hrp, err := answers.choice(flagHRP, "Prefix of addresses", strings.Trim(name[:min(4, len(name))], "-0123456789"))
+	if err != nil {
+		return nil, err
+	}
+	message, err := answers.choice(flagMessage, "Message in the genesis block", name+" begins")
+	if err != nil {
+		return nil, err
+	}
+	subsidy, err := answers.choice(flagSubsidy, "Coins that the first blocks make", c.String(flagSubsidy))
+	if err != nil {
+		return nil, err
+	}
+	p := &consensus.Params{
+		Name: name, HRP: hrp,
+		Ports:            consensus.Ports{P2P: uint16(min(c.Uint(flagP2PPort), math.MaxUint16)), RPC: uint16(min(c.Uint(flagRPCPort), math.MaxUint16))},
+		Genesis:          consensus.Genesis{Version: 1, Message: message, Timestamp: uint32(time.Now().Unix())},
+		TargetSpacing:    uint32(c.Duration(flagSpacing) / time.Second),
+		Difficulty:       consensus.Difficulty{Algorithm: c.String(flagDifficulty)},
+		HalvingInterval:  uint32(min(c.Uint(flagHalving), math.MaxUint32)),
+		CoinbaseMaturity: uint32(min(c.Uint(flagMaturity), math.MaxUint32)),
+		MaxBlockWeight:   int(min(c.Uint(flagWeight), math.MaxInt32)),
+		Bootstrap:        consensus.Bootstrap{Nodes: c.StringSlice(flagBootstrap)},
+	}
+	if p.Difficulty.Algorithm == consensus.DifficultyASERT {
+		p.Difficulty.HalfLife = uint32(c.Duration(flagHalfLife) / time.Second)
+	}
+	if c.IsSet(flagTimestamp) {
+		if t := c.Int64(flagTimestamp); t < 0 || t > math.MaxUint32 {
+			return nil, fmt.Errorf("%w: --%s %d: want seconds since 1970", errUsage, flagTimestamp, t)
+		}
+		p.Genesis.Timestamp = uint32(c.Int64(flagTimestamp))
+	}
+	if p.InitialSubsidy, err = types.ParseAmount(subsidy); err != nil {
+		return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagSubsidy, err)
+	}
+	if err := setTarget(p, c.String(flagBits)); err != nil {
+		return nil, err
+	}
+	if err := setMagic(p, c.String(flagMagic)); err != nil {
+		return nil, err
+	}
+	if err := p.Allocate(c.StringSlice(flagAllocate)); err != nil {
+		return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagAllocate, err)
+	}
+	return p, p.Check()
+}
+
+// setTarget makes the given compact target the genesis block's and the easiest.
+func setTarget(p *consensus.Params, bits string) error {
+	b, err := hex.DecodeString(bits)
+	if err != nil || len(b) != 4 {
+		return fmt.Errorf("%w: --%s %q: want eight hexadecimal digits", errUsage, flagBits, bits)
+	}
+	p.Genesis.Bits = uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	target, negative, overflow := consensus.ExpandBits(p.Genesis.Bits)
+	if negative || overflow || target.IsZero() {
+		return fmt.Errorf("%w: --%s %q is no target", errUsage, flagBits, bits)
+	}
+	p.PowLimit = target
+	return nil
+}
+
+// setMagic takes the magic, or makes one of the name that no text begins with.
+func setMagic(p *consensus.Params, magic string) error {
+	if magic == "" {
+		sum := crc32.ChecksumIEEE([]byte(p.Name)) | 0x80808080
+		p.Magic = [4]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}
+		return nil
+	}
+	b, err := hex.DecodeString(magic)
+	if err != nil || len(b) != 4 {
+		return fmt.Errorf("%w: --%s %q: want eight hexadecimal digits", errUsage, flagMagic, magic)
+	}
+	p.Magic = [4]byte(b)
+	return nil
+}
