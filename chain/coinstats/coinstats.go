@@ -58,7 +58,7 @@ func AppendCoin(b []byte, op types.OutPoint, coin *types.Coin) []byte {
 
 // Collector adds up the statistics of a coin set. MuHash is computed on all
 // cores; the result does not depend on how many there are. A Collector is for
-// one goroutine.
+// one goroutine, and may be given up without a call of Result.
 type Collector struct {
 	stats      Stats
 	last       types.Hash // txid of the coin before

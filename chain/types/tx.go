@@ -250,7 +250,7 @@ func (d *Decoder) witnesses(t *Tx) {
 	start, total := d.off, 0
 	for range t.Inputs {
 		n := d.Count(1)
-		for i := 0; i < n && d.err == nil; i++ {
+		for range n {
 			d.VarBytes()
 		}
 		total += n

@@ -117,6 +117,24 @@ func TestDecodedIsIndependent(t *testing.T) {
 	}
 }
 
+// TestTransactionsAreIndependent: the transactions of a block share arrays, yet
+// one that grows does not write over the next.
+func TestTransactionsAreIndependent(t *testing.T) {
+	tx := hexVersion + "0001" + "01" + hexInput + "01" + hexOutput + "01" + "01aa" + hexLock
+	raw := mustHex(t, genesisHeader+"02"+tx+tx)
+	block, err := DecodeBlock(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := &block.Txs[0], &block.Txs[1]
+	first.Inputs = append(first.Inputs, TxIn{Sequence: 1})
+	first.Outputs = append(first.Outputs, TxOut{Value: 1})
+	first.Inputs[0].Witness = append(first.Inputs[0].Witness, []byte{0xbb})
+	if got := hex.EncodeToString(second.AppendTo(nil)); got != tx {
+		t.Errorf("the second transaction became %s", got)
+	}
+}
+
 func TestSizes(t *testing.T) {
 	script := make([]byte, 34)
 	tx := Tx{Inputs: make([]TxIn, 1), Outputs: []TxOut{{ScriptPubKey: script}}}
