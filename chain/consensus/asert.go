@@ -7,12 +7,13 @@ func (p *Params) NextBits(parent *State) uint32 {
 	if p.Difficulty.Algorithm == DifficultyFixed {
 		return p.Genesis.Bits
 	}
-	return asert{
-		anchorBits: p.Genesis.Bits,
-		limit:      p.PowLimit,
-		halfLife:   int64(p.Difficulty.HalfLife),
-		spacing:    int64(p.TargetSpacing),
-	}.bits(int64(parent.Header.Timestamp)-int64(p.Genesis.Timestamp), uint64(parent.Index.Height))
+	anchor, _, _ := ExpandBits(p.Genesis.Bits)
+	return CompactBits(asert{
+		anchor:   anchor,
+		limit:    p.PowLimit,
+		halfLife: int64(p.Difficulty.HalfLife),
+		spacing:  int64(p.TargetSpacing),
+	}.target(int64(parent.Header.Timestamp)-int64(p.Genesis.Timestamp), uint64(parent.Index.Height)))
 }
 
 // asert is the difficulty algorithm aserti3-2d (by Mark Lundeberg and others,
@@ -21,18 +22,17 @@ func (p *Params) NextBits(parent *State) uint32 {
 // behind its schedule has half the difficulty. Karat's anchor is the genesis
 // block, whose time begins the schedule.
 type asert struct {
-	anchorBits uint32
-	limit      Uint256
-	halfLife   int64 // seconds
-	spacing    int64 // seconds
+	anchor   Uint256 // target of the anchor block
+	limit    Uint256 // the easiest target
+	halfLife int64   // seconds
+	spacing  int64   // seconds
 }
 
-// bits returns the compact target of the block after one that lies the given
-// seconds and blocks behind the anchor. All arithmetic is exact: the exponent
+// target returns the target, from 1 to the limit, of the block after one that
+// lies the given seconds and blocks behind the anchor. All arithmetic is exact: the exponent
 // has 16 binary places, rounded towards zero, and the fraction's power of two
 // is the specification's cubic polynomial.
-func (a asert) bits(seconds int64, blocks uint64) uint32 {
-	anchor, _, _ := ExpandBits(a.anchorBits)
+func (a asert) target(seconds int64, blocks uint64) Uint256 {
 	behind := new(big.Int).SetUint64(blocks)
 	behind.Mul(behind, big.NewInt(a.spacing))
 	behind.Sub(big.NewInt(seconds), behind)
@@ -46,12 +46,12 @@ func (a asert) bits(seconds int64, blocks uint64) uint32 {
 		971_821_376*fraction*fraction+
 		5_127*fraction*fraction*fraction+(1<<47))>>48
 
-	target := new(big.Int).Mul(anchor.big(), new(big.Int).SetUint64(factor))
+	target := new(big.Int).Mul(a.anchor.big(), new(big.Int).SetUint64(factor))
 	switch {
 	case shifts.Cmp(big.NewInt(512)) > 0:
-		return CompactBits(a.limit)
+		return a.limit
 	case shifts.Cmp(big.NewInt(-512)) < 0:
-		return CompactBits(Uint256{1})
+		return Uint256{1}
 	}
 	if n := shifts.Int64() - 16; n >= 0 {
 		target.Lsh(target, uint(n))
@@ -60,9 +60,9 @@ func (a asert) bits(seconds int64, blocks uint64) uint32 {
 	}
 	switch {
 	case target.Sign() == 0:
-		return CompactBits(Uint256{1})
+		return Uint256{1}
 	case target.Cmp(a.limit.big()) > 0:
-		return CompactBits(a.limit)
+		return a.limit
 	}
-	return CompactBits(uint256FromBig(target))
+	return uint256FromBig(target)
 }

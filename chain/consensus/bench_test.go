@@ -89,8 +89,10 @@ func BenchmarkValidateBlock(b *testing.B) {
 
 // BenchmarkNextBits finds the difficulty of one block.
 func BenchmarkNextBits(b *testing.B) {
-	a := asert{anchorBits: 0x1e0fffff, limit: Uint256{0, 0, 0, 1 << 44}, halfLife: 43200, spacing: 60}
+	params := regtest(b)
+	params.Difficulty = Difficulty{Algorithm: DifficultyASERT, HalfLife: 43200}
+	state := State{Index: types.Index{Height: 99_000}, Header: types.Header{Timestamp: params.Genesis.Timestamp + 59_000_123}}
 	for b.Loop() {
-		a.bits(6_000_123, 99_000)
+		params.NextBits(&state)
 	}
 }

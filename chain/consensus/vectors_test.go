@@ -1,0 +1,641 @@
+package consensus
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// vectorFiles returns the files of the oracle vectors that match a pattern
+// below their folder, and skips the test where there are none.
+func vectorFiles(t *testing.T, pattern string) []string {
+	t.Helper()
+	folder := os.Getenv("KARAT_VECTORS")
+	if folder == "" {
+		folder = "../../../shared/vectors"
+	}
+	files, err := filepath.Glob(filepath.Join(folder, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("NOT RUN: oracle vectors not found: %s in %s (set KARAT_VECTORS)", pattern, folder)
+	}
+	return files
+}
+
+// ran logs how many cases were run, and fails if there were none.
+func ran(t *testing.T, what string, n int) {
+	t.Helper()
+	if n == 0 {
+		t.Fatalf("no %s in the oracle vectors", what)
+	}
+	t.Logf("%d %s", n, what)
+}
+
+func readJSON(t testing.TB, file string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func hexUint32(t testing.TB, s string) uint32 {
+	t.Helper()
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "0x"), 16, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(n)
+}
+
+func hexUint256(t testing.TB, s string) Uint256 {
+	t.Helper()
+	u, err := ParseUint256(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// Bitcoin's easiest targets.
+const (
+	mainnetLimit = "00000000ffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+	regtestLimit = "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+)
+
+func TestVectorsCompactTargets(t *testing.T) {
+	var compacts, targets int
+	for _, name := range vectorFiles(t, "pow/*.json") {
+		var file struct {
+			Compact []struct {
+				Bits, Recompact, Work string
+				Negative, Overflow    bool
+				Target                *string
+				Mainnet               bool `json:"valid_pow_bits_mainnet"`
+				Regtest               bool `json:"valid_pow_bits_regtest"`
+			}
+			ToCompact []struct {
+				Target, Compact string
+				Again           string `json:"decoded_again"`
+			} `json:"to_compact"`
+		}
+		readJSON(t, name, &file)
+		for _, v := range file.Compact {
+			bits := hexUint32(t, v.Bits)
+			target, negative, overflow := ExpandBits(bits)
+			if negative != v.Negative || overflow != v.Overflow {
+				t.Errorf("%s: negative %v, overflow %v", v.Bits, negative, overflow)
+			}
+			if v.Target != nil && target.String() != *v.Target {
+				t.Errorf("%s: target %s, want %s", v.Bits, target, *v.Target)
+			}
+			if work := BlockWork(bits); work.String() != v.Work {
+				t.Errorf("%s: work %s, want %s", v.Bits, work, v.Work)
+			}
+			// Core writes back the sign, which a target has not.
+			if got := CompactBits(target); v.Target != nil && !negative && got != hexUint32(t, v.Recompact) {
+				t.Errorf("%s: again compact %08x, want %s", v.Bits, got, v.Recompact)
+			}
+			header := types.Header{Bits: bits}
+			for limit, want := range map[string]bool{mainnetLimit: v.Mainnet, regtestLimit: v.Regtest} {
+				// A hash of zero meets every target.
+				err := CheckHeader(&Params{PowLimit: hexUint256(t, limit)}, &header, types.Hash{})
+				if want != (err == nil) || err != nil && !errors.Is(err, ReasonHighHash) {
+					t.Errorf("%s under %s: %v, want it allowed: %v", v.Bits, limit, err, want)
+				}
+			}
+			compacts++
+		}
+		for _, v := range file.ToCompact {
+			bits := CompactBits(hexUint256(t, v.Target))
+			if bits != hexUint32(t, v.Compact) {
+				t.Errorf("%s: compact %08x, want %s", v.Target, bits, v.Compact)
+			}
+			if again, _, _ := ExpandBits(bits); again.String() != v.Again {
+				t.Errorf("%08x: target %s, want %s", bits, again, v.Again)
+			}
+			targets++
+		}
+	}
+	ran(t, "compact targets", compacts)
+	ran(t, "targets to make compact", targets)
+}
+
+func bitsOf(a asert, seconds int64, blocks uint64) uint32 {
+	return CompactBits(a.target(seconds, blocks))
+}
+
+func anchorOf(bits uint32) Uint256 {
+	target, _, _ := ExpandBits(bits)
+	return target
+}
+
+// Bitcoin Cash's vectors of aserti3-2d: a header of "##" lines, then rows of
+// iteration, height, time and the bits of the block after.
+func TestVectorsASERTBitcoinCash(t *testing.T) {
+	rows := 0
+	for _, name := range vectorFiles(t, "asert/run*") {
+		file, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := map[string]string{}
+		for lines := bufio.NewScanner(file); lines.Scan(); {
+			line := lines.Text()
+			if rest, ok := strings.CutPrefix(line, "##"); ok {
+				key, value, _ := strings.Cut(rest, ":")
+				header[strings.Replace(strings.TrimSpace(key), "ancestor", "parent", 1)] = strings.TrimSpace(value)
+				continue
+			}
+			if line == "" || line[0] == '#' {
+				continue
+			}
+			a := asert{
+				anchor: anchorOf(hexUint32(t, header["anchor nBits"])), limit: anchorOf(0x1d00ffff),
+				halfLife: 172_800, spacing: 600,
+			}
+			var iteration, height, time, anchorHeight, parentTime uint64
+			var bits string
+			if _, err := fmt.Sscan(line, &iteration, &height, &time, &bits); err != nil {
+				t.Fatalf("%s: %q: %v", name, line, err)
+			}
+			if _, err := fmt.Sscan(header["anchor height"]+" "+header["anchor parent time"], &anchorHeight, &parentTime); err != nil {
+				t.Fatalf("%s: %v: %v", name, header, err)
+			}
+			// The schedule begins with the anchor's parent.
+			if got := bitsOf(a, int64(time-parentTime), height-anchorHeight+1); got != hexUint32(t, bits) {
+				t.Fatalf("%s: row %q: got %08x", name, line, got)
+			}
+			rows++
+		}
+		file.Close()
+	}
+	ran(t, "rows of Bitcoin Cash", rows)
+}
+
+func TestVectorsASERTBitcoinABC(t *testing.T) {
+	cases := 0
+	for _, name := range vectorFiles(t, "asert/bitcoin-abc*.json") {
+		var file struct {
+			PowLimit string
+			HalfLife int64
+			Cases    []struct {
+				RefTarget, ExpectedTarget, ExpectedBits string
+				TargetSpacing, TimeDiff                 int64
+				HeightDiff                              uint64
+			}
+		}
+		readJSON(t, name, &file)
+		for i, v := range file.Cases {
+			a := asert{
+				anchor: hexUint256(t, v.RefTarget), limit: hexUint256(t, file.PowLimit),
+				halfLife: file.HalfLife, spacing: v.TargetSpacing,
+			}
+			target := a.target(v.TimeDiff, v.HeightDiff+1)
+			if target.String() != v.ExpectedTarget || CompactBits(target) != hexUint32(t, v.ExpectedBits) {
+				t.Errorf("case %d: target %s, %08x, want %s, %s", i, target, CompactBits(target), v.ExpectedTarget, v.ExpectedBits)
+			}
+			cases++
+		}
+	}
+	ran(t, "cases of Bitcoin ABC", cases)
+}
+
+// Decred's vectors: the same polynomial with other spacings, half-lives and
+// limits.
+func TestVectorsASERTDecred(t *testing.T) {
+	cases := 0
+	for _, name := range vectorFiles(t, "asert/decred*.json") {
+		var file struct {
+			Params map[string]struct {
+				PowLimit                         string
+				TargetSecsPerBlock, HalfLifeSecs int64
+			}
+			Scenarios []struct {
+				Description, Params    string
+				StartDiffBits          uint32
+				StartHeight, StartTime int64
+				Tests                  []struct {
+					Height           uint64
+					Timestamp        int64
+					ExpectedDiffBits uint32
+				}
+			}
+		}
+		readJSON(t, name, &file)
+		for _, s := range file.Scenarios {
+			params, ok := file.Params[s.Params]
+			if !ok {
+				t.Fatalf("%s: no parameters %q", s.Description, s.Params)
+			}
+			a := asert{
+				anchor: anchorOf(s.StartDiffBits), limit: hexUint256(t, params.PowLimit),
+				halfLife: params.HalfLifeSecs, spacing: params.TargetSecsPerBlock,
+			}
+			for _, v := range s.Tests {
+				if got := bitsOf(a, v.Timestamp-s.StartTime, v.Height-uint64(s.StartHeight)); got != v.ExpectedDiffBits {
+					t.Fatalf("%s: height %d: %08x, want %08x", s.Description, v.Height, got, v.ExpectedDiffBits)
+				}
+				cases++
+			}
+		}
+	}
+	ran(t, "cases of Decred", cases)
+}
+
+// checkMerkle makes a block whose transactions' ids are the leaves.
+func checkMerkle(leaves []types.Hash, root types.Hash) error {
+	return checkMerkleRoot(&HashedBlock{Block: &types.Block{Header: types.Header{MerkleRoot: root}}, TxIDs: leaves})
+}
+
+func TestVectorsMerkle(t *testing.T) {
+	type vector struct {
+		Note    string
+		Leaves  []types.Hash
+		Root    types.Hash
+		Mutated bool
+	}
+	cases := 0
+	for _, name := range vectorFiles(t, "merkle/*.json") {
+		var file struct{ Plain, Malleation []vector }
+		readJSON(t, name, &file)
+		for _, v := range append(file.Plain, file.Malleation...) {
+			err := checkMerkle(v.Leaves, v.Root)
+			if v.Mutated {
+				expect(t, err, "bad-txns-duplicate", ErrMutated)
+			} else if err != nil {
+				t.Errorf("%s: %v", v.Note, err)
+			}
+			v.Root[0] ^= 1
+			expect(t, checkMerkle(v.Leaves, v.Root), "bad-txnmrklroot", ErrMutated)
+			cases++
+		}
+	}
+	ran(t, "merkle trees", cases)
+}
+
+// certainlyForbidden reports what R1 forbids whatever follows: a script that
+// begins neither like a witness program above version 0 nor with OP_RETURN.
+func certainlyForbidden(tx *types.Tx) bool {
+	for _, out := range tx.Outputs {
+		s := out.ScriptPubKey
+		if len(s) == 0 || s[0] != 0x6a && (s[0] < 0x51 || s[0] > 0x60 || len(s) < 4 || len(s) > 42 || int(s[1]) != len(s)-2) {
+			return true
+		}
+	}
+	return false
+}
+
+// Core's CheckTransaction. R1 comes last, so every other reason must be Core's.
+func TestVectorsCheckTransaction(t *testing.T) {
+	params := regtest(t)
+	type vector struct {
+		ID, Tx, TxID, WTxID string
+		Verdict             string `json:"check_transaction"`
+		Weight              int
+	}
+	counts := map[string]int{}
+	for _, name := range vectorFiles(t, "tx/check-transaction*.json") {
+		var file struct {
+			Core    []vector `json:"core_tx_tests"`
+			Derived []vector `json:"derived_v1_outputs"`
+		}
+		readJSON(t, name, &file)
+		check := func(v vector, mayBreakR1 bool) {
+			tx, err := types.DecodeTx(unhex(t, v.Tx))
+			if err != nil {
+				t.Fatalf("%s: %v", v.ID, err)
+			}
+			if tx.TxID().String() != v.TxID || tx.WTxID().String() != v.WTxID || tx.Weight() != v.Weight {
+				t.Errorf("%s: ids or weight differ", v.ID)
+			}
+			verdict := "ok"
+			if err := CheckTransaction(params, tx); err != nil {
+				var rule *RuleError
+				if !errors.As(err, &rule) || rule.Kind != ErrInvalid {
+					t.Fatalf("%s: %v", v.ID, err)
+				}
+				verdict = string(rule.Reason)
+			}
+			if mayBreakR1 && v.Verdict == "ok" && certainlyForbidden(tx) != (verdict == "bad-txns-vout-script") {
+				t.Errorf("%s: %s, R1 broken: %v", v.ID, verdict, certainlyForbidden(tx))
+			}
+			if mayBreakR1 && verdict == "bad-txns-vout-script" {
+				counts["transactions that break R1"]++
+				verdict = "ok"
+			}
+			if verdict != v.Verdict {
+				t.Errorf("%s: %s, Core says %s", v.ID, verdict, v.Verdict)
+			}
+		}
+		for _, v := range file.Core {
+			check(v, true)
+			counts["transactions of Core's tests"]++
+		}
+		for _, v := range file.Derived {
+			check(v, false)
+			counts["transactions with taproot outputs"]++
+		}
+	}
+	for _, what := range []string{"transactions of Core's tests", "transactions that break R1", "transactions with taproot outputs"} {
+		ran(t, what, counts[what])
+	}
+}
+
+// spendData is one way to fill an input.
+type spendData struct {
+	ScriptSig string   `json:"scriptSig"`
+	Witness   []string `json:"witness"`
+}
+
+func (d *spendData) fill(t testing.TB, in *types.TxIn) {
+	in.ScriptSig, in.Witness = unhex(t, d.ScriptSig), nil
+	for _, element := range d.Witness {
+		in.Witness = append(in.Witness, unhex(t, element))
+	}
+}
+
+// Transactions that Core accepted in blocks, and with any one input spoiled
+// refused.
+func TestVectorsTaprootTransactions(t *testing.T) {
+	params := regtest(t)
+	var txs, failures int
+	for _, name := range vectorFiles(t, "taproot-tx/*.json") {
+		var file []struct {
+			ID, Tx, TxID string
+			WTxID        string `json:"wtxid_all_success"`
+			Prevouts     []string
+			Fee          types.Amount
+			Weight       int `json:"weight_all_success"`
+			Inputs       []struct {
+				Comment string
+				Success spendData
+				Failure *spendData
+			}
+		}
+		readJSON(t, name, &file)
+		for n, v := range file {
+			if testing.Short() && n%8 != 0 {
+				continue
+			}
+			tx, err := types.DecodeTx(unhex(t, v.Tx))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var prevouts []types.TxOut
+			fee := types.Amount(0)
+			for _, s := range v.Prevouts {
+				out, err := types.DecodeTxOut(unhex(t, s))
+				if err != nil {
+					t.Fatal(err)
+				}
+				prevouts = append(prevouts, out)
+				fee += out.Value
+			}
+			for _, out := range tx.Outputs {
+				fee -= out.Value
+			}
+			for i := range tx.Inputs {
+				v.Inputs[i].Success.fill(t, &tx.Inputs[i])
+			}
+			if tx.TxID().String() != v.TxID || tx.WTxID().String() != v.WTxID || tx.Weight() != v.Weight || fee != v.Fee {
+				t.Errorf("%s: ids, weight or fee differ", v.ID)
+			}
+			if err := CheckTransaction(params, tx); err != nil {
+				t.Errorf("%s: %v", v.ID, err)
+			}
+			if err := bothScripts(t, tx, prevouts); err != nil {
+				t.Errorf("%s: %v", v.ID, err)
+			}
+			txs++
+			for i := range tx.Inputs {
+				if v.Inputs[i].Failure == nil {
+					continue
+				}
+				v.Inputs[i].Failure.fill(t, &tx.Inputs[i])
+				if err := bothScripts(t, tx, prevouts); !errors.Is(err, ReasonScript) {
+					t.Errorf("%s: input %d (%s) spoiled: %v", v.ID, i, v.Inputs[i].Comment, err)
+				}
+				v.Inputs[i].Success.fill(t, &tx.Inputs[i])
+				failures++
+			}
+		}
+	}
+	ran(t, "transactions", txs)
+	ran(t, "spoiled inputs", failures)
+}
+
+// Blocks of Bitcoin: encoding, ids, roots, weight and work. All break R1 and
+// nothing else that needs no context.
+func TestVectorsRealBlocks(t *testing.T) {
+	params := regtest(t)
+	params.PowLimit = hexUint256(t, mainnetLimit)
+	blocks, committed := 0, 0
+	for _, name := range vectorFiles(t, "real/blocks/index.json") {
+		var index []struct {
+			File, Hash, Bits string
+			TxList           string `json:"tx_list"`
+			WitnessRoot      string `json:"witness_merkle_root"`
+			Commitment       *bool  `json:"witness_commitment_valid"`
+			Weight, Size     int
+			Stripped         int  `json:"stripped_size"`
+			TxCount          int  `json:"n_tx"`
+			Work             bool `json:"pow_valid_under_mainnet_limit"`
+		}
+		readJSON(t, name, &index)
+		for _, v := range index {
+			if filepath.Ext(v.File) != ".raw" {
+				continue // TestVectorsRealChains
+			}
+			folder := filepath.Dir(filepath.Dir(name))
+			raw, err := os.ReadFile(filepath.Join(folder, v.File))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := DecodeBlock(raw)
+			if err != nil {
+				t.Fatalf("%s: %v", v.File, err)
+			}
+			if again := HashBlock(b.Block); !bytes.Equal(again.Raw, raw) || again.Hash != b.Hash || again.Weight != b.Weight {
+				t.Errorf("%s: the encoding changes", v.File)
+			}
+			root, _ := types.MerkleRoot(b.WTxIDs)
+			if b.Hash.String() != v.Hash || b.Weight != v.Weight || len(raw) != v.Size || strippedSize(b) != v.Stripped ||
+				len(b.TxIDs) != v.TxCount || root.String() != v.WitnessRoot || b.Block.Header.Bits != hexUint32(t, v.Bits) {
+				t.Errorf("%s: hash, sizes or witness root differ", v.File)
+			}
+			checkTxList(t, filepath.Join(folder, v.TxList), b)
+			if err := CheckHeader(params, &b.Block.Header, b.Hash); (err == nil) != v.Work {
+				t.Errorf("%s: proof of work: %v", v.File, err)
+			}
+			expect(t, CheckBlock(params, b), "bad-txns-vout-script", ErrInvalid)
+			if v.Commitment != nil { // the others are from before BIP141
+				if err := checkWitnessCommitment(b); err != nil {
+					t.Errorf("%s: %v", v.File, err)
+				}
+				committed++
+				// Every byte of a witness is committed to.
+				b.WTxIDs[len(b.WTxIDs)-1][0] ^= 1
+				expect(t, checkWitnessCommitment(b), "bad-witness-merkle-match", ErrMutated)
+			}
+			blocks++
+		}
+	}
+	ran(t, "blocks", blocks)
+	ran(t, "blocks with a witness commitment", committed)
+}
+
+// The first blocks of Bitcoin, and a regtest chain of Core's: linked, worked for
+// and whole, up to R1.
+func TestVectorsRealChains(t *testing.T) {
+	chains := map[string][]*HashedBlock{}
+	for _, name := range vectorFiles(t, "real/blocks/*.dat") {
+		chains[name] = readBootstrap(t, name)
+	}
+	for _, name := range vectorFiles(t, "real/blocks/regtest-*.txt") {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Fields(string(data)) {
+			b, err := DecodeBlock(unhex(t, line))
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			chains[name] = append(chains[name], b)
+		}
+	}
+	params := regtest(t)
+	blocks, allowed := 0, 0
+	for name, chain := range chains {
+		for i, b := range chain {
+			if i > 0 && b.Block.Header.PrevBlock != chain[i-1].Hash {
+				t.Errorf("%s: block %d does not follow the one before", name, i)
+			}
+			if err := CheckHeader(params, &b.Block.Header, b.Hash); err != nil {
+				t.Errorf("%s: block %d: %v", name, i, err)
+			}
+			forbidden := false
+			for j := range b.Block.Txs {
+				forbidden = forbidden || certainlyForbidden(&b.Block.Txs[j])
+			}
+			if err := CheckBlock(params, b); forbidden {
+				expect(t, err, "bad-txns-vout-script", ErrInvalid)
+			} else if allowed++; err != nil {
+				t.Errorf("%s: block %d: %v", name, i, err)
+			}
+			blocks++
+		}
+	}
+	ran(t, "blocks", blocks)
+	t.Logf("%d of them keep R1", allowed)
+}
+
+func checkTxList(t *testing.T, name string, b *HashedBlock) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+		tx := &b.Block.Txs[i]
+		wtxid := b.WTxIDs[i]
+		if i == 0 {
+			wtxid = tx.WTxID() // the tree has zero in its place
+		}
+		if got := fmt.Sprint(b.TxIDs[i], " ", wtxid, " ", tx.Weight(), " ", tx.Size()); got != line {
+			t.Errorf("%s: transaction %d: %s, want %s", name, i, got, line)
+		}
+	}
+}
+
+// Cumulative work along Bitcoin's own chain.
+func TestVectorsHeaders(t *testing.T) {
+	params := regtest(t)
+	params.PowLimit = hexUint256(t, mainnetLimit)
+	headers := 0
+	for _, name := range vectorFiles(t, "real/headers/mainnet-0-*.txt") {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var work Uint256
+		for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+			fields := strings.Fields(line)
+			work = work.Add(checkedHeader(t, params, fields[1], fields[2]))
+			if work.String() != fields[3] {
+				t.Fatalf("height %s: work %s, want %s", fields[0], work, fields[3])
+			}
+			headers++
+		}
+	}
+	for _, name := range vectorFiles(t, "real/headers/*-checkpoints.json") {
+		var file struct {
+			Checkpoints []struct {
+				Height                  int
+				Header, Hash, Chainwork string
+			}
+		}
+		readJSON(t, name, &file)
+		if strings.HasPrefix(filepath.Base(name), "signet") {
+			params.PowLimit = hexUint256(t, "00000377ae000000000000000000000000000000000000000000000000000000")
+		} else {
+			params.PowLimit = hexUint256(t, mainnetLimit)
+		}
+		var last, lastTotal *big.Int
+		for _, v := range file.Checkpoints {
+			work := checkedHeader(t, params, v.Header, v.Hash).big()
+			total := hexUint256(t, v.Chainwork).big()
+			if last != nil {
+				// 2015 more blocks like the last checkpoint, then this one.
+				want := new(big.Int).Mul(last, big.NewInt(2015))
+				if want.Add(want, work).Add(want, lastTotal).Cmp(total) != 0 {
+					t.Errorf("%s: height %d: work differs", name, v.Height)
+				}
+			}
+			last, lastTotal = work, total
+			headers++
+		}
+	}
+	ran(t, "headers", headers)
+}
+
+func checkedHeader(t *testing.T, params *Params, encoded, hash string) Uint256 {
+	t.Helper()
+	header, err := types.DecodeHeader(unhex(t, encoded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header.Hash().String() != hash {
+		t.Fatalf("hash %s, want %s", header.Hash(), hash)
+	}
+	if err := CheckHeader(params, &header, header.Hash()); err != nil {
+		t.Errorf("%s: %v", hash, err)
+	}
+	return BlockWork(header.Bits)
+}
