@@ -32,7 +32,7 @@ const workingMemory = 112 * mebibyte
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: flagDataDir, Usage: "keep the chain in `DIR` (default: ~/.karat/NETWORK)", EnvVars: []string{"KARAT_DATADIR"}},
-		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "the network: main, dev, or the path of a genesis.json `FILE`", EnvVars: []string{"KARAT_NETWORK"}},
+		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json", EnvVars: []string{"KARAT_NETWORK"}},
 		&cli.Int64Flag{Name: flagDBCache, Value: store.DefaultCacheBytes / mebibyte, Usage: "memory for coins, in `MiB`"},
 		&cli.Int64Flag{Name: flagPrune, Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
 		&cli.StringFlag{Name: flagLogLevel, Value: "warn", Usage: "what to log: debug, info, warn or error"},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -38,7 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "karatd: %v\nSee karatd --help.\n", err)
+		fmt.Fprintf(stderr, "karatd: %s\nSee karatd --help.\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 		return exitUsage
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "karatd: interrupted; everything up to here is stored")
@@ -58,7 +59,9 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			"Bitcoin's bootstrap format for now:\n\n" +
 			"   karatd --network dev coins                    look at the coins of the dev network\n" +
 			"   karatd --network coin.json import blocks.dat  validate and store blocks\n" +
-			"   karatd network new --name mycoin > coin.json  begin a network of your own",
+			"   karatd network new --name mycoin > coin.json  begin a network of your own\n\n" +
+			"Exit codes: 0 done; 1 it could not be done, or something wrong was found; 2 the\n" +
+			"command line was not understood.",
 		Flags:                globalFlags(),
 		Commands:             []*cli.Command{importCommand(), exportCommand(), verifyCommand(), coinsCommand(), networkCommand()},
 		Action:               noCommand,

@@ -171,7 +171,7 @@ func networkNewCommand() *cli.Command {
 			"as long as --bits asks for, and prints the file, or writes it to --output.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagName, Usage: "name of the network: lower-case letters, digits, dashes"},
-			&cli.StringFlag{Name: flagHRP, Usage: "prefix of addresses (default: the name's first letters)"},
+			&cli.StringFlag{Name: flagHRP, Usage: "prefix of addresses", DefaultText: "the name's first letters"},
 			&cli.StringFlag{Name: flagMessage, Usage: "text in the genesis block, such as a headline of the day"},
 			&cli.DurationFlag{Name: flagSpacing, Value: time.Minute, Usage: "time between blocks"},
 			&cli.StringFlag{Name: flagDifficulty, Value: consensus.DifficultyASERT, Usage: "asert (adjusts at every block) or fixed"},
@@ -179,14 +179,14 @@ func networkNewCommand() *cli.Command {
 			&cli.StringFlag{Name: flagBits, Value: "1e0fffff", Usage: "compact target of the first blocks; 207fffff costs nothing"},
 			&cli.StringFlag{Name: flagSubsidy, Value: "10", Usage: "coins that the first blocks make"},
 			&cli.UintFlag{Name: flagHalving, Value: 2_100_000, Usage: "blocks after which the subsidy halves"},
-			&cli.StringSliceFlag{Name: flagAllocate, Usage: "coins that exist from the start, as `ADDRESS=AMOUNT`; again for more"},
+			&cli.StringSliceFlag{Name: flagAllocate, Usage: "an `ADDRESS=AMOUNT` that exists from the start; again for more"},
 			&cli.UintFlag{Name: flagMaturity, Value: 100, Usage: "blocks before a subsidy can be spent"},
 			&cli.UintFlag{Name: flagWeight, Value: 4_000_000, Usage: "largest weight of a block"},
 			&cli.UintFlag{Name: flagP2PPort, Value: 19655, Usage: "default port for peers"},
 			&cli.UintFlag{Name: flagRPCPort, Value: 19654, Usage: "default port for RPC"},
-			&cli.StringFlag{Name: flagMagic, Usage: "eight hexadecimal digits before each block in files (default: from the name)"},
-			&cli.Int64Flag{Name: flagTimestamp, Usage: "time of the genesis block, in seconds since 1970 (default: now)"},
-			&cli.StringSliceFlag{Name: flagBootstrap, Usage: "a first peer, as `NODE-ID@HOST:PORT`; again for more"},
+			&cli.StringFlag{Name: flagMagic, Usage: "eight hexadecimal digits before each block in files", DefaultText: "from the name"},
+			&cli.Int64Flag{Name: flagTimestamp, Usage: "time of the genesis block, in `SECONDS` since 1970", DefaultText: "now"},
+			&cli.StringSliceFlag{Name: flagBootstrap, Usage: "a first `PEER`, node-id@host:port; again for more"},
 			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "write to `FILE`, which must not exist"},
 		},
 		Action: networkNew,
@@ -196,6 +196,10 @@ func networkNewCommand() *cli.Command {
 func networkNew(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
+	}
+	output := c.String(flagOutput)
+	if _, err := os.Lstat(output); output != "" && err == nil {
+		return fmt.Errorf("%s exists: choose another name for --output", output)
 	}
 	answers := asker{c: c}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
@@ -215,8 +219,8 @@ func networkNew(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(c.App.ErrWriter, "network %s, identity %s, found in %s\n", p.Name, p.Identity(), time.Since(start).Round(time.Millisecond))
-	if name := c.String(flagOutput); name != "" {
-		return writeNew(name, data)
+	if output != "" {
+		return writeNew(output, data)
 	}
 	_, err = c.App.Writer.Write(data)
 	return err
@@ -225,9 +229,6 @@ func networkNew(c *cli.Context) error {
 // writeNew writes a file that must not exist.
 func writeNew(name string, data []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s exists: choose another name for --output", name)
-	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The test binary is karatd itself when this variable is set, so that a test
+// can kill it.
+const asKaratd = "KARATD_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asKaratd) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// karatd runs a command line in this process.
+func karatd(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = run(context.Background(), append([]string{"karatd"}, args...), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestCommandLine(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	blocks := filepath.Join(t.TempDir(), "blocks.dat")
+	network := filepath.Join(t.TempDir(), "coin.json")
+	dev := func(args ...string) []string { return append([]string{"--network", "dev", "--datadir", dir}, args...) }
+	steps := []struct {
+		name string
+		args []string
+		code int
+		want string // in stdout or stderr
+	}{
+		{"help", nil, 0, "Exit codes"},
+		{"unknown command", []string{"mint"}, 2, `no command "mint"`},
+		{"unknown flag", []string{"--fast"}, 2, "flag provided but not defined"},
+		{"unknown network", []string{"--network", "moon", "coins"}, 1, "neither main, dev nor"},
+		{"show", []string{"network", "show"}, 0, "ASERT with a half-life of 12h0m0s"},
+		{"show as JSON", []string{"--network", "dev", "network", "show", "--json"}, 0, `"hrp": "krtd"`},
+		{"hash", []string{"network", "hash"}, 0, "639568fb916e73f7f0924ee55184d11921b9665f57a29ff68cee8f762cd122a0"},
+		{"new without a name", []string{"network", "new"}, 2, "--name is needed"},
+		{"new with a bad name", []string{"network", "new", "--name", "My Coin"}, 1, "name: "},
+		{"new with a bad address", []string{"network", "new", "--name", "coin", "--allocate", "coin1xyz=5"}, 2, "--allocate"},
+		{"new", []string{"network", "new", "--name", "coin", "--bits", "207fffff", "--timestamp", "1795392000", "-o", network}, 0, "identity"},
+		{"new again", []string{"network", "new", "--name", "coin", "--bits", "207fffff", "-o", network}, 1, "exists"},
+		{"the new network", []string{"--network", network, "network", "show"}, 0, "coin begins"},
+		{"diff", []string{"network", "diff", "dev", network}, 1, "hrp"},
+		{"no diff", []string{"network", "diff", "dev", "dev"}, 0, ""},
+		{"coins", dev("coins"), 0, "1000000.00000000"},
+		{"coins with an argument", dev("coins", "all"), 2, "takes no argument"},
+		{"bad cache", dev("--dbcache", "1", "coins"), 2, "--dbcache"},
+		{"bad log level", dev("--log-level", "loud", "coins"), 2, "--log-level"},
+		{"export", dev("export", blocks), 0, "exported 1 blocks"},
+		{"export again", dev("export", blocks), 1, "--force"},
+		{"export by force", dev("export", "--force", blocks), 0, "exported 1 blocks"},
+		{"import", dev("import", blocks), 0, "1 known"},
+		{"import nothing", dev("import"), 2, "at least one file"},
+		{"import a directory", dev("import", dir), 1, "is a directory"},
+		{"import what is no block", dev("import", network), 0, "passed over"},
+		{"verify", dev("verify"), 0, "0 blocks verified"},
+		{"bad level", dev("verify", "--level", "5"), 2, "--level"},
+		{"another network", []string{"--network", network, "--datadir", dir, "coins"}, 1, `"dev"`},
+	}
+	for _, s := range steps {
+		code, stdout, stderr := karatd(s.args...)
+		if code != s.code || !strings.Contains(stdout+stderr, s.want) {
+			t.Errorf("%s: exit code %d (want %d), output lacks %q:\n%s%s", s.name, code, s.code, s.want, stdout, stderr)
+		}
+		if code != 0 && strings.Count(strings.TrimSpace(stderr), "\n") > 1 {
+			t.Errorf("%s: the error takes more than a line and a hint:\n%s", s.name, stderr)
+		}
+	}
+}
+
+func TestCoinsJSONHasCoresKeys(t *testing.T) {
+	code, stdout, stderr := karatd("--network", "dev", "--datadir", t.TempDir(), "coins", "--json")
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"height", "bestblock", "txouts", "total_amount", "muhash", "hash_serialized_3"} {
+		if _, ok := got[key]; !ok {
+			t.Errorf("no %s in %s", key, stdout)
+		}
+	}
+}
+
+// TestKill kills an import of the chain that Bitcoin Core made at random
+// moments and starts it again, until it is through.
+func TestKill(t *testing.T) {
+	vectors := os.Getenv("KARAT_VECTORS")
+	if vectors == "" {
+		vectors = filepath.Join("..", "..", "..", "shared", "vectors")
+	}
+	chain := filepath.Join(vectors, "core-regtest", "chain.dat")
+	fork := filepath.Join(vectors, "core-regtest", "fork.dat")
+	if _, err := os.Stat(chain); err != nil {
+		t.Skipf("NOT RUN: oracle vectors not found in %s (set KARAT_VECTORS)", vectors)
+	}
+	rounds := 5
+	if testing.Short() {
+		rounds = 1
+	}
+	kills := 0
+	for range rounds {
+		dir := t.TempDir()
+		args := []string{"--network", "../../testdata/bitcoin-regtest.json", "--datadir", dir, "import", chain, fork}
+		for range 10 {
+			cmd := exec.Command(os.Args[0], args...)
+			cmd.Env = append(os.Environ(), asKaratd+"=1")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
+			if cmd.Process.Kill() == nil {
+				kills++
+			}
+			_ = cmd.Wait() // killed, or through
+		}
+		if code, _, stderr := karatd(args...); code != 0 {
+			t.Fatalf("the import after the kills: %s", stderr)
+		}
+		_, stdout, _ := karatd("--network", "../../testdata/bitcoin-regtest.json", "--datadir", dir, "coins", "--json")
+		const want = "7f5a659108c764db85d24f7ea846b6dca45bcdfbd782f8b0168f4b1315f1f766"
+		if !strings.Contains(stdout, want) {
+			t.Fatalf("after the kills the coins are %s, want muhash %s", stdout, want)
+		}
+	}
+	t.Logf("killed %d times", kills)
+}

@@ -1,0 +1,362 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/karatcoin/karat/chain"
+	"github.com/karatcoin/karat/chain/bootstrap"
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+const regtest = "../testdata/bitcoin-regtest.json"
+
+func openNode(t testing.TB, dir, network string, prune int64) *Node {
+	t.Helper()
+	params, err := LoadNetwork(network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := Open(context.Background(), Config{DataDir: dir, Params: params, PruneBytes: prune})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func closeNode(t testing.TB, n *Node) {
+	t.Helper()
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func importFiles(t testing.TB, n *Node, files ...string) ImportSummary {
+	t.Helper()
+	summary, err := n.Import(context.Background(), files, func(ImportProgress) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return summary
+}
+
+// emptyBlocks builds a chain of coinbases on the network's genesis block.
+func emptyBlocks(t testing.TB, params *consensus.Params, n int) [][]byte {
+	t.Helper()
+	state := params.GenesisState()
+	raws := [][]byte{params.GenesisBlock().Raw}
+	for height := uint32(1); height <= uint32(n); height++ {
+		coinbase := types.Tx{
+			Version: 2,
+			Inputs: []types.TxIn{{
+				PreviousOutPoint: types.OutPoint{Index: types.NullIndex}, Sequence: 0xffffffff,
+				ScriptSig: heightScript(height),
+			}},
+			Outputs: []types.TxOut{{Value: consensus.Subsidy(params, height), ScriptPubKey: []byte{0x52, 4, 1, byte(height), byte(height >> 8), 1}}},
+		}
+		block := &types.Block{Header: types.Header{
+			Version: 4, PrevBlock: state.Index.Hash, MerkleRoot: coinbase.TxID(),
+			Timestamp: state.Header.Timestamp + 1, Bits: params.NextBits(&state),
+		}, Txs: []types.Tx{coinbase}}
+		for consensus.CheckHeader(params, &block.Header, block.Hash()) != nil {
+			block.Header.Nonce++
+		}
+		state = state.Extend(&block.Header, block.Hash())
+		raws = append(raws, block.AppendTo(nil))
+	}
+	return raws
+}
+
+// heightScript is BIP34's push of a height, and a byte more where the script
+// would be too short.
+func heightScript(height uint32) []byte {
+	switch {
+	case height <= 16:
+		return []byte{0x50 + byte(height), 0}
+	case height < 1<<7:
+		return []byte{1, byte(height), 0}
+	case height < 1<<15:
+		return []byte{2, byte(height), byte(height >> 8)}
+	}
+	return []byte{3, byte(height), byte(height >> 8), byte(height >> 16)}
+}
+
+func writeBlocks(t testing.TB, params *consensus.Params, raws [][]byte) string {
+	t.Helper()
+	var buf bytes.Buffer
+	for _, raw := range raws {
+		if err := bootstrap.Write(&buf, params.Magic, raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := filepath.Join(t.TempDir(), "blocks.dat")
+	if err := os.WriteFile(name, buf.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func coinsOf(t testing.TB, n *Node) CoinSet {
+	t.Helper()
+	set, err := n.Coins(context.Background(), func(uint64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func TestImportInAnyOrderAndExport(t *testing.T) {
+	params, err := LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raws := emptyBlocks(t, params, 150)
+	inOrder := writeBlocks(t, params, raws)
+	original, err := os.ReadFile(inOrder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want CoinSet
+	for seed := range uint64(4) {
+		shuffled := slices.Clone(raws)
+		if seed > 0 {
+			r := rand.New(rand.NewPCG(seed, 0))
+			r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		}
+		n := openNode(t, t.TempDir(), "dev", 0)
+		name := writeBlocks(t, params, shuffled)
+		if seed == 3 {
+			name = pipe(t, name) // cannot be read twice: blocks wait in the spool
+		}
+		if s := importFiles(t, n, name); s.Accepted != 150 || s.Waiting != 0 || len(s.Refused) != 0 {
+			t.Fatalf("seed %d: %+v", seed, s)
+		}
+		if s := importFiles(t, n, inOrder); s.Accepted != 0 || s.Known != 151 {
+			t.Fatalf("again: %+v", s)
+		}
+		var exported bytes.Buffer
+		if _, err := n.Export(context.Background(), &exported, func(int, int) {}); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(exported.Bytes(), original) {
+			t.Errorf("seed %d: the export differs from what was imported", seed)
+		}
+		set := coinsOf(t, n)
+		if seed == 0 {
+			want = set
+		}
+		if set != want || set.At.Height != 150 || set.Stats.TxOuts != 160 {
+			t.Errorf("seed %d: coins %+v, want %+v", seed, set, want)
+		}
+		closeNode(t, n)
+	}
+}
+
+// pipe serves a file through a named pipe.
+func pipe(t testing.TB, file string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := mkfifo(name); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		data, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(name, data, 0o600)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	return name
+}
+
+func TestImportRefusesAndGoesOn(t *testing.T) {
+	params, err := LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raws := emptyBlocks(t, params, 20)
+	bad := bytes.Clone(raws[10])
+	bad[len(bad)-1] ^= 1 // the lock time: another merkle root
+	weak := bytes.Clone(raws[10])
+	for weak[79]++; ; weak[76]++ { // no work, whatever the nonce
+		h, _ := types.DecodeHeader(weak[:80])
+		if consensus.CheckHeader(params, &h, h.Hash()) != nil {
+			break
+		}
+	}
+	stray := emptyBlocks(t, params, 25)[25]
+	n := openNode(t, t.TempDir(), "dev", 0)
+	defer closeNode(t, n)
+	s := importFiles(t, n, writeBlocks(t, params, slices.Concat(raws[:10], [][]byte{bad, weak, stray}, raws[10:])))
+	if s.Accepted != 20 || s.Waiting != 1 || len(s.Refused) != 2 {
+		t.Fatalf("%+v", s)
+	}
+	reasons := map[consensus.Reason]bool{}
+	for _, r := range s.Refused {
+		var rule *consensus.RuleError
+		if errors.As(r.Err, &rule) {
+			reasons[rule.Reason] = true
+		}
+	}
+	if !reasons[consensus.ReasonMerkleRoot] || !reasons[consensus.ReasonHighHash] {
+		t.Errorf("reasons %v", reasons)
+	}
+	if tip := n.Chain().Tip(); tip.Height != 20 {
+		t.Errorf("tip %s", tip)
+	}
+	if _, err := n.Import(context.Background(), []string{"/does/not/exist"}, func(ImportProgress) {}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestDataDirectoryOfAnotherNetwork(t *testing.T) {
+	dir := t.TempDir()
+	closeNode(t, openNode(t, dir, "dev", 0))
+	params, err := LoadNetwork(regtest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(context.Background(), Config{DataDir: dir, Params: params})
+	if err == nil || !strings.Contains(err.Error(), "dev") || !strings.Contains(err.Error(), "bitcoin-regtest") {
+		t.Errorf("the error names not both networks: %v", err)
+	}
+}
+
+func TestLoadNetwork(t *testing.T) {
+	for _, name := range []string{"main", "dev", regtest} {
+		if _, err := LoadNetwork(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	broken := filepath.Join(t.TempDir(), "broken.json")
+	if err := os.WriteFile(broken, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"nowhere": "neither", "./nowhere.json": "no such file", broken: "missing"} {
+		if _, err := LoadNetwork(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// vectors returns a file of the oracle data beside the repository, or skips.
+func vectors(t testing.TB, name string) string {
+	t.Helper()
+	dir := os.Getenv("KARAT_VECTORS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "shared", "vectors")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("NOT RUN: oracle vectors not found in %s (set KARAT_VECTORS)", dir)
+	}
+	return filepath.Join(dir, name)
+}
+
+// answer is the part of Bitcoin Core's gettxoutsetinfo that coins can be held
+// against.
+type answer struct {
+	Height      uint32      `json:"height"`
+	BestBlock   types.Hash  `json:"bestblock"`
+	TxOuts      uint64      `json:"txouts"`
+	BogoSize    uint64      `json:"bogosize"`
+	TotalAmount json.Number `json:"total_amount"`
+	MuHash      types.Hash  `json:"muhash"`
+}
+
+func (a *answer) check(t *testing.T, set CoinSet) {
+	t.Helper()
+	total, err := types.ParseAmount(a.TotalAmount.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set.At != (types.Index{Height: a.Height, Hash: a.BestBlock}) || set.Stats.TxOuts != a.TxOuts ||
+		set.Stats.BogoSize != a.BogoSize || set.Stats.TotalAmount != total || set.Stats.MuHash != a.MuHash {
+		t.Errorf("coins are %+v, Bitcoin Core has %+v", set, a)
+	}
+}
+
+// TestChainOfBitcoinCore imports the chain that Bitcoin Core made, in order, and
+// shuffled together with the branch that replaces its last six blocks, and
+// compares with Core's answers.
+func TestChainOfBitcoinCore(t *testing.T) {
+	chainFile, forkFile := vectors(t, "core-regtest/chain.dat"), vectors(t, "core-regtest/fork.dat")
+	var answers map[string]json.RawMessage
+	readJSON(t, vectors(t, "core-regtest/answers.json"), &answers)
+	var before answer
+	var serialized struct {
+		Hash types.Hash `json:"hash_serialized_3"`
+	}
+	for call, into := range map[string]any{`["gettxoutsetinfo", "muhash"]`: &before, `["gettxoutsetinfo", "hash_serialized_3"]`: &serialized} {
+		if err := json.Unmarshal(answers[call], into); err != nil {
+			t.Fatalf("%s: %v", call, err)
+		}
+	}
+	var fork struct {
+		MuHash answer `json:"muhash"`
+	}
+	readJSON(t, vectors(t, "core-regtest/fork.json"), &fork)
+
+	n := openNode(t, t.TempDir(), regtest, 0)
+	if s := importFiles(t, n, chainFile); s.Accepted != 160 || len(s.Refused) != 0 {
+		t.Fatalf("import: %+v", s)
+	}
+	set := coinsOf(t, n)
+	before.check(t, set)
+	if set.Stats.HashSerialized3 != serialized.Hash {
+		t.Errorf("hash_serialized_3 is %s, Bitcoin Core has %s", set.Stats.HashSerialized3, serialized.Hash)
+	}
+	importFiles(t, n, forkFile)
+	fork.MuHash.check(t, coinsOf(t, n))
+	if blocks, err := n.Chain().Verify(context.Background(), 0, chain.VerifyScripts, func(int, int) {}); err != nil || blocks != 162 {
+		t.Errorf("verify: %d blocks, %v", blocks, err)
+	}
+	closeNode(t, n)
+
+	raws := append(frames(t, chainFile), frames(t, forkFile)...)
+	for seed := range uint64(5) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		r.Shuffle(len(raws), func(i, j int) { raws[i], raws[j] = raws[j], raws[i] })
+		n := openNode(t, t.TempDir(), regtest, 0)
+		importFiles(t, n, writeBlocks(t, n.config.Params, raws))
+		fork.MuHash.check(t, coinsOf(t, n))
+		closeNode(t, n)
+	}
+	t.Logf("%d blocks of Bitcoin Core, once in order and 5 times shuffled", len(raws))
+}
+
+func frames(t testing.TB, file string) (raws [][]byte) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(data) > 0 {
+		size := 8 + int(binary.LittleEndian.Uint32(data[4:]))
+		raws = append(raws, data[8:size])
+		data = data[size:]
+	}
+	return raws
+}
+
+func readJSON(t testing.TB, file string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatal(err)
+	}
+}
