@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -24,8 +25,8 @@ type disk interface {
 	// list returns all segment files.
 	list() ([]segmentInfo, error)
 	remove(name string) error
-	// syncDir makes durable which files exist.
-	syncDir() error
+	// syncDir makes durable which files a part of the directory has.
+	syncDir(part string) error
 	// free returns the bytes that may be written.
 	free() (uint64, error)
 	// path names a file for humans.
@@ -118,9 +119,7 @@ func (d *osDisk) list() ([]segmentInfo, error) {
 
 func (d *osDisk) remove(name string) error { return os.Remove(d.path(name)) }
 
-func (d *osDisk) syncDir() error {
-	return errors.Join(syncPath(d.path(blocksDir)), syncPath(d.path(indexDir)))
-}
+func (d *osDisk) syncDir(part string) error { return syncPath(d.path(part)) }
 
 func (d *osDisk) free() (uint64, error) {
 	n, err := freeSpace(d.dir)
@@ -131,19 +130,33 @@ func (d *osDisk) free() (uint64, error) {
 }
 
 // guardedStorage is LevelDB's files with what goleveldb lacks to keep its word
-// on a disk that fails.
+// on a disk that loses power or fails.
 //
 // It syncs a journal when it is closed: goleveldb does not, so that after a
 // power cut a later, synced write can be there while an earlier one is not. It
-// makes the name of a new journal durable. And it lets nothing be written after
-// the first failure: goleveldb tries again, but once a sync has failed, a
-// second one may succeed without having written anything.
+// makes a file's name durable with the file, where goleveldb relies on the file
+// system to do so. And it lets nothing be written after the first failure:
+// goleveldb tries again, but once a sync has failed, a second one may succeed
+// without having written anything.
 type guardedStorage struct {
 	storage.Storage
-	syncDir func() error
+	disk disk
 
 	mu  sync.Mutex
 	err error // the first failed write
+}
+
+// clear removes what a first start has left that was cut off before it had
+// made the database, which goleveldb would call corrupted for ever.
+func (s *guardedStorage) clear() error {
+	if _, err := s.GetMeta(); !errors.Is(err, fs.ErrNotExist) {
+		return nil // opening it will tell
+	}
+	files, err := s.List(storage.TypeAll)
+	for _, fd := range files {
+		err = errors.Join(err, s.Remove(fd))
+	}
+	return err
 }
 
 func (s *guardedStorage) failure() error {
@@ -170,10 +183,8 @@ func (s *guardedStorage) write(do func() error) error {
 
 func (s *guardedStorage) Create(fd storage.FileDesc) (w storage.Writer, err error) {
 	err = s.write(func() error {
-		if w, err = s.Storage.Create(fd); err != nil || fd.Type != storage.TypeJournal {
-			return err
-		}
-		return s.syncDir()
+		w, err = s.Storage.Create(fd)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -201,6 +212,7 @@ type guardedWriter struct {
 	storage.Writer
 	storage *guardedStorage
 	journal bool
+	named   bool // the file's name is durable
 }
 
 func (w *guardedWriter) Write(p []byte) (n int, err error) {
@@ -211,7 +223,15 @@ func (w *guardedWriter) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (w *guardedWriter) Sync() error { return w.storage.write(w.Writer.Sync) }
+func (w *guardedWriter) Sync() error {
+	return w.storage.write(func() error {
+		if err := w.Writer.Sync(); err != nil || w.named {
+			return err
+		}
+		w.named = true
+		return w.storage.disk.syncDir(indexDir)
+	})
+}
 
 func (w *guardedWriter) Close() error {
 	var err error
