@@ -255,5 +255,5 @@ func (s *Store) removeFiles(blocks map[uint32]struct{}, undos []uint32) error {
 			return err
 		}
 	}
-	return s.disk.syncDir()
+	return s.disk.syncDir(blocksDir)
 }

@@ -172,7 +172,7 @@ func (s *segments) sync() error {
 		return fmt.Errorf("sync %s: %w", s.path(s.last), err)
 	}
 	if s.created {
-		if err := s.disk.syncDir(); err != nil {
+		if err := s.disk.syncDir(blocksDir); err != nil {
 			return fmt.Errorf("sync the directory of %s: %w", s.path(s.last), err)
 		}
 		s.created = false

@@ -98,8 +98,15 @@ func open(d disk, o Options) (*Store, error) {
 	if err != nil {
 		return nil, consensus.Local(err)
 	}
-	guarded := &guardedStorage{Storage: files, syncDir: d.syncDir}
-	db, err := leveldb.Open(guarded, levelDBOptions(&o))
+	guarded := &guardedStorage{Storage: files, disk: d}
+	segments, err := d.list()
+	if err == nil && len(segments) == 0 {
+		err = guarded.clear()
+	}
+	var db *leveldb.DB
+	if err == nil {
+		db, err = leveldb.Open(guarded, levelDBOptions(&o))
+	}
 	if err != nil {
 		err = fmt.Errorf("open the database in %s: %w", d.path(indexDir), err)
 		return nil, errors.Join(consensus.Local(err), files.Close())
@@ -112,7 +119,7 @@ func open(d disk, o Options) (*Store, error) {
 		batchSize: o.batchSize, pruneBytes: o.PruneBytes,
 		unchecked: checkSpaceEvery,
 	}
-	if err := s.load(&o); err != nil {
+	if err := s.load(&o, segments); err != nil {
 		return nil, errors.Join(consensus.Local(err), s.Close())
 	}
 	return s, nil
@@ -163,11 +170,7 @@ func levelDBOptions(o *Options) *opt.Options {
 
 // load reads what the database says of itself, and makes the segment files
 // agree with it.
-func (s *Store) load(o *Options) error {
-	files, err := s.disk.list()
-	if err != nil {
-		return err
-	}
+func (s *Store) load(o *Options, files []segmentInfo) error {
 	fresh, err := s.checkMeta(o, len(files) > 0)
 	if err != nil {
 		return err
@@ -323,7 +326,8 @@ func (s *Store) Close() error {
 	if broken {
 		return fault
 	}
-	err := errors.Join(s.blocks.close(), s.undos.close(), s.db.Close(), s.files.Close())
+	// goleveldb keeps a failure to close its journal to itself.
+	err := errors.Join(s.blocks.close(), s.undos.close(), s.db.Close(), s.files.failure(), s.files.Close())
 	if fault == nil && err != nil {
 		fault = consensus.Local(fmt.Errorf("close data directory %s: %w", s.disk.path(""), err))
 	}

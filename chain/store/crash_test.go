@@ -1,0 +1,184 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+)
+
+// inParallel runs n cases on many goroutines: a case mostly waits, since
+// goleveldb tries again after a second what the power cut made fail.
+func inParallel(t *testing.T, n int, run func(i int) error) {
+	t.Helper()
+	var wg sync.WaitGroup
+	next, failures := atomic.Int64{}, atomic.Int64{}
+	for range 64 {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && failures.Load() < 10; i = int(next.Add(1)) - 1 {
+				if err := within(time.Minute, func() error { return run(i) }); err != nil {
+					failures.Add(1)
+					t.Errorf("case %d: %v", i, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// within turns a hang into an error.
+func within(limit time.Duration, run func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- run() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit):
+		return fmt.Errorf("WRONG: no answer within %v", limit)
+	}
+}
+
+// story is what the crash tests do to a store: a fixed life, with everything
+// that the store can do.
+func (w *world) story() error {
+	err := w.open()
+	if err == nil {
+		err = w.play(storySteps())
+	}
+	if err == nil {
+		err = w.flush()
+	}
+	if err == nil {
+		err = w.store.Close()
+	}
+	return err
+}
+
+func storySteps() int {
+	if long() {
+		return 150
+	}
+	return 40
+}
+
+func storyOptions() Options {
+	o := smallOptions()
+	o.PruneBytes = 6000
+	return o
+}
+
+// stopped checks that an error is what a store says when its disk fails, and
+// that nothing works after it and nothing hangs.
+func (w *world) stopped(err error) error {
+	if !errors.Is(err, consensus.ErrLocal) || strings.Contains(err.Error(), "WRONG") {
+		return fmt.Errorf("WRONG: not an ErrLocal: %w", err)
+	}
+	if w.store == nil {
+		return nil // Open failed
+	}
+	if fault := w.store.faulty(); fault != nil {
+		for what, again := range map[string]error{
+			"save": w.store.SaveHeaders(nil), "flush": w.store.Flush(nil, w.store.tip), "close": w.store.Close(),
+			"update": w.store.ApplyUpdate(&consensus.Update{}), "fetch": w.store.FetchCoins(nil, nil),
+		} {
+			if again == nil || again.Error() != fault.Error() {
+				return fmt.Errorf("WRONG: %s after the failure %q: %v", what, fault, again)
+			}
+		}
+	}
+	go w.store.db.Close() // ends its goroutines, if it can
+	return nil
+}
+
+// recover opens what a reboot has left, checks it, and lives on for a while.
+func (w *world) recover(d *faultDisk) error {
+	w.disk, w.store = d, nil
+	if err := w.open(); err != nil {
+		return fmt.Errorf("WRONG: does not open: %w", err)
+	}
+	if err := w.settle(); err != nil {
+		return err
+	}
+	if err := w.play(10); err != nil {
+		return fmt.Errorf("after the restart: %w", err)
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.restart(); err != nil {
+		return fmt.Errorf("after another restart: %w", err)
+	}
+	return w.store.Close()
+}
+
+// operations returns how many disk operations the story takes about.
+func operations(t *testing.T, seed uint64) int {
+	t.Helper()
+	d := newFaultDisk(seed)
+	if err := newWorld(seed, d, storyOptions()).story(); err != nil {
+		t.Fatal(err)
+	}
+	return d.ops
+}
+
+// TestPowerCut cuts the power at every operation of the story, and loses what
+// was not synced in three ways. The store must open, its coins must be exactly
+// those of the last flush or of the one under way, and every body that it names
+// must be there.
+func TestPowerCut(t *testing.T) {
+	seeds := 1
+	if long() {
+		seeds = 10
+	}
+	for seed := range uint64(seeds) {
+		n := operations(t, seed)
+		inParallel(t, n*int(crashModes), func(i int) error {
+			mode := crashMode(i % int(crashModes))
+			d := newFaultDisk(seed)
+			d.cut = i/int(crashModes) + 1
+			w := newWorld(seed, d, storyOptions())
+			if err := w.story(); err != nil {
+				if err := w.stopped(err); err != nil {
+					return fmt.Errorf("cut at %d: %w", d.cut, err)
+				}
+			}
+			if err := w.recover(d.reboot(mode, seed+uint64(i))); err != nil {
+				return fmt.Errorf("cut at %d, %s: %w", d.cut, mode, err)
+			}
+			return nil
+		})
+		t.Logf("seed %d: %d operations, each cut in %d ways", seed, n, crashModes)
+	}
+}
+
+// TestFailingDisk fails operations of the story: from one on for want of space,
+// or one with an I/O error, as a write or as a read. The error is an ErrLocal,
+// nothing hangs, and after a restart on a sound disk everything is exact.
+func TestFailingDisk(t *testing.T) {
+	const seed = 3
+	n := operations(t, seed)
+	for _, fault := range []syscall.Errno{syscall.ENOSPC, syscall.EIO} {
+		inParallel(t, n, func(i int) error {
+			d := newFaultDisk(seed)
+			d.failAt, d.failWith = i+1, fault
+			w := newWorld(seed, d, storyOptions())
+			err := w.story()
+			if err != nil {
+				if err := w.stopped(err); err != nil {
+					return fmt.Errorf("%v at %d: %w", fault, d.failAt, err)
+				}
+			}
+			if err := w.recover(d.reboot(crashMode(i%int(crashModes)), uint64(i))); err != nil {
+				return fmt.Errorf("%v at %d: %w", fault, d.failAt, err)
+			}
+			return nil
+		})
+	}
+	t.Logf("%d operations, each failing in 2 ways", n)
+}
