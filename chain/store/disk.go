@@ -149,7 +149,7 @@ type guardedStorage struct {
 // clear removes what a first start has left that was cut off before it had
 // made the database, which goleveldb would call corrupted for ever.
 func (s *guardedStorage) clear() error {
-	if _, err := s.GetMeta(); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Storage.GetMeta(); err == nil || !isMissingMeta(err) {
 		return nil // opening it will tell
 	}
 	files, err := s.List(storage.TypeAll)
@@ -157,6 +157,23 @@ func (s *guardedStorage) clear() error {
 		err = errors.Join(err, s.Remove(fd))
 	}
 	return err
+}
+
+// GetMeta takes a pointer to the database that is damaged, where there is no
+// database, for none: it was cut off while it was written for the first time.
+func (s *guardedStorage) GetMeta() (storage.FileDesc, error) {
+	fd, err := s.Storage.GetMeta()
+	if err != nil && isMissingMeta(err) {
+		if files, listErr := s.List(storage.TypeAll); listErr == nil && len(files) == 0 {
+			return fd, fs.ErrNotExist
+		}
+	}
+	return fd, err
+}
+
+func isMissingMeta(err error) bool {
+	var corrupted *storage.ErrCorrupted
+	return errors.Is(err, fs.ErrNotExist) || errors.As(err, &corrupted)
 }
 
 func (s *guardedStorage) failure() error {
