@@ -21,8 +21,6 @@ const (
 	coin           = types.Amount(100_000_000)
 	btcMaxMoney    = 21_000_000 * coin
 	btcSubsidy     = 50 * coin
-	btcMaturity    = 100
-	btcMaxWeight   = 4_000_000
 	final          = uint32(0xffffffff)
 	testAllocation = 1000 * coin
 	testNow        = int64(1_900_000_000)
@@ -232,13 +230,12 @@ func mine(block *types.Block) *types.Block {
 
 // The steps of a check, in their order.
 const (
-	stageHash      = "CheckHeader"
-	stageHeader    = "ValidateHeader"
-	stageBody      = "CheckBlock"
-	stageContext   = "ValidateBlock"
-	stageConnect   = "ConnectBlock"
-	stageScripts   = "CheckScripts"
-	stageUndoMatch = "RevertUpdate"
+	stageHash    = "CheckHeader"
+	stageHeader  = "ValidateHeader"
+	stageBody    = "CheckBlock"
+	stageContext = "ValidateBlock"
+	stageConnect = "ConnectBlock"
+	stageScripts = "CheckScripts"
 )
 
 var stages = []string{stageHash, stageHeader, stageBody, stageContext, stageConnect, stageScripts}

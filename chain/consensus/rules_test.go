@@ -153,6 +153,16 @@ var bodyRules = []ruleCase{
 		}),
 	},
 	{
+		name: "bad-cb-multiple/next", reason: "bad-cb-multiple", kind: ErrInvalid, stage: stageBody,
+		also: []string{stageConnect}, // its input has no coin
+		build: inBlock(func(_ *chainTest, block *types.Block) {
+			second := types.Tx{Inputs: slices.Clone(block.Txs[0].Inputs), Outputs: []types.TxOut{{ScriptPubKey: anyone(7)}}}
+			second.Inputs[0].Witness = nil
+			block.Txs = slices.Insert(block.Txs, 1, second)
+			recommit(block)
+		}),
+	},
+	{
 		name: "bad-txns-vin-empty", reason: "bad-txns-vin-empty", kind: ErrInvalid, stage: stageBody,
 		also:  []string{stageConnect}, // it makes coins of nothing
 		build: inTx(func(_ *chainTest, tx *types.Tx) { tx.Inputs = nil }),
@@ -282,6 +292,16 @@ var contextRules = []ruleCase{
 			tx.Inputs[0].Sequence = final - 1
 			median := c.state.Header.Timestamp - 5*600 // as in time-too-old
 			tx.LockTime = choose(broken, median, median-1)
+			return mine(c.template(tx))
+		},
+	},
+	{
+		// From 500,000,000 on a lock time is a time, here one long past.
+		name: "bad-txns-nonfinal/threshold", reason: "bad-txns-nonfinal", kind: ErrInvalid, stage: stageContext,
+		build: func(c *chainTest, broken bool) *types.Block {
+			tx := c.spend(c.allocation(0))
+			tx.Inputs[0].Sequence = final - 1
+			tx.LockTime = choose(broken, uint32(499_999_999), 500_000_000)
 			return mine(c.template(tx))
 		},
 	},

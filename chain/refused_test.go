@@ -1,0 +1,32 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// A block on top of one that broke a rule is refused for its parent, whether it
+// comes as a block or as a header, and the parent as known.
+func TestChildOfARefusedBlock(t *testing.T) {
+	h := newHarness(t)
+	bad := h.build("bad", h.genesis, nil, consensus.ReasonCoinbaseAmount, greedy)
+	h.add(bad)
+	child := h.build("child", bad, nil, "", nil)
+	err := h.chain.AddBlock(context.Background(), child.Raw)
+	if !errors.Is(err, consensus.ReasonParentInvalid) || !errors.Is(err, consensus.ErrInvalid) {
+		t.Errorf("the child as a block: %v", err)
+	}
+	err = h.chain.AddHeaders([]types.Header{child.Block.Header})
+	if !errors.Is(err, consensus.ReasonParentInvalid) || !errors.Is(err, consensus.ErrInvalid) {
+		t.Errorf("the child as a header: %v", err)
+	}
+	err = h.chain.AddHeaders([]types.Header{bad.Block.Header})
+	if !errors.Is(err, consensus.ReasonDuplicateInvalid) || !errors.Is(err, consensus.ErrInvalid) {
+		t.Errorf("the refused block's header: %v", err)
+	}
+	h.expectTip(h.genesis)
+}
