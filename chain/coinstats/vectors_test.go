@@ -153,6 +153,29 @@ func TestEveryBlock(t *testing.T) {
 	t.Logf("%d blocks", blocks)
 }
 
+// readChain returns the blocks of a file in bootstrap framing: magic, length,
+// block.
+func readChain(t *testing.T, file string) (blocks []*types.Block) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(raw) > 0 {
+		if len(raw) < 8 || uint64(len(raw)-8) < uint64(binary.LittleEndian.Uint32(raw[4:])) {
+			t.Fatalf("%s: cut off", file)
+		}
+		end := 8 + binary.LittleEndian.Uint32(raw[4:])
+		block, err := types.DecodeBlock(raw[8:end])
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		blocks = append(blocks, block)
+		raw = raw[end:]
+	}
+	return blocks
+}
+
 // TestCoreAnswers compares the tip of a chain file with the answers that
 // Bitcoin Core's RPC gave there.
 func TestCoreAnswers(t *testing.T) {
@@ -161,20 +184,10 @@ func TestCoreAnswers(t *testing.T) {
 		var answers map[string]json.RawMessage
 		readJSON(t, filepath.Join(filepath.Dir(file), "answers.json"), &answers)
 		set, incremental := coinSet{}, new(MuHash)
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for height := uint32(0); len(raw) > 0; height++ {
-			end := 8 + binary.LittleEndian.Uint32(raw[4:])
-			block, err := types.DecodeBlock(raw[8:end])
-			if err != nil {
-				t.Fatal(err)
-			}
+		for height, block := range readChain(t, file) {
 			if height > 0 { // the genesis coinbase makes no coins
-				set.connect(t, block, height, incremental)
+				set.connect(t, block, uint32(height), incremental)
 			}
-			raw = raw[end:]
 		}
 		got := set.stats()
 		for _, kind := range []string{"muhash", "hash_serialized_3"} {
@@ -191,6 +204,77 @@ func TestCoreAnswers(t *testing.T) {
 		t.Fatal("no answers")
 	}
 	t.Logf("%d answers", answered)
+}
+
+// TestReorganization moves a set from one branch to another, as an index does:
+// its MuHash goes along by insertions and removals alone, and ends where
+// Bitcoin Core's does.
+//
+//	chain.dat  ... - x - o - o - ... - o   old tip
+//	                  \
+//	fork.dat           o - o - ... - o - o   tip
+func TestReorganization(t *testing.T) {
+	reorganized := 0
+	for _, file := range vectorFiles(t, "*/fork.json") {
+		var fork struct {
+			Tip    types.Hash
+			OldTip types.Hash `json:"old_tip"`
+			Height int
+			MuHash json.RawMessage
+		}
+		readJSON(t, file, &fork)
+		set, incremental := coinSet{}, new(MuHash)
+		sets, heights := map[types.Hash]coinSet{}, map[types.Hash]int{}
+		var tip types.Hash
+		add := func(block *types.Block, height int) {
+			if height > 0 {
+				set.connect(t, block, uint32(height), incremental)
+			}
+			tip = block.Hash()
+			sets[tip], heights[tip] = maps.Clone(set), height
+		}
+		for height, block := range readChain(t, filepath.Join(filepath.Dir(file), "chain.dat")) {
+			add(block, height)
+		}
+		if tip != fork.OldTip {
+			t.Fatalf("%s: the chain ends at %s, not at %s", file, tip, fork.OldTip)
+		}
+		branch := readChain(t, filepath.Join(filepath.Dir(file), "fork.dat"))
+		parent := branch[0].Header.PrevBlock
+		target, ok := sets[parent]
+		if !ok || parent == tip {
+			t.Fatalf("%s: the branch does not leave the chain", file)
+		}
+		set.become(target, incremental)
+		for i, block := range branch {
+			add(block, heights[parent]+1+i)
+		}
+		if tip != fork.Tip || heights[tip] != fork.Height {
+			t.Errorf("%s: the branch ends at %d:%s", file, heights[tip], tip)
+		}
+		checkAnswer(t, fork.MuHash, set.stats(), incremental.Digest())
+		reorganized++
+	}
+	if reorganized == 0 {
+		t.Fatal("no reorganizations")
+	}
+	t.Logf("%d reorganizations", reorganized)
+}
+
+// become makes the set equal to another, as disconnecting blocks does.
+func (s coinSet) become(target coinSet, incremental *MuHash) {
+	for op, coin := range s {
+		if _, stays := target[op]; !stays {
+			incremental.Remove(AppendCoin(nil, op, &coin))
+			delete(s, op)
+		}
+	}
+	for op, coin := range target {
+		if _, there := s[op]; !there {
+			incremental.Insert(AppendCoin(nil, op, &coin))
+			s[op] = coin
+		}
+	}
 }
 
 func checkAnswer(t *testing.T, answer []byte, got Stats, incremental types.Hash) {

@@ -61,3 +61,41 @@ func BenchmarkTxID(b *testing.B) {
 		i++
 	}
 }
+
+// BenchmarkHashBlocks hashes all that names the transactions of a block: both
+// identities of each, and both merkle roots.
+func BenchmarkHashBlocks(b *testing.B) {
+	raws, size := realBlocks(b)
+	var blocks []*Block
+	for _, raw := range raws {
+		block, err := DecodeBlock(raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		blocks = append(blocks, block)
+	}
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, block := range blocks {
+			txids, wtxids := make([]Hash, len(block.Txs)), make([]Hash, len(block.Txs))
+			for i := range block.Txs {
+				txids[i], wtxids[i] = block.Txs[i].TxID(), block.Txs[i].WTxID()
+			}
+			wtxids[0] = Hash{}
+			MerkleRoot(txids)
+			MerkleRoot(wtxids)
+		}
+	}
+}
+
+func BenchmarkMerkleRoot(b *testing.B) {
+	leaves := make([]Hash, 4096)
+	for i := range leaves {
+		leaves[i] = Hash{byte(i), byte(i >> 8)}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		MerkleRoot(leaves)
+	}
+}
