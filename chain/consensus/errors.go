@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// The kinds of error, chosen for what the caller does next. Every error of this
-// package is one of ErrInvalid, ErrNotYet and ErrLocal under errors.Is.
+// The kinds of error, chosen for what the caller does next. Every error about a
+// block or transaction is one of ErrInvalid, ErrNotYet and ErrLocal under errors.Is.
 var (
 	// ErrInvalid is a broken rule: the block or transaction is wrong for ever,
 	// and who sent it knew or should have known.
