@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
@@ -36,6 +37,13 @@ func TestFirstSeenWinsATie(t *testing.T) {
 	h.expectTip(a[1])
 	h.add(b[0], b[1])
 	h.expectTip(a[1])
+	if err := h.chain.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 { // the order in which the tree is read back is random
+		h.open()
+		h.expectTip(a[1])
+	}
 	h.add(b[2])
 	h.expectTip(b[2])
 	h.open()
@@ -203,6 +211,27 @@ func TestInvalidateReconsiderPrecious(t *testing.T) {
 	if err := h.chain.Invalidate(ctx, h.genesis.Hash); !errors.Is(err, ErrGenesis) {
 		t.Errorf("the genesis block: %v", err)
 	}
+}
+
+func TestReconsiderFreesBranchesBeside(t *testing.T) {
+	// genesis -> a1 -> a2 -> a3
+	//              \-> b2
+	ctx := context.Background()
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 3)
+	b := h.linear("b", a[0], 1)
+	h.add(append(a, b...)...)
+	if err := h.chain.Invalidate(ctx, a[0].Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.expectTip(h.genesis)
+	if err := h.chain.Reconsider(ctx, a[2].Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.expectTip(a[2])
+	more := h.linear("c", b[0], 2)
+	h.add(more...)
+	h.expectTip(more[1])
 }
 
 // follower keeps a coin set by UpdatesSince alone.
@@ -389,6 +418,88 @@ func TestVerify(t *testing.T) {
 	if _, err := h.chain.Verify(ctx, 0, VerifyScripts, func(int, int) {}); err != nil {
 		t.Errorf("after mending: %v", err)
 	}
+}
+
+// A pruned node goes on, reorganises as deep as it has undo data, and is not
+// led astray by the stump of a branch whose lower bodies are gone.
+func TestPrunedNode(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		prunedNode(t, restart)
+	}
+}
+
+func prunedNode(t *testing.T, restart bool) {
+	ctx := context.Background()
+	h := newHarness(t)
+	h.store.prune = true
+	h.open()
+	a := h.linear("a", h.genesis, 310)
+	stump := h.linear("stump", a[4], 3)
+	h.add(append(a[:8:8], stump...)...)
+	h.add(a[8:]...)
+	if err := h.chain.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.chain.Block(a[20].Hash); err == nil {
+		t.Fatal("block 21 was not pruned")
+	}
+	if restart {
+		h.open()
+	}
+	h.expectTip(a[309])
+	if blocks, err := h.chain.Verify(ctx, 0, VerifyScripts, func(int, int) {}); err != nil || blocks < PruneKeep || blocks > PruneKeep+1 {
+		t.Fatalf("verified %d blocks: %v", blocks, err)
+	}
+	// More work on the stump than on the chain, but without the stump's bodies.
+	top := h.linear("top", stump[2], 310)
+	h.add(top...)
+	h.expectTip(a[309])
+	// A branch from the lowest block that is still there.
+	b := h.linear("b", a[309-PruneKeep+1], PruneKeep)
+	h.add(b...)
+	h.expectTip(b[PruneKeep-1])
+	h.open()
+	h.expectTip(b[PruneKeep-1])
+}
+
+func TestAssumedValidBlocksSkipScripts(t *testing.T) {
+	for _, trusted := range []bool{false, true} {
+		h := newHarness(t)
+		a := h.linear("a", h.genesis, 2)
+		lock := h.build("lock", a[1], []types.Tx{h.spend(a[1], h.script, h.anyCoin(a[1]))}, "", nil)
+		forged := h.build("forged", lock, []types.Tx{h.spend(lock, h.anyoneScript(), types.OutPoint{TxID: lock.TxIDs[1]})}, "", badSignature)
+		anchor := h.build("anchor", forged, nil, "", nil)
+		want := lock
+		if trusted {
+			h.params.AssumeValid = anchor.Hash
+			want = anchor
+		}
+		var headers []types.Header
+		for _, b := range append(a, lock, forged, anchor) {
+			headers = append(headers, b.Block.Header)
+		}
+		if err := h.chain.AddHeaders(headers); err != nil {
+			t.Fatal(err)
+		}
+		h.add(append(a, lock, forged, anchor)...)
+		if tip := h.chain.Tip(); tip != want.index() {
+			t.Errorf("assumed valid %v: tip %s, want %s", trusted, tip, want.name)
+		}
+	}
+}
+
+func TestBlockFromTheFutureMayComeAgain(t *testing.T) {
+	h := newHarness(t)
+	future := h.build("future", h.genesis, nil, "", func(b *types.Block) {
+		b.Header.Timestamp = uint32(h.now.Unix()) + 2*60*60 + 1
+	})
+	err := h.chain.AddBlock(context.Background(), future.Raw)
+	if !errors.Is(err, consensus.ErrNotYet) || !errors.Is(err, consensus.ReasonTimeTooNew) {
+		t.Fatalf("from the future: %v", err)
+	}
+	h.now = h.now.Add(time.Second)
+	h.add(future)
+	h.expectTip(future)
 }
 
 func TestAncestor(t *testing.T) {

@@ -46,6 +46,7 @@ type memStore struct {
 	flushEvery          int // updates between demands to flush; 0: never
 	updates             int
 	failAt              int // the write that fails; 0: none
+	prune               bool
 	writes              int
 }
 
@@ -95,7 +96,22 @@ func (s *memStore) ReadUndo(hash types.Hash) ([]types.Coin, error) {
 	return nil, fmt.Errorf("no undo data of %s", hash)
 }
 
-func (s *memStore) Prune(uint32) ([]types.Hash, error) { return nil, nil }
+func (s *memStore) Prune(below uint32) (pruned []types.Hash, err error) {
+	for hash, r := range s.records {
+		if s.prune && r.Height < below && r.Status.Has(consensus.StatusBody) {
+			r.Status &^= consensus.StatusBody | consensus.StatusUndo
+			s.records[hash] = r
+			for _, m := range []map[types.Hash][]byte{s.bodies, s.savedBodies} {
+				delete(m, hash)
+			}
+			for _, m := range []map[types.Hash][]types.Coin{s.undos, s.savedUndos} {
+				delete(m, hash)
+			}
+			pruned = append(pruned, hash)
+		}
+	}
+	return pruned, nil
+}
 
 func (s *memStore) FetchCoins(outPoints []types.OutPoint, into []consensus.FetchedCoin) error {
 	for i, outPoint := range outPoints {
@@ -216,7 +232,7 @@ func newHarness(t testing.TB) *harness {
 func (h *harness) open() {
 	h.t.Helper()
 	h.store.coins = maps.Clone(h.store.savedCoins)
-	c, err := New(context.Background(), h.params, h.store, Options{Workers: 2, Now: func() time.Time { return h.now }})
+	c, err := New(context.Background(), h.params, h.store, Options{Workers: 2, Prune: h.store.prune, Now: func() time.Time { return h.now }})
 	if err != nil {
 		h.t.Fatalf("open the chain: %v", err)
 	}

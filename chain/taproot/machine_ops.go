@@ -4,7 +4,8 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 
-	"golang.org/x/crypto/ripemd160" //nolint:staticcheck // an opcode of the script language
+	//lint:ignore SA1019 an opcode of the script language needs this hash, however old
+	"golang.org/x/crypto/ripemd160"
 
 	"github.com/karatcoin/karat/chain/types"
 )
