@@ -1,0 +1,64 @@
+package store
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// TestLostStep damages single steps in LevelDB's journal. goleveldb passes over
+// the damaged part and goes on behind it, as if the step had never been; the
+// store must notice unless it was the last one, without which the database is
+// as it was before.
+func TestLostStep(t *testing.T) {
+	d := newFaultDisk(1)
+	w := newWorld(1, d, Options{NetworkName: "test", Network: types.Hash{1}})
+	if err := w.open(); err != nil {
+		t.Fatal(err)
+	}
+	journal := func(d *faultDisk) []byte {
+		for name, f := range d.files {
+			if strings.HasSuffix(name, "journal") {
+				return f.data
+			}
+		}
+		t.Fatal("no journal")
+		return nil
+	}
+	ends := []int{len(journal(d))}
+	var before types.Index
+	for range 8 {
+		// A step is larger than two blocks of the journal, so that damage in its
+		// middle takes no other step with it.
+		for range 5 {
+			if err := w.extend(5, 800); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before = w.store.CoinsTip()
+		if err := w.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if ends = append(ends, len(journal(d))); ends[len(ends)-1]-ends[len(ends)-2] < 3*32<<10 {
+			t.Fatal("a step is too small for this test")
+		}
+	}
+	tip := w.store.CoinsTip()
+	if err := w.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(ends) - 1 {
+		spoiled := d.reboot(crashDrop, 1)
+		journal(spoiled)[(ends[i]+ends[i+1])/2] ^= 1
+		s, err := open(spoiled, w.o)
+		if last := i == len(ends)-2; last {
+			if err != nil || s.CoinsTip() != before || before == tip {
+				t.Fatalf("the last step is damaged: %v", err)
+			}
+			closeStore(t, s)
+		} else {
+			expectLocal(t, err, "has lost what was written", indexDir)
+		}
+	}
+}
