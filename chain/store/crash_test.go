@@ -19,7 +19,7 @@ func inParallel(t *testing.T, n int, run func(i int) error) {
 	t.Helper()
 	var wg sync.WaitGroup
 	next, failures := atomic.Int64{}, atomic.Int64{}
-	for range 64 {
+	for range 256 {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n && failures.Load() < 10; i = int(next.Add(1)) - 1 {
 				if err := within(time.Minute, func() error { return run(i) }); err != nil {
@@ -47,29 +47,43 @@ func within(limit time.Duration, run func() error) error {
 // story is what the crash tests do to a store: a fixed life, with everything
 // that the store can do.
 func (w *world) story() error {
-	err := w.open()
-	if err == nil {
-		err = w.play(storySteps())
+	if err := w.open(); err != nil {
+		return err
 	}
-	if err == nil {
-		err = w.flush()
+	return w.all(
+		func() error { return w.play(storySteps()) },
+		func() error { return w.extend(20, 60) },
+		func() error { return w.extend(20, 60) },
+		w.revert,
+		w.save,
+		func() error { return w.prune(2) },
+		w.restart,
+		func() error { return w.extend(8, 10) },
+		w.flush,
+		func() error { return w.store.Close() },
+	)
+}
+
+// all runs steps until one fails.
+func (w *world) all(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = w.store.Close()
-	}
-	return err
+	return nil
 }
 
 func storySteps() int {
 	if long() {
 		return 150
 	}
-	return 40
+	return 15
 }
 
 func storyOptions() Options {
 	o := smallOptions()
-	o.PruneBytes = 6000
+	o.PruneBytes, o.segmentSize = 1500, 1500
 	return o
 }
 
@@ -105,7 +119,7 @@ func (w *world) recover(d *faultDisk) error {
 	if err := w.settle(); err != nil {
 		return err
 	}
-	if err := w.play(10); err != nil {
+	if err := w.play(6); err != nil {
 		return fmt.Errorf("after the restart: %w", err)
 	}
 	if err := w.flush(); err != nil {
@@ -121,8 +135,14 @@ func (w *world) recover(d *faultDisk) error {
 func operations(t *testing.T, seed uint64) int {
 	t.Helper()
 	d := newFaultDisk(seed)
-	if err := newWorld(seed, d, storyOptions()).story(); err != nil {
+	w := newWorld(seed, d, storyOptions())
+	if err := w.story(); err != nil {
 		t.Fatal(err)
+	}
+	t.Logf("seed %d: %d blocks, %d reverts, %d prunes, %d restarts, %d steps, %d operations, %d reads",
+		seed, len(w.blocks), w.reverts, w.prunes, w.restarts, w.store.generation, d.ops, d.reads)
+	if w.reverts == 0 || w.prunes == 0 || w.restarts == 0 {
+		t.Errorf("the story of seed %d lacks something", seed)
 	}
 	return d.ops
 }
@@ -132,6 +152,7 @@ func operations(t *testing.T, seed uint64) int {
 // those of the last flush or of the one under way, and every body that it names
 // must be there.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	seeds := 1
 	if long() {
 		seeds = 10
@@ -161,6 +182,7 @@ func TestPowerCut(t *testing.T) {
 // or one with an I/O error, as a write or as a read. The error is an ErrLocal,
 // nothing hangs, and after a restart on a sound disk everything is exact.
 func TestFailingDisk(t *testing.T) {
+	t.Parallel()
 	const seed = 3
 	n := operations(t, seed)
 	for _, fault := range []syscall.Errno{syscall.ENOSPC, syscall.EIO} {

@@ -11,7 +11,8 @@ func long() bool { return os.Getenv("KARAT_LONG") != "" }
 // TestAgainstModel plays random lives of a chain and compares every coin that is
 // fetched, and everything that is there after each restart, with a naive twin.
 func TestAgainstModel(t *testing.T) {
-	lives, steps := 30, 300
+	t.Parallel()
+	lives, steps := 8, 200
 	if long() {
 		lives, steps = 400, 1000
 	}

@@ -266,19 +266,23 @@ func (in *shard) makeRoom(limit int) {
 	}
 }
 
-// evict removes clean entries until the given number of entries is left. It
-// begins anywhere, so that nobody can predict what stays.
+// evict removes clean entries until the given number of entries is left. They
+// are drawn at random, so that nobody can predict what stays, and from the whole
+// shard: were they all of one stretch, the rest would fill up, and finding
+// anything there would take for ever.
 func (in *shard) evict(keep int) {
-	size := len(in.states)
-	for i, left := rand.IntN(size), size; left > 0 && in.used > keep; {
-		if in.states[i] != 0 && !in.states[i].has(stateDirty) {
-			in.removeAt(i) // another may have moved up
+	clean, surplus := in.used-in.dirty, in.used-keep
+	for i := 0; i < len(in.states) && surplus > 0; {
+		if in.states[i] == 0 || in.states[i].has(stateDirty) {
+			i++
 			continue
 		}
-		if left--; i+1 == size {
-			i = 0
-		} else {
+		if rand.IntN(clean) >= surplus {
 			i++
+		} else {
+			in.removeAt(i) // another may have moved up
+			surplus--
 		}
+		clean = max(clean-1, 1) // one that has moved across the end may come twice
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
@@ -55,6 +56,9 @@ type world struct {
 	flushed  *testBlock // what the last Flush that returned reflects
 	flushing *testBlock // what the last Flush that began reflects
 	saved    map[types.Hash]consensus.Status
+	tips     map[types.Index]bool // all that Flush was called for
+
+	prunes, reverts, restarts int // that did something
 }
 
 func newWorld(seed uint64, d *faultDisk, o Options) *world {
@@ -62,6 +66,7 @@ func newWorld(seed uint64, d *faultDisk, o Options) *world {
 		rng: rand.New(rand.NewPCG(seed, 2)), disk: d, o: o,
 		blocks: map[types.Hash]*testBlock{}, status: map[types.Hash]consensus.Status{},
 		dirty: map[types.Hash]struct{}{}, pruned: map[types.Hash]struct{}{}, saved: map[types.Hash]consensus.Status{},
+		tips: map[types.Index]bool{},
 	}
 }
 
@@ -211,6 +216,7 @@ func (w *world) revert() error {
 		return err
 	}
 	w.tip = b.parent
+	w.reverts++
 	return nil
 }
 
@@ -244,6 +250,7 @@ func (w *world) flush() error {
 	}
 	records := w.records()
 	w.flushing = w.tip
+	w.tips[w.tip.at] = true
 	if err := w.store.Flush(records, w.tip.at); err != nil {
 		return err
 	}
@@ -268,12 +275,15 @@ func (w *world) prune(keep uint32) error {
 	if err != nil {
 		return err
 	}
+	if len(gone) > 0 {
+		w.prunes++
+	}
 	for _, hash := range gone {
 		if w.blocks[hash].at.Height >= below {
 			return fmt.Errorf("WRONG: block %s was pruned, at or above %d", w.blocks[hash].at, below)
 		}
 		if _, err := w.store.ReadBlock(hash); !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("WRONG: body of pruned block: %v", err)
+			return w.unreadable("pruned body", w.blocks[hash], err)
 		}
 		w.status[hash] &^= consensus.StatusBody | consensus.StatusUndo
 		w.saved[hash] &^= consensus.StatusBody | consensus.StatusUndo
@@ -283,6 +293,7 @@ func (w *world) prune(keep uint32) error {
 
 // restart closes and opens, and takes the way back to what was flushed.
 func (w *world) restart() error {
+	w.restarts++
 	if err := w.store.Close(); err != nil {
 		return err
 	}
@@ -350,12 +361,12 @@ func (w *world) checkBodies() error {
 		found[r.Hash] = r.Status
 		if r.Status.Has(consensus.StatusBody) {
 			if raw, err := w.store.ReadBlock(r.Hash); err != nil || !bytes.Equal(raw, b.raw) {
-				return fmt.Errorf("WRONG: body of block %s, which its record names: %w", b.at, err)
+				return w.unreadable("body", b, err)
 			}
 		}
 		if r.Status.Has(consensus.StatusUndo) {
 			if undo, err := w.store.ReadUndo(r.Hash); err != nil || !slices.Equal(undo, b.update.SpentCoins()) {
-				return fmt.Errorf("WRONG: undo data of block %s, which its record names: %w", b.at, err)
+				return w.unreadable("undo data", b, err)
 			}
 		}
 		return nil
@@ -375,12 +386,23 @@ func (w *world) checkBodies() error {
 	return errors.Join(w.checkPlaces(keyBlock, w.store.blocks), w.checkPlaces(keyUndo, w.store.undos))
 }
 
+// unreadable is the error for a part of a block that must be there, unless the
+// test made its read fail.
+func (w *world) unreadable(part string, b *testBlock, err error) error {
+	if errors.Is(err, syscall.EIO) || errors.Is(err, errPower) {
+		return err
+	}
+	return fmt.Errorf("WRONG: %s of block %s, which the database names: %w", part, b.at, err)
+}
+
 func (w *world) checkPlaces(prefix byte, of *segments) error {
-	return w.store.eachPlace(prefix, func(hash types.Hash, p place) {
+	var unread error
+	err := w.store.eachPlace(prefix, func(hash types.Hash, p place) {
 		if _, err := of.read(p, hash); err != nil {
-			panic(fmt.Sprintf("WRONG: dangling place of %s: %v", hash, err))
+			unread = w.unreadable("record", w.blocks[hash], consensus.Local(err))
 		}
 	})
+	return errors.Join(consensus.Local(err), unread)
 }
 
 // play makes n random steps.
