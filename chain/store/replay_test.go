@@ -143,8 +143,11 @@ func TestPowerCutUnderChain(t *testing.T) {
 	}
 	operations := d.ops
 	lives := 24
-	if long() {
+	switch {
+	case long():
 		lives = 1000
+	case testing.Short():
+		lives = 6
 	}
 	inParallel(t, lives, func(i int) error {
 		rng := rand.New(rand.NewPCG(uint64(i), 9))
