@@ -156,6 +156,13 @@ var coinRules = []ruleCase{
 		},
 	},
 	{
+		// A sum that would wrap round.
+		name: "bad-txns-inputvalues-outofrange/overflow", reason: "bad-txns-inputvalues-outofrange", kind: ErrInvalid, stage: stageConnect,
+		build: func(c *chainTest, broken bool) *types.Block {
+			return mine(c.template(pay(coin, c.rich(coin, choose[types.Amount](broken, 1<<63-1, coin))...)))
+		},
+	},
+	{
 		name: "bad-txns-in-belowout", reason: "bad-txns-in-belowout", kind: ErrInvalid, stage: stageConnect,
 		build: func(c *chainTest, broken bool) *types.Block {
 			block := c.template(pay(testAllocation+choose[types.Amount](broken, 1, 0), c.allocation(0)))

@@ -119,6 +119,21 @@ func twinASERT(a asert, seconds int64, blocks uint64) Uint256 {
 	return uint256FromBig(result)
 }
 
+// Every fraction that there is.
+func TestASERTFractions(t *testing.T) {
+	a := asert{anchor: Uint256{3: 1 << 40}, limit: Uint256{3: 1 << 62}, halfLife: 65536, spacing: 1}
+	for x := range int64(65536) {
+		if got, want := a.target(x, 0), twinASERT(a, x, 0); got != want {
+			t.Fatalf("fraction %d: target %s, want %s", x, got, want)
+		}
+	}
+	for x := range int64(100) { // and with the sign
+		if got, want := a.target(-x*655, 0), twinASERT(a, -x*655, 0); got != want {
+			t.Fatalf("fraction %d: target %s, want %s", -x*655, got, want)
+		}
+	}
+}
+
 func FuzzASERT(f *testing.F) {
 	f.Add(uint32(0x1d00ffff), []byte{0, 0, 0, 0, 255}, uint32(172800), uint32(600), int64(600), uint64(1))
 	f.Add(uint32(0x207fffff), bytes.Repeat([]byte{255}, 32), uint32(6), uint32(1), int64(-1), uint64(100))
