@@ -52,6 +52,9 @@ func (w *world) story() error {
 	}
 	return w.all(
 		func() error { return w.play(storySteps()) },
+		func() error { return w.extend(8, 10) },
+		func() error { return w.extend(8, 10) },
+		func() error { return w.extend(8, 10) },
 		func() error { return w.extend(20, 60) },
 		func() error { return w.extend(20, 60) },
 		w.revert,

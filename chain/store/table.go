@@ -90,15 +90,6 @@ func (t *coinTable) bytes() int {
 	return total
 }
 
-// entries returns the number of entries, spent ones included.
-func (t *coinTable) entries() int {
-	total := 0
-	for i := range t.shards {
-		total += t.shards[i].used
-	}
-	return total
-}
-
 func (t *coinTable) locate(outPoint *types.OutPoint) (in *shard, hash uint32, tag state) {
 	var b [types.HashSize + 4]byte
 	copy(b[:], outPoint.TxID[:])

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/consensus"
+)
+
+// must fails the test on an error.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUnknownFiles: what is not ours stays; a segment file that the database
+// does not name goes.
+func TestUnknownFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, dir, diskOptions())
+	writeBlocks(t, s, 0, 10)
+	closeStore(t, s)
+	for _, name := range []string{"notes.txt", "blocks-1.seg", "blocks-00077.seg", "undo-00077.seg"} {
+		must(t, os.WriteFile(filepath.Join(dir, blocksDir, name), []byte("x"), 0o600))
+	}
+	closeStore(t, openDir(t, dir, diskOptions()))
+	for name, stays := range map[string]bool{"notes.txt": true, "blocks-1.seg": true, "blocks-00077.seg": false, "undo-00077.seg": false} {
+		if _, err := os.Stat(filepath.Join(dir, blocksDir, name)); (err == nil) != stays {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestTornTail: what a crash has left behind the last record that the database
+// names is not in the way.
+func TestTornTail(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, dir, diskOptions())
+	writeBlocks(t, s, 0, 10)
+	closeStore(t, s)
+	name := filepath.Join(dir, blocksDir, "blocks-00002.seg")
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.Write(bytes.Repeat([]byte{0xee}, 700))
+	must(t, errors.Join(err, f.Close()))
+	s = openDir(t, dir, diskOptions())
+	must(t, s.WriteBlock(tipAt(10), []byte("next")))
+	must(t, s.SaveHeaders(nil))
+	closeStore(t, s)
+	data, err := os.ReadFile(name)
+	must(t, err)
+	for seen := 0; len(data) > 0; seen++ {
+		_, _, _, size, err := parseRecord(data)
+		if err != nil {
+			t.Fatalf("record %d of the file: %v", seen, err)
+		}
+		data = data[size:]
+	}
+}
+
+// TestInconsistentUpdates: an update that does not fit the coins is a fault that
+// stops the store and says which coin and why.
+func TestInconsistentUpdates(t *testing.T) {
+	have, other, never := coinAt(1), coinAt(2), coinAt(3)
+	changed := consensus.CoinEntry{OutPoint: have.OutPoint, Coin: other.Coin}
+	for _, flushed := range []bool{false, true} {
+		for what, test := range map[string]struct {
+			update consensus.Update
+			says   string
+		}{
+			"spend what never was":    {consensus.Update{Spent: []consensus.CoinEntry{never}}, never.OutPoint.String() + " is to be removed, and is not in the set"},
+			"spend twice":             {consensus.Update{Spent: []consensus.CoinEntry{have, have}}, have.OutPoint.String() + " is to be removed, and "},
+			"spend what was spent":    {consensus.Update{Spent: []consensus.CoinEntry{other}}, other.OutPoint.String() + " is to be removed, and "},
+			"spend another coin":      {consensus.Update{Spent: []consensus.CoinEntry{changed}}, have.OutPoint.String() + " is to be removed, and differs"},
+			"make what there is":      {consensus.Update{Created: []consensus.CoinEntry{have}}, have.OutPoint.String() + " is to be added, and is in the set already"},
+			"make the same one twice": {consensus.Update{Created: []consensus.CoinEntry{never, never}}, never.OutPoint.String() + " is to be added, and is in the set already"},
+		} {
+			w := newWorld(1, newFaultDisk(1), smallOptions())
+			must(t, w.open())
+			must(t, w.store.ApplyUpdate(&consensus.Update{Created: []consensus.CoinEntry{have, other}}))
+			if flushed {
+				must(t, w.store.Flush(nil, tipAt(1)))
+			}
+			must(t, w.store.ApplyUpdate(&consensus.Update{Spent: []consensus.CoinEntry{other}}))
+			test.update.Block = tipAt(77)
+			err := w.store.ApplyUpdate(&test.update)
+			expectLocal(t, err, tipAt(77).String(), test.says)
+			must(t, w.stopped(err))
+			w.store = nil
+			w.disk.mu.Lock()
+			locked := w.disk.locked
+			w.disk.mu.Unlock()
+			if locked {
+				t.Errorf("%s: the directory is locked after Close, though nothing was written", what)
+			}
+		}
+	}
+}
