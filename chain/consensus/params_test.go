@@ -110,6 +110,7 @@ func TestParamsAreStrict(t *testing.T) {
 		{"missing in a list", `,
         "amount": "50.00000000"`, "", "genesis.outputs[0].amount: missing"},
 		{"null", `"bcrt"`, "null", "hrp"},
+		{"null number", `"coinbase_maturity": 100`, `"coinbase_maturity": null`, "coinbase_maturity: want a uint32"},
 		{"null list", `"nodes": []`, `"nodes": null`, "bootstrap.nodes: want a list"},
 		{"null object", `"difficulty": {
     "algorithm": "fixed"
