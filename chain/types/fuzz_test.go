@@ -146,7 +146,7 @@ func FuzzParseAmount(f *testing.F) {
 }
 
 func FuzzParseHash(f *testing.F) {
-	for _, s := range []string{"", genesisHash, strings.ToUpper(genesisHash), genesisHash + "0", genesisHash[:63] + "g"} {
+	for _, s := range []string{"", genesisHash, strings.ToUpper(genesisHash), genesisHash + "0", genesisHash + "00", genesisHash[:63] + "g"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -1,6 +1,7 @@
 package types
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"reflect"
@@ -132,6 +133,34 @@ func TestTransactionsAreIndependent(t *testing.T) {
 	first.Inputs[0].Witness = append(first.Inputs[0].Witness, []byte{0xbb})
 	if got := hex.EncodeToString(second.AppendTo(nil)); got != tx {
 		t.Errorf("the second transaction became %s", got)
+	}
+}
+
+// TestSmallestElements: the bounds that lists are held to before they are read
+// refuse no list of the smallest elements there can be, however long it is.
+func TestSmallestElements(t *testing.T) {
+	const input = hexPrev + "00" + "fdffffff"
+	const output = "0000000000000000" + "00"
+	empty := hexVersion + "0000" + hexLock
+	for _, n := range []int{1, 7, 252, 253, 3000} {
+		count := hex.EncodeToString(AppendCompactSize(nil, uint64(n)))
+		tx := decodeBack(t, "inputs", mustHex(t, hexVersion+count+strings.Repeat(input, n)+"00"+hexLock))
+		if len(tx.Inputs) != n {
+			t.Errorf("%d inputs of %d", len(tx.Inputs), n)
+		}
+		tx = decodeBack(t, "outputs", mustHex(t, hexVersion+"01"+input+count+strings.Repeat(output, n)+hexLock))
+		if len(tx.Outputs) != n {
+			t.Errorf("%d outputs of %d", len(tx.Outputs), n)
+		}
+		tx = decodeBack(t, "elements", mustHex(t, hexVersion+"0001"+"01"+input+"00"+count+strings.Repeat("00", n)+hexLock))
+		if len(tx.Inputs[0].Witness) != n {
+			t.Errorf("%d witness elements of %d", len(tx.Inputs[0].Witness), n)
+		}
+		raw := mustHex(t, genesisHeader+count+strings.Repeat(empty, n))
+		block, err := DecodeBlock(raw)
+		if err != nil || len(block.Txs) != n || !bytes.Equal(block.AppendTo(nil), raw) {
+			t.Errorf("%d empty transactions: %v", n, err)
+		}
 	}
 }
 

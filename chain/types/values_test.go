@@ -85,7 +85,7 @@ func TestHashText(t *testing.T) {
 	if upper, err := ParseHash(strings.ToUpper(genesisHash)); err != nil || upper != h {
 		t.Errorf("upper case: %s, %v", upper, err)
 	}
-	for _, s := range []string{"", genesisHash[1:], genesisHash + "0", "0x" + genesisHash[2:], genesisHash[:63] + "g", strings.Repeat(" ", 64), strings.Repeat("ü", 32)} {
+	for _, s := range []string{"", genesisHash[1:], genesisHash + "0", genesisHash + "00", "0x" + genesisHash[2:], genesisHash[:63] + "g", strings.Repeat(" ", 64), strings.Repeat("ü", 32)} {
 		if h, err := ParseHash(s); err == nil || h != (Hash{}) {
 			t.Errorf("%q: %s, %v", s, h, err)
 		}
