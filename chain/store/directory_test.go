@@ -262,7 +262,7 @@ func TestMissingSegmentFile(t *testing.T) {
 		for _, which := range []int{0, 1, -1} {
 			dir := t.TempDir()
 			s := openDir(t, dir, diskOptions())
-			writeBlocks(t, s, 0, 20)
+			writeBlocks(t, s, 0, 18) // the last file has room for more
 			closeStore(t, s)
 			files := segmentFiles(t, dir, "blocks-*.seg")
 			name := files[(which+len(files))%len(files)]
@@ -270,8 +270,11 @@ func TestMissingSegmentFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			s = openDir(t, dir, diskOptions())
-			writeBlocks(t, s, 20, 30)
+			writeBlocks(t, s, 18, 30)
 			closeStore(t, s)
+			if info, err := os.Stat(name); err == nil && info.Size() != 100 {
+				t.Errorf("%s was spoiled and then written to", name)
+			}
 			s = openDir(t, dir, diskOptions())
 			lost := 0
 			for height := range uint32(30) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/syndtr/goleveldb/leveldb/storage"
+
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -59,6 +61,34 @@ func TestLostStep(t *testing.T) {
 			closeStore(t, s)
 		} else {
 			expectLocal(t, err, "has lost what was written", indexDir)
+		}
+	}
+}
+
+// TestJournalIsSyncedWhenClosed: what was written to a journal without a sync is
+// durable once it is closed, and its name with it. Every step is synced, so the
+// store does not depend on that; LevelDB's own order does.
+func TestJournalIsSyncedWhenClosed(t *testing.T) {
+	d := newFaultDisk(1)
+	files, err := d.database()
+	if err != nil {
+		t.Fatal(err)
+	}
+	guarded := &guardedStorage{Storage: files, disk: d}
+	fd := storage.FileDesc{Type: storage.TypeJournal, Num: 3}
+	w, err := guarded.Create(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("unsynced")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(20) {
+		if f := d.reboot(crashDrop, seed).files[indexName(fd)]; f == nil || string(f.data) != "unsynced" {
+			t.Fatalf("after the power cut there is %v", f)
 		}
 	}
 }
