@@ -8,7 +8,7 @@ for module in "$here" "$here/test/oracle"; do
 	go list ./... | while read -r package; do
 		go test -list '^Fuzz' "$package" | grep '^Fuzz' | while read -r target; do
 			echo "fuzz $package $target for $duration"
-			go test -run '^$' -fuzz "^$target\$" -fuzztime "$duration" "$package"
+			go test -run '^$' -fuzz "^$target\$" -fuzztime "$duration" -fuzzminimizetime 5x "$package"
 		done
 	done
 done
