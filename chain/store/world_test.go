@@ -32,13 +32,6 @@ func (b *testBlock) record(status consensus.Status) consensus.HeaderRecord {
 	return consensus.HeaderRecord{Header: b.header, Hash: b.at.Hash, Height: b.at.Height, TxCount: uint32(len(b.raw)), Status: status}
 }
 
-func (b *testBlock) ancestor(height uint32) *testBlock {
-	for b != nil && b.at.Height > height {
-		b = b.parent
-	}
-	return b
-}
-
 // world drives a store as a chain would, with everything drawn from rng, and
 // knows what must be in it.
 type world struct {
