@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/opt"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
@@ -89,27 +90,32 @@ func (s *Store) readCoins(outPoints []types.OutPoint, at []int, into []consensus
 }
 
 func (s *Store) readSomeCoins(outPoints []types.OutPoint, at []int, into []consensus.FetchedCoin) error {
-	var key [coinKeySize]byte
 	for _, i := range at {
-		value, err := s.db.Get(appendCoinKey(key[:0], &outPoints[i]), nil)
-		if errors.Is(err, leveldb.ErrNotFound) {
-			into[i] = consensus.FetchedCoin{}
-			continue
+		if err := s.readCoin(&outPoints[i], &into[i]); err != nil {
+			return err
 		}
-		if err != nil {
-			return s.badCoin(outPoints[i], err)
-		}
-		coin, err := parseCoin(value)
-		if err != nil {
-			return s.badCoin(outPoints[i], err)
-		}
-		into[i] = consensus.FetchedCoin{Coin: coin, Found: true}
 	}
 	return nil
 }
 
-func (s *Store) badCoin(outPoint types.OutPoint, err error) error {
-	return fmt.Errorf("read coin %s from the database in %s: %w", outPoint, s.disk.path(indexDir), err)
+// readCoin reads a coin from the database. The block of the table that it is in
+// is not kept in LevelDB's cache: coins are spent in no order, and the coin
+// itself goes to our own.
+func (s *Store) readCoin(outPoint *types.OutPoint, into *consensus.FetchedCoin) error {
+	var key [coinKeySize]byte
+	value, err := s.db.Get(appendCoinKey(key[:0], outPoint), &opt.ReadOptions{DontFillCache: true})
+	if errors.Is(err, leveldb.ErrNotFound) {
+		*into = consensus.FetchedCoin{}
+		return nil
+	}
+	if err == nil {
+		into.Found = true
+		into.Coin, err = parseCoin(value)
+	}
+	if err != nil {
+		return fmt.Errorf("read coin %s from the database in %s: %w", outPoint, s.disk.path(indexDir), err)
+	}
+	return nil
 }
 
 // ApplyUpdate changes the coins by a block, in the cache only. It is an ErrLocal
@@ -162,19 +168,14 @@ func (s *Store) spend(want *consensus.CoinEntry) error {
 	coin, state, ok := s.coins.get(&want.OutPoint)
 	if !ok {
 		// Evicted to make room for another coin of the same update.
-		var key [coinKeySize]byte
-		value, err := s.db.Get(appendCoinKey(key[:0], &want.OutPoint), nil)
-		if errors.Is(err, leveldb.ErrNotFound) {
+		var read consensus.FetchedCoin
+		if err := s.readCoin(&want.OutPoint, &read); err != nil {
+			return err
+		}
+		if !read.Found {
 			return fmt.Errorf("coin %s is to be removed, and is not in the set", want.OutPoint)
 		}
-		if err != nil {
-			return s.badCoin(want.OutPoint, err)
-		}
-		read, err := parseCoin(value)
-		if err != nil {
-			return s.badCoin(want.OutPoint, err)
-		}
-		coin = &read
+		coin = &read.Coin
 	}
 	switch {
 	case state.has(stateSpent):
@@ -222,7 +223,7 @@ func (s *Store) ForEachCoin(visit func(types.OutPoint, *types.Coin) error) error
 		}
 		coin, err := parseCoin(value)
 		if err != nil {
-			return s.badCoin(outPoint, err)
+			return fmt.Errorf("coin %s in the database in %s: %w", outPoint, s.disk.path(indexDir), err)
 		}
 		visitErr = visit(outPoint, &coin)
 		return visitErr

@@ -150,14 +150,15 @@ func (o *Options) fill() {
 
 // levelDBOptions says how LevelDB is used here. Hashes do not compress; a bloom
 // filter answers most look-ups of coins that do not exist; compaction because
-// of reads would only get in the way. The block cache holds the tables' indexes
-// and filters as well, some 5 bytes a coin: reads slow down badly if these do
-// not fit. The strict flags are those that turn a damaged table into an error;
-// journals and manifests must stay lenient, since a crash tears their ends.
+// of reads would only get in the way. The block cache is there for the tables'
+// indexes and filters, some 2 bytes a coin, without which each read costs many
+// times as much; coins that are read do not go through it (see readCoin). The
+// strict flags are those that turn a damaged table into an error; journals and
+// manifests must stay lenient, since a crash tears their ends.
 func levelDBOptions(o *Options) *opt.Options {
 	return &opt.Options{
 		WriteBuffer:                  o.writeBuffer,
-		BlockCacheCapacity:           int(min(max(o.CacheBytes/4, 4<<20), 1<<30)),
+		BlockCacheCapacity:           int(min(max(o.CacheBytes/8*3, 4<<20), 1<<30)),
 		CompactionTableSize:          8 << 20,
 		OpenFilesCacheCapacity:       500,
 		Filter:                       filter.NewBloomFilter(10),

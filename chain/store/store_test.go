@@ -101,3 +101,25 @@ func TestInconsistentUpdates(t *testing.T) {
 		}
 	}
 }
+
+// TestFileBroughtBack: while a file is missing, blocks go to another, so that all
+// can be read when it is back.
+func TestFileBroughtBack(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, dir, diskOptions())
+	writeBlocks(t, s, 0, 10)
+	closeStore(t, s)
+	name := filepath.Join(dir, blocksDir, "blocks-00002.seg")
+	must(t, os.Rename(name, name+".away"))
+	s = openDir(t, dir, diskOptions())
+	writeBlocks(t, s, 10, 20)
+	closeStore(t, s)
+	must(t, os.Rename(name+".away", name))
+	s = openDir(t, dir, diskOptions())
+	for height := range uint32(20) {
+		if err := checkBlock(t, s, height); err != nil {
+			t.Errorf("block %d: %v", height, err)
+		}
+	}
+	closeStore(t, s)
+}
