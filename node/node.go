@@ -97,6 +97,7 @@ func (n *Node) Chain() *chain.Chain { return n.chain }
 
 // ImportSummary is what an import did.
 type ImportSummary struct {
+	Read     int // blocks that were found in the inputs
 	Accepted int // blocks that were new
 	Txs      int // transactions in them
 	Known    int // blocks that were stored before
@@ -150,6 +151,7 @@ func (n *Node) Import(ctx context.Context, files []string, progress func(ImportP
 	for _, r := range early {
 		refuse(r.Block, r.Err)
 	}
+	summary.Read = int(importer.Read())
 	summary.Known = int(importer.Known())
 	summary.Waiting = int(importer.Waiting())
 	summary.Notes = importer.Notes()

@@ -23,7 +23,7 @@ func importCommand() *cli.Command {
 		Description: "Reads blocks in Bitcoin's bootstrap.dat framing with the network's magic, in any\n" +
 			"order; - is standard input. Every rule is checked. An import that was stopped\n" +
 			"goes on where it was when it is run again.\n\n" +
-			"The exit code is 1 if a block was refused or lacks its parent.",
+			"The exit code is 1 if a block was refused or lacks its parent, or none was found.",
 		Action: importBlocks,
 	}
 }
@@ -52,6 +52,9 @@ func importBlocks(c *cli.Context) (err error) {
 	printSummary(c.App.Writer, n, summary, m.elapsed())
 	if err != nil {
 		return err
+	}
+	if summary.Read == 0 {
+		return fmt.Errorf("no block of network %s was found", n.Chain().Params().Name)
 	}
 	if len(summary.Refused) > 0 || summary.Waiting > 0 {
 		return errors.New("not every block was accepted")

@@ -68,7 +68,7 @@ func TestCommandLine(t *testing.T) {
 		{"import", dev("import", blocks), 0, "1 known"},
 		{"import nothing", dev("import"), 2, "at least one file"},
 		{"import a directory", dev("import", dir), 1, "is a directory"},
-		{"import what is no block", dev("import", network), 0, "passed over"},
+		{"import what is no block", dev("import", network), 1, "no block of network dev was found"},
 		{"verify", dev("verify"), 0, "0 blocks verified"},
 		{"bad level", dev("verify", "--level", "5"), 2, "--level"},
 		{"another network", []string{"--network", network, "--datadir", dir, "coins"}, 1, `"dev"`},

@@ -27,7 +27,10 @@ func newMeter(out io.Writer, what string, total int64) *meter {
 	m := &meter{out: out, total: total, start: time.Now()}
 	m.drawn = m.start
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		m.bar = progressbar.NewOptions64(max(total, -1),
+		if total <= 0 {
+			total = -1 // a bar that only moves
+		}
+		m.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(out),
 			progressbar.OptionSetDescription(what),
 			progressbar.OptionSetPredictTime(true),
