@@ -382,7 +382,7 @@ func (w *world) checkBodies() error {
 // unreadable is the error for a part of a block that must be there, unless the
 // test made its read fail.
 func (w *world) unreadable(part string, b *testBlock, err error) error {
-	if errors.Is(err, syscall.EIO) || errors.Is(err, errPower) {
+	if errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, errPower) {
 		return err
 	}
 	return fmt.Errorf("WRONG: %s of block %s, which the database names: %w", part, b.at, err)
