@@ -343,7 +343,6 @@ func (c *Chain) takeDirty() []consensus.HeaderRecord {
 func (c *Chain) fail(err error) error {
 	if errors.Is(err, consensus.ErrLocal) && c.fault == nil {
 		c.fault = fmt.Errorf("the chain stopped: %w", err)
-		c.log.Error("the chain stopped", "err", err)
 	}
 	return err
 }

@@ -236,7 +236,7 @@ func (c *Chain) isRefused(n *node) bool {
 func (c *Chain) readBlock(n *node) (*consensus.HashedBlock, error) {
 	raw, err := c.store.ReadBlock(n.hash)
 	if err != nil {
-		return nil, consensus.Local(fmt.Errorf("block %s: %w", n.index(), err))
+		return nil, consensus.Local(err) // it names the block
 	}
 	block, err := consensus.DecodeBlock(raw)
 	if err != nil || block.Hash != n.hash {
@@ -414,7 +414,7 @@ func (c *Chain) disconnect() error {
 	}
 	undo, err := c.store.ReadUndo(n.hash)
 	if err != nil {
-		return consensus.Local(fmt.Errorf("undo data of block %s: %w", n.index(), err))
+		return consensus.Local(err) // it names the block
 	}
 	update, err := consensus.RevertUpdate(c.params, block, n.parent.index(), n.height, undo)
 	if err != nil {
