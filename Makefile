@@ -49,6 +49,10 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 cover: ## show the statement coverage of each package
 	$(GO) test -cover ./...
 
+.PHONY: vectors
+vectors: ## run the comparisons with the answers of others, and count the cases
+	sh test/vectors.sh
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin coverage.out
