@@ -1,6 +1,8 @@
 package consensus
 
 import (
+	"fmt"
+
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -99,6 +101,9 @@ func Subsidy(p *Params, height uint32) types.Amount {
 // the block, for which CheckBlock and ValidateBlock hold.
 func ConnectBlock(p *Params, parent *State, b *HashedBlock, coins []FetchedCoin, ancestry Ancestry) (*Connection, error) {
 	height := parent.Index.Height + 1
+	if len(coins) < len(b.External) {
+		return nil, Local(fmt.Errorf("%d coins were given for a block that spends %d", len(coins), len(b.External)))
+	}
 	for i := len(b.External); i < len(coins); i++ {
 		if coins[i].Found {
 			return nil, invalid(ReasonDuplicateCoin, "the block makes a coin that exists (made at height %d)", coins[i].Coin.Height)

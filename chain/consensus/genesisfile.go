@@ -118,6 +118,9 @@ func (f *file) params() (*Params, error) {
 	}
 	var r fieldReader
 	copy(p.Magic[:], r.hex("magic", f.Magic, 4))
+	if r.err == nil {
+		r.err = p.checkNames() // before addresses are read with the prefix
+	}
 	p.PowLimit = r.uint256("pow_limit", f.PowLimit)
 	p.InitialSubsidy = r.amount("initial_subsidy", f.InitialSubsidy)
 	p.MaxMoney = r.amount("max_money", f.MaxMoney)
