@@ -168,7 +168,7 @@ func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	seeds := 1
 	if long() {
-		seeds = 10
+		seeds = 3
 	}
 	for seed := range uint64(seeds) {
 		n := operations(t, seed)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
 )
 
 // must fails the test on an error.
@@ -122,4 +123,65 @@ func TestFileBroughtBack(t *testing.T) {
 		}
 	}
 	closeStore(t, s)
+}
+
+// TestPruneUnsaved prunes blocks that no step has saved yet: nothing may be left
+// of them.
+func TestPruneUnsaved(t *testing.T) {
+	o := smallOptions()
+	o.segmentSize, o.PruneBytes = 1500, 1
+	d := newFaultDisk(1)
+	s, err := open(d, o)
+	must(t, err)
+	for n := range uint32(12) {
+		must(t, s.WriteBlock(tipAt(n), make([]byte, 300)))
+		must(t, s.WriteUndo(tipAt(n), nil))
+	}
+	gone, err := s.Prune(100)
+	must(t, err)
+	if len(gone) == 0 || len(gone) == 12 {
+		t.Fatalf("%d of 12 blocks were pruned; the last file stays", len(gone))
+	}
+	for range 2 {
+		left := 0
+		must(t, s.eachPlace(keyBlock, func(types.Hash, place) { left++ }))
+		if left != 12-len(gone) {
+			t.Errorf("%d places are left of %d blocks", left, 12-len(gone))
+		}
+		for _, hash := range gone {
+			if _, err := s.ReadBlock(hash); !errors.Is(err, ErrNotFound) {
+				t.Errorf("pruned block: %v", err)
+			}
+		}
+		closeStore(t, s)
+		s, err = open(d, o)
+		must(t, err)
+	}
+	closeStore(t, s)
+}
+
+// TestWrongPlace: a place that leads to a sound record of another block is not
+// believed.
+func TestWrongPlace(t *testing.T) {
+	s, err := open(newFaultDisk(1), smallOptions())
+	must(t, err)
+	must(t, s.WriteBlock(tipAt(1), []byte("one")))
+	must(t, s.WriteBlock(tipAt(2), []byte("two")))
+	must(t, s.SaveHeaders(nil))
+	one, err := s.db.Get(hashKey(keyBlock, tipAt(1).Hash), nil)
+	must(t, err)
+	must(t, s.db.Put(hashKey(keyBlock, tipAt(2).Hash), one, nil))
+	_, err = s.ReadBlock(tipAt(2).Hash)
+	expectLocal(t, err, "blocks-00000.seg", "at byte 0", "is of block "+tipAt(1).String())
+	closeStore(t, s)
+}
+
+// TestRoom: what is about to be written counts.
+func TestRoom(t *testing.T) {
+	d := newFaultDisk(1)
+	s, err := open(d, smallOptions())
+	must(t, err)
+	d.space = 200 << 20
+	must(t, s.room(60<<20))
+	expectLocal(t, s.room(70<<20), "disk full: 200 MiB free", "need 212 MiB")
 }
