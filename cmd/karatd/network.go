@@ -254,8 +254,11 @@ func (a *asker) choice(flag, question, byDefault string) (string, error) {
 		}
 		return byDefault, nil
 	}
+	if byDefault != "" {
+		question += " [" + byDefault + "]"
+	}
 	for {
-		fmt.Fprintf(a.c.App.ErrWriter, "%s [%s]: ", question, byDefault)
+		fmt.Fprintf(a.c.App.ErrWriter, "%s: ", question)
 		line, err := a.in.ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", err
