@@ -241,11 +241,12 @@ type CoinSet struct {
 }
 
 // Coins walks over all coins and computes what Bitcoin Core's gettxoutsetinfo
-// does.
+// does. No blocks may be added meanwhile.
 func (n *Node) Coins(ctx context.Context, progress func(coins uint64)) (CoinSet, error) {
 	if err := n.chain.Flush(); err != nil {
 		return CoinSet{}, err
 	}
+	at := n.chain.Tip()
 	collector := coinstats.New(true, true)
 	count := uint64(0)
 	err := n.store.ForEachCoin(func(outPoint types.OutPoint, coin *types.Coin) error {
@@ -259,5 +260,5 @@ func (n *Node) Coins(ctx context.Context, progress func(coins uint64)) (CoinSet,
 	if err != nil {
 		return CoinSet{}, err
 	}
-	return CoinSet{At: n.chain.Tip(), Stats: collector.Result()}, nil
+	return CoinSet{At: at, Stats: collector.Result()}, nil
 }
