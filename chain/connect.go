@@ -408,19 +408,11 @@ func (c *Chain) disconnectTo(base *node) error {
 // may be under way.
 func (c *Chain) disconnect() error {
 	n := c.coinsTip
-	block, err := c.readBlock(n)
+	u, err := c.blockUpdate(n)
 	if err != nil {
-		return err
+		return consensus.Local(err)
 	}
-	undo, err := c.store.ReadUndo(n.hash)
-	if err != nil {
-		return consensus.Local(err) // it names the block
-	}
-	update, err := consensus.RevertUpdate(c.params, block, n.parent.index(), n.height, undo)
-	if err != nil {
-		return consensus.Local(fmt.Errorf("undo data of block %s: %w", n.index(), err))
-	}
-	if err := c.store.RevertUpdate(update); err != nil {
+	if err := c.store.RevertUpdate(u.Update); err != nil {
 		return consensus.Local(err)
 	}
 	c.coinsTip = n.parent

@@ -160,7 +160,7 @@ func (c *Chain) blockUpdate(n *node) (BlockUpdate, error) {
 	}
 	undo, err := c.store.ReadUndo(n.hash)
 	if err != nil {
-		return BlockUpdate{}, fmt.Errorf("undo data of block %s: %w", n.index(), err)
+		return BlockUpdate{}, err // it names the block
 	}
 	update, err := consensus.RevertUpdate(c.params, block, n.parent.index(), n.height, undo)
 	if err != nil {
