@@ -45,8 +45,9 @@ type Coins interface {
 	CoinsTip() types.Index
 	// NeedsFlush reports that the cache has used its budget.
 	NeedsFlush() bool
-	// ForEachCoin visits the coins on disk in the order of their outpoints.
-	ForEachCoin(each func(types.OutPoint, *types.Coin) error) error
+	// CoinSnapshot returns a function that visits, once, the coins that are on
+	// disk now, in the order of their outpoints. It may run while others write.
+	CoinSnapshot() (visit func(each func(types.OutPoint, *types.Coin) error) error, err error)
 }
 
 // Records stores what is known of every header, atomically with the coins.
@@ -72,6 +73,13 @@ type Options struct {
 	Now     func() time.Time // nil: time.Now
 	Workers int              // goroutines that check scripts; 0: one a processor
 	Prune   bool             // let the store remove old bodies
+	// Keep returns the height from which on bodies are needed by others, however
+	// much there is to prune. Nil: by nobody.
+	Keep func() uint32
+	// Verified reports that the scripts of the transaction with the witness id
+	// are known to hold, so that they need not run again in a block. It is called
+	// by several goroutines at once. Nil: nothing is known.
+	Verified func(wtxid types.Hash) bool
 }
 
 // PruneKeep is the number of blocks below the tip whose bodies and undo data
@@ -88,7 +96,7 @@ const saveInterval = time.Second
 // Chain is the block chain. All methods may be called concurrently.
 //
 // Two locks, always taken in this order. turn is a baton more than a lock: it
-// serialises whole operations that change the chain, disk and script checks
+// can be waited for with a context, and serialises whole operations that change the chain, disk and script checks
 // included. mu guards the tree and the tip, is held for moments, and never
 // across anything that waits.
 type Chain struct {
@@ -98,8 +106,9 @@ type Chain struct {
 	now     func() time.Time
 	workers int
 	prune   bool
+	keep    func() uint32
 
-	turn sync.Mutex
+	turn baton
 	// Guarded by turn:
 	coinsTip  *node // what the coin cache reflects: the tip, or ahead of it while scripts are being checked
 	pipe      pipeline
@@ -125,7 +134,9 @@ type Chain struct {
 // ends that work early.
 func New(ctx context.Context, params *consensus.Params, store Store, o Options) (*Chain, error) {
 	c := &Chain{
-		params: params, store: store, log: o.Logger, now: o.Now, workers: o.Workers, prune: o.Prune,
+		params: params, store: store, log: o.Logger, now: o.Now, workers: o.Workers, prune: o.Prune, keep: o.Keep,
+		turn:        newBaton(),
+		pipe:        pipeline{verified: o.Verified},
 		nodes:       map[types.Hash]*node{},
 		candidates:  map[*node]struct{}{},
 		unlinked:    map[*node][]*node{},
@@ -166,6 +177,7 @@ func (c *Chain) begin() error {
 	n := newNode(nil, genesis.Block.Header, genesis.Hash)
 	n.status = consensus.StatusBody | consensus.StatusUndo | consensus.StatusValid
 	n.txCount = uint32(len(genesis.Block.Txs))
+	n.chainTxs = uint64(n.txCount)
 	n.complete = true
 	c.nodes[n.hash] = n
 	c.dirty[n] = struct{}{}
@@ -276,8 +288,8 @@ func (c *Chain) setTip(n *node) {
 
 // Flush writes everything that is only in memory to disk.
 func (c *Chain) Flush() error {
-	c.turn.Lock()
-	defer c.turn.Unlock()
+	_ = c.turn.take(context.Background()) // which never ends
+	defer c.turn.give()
 	if c.fault != nil {
 		return c.fault
 	}
@@ -294,7 +306,11 @@ func (c *Chain) flush() error {
 	c.lastFlush = c.now()
 	c.lastSave = c.lastFlush
 	if c.prune && c.coinsTip.height > PruneKeep {
-		return c.pruneBodies(c.coinsTip.height - PruneKeep)
+		below := c.coinsTip.height - PruneKeep
+		if c.keep != nil {
+			below = min(below, c.keep())
+		}
+		return c.pruneBodies(below)
 	}
 	return nil
 }

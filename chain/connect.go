@@ -39,8 +39,10 @@ func (c *Chain) AddBlock(ctx context.Context, raw []byte) error {
 // connected. A broken rule does not end the work. The error is the context's,
 // or an ErrLocal.
 func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(Result)) error {
-	c.turn.Lock()
-	defer c.turn.Unlock()
+	if err := c.turn.take(ctx); err != nil {
+		return err
+	}
+	defer c.turn.give()
 	if c.fault != nil {
 		return c.fault
 	}
@@ -140,6 +142,7 @@ func (c *Chain) link(n *node) {
 	for len(queue) > 0 {
 		n, queue = queue[0], queue[1:]
 		n.complete = true
+		n.chainTxs = n.parent.chainTxs + uint64(n.txCount)
 		n.order = c.nextOrder
 		c.nextOrder++
 		if !n.refused() && !c.tip.better(n) {

@@ -144,13 +144,16 @@ func (s *memStore) move(out, in []consensus.CoinEntry) error {
 func (s *memStore) CoinsTip() types.Index { return s.tip }
 func (s *memStore) NeedsFlush() bool      { return s.flushEvery > 0 && s.updates >= s.flushEvery }
 
-func (s *memStore) ForEachCoin(each func(types.OutPoint, *types.Coin) error) error {
-	for outPoint, coin := range s.savedCoins {
-		if err := each(outPoint, &coin); err != nil {
-			return err
+func (s *memStore) CoinSnapshot() (func(func(types.OutPoint, *types.Coin) error) error, error) {
+	coins := maps.Clone(s.savedCoins)
+	return func(each func(types.OutPoint, *types.Coin) error) error {
+		for outPoint, coin := range coins {
+			if err := each(outPoint, &coin); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	}, nil
 }
 
 func (s *memStore) Headers(each func(consensus.HeaderRecord) error) error {

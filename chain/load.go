@@ -87,13 +87,16 @@ func (c *Chain) relink() {
 	}
 	slices.SortFunc(byHeight, func(a, b *node) int { return cmp.Compare(a.height, b.height) })
 	for _, n := range byHeight {
-		if n.complete || !n.status.Has(consensus.StatusBody) {
-			continue
+		if !n.complete && n.status.Has(consensus.StatusBody) {
+			if n.complete = n.parent.complete; !n.complete {
+				c.unlinked[n.parent] = append(c.unlinked[n.parent], n)
+			}
 		}
-		if n.parent.complete {
-			n.complete = true
-		} else {
-			c.unlinked[n.parent] = append(c.unlinked[n.parent], n)
+		if n.complete {
+			n.chainTxs = uint64(n.txCount)
+			if n.parent != nil {
+				n.chainTxs += n.parent.chainTxs
+			}
 		}
 	}
 	c.rebuildCandidates()

@@ -88,8 +88,10 @@ func (c *Chain) Precious(ctx context.Context, hash types.Hash) error {
 // operate runs a change of the operator's on a known block, then follows the
 // best chain and makes the change durable.
 func (c *Chain) operate(ctx context.Context, hash types.Hash, change func(*node) error) error {
-	c.turn.Lock()
-	defer c.turn.Unlock()
+	if err := c.turn.take(ctx); err != nil {
+		return err
+	}
+	defer c.turn.give()
 	if c.fault != nil {
 		return c.fault
 	}
@@ -108,19 +110,12 @@ func (c *Chain) operate(ctx context.Context, hash types.Hash, change func(*node)
 	return c.fail(consensus.Local(c.save()))
 }
 
-// BlockUpdate is a block that was connected or disconnected, and what it did
-// to the coins.
-type BlockUpdate struct {
-	Block  *consensus.HashedBlock
-	Update *consensus.Update
-}
-
 // UpdatesSince returns how to get from the block at since to the tip: at most
 // limit blocks, first those to revert, from since downwards, then those to
 // apply, upwards. Both are empty at the tip. A caller that follows the chain
 // calls it until they are, each time with the block where the last answer led
 // to: Update.Parent of the last reverted or Update.Block of the last applied.
-func (c *Chain) UpdatesSince(since types.Index, limit int) (reverted, applied []BlockUpdate, err error) {
+func (c *Chain) UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error) {
 	c.mu.RLock()
 	from, tip := c.nodes[since.Hash], c.tip
 	c.mu.RUnlock()
@@ -147,24 +142,24 @@ func (c *Chain) UpdatesSince(since types.Index, limit int) (reverted, applied []
 }
 
 // blockUpdate reads a connected block and its undo data back.
-func (c *Chain) blockUpdate(n *node) (BlockUpdate, error) {
+func (c *Chain) blockUpdate(n *node) (consensus.BlockUpdate, error) {
 	if n.parent == nil {
-		return BlockUpdate{
+		return consensus.BlockUpdate{
 			Block:  c.params.GenesisBlock(),
 			Update: &consensus.Update{Block: n.index(), Created: c.params.GenesisCoins()},
 		}, nil
 	}
 	block, err := c.readBlock(n)
 	if err != nil {
-		return BlockUpdate{}, err
+		return consensus.BlockUpdate{}, err
 	}
 	undo, err := c.store.ReadUndo(n.hash)
 	if err != nil {
-		return BlockUpdate{}, err // it names the block
+		return consensus.BlockUpdate{}, err // it names the block
 	}
-	update, err := consensus.RevertUpdate(c.params, block, n.parent.index(), n.height, undo)
+	update, err := consensus.RevertUpdate(block, n.parent.index(), n.height, undo)
 	if err != nil {
-		return BlockUpdate{}, consensus.Local(fmt.Errorf("undo data of block %s: %w", n.index(), err))
+		return consensus.BlockUpdate{}, consensus.Local(fmt.Errorf("undo data of block %s: %w", n.index(), err))
 	}
-	return BlockUpdate{Block: block, Update: update}, nil
+	return consensus.BlockUpdate{Block: block, Update: update}, nil
 }

@@ -55,7 +55,8 @@ type pipeline struct {
 	workers   sync.WaitGroup
 	batches   []*secp.Batch // one a worker, kept for its memory
 	unsettled []*connecting // in the order of the chain
-	bytes     int           // of the unsettled blocks' encodings
+	verified  func(wtxid types.Hash) bool
+	bytes     int // of the unsettled blocks' encodings
 }
 
 func (p *pipeline) start(workers int) {
@@ -68,7 +69,7 @@ func (p *pipeline) start(workers int) {
 	jobs := make(chan job, 4*workers)
 	p.jobs = jobs
 	for _, batch := range p.batches[:workers] {
-		p.workers.Go(func() { work(jobs, batch) })
+		p.workers.Go(func() { work(jobs, batch, p.verified) })
 	}
 }
 
@@ -120,7 +121,7 @@ func (p *pipeline) full() bool { return p.bytes > maxUnsettledBytes }
 
 // work runs scripts until there are no more jobs. Claims gather in the batch,
 // and with them the blocks that they came from.
-func work(jobs <-chan job, batch *secp.Batch) {
+func work(jobs <-chan job, batch *secp.Batch, verified func(types.Hash) bool) {
 	var held []*connecting
 	check := func() {
 		ok := batch.Verify()
@@ -139,7 +140,7 @@ func work(jobs <-chan job, batch *secp.Batch) {
 			held = append(held, j.block)
 			j.block.pending.Add(1)
 		}
-		if err := consensus.CheckScripts(j.block.block, j.block.prevouts, j.first, j.endTxs, batch); err != nil {
+		if err := consensus.CheckScripts(j.block.block, j.block.prevouts, j.first, j.endTxs, batch, verified); err != nil {
 			j.block.doubtful.Store(true)
 		}
 		j.block.pending.Add(-1)
@@ -153,5 +154,5 @@ func work(jobs <-chan job, batch *secp.Batch) {
 // recheck gives the exact verdict on a doubtful block: every claim on its own,
 // in order, so that the error names the first that is false.
 func (c *connecting) recheck() error {
-	return consensus.CheckScripts(c.block, c.prevouts, 1, len(c.block.Block.Txs), nil)
+	return consensus.CheckScripts(c.block, c.prevouts, 1, len(c.block.Block.Txs), nil, nil)
 }

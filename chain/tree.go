@@ -20,8 +20,9 @@ type node struct {
 
 	status   consensus.Status
 	txCount  uint32
-	complete bool  // this block's body and all bodies below are stored
-	order    int64 // when the block became complete; the lower wins a tie
+	complete bool   // this block's body and all bodies below are stored
+	chainTxs uint64 // transactions up to and with this block; 0 until it is complete
+	order    int64  // when the block became complete; the lower wins a tie
 }
 
 const statusRefused = consensus.StatusInvalid | consensus.StatusInvalidAncestor

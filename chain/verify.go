@@ -25,8 +25,10 @@ const (
 // progress is called after each step. The error says which block is wrong and
 // how.
 func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress func(done, total int)) (int, error) {
-	c.turn.Lock()
-	defer c.turn.Unlock()
+	if err := c.turn.take(ctx); err != nil {
+		return 0, err
+	}
+	defer c.turn.give()
 	if c.fault != nil {
 		return 0, c.fault
 	}
@@ -111,7 +113,11 @@ func (v *verification) wholeCoinSet() error {
 			left-- // spent by a block, which was undone
 		}
 	}
-	err := v.chain.store.ForEachCoin(func(outPoint types.OutPoint, coin *types.Coin) error {
+	visit, err := v.chain.store.CoinSnapshot()
+	if err != nil {
+		return err
+	}
+	err = visit(func(outPoint types.OutPoint, coin *types.Coin) error {
 		if _, undone := v.view.coins[outPoint]; undone {
 			return nil
 		}
@@ -149,7 +155,7 @@ func (v *verification) down(n *node) error {
 	if v.level < VerifyUndo {
 		return nil
 	}
-	update, err := consensus.RevertUpdate(c.params, block, n.parent.index(), n.height, undo)
+	update, err := consensus.RevertUpdate(block, n.parent.index(), n.height, undo)
 	if err != nil {
 		return fmt.Errorf("undo data: %w", err)
 	}

@@ -220,7 +220,7 @@ func (n *Node) Export(ctx context.Context, w io.Writer, progress func(done, tota
 			return types.Index{}, errors.New("the chain changed while it was exported; export again")
 		}
 		raw, err := n.chain.Block(hash)
-		if errors.Is(err, store.ErrNotFound) {
+		if errors.Is(err, consensus.ErrNotFound) {
 			return types.Index{}, fmt.Errorf("block %d was pruned: export needs a node that keeps all blocks", height)
 		}
 		if err != nil {
@@ -241,15 +241,11 @@ type CoinSet struct {
 }
 
 // Coins walks over all coins and computes what Bitcoin Core's gettxoutsetinfo
-// does. No blocks may be added meanwhile.
+// does.
 func (n *Node) Coins(ctx context.Context, progress func(coins uint64)) (CoinSet, error) {
-	if err := n.chain.Flush(); err != nil {
-		return CoinSet{}, err
-	}
-	at := n.chain.Tip()
 	collector := coinstats.New(true, true)
 	count := uint64(0)
-	err := n.store.ForEachCoin(func(outPoint types.OutPoint, coin *types.Coin) error {
+	at, err := n.chain.ForEachCoin(ctx, func(outPoint types.OutPoint, coin *types.Coin) error {
 		collector.Add(outPoint, coin)
 		if count++; count%10000 == 0 {
 			progress(count)

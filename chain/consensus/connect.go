@@ -110,8 +110,9 @@ func ConnectBlock(p *Params, parent *State, b *HashedBlock, coins []FetchedCoin,
 		}
 	}
 	c := connector{
-		params: p, block: b, height: height, coins: coins,
-		sequenceTime: parent.MedianTimePast(), ancestry: ancestry,
+		spending: spending{params: p, height: height, sequenceTime: parent.MedianTimePast(), ancestry: ancestry},
+		block:    b,
+		coins:    coins,
 		result: &Connection{
 			Update: Update{
 				Block: types.Index{Height: height, Hash: b.Hash}, Parent: parent.Index,
@@ -137,15 +138,20 @@ func ConnectBlock(p *Params, parent *State, b *HashedBlock, coins []FetchedCoin,
 	return c.result, nil
 }
 
+// spending is where coins are spent: in the block at a height on a parent.
+type spending struct {
+	params       *Params
+	height       uint32
+	sequenceTime uint32 // the parent's median time past
+	ancestry     Ancestry
+}
+
 // connector goes through the transactions of one block.
 type connector struct {
-	params       *Params
-	block        *HashedBlock
-	height       uint32
-	coins        []FetchedCoin // of which the first are External's
-	sequenceTime uint32        // the parent's median time past
-	ancestry     Ancestry
-	result       *Connection // Prevouts and Spent grow with the inputs that were seen
+	spending
+	block  *HashedBlock
+	coins  []FetchedCoin // of which the first are External's
+	result *Connection   // Prevouts and Spent grow with the inputs that were seen
 }
 
 func (c *connector) transaction(i int) error {
@@ -153,28 +159,9 @@ func (c *connector) transaction(i int) error {
 	if err := c.missing(tx); err != nil {
 		return err
 	}
-	total := types.Amount(0)
-	locked := false
-	for j := range tx.Inputs {
-		coin := c.coin(&tx.Inputs[j].PreviousOutPoint)
-		if coin.isCoinbase && c.height-coin.height < c.params.CoinbaseMaturity {
-			return invalid(ReasonPrematureSpend, "a coinbase of height %d is spent at height %d", coin.height, c.height)
-		}
-		// Coins of a custom genesis block were never held against MaxMoney by
-		// anyone but Params; the check is Bitcoin's and costs nothing.
-		if total += coin.value; coin.value < 0 || coin.value > c.params.MaxMoney || total > c.params.MaxMoney {
-			return invalid(ReasonInputValue, "the inputs have more than %s coins", c.params.MaxMoney)
-		}
-		if tx.Version >= 2 && tx.Inputs[j].Sequence&sequenceDisable == 0 && !c.lockEnded(tx.Inputs[j].Sequence, coin.height) {
-			locked = true
-		}
-	}
-	fee := total
-	for j := range tx.Outputs {
-		fee -= tx.Outputs[j].Value
-	}
-	if fee < 0 {
-		return invalid(ReasonInputsBelowOutputs, "inputs of %s for outputs of %s", total, total-fee)
+	fee, locked, err := c.fee(tx, func(j int) spentCoin { return c.coin(&tx.Inputs[j].PreviousOutPoint) })
+	if err != nil {
+		return err
 	}
 	// A fee is part of a total that is in range, so Bitcoin's check of it alone
 	// (bad-txns-fee-outofrange) can never fail.
@@ -185,6 +172,35 @@ func (c *connector) transaction(i int) error {
 		return invalid(ReasonNonFinal, "an input's relative lock (BIP68) has not ended")
 	}
 	return nil
+}
+
+// fee checks what a transaction spends, and returns what its outputs leave.
+// locked says that a relative lock has not ended, which is no error yet: Bitcoin
+// finds that last.
+func (s *spending) fee(tx *types.Tx, coin func(input int) spentCoin) (fee types.Amount, locked bool, err error) {
+	total := types.Amount(0)
+	for j := range tx.Inputs {
+		coin := coin(j)
+		if coin.isCoinbase && s.height-coin.height < s.params.CoinbaseMaturity {
+			return 0, false, invalid(ReasonPrematureSpend, "a coinbase of height %d is spent at height %d", coin.height, s.height)
+		}
+		// Coins of a custom genesis block were never held against MaxMoney by
+		// anyone but Params; the check is Bitcoin's and costs nothing.
+		if total += coin.value; coin.value < 0 || coin.value > s.params.MaxMoney || total > s.params.MaxMoney {
+			return 0, false, invalid(ReasonInputValue, "the inputs have more than %s coins", s.params.MaxMoney)
+		}
+		if tx.Version >= 2 && tx.Inputs[j].Sequence&sequenceDisable == 0 && !s.lockEnded(tx.Inputs[j].Sequence, coin.height) {
+			locked = true
+		}
+	}
+	fee = total
+	for j := range tx.Outputs {
+		fee -= tx.Outputs[j].Value
+	}
+	if fee < 0 {
+		return 0, false, invalid(ReasonInputsBelowOutputs, "inputs of %s for outputs of %s", total, total-fee)
+	}
+	return fee, locked, nil
 }
 
 // missing checks that there is a coin for each input of the next transaction,
@@ -247,15 +263,15 @@ const (
 // lockEnded reports whether an input's relative lock on a coin has ended
 // (BIP68). Times are counted from the median time past of the block before the
 // coin's, as that is what the coin's own block was held against.
-func (c *connector) lockEnded(sequence, coinHeight uint32) bool {
+func (s *spending) lockEnded(sequence, coinHeight uint32) bool {
 	if sequence&sequenceIsTime == 0 {
-		return uint64(c.height) >= uint64(coinHeight)+uint64(sequence&sequenceMask)
+		return uint64(s.height) >= uint64(coinHeight)+uint64(sequence&sequenceMask)
 	}
-	from := c.sequenceTime // of a coin of this very block
-	if coinHeight < c.height {
-		from = c.ancestry.MedianTimePast(max(coinHeight, 1) - 1)
+	from := s.sequenceTime // of a coin of this very block
+	if coinHeight < s.height {
+		from = s.ancestry.MedianTimePast(max(coinHeight, 1) - 1)
 	}
-	return uint64(c.sequenceTime) >= uint64(from)+uint64(sequence&sequenceMask)<<sequenceGranularity
+	return uint64(s.sequenceTime) >= uint64(from)+uint64(sequence&sequenceMask)<<sequenceGranularity
 }
 
 // created lists the coins that the block leaves in the set: every output that
@@ -284,7 +300,7 @@ func (b *HashedBlock) created(height uint32) []CoinEntry {
 // RevertUpdate makes the update of a connected block again, from its body and
 // its undo data (Update.SpentCoins). An error says that the two do not belong
 // together.
-func RevertUpdate(_ *Params, b *HashedBlock, parent types.Index, height uint32, undo []types.Coin) (*Update, error) {
+func RevertUpdate(b *HashedBlock, parent types.Index, height uint32, undo []types.Coin) (*Update, error) {
 	if len(undo) != len(b.External) {
 		return nil, Local(undoMismatch(b, len(undo)))
 	}

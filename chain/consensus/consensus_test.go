@@ -343,10 +343,10 @@ func TestErrors(t *testing.T) {
 func TestLocalFaults(t *testing.T) {
 	c := newChainTest(t)
 	b := HashBlock(c.template(c.spend(c.allocation(0))))
-	if _, err := RevertUpdate(c.params, b, c.state.Index, 1, nil); !errors.Is(err, ErrLocal) || errors.Is(err, ErrInvalid) {
+	if _, err := RevertUpdate(b, c.state.Index, 1, nil); !errors.Is(err, ErrLocal) || errors.Is(err, ErrInvalid) {
 		t.Errorf("undo data of another block: %v", err)
 	}
-	err := CheckScripts(b, []types.TxOut{{Value: 1, ScriptPubKey: []byte{0x51}}}, 1, 2, nil)
+	err := CheckScripts(b, []types.TxOut{{Value: 1, ScriptPubKey: []byte{0x51}}}, 1, 2, nil, nil)
 	if !errors.Is(err, ErrLocal) || errors.Is(err, ErrInvalid) {
 		t.Errorf("a prevout that no rule lets in: %v", err)
 	}
@@ -367,7 +367,7 @@ func TestCheckScriptsInParts(t *testing.T) {
 	}
 	for first := 0; first <= 5; first++ {
 		for end := max(first, 1); end <= 5; end++ {
-			err := CheckScripts(b, connection.Prevouts, first, end, nil)
+			err := CheckScripts(b, connection.Prevouts, first, end, nil, nil)
 			if bad := first <= 3 && end > 3; bad != (err != nil) {
 				t.Errorf("transactions %d to %d: %v", first, end, err)
 			} else if bad {

@@ -6,7 +6,8 @@ import (
 )
 
 // The kinds of error, chosen for what the caller does next. Every error about a
-// block or transaction is one of ErrInvalid, ErrNotYet and ErrLocal under errors.Is.
+// block or transaction is one of ErrInvalid, ErrNotYet, ErrPolicy and ErrLocal
+// under errors.Is.
 var (
 	// ErrInvalid is a broken rule: the block or transaction is wrong for ever,
 	// and who sent it knew or should have known.
@@ -19,10 +20,17 @@ var (
 	// ErrNotYet is a block that may become valid: its parent is not known, or
 	// its time lies in the future. Keep it or ask for it again; punish nobody.
 	ErrNotYet = errors.New("not yet")
+	// ErrPolicy is a transaction that this node does not take, though a block
+	// may hold it; other nodes may think otherwise, so nobody is to blame.
+	ErrPolicy = errors.New("refused by policy")
 	// ErrLocal is a fault of our own: disk, memory, bug. It says nothing about
 	// the block; the node stops.
 	ErrLocal = errors.New("local fault")
 )
+
+// ErrNotFound is returned for a block's body, undo data or filter that is not
+// stored: it never came, or it was pruned.
+var ErrNotFound = errors.New("not stored")
 
 // Reason is the short name of a broken rule, Bitcoin Core's reject reason
 // where it has one. A Reason is an error, so that callers can ask
@@ -34,7 +42,7 @@ func (r Reason) Error() string { return string(r) }
 
 // RuleError is a broken rule with its kind, its reason and what was found.
 type RuleError struct {
-	Kind   error // ErrInvalid, ErrMutated or ErrNotYet
+	Kind   error // ErrInvalid, ErrMutated, ErrNotYet or ErrPolicy
 	Reason Reason
 	Detail string // for humans: what was found and where; may be empty
 }

@@ -230,7 +230,7 @@ func fuzzVerdict(c *chainTest, b *HashedBlock) {
 			if err != nil {
 				return err
 			}
-			return CheckScripts(b, connection.Prevouts, 0, len(b.Block.Txs), nil)
+			return CheckScripts(b, connection.Prevouts, 0, len(b.Block.Txs), nil, nil)
 		},
 	}
 	for i, step := range steps {

@@ -278,11 +278,11 @@ func (c *chainTest) check(b *HashedBlock, last string) (map[string]error, *Conne
 			if connection == nil {
 				return faults, nil
 			}
-			err := CheckScripts(b, connection.Prevouts, 0, len(b.Block.Txs), nil)
+			err := CheckScripts(b, connection.Prevouts, 0, len(b.Block.Txs), nil, nil)
 			note(stage, err)
 			// Deferred claims must give the same verdict.
 			var batch secp.Batch
-			deferred := CheckScripts(b, connection.Prevouts, 0, len(b.Block.Txs), &batch) == nil && batch.Verify()
+			deferred := CheckScripts(b, connection.Prevouts, 0, len(b.Block.Txs), &batch, nil) == nil && batch.Verify()
 			if deferred != (err == nil) {
 				c.Errorf("scripts at once: %v, in a batch: %v", err, deferred)
 			}
@@ -310,7 +310,7 @@ func (c *chainTest) addHashed(b *HashedBlock) *HashedBlock {
 	}
 	before := maps.Clone(c.coins)
 	c.apply(&connection.Update)
-	again, err := RevertUpdate(c.params, b, c.state.Index, c.height(), connection.Update.SpentCoins())
+	again, err := RevertUpdate(b, c.state.Index, c.height(), connection.Update.SpentCoins())
 	if err != nil {
 		c.Fatal(err)
 	}

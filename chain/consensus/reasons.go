@@ -47,4 +47,9 @@ const (
 	ReasonAccumulatedFees    Reason = "bad-txns-accumulated-fee-outofrange"
 	ReasonCoinbaseAmount     Reason = "bad-cb-amount"
 	ReasonScript             Reason = "block-script-verify-flag-failed"
+
+	// Of transactions outside of blocks (ConnectTransaction).
+	ReasonCoinbaseTransaction Reason = "coinbase"
+	ReasonNonFinalTransaction Reason = "non-final"
+	ReasonNonFinalSequence    Reason = "non-BIP68-final"
 )

@@ -20,9 +20,9 @@ import (
 func bothScripts(t testing.TB, tx *types.Tx, prevouts []types.TxOut) error {
 	t.Helper()
 	b := HashBlock(&types.Block{Txs: []types.Tx{{}, *tx}})
-	err := CheckScripts(b, prevouts, 1, 2, nil)
+	err := CheckScripts(b, prevouts, 1, 2, nil, nil)
 	var batch secp.Batch
-	if deferred := CheckScripts(b, prevouts, 1, 2, &batch) == nil && batch.Verify(); deferred != (err == nil) {
+	if deferred := CheckScripts(b, prevouts, 1, 2, &batch, nil) == nil && batch.Verify(); deferred != (err == nil) {
 		t.Errorf("transaction %s at once: %v, in a batch: %v", tx.TxID(), err, deferred)
 	}
 	return err
@@ -58,7 +58,7 @@ func (c *chainTest) undoTo(height uint32, undo [][]types.Coin, states []State) {
 	c.Helper()
 	for at := c.state.Index.Height; at > height; at-- {
 		b := c.blocks[at-1]
-		u, err := RevertUpdate(c.params, b, states[at-1].Index, at, undo[at-1])
+		u, err := RevertUpdate(b, states[at-1].Index, at, undo[at-1])
 		if err != nil {
 			c.Fatal(err)
 		}

@@ -29,6 +29,68 @@ func (u *Update) SpentCoins() []types.Coin {
 	return coins
 }
 
+// BlockUpdate is a block that was connected or disconnected, and what it did to
+// the coins.
+type BlockUpdate struct {
+	Block  *HashedBlock
+	Update *Update
+}
+
+// SpentCoins returns, for each transaction of the block and each of its inputs,
+// the coin that it spends, those that the block made itself included. The
+// coinbase's list is empty. A nil result says that block and update do not
+// belong together.
+func (u *BlockUpdate) SpentCoins() [][]types.Coin {
+	txs := u.Block.Block.Txs
+	if len(u.Update.Spent) != len(u.Block.External) {
+		return nil
+	}
+	spent := make([][]types.Coin, len(txs))
+	all := make([]types.Coin, 0, len(u.Block.source))
+	external := 0
+	for i := 1; i < len(txs); i++ {
+		first := len(all)
+		for j := range txs[i].Inputs {
+			source := u.Block.source[len(all)]
+			if source < 0 {
+				all = append(all, u.Update.Spent[external].Coin)
+				external++
+				continue
+			}
+			index := txs[i].Inputs[j].PreviousOutPoint.Index
+			if uint64(index) >= uint64(len(txs[source].Outputs)) {
+				return nil
+			}
+			coin, ok := types.NewCoin(&txs[source].Outputs[index], u.Update.Block.Height, source == 0)
+			if !ok {
+				return nil
+			}
+			all = append(all, coin)
+		}
+		spent[i] = all[first:len(all):len(all)]
+	}
+	return spent
+}
+
+// BlockInfo is what the header tree tells of a block.
+type BlockInfo struct {
+	HeaderRecord
+	Work        Uint256    // of the chain up to and with the block
+	MedianTime  uint32     // median time past of the block, seconds since 1970
+	OnBestChain bool       // it is the tip or an ancestor of it
+	Next        types.Hash // the block above on the best chain; zero: none
+	ChainTxs    uint64     // transactions of the chain up to and with the block; 0: not known
+}
+
+// ChainTip is a block without descendants.
+type ChainTip struct {
+	Index        types.Index
+	BranchLength uint32 // blocks above the best chain
+	// Status is a word of Bitcoin Core's getchaintips: active, invalid,
+	// headers-only, valid-fork or valid-headers.
+	Status string
+}
+
 // Status is what is known of a block, a set of flags that is stored on disk:
 // the values never change.
 type Status uint8

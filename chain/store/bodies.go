@@ -38,7 +38,7 @@ func (s *Store) writeRecord(to *segments, at types.Index, size int, fill func([]
 	return s.failed(to.append(at, fill))
 }
 
-// ReadBlock returns the body of a block as it was written, or ErrNotFound, or an
+// ReadBlock returns the body of a block as it was written, or consensus.ErrNotFound, or an
 // ErrLocal that names the file and the byte where it is damaged.
 func (s *Store) ReadBlock(hash types.Hash) ([]byte, error) {
 	return s.readRecord(s.blocks, keyBlock, hash)
@@ -82,7 +82,7 @@ func (s *Store) place(from *segments, prefix byte, hash types.Hash) (place, erro
 	}
 	value, err := s.db.Get(hashKey(prefix, hash), nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
-		return place{}, fmt.Errorf("block %s: %w", hash, ErrNotFound)
+		return place{}, fmt.Errorf("block %s: %w", hash, consensus.ErrNotFound)
 	}
 	var p place
 	if err == nil {

@@ -208,30 +208,38 @@ func (s *Store) create(made *consensus.CoinEntry) error {
 	return nil
 }
 
-// ForEachCoin visits all coins on disk, as the last Flush before the call left
-// them, in the order of txid bytes, then index. The coin is good during the visit
-// only. It returns the visitor's error as it is; its own are ErrLocal.
-func (s *Store) ForEachCoin(visit func(types.OutPoint, *types.Coin) error) error {
+// CoinSnapshot returns a function that visits, once, all coins that are on disk
+// now, as the last Flush left them, in the order of txid bytes, then index. It
+// may run while others write. A coin is good during its visit only. The function
+// returns the visitor's error as it is; its own are ErrLocal.
+func (s *Store) CoinSnapshot() (visit func(each func(types.OutPoint, *types.Coin) error) error, err error) {
 	if err := s.faulty(); err != nil {
-		return err
+		return nil, err
 	}
-	var visitErr error
-	err := s.each(keyCoin, func(key, value []byte) error {
-		outPoint, err := parseCoinKey(key)
-		if err != nil {
-			return err
-		}
-		coin, err := parseCoin(value)
-		if err != nil {
-			return fmt.Errorf("coin %s in the database in %s: %w", outPoint, s.disk.path(indexDir), err)
-		}
-		visitErr = visit(outPoint, &coin)
-		return visitErr
-	})
-	if visitErr != nil {
-		return visitErr
+	snapshot, err := s.db.GetSnapshot()
+	if err != nil {
+		return nil, consensus.Local(err)
 	}
-	return consensus.Local(err)
+	return func(each func(types.OutPoint, *types.Coin) error) error {
+		defer snapshot.Release()
+		var visitErr error
+		err := eachKey(snapshot, keyCoin, func(key, value []byte) error {
+			outPoint, err := parseCoinKey(key)
+			if err != nil {
+				return err
+			}
+			coin, err := parseCoin(value)
+			if err != nil {
+				return fmt.Errorf("coin %s in the database in %s: %w", outPoint, s.disk.path(indexDir), err)
+			}
+			visitErr = each(outPoint, &coin)
+			return visitErr
+		})
+		if visitErr != nil {
+			return visitErr
+		}
+		return consensus.Local(err)
+	}, nil
 }
 
 // Headers visits every stored header record, in the order of hashes. It returns

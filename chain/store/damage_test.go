@@ -40,7 +40,7 @@ func (w *world) honest(d *faultDisk) error {
 		want = w.blocks[tip.Hash].coins
 	}
 	got := coinSet{}
-	err = s.ForEachCoin(func(name types.OutPoint, coin *types.Coin) error {
+	err = forEachCoin(s, func(name types.OutPoint, coin *types.Coin) error {
 		got[name] = *coin
 		return nil
 	})

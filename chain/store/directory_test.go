@@ -220,7 +220,7 @@ func TestPruneRemovesFiles(t *testing.T) {
 		for height := range uint32(40) {
 			r, _ := blockAt(height)
 			err := checkBlock(t, s, height)
-			if gone := slices.Contains(pruned, r.Hash); gone != errors.Is(err, ErrNotFound) || !gone && err != nil || gone && height >= 30 {
+			if gone := slices.Contains(pruned, r.Hash); gone != errors.Is(err, consensus.ErrNotFound) || !gone && err != nil || gone && height >= 30 {
 				t.Errorf("block %d, pruned %v: %v", height, gone, err)
 			}
 		}
@@ -312,7 +312,7 @@ func TestReadWhileWriting(t *testing.T) {
 				switch err := checkBlock(t, s, height); {
 				case err == nil:
 					found[reader]++
-				case errors.Is(err, ErrNotFound) && !errors.Is(err, consensus.ErrLocal):
+				case errors.Is(err, consensus.ErrNotFound) && !errors.Is(err, consensus.ErrLocal):
 					gone[reader]++
 				default:
 					t.Errorf("block %d: %v", height, err)

@@ -123,7 +123,7 @@ func (r *replay) liveWith(s *Store) error {
 		return fmt.Errorf("WRONG: the tip is %s and the coins are at %s, want %s", tip, s.CoinsTip(), r.tip)
 	}
 	stats := coinstats.New(true, false)
-	err = s.ForEachCoin(func(name types.OutPoint, coin *types.Coin) error { stats.Add(name, coin); return nil })
+	err = forEachCoin(s, func(name types.OutPoint, coin *types.Coin) error { stats.Add(name, coin); return nil })
 	if got := stats.Result().MuHash; err == nil && got != r.coins {
 		return fmt.Errorf("WRONG: the MuHash of the coins is %s, Bitcoin Core has %s", got, r.coins)
 	}

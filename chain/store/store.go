@@ -35,10 +35,6 @@ import (
 // say otherwise. 700,000 changed coins fit in it between two flushes.
 const DefaultCacheBytes = 160 << 20
 
-// ErrNotFound is returned for a body or undo data that is not stored: it never
-// came, or it was pruned.
-var ErrNotFound = errors.New("not stored")
-
 // Options are the choices of Open. The zero value is usable but for the
 // network.
 type Options struct {
@@ -54,7 +50,7 @@ type Options struct {
 	writeBuffer int    // of LevelDB; 0: what CacheBytes gives
 }
 
-// Store is an open data directory. ReadBlock, ReadUndo and ForEachCoin may be
+// Store is an open data directory. ReadBlock, ReadUndo and CoinSnapshot may be
 // called at any time by anyone; all other methods by one goroutine at a time.
 type Store struct {
 	disk   disk
@@ -273,7 +269,11 @@ func (s *Store) segments(k kind) *segments {
 
 // each visits all keys with a prefix, in their order.
 func (s *Store) each(prefix byte, visit func(key, value []byte) error) error {
-	it := s.db.NewIterator(util.BytesPrefix([]byte{prefix}), &opt.ReadOptions{DontFillCache: true})
+	return eachKey(s.db, prefix, visit)
+}
+
+func eachKey(db leveldb.Reader, prefix byte, visit func(key, value []byte) error) error {
+	it := db.NewIterator(util.BytesPrefix([]byte{prefix}), &opt.ReadOptions{DontFillCache: true})
 	defer it.Release()
 	for it.Next() {
 		if err := visit(it.Key(), it.Value()); err != nil {

@@ -149,7 +149,7 @@ func TestPruneUnsaved(t *testing.T) {
 			t.Errorf("%d places are left of %d blocks", left, 12-len(gone))
 		}
 		for _, hash := range gone {
-			if _, err := s.ReadBlock(hash); !errors.Is(err, ErrNotFound) {
+			if _, err := s.ReadBlock(hash); !errors.Is(err, consensus.ErrNotFound) {
 				t.Errorf("pruned block: %v", err)
 			}
 		}

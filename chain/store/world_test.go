@@ -275,7 +275,7 @@ func (w *world) prune(keep uint32) error {
 		if w.blocks[hash].at.Height >= below {
 			return fmt.Errorf("WRONG: block %s was pruned, at or above %d", w.blocks[hash].at, below)
 		}
-		if _, err := w.store.ReadBlock(hash); !errors.Is(err, ErrNotFound) {
+		if _, err := w.store.ReadBlock(hash); !errors.Is(err, consensus.ErrNotFound) {
 			return w.unreadable("pruned body", w.blocks[hash], err)
 		}
 		w.status[hash] &^= consensus.StatusBody | consensus.StatusUndo
@@ -329,7 +329,7 @@ func (w *world) check() error {
 func (w *world) checkCoins(want coinSet) error {
 	got := coinSet{}
 	var last types.OutPoint
-	err := w.store.ForEachCoin(func(name types.OutPoint, coin *types.Coin) error {
+	err := forEachCoin(w.store, func(name types.OutPoint, coin *types.Coin) error {
 		if len(got) > 0 && compareOutPoints(&last, &name) >= 0 {
 			return fmt.Errorf("WRONG: coin %s comes after %s", name, last)
 		}
@@ -427,4 +427,13 @@ func (w *world) play(n int) error {
 		}
 	}
 	return nil
+}
+
+// forEachCoin visits the coins on disk.
+func forEachCoin(s *Store, each func(types.OutPoint, *types.Coin) error) error {
+	visit, err := s.CoinSnapshot()
+	if err != nil {
+		return err
+	}
+	return visit(each)
 }

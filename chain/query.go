@@ -1,0 +1,212 @@
+package chain
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Info returns what the header tree tells of a block, if it is known.
+func (c *Chain) Info(hash types.Hash) (consensus.BlockInfo, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	n := c.nodes[hash]
+	if n == nil {
+		return consensus.BlockInfo{}, false
+	}
+	state := n.state()
+	info := consensus.BlockInfo{
+		HeaderRecord: n.record(), Work: n.work, MedianTime: state.MedianTimePast(),
+		OnBestChain: c.tip.descendsFrom(n), ChainTxs: n.chainTxs,
+	}
+	if info.OnBestChain && n != c.tip {
+		info.Next = c.tip.ancestor(n.height + 1).hash
+	}
+	return info, true
+}
+
+// MedianTimePast returns that of the block of the best chain at the height, of
+// the tip above it. So a Chain is a consensus.Ancestry for what is built on its
+// tip.
+func (c *Chain) MedianTimePast(height uint32) uint32 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return ancestry{c.tip}.MedianTimePast(min(height, c.tip.height))
+}
+
+// Tips returns all blocks without descendants, the highest first.
+func (c *Chain) Tips() []consensus.ChainTip {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	hasChild := make(map[*node]bool, len(c.nodes))
+	for _, n := range c.nodes {
+		hasChild[n.parent] = true
+	}
+	var tips []consensus.ChainTip
+	for _, n := range c.nodes {
+		if !hasChild[n] || n == c.tip {
+			tips = append(tips, consensus.ChainTip{
+				Index: n.index(), BranchLength: n.height - fork(n, c.tip).height, Status: c.tipStatus(n),
+			})
+		}
+	}
+	slices.SortFunc(tips, func(a, b consensus.ChainTip) int {
+		return cmp.Or(cmp.Compare(b.Index.Height, a.Index.Height), slices.Compare(a.Index.Hash[:], b.Index.Hash[:]))
+	})
+	return tips
+}
+
+// tipStatus assumes mu.
+func (c *Chain) tipStatus(n *node) string {
+	switch {
+	case n == c.tip:
+		return "active"
+	case n.refused():
+		return "invalid"
+	case !n.complete:
+		return "headers-only"
+	case n.status.Has(consensus.StatusValid):
+		return "valid-fork"
+	}
+	return "valid-headers"
+}
+
+// Locator returns hashes of the best header chain by which another node finds
+// the last block that both know: the newest ten, then fewer and fewer, and the
+// genesis block at last.
+func (c *Chain) Locator() []types.Hash {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var hashes []types.Hash
+	step := uint32(1)
+	for n := c.bestHeader; ; n = n.ancestor(n.height - min(step, n.height)) {
+		hashes = append(hashes, n.hash)
+		if n.height == 0 {
+			return hashes
+		}
+		if len(hashes) >= 10 {
+			step *= 2
+		}
+	}
+}
+
+// HeadersAfter returns the headers of the best chain above the first block of
+// the locator that is on it (the genesis block if none is): at most limit, and
+// none above the block named stop if that comes first.
+func (c *Chain) HeadersAfter(locator []types.Hash, stop types.Hash, limit int) []types.Header {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	from := c.tip.ancestor(0)
+	for _, hash := range locator {
+		if n := c.nodes[hash]; n != nil && c.tip.descendsFrom(n) {
+			from = n
+			break
+		}
+	}
+	end := c.tip.ancestor(min(c.tip.height, from.height+uint32(max(limit, 0))))
+	headers := make([]types.Header, 0, end.height-from.height)
+	for _, n := range end.pathFrom(from) {
+		headers = append(headers, n.header)
+		if n.hash == stop {
+			break
+		}
+	}
+	return headers
+}
+
+// MissingBlocks returns the blocks on the way to the best header whose bodies
+// are not stored, the lowest first, at most limit. Blocks that were found valid
+// once are not missing, even if their bodies were pruned.
+func (c *Chain) MissingBlocks(limit int) []types.Index {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return missing(fork(c.tip, c.bestHeader), c.bestHeader, limit)
+}
+
+// MissingTowards does what MissingBlocks does on the way to another block. It
+// returns nothing for one that is unknown, refused, or has less work than the
+// tip.
+func (c *Chain) MissingTowards(hash types.Hash, limit int) []types.Index {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	n := c.nodes[hash]
+	if n == nil || n.refused() || n.work.Cmp(c.tip.work) < 0 {
+		return nil
+	}
+	return missing(fork(c.tip, n), n, limit)
+}
+
+func missing(base, to *node, limit int) []types.Index {
+	var list []types.Index
+	for height := base.height + 1; height <= to.height && len(list) < limit; height++ {
+		n := to.ancestor(height)
+		if !n.complete && !n.status.Has(consensus.StatusBody) && !n.status.Has(consensus.StatusValid) {
+			list = append(list, n.index())
+		}
+	}
+	return list
+}
+
+// BlockUpdate returns a block that was connected once, with what it does to the
+// coins. It is ErrNotFound if the body or its undo data are not stored,
+// ErrUnknownBlock if the block is not in the header tree.
+func (c *Chain) BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error) {
+	c.mu.RLock()
+	n := c.nodes[hash]
+	c.mu.RUnlock()
+	if n == nil {
+		return consensus.BlockUpdate{}, fmt.Errorf("%w: %s", ErrUnknownBlock, hash)
+	}
+	return c.blockUpdate(n)
+}
+
+// Coins looks coins up in the set after the tip, and returns the state of that
+// tip. It waits for a change of the chain that is under way.
+func (c *Chain) Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error) {
+	if err := c.turn.take(ctx); err != nil {
+		return nil, consensus.State{}, err
+	}
+	defer c.turn.give()
+	if c.fault != nil {
+		return nil, consensus.State{}, c.fault
+	}
+	coins := make([]consensus.FetchedCoin, len(outPoints))
+	if err := c.store.FetchCoins(outPoints, coins); err != nil {
+		return nil, consensus.State{}, c.fail(consensus.Local(err))
+	}
+	return coins, c.TipState(), nil
+}
+
+// ForEachCoin flushes, then visits all coins in the order of their outpoints,
+// and returns the block that they are of. The coins are a snapshot: blocks may
+// be added meanwhile. The visitor's error is returned as it is.
+func (c *Chain) ForEachCoin(ctx context.Context, each func(types.OutPoint, *types.Coin) error) (types.Index, error) {
+	if err := c.turn.take(ctx); err != nil {
+		return types.Index{}, err
+	}
+	at, visit, err := c.snapshot()
+	c.turn.give()
+	if err != nil {
+		return types.Index{}, err
+	}
+	return at, visit(each)
+}
+
+// snapshot assumes turn.
+func (c *Chain) snapshot() (types.Index, func(func(types.OutPoint, *types.Coin) error) error, error) {
+	if c.fault != nil {
+		return types.Index{}, nil, c.fault
+	}
+	if err := c.flush(); err != nil {
+		return types.Index{}, nil, c.fail(consensus.Local(err))
+	}
+	visit, err := c.store.CoinSnapshot()
+	if err != nil {
+		return types.Index{}, nil, c.fail(consensus.Local(err))
+	}
+	return c.coinsTip.index(), visit, nil
+}
