@@ -111,25 +111,28 @@ func TestTableGrowsWhenIgnored(t *testing.T) {
 	checkTable(t, table)
 }
 
-// TestTableStaysFast: under the steady replacement of clean entries no look-up
-// passes many slots, which it did when eviction left the table uneven.
+// TestTableStaysFast: under the steady replacement of clean entries a look-up
+// passes few slots, which it did not when eviction left the table uneven. The
+// mean is what theory gives for this load; single entries stand far off now and
+// then, as the random hash has it.
 func TestTableStaysFast(t *testing.T) {
 	table := newCoinTable(shardCount * 1000)
 	for n := range uint64(400_000) {
 		e := coinAt(n)
 		table.set(&e.OutPoint, &e.Coin, 0)
 	}
-	longest := 0
+	entries, passed := 0, 0
 	for i := range table.shards {
 		in := &table.shards[i]
 		for j, s := range in.states {
 			if s != 0 {
-				longest = max(longest, (j-in.home(in.slots[j].hash)+len(in.states))%len(in.states))
+				entries++
+				passed += (j - in.home(in.slots[j].hash) + len(in.states)) % len(in.states)
 			}
 		}
 	}
-	if longest > 200 {
-		t.Errorf("an entry stands %d slots from its own", longest)
+	if mean := float64(passed) / float64(entries); mean > 5 {
+		t.Errorf("an entry stands %.1f slots from its own on average", mean)
 	}
 }
 
