@@ -17,7 +17,8 @@ const module = "github.com/karatcoin/karat"
 // besides the standard library. Anyone may import the pure layer; stateful
 // packages never import each other; only node knows them all.
 var allowed = map[string][]string{
-	".":                           {},
+	".":                           {"chain/consensus"},
+	"internal/vectors":            {},
 	"chain/types":                 {},
 	"chain/secp":                  {"golang.org/x/sys/cpu"},
 	"chain/secp/internal/genifma": {},
@@ -30,10 +31,13 @@ var allowed = map[string][]string{
 	"chain/bootstrap": {"chain/types", "chain/consensus"},
 	"chain":           {"chain/types", "chain/secp", "chain/consensus"},
 	"chain/store":     {"chain/types", "chain/consensus", "github.com/syndtr/goleveldb/", "golang.org/x/sys/unix"},
-	"node":            {".", "chain/types", "chain/consensus", "chain/coinstats", "chain/bootstrap", "chain", "chain/store"},
+	"node": {
+		".", "chain/types", "chain/consensus", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
+		"mempool", "miner", "p2p", "p2p/noise", "rpc",
+	},
 	"cmd/karatd": {
-		"chain/types", "chain/consensus", "chain", "chain/store", "node",
-		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+		".", "chain/types", "chain/consensus", "chain/taproot", "chain", "chain/store", "node",
+		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term", "github.com/BurntSushi/toml",
 	},
 }
 

@@ -1,7 +1,17 @@
-// Package karat embeds the networks that karat knows by name.
+// Package karat knows the networks that have names, and where people keep their
+// data.
 package karat
 
-import _ "embed"
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/karatcoin/karat/chain/consensus"
+)
 
 // MainGenesis is the genesis.json of the network "main".
 //
@@ -14,3 +24,39 @@ var MainGenesis []byte
 //
 //go:embed dev.json
 var DevGenesis []byte
+
+// LoadNetwork returns the parameters of a network by its name, "main" or
+// "dev", or by the path of a genesis.json.
+func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
+	switch nameOrPath {
+	case "main":
+		return consensus.ParseParams(MainGenesis)
+	case "dev":
+		return consensus.ParseParams(DevGenesis)
+	}
+	data, err := os.ReadFile(nameOrPath)
+	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(nameOrPath, "./"+string(filepath.Separator)) {
+		return nil, fmt.Errorf("network %q is neither main, dev nor the path of a genesis.json", nameOrPath)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("network file: %w", err)
+	}
+	params, err := consensus.ParseParams(data)
+	if err != nil {
+		return nil, fmt.Errorf("network file %s: %w", nameOrPath, err)
+	}
+	return params, nil
+}
+
+// DataDir returns the folder of a network's data: the one with the network's
+// name in the data directory, by default in ~/.karat.
+func DataDir(base string, params *consensus.Params) (string, error) {
+	if base == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("no home directory (%w): name a data directory with --datadir", err)
+		}
+		base = filepath.Join(home, ".karat")
+	}
+	return filepath.Join(base, params.Name), nil
+}

@@ -12,10 +12,7 @@ import (
 	"iter"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 
-	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/bootstrap"
 	"github.com/karatcoin/karat/chain/coinstats"
@@ -39,29 +36,6 @@ type Node struct {
 	store  *store.Store
 	chain  *chain.Chain
 	log    *slog.Logger
-}
-
-// LoadNetwork returns the parameters of a network by its name, "main" or
-// "dev", or by the path of a genesis.json.
-func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
-	switch nameOrPath {
-	case "main":
-		return consensus.ParseParams(karat.MainGenesis)
-	case "dev":
-		return consensus.ParseParams(karat.DevGenesis)
-	}
-	data, err := os.ReadFile(nameOrPath)
-	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(nameOrPath, "./"+string(filepath.Separator)) {
-		return nil, fmt.Errorf("network %q is neither main, dev nor the path of a genesis.json", nameOrPath)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("network file: %w", err)
-	}
-	params, err := consensus.ParseParams(data)
-	if err != nil {
-		return nil, fmt.Errorf("network file %s: %w", nameOrPath, err)
-	}
-	return params, nil
 }
 
 // Open opens the data directory and brings its chain up to date.

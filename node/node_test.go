@@ -13,17 +13,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/bootstrap"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 const regtest = "../testdata/bitcoin-regtest.json"
 
 func openNode(t testing.TB, dir, network string, prune int64) *Node {
 	t.Helper()
-	params, err := LoadNetwork(network)
+	params, err := karat.LoadNetwork(network)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +118,7 @@ func coinsOf(t testing.TB, n *Node) CoinSet {
 }
 
 func TestImportInAnyOrderAndExport(t *testing.T) {
-	params, err := LoadNetwork("dev")
+	params, err := karat.LoadNetwork("dev")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +184,7 @@ func pipe(t testing.TB, file string) string {
 }
 
 func TestImportRefusesAndGoesOn(t *testing.T) {
-	params, err := LoadNetwork("dev")
+	params, err := karat.LoadNetwork("dev")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,44 +226,14 @@ func TestImportRefusesAndGoesOn(t *testing.T) {
 func TestDataDirectoryOfAnotherNetwork(t *testing.T) {
 	dir := t.TempDir()
 	closeNode(t, openNode(t, dir, "dev", 0))
-	params, err := LoadNetwork(regtest)
+	params, err := karat.LoadNetwork(regtest)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = Open(context.Background(), Config{DataDir: dir, Params: params})
-	if err == nil || !strings.Contains(err.Error(), "dev") || !strings.Contains(err.Error(), "bitcoin-regtest") {
+	if err == nil || !strings.Contains(err.Error(), "dev") || !strings.Contains(err.Error(), "regtest") {
 		t.Errorf("the error names not both networks: %v", err)
 	}
-}
-
-func TestLoadNetwork(t *testing.T) {
-	for _, name := range []string{"main", "dev", regtest} {
-		if _, err := LoadNetwork(name); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	broken := filepath.Join(t.TempDir(), "broken.json")
-	if err := os.WriteFile(broken, []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]string{"nowhere": "neither", "./nowhere.json": "no such file", broken: "missing"} {
-		if _, err := LoadNetwork(name); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// vectors returns a file of the oracle data beside the repository, or skips.
-func vectors(t testing.TB, name string) string {
-	t.Helper()
-	dir := os.Getenv("KARAT_VECTORS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "vectors")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("NOT RUN: oracle vectors not found in %s (set KARAT_VECTORS)", dir)
-	}
-	return filepath.Join(dir, name)
 }
 
 // answer is the part of Bitcoin Core's gettxoutsetinfo that coins can be held
@@ -291,9 +263,9 @@ func (a *answer) check(t *testing.T, set CoinSet) {
 // shuffled together with the branch that replaces its last six blocks, and
 // compares with Core's answers.
 func TestChainOfBitcoinCore(t *testing.T) {
-	chainFile, forkFile := vectors(t, "core-regtest/chain.dat"), vectors(t, "core-regtest/fork.dat")
+	chainFile, forkFile := filepath.Join(vectors.Dir(t), "core-regtest/chain.dat"), filepath.Join(vectors.Dir(t), "core-regtest/fork.dat")
 	var answers map[string]json.RawMessage
-	readJSON(t, vectors(t, "core-regtest/answers.json"), &answers)
+	readJSON(t, filepath.Join(vectors.Dir(t), "core-regtest/answers.json"), &answers)
 	var before answer
 	var serialized struct {
 		Hash types.Hash `json:"hash_serialized_3"`
@@ -306,7 +278,7 @@ func TestChainOfBitcoinCore(t *testing.T) {
 	var fork struct {
 		MuHash answer `json:"muhash"`
 	}
-	readJSON(t, vectors(t, "core-regtest/fork.json"), &fork)
+	readJSON(t, filepath.Join(vectors.Dir(t), "core-regtest/fork.json"), &fork)
 
 	n := openNode(t, t.TempDir(), regtest, 0)
 	if s := importFiles(t, n, chainFile); s.Accepted != int(before.Height) || len(s.Refused) != 0 {

@@ -122,11 +122,11 @@ var badFiles = []struct{ name, from, to, field string }{
 	{"too large a number", "18444", "65536", "ports.p2p"},
 	{"list for a text", `"bcrt"`, `["bcrt"]`, "hrp"},
 
-	{"empty name", `"bitcoin-regtest"`, `""`, "name"},
-	{"capitals in the name", `"bitcoin-regtest"`, `"Bitcoin"`, "name"},
-	{"dots in the name", `"bitcoin-regtest"`, `"a/../b"`, "name"},
-	{"long name", `"bitcoin-regtest"`, `"` + strings.Repeat("a", 33) + `"`, "name"},
-	{"line in the name", `"bitcoin-regtest"`, `"a\nb"`, "name"},
+	{"empty name", `"regtest"`, `""`, "name"},
+	{"capitals in the name", `"regtest"`, `"Bitcoin"`, "name"},
+	{"dots in the name", `"regtest"`, `"a/../b"`, "name"},
+	{"long name", `"regtest"`, `"` + strings.Repeat("a", 33) + `"`, "name"},
+	{"line in the name", `"regtest"`, `"a\nb"`, "name"},
 	{"empty hrp", `"bcrt"`, `""`, "hrp"},
 	{"capitals in the hrp", `"bcrt"`, `"BCRT"`, "hrp"},
 	{"long hrp", `"bcrt"`, `"` + strings.Repeat("b", 31) + `"`, "hrp"},
@@ -223,7 +223,7 @@ func TestParamsAreStrict(t *testing.T) {
 func TestParamsAtTheirLimits(t *testing.T) {
 	good := readFile(t, regtestFile)
 	for _, change := range [][2]string{
-		{`"bitcoin-regtest"`, `"` + strings.Repeat("a", 32) + `"`},
+		{`"regtest"`, `"` + strings.Repeat("a", 32) + `"`},
 		{`"bcrt"`, `"` + strings.Repeat("b", 30) + `"`},
 		{`"target_spacing": 600`, `"target_spacing": 604800`},
 		{`"target_spacing": 600`, `"target_spacing": 1`},

@@ -3,12 +3,11 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/node"
@@ -31,7 +30,7 @@ const workingMemory = 112 * mebibyte
 
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: flagDataDir, Usage: "keep the chain in `DIR` (default: ~/.karat/NETWORK)", EnvVars: []string{"KARAT_DATADIR"}},
+		&cli.StringFlag{Name: flagDataDir, Usage: "keep each network's data in a folder of its own in `DIR` (default: ~/.karat)", EnvVars: []string{"KARAT_DATADIR"}},
 		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json", EnvVars: []string{"KARAT_NETWORK"}},
 		&cli.Int64Flag{Name: flagDBCache, Value: store.DefaultCacheBytes / mebibyte, Usage: "memory for coins, in `MiB`"},
 		&cli.Int64Flag{Name: flagPrune, Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
@@ -67,18 +66,11 @@ func openNode(c *cli.Context) (*node.Node, error) {
 }
 
 func network(c *cli.Context) (*consensus.Params, error) {
-	return node.LoadNetwork(c.String(flagNetwork))
+	return karat.LoadNetwork(c.String(flagNetwork))
 }
 
 func dataDir(c *cli.Context, params *consensus.Params) (string, error) {
-	if dir := c.String(flagDataDir); dir != "" {
-		return dir, nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("no home directory (%w): name one with --datadir", err)
-	}
-	return filepath.Join(home, ".karat", params.Name), nil
+	return karat.DataDir(c.String(flagDataDir), params)
 }
 
 func logger(c *cli.Context) (*slog.Logger, error) {

@@ -36,6 +36,7 @@ func TestCommandLine(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	blocks := filepath.Join(t.TempDir(), "blocks.dat")
 	network := filepath.Join(t.TempDir(), "coin.json")
+	impostor := filepath.Join(t.TempDir(), "dev.json")
 	dev := func(args ...string) []string { return append([]string{"--network", "dev", "--datadir", dir}, args...) }
 	steps := []struct {
 		name string
@@ -71,7 +72,9 @@ func TestCommandLine(t *testing.T) {
 		{"import what is no block", dev("import", network), 1, "no block of network dev was found"},
 		{"verify", dev("verify"), 0, "0 blocks verified"},
 		{"bad level", dev("verify", "--level", "5"), 2, "--level"},
-		{"another network", []string{"--network", network, "--datadir", dir, "coins"}, 1, `"dev"`},
+		{"another network", []string{"--network", network, "--datadir", dir, "coins"}, 0, "height"},
+		{"another network of the same name", []string{"network", "new", "--name", "dev", "--bits", "207fffff", "-o", impostor}, 0, "identity"},
+		{"its data", []string{"--network", impostor, "--datadir", dir, "coins"}, 1, `is of network "dev" (b88145ed`},
 	}
 	for _, s := range steps {
 		code, stdout, stderr := karatd(s.args...)

@@ -16,9 +16,9 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/node"
 )
 
 func networkCommand() *cli.Command {
@@ -106,11 +106,11 @@ func networkDiff(c *cli.Context) error {
 	if c.Args().Len() != 2 {
 		return fmt.Errorf("%w: diff needs two networks, each main, dev or a file", errUsage)
 	}
-	a, err := node.LoadNetwork(c.Args().Get(0))
+	a, err := karat.LoadNetwork(c.Args().Get(0))
 	if err != nil {
 		return err
 	}
-	b, err := node.LoadNetwork(c.Args().Get(1))
+	b, err := karat.LoadNetwork(c.Args().Get(1))
 	if err != nil {
 		return err
 	}
