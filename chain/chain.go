@@ -106,6 +106,7 @@ type Chain struct {
 	now     func() time.Time
 	workers int
 	prune   bool
+	failed  chan struct{} // closed with the first local fault
 	keep    func() uint32
 
 	turn baton
@@ -136,6 +137,7 @@ func New(ctx context.Context, params *consensus.Params, store Store, o Options) 
 	c := &Chain{
 		params: params, store: store, log: o.Logger, now: o.Now, workers: o.Workers, prune: o.Prune, keep: o.Keep,
 		turn:        newBaton(),
+		failed:      make(chan struct{}),
 		pipe:        pipeline{verified: o.Verified},
 		nodes:       map[types.Hash]*node{},
 		candidates:  map[*node]struct{}{},
@@ -286,6 +288,10 @@ func (c *Chain) setTip(n *node) {
 	}
 }
 
+// Failed returns a channel that is closed when the chain meets a local fault, a
+// broken disk for one. It does nothing after that; Flush tells what it was.
+func (c *Chain) Failed() <-chan struct{} { return c.failed }
+
 // Flush writes everything that is only in memory to disk.
 func (c *Chain) Flush() error {
 	_ = c.turn.take(context.Background()) // which never ends
@@ -359,6 +365,7 @@ func (c *Chain) takeDirty() []consensus.HeaderRecord {
 func (c *Chain) fail(err error) error {
 	if errors.Is(err, consensus.ErrLocal) && c.fault == nil {
 		c.fault = fmt.Errorf("the chain stopped: %w", err)
+		close(c.failed)
 	}
 	return err
 }

@@ -335,6 +335,11 @@ func TestLocalFaultStopsTheChain(t *testing.T) {
 		if err := h.chain.Flush(); !errors.Is(err, consensus.ErrLocal) {
 			t.Fatalf("after a fault the chain went on: %v", err)
 		}
+		select {
+		case <-h.chain.Failed():
+		default:
+			t.Fatal("nobody is told of the fault")
+		}
 		h.store.crash()
 		h.open() // no block may have been marked for the disk's fault
 		for i, b := range a {
@@ -346,6 +351,11 @@ func TestLocalFaultStopsTheChain(t *testing.T) {
 	h.store.failAt = 0
 	h.add(a...)
 	h.expectTip(a[5])
+	select {
+	case <-h.chain.Failed():
+		t.Fatal("a fault without a fault")
+	default:
+	}
 }
 
 func TestCancelledContext(t *testing.T) {
