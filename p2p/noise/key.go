@@ -10,79 +10,95 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/flynn/noise"
 )
 
-// KeySize is the length of keys and IDs in bytes.
-const KeySize = 32
+// ID is the public key of a node, by which it is known. Its text is 64
+// lower-case hexadecimal digits, in the order of the bytes.
+type ID [32]byte
 
-// ID is the public half of a node's key, by which nodes know each other
-// wherever they are.
-type ID [KeySize]byte
-
-// String returns 64 lowercase hexadecimal digits.
-func (id ID) String() string { return hex.EncodeToString(id[:]) }
-
-// ErrID is wrapped by the errors of ParseID.
-var ErrID = errors.New("not a node id")
-
-// ParseID reads 64 hexadecimal digits.
+// ParseID reads 64 lower-case hexadecimal digits.
 func ParseID(s string) (ID, error) {
 	var id ID
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != KeySize {
-		return ID{}, fmt.Errorf("%w: %.80q (want 64 hexadecimal digits)", ErrID, s)
+	if len(s) != 2*len(id) || strings.ToLower(s) != s {
+		return ID{}, fmt.Errorf("node id %.80q: want %d lower-case hexadecimal digits", s, 2*len(id))
 	}
-	copy(id[:], b)
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
+		return ID{}, fmt.Errorf("node id %q: %w", s, err)
+	}
 	return id, nil
 }
 
-// Key is the secret by which a node proves its ID: an X25519 key pair.
-type Key struct{ pair noise.DHKey }
+// String returns 64 lower-case hexadecimal digits.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// GenerateKey makes a random key.
-func GenerateKey() (Key, error) {
-	var secret [KeySize]byte
-	if _, err := rand.Read(secret[:]); err != nil {
-		return Key{}, err
+// MarshalText implements encoding.TextMarshaler.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *ID) UnmarshalText(text []byte) error {
+	parsed, err := ParseID(string(text))
+	if err != nil {
+		return err
 	}
-	return keyOf(secret[:])
+	*id = parsed
+	return nil
 }
 
-func keyOf(secret []byte) (Key, error) {
-	private, err := ecdh.X25519().NewPrivateKey(secret)
+// IsZero reports whether the id is all zero bytes, which no node has.
+func (id ID) IsZero() bool { return id == ID{} }
+
+// Key is the secret by which a node proves that it is who its ID says: an
+// X25519 private key. The zero Key is no key.
+type Key struct {
+	private [32]byte
+	public  ID
+}
+
+// errNoKey is returned for the zero Key.
+var errNoKey = errors.New("no node key")
+
+// NewKey returns the key with the 32 bytes of an X25519 private key (RFC 7748).
+func NewKey(private [32]byte) (Key, error) {
+	secret, err := ecdh.X25519().NewPrivateKey(private[:])
 	if err != nil {
-		return Key{}, err
+		return Key{}, fmt.Errorf("node key: %w", err)
 	}
-	return Key{noise.DHKey{Private: private.Bytes(), Public: private.PublicKey().Bytes()}}, nil
+	return Key{private: private, public: ID(secret.PublicKey().Bytes())}, nil
+}
+
+// GenerateKey makes a new random key.
+func GenerateKey() (Key, error) {
+	var private [32]byte
+	rand.Read(private[:]) // never fails
+	return NewKey(private)
 }
 
 // ID returns the public half.
-func (k Key) ID() (id ID) {
-	copy(id[:], k.pair.Public)
-	return id
-}
+func (k Key) ID() ID { return k.public }
 
-// String keeps the secret out of logs.
-func (k Key) String() string { return "key of node " + k.ID().String() }
+// String names the key by its public half, so that no log tells the secret.
+func (k Key) String() string { return "node key of " + k.public.String() }
 
-// LoadOrCreateKey reads a node's key from a file, or makes one and writes it so
-// that only the user can read it. A file that is no key is an error: a node
-// should not change its ID by accident.
+// GoString does what String does, for %#v.
+func (k Key) GoString() string { return k.String() }
+
+// LoadOrCreateKey reads the key in a file, or makes one and writes it there, so
+// that a node keeps its id. The file holds 64 hexadecimal digits, only its owner
+// may read it, and it appears whole or not at all. A file that is damaged is an
+// error: a new key would be another node.
 func LoadOrCreateKey(path string) (Key, error) {
-	data, err := os.ReadFile(path)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return createKey(path)
 	}
 	if err != nil {
 		return Key{}, fmt.Errorf("node key: %w", err)
 	}
-	secret, err := hex.DecodeString(strings.TrimSpace(string(data)))
-	if err != nil || len(secret) != KeySize {
-		return Key{}, fmt.Errorf("node key: %s is not a key of 64 hexadecimal digits; remove it to get a new one, and with it a new node id", path)
+	private, err := ParseID(strings.TrimSpace(string(text))) // an ID's text form, for a secret
+	if err != nil {
+		return Key{}, fmt.Errorf("node key file %s is damaged: want %d lower-case hexadecimal digits", path, 2*len(private))
 	}
-	return keyOf(secret)
+	return NewKey(private)
 }
 
 func createKey(path string) (Key, error) {
@@ -90,17 +106,43 @@ func createKey(path string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*") // of mode 0600
-	if err != nil {
+	if err := writeNew(path, []byte(hex.EncodeToString(key.private[:])+"\n")); err != nil {
 		return Key{}, fmt.Errorf("node key: %w", err)
 	}
-	_, err = temporary.WriteString(hex.EncodeToString(key.pair.Private) + "\n")
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
+	return key, nil
+}
+
+// writeNew writes a file that only its owner can read. It is durable under its
+// name before anybody can have seen the id.
+func writeNew(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp") // with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // fails if all went well
+	_, err = tmp.Write(content)
 	if err == nil {
-		err = os.Rename(temporary.Name(), path)
+		err = tmp.Sync()
+	}
+	if closeErr := tmp.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
 	}
 	if err != nil {
-		return Key{}, errors.Join(fmt.Errorf("node key: %w", err), os.Remove(temporary.Name()))
+		return err
 	}
-	return key, nil
+	return syncDir(dir)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }

@@ -1,0 +1,185 @@
+package noise
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	flynn "github.com/flynn/noise"
+)
+
+const (
+	// MaxRecordData is the most bytes that one record carries.
+	MaxRecordData = 16 << 10
+	// RecordOverhead is what a record takes besides its data, in bytes.
+	RecordOverhead = lengthSize + tagSize
+	// RekeyRecords is the number of records after which each direction changes
+	// its key.
+	RekeyRecords = 1 << 16
+
+	lengthSize  = 2
+	maxRecord   = MaxRecordData + RecordOverhead
+	inputBuffer = 2 * maxRecord
+)
+
+// ErrRecord is wrapped by an error of Read about bytes that the peer's end of
+// the connection did not send as they came: changed on the way, or no record.
+var ErrRecord = errors.New("broken record")
+
+// Conn is an encrypted connection to a node that is known. It is a net.Conn:
+// one goroutine may read and another write at the same time; more of either take
+// turns. The end of the stream is not authenticated: who can cut the
+// connection can cut it anywhere, so what is sent must tell its own length.
+type Conn struct {
+	conn   net.Conn
+	remote ID
+
+	readMu  sync.Mutex // held while the one that reads waits for bytes
+	in      *flynn.CipherState
+	readErr error  // after the first broken record there is no way on
+	input   []byte // what came and is not decrypted; its array is kept
+	buffer  []byte // that array, whole
+	plain   []byte // what is decrypted and not read, within the array
+
+	writeMu  sync.Mutex // held while the one that writes waits for room
+	out      *flynn.CipherState
+	writeErr error // after a record that was sent in part there is no way on
+	output   []byte
+}
+
+func newConn(conn net.Conn, out, in *flynn.CipherState, remote ID) *Conn {
+	buffer := make([]byte, inputBuffer)
+	return &Conn{
+		conn: conn, remote: remote, in: in, out: out,
+		buffer: buffer, input: buffer[:0], output: make([]byte, 0, maxRecord),
+	}
+}
+
+// RemoteID returns the id that the other side proved.
+func (c *Conn) RemoteID() ID { return c.remote }
+
+// Read reads up to one record's data. After a deadline that ran out it can be
+// called again and nothing is lost; an error that wraps ErrRecord is final.
+func (c *Conn) Read(p []byte) (int, error) {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if len(c.plain) == 0 {
+		if c.readErr != nil {
+			return 0, c.readErr
+		}
+		if err := c.readRecord(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.plain)
+	c.plain = c.plain[n:]
+	return n, nil
+}
+
+// readRecord decrypts the next record in place, into plain.
+func (c *Conn) readRecord() error {
+	if err := c.fill(lengthSize); err != nil {
+		return err
+	}
+	size := int(binary.LittleEndian.Uint16(c.input))
+	if size <= tagSize || size > MaxRecordData+tagSize {
+		return c.failRead(fmt.Errorf("%w: %d bytes", ErrRecord, size))
+	}
+	if err := c.fill(lengthSize + size); err != nil {
+		return err
+	}
+	record := c.input[lengthSize : lengthSize+size]
+	plain, err := c.in.Decrypt(record[:0], nil, record)
+	if err != nil {
+		return c.failRead(fmt.Errorf("%w: %w", ErrRecord, err))
+	}
+	c.input = c.input[lengthSize+size:]
+	c.plain = plain
+	rekey(c.in)
+	return nil
+}
+
+func (c *Conn) failRead(err error) error {
+	c.readErr = err
+	return err
+}
+
+// fill reads until input holds n bytes, and whatever else has come already.
+func (c *Conn) fill(n int) error {
+	if len(c.input) >= n {
+		return nil
+	}
+	if cap(c.input) < maxRecord || len(c.input) == 0 {
+		c.input = c.buffer[:copy(c.buffer, c.input)]
+	}
+	have := len(c.input)
+	more, err := io.ReadAtLeast(c.conn, c.input[have:cap(c.input)], n-have)
+	c.input = c.input[:have+more]
+	if err == io.EOF && len(c.input) > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// Write sends p in records of at most MaxRecordData bytes, and returns how much
+// of it was sent in whole ones. Every error is final.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
+	sent := 0
+	for sent < len(p) {
+		if c.writeErr != nil {
+			return sent, c.writeErr
+		}
+		data := p[sent:min(len(p), sent+MaxRecordData)]
+		if c.writeErr = c.writeRecord(data); c.writeErr != nil {
+			return sent, c.writeErr
+		}
+		sent += len(data)
+	}
+	return sent, nil
+}
+
+func (c *Conn) writeRecord(data []byte) error {
+	record := binary.LittleEndian.AppendUint16(c.output[:0], uint16(len(data)+tagSize))
+	record, err := c.out.Encrypt(record, nil, data)
+	if err != nil {
+		return err
+	}
+	rekey(c.out)
+	_, err = c.conn.Write(record)
+	return err
+}
+
+// rekey changes the key of a direction after every RekeyRecords records, so
+// that one that leaks does not open what was sent long before.
+func rekey(s *flynn.CipherState) {
+	if s.Nonce()%RekeyRecords == 0 {
+		s.Rekey()
+	}
+}
+
+// Close closes the connection.
+func (c *Conn) Close() error { return c.conn.Close() }
+
+// LocalAddr returns the address of this side.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// RemoteAddr returns the address of the other side.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error { return c.conn.SetDeadline(t) }
+
+// SetReadDeadline bounds Read.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds Write, which cannot be called again after it ran out.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }

@@ -1,0 +1,297 @@
+package wire
+
+import (
+	"encoding/binary"
+	"math"
+	"net/netip"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Services is a set of flags that tell what a node can do. The bits are
+// Bitcoin's, so that tools name them.
+type Services uint64
+
+// The services of a node.
+const (
+	ServiceNetwork        Services = 1 << 0  // has all blocks
+	ServiceNetworkLimited Services = 1 << 10 // has at least the last 288 blocks (BIP159)
+)
+
+// Hello is the first message of both sides; nothing else is sent before it,
+// nor is it sent again.
+type Hello struct {
+	Version    uint32 // the newest that the sender speaks
+	Services   Services
+	UserAgent  string // at most MaxUserAgent bytes of printable ASCII
+	Height     uint32 // of Tip
+	Tip        types.Hash
+	Time       int64  // the sender's clock, seconds since 1970
+	ListenPort uint16 // where the sender takes connections; 0: nowhere
+	Relay      bool   // the sender wants to hear of transactions
+}
+
+const (
+	// maxHelloExtra is the room for what later versions say in a hello, in bytes.
+	maxHelloExtra = 1024
+	maxHello      = 4 + 8 + countLen + MaxUserAgent + 4 + types.HashSize + 8 + 2 + 1 + maxHelloExtra
+)
+
+// Type returns TypeHello.
+func (*Hello) Type() Type { return TypeHello }
+
+func (m *Hello) appendTo(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, m.Version)
+	b = binary.LittleEndian.AppendUint64(b, uint64(m.Services))
+	b = types.AppendVarBytes(b, []byte(m.UserAgent))
+	b = binary.LittleEndian.AppendUint32(b, m.Height)
+	b = append(b, m.Tip[:]...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(m.Time))
+	b = binary.LittleEndian.AppendUint16(b, m.ListenPort)
+	return appendBool(b, m.Relay)
+}
+
+func (m *Hello) decode(d *types.Decoder) {
+	m.Version = d.Uint32()
+	m.Services = Services(d.Uint64())
+	agent := d.VarBytes()
+	if len(agent) > MaxUserAgent {
+		d.Fail("user agent of %d bytes", len(agent))
+	}
+	for _, c := range agent {
+		if c < ' ' || c > '~' { // it is shown to people, on terminals too
+			d.Fail("user agent with byte %#x", c)
+		}
+	}
+	m.UserAgent = string(agent)
+	m.Height = d.Uint32()
+	m.Tip = d.Hash()
+	m.Time = int64(d.Uint64())
+	m.ListenPort = decodeUint16(d)
+	m.Relay = decodeBool(d)
+	if m.Version > Version {
+		d.Bytes(d.Remaining()) // what only later versions understand
+	}
+}
+
+// Ping asks for a Pong with the same nonce.
+type Ping struct{ Nonce uint64 }
+
+// Type returns TypePing.
+func (*Ping) Type() Type { return TypePing }
+
+func (m *Ping) appendTo(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, m.Nonce) }
+func (m *Ping) decode(d *types.Decoder)  { m.Nonce = d.Uint64() }
+
+// Pong answers a Ping.
+type Pong struct{ Nonce uint64 }
+
+// Type returns TypePong.
+func (*Pong) Type() Type { return TypePong }
+
+func (m *Pong) appendTo(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, m.Nonce) }
+func (m *Pong) decode(d *types.Decoder)  { m.Nonce = d.Uint64() }
+
+// GetPeers asks for a Peers.
+type GetPeers struct{}
+
+// Type returns TypeGetPeers.
+func (*GetPeers) Type() Type { return TypeGetPeers }
+
+func (*GetPeers) appendTo(b []byte) []byte { return b }
+func (*GetPeers) decode(*types.Decoder)    {}
+
+// PeerAddress is where a node was last seen.
+type PeerAddress struct {
+	ID       [32]byte // its public key (noise.ID)
+	Addr     netip.AddrPort
+	LastSeen int64 // seconds since 1970
+}
+
+const peerLen = 32 + 16 + 2 + 8
+
+// Peers tells of nodes that take connections, at most MaxPeers.
+type Peers struct{ Peers []PeerAddress }
+
+// Type returns TypePeers.
+func (*Peers) Type() Type { return TypePeers }
+
+func (m *Peers) appendTo(b []byte) []byte {
+	b = types.AppendCompactSize(b, uint64(len(m.Peers)))
+	for i := range m.Peers {
+		p := &m.Peers[i]
+		b = append(b, p.ID[:]...)
+		ip := p.Addr.Addr().As16()
+		b = append(b, ip[:]...)
+		b = binary.LittleEndian.AppendUint16(b, p.Addr.Port())
+		b = binary.LittleEndian.AppendUint64(b, uint64(p.LastSeen))
+	}
+	return b
+}
+
+func (m *Peers) decode(d *types.Decoder) {
+	n := decodeCount(d, MaxPeers, peerLen)
+	if n == 0 {
+		return
+	}
+	m.Peers = make([]PeerAddress, n)
+	for i := range m.Peers {
+		p := &m.Peers[i]
+		p.ID = d.Hash()
+		var ip [16]byte
+		copy(ip[:], d.Bytes(16))
+		p.Addr = netip.AddrPortFrom(netip.AddrFrom16(ip).Unmap(), decodeUint16(d))
+		p.LastSeen = int64(d.Uint64())
+	}
+}
+
+// GetHeaders asks for the headers of the best chain above the first block of
+// the locator that the peer has on its best chain, up to Stop (zero: as many as
+// a Headers holds).
+type GetHeaders struct {
+	Locator []types.Hash // newest first, at most MaxLocator
+	Stop    types.Hash
+}
+
+// Type returns TypeGetHeaders.
+func (*GetHeaders) Type() Type { return TypeGetHeaders }
+
+func (m *GetHeaders) appendTo(b []byte) []byte {
+	return append(appendHashes(b, m.Locator), m.Stop[:]...)
+}
+
+func (m *GetHeaders) decode(d *types.Decoder) {
+	m.Locator = decodeHashes(d, MaxLocator)
+	m.Stop = d.Hash()
+}
+
+// Headers answers a GetHeaders, or announces new blocks: at most MaxHeaders,
+// each the child of the one before.
+type Headers struct{ Headers []types.Header }
+
+// Type returns TypeHeaders.
+func (*Headers) Type() Type { return TypeHeaders }
+
+func (m *Headers) appendTo(b []byte) []byte {
+	b = types.AppendCompactSize(b, uint64(len(m.Headers)))
+	for i := range m.Headers {
+		b = m.Headers[i].AppendTo(b)
+	}
+	return b
+}
+
+func (m *Headers) decode(d *types.Decoder) {
+	n := decodeCount(d, MaxHeaders, types.HeaderSize)
+	if n == 0 {
+		return
+	}
+	m.Headers = make([]types.Header, n)
+	for i := range m.Headers {
+		m.Headers[i] = decodeHeader(d)
+	}
+}
+
+// Inv announces transactions by witness id, at most MaxInv.
+type Inv struct{ WTxIDs []types.Hash }
+
+// Type returns TypeInv.
+func (*Inv) Type() Type { return TypeInv }
+
+func (m *Inv) appendTo(b []byte) []byte { return appendHashes(b, m.WTxIDs) }
+func (m *Inv) decode(d *types.Decoder)  { m.WTxIDs = decodeHashes(d, MaxInv) }
+
+// GetTxs asks for transactions by witness id, at most MaxInv. Each is answered
+// with a Tx or in a NotFound.
+type GetTxs struct{ WTxIDs []types.Hash }
+
+// Type returns TypeGetTxs.
+func (*GetTxs) Type() Type { return TypeGetTxs }
+
+func (m *GetTxs) appendTo(b []byte) []byte { return appendHashes(b, m.WTxIDs) }
+func (m *GetTxs) decode(d *types.Decoder)  { m.WTxIDs = decodeHashes(d, MaxInv) }
+
+// Tx is a transaction in Bitcoin's encoding, which is not looked into here.
+type Tx struct{ Raw []byte }
+
+// Type returns TypeTx.
+func (*Tx) Type() Type { return TypeTx }
+
+func (m *Tx) appendTo(b []byte) []byte { return append(b, m.Raw...) }
+func (m *Tx) decode(d *types.Decoder)  { m.Raw = d.Bytes(d.Remaining()) }
+
+// GetBlocks asks for blocks, at most MaxGetBlocks. Each is answered with a
+// Block or in a NotFound.
+type GetBlocks struct{ Hashes []types.Hash }
+
+// Type returns TypeGetBlocks.
+func (*GetBlocks) Type() Type { return TypeGetBlocks }
+
+func (m *GetBlocks) appendTo(b []byte) []byte { return appendHashes(b, m.Hashes) }
+func (m *GetBlocks) decode(d *types.Decoder)  { m.Hashes = decodeHashes(d, MaxGetBlocks) }
+
+// Block is a block in Bitcoin's encoding, which is not looked into here.
+type Block struct{ Raw []byte }
+
+// Type returns TypeBlock.
+func (*Block) Type() Type { return TypeBlock }
+
+func (m *Block) appendTo(b []byte) []byte { return append(b, m.Raw...) }
+func (m *Block) decode(d *types.Decoder)  { m.Raw = d.Bytes(d.Remaining()) }
+
+// What is the request that a NotFound answers.
+type What uint8
+
+// The requests that a NotFound answers. The numbers are part of the protocol.
+const (
+	WhatTxs      What = 1 // GetTxs: witness ids
+	WhatBlocks   What = 2 // GetBlocks: block hashes
+	WhatBlockTxs What = 3 // GetBlockTxs: the block's hash
+)
+
+// NotFound tells what the sender was asked for and does not have, at most
+// MaxNotFound hashes.
+type NotFound struct {
+	What   What
+	Hashes []types.Hash
+}
+
+// Type returns TypeNotFound.
+func (*NotFound) Type() Type { return TypeNotFound }
+
+func (m *NotFound) appendTo(b []byte) []byte { return appendHashes(append(b, byte(m.What)), m.Hashes) }
+
+func (m *NotFound) decode(d *types.Decoder) {
+	m.What = What(d.Uint8())
+	if m.What < WhatTxs || m.What > WhatBlockTxs {
+		d.Fail("notfound of kind %d", m.What)
+	}
+	m.Hashes = decodeHashes(d, MaxNotFound)
+}
+
+// FeeFilter asks not to be told of transactions below a feerate.
+type FeeFilter struct{ MinFeeRate types.FeeRate }
+
+// Type returns TypeFeeFilter.
+func (*FeeFilter) Type() Type { return TypeFeeFilter }
+
+func (m *FeeFilter) appendTo(b []byte) []byte {
+	return binary.LittleEndian.AppendUint64(b, uint64(m.MinFeeRate))
+}
+
+func (m *FeeFilter) decode(d *types.Decoder) {
+	rate := d.Uint64()
+	if rate > math.MaxInt64 {
+		d.Fail("feerate of %d", rate)
+	}
+	m.MinFeeRate = types.FeeRate(rate)
+}
+
+// SendCompact tells how the sender wants to hear of new blocks from now on:
+// by CompactBlock, or (as before the first SendCompact) by Headers.
+type SendCompact struct{ Announce bool }
+
+// Type returns TypeSendCompact.
+func (*SendCompact) Type() Type { return TypeSendCompact }
+
+func (m *SendCompact) appendTo(b []byte) []byte { return appendBool(b, m.Announce) }
+func (m *SendCompact) decode(d *types.Decoder)  { m.Announce = decodeBool(d) }
