@@ -8,6 +8,7 @@ package noise
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -50,7 +51,7 @@ const prologue = "karat/1"
 // handshake ends with ctx. The connection stays the caller's to close, after an
 // error too.
 func Client(ctx context.Context, conn net.Conn, key Key, network types.Hash, want *ID) (*Conn, error) {
-	hs, err := newHandshake(key, network, true)
+	hs, err := newHandshake(key, network, true, rand.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func client(conn net.Conn, hs *flynn.HandshakeState, want *ID) (*Conn, error) {
 // Client. A client that leaves after our answer is most often of another network
 // or looks for another node.
 func Server(ctx context.Context, conn net.Conn, key Key, network types.Hash) (*Conn, error) {
-	hs, err := newHandshake(key, network, false)
+	hs, err := newHandshake(key, network, false, rand.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -100,16 +101,18 @@ func server(conn net.Conn, hs *flynn.HandshakeState) (*Conn, error) {
 	return newConn(conn, out, in, ID(hs.PeerStatic())), nil
 }
 
-func newHandshake(key Key, network types.Hash, initiator bool) (*flynn.HandshakeState, error) {
-	if key.public.IsZero() {
+// newHandshake takes the ephemeral key's bytes from random.
+func newHandshake(key Key, network types.Hash, initiator bool, random io.Reader) (*flynn.HandshakeState, error) {
+	if key.secret == nil {
 		return nil, errNoKey
 	}
 	return flynn.NewHandshakeState(flynn.Config{
 		CipherSuite:   flynn.NewCipherSuite(flynn.DH25519, flynn.CipherChaChaPoly, flynn.HashSHA256),
 		Pattern:       flynn.HandshakeXX,
+		Random:        random,
 		Initiator:     initiator,
 		Prologue:      append([]byte(prologue), network[:]...),
-		StaticKeypair: flynn.DHKey{Private: key.private[:], Public: key.public[:]},
+		StaticKeypair: flynn.DHKey{Private: key.secret().Bytes(), Public: key.secret().PublicKey().Bytes()},
 	})
 }
 

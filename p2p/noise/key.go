@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -50,8 +51,9 @@ func (id ID) IsZero() bool { return id == ID{} }
 // Key is the secret by which a node proves that it is who its ID says: an
 // X25519 private key. The zero Key is no key.
 type Key struct {
-	private [32]byte
-	public  ID
+	// A function, because fmt looks through everything else when a Key lies deep
+	// within another value.
+	secret func() *ecdh.PrivateKey
 }
 
 // errNoKey is returned for the zero Key.
@@ -63,7 +65,7 @@ func NewKey(private [32]byte) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("node key: %w", err)
 	}
-	return Key{private: private, public: ID(secret.PublicKey().Bytes())}, nil
+	return Key{func() *ecdh.PrivateKey { return secret }}, nil
 }
 
 // GenerateKey makes a new random key.
@@ -73,14 +75,19 @@ func GenerateKey() (Key, error) {
 	return NewKey(private)
 }
 
-// ID returns the public half.
-func (k Key) ID() ID { return k.public }
+// ID returns the public half, the zero ID for the zero Key.
+func (k Key) ID() ID {
+	if k.secret == nil {
+		return ID{}
+	}
+	return ID(k.secret().PublicKey().Bytes())
+}
 
 // String names the key by its public half, so that no log tells the secret.
-func (k Key) String() string { return "node key of " + k.public.String() }
+func (k Key) String() string { return "node key of " + k.ID().String() }
 
-// GoString does what String does, for %#v.
-func (k Key) GoString() string { return k.String() }
+// Format does what String does, whatever the verb.
+func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
 // LoadOrCreateKey reads the key in a file, or makes one and writes it there, so
 // that a node keeps its id. The file holds 64 hexadecimal digits, only its owner
@@ -106,7 +113,7 @@ func createKey(path string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	if err := writeNew(path, []byte(hex.EncodeToString(key.private[:])+"\n")); err != nil {
+	if err := writeNew(path, []byte(hex.EncodeToString(key.secret().Bytes())+"\n")); err != nil {
 		return Key{}, fmt.Errorf("node key: %w", err)
 	}
 	return key, nil

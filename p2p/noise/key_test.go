@@ -1,0 +1,122 @@
+package noise
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestKeyVector: RFC 7748, section 6.1.
+func TestKeyVector(t *testing.T) {
+	private, err := hex.DecodeString("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := NewKey([32]byte(private))
+	if want := "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f"; err != nil || key.ID().String() != want {
+		t.Errorf("%s, %v, want %s", key.ID(), err, want)
+	}
+}
+
+func TestID(t *testing.T) {
+	id := testKey(t, 1).ID()
+	parsed, err := ParseID(id.String())
+	if err != nil || parsed != id || len(id.String()) != 64 || id.IsZero() {
+		t.Errorf("%s: %v", id, err)
+	}
+	if id.String() != hex.EncodeToString(id[:]) {
+		t.Error("the text is not in the order of the bytes")
+	}
+	text, err := json.Marshal(map[string]ID{"id": id})
+	var back map[string]ID
+	if err != nil || json.Unmarshal(text, &back) != nil || back["id"] != id {
+		t.Errorf("%s: %v", text, err)
+	}
+	for _, bad := range []string{
+		"", id.String()[:63], id.String() + "0", strings.ToUpper(id.String()), " " + id.String()[1:], "g" + id.String()[1:],
+	} {
+		if got, err := ParseID(bad); err == nil || !got.IsZero() {
+			t.Errorf("%q: %v", bad, got)
+		}
+		if err := new(ID).UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+func TestGenerateKey(t *testing.T) {
+	a, err := GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := GenerateKey()
+	if err != nil || a.ID() == b.ID() {
+		t.Error("the same key twice", err)
+	}
+	if !(Key{}).ID().IsZero() {
+		t.Error("no key has an id")
+	}
+}
+
+// TestKeyStaysSecret: no way of printing a key prints its secret.
+func TestKeyStaysSecret(t *testing.T) {
+	key := testKey(t, 0x5c)
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {
+		text := fmt.Sprintf(format, key) + fmt.Sprintf(format, struct{ K any }{key}) + fmt.Sprintf(format, struct{ k Key }{key})
+		if strings.Contains(text, "5c5c") || strings.Contains(text, "92 92") || strings.Contains(text, "0x5c, 0x5c") {
+			t.Errorf("%s: %s", format, text)
+		}
+	}
+}
+
+func TestLoadOrCreateKey(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "node.key")
+	key, err := LoadOrCreateKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("%d files in the folder, want the key only", len(entries))
+	}
+	for range 2 {
+		if again, err := LoadOrCreateKey(path); err != nil || !again.secret().Equal(key.secret()) {
+			t.Errorf("another key: %v", err)
+		}
+	}
+}
+
+// TestDamagedKeyFile: a damaged file is an error that does not show what is
+// in it, and the file stays as it is.
+func TestDamagedKeyFile(t *testing.T) {
+	secret := strings.Repeat("5c", 32)
+	for name, content := range map[string]string{
+		"empty": "", "short": secret[:62], "long": secret + "00", "no hex": "zz" + secret[2:], "two": secret + "\n" + secret,
+	} {
+		path := filepath.Join(t.TempDir(), "node.key")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadOrCreateKey(path)
+		if err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "5c5c") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if left, _ := os.ReadFile(path); string(left) != content {
+			t.Errorf("%s: the file was changed", name)
+		}
+	}
+	if _, err := LoadOrCreateKey(t.TempDir()); err == nil {
+		t.Error("a folder is taken for a key")
+	}
+	if _, err := LoadOrCreateKey(filepath.Join(t.TempDir(), "none", "node.key")); err == nil {
+		t.Error("a key without a folder")
+	}
+}
