@@ -85,18 +85,20 @@ func (r *Reconstruction) Missing() []uint32 {
 
 // Fill takes the answer of the peer that sent the compact block to a request
 // for all that Missing lists. An error wraps ErrProtocol: the answer does not fit
-// the request, or its transactions do not fit the peer's own short ids.
+// the request, or its transactions do not fit the peer's own short ids. None of
+// them is taken then.
 func (r *Reconstruction) Fill(answer *BlockTxs) error {
 	missing := r.Missing()
 	if len(answer.Txs) != len(missing) {
 		return broken("%d transactions of a block, want %d", len(answer.Txs), len(missing))
 	}
 	for i, index := range missing {
-		raw := answer.Txs[i]
-		if at, ok := r.slots[r.key.ShortID(types.DoubleSHA256(raw))]; !ok || at != index {
+		if at, ok := r.slots[r.key.ShortID(types.DoubleSHA256(answer.Txs[i]))]; !ok || at != index {
 			return broken("transaction %d of a block is not the one of its short id", index)
 		}
-		r.set(index, raw)
+	}
+	for i, index := range missing {
+		r.set(index, answer.Txs[i])
 	}
 	return nil
 }
