@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -84,6 +86,36 @@ func TestTypes(t *testing.T) {
 		}
 		if m, err := Decode(unknown, nil); !errors.Is(err, ErrProtocol) || m != nil {
 			t.Errorf("%d: %v", unknown, err)
+		}
+	}
+}
+
+// TestDocument: the table of docs/wire-protocol.md has every type, with its
+// name, lane and limit.
+func TestDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/wire-protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range samples() {
+		typ := m.Type()
+		limit := strconv.Itoa(MaxPayload(typ))
+		if len(limit) > 4 {
+			limit = limit[:len(limit)-3] + "," + limit[len(limit)-3:]
+		}
+		switch typ {
+		case TypeCompactBlock:
+			limit = "1,000,000"
+		case TypeBlock, TypeBlockTxs:
+			limit = "weight limit"
+		}
+		if row := fmt.Sprintf("\n| %d | %s | %d | %s |", typ, typ, typ.Lane(), limit); !strings.Contains(string(text), row) {
+			t.Errorf("the document does not have %q", row)
+		}
+	}
+	for _, limit := range []int{MaxUserAgent, MaxPeers, MaxLocator, MaxHeaders, MaxGetBlocks} {
+		if !strings.Contains(string(text), fmt.Sprintf("at most %d", limit)) {
+			t.Errorf("the document does not say at most %d", limit)
 		}
 	}
 }
