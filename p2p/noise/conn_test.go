@@ -135,7 +135,7 @@ func TestRecordsChanged(t *testing.T) {
 		if string(got) != "first" || !errors.Is(err, ErrRecord) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
-		if _, again := server.Read(make([]byte, 1)); !errors.Is(again, ErrRecord) {
+		if _, again := server.Read(make([]byte, 1)); again != err {
 			t.Errorf("%s: read on after it: %v", name, again)
 		}
 	}
@@ -160,6 +160,16 @@ func TestRecordLengths(t *testing.T) {
 		if got, err := deliver(server, record); len(got) > 0 || !errors.Is(err, ErrRecord) {
 			t.Errorf("length %d: %v", size, err)
 		}
+	}
+}
+
+// TestEmptyRecord: a record without data would let a peer keep us busy with
+// nothing, and Read could not say that it read nothing.
+func TestEmptyRecord(t *testing.T) {
+	s := runOracle(t, networkA, fill32(1), fill32(2), fill32(3), fill32(4))
+	s.client.conn = script(append(s.toClient.seal([]byte("x")), s.toClient.seal(nil)...))
+	if got, err := io.ReadAll(s.client); string(got) != "x" || !errors.Is(err, ErrRecord) {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -1,6 +1,10 @@
 package wire
 
-import "github.com/karatcoin/karat/chain/types"
+import (
+	"bytes"
+
+	"github.com/karatcoin/karat/chain/types"
+)
 
 // Reconstruction puts the block of a compact block together: from what the
 // compact block holds, what Offer brings (the pool's transactions), and what
@@ -56,19 +60,21 @@ func (r *Reconstruction) Wants(wtxid types.Hash) bool {
 }
 
 // Offer takes a transaction in Bitcoin's encoding, which must not change
-// afterwards. The same one must not be offered twice: of two that meet one short
-// id it is not known which is meant, and neither is used.
+// afterwards. Of two different ones that meet one short id it is not known which
+// is meant, and neither is used.
 func (r *Reconstruction) Offer(wtxid types.Hash, raw []byte) {
 	id := r.key.ShortID(wtxid)
 	index, ok := r.slots[id]
 	if !ok || r.spoilt[id] {
 		return
 	}
-	if r.txs[index] != nil {
+	switch {
+	case r.txs[index] == nil:
+		r.set(index, raw)
+	case !bytes.Equal(r.txs[index], raw):
 		r.spoilt[id] = true
-		raw = nil
+		r.set(index, nil)
 	}
-	r.set(index, raw)
 }
 
 // Missing returns the indexes of the transactions that are missing, ascending,
