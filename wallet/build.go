@@ -1,9 +1,12 @@
 package wallet
 
 import (
+	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 
+	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -22,13 +25,15 @@ type Coin struct {
 type Request struct {
 	Outputs []types.TxOut
 	// SubtractFee takes the fee from the outputs, in equal parts, instead of adding
-	// it to what they cost.
+	// it to what they cost. What an OP_RETURN output holds is left alone.
 	SubtractFee bool
 	// SendAll spends every coin that is worth its fee and makes no change: the first
-	// output, whose Value has to be 0 in the request, gets what the fee and the other outputs leave.
+	// output, whose Value has to be 0 in the request, gets what the fee and the
+	// other outputs leave.
 	SendAll bool
 	FeeRate types.FeeRate
-	// ChangeScript is the output script that takes the rest.
+	// ChangeScript is the output script that takes the rest: a taproot output, as
+	// Account.Script makes them. SendAll needs none.
 	ChangeScript []byte
 	// Coins are the coins that may be spent: mature, spent by no other transaction.
 	// Those in no block are only taken if the others do not suffice.
@@ -47,27 +52,229 @@ type Draft struct {
 }
 
 var (
-	// ErrRequest is wrapped by the errors of Build about a request that asks for what
-	// cannot be.
+	// ErrRequest is wrapped by the errors of Build about a request that asks for
+	// what cannot be.
 	ErrRequest = errors.New("impossible payment")
-	// ErrDust is an ErrRequest with an output that costs more to spend than it holds, as no node relays.
+	// ErrDust is an ErrRequest: an output would hold less than what nodes relay,
+	// since it would cost more to spend than it is worth.
 	ErrDust = fmt.Errorf("%w: dust", ErrRequest)
-	// ErrTooLarge is a payment that would take more coins than fit into a transaction
-	// that nodes relay. A smaller payment to oneself joins coins.
+	// ErrTooLarge is a payment that would take more coins or outputs than fit into a
+	// transaction that nodes relay. Smaller payments to oneself join coins.
 	ErrTooLarge = errors.New("the transaction would be too large")
 )
 
 // ErrFunds is the error of Build if the coins do not suffice.
 type ErrFunds struct {
 	Need types.Amount // the outputs and the fee
-	Have types.Amount // in all coins
+	Have types.Amount // in all coins that are worth their fee
 }
 
 // Error implements error.
 func (e *ErrFunds) Error() string {
-	return fmt.Sprintf("not enough coins: %s are needed with the fee, there are %s", e.Need, e.Have)
+	return fmt.Sprintf("not enough coins: %s are needed with the fee, and %s can be spent", e.Need, e.Have)
 }
 
-// Build chooses coins and makes the transaction of a request. Errors: *ErrFunds,
-// ErrDust, ErrTooLarge, ErrRequest.
-func Build(r *Request) (*Draft, error) { return nil, errors.ErrUnsupported }
+const (
+	txVersion = 2
+	// sequence lets a transaction be replaced (BIP125) and its lock time count.
+	sequence = 0xfffffffd
+
+	// Of a signed input, in weight units (BIP141): outpoint, empty script and
+	// sequence; a witness of one signature of 64 bytes and no hash type.
+	inputBytes    = 32 + 4 + 1 + 4
+	witnessWeight = 1 + 1 + 64
+	inputWeight   = inputBytes*types.WitnessScale + witnessWeight
+	markerWeight  = 2 // of the two bytes that announce witnesses
+
+	changeSize        = 8 + 1 + taprootScriptSize // bytes, and virtual bytes, of an output
+	maxStandardWeight = 400_000                   // of a transaction that nodes relay
+	minStandardSize   = 65                        // bytes without witness, of the same
+
+	// dustFeeRate is the rate at which an output has to be worth its spending to be
+	// relayed, and spendSize what its spending takes, in virtual bytes: policy as
+	// Bitcoin Core's, which takes a segwit input for a little more than a taproot one.
+	dustFeeRate types.FeeRate = 3000
+	spendSize                 = 32 + 4 + 1 + 107/types.WitnessScale + 4
+
+	// longTermFeeRate is what spending a coin is taken to cost at another time.
+	// Below it a payment joins small coins; above it, it takes few.
+	longTermFeeRate types.FeeRate = 1000
+
+	// maxFeeRate is far above any sense, and keeps fees from overflow.
+	maxFeeRate types.FeeRate = 100_000_000
+)
+
+// dustLimit returns the least that an output of the script may hold.
+func dustLimit(script []byte) types.Amount {
+	if !consensus.IsSpendable(script) {
+		return 0
+	}
+	return dustFeeRate.Fee(8 + types.CompactSizeLen(uint64(len(script))) + len(script) + spendSize)
+}
+
+// inputFee returns the fee of a signed input, rounded up.
+func inputFee(rate types.FeeRate) types.Amount {
+	const unit = 1000 * types.WitnessScale
+	return (types.Amount(rate)*inputWeight + unit - 1) / unit
+}
+
+// signedWeight returns the weight that a transaction will have with its
+// signatures (BIP141).
+func signedWeight(tx *types.Tx) int {
+	return tx.StrippedSize()*types.WitnessScale + markerWeight + witnessWeight*len(tx.Inputs)
+}
+
+// signedSize returns the virtual size that a transaction will have with its
+// signatures.
+func signedSize(tx *types.Tx) int { return virtualSize(signedWeight(tx)) }
+
+func virtualSize(weight int) int { return (weight + types.WitnessScale - 1) / types.WitnessScale }
+
+// Build chooses coins and makes the transaction of a request. Its inputs and
+// outputs are in random order, so that the place does not tell which output is
+// change. The fee is the rate's for the virtual size, to the grain, if there is
+// change; otherwise it may be higher by less than what a change output would cost
+// and have to hold. Errors: *ErrFunds, ErrDust, ErrTooLarge, ErrRequest.
+func Build(r *Request) (*Draft, error) {
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails
+	return build(r, rand.New(rand.NewChaCha8(seed)))
+}
+
+func build(r *Request, rng *rand.Rand) (*Draft, error) {
+	payments, err := checkRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	var chosen []Coin
+	if r.SendAll {
+		chosen, err = allCoins(r, payments)
+	} else {
+		chosen, err = chooseCoins(r, payments, rng)
+	}
+	if err != nil {
+		return nil, err
+	}
+	rng.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+	d := &Draft{Tx: unsigned(r, chosen), Inputs: chosen, ChangeIndex: -1}
+	in, err := sumCoins(chosen)
+	if err != nil {
+		return nil, err
+	}
+	if r.SendAll {
+		err = d.settleAll(r, in, payments)
+	} else {
+		err = d.settle(r, in, payments)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.shuffleOutputs(rng)
+	d.VirtualSize = signedSize(d.Tx)
+	if err := checkSize(d.Tx); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// unsigned makes the transaction without change. The request's outputs are
+// copied, since a fee may be taken from them.
+func unsigned(r *Request, chosen []Coin) *types.Tx {
+	tx := &types.Tx{Version: txVersion, Outputs: append([]types.TxOut(nil), r.Outputs...), LockTime: r.LockTime}
+	for i := range chosen {
+		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: chosen[i].OutPoint, Sequence: sequence})
+	}
+	return tx
+}
+
+// settle decides about change and fee, now that it is known what the inputs
+// hold.
+func (d *Draft) settle(r *Request, in, payments types.Amount) error {
+	rest := in - payments
+	plain := r.FeeRate.Fee(signedSize(d.Tx))
+	bigger := *d.Tx
+	bigger.Outputs = append(bigger.Outputs[:len(bigger.Outputs):len(bigger.Outputs)], types.TxOut{ScriptPubKey: r.ChangeScript})
+	withChange := r.FeeRate.Fee(signedSize(&bigger))
+	change := rest
+	if !r.SubtractFee {
+		change -= withChange
+	}
+	if change >= dustLimit(r.ChangeScript) {
+		d.ChangeIndex = len(d.Tx.Outputs)
+		bigger.Outputs[d.ChangeIndex].Value = change
+		d.Tx, d.Fee = &bigger, withChange
+	} else {
+		change = 0
+		d.Fee = max(plain, rest)
+	}
+	owed := d.Fee - (rest - change)
+	if r.SubtractFee {
+		return d.subtract(owed, len(r.Outputs))
+	}
+	if owed > 0 {
+		return &ErrFunds{Need: payments + d.Fee, Have: in}
+	}
+	return nil
+}
+
+// subtract takes what is owed of the fee from the payments, which are the first
+// outputs. The first of them pays what cannot be parted equally.
+func (d *Draft) subtract(owed types.Amount, payments int) error {
+	var payers []*types.TxOut
+	for i := range payments {
+		if out := &d.Tx.Outputs[i]; consensus.IsSpendable(out.ScriptPubKey) {
+			payers = append(payers, out)
+		}
+	}
+	if len(payers) == 0 {
+		return fmt.Errorf("%w: no output that can pay the fee", ErrRequest)
+	}
+	share, odd := owed/types.Amount(len(payers)), owed%types.Amount(len(payers))
+	for i, out := range payers {
+		out.Value -= share
+		if i == 0 {
+			out.Value -= odd
+		}
+		if limit := dustLimit(out.ScriptPubKey); out.Value < limit {
+			return fmt.Errorf("%w: after the fee an output holds %s, the least is %s", ErrDust, out.Value, limit)
+		}
+	}
+	return nil
+}
+
+// settleAll gives the first output what the fee and the others leave.
+func (d *Draft) settleAll(r *Request, in, payments types.Amount) error {
+	d.Fee = r.FeeRate.Fee(signedSize(d.Tx))
+	out := &d.Tx.Outputs[0]
+	out.Value = in - payments - d.Fee
+	if limit := dustLimit(out.ScriptPubKey); out.Value < limit {
+		return &ErrFunds{Need: payments + d.Fee + limit, Have: in}
+	}
+	return nil
+}
+
+// shuffleOutputs puts the outputs in random order and follows the change.
+func (d *Draft) shuffleOutputs(rng *rand.Rand) {
+	outputs := d.Tx.Outputs
+	rng.Shuffle(len(outputs), func(i, j int) {
+		outputs[i], outputs[j] = outputs[j], outputs[i]
+		switch d.ChangeIndex {
+		case i:
+			d.ChangeIndex = j
+		case j:
+			d.ChangeIndex = i
+		}
+	})
+}
+
+// checkSize refuses what nodes do not relay: more than a tenth of a block, or so little that the
+// transaction could be taken for an inner node of a merkle tree.
+func checkSize(tx *types.Tx) error {
+	if weight := signedWeight(tx); weight > maxStandardWeight {
+		return fmt.Errorf("%w: %d weight units, the most is %d", ErrTooLarge, weight, maxStandardWeight)
+	}
+	if size := tx.StrippedSize(); size < minStandardSize {
+		return fmt.Errorf("%w: %d bytes without witness, the least is %d", ErrRequest, size, minStandardSize)
+	}
+	return nil
+}

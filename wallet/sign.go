@@ -1,23 +1,152 @@
 package wallet
 
 import (
+	"bytes"
+	"crypto/rand"
 	"errors"
+	"fmt"
 
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
+
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
 )
 
-// ErrNotOurs is a coin whose script is not that of the wallet's key which it names.
-var ErrNotOurs = errors.New("the coin is not of this wallet")
+var (
+	// ErrNotOurs is a coin whose script is not that of the wallet's key which it
+	// names.
+	ErrNotOurs = errors.New("the coin is not of this wallet")
+	// ErrDraft is a draft that does not agree with itself: its inputs are not its
+	// coins, or its fee is not the difference of what goes in and out.
+	ErrDraft = errors.New("the draft contradicts itself")
+)
+
+var errWiped = errors.New("the signer was wiped")
 
 // Signer holds the private keys of an account. One goroutine at a time may use it.
 type Signer struct {
-	account *hdkeychain.ExtendedKey // m/86'/coin'/0'
+	account *hdkeychain.ExtendedKey // m/86'/coin'/0'; nil after Wipe
+}
+
+// Wipe overwrites the keys. The Signer cannot be used any more.
+func (s *Signer) Wipe() {
+	if s.account != nil {
+		s.account.Zero()
+		s.account = nil
+	}
 }
 
 // Sign signs every input of a draft by its key path (BIP341, hash type default)
 // and verifies each signature as a node does. A draft that fails stays unsigned.
-// Errors: ErrNotOurs.
-func (s *Signer) Sign(d *Draft) error { return errors.ErrUnsupported }
+// Errors: ErrNotOurs, ErrDraft.
+//
+// The message of each signature holds the amounts and scripts of all coins, so a
+// node that lied about a coin gets a transaction that is worth nothing.
+func (s *Signer) Sign(d *Draft) error {
+	if s.account == nil {
+		return errWiped
+	}
+	if err := checkDraft(d); err != nil {
+		return err
+	}
+	prevouts := make([]types.TxOut, len(d.Inputs))
+	for i := range d.Inputs {
+		prevouts[i] = types.TxOut{Value: d.Inputs[i].Value, ScriptPubKey: d.Inputs[i].ScriptPubKey}
+	}
+	ctx := taproot.NewContext(d.Tx, prevouts)
+	for i := range d.Inputs {
+		if err := s.signInput(ctx, d, i); err != nil {
+			for j := range d.Tx.Inputs {
+				d.Tx.Inputs[j].Witness = nil
+			}
+			return fmt.Errorf("input %d: %w", i, err)
+		}
+	}
+	return nil
+}
 
-// Wipe overwrites the keys. The Signer cannot be used any more.
-func (s *Signer) Wipe() { s.account.Zero() }
+func (s *Signer) signInput(ctx *taproot.Context, d *Draft, i int) error {
+	key, err := s.outputKey(&d.Inputs[i])
+	if err != nil {
+		return err
+	}
+	defer key.Zero()
+	message, err := ctx.SignatureHash(i, taproot.SigHashDefault, nil, nil)
+	if err != nil {
+		return err
+	}
+	var aux [32]byte
+	rand.Read(aux[:]) // never fails
+	sig, err := schnorr.Sign(key, message[:], schnorr.CustomNonce(aux))
+	if err != nil {
+		return fmt.Errorf("sign: %w", err)
+	}
+	d.Tx.Inputs[i].Witness = [][]byte{sig.Serialize()}
+	return ctx.VerifyInput(i, taproot.Standard, nil)
+}
+
+// outputKey returns the private key of a coin's output key (BIP341, BIP86): the
+// key that the coin names, negated if its point is odd, plus the tweak.
+func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
+	if c.Branch != Receive && c.Branch != Change {
+		return nil, fmt.Errorf("%w: branch %d", ErrNotOurs, c.Branch)
+	}
+	branch, err := s.account.Derive(uint32(c.Branch))
+	if err != nil {
+		return nil, err
+	}
+	child, err := derivePath(branch, c.Index)
+	if err != nil {
+		return nil, err
+	}
+	defer child.Zero()
+	internal, err := child.ECPrivKey()
+	if err != nil {
+		return nil, err
+	}
+	defer internal.Zero()
+	public := internal.PubKey().SerializeCompressed()
+	secret := internal.Key
+	defer secret.Zero()
+	if public[0] == 3 { // BIP340's keys are those with an even point
+		secret.Negate()
+	}
+	hash := taproot.TweakHash([32]byte(public[1:]), nil)
+	var tweak btcec.ModNScalar
+	if overflow := tweak.SetBytes(&hash); overflow != 0 {
+		return nil, fmt.Errorf("key %d/%d has no output key", c.Branch, c.Index)
+	}
+	key := btcec.PrivKeyFromScalar(secret.Add(&tweak))
+	if output := schnorr.SerializePubKey(key.PubKey()); !bytes.Equal(c.ScriptPubKey, taprootScript([32]byte(output))) {
+		key.Zero()
+		return nil, fmt.Errorf("%w: %s pays another key than %d/%d", ErrNotOurs, c.OutPoint, c.Branch, c.Index)
+	}
+	return key, nil
+}
+
+// checkDraft refuses what Build does not make, before a signature can be of it:
+// above all a fee that is not the one that was shown.
+func checkDraft(d *Draft) error {
+	if len(d.Inputs) == 0 || len(d.Inputs) != len(d.Tx.Inputs) {
+		return fmt.Errorf("%w: %d inputs for %d coins", ErrDraft, len(d.Tx.Inputs), len(d.Inputs))
+	}
+	for i := range d.Inputs {
+		if d.Tx.Inputs[i].PreviousOutPoint != d.Inputs[i].OutPoint {
+			return fmt.Errorf("%w: input %d spends another coin", ErrDraft, i)
+		}
+	}
+	in, err := sumCoins(d.Inputs)
+	if err != nil {
+		return err
+	}
+	out, err := sumOutputs(d.Tx.Outputs)
+	if err != nil {
+		return err
+	}
+	if d.Fee < 0 || in-out != d.Fee {
+		return fmt.Errorf("%w: the fee is %s and not %s", ErrDraft, in-out, d.Fee)
+	}
+	return nil
+}

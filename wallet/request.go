@@ -1,0 +1,100 @@
+package wallet
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// checkRequest refuses what can be no transaction, and what no node relays. It
+// returns the sum of the outputs.
+func checkRequest(r *Request) (payments types.Amount, err error) {
+	if r.FeeRate < 0 || r.FeeRate > maxFeeRate {
+		return 0, fmt.Errorf("%w: a feerate of %s grains per virtual byte", ErrRequest, r.FeeRate)
+	}
+	if len(r.Outputs) == 0 {
+		return 0, fmt.Errorf("%w: no outputs", ErrRequest)
+	}
+	if r.SendAll && r.Outputs[0].Value != 0 {
+		return 0, fmt.Errorf("%w: the first output gets all, and has an amount of its own", ErrRequest)
+	}
+	if !r.SendAll && !isTaprootScript(r.ChangeScript) {
+		return 0, fmt.Errorf("%w: the change script is no taproot output", ErrRequest)
+	}
+	for i := range r.Outputs {
+		if err := checkOutput(&r.Outputs[i], r.SendAll && i == 0); err != nil {
+			return 0, fmt.Errorf("output %d: %w", i, err)
+		}
+	}
+	if err := checkCoins(r.Coins); err != nil {
+		return 0, err
+	}
+	return sumOutputs(r.Outputs)
+}
+
+// checkOutput applies R1 and the limit of dust. The output that gets all has no
+// value yet.
+func checkOutput(out *types.TxOut, getsAll bool) error {
+	switch {
+	case !consensus.IsAllowedOutput(out.ScriptPubKey):
+		return fmt.Errorf("%w: the script is neither a witness program of version 1 to 16 nor OP_RETURN with pushes", ErrRequest)
+	case getsAll && !consensus.IsSpendable(out.ScriptPubKey):
+		return fmt.Errorf("%w: all would be lost in an OP_RETURN output", ErrRequest)
+	case out.Value < 0:
+		return fmt.Errorf("%w: a negative amount", ErrRequest)
+	case !getsAll && out.Value < dustLimit(out.ScriptPubKey):
+		return fmt.Errorf("%w: it holds %s, the least is %s", ErrDust, out.Value, dustLimit(out.ScriptPubKey))
+	}
+	return nil
+}
+
+// checkCoins refuses coins that the wallet cannot spend, or would spend twice.
+func checkCoins(coins []Coin) error {
+	seen := make(map[types.OutPoint]bool, len(coins))
+	for i := range coins {
+		c := &coins[i]
+		switch {
+		case seen[c.OutPoint]:
+			return fmt.Errorf("%w: coin %s is there twice", ErrRequest, c.OutPoint)
+		case !isTaprootScript(c.ScriptPubKey):
+			return fmt.Errorf("%w: coin %s is no taproot output", ErrRequest, c.OutPoint)
+		case c.Value < 0:
+			return fmt.Errorf("%w: coin %s is negative", ErrRequest, c.OutPoint)
+		}
+		seen[c.OutPoint] = true
+	}
+	_, err := sumCoins(coins)
+	return err
+}
+
+func sumCoins(coins []Coin) (sum types.Amount, err error) {
+	for i := range coins {
+		if sum, err = add(sum, coins[i].Value); err != nil {
+			return 0, err
+		}
+	}
+	return sum, nil
+}
+
+func sumOutputs(outputs []types.TxOut) (sum types.Amount, err error) {
+	for i := range outputs {
+		if sum, err = add(sum, outputs[i].Value); err != nil {
+			return 0, err
+		}
+	}
+	return sum, nil
+}
+
+// maxSum is what amounts may add up to: far more than any network's money, and so
+// little that fees and targets on top cannot overflow.
+const maxSum types.Amount = math.MaxInt64 / 4
+
+// add adds amounts, neither of them negative.
+func add(a, b types.Amount) (types.Amount, error) {
+	if b < 0 || b > maxSum-a {
+		return 0, fmt.Errorf("%w: amounts of more than %s together", ErrRequest, maxSum)
+	}
+	return a + b, nil
+}
