@@ -87,8 +87,8 @@ func (s *Signer) signInput(ctx *taproot.Context, d *Draft, i int) error {
 	return ctx.VerifyInput(i, taproot.Standard, nil)
 }
 
-// outputKey returns the private key of a coin's output key (BIP341, BIP86): the
-// key that the coin names, negated if its point is odd, plus the tweak.
+// outputKey returns the private key that a coin's script asks a signature of
+// (BIP86).
 func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
 	if c.Branch != Receive && c.Branch != Change {
 		return nil, fmt.Errorf("%w: branch %d", ErrNotOurs, c.Branch)
@@ -107,23 +107,32 @@ func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
 		return nil, err
 	}
 	defer internal.Zero()
-	public := internal.PubKey().SerializeCompressed()
-	secret := internal.Key
-	defer secret.Zero()
-	if public[0] == 3 { // BIP340's keys are those with an even point
-		secret.Negate()
+	key, err := tweaked(internal)
+	if err != nil {
+		return nil, fmt.Errorf("key %d/%d: %w", c.Branch, c.Index, err)
 	}
-	hash := taproot.TweakHash([32]byte(public[1:]), nil)
-	var tweak btcec.ModNScalar
-	if overflow := tweak.SetBytes(&hash); overflow != 0 {
-		return nil, fmt.Errorf("key %d/%d has no output key", c.Branch, c.Index)
-	}
-	key := btcec.PrivKeyFromScalar(secret.Add(&tweak))
 	if output := schnorr.SerializePubKey(key.PubKey()); !bytes.Equal(c.ScriptPubKey, taprootScript([32]byte(output))) {
 		key.Zero()
 		return nil, fmt.Errorf("%w: %s pays another key than %d/%d", ErrNotOurs, c.OutPoint, c.Branch, c.Index)
 	}
 	return key, nil
+}
+
+// tweaked returns the private key of the output key that an internal key has without
+// a script path (BIP341): the key, negated if its point is odd, plus the tweak.
+func tweaked(internal *btcec.PrivateKey) (*btcec.PrivateKey, error) {
+	public := internal.PubKey().SerializeCompressed()
+	secret := internal.Key
+	defer secret.Zero()
+	if public[0] == 3 { // the y coordinate is odd
+		secret.Negate()
+	}
+	hash := taproot.TweakHash([32]byte(public[1:]), nil)
+	var tweak btcec.ModNScalar
+	if overflow := tweak.SetBytes(&hash); overflow != 0 || secret.Add(&tweak).IsZero() {
+		return nil, errors.New("the key has no output key") // one in 2^127
+	}
+	return btcec.PrivKeyFromScalar(&secret), nil
 }
 
 // checkDraft refuses what Build does not make, before a signature can be of it:

@@ -1,0 +1,389 @@
+package wallet
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/btcec/v2/schnorr"
+	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
+	"github.com/btcsuite/btcd/chaincfg/v2"
+	"github.com/cosmos/go-bip39"
+
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/internal/vectors"
+)
+
+// abandon is the mnemonic of sixteen zero bytes, which BIP86's vectors use.
+var abandon = strings.Repeat("abandon ", 11) + "about"
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readVectors(t testing.TB, name string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(vectors.Dir(t), name))
+	must(t, err)
+	must(t, json.Unmarshal(data, into))
+}
+
+func TestMnemonicVectors(t *testing.T) {
+	var all struct {
+		English []struct {
+			Entropy, Mnemonic, Passphrase, Seed string
+			Xprv                                string `json:"bip32_xprv"`
+		}
+		Invalid []struct{ Mnemonic, Why string } `json:"invalid_english"`
+	}
+	readVectors(t, "wallet/bip39.json", &all)
+	for _, v := range all.English {
+		must(t, CheckMnemonic(v.Mnemonic))
+		must(t, CheckMnemonic("  "+strings.ReplaceAll(strings.ToUpper(v.Mnemonic), " ", " \n\t")))
+		seed := bip39.NewSeed(v.Mnemonic, v.Passphrase)
+		if hex.EncodeToString(seed) != v.Seed {
+			t.Errorf("%s: seed %x, want %s", v.Mnemonic, seed, v.Seed)
+		}
+		master, err := hdkeychain.NewMaster(seed, keyPrefix(mainCoinType))
+		must(t, err)
+		if master.String() != v.Xprv {
+			t.Errorf("%s: master key %s, want %s", v.Mnemonic, master, v.Xprv)
+		}
+	}
+	for _, v := range all.Invalid {
+		if err := CheckMnemonic(v.Mnemonic); !errors.Is(err, ErrMnemonic) {
+			t.Errorf("%q (%s): %v", v.Mnemonic, v.Why, err)
+		}
+	}
+	t.Logf("%d mnemonics, %d that are none", len(all.English), len(all.Invalid))
+}
+
+func TestCheckMnemonicNamesTheWord(t *testing.T) {
+	for text, want := range map[string]string{
+		strings.Replace(abandon, "about", "abuot", 1):           `word 12, "abuot"`,
+		strings.Replace(abandon, "abandon", "bandon", 1):        `word 1, "bandon"`,
+		strings.Replace(abandon, "about", "abandon", 1):         "checksum",
+		strings.Repeat("abandon ", 11):                          "11 words",
+		"":                                                      "0 words",
+		strings.Repeat("x", 1<<20):                              `word 1, "xxxxxxxxxxxxxxxxxxxx"`,
+		strings.Repeat("abandon ", 24) + strings.Repeat("a", 9): "word 25",
+	} {
+		if err := CheckMnemonic(text); !errors.Is(err, ErrMnemonic) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestNewMnemonic(t *testing.T) {
+	seen := map[string]bool{}
+	for _, words := range []int{12, 24, 12, 24} {
+		mnemonic, err := NewMnemonic(words)
+		must(t, err)
+		must(t, CheckMnemonic(mnemonic))
+		if n := len(strings.Fields(mnemonic)); n != words || seen[mnemonic] {
+			t.Errorf("%d words %q, want %d new ones", n, mnemonic, words)
+		}
+		seen[mnemonic] = true
+	}
+	for _, words := range []int{0, -12, 11, 15, 48} {
+		if _, err := NewMnemonic(words); !errors.Is(err, ErrMnemonic) {
+			t.Errorf("%d words: %v", words, err)
+		}
+	}
+}
+
+// parsePath reads "m/86'/0'/0'/1".
+func parsePath(t *testing.T, text string) (path []uint32) {
+	t.Helper()
+	for _, step := range strings.Split(text, "/")[1:] {
+		number, hard := strings.CutSuffix(step, "'")
+		index, err := strconv.ParseUint(number, 10, 31)
+		must(t, err)
+		if hard {
+			index += hdkeychain.HardenedKeyStart
+		}
+		path = append(path, uint32(index))
+	}
+	return path
+}
+
+func derive(t *testing.T, seed []byte, net *chaincfg.Params, path string) *hdkeychain.ExtendedKey {
+	t.Helper()
+	master, err := hdkeychain.NewMaster(seed, net)
+	must(t, err)
+	key, err := derivePath(master, parsePath(t, path)...)
+	must(t, err)
+	return key
+}
+
+func TestBIP32Vectors(t *testing.T) {
+	var all struct {
+		Valid []struct {
+			Name, Seed string
+			Chain      []struct{ Path, Xpub, Xprv string }
+		}
+		Invalid []struct{ Key, Why string }
+	}
+	readVectors(t, "wallet/bip32.json", &all)
+	for _, v := range all.Valid {
+		seed, err := hex.DecodeString(v.Seed)
+		must(t, err)
+		for _, step := range v.Chain {
+			key := derive(t, seed, &chaincfg.MainNetParams, step.Path)
+			text := key.String()
+			public, err := publicText(key)
+			must(t, err)
+			if text != step.Xprv || public != step.Xpub {
+				t.Errorf("%s, %s: %s, %s", v.Name, step.Path, text, public)
+			}
+		}
+	}
+	for _, v := range all.Invalid {
+		if _, err := newAccount(v.Key, 0, mainCoinType); !errors.Is(err, errAccountKey) {
+			t.Errorf("%s: %v", v.Why, err)
+		}
+	}
+}
+
+// accountOf does what accountKey and newAccount do for any account of any seed,
+// so that vectors for Bitcoin's coin types can be held against them.
+func accountOf(t *testing.T, seed []byte, net *chaincfg.Params, path string) *Account {
+	t.Helper()
+	key := derive(t, seed, net, path)
+	text, err := publicText(key)
+	must(t, err)
+	key.Zero()
+	public, err := hdkeychain.NewKeyFromString(text)
+	must(t, err)
+	a := &Account{text: text}
+	for branch := range a.branches {
+		a.branches[branch], err = public.Derive(uint32(branch))
+		must(t, err)
+	}
+	return a
+}
+
+func TestBIP86Vectors(t *testing.T) {
+	var all struct {
+		Mnemonic string
+		Entries  []struct {
+			Path, Xprv, Xpub, Address string
+			ScriptPubKey              string
+		}
+	}
+	readVectors(t, "wallet/bip86.json", &all)
+	seed := bip39.NewSeed(all.Mnemonic, "")
+	account := accountOf(t, seed, &chaincfg.MainNetParams, "m/86'/0'/0'")
+	scripts := 0
+	for _, v := range all.Entries {
+		key := derive(t, seed, &chaincfg.MainNetParams, v.Path)
+		public, err := publicText(key)
+		must(t, err)
+		if key.String() != v.Xprv || public != v.Xpub {
+			t.Errorf("%s: %s, %s", v.Path, key, public)
+		}
+		path := parsePath(t, v.Path)
+		if len(path) != 5 {
+			continue
+		}
+		scripts++
+		checkScript(t, account, Branch(path[3]), path[4], "bc", v.ScriptPubKey, v.Address)
+	}
+	if scripts != 3 {
+		t.Errorf("%d scripts, want 3", scripts)
+	}
+}
+
+func checkScript(t *testing.T, a *Account, b Branch, index uint32, hrp, wantScript, wantAddress string) {
+	t.Helper()
+	script, err := a.Script(b, index)
+	must(t, err)
+	address, err := taproot.EncodeAddress(hrp, script)
+	must(t, err)
+	if hex.EncodeToString(script) != wantScript || address != wantAddress {
+		t.Errorf("%d/%d: script %x, address %s, want %s, %s", b, index, script, address, wantScript, wantAddress)
+	}
+}
+
+// TestCoreDerivations holds scripts, addresses and descriptor checksums against
+// those of Bitcoin Core.
+func TestCoreDerivations(t *testing.T) {
+	var all []struct {
+		Mnemonic, Passphrase, Chain, Path, HRP string
+		Descriptor                             string
+		PublicDescriptor                       string `json:"public_descriptor"`
+		Addresses, ScriptPubKeys               []string
+	}
+	readVectors(t, "wallet/bip86-core-derived.json", &all)
+	scripts := 0
+	for _, v := range all {
+		net := &chaincfg.MainNetParams
+		if v.Chain != "main" {
+			net = keyPrefix(testCoinType)
+		}
+		parent, branch := v.Path[:strings.LastIndexByte(v.Path, '/')], parsePath(t, v.Path)[3]
+		account := accountOf(t, bip39.NewSeed(v.Mnemonic, v.Passphrase), net, parent)
+		for i := range v.Addresses {
+			checkScript(t, account, Branch(branch), uint32(i), v.HRP, v.ScriptPubKeys[i], v.Addresses[i])
+			scripts++
+		}
+		for _, descriptor := range []string{v.Descriptor, v.PublicDescriptor} {
+			text, sum, _ := strings.Cut(descriptor, "#")
+			if got := descriptorChecksum(text); got != sum {
+				t.Errorf("%s: checksum %s", descriptor, got)
+			}
+		}
+	}
+	t.Logf("%d descriptors, %d scripts", len(all), scripts)
+}
+
+// TestDescriptorChecksum has BIP380's vectors.
+func TestDescriptorChecksum(t *testing.T) {
+	if got := descriptorChecksum("raw(deadbeef)"); got != "89f8spxm" {
+		t.Errorf("checksum %s", got)
+	}
+	for _, other := range []string{"raw(deedbeef)", "raw(deadbeef)0", "Raw(deadbeef)", "raw(edadbeef)"} {
+		if descriptorChecksum(other) == "89f8spxm" {
+			t.Errorf("%s has the same checksum", other)
+		}
+	}
+	if got := descriptorChecksum("raw(Ü)"); got != "" {
+		t.Errorf("a character outside of the set: %s", got)
+	}
+}
+
+func testAccount(t testing.TB, mnemonic string, coinType uint32) *Account {
+	t.Helper()
+	key, fingerprint, err := accountKey(mnemonic, coinType)
+	must(t, err)
+	text, err := publicText(key)
+	must(t, err)
+	account, err := newAccount(text, fingerprint, coinType)
+	must(t, err)
+	return account
+}
+
+// TestAccount fixes the keys of a mnemonic for ever: a wallet that was made once
+// has to be found again. Bitcoin Core's getdescriptorinfo accepts the descriptors,
+// and its deriveaddresses gives the same scripts.
+func TestAccount(t *testing.T) {
+	for _, tc := range []struct {
+		coinType   uint32
+		descriptor string
+		script     string // 1/7
+	}{
+		{
+			mainCoinType,
+			"tr([73c5da0a/86h/7041652h/0h]xpub6C52tC9Uxic1cQWGGdvPnAvVrsCKTTVsqHLDDfKeczHZA4beEKdaY8rwy4yHVGrV5m9ndas2iroiYxwyfxCPiytExfomHhKis6hQBhT2Mr8/1/*)#xvm3j3tx",
+			"5120ab74e7b6ba5f83d5e8165d6c4e90af0c3845b617d1246c414fbc66f89f3c38c3",
+		},
+		{
+			testCoinType,
+			"tr([73c5da0a/86h/1h/0h]tpubDDfvzhdVV4unsoKt5aE6dcsNsfeWbTgmLZPi8LQDYU2xixrYemMfWJ3BaVneH3u7DBQePdTwhpybaKRU95pi6PMUtLPBJLVQRpzEnjfjZzX/1/*)#h4pvs320",
+			"51204c5e627e500409010e65f889225965f48e3289efd293ae6be54b2562ef47491f",
+		},
+	} {
+		account := testAccount(t, abandon, tc.coinType)
+		if got := account.Descriptor(Change); got != tc.descriptor {
+			t.Errorf("descriptor %s, want %s", got, tc.descriptor)
+		}
+		script, err := account.Script(Change, 7)
+		must(t, err)
+		if got := hex.EncodeToString(script); got != tc.script {
+			t.Errorf("script %s, want %s", got, tc.script)
+		}
+		other, err := account.Script(Receive, 7)
+		must(t, err)
+		if bytes.Equal(script, other) {
+			t.Error("both branches have the same script")
+		}
+	}
+}
+
+func TestAccountRefuses(t *testing.T) {
+	account := testAccount(t, abandon, testCoinType)
+	for _, tc := range []struct {
+		branch Branch
+		index  uint32
+	}{{2, 0}, {1 << 31, 0}, {Receive, 1 << 31}, {Change, 1<<32 - 1}} {
+		if script, err := account.Script(tc.branch, tc.index); err == nil {
+			t.Errorf("key %d/%d has the script %x", tc.branch, tc.index, script)
+		}
+	}
+	seed := bip39.NewSeed(abandon, "")
+	private := derive(t, seed, keyPrefix(testCoinType), "m/86'/1'/0'").String()
+	master, err := publicText(derive(t, seed, keyPrefix(testCoinType), "m"))
+	must(t, err)
+	second, err := publicText(derive(t, seed, keyPrefix(testCoinType), "m/86'/1'/1'"))
+	must(t, err)
+	for name, tc := range map[string]struct {
+		text     string
+		coinType uint32
+	}{
+		"private key":    {private, testCoinType},
+		"master key":     {master, testCoinType},
+		"second account": {second, testCoinType},
+		"other prefix":   {account.text, mainCoinType},
+		"cut":            {account.text[:100], testCoinType},
+		"wrong letter":   {strings.Replace(account.text, "tpubD", "tpubE", 1), testCoinType},
+		"nothing":        {"", testCoinType},
+	} {
+		if _, err := newAccount(tc.text, 0, tc.coinType); !errors.Is(err, errAccountKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestBIP341Keys holds the tweak of private keys, and signatures by what they
+// give, against BIP341's vectors without script path.
+func TestBIP341Keys(t *testing.T) {
+	var all struct {
+		KeyPathSpending []struct {
+			InputSpending []struct {
+				Given struct {
+					InternalPrivkey string
+					MerkleRoot      *string
+				}
+				Intermediary struct{ TweakedPrivkey, SigHash string }
+				Expected     struct{ Witness []string }
+			}
+		}
+	}
+	readVectors(t, "bip341/wallet-test-vectors.json", &all)
+	checked := 0
+	for _, v := range all.KeyPathSpending[0].InputSpending {
+		if v.Given.MerkleRoot != nil {
+			continue
+		}
+		secret, err := hex.DecodeString(v.Given.InternalPrivkey)
+		must(t, err)
+		internal, _ := btcec.PrivKeyFromBytes(secret)
+		key, err := tweaked(internal)
+		must(t, err)
+		if got := hex.EncodeToString(key.Serialize()); got != v.Intermediary.TweakedPrivkey {
+			t.Errorf("tweaked %s, want %s", got, v.Intermediary.TweakedPrivkey)
+		}
+		message, err := hex.DecodeString(v.Intermediary.SigHash)
+		must(t, err)
+		sig, err := schnorr.Sign(key, message, schnorr.CustomNonce([32]byte{}))
+		must(t, err)
+		if got := hex.EncodeToString(sig.Serialize()); got != v.Expected.Witness[0][:128] {
+			t.Errorf("signature %s, want %s", got, v.Expected.Witness[0])
+		}
+		checked++
+	}
+	if checked == 0 {
+		t.Error("no vector without script path")
+	}
+	t.Logf("%d keys", checked)
+}
