@@ -257,3 +257,7 @@ func (s *Store) removeFiles(blocks map[uint32]struct{}, undos []uint32) error {
 	}
 	return s.disk.syncDir(blocksDir)
 }
+
+// SizeOnDisk returns the bytes of all segment files. It may be called at any
+// time by anyone.
+func (s *Store) SizeOnDisk() int64 { return s.blocks.bytes() + s.undos.bytes() }

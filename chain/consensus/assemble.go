@@ -1,0 +1,31 @@
+package consensus
+
+import "github.com/karatcoin/karat/chain/types"
+
+// CoinbaseHeight returns what the script of a coinbase begins with in a block at
+// the height (BIP34).
+func CoinbaseHeight(height uint32) []byte { return appendScriptNumber(nil, int64(height)) }
+
+// Commit finishes a block that is being made: it gives the coinbase the output
+// that commits to the witnesses of the others and the reserved value of zeros
+// (BIP141), and the header the merkle root. The coinbase must have no such output
+// yet.
+func Commit(block *types.Block) {
+	wtxids := make([]types.Hash, len(block.Txs))
+	for i := 1; i < len(wtxids); i++ {
+		wtxids[i] = block.Txs[i].WTxID()
+	}
+	root, _ := types.MerkleRoot(wtxids)
+	reserved := make([]byte, types.HashSize)
+	commitment := types.DoubleSHA256(append(root[:], reserved...))
+	coinbase := &block.Txs[0]
+	coinbase.Inputs[0].Witness = [][]byte{reserved}
+	coinbase.Outputs = append(coinbase.Outputs, types.TxOut{
+		ScriptPubKey: append(append([]byte(nil), commitmentPrefix...), commitment[:]...),
+	})
+	txids := make([]types.Hash, len(block.Txs))
+	for i := range txids {
+		txids[i] = block.Txs[i].TxID()
+	}
+	block.Header.MerkleRoot, _ = types.MerkleRoot(txids)
+}

@@ -1,0 +1,212 @@
+// Package filter makes and reads the basic block filters of BIP158, by which a
+// wallet finds the blocks that concern it without telling anyone its addresses,
+// and the headers of BIP157 that chain them.
+//
+// It is told blocks and scripts; it reads no database and does no I/O.
+package filter
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"github.com/dchest/siphash"
+
+	"encoding/binary"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// The parameters of basic filters (BIP158).
+const (
+	golombBits        = 19
+	falsePositiveRate = 784931
+)
+
+// maxElements bounds what a filter may claim to hold: more scripts than a block
+// of any network can spend and make.
+const maxElements = 1 << 20
+
+// ErrFilter is wrapped by the errors about bytes that are no filter.
+var ErrFilter = errors.New("bad block filter")
+
+// ErrUpdate is returned for an update that does not belong to its block.
+var ErrUpdate = errors.New("the update is not the block's")
+
+const opReturn = 0x6a
+
+// Build returns the basic filter of a connected block: the number of elements as
+// a compact size, then the Golomb-Rice coded set of the scripts that it spends
+// and makes, without those that begin with OP_RETURN.
+func Build(u *consensus.BlockUpdate) ([]byte, error) {
+	scripts := map[string]struct{}{}
+	for i := range u.Block.Block.Txs {
+		for _, out := range u.Block.Block.Txs[i].Outputs {
+			if len(out.ScriptPubKey) > 0 && out.ScriptPubKey[0] != opReturn {
+				scripts[string(out.ScriptPubKey)] = struct{}{}
+			}
+		}
+	}
+	spent := u.SpentCoins()
+	if spent == nil {
+		return nil, ErrUpdate
+	}
+	for _, coins := range spent {
+		for i := range coins {
+			scripts[string(coins[i].ScriptPubKey())] = struct{}{}
+		}
+	}
+	keys := keysOf(u.Block.Hash)
+	n := uint64(len(scripts))
+	values := make([]uint64, 0, n)
+	for script := range scripts {
+		values = append(values, keys.value([]byte(script), n))
+	}
+	slices.Sort(values)
+	w := bitWriter{out: types.AppendCompactSize(nil, n)}
+	last := uint64(0)
+	for _, value := range values {
+		w.golomb(value - last)
+		last = value
+	}
+	return w.finish(), nil
+}
+
+// Header returns the filter header of a block: the hash of its filter's hash and
+// of the header of the block below (BIP157), which for the genesis block is the
+// zero hash.
+func Header(filter []byte, prev types.Hash) types.Hash {
+	hash := types.DoubleSHA256(filter)
+	return types.DoubleSHA256(append(hash[:], prev[:]...))
+}
+
+// Match reports whether the filter of the block holds any of the scripts. It is
+// wrong once in 784,931 times for a script that the block does not have, and
+// never for one that it has. An error wraps ErrFilter.
+func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
+	d := types.NewDecoder(filter)
+	n := d.CompactSize()
+	if d.Err() != nil {
+		return false, fmt.Errorf("%w: %w", ErrFilter, d.Err())
+	}
+	// An element takes 20 bits at least.
+	if n > maxElements || n*(golombBits+1) > uint64(d.Remaining())*8 {
+		return false, fmt.Errorf("%w: %d elements in %d bytes", ErrFilter, n, d.Remaining())
+	}
+	if n == 0 || len(scripts) == 0 {
+		return false, nil
+	}
+	keys := keysOf(block)
+	wanted := make([]uint64, 0, len(scripts))
+	for _, script := range scripts {
+		if len(script) > 0 {
+			wanted = append(wanted, keys.value(script, n))
+		}
+	}
+	slices.SortFunc(wanted, cmp.Compare[uint64])
+	r := bitReader{in: d.Bytes(d.Remaining())}
+	value := uint64(0)
+	for range n {
+		difference, ok := r.golomb()
+		if !ok {
+			return false, fmt.Errorf("%w: it ends within its elements", ErrFilter)
+		}
+		value += difference
+		for len(wanted) > 0 && wanted[0] < value {
+			wanted = wanted[1:]
+		}
+		if len(wanted) == 0 {
+			return false, nil
+		}
+		if wanted[0] == value {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// sipKeys are the keys of a block's elements: the first 16 bytes of its hash.
+type sipKeys struct{ k0, k1 uint64 }
+
+func keysOf(block types.Hash) sipKeys {
+	return sipKeys{binary.LittleEndian.Uint64(block[:]), binary.LittleEndian.Uint64(block[8:])}
+}
+
+// value maps a script to a number below n times the false positive rate.
+func (k sipKeys) value(script []byte, n uint64) uint64 {
+	high, _ := bits.Mul64(siphash.Hash(k.k0, k.k1, script), n*falsePositiveRate)
+	return high
+}
+
+// bitWriter appends bits, the highest of each byte first.
+type bitWriter struct {
+	out  []byte
+	free uint // bits of the last byte
+}
+
+func (w *bitWriter) bit(set bool) {
+	if w.free == 0 {
+		w.out, w.free = append(w.out, 0), 8
+	}
+	w.free--
+	if set {
+		w.out[len(w.out)-1] |= 1 << w.free
+	}
+}
+
+// golomb writes a number in Golomb-Rice code: its high part in unary, its low
+// bits as they are.
+func (w *bitWriter) golomb(n uint64) {
+	for range n >> golombBits {
+		w.bit(true)
+	}
+	w.bit(false)
+	for i := golombBits - 1; i >= 0; i-- {
+		w.bit(n>>i&1 == 1)
+	}
+}
+
+func (w *bitWriter) finish() []byte { return bytes.Clone(w.out) }
+
+// bitReader reads what bitWriter wrote.
+type bitReader struct {
+	in []byte
+	at uint // bits that were read
+}
+
+func (r *bitReader) bit() (set, ok bool) {
+	if r.at/8 >= uint(len(r.in)) {
+		return false, false
+	}
+	set = r.in[r.at/8]>>(7-r.at%8)&1 == 1
+	r.at++
+	return set, true
+}
+
+func (r *bitReader) golomb() (n uint64, ok bool) {
+	for {
+		set, ok := r.bit()
+		if !ok {
+			return 0, false
+		}
+		if !set {
+			break
+		}
+		n++
+	}
+	for range golombBits {
+		set, ok := r.bit()
+		if !ok {
+			return 0, false
+		}
+		n <<= 1
+		if set {
+			n |= 1
+		}
+	}
+	return n, true
+}

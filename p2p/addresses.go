@@ -1,0 +1,286 @@
+package p2p
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// The bounds of the address book.
+const (
+	maxAddresses   = 5000
+	maxAddressFile = 4 << 20
+	addressHorizon = 30 * 24 * time.Hour // after which an address that nobody saw is forgotten
+	maxFailures    = 8                   // in a row
+)
+
+// KnownAddress is where a node was seen.
+type KnownAddress struct {
+	ID       noise.ID
+	Address  netip.AddrPort
+	LastSeen time.Time
+	failures int
+	tried    time.Time
+}
+
+// addressBook knows where nodes can be called.
+type addressBook struct {
+	mu sync.Mutex
+	// Guarded by mu:
+	known map[noise.ID]*KnownAddress
+}
+
+func newAddressBook() addressBook {
+	return addressBook{known: map[noise.ID]*KnownAddress{}}
+}
+
+// add takes what a peer tells. A time in the future is not believed.
+func (b *addressBook) add(peers []wire.PeerAddress, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range peers {
+		seen := time.Unix(p.LastSeen, 0)
+		if seen.After(now) {
+			seen = now.Add(-time.Hour)
+		}
+		if now.Sub(seen) > addressHorizon || p.Addr.Port() == 0 || !p.Addr.Addr().IsValid() || p.Addr.Addr().IsUnspecified() || p.Addr.Addr().IsMulticast() {
+			continue
+		}
+		if known := b.known[p.ID]; known != nil {
+			if seen.After(known.LastSeen) && known.failures > 0 {
+				known.Address = p.Addr
+			}
+			continue
+		}
+		if len(b.known) >= maxAddresses {
+			b.forgetOne(now)
+		}
+		b.known[p.ID] = &KnownAddress{ID: p.ID, Address: p.Addr, LastSeen: seen}
+	}
+}
+
+// forgetOne makes room: an address that does not answer, or else any.
+func (b *addressBook) forgetOne(now time.Time) {
+	var victim noise.ID
+	for id, known := range b.known {
+		victim = id
+		if known.failures > 0 || now.Sub(known.LastSeen) > addressHorizon/2 {
+			break
+		}
+	}
+	delete(b.known, victim)
+}
+
+// good notes that a node answered at an address.
+func (b *addressBook) good(id noise.ID, address string, now time.Time) {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known[id] = &KnownAddress{ID: id, Address: at, LastSeen: now, tried: now}
+}
+
+// failed notes that a node did not answer.
+func (b *addressBook) failed(id noise.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if known := b.known[id]; known != nil {
+		if known.failures++; known.failures >= maxFailures {
+			delete(b.known, id)
+		}
+	}
+}
+
+// choose returns an address to call that was not tried lately, at random.
+func (b *addressBook) choose(now time.Time, unwanted func(noise.ID) bool) (target, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, known := range b.known { // in random order
+		wait := time.Minute << known.failures
+		if unwanted(known.ID) || now.Sub(known.tried) < wait {
+			continue
+		}
+		known.tried = now
+		id := known.ID
+		return target{address: known.Address.String(), id: &id}, true
+	}
+	return target{}, false
+}
+
+// sample returns addresses that a peer may be told, at random.
+func (b *addressBook) sample(most int) []wire.PeerAddress {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]wire.PeerAddress, 0, min(most, len(b.known)))
+	for _, known := range b.known {
+		if len(list) == most {
+			break
+		}
+		if known.failures == 0 {
+			list = append(list, wire.PeerAddress{ID: known.ID, Addr: known.Address, LastSeen: known.LastSeen.Unix()})
+		}
+	}
+	return list
+}
+
+// savedAddress is an address in the file.
+type savedAddress struct {
+	ID       string `json:"id"`
+	Address  string `json:"address"`
+	LastSeen int64  `json:"last_seen"`
+}
+
+// load reads a file, as far as it holds addresses.
+func (b *addressBook) load(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxAddressFile))
+	if err != nil {
+		return err
+	}
+	var list []savedAddress
+	if err := json.Unmarshal(data, &list); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, saved := range list[:min(len(list), maxAddresses)] {
+		id, err := noise.ParseID(saved.ID)
+		at, err2 := netip.ParseAddrPort(saved.Address)
+		if err == nil && err2 == nil {
+			b.known[id] = &KnownAddress{ID: id, Address: at, LastSeen: time.Unix(saved.LastSeen, 0)}
+		}
+	}
+	return nil
+}
+
+// save writes the file, whole or not at all.
+func (b *addressBook) save(path string) error {
+	list := []savedAddress{}
+	for _, p := range b.sample(maxAddresses) {
+		list = append(list, savedAddress{noise.ID(p.ID).String(), p.Addr.String(), p.LastSeen})
+	}
+	data, err := json.MarshalIndent(list, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(data, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// KnownAddresses returns where other nodes were seen.
+func (m *Manager) KnownAddresses(most int) []KnownAddress {
+	m.book.mu.Lock()
+	defer m.book.mu.Unlock()
+	list := make([]KnownAddress, 0, len(m.book.known))
+	for _, known := range m.book.known {
+		if len(list) < most {
+			list = append(list, *known)
+		}
+	}
+	return list
+}
+
+// discover looks for peers until the context ends: those of the network's file
+// first, then what peers tell.
+func (m *Manager) discover(ctx context.Context) {
+	m.bootstrap(ctx)
+	ticker := time.NewTicker(dialEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		m.mu.Lock()
+		busy := m.dialing
+		m.mu.Unlock()
+		if busy > 0 || !m.roomFor(false) {
+			continue
+		}
+		t, ok := m.book.choose(m.o.Now(), func(id noise.ID) bool { return !m.allowed(id) || m.connected(id) })
+		if ok {
+			m.dial(t)
+		}
+	}
+}
+
+// dial calls a node once, in the background.
+func (m *Manager) dial(t target) {
+	m.mu.Lock()
+	m.dialing++
+	m.mu.Unlock()
+	done := sync.OnceFunc(func() {
+		m.mu.Lock()
+		m.dialing--
+		m.mu.Unlock()
+	})
+	started := m.begin(func(ctx context.Context) {
+		timer := time.AfterFunc(handshakeTimeout, done)
+		defer timer.Stop()
+		defer done()
+		if err := m.call(ctx, t, false); err != nil && t.id != nil {
+			m.book.failed(*t.id)
+		}
+	})
+	if !started {
+		done()
+	}
+}
+
+// bootstrap takes the peers of the network's file into the book, and calls those
+// that only have a name.
+func (m *Manager) bootstrap(ctx context.Context) {
+	for _, text := range m.o.Params.Bootstrap.Nodes {
+		t, err := parseTarget(text)
+		if err != nil {
+			m.log.Warn("a bootstrap node of the network's file", "err", err)
+			continue
+		}
+		m.dial(t)
+	}
+	port := strconv.Itoa(int(m.o.Params.Ports.P2P))
+	for _, host := range m.o.Params.Bootstrap.DNS {
+		addresses, err := m.o.Resolve(ctx, host)
+		if err != nil {
+			m.log.Warn("a bootstrap name of the network's file", "name", host, "err", err)
+			continue
+		}
+		rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
+		for _, address := range addresses[:min(len(addresses), 4)] {
+			m.dial(target{address: net.JoinHostPort(address.String(), port)})
+		}
+	}
+}

@@ -1,0 +1,491 @@
+// Package p2p connects a node to others: it keeps the connections, fetches
+// headers and blocks that the others have, and passes on what is new.
+//
+// It validates nothing. Headers, blocks and transactions go to the interfaces that
+// it declares, and one function, judge, decides what an answer costs the peer that
+// sent them.
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/noise"
+)
+
+// Headers is the header tree.
+type Headers interface {
+	Tip() types.Index
+	TipState() consensus.State
+	BestHeader() types.Index
+	Info(hash types.Hash) (consensus.BlockInfo, bool)
+	Locator() []types.Hash
+	HeadersAfter(locator []types.Hash, stop types.Hash, limit int) []types.Header
+	AddHeaders(headers []types.Header) error
+}
+
+// Blocks is the bodies.
+type Blocks interface {
+	Block(hash types.Hash) ([]byte, error)
+	MissingBlocks(limit int) []types.Index
+	// AddBlocks adds blocks as they come. report is told of each; its error is nil,
+	// an ErrInvalid or an ErrNotYet.
+	AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(types.Index, error)) error
+	// Subscribe pokes after the tip has changed.
+	Subscribe() (poke <-chan struct{}, cancel func())
+}
+
+// Pool is the transactions that wait for a block.
+type Pool interface {
+	Accept(ctx context.Context, tx *types.Tx) error
+	Has(wtxid types.Hash) bool
+	// Raw returns the encoding and the feerate of a transaction.
+	Raw(wtxid types.Hash) (raw []byte, rate types.FeeRate, ok bool)
+	// WTxIDs returns the witness ids of all.
+	WTxIDs() []types.Hash
+	// Accepted returns the witness ids of those taken after the number since, and
+	// the number to ask with next.
+	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)
+	MinFeeRate() types.FeeRate
+	// Subscribe pokes after a transaction was taken.
+	Subscribe() (poke <-chan struct{}, cancel func())
+}
+
+// Options are the choices of New. Params, Key, Headers, Blocks and Pool are
+// needed.
+type Options struct {
+	Params    *consensus.Params
+	Key       noise.Key
+	Headers   Headers
+	Blocks    Blocks
+	Pool      Pool
+	UserAgent string
+	Pruned    bool // this node has the last blocks only
+
+	Listener    net.Listener // nil: nobody can call
+	ListenPort  uint16       // that others are told; 0: none
+	Dial        func(ctx context.Context, address string) (net.Conn, error)
+	Resolve     func(ctx context.Context, host string) ([]netip.Addr, error)
+	Connect     []string   // [ID@]HOST:PORT of peers to stay connected to
+	Allow       []noise.ID // the only peers to talk to; empty: all
+	Discover    bool       // find other peers too
+	MaxInbound  int
+	MaxOutbound int
+	File        string // of known addresses; empty: none
+	Now         func() time.Time
+	Logger      *slog.Logger
+}
+
+// The times of connections.
+const (
+	handshakeTimeout = 20 * time.Second
+	pingEvery        = time.Minute
+	silenceTimeout   = 3 * time.Minute // after which a peer that sends nothing is gone
+	redialFirst      = time.Second
+	redialMost       = time.Minute
+	dialEvery        = 2 * time.Second // at most one outbound attempt of discovery
+)
+
+// DefaultMaxOutbound is the number of peers that discovery looks for.
+const DefaultMaxOutbound = 8
+
+// Manager keeps the connections.
+type Manager struct {
+	o    Options
+	id   noise.ID
+	log  *slog.Logger
+	sync *syncer
+	txs  *relay
+
+	received, sent atomic.Uint64 // bytes
+
+	mu sync.Mutex
+	// Guarded by mu:
+	ctx     context.Context // of Run; nil before and after
+	work    sync.WaitGroup  // goroutines of connections; grows only while ctx is alive
+	peers   map[noise.ID]*peer
+	nextID  int
+	manual  map[string]context.CancelFunc // addresses to stay connected to
+	banned  map[noise.ID]time.Time        // until when
+	book    addressBook
+	dialing int // connections of discovery that are being made
+}
+
+// New returns a manager that does nothing yet.
+func New(o Options) *Manager {
+	if o.Dial == nil {
+		var d net.Dialer
+		o.Dial = func(ctx context.Context, address string) (net.Conn, error) { return d.DialContext(ctx, "tcp", address) }
+	}
+	if o.Resolve == nil {
+		o.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxOutbound == 0 {
+		o.MaxOutbound = DefaultMaxOutbound
+	}
+	m := &Manager{
+		o: o, id: o.Key.ID(), log: o.Logger,
+		peers: map[noise.ID]*peer{}, manual: map[string]context.CancelFunc{}, banned: map[noise.ID]time.Time{},
+		book: newAddressBook(),
+	}
+	m.sync = newSyncer(m)
+	m.txs = newRelay(m)
+	return m
+}
+
+// NodeID returns the node's own id.
+func (m *Manager) NodeID() noise.ID { return m.id }
+
+// Run keeps the connections until the context ends, which is no error. Another
+// error is an ErrLocal of the chain.
+func (m *Manager) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if m.o.File != "" {
+		if err := m.book.load(m.o.File); err != nil {
+			m.log.Warn("known addresses could not be read", "err", err)
+		}
+	}
+	m.mu.Lock()
+	m.ctx = ctx
+	m.mu.Unlock()
+	var tasks sync.WaitGroup
+	var fault error
+	tasks.Go(func() {
+		if fault = m.sync.run(ctx); fault != nil {
+			cancel()
+		}
+	})
+	tasks.Go(func() { m.txs.run(ctx) })
+	if m.o.Listener != nil {
+		stop := context.AfterFunc(ctx, func() { m.o.Listener.Close() })
+		defer stop()
+		tasks.Go(func() { m.listen(ctx) })
+	}
+	for _, address := range m.o.Connect {
+		if err := m.AddNode(address); err != nil {
+			m.log.Error("a peer to connect to", "address", address, "err", err)
+		}
+	}
+	if m.o.Discover {
+		tasks.Go(func() { m.discover(ctx) })
+	}
+	tasks.Wait()
+	cancel()
+	m.mu.Lock()
+	m.ctx = nil // after which nothing begins
+	m.mu.Unlock()
+	m.work.Wait()
+	if m.o.File != "" {
+		if err := m.book.save(m.o.File); err != nil {
+			m.log.Warn("known addresses could not be saved", "err", err)
+		}
+	}
+	return fault
+}
+
+// begin starts a goroutine of a connection while the manager runs.
+func (m *Manager) begin(f func(ctx context.Context)) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ctx == nil || m.ctx.Err() != nil {
+		return false
+	}
+	ctx := m.ctx
+	m.work.Go(func() { f(ctx) })
+	return true
+}
+
+// listen takes calls.
+func (m *Manager) listen(ctx context.Context) {
+	for {
+		conn, err := m.o.Listener.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			m.log.Warn("a call could not be taken", "err", err)
+			select {
+			case <-time.After(time.Second): // such as too many open files
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if !m.roomFor(true) || !m.begin(func(ctx context.Context) {
+			m.connection(ctx, conn, target{address: conn.RemoteAddr().String()}, true, false)
+		}) {
+			conn.Close()
+		}
+	}
+}
+
+// roomFor reports whether there is room for one more connection.
+func (m *Manager) roomFor(inbound bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	in, out := 0, 0
+	for _, p := range m.peers {
+		switch {
+		case p.inbound:
+			in++
+		case !p.manual:
+			out++
+		}
+	}
+	if inbound {
+		return in < m.o.MaxInbound
+	}
+	return out < m.o.MaxOutbound
+}
+
+// target is whom to call.
+type target struct {
+	address string    // HOST:PORT
+	id      *noise.ID // nil: whoever answers
+}
+
+func (t target) String() string {
+	if t.id == nil {
+		return t.address
+	}
+	return t.id.String() + "@" + t.address
+}
+
+// parseTarget reads [ID@]HOST:PORT.
+func parseTarget(s string) (target, error) {
+	for i := range s {
+		if s[i] != '@' {
+			continue
+		}
+		id, err := noise.ParseID(s[:i])
+		if err != nil {
+			return target{}, err
+		}
+		t, err := parseTarget(s[i+1:])
+		t.id = &id
+		return t, err
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || host == "" || port == "" {
+		return target{}, fmt.Errorf("%.200q is no address: want [ID@]HOST:PORT", s)
+	}
+	return target{address: s}, nil
+}
+
+// ParseAddress checks the form [ID@]HOST:PORT of a peer's address.
+func ParseAddress(s string) error {
+	_, err := parseTarget(s)
+	return err
+}
+
+// AddNode stays connected to the peer at [ID@]HOST:PORT from now on.
+func (m *Manager) AddNode(address string) error {
+	t, err := parseTarget(address)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.manual[address] != nil {
+		return fmt.Errorf("%s was added before", address)
+	}
+	if m.ctx == nil {
+		return errors.New("the node does not run")
+	}
+	ctx, cancel := context.WithCancel(m.ctx)
+	m.manual[address] = cancel
+	m.work.Go(func() { m.stayConnected(ctx, t) })
+	return nil
+}
+
+// RemoveNode ends what AddNode began.
+func (m *Manager) RemoveNode(address string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	cancel := m.manual[address]
+	if cancel == nil {
+		return fmt.Errorf("%s was not added", address)
+	}
+	cancel()
+	delete(m.manual, address)
+	return nil
+}
+
+// AddedNodes returns the addresses of AddNode.
+func (m *Manager) AddedNodes() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]string, 0, len(m.manual))
+	for address := range m.manual {
+		list = append(list, address)
+	}
+	return list
+}
+
+// TryNode connects to a peer once.
+func (m *Manager) TryNode(address string) error {
+	t, err := parseTarget(address)
+	if err != nil {
+		return err
+	}
+	m.begin(func(ctx context.Context) { _ = m.call(ctx, t, true) })
+	return nil
+}
+
+// stayConnected calls a peer again and again, in growing intervals.
+func (m *Manager) stayConnected(ctx context.Context, t target) {
+	wait := redialFirst
+	for ctx.Err() == nil {
+		began := m.o.Now()
+		err := m.call(ctx, t, true)
+		if m.o.Now().Sub(began) > redialMost {
+			wait = redialFirst // it was a connection
+		}
+		if err != nil && ctx.Err() == nil {
+			m.log.Info("a peer cannot be reached", "peer", t, "err", err, "again_in", wait)
+		}
+		timer := time.NewTimer(wait/2 + rand.N(wait))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		wait = min(2*wait, redialMost)
+	}
+}
+
+// call connects to a peer and stays until the connection ends. The error is nil
+// if there was one.
+func (m *Manager) call(ctx context.Context, t target, manual bool) error {
+	if t.id != nil && m.connected(*t.id) {
+		return nil
+	}
+	dial, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	conn, err := m.o.Dial(dial, t.address)
+	cancel()
+	if err != nil {
+		return err
+	}
+	return m.connection(ctx, conn, t, false, manual)
+}
+
+func (m *Manager) connected(id noise.ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.peers[id] != nil
+}
+
+// Disconnect hangs up on a peer, by its address or its id.
+func (m *Manager) Disconnect(addressOrID string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, p := range m.peers {
+		if p.address == addressOrID || id.String() == addressOrID {
+			p.close(errors.New("disconnected by the operator"))
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no peer %.100q", addressOrID)
+}
+
+// Ping asks all peers for a sign of life.
+func (m *Manager) Ping() {
+	for _, p := range m.all() {
+		p.ping()
+	}
+}
+
+// Totals returns the bytes that came from and went to peers.
+func (m *Manager) Totals() (received, sent uint64) { return m.received.Load(), m.sent.Load() }
+
+// Syncing reports that blocks are known to exist that the chain has not connected.
+func (m *Manager) Syncing() bool {
+	best, ok := m.o.Headers.Info(m.o.Headers.BestHeader().Hash)
+	state := m.o.Headers.TipState()
+	return ok && best.Work.Cmp(state.Work) > 0 && best.Height > state.Index.Height+1
+}
+
+// all returns the connected peers.
+func (m *Manager) all() []*peer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]*peer, 0, len(m.peers))
+	for _, p := range m.peers {
+		list = append(list, p)
+	}
+	return list
+}
+
+// register lets a peer whose hello is known in, or says why not. Of two
+// connections between the same nodes, both sides keep the one that was made by
+// the node with the lower id.
+func (m *Manager) register(p *peer) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if until, ok := m.banned[p.id]; ok {
+		if m.o.Now().Before(until) {
+			return errors.New("it misbehaved lately")
+		}
+		delete(m.banned, p.id)
+	}
+	if old := m.peers[p.id]; old != nil {
+		if old.inbound != p.inbound && m.lowerCalled(old) {
+			return errors.New("there is a connection already")
+		}
+		old.close(errors.New("there is another connection"))
+	}
+	m.peers[p.id] = p
+	p.number = m.nextID
+	m.nextID++
+	return nil
+}
+
+// lowerCalled reports whether the node with the lower id made the connection.
+func (m *Manager) lowerCalled(p *peer) bool {
+	weAreLower := m.id.String() < p.id.String()
+	return weAreLower != p.inbound
+}
+
+func (m *Manager) unregister(p *peer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.peers[p.id] == p {
+		delete(m.peers, p.id)
+	}
+}
+
+// allowed reports whether to talk to a node at all.
+func (m *Manager) allowed(id noise.ID) bool {
+	if id == m.id {
+		return false
+	}
+	if len(m.o.Allow) == 0 {
+		return true
+	}
+	for _, allowed := range m.o.Allow {
+		if allowed == id {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,523 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// The bounds of what one peer makes us hold.
+const (
+	maxQueued   = 24 << 20 // bytes that wait to be sent, beyond which the peer is hung up on
+	serveBelow  = 4 << 20  // bytes that wait to be sent, below which more is answered
+	maxRequests = 512      // requests of the peer that wait for an answer
+	writeBuffer = 64 << 10
+	// messageRate and messageBurst bound the messages that are handled; who sends
+	// more waits.
+	messageRate  = 500 // a second
+	messageBurst = 5000
+)
+
+// peer is a connection after its handshake.
+type peer struct {
+	m       *Manager
+	conn    *countedConn
+	id      noise.ID
+	number  int // for people
+	address string
+	inbound bool
+	manual  bool
+	hello   wire.Hello
+	version uint32
+	since   time.Time
+	offset  time.Duration // of its clock to ours
+
+	out      outbox
+	requests chan func() // answers that take long, in order
+
+	closed   chan struct{}
+	closeErr error // set before closed is closed
+	once     sync.Once
+
+	received, sent atomic.Uint64 // bytes
+	lastSend       atomic.Int64  // nanoseconds since 1970
+	lastRecv       atomic.Int64
+	lastBlock      atomic.Int64
+	lastTx         atomic.Int64
+
+	mu sync.Mutex
+	// Guarded by mu:
+	pinged   time.Time // when the ping that is not answered was sent
+	nonce    uint64
+	pingTime time.Duration
+	minPing  time.Duration
+	minRate  types.FeeRate // below which it wants to hear of no transactions
+	compact  bool          // it wants new blocks as compact blocks
+	asked    bool          // for addresses, which is answered once
+}
+
+// countedConn counts bytes.
+type countedConn struct {
+	net.Conn
+	read, written func(n int)
+}
+
+// Read implements net.Conn.
+func (c *countedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.read(n)
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *countedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.written(n)
+	return n, err
+}
+
+// connection runs a connection from its handshake to its end. It returns nil if
+// the peer was let in.
+func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inbound, manual bool) error {
+	p := &peer{
+		m: m, address: t.address, inbound: inbound, manual: manual, since: m.o.Now(),
+		closed: make(chan struct{}), requests: make(chan func(), maxRequests),
+	}
+	p.out.poke = make(chan struct{}, 1)
+	counted := &countedConn{Conn: raw,
+		read:    func(n int) { p.received.Add(uint64(n)); m.received.Add(uint64(n)) },
+		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)) },
+	}
+	defer raw.Close()
+	if err := p.greet(ctx, counted, t); err != nil {
+		m.log.Debug("no connection", "peer", t, "inbound", inbound, "err", err)
+		return err
+	}
+	if err := m.register(p); err != nil {
+		return err
+	}
+	defer m.unregister(p)
+	m.log.Info("connected", "peer", p, "agent", p.hello.UserAgent, "height", p.hello.Height, "inbound", inbound)
+	if !inbound {
+		m.book.good(p.id, t.address, m.o.Now())
+	}
+	err := p.talk(ctx)
+	if ctx.Err() == nil {
+		m.log.Info("disconnected", "peer", p, "err", err)
+	}
+	return nil
+}
+
+// String names the peer for people.
+func (p *peer) String() string { return p.id.String()[:16] + "@" + p.address }
+
+// greet makes the handshake and exchanges hellos.
+func (p *peer) greet(ctx context.Context, raw *countedConn, t target) error {
+	m := p.m
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	var conn *noise.Conn
+	var err error
+	network := m.o.Params.Identity()
+	if p.inbound {
+		conn, err = noise.Server(ctx, raw, m.o.Key, network)
+	} else {
+		conn, err = noise.Client(ctx, raw, m.o.Key, network, t.id)
+	}
+	if err != nil {
+		return err
+	}
+	p.conn, p.id = &countedConn{Conn: conn, read: func(int) {}, written: func(int) {}}, conn.RemoteID()
+	if !m.allowed(p.id) {
+		return fmt.Errorf("node %s is not let in", p.id)
+	}
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	if err := p.exchangeHellos(conn); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+func (p *peer) exchangeHellos(conn net.Conn) error {
+	m := p.m
+	tip := m.o.Headers.Tip()
+	services := wire.ServiceNetwork | wire.ServiceNetworkLimited
+	if m.o.Pruned {
+		services = wire.ServiceNetworkLimited
+	}
+	var f wire.Fragmenter
+	if err := f.Push(&wire.Hello{
+		Version: wire.Version, Services: services, UserAgent: m.o.UserAgent, Height: tip.Height, Tip: tip.Hash,
+		Time: m.o.Now().Unix(), ListenPort: m.o.ListenPort, Relay: true,
+	}); err != nil {
+		return err
+	}
+	sent := make(chan error, 1)
+	go func() { // both sides speak first
+		b, _ := f.AppendNext(nil)
+		_, err := conn.Write(b)
+		sent <- err
+	}()
+	message, err := readMessage(conn, make([]byte, wire.MaxFragmentSize), wire.NewAssembler(m.o.Params.MaxBlockWeight))
+	if err != nil {
+		conn.Close()
+		<-sent
+		return err
+	}
+	if err := <-sent; err != nil {
+		return err
+	}
+	hello, ok := message.(*wire.Hello)
+	if !ok {
+		return fmt.Errorf("%w: the first message is %s", wire.ErrProtocol, message.Type())
+	}
+	p.hello = *hello
+	p.offset = time.Unix(hello.Time, 0).Sub(m.o.Now()).Round(time.Second)
+	p.version, err = wire.Negotiate(hello.Version)
+	return err
+}
+
+// readMessage returns the next message of a type that is known.
+func readMessage(r interface{ Read([]byte) (int, error) }, buf []byte, a *wire.Assembler) (wire.Message, error) {
+	for {
+		fragment, err := wire.ReadFragment(r, buf)
+		if err != nil {
+			return nil, err
+		}
+		message, done, err := a.Push(fragment)
+		if err != nil {
+			return nil, err
+		}
+		if done && message != nil {
+			return message, nil
+		}
+	}
+}
+
+// talk runs the connection until it ends, and returns why.
+func (p *peer) talk(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { p.close(ctx.Err()) })
+	defer stop()
+	var work sync.WaitGroup
+	work.Go(p.write)
+	work.Go(p.serve)
+	work.Go(p.keepAlive)
+	p.m.sync.join(p)
+	p.m.txs.join(p)
+	if !p.inbound {
+		p.send(&wire.GetPeers{})
+	}
+	p.send(&wire.SendCompact{Announce: true})
+	p.send(&wire.FeeFilter{MinFeeRate: p.m.o.Pool.MinFeeRate()})
+	err := p.read(ctx)
+	p.close(err)
+	work.Wait()
+	p.m.txs.leave(p)
+	p.m.sync.leave(p)
+	p.m.punish(p, p.closeErr)
+	return p.closeErr
+}
+
+// close ends the connection. It may be called by anyone, and more than once.
+func (p *peer) close(err error) {
+	p.once.Do(func() {
+		p.closeErr = err
+		close(p.closed)
+		p.conn.Close()
+	})
+}
+
+// read handles messages until the connection ends.
+func (p *peer) read(ctx context.Context) error {
+	r := bufio.NewReaderSize(p.conn, 64<<10)
+	buf := make([]byte, wire.MaxFragmentSize)
+	assembler := wire.NewAssembler(p.m.o.Params.MaxBlockWeight)
+	budget := throttle{tokens: messageBurst, at: p.m.o.Now()}
+	for {
+		message, err := readMessage(r, buf, assembler)
+		if err != nil {
+			return err
+		}
+		p.lastRecv.Store(p.m.o.Now().UnixNano())
+		if wait := budget.take(p.m.o.Now()); wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-p.closed:
+				return p.closeErr
+			}
+		}
+		if err := p.handle(ctx, message); err != nil {
+			if cost, _ := judge(err); cost == free {
+				continue
+			}
+			return err
+		}
+	}
+}
+
+// throttle lets so many messages through a second.
+type throttle struct {
+	tokens float64
+	at     time.Time
+}
+
+func (t *throttle) take(now time.Time) time.Duration {
+	t.tokens = min(t.tokens+now.Sub(t.at).Seconds()*messageRate, messageBurst)
+	t.at = now
+	t.tokens--
+	if t.tokens >= 0 {
+		return 0
+	}
+	return time.Duration(-t.tokens / messageRate * float64(time.Second))
+}
+
+func (p *peer) handle(ctx context.Context, message wire.Message) error {
+	switch m := message.(type) {
+	case *wire.Ping:
+		p.send(&wire.Pong{Nonce: m.Nonce})
+	case *wire.Pong:
+		p.pong(m.Nonce)
+	case *wire.GetPeers:
+		p.tellPeers()
+	case *wire.Peers:
+		p.m.book.add(m.Peers, p.m.o.Now())
+	case *wire.SendCompact:
+		p.mu.Lock()
+		p.compact = m.Announce
+		p.mu.Unlock()
+	case *wire.FeeFilter:
+		p.mu.Lock()
+		p.minRate = m.MinFeeRate
+		p.mu.Unlock()
+	case *wire.GetHeaders:
+		return p.later(func() { p.m.sync.serveHeaders(p, m) })
+	case *wire.GetBlocks:
+		return p.later(func() { p.m.sync.serveBlocks(p, m) })
+	case *wire.GetBlockTxs:
+		return p.later(func() { p.m.sync.serveBlockTxs(p, m) })
+	case *wire.GetTxs:
+		return p.later(func() { p.m.txs.serve(p, m) })
+	case *wire.Headers:
+		return p.m.sync.headers(p, m.Headers)
+	case *wire.Block:
+		return p.m.sync.block(p, m.Raw)
+	case *wire.CompactBlock:
+		return p.m.sync.compactBlock(p, m)
+	case *wire.BlockTxs:
+		return p.m.sync.blockTxs(p, m)
+	case *wire.NotFound:
+		return p.notFound(m)
+	case *wire.Inv:
+		return p.m.txs.inv(p, m.WTxIDs)
+	case *wire.Tx:
+		return p.m.txs.tx(ctx, p, m.Raw)
+	case *wire.Hello:
+		return fmt.Errorf("%w: a second hello", wire.ErrProtocol)
+	}
+	return nil
+}
+
+func (p *peer) notFound(m *wire.NotFound) error {
+	if m.What == wire.WhatTxs {
+		p.m.txs.notFound(p, m.Hashes)
+	} else {
+		p.m.sync.notFound(p, m.Hashes)
+	}
+	return nil
+}
+
+// later queues an answer that takes long. Who asks for more than is answered is
+// flooding us.
+func (p *peer) later(answer func()) error {
+	select {
+	case p.requests <- answer:
+		return nil
+	default:
+		return errFlood
+	}
+}
+
+// serve answers requests one after the other, while what was answered before goes
+// out.
+func (p *peer) serve() {
+	for {
+		select {
+		case answer := <-p.requests:
+			if !p.out.wait(serveBelow, p.closed) {
+				return
+			}
+			answer()
+		case <-p.closed:
+			return
+		}
+	}
+}
+
+// keepAlive pings the peer and ends the connection when it falls silent.
+func (p *peer) keepAlive() {
+	p.lastRecv.Store(p.m.o.Now().UnixNano())
+	p.ping()
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-p.closed:
+			return
+		}
+		if p.m.o.Now().Sub(time.Unix(0, p.lastRecv.Load())) > silenceTimeout {
+			p.close(errors.New("it fell silent"))
+			return
+		}
+		p.ping()
+		p.send(&wire.FeeFilter{MinFeeRate: p.m.o.Pool.MinFeeRate()})
+	}
+}
+
+func (p *peer) ping() {
+	nonce := rand.Uint64()
+	p.mu.Lock()
+	if p.nonce == 0 {
+		p.pinged, p.nonce = p.m.o.Now(), nonce
+	}
+	p.mu.Unlock()
+	p.send(&wire.Ping{Nonce: nonce})
+}
+
+func (p *peer) pong(nonce uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if nonce != p.nonce || nonce == 0 {
+		return
+	}
+	p.pingTime = max(p.m.o.Now().Sub(p.pinged), time.Microsecond)
+	if p.minPing == 0 || p.pingTime < p.minPing {
+		p.minPing = p.pingTime
+	}
+	p.nonce = 0
+}
+
+// tellPeers answers a request for addresses, once.
+func (p *peer) tellPeers() {
+	p.mu.Lock()
+	again := p.asked
+	p.asked = true
+	p.mu.Unlock()
+	if !again {
+		p.send(&wire.Peers{Peers: p.m.book.sample(wire.MaxPeers)})
+	}
+}
+
+// listenAddress is where the peer says that it can be called.
+func (p *peer) listenAddress() (netip.AddrPort, bool) {
+	remote, err := netip.ParseAddrPort(p.address)
+	if err != nil || p.hello.ListenPort == 0 {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(remote.Addr(), p.hello.ListenPort), true
+}
+
+// send queues a message. A peer that does not take what it asked for is hung up
+// on.
+func (p *peer) send(m wire.Message) {
+	if !p.out.push(m) {
+		p.close(errors.New("it does not take what is sent"))
+	}
+}
+
+// write sends what is queued.
+func (p *peer) write() {
+	w := bufio.NewWriterSize(p.conn, writeBuffer)
+	var b []byte
+	for {
+		var more bool
+		b, more = p.out.next(b[:0])
+		if !more {
+			if err := w.Flush(); err != nil {
+				p.close(err)
+				return
+			}
+			select {
+			case <-p.out.poke:
+				continue
+			case <-p.closed:
+				return
+			}
+		}
+		_ = p.conn.SetWriteDeadline(time.Now().Add(silenceTimeout))
+		if _, err := w.Write(b); err != nil {
+			p.close(err)
+			return
+		}
+		p.lastSend.Store(p.m.o.Now().UnixNano())
+	}
+}
+
+// outbox is what waits to be sent.
+type outbox struct {
+	poke chan struct{} // one slot: there is something
+	mu   sync.Mutex
+	// Guarded by mu:
+	queue   wire.Fragmenter
+	drained []chan struct{} // are closed when there is less
+}
+
+// push reports false if there is too much already.
+func (o *outbox) push(m wire.Message) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.queue.Pending() > maxQueued || o.queue.Push(m) != nil {
+		return false
+	}
+	select {
+	case o.poke <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+func (o *outbox) next(b []byte) ([]byte, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, more := o.queue.AppendNext(b)
+	if o.queue.Pending() < serveBelow {
+		for _, ch := range o.drained {
+			close(ch)
+		}
+		o.drained = nil
+	}
+	return b, more
+}
+
+// wait waits until less than so many bytes wait to be sent. It reports false if
+// closed was closed first.
+func (o *outbox) wait(below int, closed <-chan struct{}) bool {
+	o.mu.Lock()
+	if o.queue.Pending() < below {
+		o.mu.Unlock()
+		return true
+	}
+	ch := make(chan struct{})
+	o.drained = append(o.drained, ch)
+	o.mu.Unlock()
+	select {
+	case <-ch:
+		return true
+	case <-closed:
+		return false
+	}
+}

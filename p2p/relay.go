@@ -1,0 +1,440 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// The bounds of the relay of transactions.
+const (
+	meanDelay      = 400 * time.Millisecond // of an announcement, at random, so that its origin is hard to find
+	maxAnnounce    = wire.MaxInv            // of a peer at once
+	maxToAnnounce  = 20_000                 // that wait to be announced to a peer
+	maxKnown       = 20_000                 // transactions that a peer is known to have
+	maxTxRequests  = 2_000                  // asked of a peer and not answered
+	txTimeout      = 15 * time.Second       // after which another peer is asked
+	maxRejected    = 20_000                 // that are not asked for again until the next block
+	maxOrphans     = 100
+	maxOrphanBytes = 5 << 20
+	orphanLife     = 5 * time.Minute
+	relayBatch     = 1000
+	relayTick      = 100 * time.Millisecond
+)
+
+// relay passes transactions on.
+type relay struct {
+	m *Manager
+
+	mu sync.Mutex
+	// Guarded by mu:
+	peers       map[*peer]*txPeer
+	wanted      map[types.Hash]*want // announced to us, not come
+	rejected    map[types.Hash]struct{}
+	rejectedAt  types.Index // the tip then: another tip may change a verdict
+	orphans     map[types.Hash]*orphan
+	orphanBytes int
+}
+
+// txPeer is what a peer knows and waits for.
+type txPeer struct {
+	known   map[types.Hash]struct{}
+	queue   []types.Hash // to be announced
+	due     time.Time    // of the next announcement
+	flying  int          // asked of it
+	started bool         // it was told what the pool had when it came
+}
+
+// want is a transaction that was announced to us.
+type want struct {
+	asked  *peer // nil: nobody yet
+	since  time.Time
+	others []*peer // that announced it too
+}
+
+// orphan is a transaction whose inputs are missing.
+type orphan struct {
+	tx   *types.Tx
+	from *peer
+	size int
+	till time.Time
+}
+
+func newRelay(m *Manager) *relay {
+	return &relay{
+		m: m, peers: map[*peer]*txPeer{}, wanted: map[types.Hash]*want{}, rejected: map[types.Hash]struct{}{},
+		orphans: map[types.Hash]*orphan{},
+	}
+}
+
+func (r *relay) join(p *peer) {
+	if !p.hello.Relay {
+		return
+	}
+	r.mu.Lock()
+	r.peers[p] = &txPeer{known: map[types.Hash]struct{}{}, due: r.m.o.Now().Add(delay())}
+	r.mu.Unlock()
+}
+
+func (r *relay) leave(p *peer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.peers, p)
+	for _, w := range r.wanted {
+		if w.asked == p {
+			w.asked = nil
+		}
+	}
+}
+
+// delay is the time to the next announcement: exponentially distributed, so that
+// announcements tell little of when a transaction came.
+func delay() time.Duration { return time.Duration(rand.ExpFloat64() * float64(meanDelay)) }
+
+// run announces what the pool takes, and asks again for what does not come, until
+// the context ends.
+func (r *relay) run(ctx context.Context) {
+	poke, cancel := r.m.o.Pool.Subscribe()
+	defer cancel()
+	_, since := r.m.o.Pool.Accepted(0, 0)
+	ticker := time.NewTicker(relayTick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-poke:
+			for {
+				wtxids, next := r.m.o.Pool.Accepted(since, relayBatch)
+				since = next
+				if len(wtxids) == 0 {
+					break
+				}
+				r.enqueue(wtxids)
+			}
+		case <-ticker.C:
+			r.announce()
+			r.retry()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// enqueue lets all peers know of transactions, when their time comes.
+func (r *relay) enqueue(wtxids []types.Hash) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, tp := range r.peers {
+		for _, wtxid := range wtxids {
+			if _, known := tp.known[wtxid]; !known && len(tp.queue) < maxToAnnounce {
+				tp.queue = append(tp.queue, wtxid)
+			}
+		}
+	}
+}
+
+// announce tells peers whose time has come.
+func (r *relay) announce() {
+	now := r.m.o.Now()
+	type batch struct {
+		p      *peer
+		wtxids []types.Hash
+	}
+	var due []batch
+	var everything []types.Hash
+	r.mu.Lock()
+	for p, tp := range r.peers {
+		if now.Before(tp.due) {
+			continue
+		}
+		tp.due = now.Add(delay())
+		if !tp.started {
+			tp.started = true
+			if everything == nil {
+				everything = r.m.o.Pool.WTxIDs()
+			}
+			tp.queue = append(tp.queue, everything[:min(len(everything), maxToAnnounce)]...)
+		}
+		n := min(len(tp.queue), maxAnnounce)
+		if n > 0 {
+			due = append(due, batch{p, tp.queue[:n:n]})
+			tp.queue = tp.queue[n:]
+		}
+	}
+	r.mu.Unlock()
+	for _, b := range due {
+		r.tell(b.p, b.wtxids)
+	}
+}
+
+// tell announces transactions that the peer does not know and that pay what it
+// asks for.
+func (r *relay) tell(p *peer, wtxids []types.Hash) {
+	p.mu.Lock()
+	least := p.minRate
+	p.mu.Unlock()
+	inv := &wire.Inv{}
+	for _, wtxid := range wtxids {
+		if _, rate, ok := r.m.o.Pool.Raw(wtxid); ok && rate >= least {
+			inv.WTxIDs = append(inv.WTxIDs, wtxid)
+		}
+	}
+	r.mu.Lock()
+	if tp := r.peers[p]; tp != nil {
+		fresh := inv.WTxIDs[:0]
+		for _, wtxid := range inv.WTxIDs {
+			if _, known := tp.known[wtxid]; !known {
+				fresh = append(fresh, wtxid)
+				tp.learn(wtxid)
+			}
+		}
+		inv.WTxIDs = fresh
+	}
+	r.mu.Unlock()
+	if len(inv.WTxIDs) > 0 {
+		p.send(inv)
+	}
+}
+
+// learn notes that the peer has a transaction.
+func (t *txPeer) learn(wtxid types.Hash) {
+	if len(t.known) >= maxKnown {
+		for old := range t.known { // any
+			delete(t.known, old)
+			break
+		}
+	}
+	t.known[wtxid] = struct{}{}
+}
+
+// inv takes the announcement of transactions.
+func (r *relay) inv(p *peer, wtxids []types.Hash) error {
+	if r.m.Syncing() {
+		return nil // what they spend is not known yet
+	}
+	now := r.m.o.Now()
+	get := &wire.GetTxs{}
+	r.mu.Lock()
+	tp := r.peers[p]
+	if tp == nil {
+		r.mu.Unlock()
+		return nil
+	}
+	r.forgetRejected()
+	for _, wtxid := range wtxids {
+		tp.learn(wtxid)
+		_, rejected := r.rejected[wtxid]
+		if rejected || r.orphans[wtxid] != nil || r.m.o.Pool.Has(wtxid) {
+			continue
+		}
+		w := r.wanted[wtxid]
+		switch {
+		case w != nil && len(w.others) < 8:
+			w.others = append(w.others, p)
+		case w == nil && tp.flying < maxTxRequests:
+			r.wanted[wtxid] = &want{asked: p, since: now}
+			tp.flying++
+			get.WTxIDs = append(get.WTxIDs, wtxid)
+		}
+	}
+	r.mu.Unlock()
+	if len(get.WTxIDs) > 0 {
+		p.send(get)
+	}
+	return nil
+}
+
+// forgetRejected lets verdicts go that another tip may change. It assumes mu.
+func (r *relay) forgetRejected() {
+	if tip := r.m.o.Headers.Tip(); tip != r.rejectedAt {
+		r.rejectedAt = tip
+		clear(r.rejected)
+	}
+}
+
+// retry asks others for what did not come.
+func (r *relay) retry() {
+	now := r.m.o.Now()
+	requests := map[*peer][]types.Hash{}
+	r.mu.Lock()
+	for wtxid, w := range r.wanted {
+		if w.asked != nil && now.Sub(w.since) < txTimeout {
+			continue
+		}
+		r.landed(w)
+		w.asked = nil
+		for len(w.others) > 0 && w.asked == nil {
+			next := w.others[0]
+			w.others = w.others[1:]
+			if tp := r.peers[next]; tp != nil && len(requests[next]) < wire.MaxInv {
+				w.asked, w.since = next, now
+				tp.flying++
+				requests[next] = append(requests[next], wtxid)
+			}
+		}
+		if w.asked == nil {
+			delete(r.wanted, wtxid)
+		}
+	}
+	for wtxid, o := range r.orphans {
+		if now.After(o.till) {
+			r.dropOrphan(wtxid)
+		}
+	}
+	r.mu.Unlock()
+	for p, wtxids := range requests {
+		p.send(&wire.GetTxs{WTxIDs: wtxids})
+	}
+}
+
+// landed notes that a request is over. It assumes mu.
+func (r *relay) landed(w *want) {
+	if w.asked != nil {
+		if tp := r.peers[w.asked]; tp != nil {
+			tp.flying--
+		}
+	}
+}
+
+// notFound notes that a peer has not what it announced.
+func (r *relay) notFound(p *peer, wtxids []types.Hash) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, wtxid := range wtxids {
+		if w := r.wanted[wtxid]; w != nil && w.asked == p {
+			r.landed(w)
+			w.asked = nil // retry goes on
+		}
+	}
+}
+
+// tx takes a transaction that was asked for.
+func (r *relay) tx(ctx context.Context, p *peer, raw []byte) error {
+	tx, err := types.DecodeTx(raw)
+	if err != nil {
+		return fmt.Errorf("%w: %w", wire.ErrProtocol, err)
+	}
+	wtxid := tx.WTxID()
+	p.lastTx.Store(r.m.o.Now().UnixNano())
+	r.mu.Lock()
+	w := r.wanted[wtxid]
+	if w != nil {
+		r.landed(w)
+		delete(r.wanted, wtxid)
+	}
+	r.mu.Unlock()
+	if w == nil {
+		return nil // nobody asked, or not any more
+	}
+	err = r.accept(ctx, p, tx, wtxid)
+	if errors.Is(err, consensus.ErrLocal) {
+		return nil // the chain tells of it
+	}
+	return err
+}
+
+// accept gives a transaction to the pool, and with it those that waited for it.
+func (r *relay) accept(ctx context.Context, p *peer, tx *types.Tx, wtxid types.Hash) error {
+	err := r.m.o.Pool.Accept(ctx, tx)
+	if err == nil {
+		r.adopt(ctx, tx)
+		return nil
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgetRejected()
+	switch {
+	case errors.Is(err, errMissingInputs):
+		r.addOrphan(p, tx, wtxid)
+	case len(r.rejected) < maxRejected:
+		r.rejected[wtxid] = struct{}{}
+	}
+	return err
+}
+
+// errMissingInputs is the reason of a transaction that may have come too early.
+var errMissingInputs = consensus.Reason("missing-inputs")
+
+// addOrphan keeps a transaction until its parents come. It assumes mu.
+func (r *relay) addOrphan(p *peer, tx *types.Tx, wtxid types.Hash) {
+	size := tx.Size()
+	for wtxid := range r.orphans { // any
+		if len(r.orphans) < maxOrphans && r.orphanBytes+size <= maxOrphanBytes {
+			break
+		}
+		r.dropOrphan(wtxid)
+	}
+	r.orphans[wtxid] = &orphan{tx: tx, from: p, size: size, till: r.m.o.Now().Add(orphanLife)}
+	r.orphanBytes += size
+}
+
+// dropOrphan assumes mu.
+func (r *relay) dropOrphan(wtxid types.Hash) {
+	if o := r.orphans[wtxid]; o != nil {
+		r.orphanBytes -= o.size
+		delete(r.orphans, wtxid)
+	}
+}
+
+// adopt gives the pool the orphans that spend a transaction, and so on.
+func (r *relay) adopt(ctx context.Context, parent *types.Tx) {
+	queue := []types.Hash{parent.TxID()}
+	for len(queue) > 0 && ctx.Err() == nil {
+		txid := queue[0]
+		queue = queue[1:]
+		r.mu.Lock()
+		var children []*orphan
+		for wtxid, o := range r.orphans {
+			for i := range o.tx.Inputs {
+				if o.tx.Inputs[i].PreviousOutPoint.TxID == txid {
+					children = append(children, o)
+					r.dropOrphan(wtxid)
+					break
+				}
+			}
+		}
+		r.mu.Unlock()
+		for _, o := range children {
+			switch err := r.m.o.Pool.Accept(ctx, o.tx); {
+			case err == nil:
+				queue = append(queue, o.tx.TxID())
+			case errors.Is(err, errMissingInputs):
+				r.mu.Lock()
+				r.addOrphan(o.from, o.tx, o.tx.WTxID())
+				r.mu.Unlock()
+			default:
+				if cost, _ := judge(err); cost != free {
+					o.from.close(err)
+				}
+			}
+		}
+	}
+}
+
+// serve answers a request for transactions.
+func (r *relay) serve(p *peer, m *wire.GetTxs) {
+	var lacking []types.Hash
+	for _, wtxid := range m.WTxIDs {
+		raw, _, ok := r.m.o.Pool.Raw(wtxid)
+		if !ok {
+			lacking = append(lacking, wtxid)
+			continue
+		}
+		if !p.out.wait(serveBelow, p.closed) {
+			return
+		}
+		p.send(&wire.Tx{Raw: raw})
+	}
+	if len(lacking) > 0 {
+		p.send(&wire.NotFound{What: wire.WhatTxs, Hashes: lacking})
+	}
+}

@@ -1,0 +1,669 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// The bounds of a sync.
+const (
+	window         = 1024     // blocks above the first that is missing that are asked for
+	maxArrived     = 48 << 20 // bytes of blocks that wait for the chain, beyond which no more are asked for
+	flightBytes    = 8 << 20  // that are asked of a peer at once, by what blocks have weighed lately
+	minFlights     = 2        // blocks asked of a peer at once at least
+	maxFlights     = 64       // and at most
+	maxPending     = 50_000   // headers of a peer that are held until they have enough work
+	segmentTime    = 2 * time.Second
+	segmentIdle    = 20 * time.Millisecond
+	stallTimeout   = 20 * time.Second // in which a peer must deliver one of the blocks asked of it
+	laggardTimeout = 5 * time.Second  // after which the block that all wait for is asked of another too
+	maxStalls      = 2
+	announceMost   = 8   // headers in an announcement
+	workMargin     = 144 // blocks of work below the tip that a branch may have
+)
+
+// syncer fetches what others have.
+type syncer struct {
+	m    *Manager
+	feed chan delivery
+	poke chan struct{} // one slot: blocks may be asked for
+
+	mu sync.Mutex
+	// Guarded by mu:
+	peers        map[*peer]*syncPeer
+	flying       map[types.Hash]*flight   // asked for
+	arrived      map[types.Hash]*delivery // with the chain
+	arrivedBytes int
+	average      int // bytes of a block lately
+}
+
+// syncPeer is what is known of a peer's chain.
+type syncPeer struct {
+	best    types.Index // the highest block that it is known to have
+	pending []types.Header
+	work    consensus.Uint256 // of the chain up to the last pending header
+	flying  map[types.Hash]*flight
+	lacks   map[types.Hash]struct{} // it said that it has not
+	last    time.Time               // it delivered or was first asked
+	stalls  int
+	partial *partial
+}
+
+// flight is a block that was asked for.
+type flight struct {
+	at    types.Index
+	peer  *peer
+	since time.Time
+}
+
+// delivery is a block on its way to the chain.
+type delivery struct {
+	raw     []byte
+	hash    types.Hash
+	peer    *peer
+	rebuilt bool // from a compact block, which may have deceived us
+}
+
+// partial is a compact block that lacks transactions.
+type partial struct {
+	hash    types.Hash
+	rebuild *wire.Reconstruction
+}
+
+func newSyncer(m *Manager) *syncer {
+	return &syncer{
+		m: m, feed: make(chan delivery, window), poke: make(chan struct{}, 1),
+		peers: map[*peer]*syncPeer{}, flying: map[types.Hash]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
+	}
+}
+
+// run asks for blocks, feeds the chain and announces its tip until the context
+// ends. An error is an ErrLocal.
+func (s *syncer) run(ctx context.Context) error {
+	var work sync.WaitGroup
+	work.Go(func() { s.scheduling(ctx) })
+	work.Go(func() { s.announcing(ctx) })
+	err := s.feeding(ctx)
+	work.Wait()
+	return err
+}
+
+// join begins to sync with a peer.
+func (s *syncer) join(p *peer) {
+	sp := &syncPeer{flying: map[types.Hash]*flight{}, lacks: map[types.Hash]struct{}{}}
+	if info, ok := s.m.o.Headers.Info(p.hello.Tip); ok {
+		sp.best = types.Index{Height: info.Height, Hash: info.Hash}
+	}
+	s.mu.Lock()
+	s.peers[p] = sp
+	s.mu.Unlock()
+	p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
+	s.wake()
+}
+
+// leave forgets a peer; what was asked of it is asked of others.
+func (s *syncer) leave(p *peer) {
+	s.mu.Lock()
+	if sp := s.peers[p]; sp != nil {
+		for hash := range sp.flying {
+			delete(s.flying, hash)
+		}
+		delete(s.peers, p)
+	}
+	s.mu.Unlock()
+	s.wake()
+}
+
+func (s *syncer) wake() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+}
+
+// headers takes headers that a peer sent: an answer, or the announcement of new
+// blocks.
+func (s *syncer) headers(p *peer, headers []types.Header) error {
+	if len(headers) == 0 {
+		return nil
+	}
+	for i := 1; i < len(headers); i++ {
+		if headers[i].PrevBlock != headers[i-1].Hash() {
+			return fmt.Errorf("%w: headers that form no chain", wire.ErrProtocol)
+		}
+	}
+	ready, err := s.enoughWork(p, headers)
+	if err != nil || ready == nil {
+		return err
+	}
+	if err := s.m.o.Headers.AddHeaders(ready); err != nil {
+		return err
+	}
+	last := headers[len(headers)-1].Hash()
+	info, ok := s.m.o.Headers.Info(last)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	if sp := s.peers[p]; sp != nil {
+		sp.best = types.Index{Height: info.Height, Hash: last}
+	}
+	s.mu.Unlock()
+	if len(headers) == wire.MaxHeaders {
+		p.send(&wire.GetHeaders{Locator: append([]types.Hash{last}, s.m.o.Headers.Locator()...)})
+	}
+	s.wake()
+	return nil
+}
+
+// enoughWork returns the headers that may be stored: all of a chain that has as
+// much work as one must have to matter. Others are held, within bounds, while the
+// peer sends more; so nobody can fill our memory with headers that cost nothing.
+func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sp := s.peers[p]
+	if sp == nil {
+		return nil, nil
+	}
+	first := headers[0].PrevBlock
+	if n := len(sp.pending); n > 0 && first == sp.pending[n-1].Hash() {
+		headers = append(sp.pending, headers...)
+	} else {
+		info, ok := s.m.o.Headers.Info(first)
+		if !ok {
+			sp.pending = nil
+			p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
+			return nil, nil
+		}
+		sp.work = info.Work
+	}
+	for i := len(sp.pending); i < len(headers); i++ {
+		if err := consensus.CheckHeader(s.m.o.Params, &headers[i], headers[i].Hash()); err != nil {
+			return nil, err
+		}
+		sp.work = sp.work.Add(consensus.BlockWork(headers[i].Bits))
+	}
+	complete := (len(headers)-len(sp.pending))%wire.MaxHeaders != 0
+	sp.pending = nil
+	if sp.work.Cmp(s.leastWork()) >= 0 {
+		return headers, nil
+	}
+	if complete || len(headers) > maxPending {
+		s.m.log.Debug("a chain of too little work", "peer", p, "headers", len(headers))
+		return nil, nil
+	}
+	sp.pending = headers
+	p.send(&wire.GetHeaders{Locator: []types.Hash{headers[len(headers)-1].Hash()}})
+	return nil, nil
+}
+
+// leastWork is the work that a chain must have to be stored: what the network's
+// file asks for, and about the work of our own.
+func (s *syncer) leastWork() consensus.Uint256 {
+	state := s.m.o.Headers.TipState()
+	work := state.Work
+	block := consensus.BlockWork(state.Header.Bits)
+	for range workMargin {
+		if work.Cmp(block) < 0 {
+			work = consensus.Uint256{}
+			break
+		}
+		work = work.Sub(block)
+	}
+	if least := s.m.o.Params.MinimumChainWork; work.Cmp(least) < 0 {
+		return least
+	}
+	return work
+}
+
+// scheduling asks for blocks.
+func (s *syncer) scheduling(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.poke:
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		s.schedule()
+	}
+}
+
+// schedule gives the blocks that are missing to peers that have them.
+func (s *syncer) schedule() {
+	missing := s.m.o.Blocks.MissingBlocks(window)
+	now := s.m.o.Now()
+	requests := map[*peer][]types.Hash{}
+	s.mu.Lock()
+	stalled := s.dropStalled(now)
+	limit := max(min(flightBytes/max(s.average, 1), maxFlights), minFlights)
+	for i, at := range missing {
+		if s.arrivedBytes > maxArrived {
+			break
+		}
+		if s.arrived[at.Hash] != nil {
+			continue
+		}
+		f := s.flying[at.Hash]
+		if f != nil && !(i == 0 && now.Sub(f.since) > laggardTimeout) {
+			continue
+		}
+		p := s.pick(at, limit, f)
+		if p == nil {
+			continue
+		}
+		s.fly(p, at, now)
+		requests[p] = append(requests[p], at.Hash)
+	}
+	s.mu.Unlock()
+	for _, p := range stalled {
+		p.close(errStalled)
+	}
+	for p, hashes := range requests {
+		for first := 0; first < len(hashes); first += wire.MaxGetBlocks {
+			p.send(&wire.GetBlocks{Hashes: hashes[first:min(first+wire.MaxGetBlocks, len(hashes))]})
+		}
+	}
+}
+
+// dropStalled takes blocks back from peers that deliver none, and returns those
+// that did so too often. It assumes mu.
+func (s *syncer) dropStalled(now time.Time) (stalled []*peer) {
+	for p, sp := range s.peers {
+		if len(sp.flying) == 0 || now.Sub(sp.last) < stallTimeout {
+			continue
+		}
+		for hash, f := range sp.flying {
+			if s.flying[hash] == f {
+				delete(s.flying, hash)
+			}
+		}
+		clear(sp.flying)
+		if sp.stalls++; sp.stalls >= maxStalls {
+			stalled = append(stalled, p)
+		}
+	}
+	return stalled
+}
+
+// pick returns the peer that has the block and the least to do; not the one that
+// has been asked already. It assumes mu.
+func (s *syncer) pick(at types.Index, limit int, asked *flight) *peer {
+	var best *peer
+	least := limit
+	for p, sp := range s.peers {
+		if asked != nil && (asked.peer == p || len(sp.flying) > 0) {
+			continue
+		}
+		if _, lacks := sp.lacks[at.Hash]; lacks || sp.best.Height < at.Height || sp.stalls > 0 && len(s.peers) > 1 && len(sp.flying) > 0 {
+			continue
+		}
+		if len(sp.flying) < least {
+			best, least = p, len(sp.flying)
+		}
+	}
+	return best
+}
+
+// fly notes that a block is asked for. It assumes mu.
+func (s *syncer) fly(p *peer, at types.Index, now time.Time) {
+	f := &flight{at: at, peer: p, since: now}
+	if old := s.flying[at.Hash]; old != nil {
+		if sp := s.peers[old.peer]; sp != nil {
+			delete(sp.flying, at.Hash)
+		}
+	}
+	s.flying[at.Hash] = f
+	sp := s.peers[p]
+	if len(sp.flying) == 0 {
+		sp.last = now
+	}
+	sp.flying[at.Hash] = f
+}
+
+// block takes a block that a peer sent.
+func (s *syncer) block(p *peer, raw []byte) error {
+	if len(raw) < types.HeaderSize {
+		return fmt.Errorf("%w: a block of %d bytes", wire.ErrProtocol, len(raw))
+	}
+	hash := types.DoubleSHA256(raw[:types.HeaderSize])
+	s.deliver(delivery{raw: raw, hash: hash, peer: p})
+	return nil
+}
+
+// deliver hands a block to the chain unless nobody asked for it, or it came
+// already. It waits while the chain is behind, and with it the peer.
+func (s *syncer) deliver(d delivery) {
+	now := s.m.o.Now()
+	s.mu.Lock()
+	f := s.flying[d.hash]
+	if f == nil && !d.rebuilt || s.arrived[d.hash] != nil {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.flying, d.hash)
+	if f != nil {
+		if sp := s.peers[f.peer]; sp != nil {
+			delete(sp.flying, d.hash)
+		}
+	}
+	if sp := s.peers[d.peer]; sp != nil {
+		sp.last, sp.stalls = now, 0
+	}
+	s.arrived[d.hash] = &d
+	s.arrivedBytes += len(d.raw)
+	s.average += (len(d.raw) - s.average) / 16
+	s.mu.Unlock()
+	d.peer.lastBlock.Store(now.UnixNano())
+	select {
+	case s.feed <- d:
+	case <-d.peer.closed:
+		s.settled(d.hash)
+	}
+	s.wake()
+}
+
+// settled forgets a block that the chain has answered for, and returns it.
+func (s *syncer) settled(hash types.Hash) *delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.arrived[hash]
+	if d != nil {
+		delete(s.arrived, hash)
+		s.arrivedBytes -= len(d.raw)
+	}
+	return d
+}
+
+// feeding gives the chain the blocks that arrive: long streams while there are
+// many, so that their signatures are checked together, but not so long that others
+// wait for the chain.
+func (s *syncer) feeding(ctx context.Context) error {
+	for {
+		var first delivery
+		select {
+		case first = <-s.feed:
+		case <-ctx.Done():
+			return nil
+		}
+		end := time.Now().Add(segmentTime)
+		err := s.m.o.Blocks.AddBlocks(ctx, func(yield func([]byte) bool) {
+			idle := time.NewTimer(segmentIdle)
+			defer idle.Stop()
+			for d := first; yield(d.raw) && time.Now().Before(end); {
+				idle.Reset(segmentIdle)
+				select {
+				case d = <-s.feed:
+				case <-idle.C:
+					return
+				case <-ctx.Done():
+					return
+				}
+			}
+		}, s.report)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		s.wake()
+	}
+}
+
+// report acts on the chain's verdict on a block.
+func (s *syncer) report(at types.Index, err error) {
+	d := s.settled(at.Hash)
+	if d == nil || err == nil {
+		return
+	}
+	if d.rebuilt && errors.Is(err, consensus.ErrMutated) {
+		s.ask(d.peer, at.Hash) // short ids met others than were meant
+		return
+	}
+	if cost, _ := judge(err); cost != free {
+		d.peer.close(err)
+	}
+}
+
+// ask asks a peer for one block.
+func (s *syncer) ask(p *peer, hash types.Hash) {
+	info, ok := s.m.o.Headers.Info(hash)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	there := s.peers[p] != nil
+	if there {
+		s.fly(p, types.Index{Height: info.Height, Hash: hash}, s.m.o.Now())
+	}
+	s.mu.Unlock()
+	if there {
+		p.send(&wire.GetBlocks{Hashes: []types.Hash{hash}})
+	}
+}
+
+// notFound notes that a peer has not what was asked of it.
+func (s *syncer) notFound(p *peer, hashes []types.Hash) {
+	s.mu.Lock()
+	if sp := s.peers[p]; sp != nil {
+		for _, hash := range hashes {
+			if f := sp.flying[hash]; f != nil {
+				delete(sp.flying, hash)
+				if s.flying[hash] == f {
+					delete(s.flying, hash)
+				}
+				if len(sp.lacks) < 2*window {
+					sp.lacks[hash] = struct{}{}
+				}
+			}
+		}
+	}
+	s.mu.Unlock()
+	s.wake()
+}
+
+// compactBlock takes a new block in its short form.
+func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
+	hash := m.Header.Hash()
+	known, already := s.m.o.Headers.Info(hash)
+	if err := s.headers(p, []types.Header{m.Header}); err != nil {
+		return err
+	}
+	info, ok := s.m.o.Headers.Info(hash)
+	tip := s.m.o.Headers.Tip()
+	if !ok || already && (known.Status.Has(consensus.StatusBody) || known.Status.Has(consensus.StatusValid)) || info.Height > tip.Height+2 {
+		return nil // it has no place yet, came before, or others come first
+	}
+	s.mu.Lock()
+	f, here := s.flying[hash], s.arrived[hash] != nil
+	s.mu.Unlock()
+	if here || f != nil && f.peer != p {
+		return nil
+	}
+	r, err := wire.NewReconstruction(m)
+	if err != nil {
+		s.ask(p, hash)
+		return nil
+	}
+	for _, wtxid := range s.m.o.Pool.WTxIDs() {
+		if r.Wants(wtxid) {
+			if raw, _, ok := s.m.o.Pool.Raw(wtxid); ok {
+				r.Offer(wtxid, raw)
+			}
+		}
+	}
+	if raw, ok := r.Block(); ok {
+		s.deliver(delivery{raw: raw, hash: hash, peer: p, rebuilt: true})
+		return nil
+	}
+	s.mu.Lock()
+	if sp := s.peers[p]; sp != nil {
+		sp.partial = &partial{hash, r}
+		s.fly(p, types.Index{Height: info.Height, Hash: hash}, s.m.o.Now())
+	}
+	s.mu.Unlock()
+	p.send(&wire.GetBlockTxs{Hash: hash, Indexes: r.Missing()})
+	return nil
+}
+
+// blockTxs takes the transactions that a compact block lacked.
+func (s *syncer) blockTxs(p *peer, m *wire.BlockTxs) error {
+	s.mu.Lock()
+	var waiting *partial
+	if sp := s.peers[p]; sp != nil && sp.partial != nil && sp.partial.hash == m.Hash {
+		waiting, sp.partial = sp.partial, nil
+	}
+	s.mu.Unlock()
+	if waiting == nil {
+		return nil
+	}
+	if err := waiting.rebuild.Fill(m); err != nil {
+		return err
+	}
+	if raw, ok := waiting.rebuild.Block(); ok {
+		s.deliver(delivery{raw: raw, hash: m.Hash, peer: p, rebuilt: true})
+	}
+	return nil
+}
+
+// serveHeaders answers a request for headers.
+func (s *syncer) serveHeaders(p *peer, m *wire.GetHeaders) {
+	p.send(&wire.Headers{Headers: s.m.o.Headers.HeadersAfter(m.Locator, m.Stop, wire.MaxHeaders)})
+}
+
+// serveBlocks answers a request for blocks.
+func (s *syncer) serveBlocks(p *peer, m *wire.GetBlocks) {
+	var lacking []types.Hash
+	for _, hash := range m.Hashes {
+		raw, err := s.m.o.Blocks.Block(hash)
+		if err != nil {
+			lacking = append(lacking, hash)
+			continue
+		}
+		if !p.out.wait(serveBelow, p.closed) {
+			return
+		}
+		p.send(&wire.Block{Raw: raw})
+	}
+	if len(lacking) > 0 {
+		p.send(&wire.NotFound{What: wire.WhatBlocks, Hashes: lacking})
+	}
+}
+
+// serveBlockTxs answers a request for transactions of a compact block. One that is
+// no longer new is sent whole.
+func (s *syncer) serveBlockTxs(p *peer, m *wire.GetBlockTxs) {
+	raw, err := s.m.o.Blocks.Block(m.Hash)
+	if err == nil {
+		var block *types.Block
+		if block, err = types.DecodeBlock(raw); err == nil {
+			var answer *wire.BlockTxs
+			if answer, err = wire.NewBlockTxs(block, m); err == nil {
+				p.send(answer)
+				return
+			}
+		}
+	}
+	if errors.Is(err, wire.ErrProtocol) {
+		p.close(err)
+		return
+	}
+	p.send(&wire.NotFound{What: wire.WhatBlockTxs, Hashes: []types.Hash{m.Hash}})
+}
+
+// announcing tells peers of new tips.
+func (s *syncer) announcing(ctx context.Context) {
+	poke, cancel := s.m.o.Blocks.Subscribe()
+	defer cancel()
+	last := s.m.o.Headers.Tip()
+	for {
+		select {
+		case <-poke:
+		case <-ctx.Done():
+			return
+		}
+		s.wake()
+		if tip := s.m.o.Headers.Tip(); tip != last && !s.m.Syncing() {
+			last = tip
+			s.announce(tip)
+		}
+	}
+}
+
+// announce tells of a new tip: those that want it so by a compact block, the
+// others by headers.
+func (s *syncer) announce(tip types.Index) {
+	var headers []types.Header
+	for hash := tip.Hash; len(headers) < announceMost; {
+		info, ok := s.m.o.Headers.Info(hash)
+		if !ok || info.Height == 0 {
+			break
+		}
+		headers = append([]types.Header{info.Header}, headers...)
+		hash = info.Header.PrevBlock
+	}
+	if len(headers) == 0 {
+		return
+	}
+	compact := s.compactForm(tip.Hash)
+	for _, p := range s.m.all() {
+		s.mu.Lock()
+		sp := s.peers[p]
+		var knows types.Index
+		if sp != nil {
+			knows = sp.best
+			sp.best = tip
+		}
+		s.mu.Unlock()
+		if sp == nil || knows == tip {
+			continue
+		}
+		p.mu.Lock()
+		wantsCompact := p.compact
+		p.mu.Unlock()
+		if wantsCompact && compact != nil && knows.Hash == headers[len(headers)-1].PrevBlock {
+			p.send(compact)
+			continue
+		}
+		p.send(&wire.Headers{Headers: s.after(headers, knows)})
+	}
+}
+
+// after returns the headers that a peer does not have, if it is known.
+func (s *syncer) after(headers []types.Header, knows types.Index) []types.Header {
+	for i := range headers {
+		if headers[i].PrevBlock == knows.Hash {
+			return headers[i:]
+		}
+	}
+	return headers
+}
+
+// compactForm returns the compact form of a block, or nil if it has none.
+func (s *syncer) compactForm(hash types.Hash) wire.Message {
+	raw, err := s.m.o.Blocks.Block(hash)
+	if err != nil {
+		return nil
+	}
+	block, err := consensus.DecodeBlock(raw)
+	if err != nil {
+		return nil
+	}
+	compact, err := wire.NewCompactBlock(block.Block, block.WTxIDs, rand.Uint64())
+	if err != nil {
+		return nil
+	}
+	return compact
+}

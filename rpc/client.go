@@ -1,0 +1,177 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// The limits of a client.
+const (
+	maxReply      = 256 << 20 // bytes
+	clientTimeout = 16 * time.Minute
+	clientBatch   = 1000 // calls in one request
+)
+
+// Client calls methods of a node. Its methods may be called concurrently.
+type Client struct {
+	url    string
+	cookie string // file, read for each try; empty: user and password
+	user   string
+	pass   string
+	http   http.Client
+}
+
+// NewClient returns a client that knows its user and password.
+func NewClient(url, user, password string) *Client {
+	return &Client{url: url, user: user, pass: password, http: http.Client{Timeout: clientTimeout}}
+}
+
+// NewCookieClient returns a client that finds user and password in the node's
+// cookie file.
+func NewCookieClient(url, cookieFile string) *Client {
+	return &Client{url: url, cookie: cookieFile, http: http.Client{Timeout: clientTimeout}}
+}
+
+// ErrUnreachable is wrapped by the errors of calls that no node answered.
+var ErrUnreachable = errors.New("no node answers")
+
+// ErrUnauthorized is wrapped by the errors of calls that a node refused for user
+// and password.
+var ErrUnauthorized = errors.New("the node refuses user and password")
+
+// Call calls a method and decodes its result, unless that is nil. An error of the
+// method is an *Error.
+func (c *Client) Call(ctx context.Context, method string, result any, params ...any) error {
+	if params == nil {
+		params = []any{}
+	}
+	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+	if err != nil {
+		return err
+	}
+	raw, err := c.post(ctx, body)
+	if err != nil {
+		return err
+	}
+	var r reply
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return fmt.Errorf("%s: the node's answer is no JSON-RPC: %w", method, err)
+	}
+	if r.Error != nil {
+		return r.Error
+	}
+	if result == nil {
+		return nil
+	}
+	if err := json.Unmarshal(r.Result, result); err != nil {
+		return fmt.Errorf("%s: the node's answer is not what was expected: %w", method, err)
+	}
+	return nil
+}
+
+type reply struct {
+	ID     *int            `json:"id"`
+	Result json.RawMessage `json:"result"`
+	Error  *Error          `json:"error"`
+}
+
+// Batch calls a method with many lists of parameters, and hands each result or
+// *Error over in order. It ends with the first error that each returns.
+func (c *Client) Batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) error {
+	for first := 0; first < len(params); first += clientBatch {
+		part := params[first:min(first+clientBatch, len(params))]
+		calls := make([]map[string]any, len(part))
+		for i := range part {
+			calls[i] = map[string]any{"jsonrpc": "2.0", "id": i, "method": method, "params": part[i]}
+		}
+		body, err := json.Marshal(calls)
+		if err != nil {
+			return err
+		}
+		raw, err := c.post(ctx, body)
+		if err != nil {
+			return err
+		}
+		if err := eachReply(raw, method, len(part), func(i int, result json.RawMessage, err error) error {
+			return each(first+i, result, err)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachReply(raw []byte, method string, calls int, each func(i int, result json.RawMessage, err error) error) error {
+	var replies []reply
+	if err := json.Unmarshal(raw, &replies); err != nil {
+		return fmt.Errorf("%s: the node's answer is no batch: %w", method, err)
+	}
+	byID := make([]*reply, calls)
+	for i := range replies {
+		if id := replies[i].ID; id != nil && *id >= 0 && *id < calls {
+			byID[*id] = &replies[i]
+		}
+	}
+	for i, r := range byID {
+		if r == nil {
+			return fmt.Errorf("%s: the node left call %d of %d without an answer", method, i+1, calls)
+		}
+		var err error
+		if r.Error != nil {
+			err = r.Error
+		}
+		if err := each(i, r.Result, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
+	user, password := c.user, c.pass
+	if c.cookie != "" {
+		data, err := os.ReadFile(c.cookie)
+		if err != nil {
+			return nil, fmt.Errorf("%w at %s: there is no cookie of it (%w); is it running?", ErrUnreachable, c.url, err)
+		}
+		user, password, _ = strings.Cut(strings.TrimSpace(string(data)), ":")
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.SetBasicAuth(user, password)
+	r.Header.Set("Content-Type", "application/json")
+	answer, err := c.http.Do(r)
+	if err != nil {
+		var netErr *net.OpError
+		if errors.As(err, &netErr) && ctx.Err() == nil {
+			return nil, fmt.Errorf("%w at %s (%w)", ErrUnreachable, c.url, netErr.Err)
+		}
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusUnauthorized {
+		return nil, fmt.Errorf("%w at %s", ErrUnauthorized, c.url)
+	}
+	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxReply+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > maxReply {
+		return nil, fmt.Errorf("the node's answer has more than %d bytes", maxReply)
+	}
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil, fmt.Errorf("the node answers with HTTP status %s and nothing else", answer.Status)
+	}
+	return raw, nil
+}

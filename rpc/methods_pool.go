@@ -1,0 +1,181 @@
+package rpc
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+func poolMethods() []method {
+	const category = "Blockchain"
+	txid := param{name: "txid", kind: kindString, about: "The transaction id, of a transaction in the mempool"}
+	verbose := param{name: "verbose", kind: kindBool, optional: "false", about: "true for objects, false for ids"}
+	return []method{
+		{name: "getmempoolinfo", category: category, about: "Returns the state of the mempool.", handle: getMempoolInfo},
+		{name: "getrawmempool", category: category, about: "Returns the transactions of the mempool.", params: []param{verbose,
+			{name: "mempool_sequence", kind: kindBool, optional: "false", about: "Whether to add the mempool's sequence number"}}, handle: getRawMempool},
+		{name: "getmempoolentry", category: category, about: "Returns what the mempool knows of a transaction.", params: []param{txid}, handle: getMempoolEntry},
+		{name: "getmempoolancestors", category: category, about: "Returns what a transaction of the mempool builds on there.", params: []param{txid, verbose}, handle: relatives(func(r *PoolRelations) []types.Hash { return r.Ancestors.TxIDs })},
+		{name: "getmempooldescendants", category: category, about: "Returns what builds on a transaction of the mempool there.", params: []param{txid, verbose}, handle: relatives(func(r *PoolRelations) []types.Hash { return r.Descendants.TxIDs })},
+		{name: "gettxspendingprevout", category: category, about: "Finds the transactions of the mempool that spend outputs.", params: []param{{name: "outputs", kind: kindArray, about: "Objects with txid and vout"}}, handle: getTxSpendingPrevout},
+	}
+}
+
+func getMempoolInfo(_ context.Context, s *Server, _ *args) (any, error) {
+	info := s.Pool.Info()
+	return map[string]any{
+		"loaded": true, "size": info.Count, "bytes": info.VirtualSize, "usage": info.Usage, "total_fee": amount(info.Fees),
+		"maxmempool": info.MaxBytes, "mempoolminfee": feeRate(max(info.MinFeeRate, info.RelayFeeRate)), "minrelaytxfee": feeRate(info.RelayFeeRate),
+		"incrementalrelayfee": feeRate(info.Extra), "unbroadcastcount": 0, "fullrbf": true,
+	}, nil
+}
+
+type poolFeesJSON struct {
+	Base       json.Number `json:"base"`
+	Modified   json.Number `json:"modified"`
+	Ancestor   json.Number `json:"ancestor"`
+	Descendant json.Number `json:"descendant"`
+}
+
+type poolEntryJSON struct {
+	VSize           int          `json:"vsize"`
+	Weight          int          `json:"weight"`
+	Time            int64        `json:"time"`
+	Height          uint32       `json:"height"`
+	DescendantCount int          `json:"descendantcount"`
+	DescendantSize  int          `json:"descendantsize"`
+	AncestorCount   int          `json:"ancestorcount"`
+	AncestorSize    int          `json:"ancestorsize"`
+	WTxID           types.Hash   `json:"wtxid"`
+	Fees            poolFeesJSON `json:"fees"`
+	Depends         []types.Hash `json:"depends"`
+	SpentBy         []types.Hash `json:"spentby"`
+	Replaceable     bool         `json:"bip125-replaceable"`
+	Unbroadcast     bool         `json:"unbroadcast"`
+}
+
+func entryJSON(r *PoolRelations) poolEntryJSON {
+	return poolEntryJSON{
+		VSize: r.VirtualSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
+		DescendantCount: r.Descendants.Count, DescendantSize: r.Descendants.VirtualSize,
+		AncestorCount: r.Ancestors.Count, AncestorSize: r.Ancestors.VirtualSize,
+		Fees:    poolFeesJSON{amount(r.Fee), amount(r.Fee), amount(r.Ancestors.Fees), amount(r.Descendants.Fees)},
+		Depends: append([]types.Hash{}, r.Parents...), SpentBy: append([]types.Hash{}, r.Children...), Replaceable: true,
+	}
+}
+
+var errNotInPool = failf(CodeAddressOrKey, "Transaction not in mempool")
+
+func (s *Server) describe(txids []types.Hash, verbose bool) any {
+	if !verbose {
+		return append([]types.Hash{}, txids...)
+	}
+	all := map[string]poolEntryJSON{}
+	for _, txid := range txids {
+		if r, ok := s.Pool.Relations(txid); ok {
+			all[txid.String()] = entryJSON(&r)
+		}
+	}
+	return all
+}
+
+func getRawMempool(_ context.Context, s *Server, a *args) (any, error) {
+	verbose, err := a.flag(0, false)
+	if err != nil {
+		return nil, err
+	}
+	sequence, err := a.flag(1, false)
+	if err != nil {
+		return nil, err
+	}
+	var txids []types.Hash
+	for _, e := range s.Pool.Entries() {
+		txids = append(txids, e.TxID)
+	}
+	if !sequence {
+		return s.describe(txids, verbose), nil
+	}
+	if verbose {
+		return nil, failf(CodeInvalidParam, "Verbose results cannot contain mempool sequence values.")
+	}
+	_, number := s.PoolFeed.Accepted(0, 0)
+	return map[string]any{"txids": s.describe(txids, false), "mempool_sequence": number}, nil
+}
+
+func (s *Server) relations(a *args) (PoolRelations, error) {
+	text, err := a.text(0, "")
+	if err != nil {
+		return PoolRelations{}, err
+	}
+	txid, err := parseHash("txid", text)
+	if err != nil {
+		return PoolRelations{}, err
+	}
+	r, ok := s.Pool.Relations(txid)
+	if !ok {
+		return r, errNotInPool
+	}
+	return r, nil
+}
+
+func getMempoolEntry(_ context.Context, s *Server, a *args) (any, error) {
+	r, err := s.relations(a)
+	if err != nil {
+		return nil, err
+	}
+	return entryJSON(&r), nil
+}
+
+func relatives(which func(*PoolRelations) []types.Hash) func(context.Context, *Server, *args) (any, error) {
+	return func(_ context.Context, s *Server, a *args) (any, error) {
+		verbose, err := a.flag(1, false)
+		if err != nil {
+			return nil, err
+		}
+		r, err := s.relations(a)
+		if err != nil {
+			return nil, err
+		}
+		return s.describe(which(&r), verbose), nil
+	}
+}
+
+func getTxSpendingPrevout(_ context.Context, s *Server, a *args) (any, error) {
+	list, err := a.list(0, 10_000)
+	if err != nil {
+		return nil, err
+	}
+	results := []map[string]any{}
+	for _, raw := range list {
+		var wanted struct {
+			TxID *types.Hash `json:"txid"`
+			Vout *uint32     `json:"vout"`
+		}
+		if json.Unmarshal(raw, &wanted) != nil || wanted.TxID == nil || wanted.Vout == nil {
+			return nil, failf(CodeInvalidParam, "outputs must be objects with txid and vout")
+		}
+		j := map[string]any{"txid": *wanted.TxID, "vout": *wanted.Vout}
+		if spender, ok := s.Pool.SpentBy(types.OutPoint{TxID: *wanted.TxID, Index: *wanted.Vout}); ok {
+			j["spendingtxid"] = spender
+		}
+		results = append(results, j)
+	}
+	return results, nil
+}
+
+// nthFeeRate returns the feerate of the transaction with which, from the best
+// down, the room in virtual bytes is used up.
+func nthFeeRate(entries []PoolEntry, room int) types.FeeRate {
+	slices.SortFunc(entries, func(a, b PoolEntry) int {
+		return cmp.Compare(types.NewFeeRate(b.Fee, b.VirtualSize), types.NewFeeRate(a.Fee, a.VirtualSize))
+	})
+	for _, e := range entries {
+		if room -= e.VirtualSize; room < 0 {
+			return types.NewFeeRate(e.Fee, e.VirtualSize)
+		}
+	}
+	return 0
+}

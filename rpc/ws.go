@@ -1,0 +1,298 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// The limits of a WebSocket.
+const (
+	socketWrite   = 30 * time.Second // in which a client must take what is sent
+	socketPing    = 30 * time.Second
+	socketSilence = 90 * time.Second // after which a client that answers no ping is gone
+	socketCalls   = 16               // calls at once; more wait
+	notifyBlocks  = 50               // are read at once
+	notifyTxs     = 500
+)
+
+// socket is one WebSocket. Calls are answered in the order in which they end.
+type socket struct {
+	s      *Server
+	id     uint64 // random
+	conn   *websocket.Conn
+	ctx    context.Context
+	work   sync.WaitGroup
+	calls  chan struct{}
+	sendMu sync.Mutex // one message at a time
+
+	mu sync.Mutex
+	// Guarded by mu:
+	user   *User
+	blocks context.CancelFunc // ends the notifications of blocks; nil: there are none
+	txs    context.CancelFunc
+}
+
+// socketMethod is a method that only a WebSocket has.
+type socketMethod func(c *socket, params json.RawMessage) (any, error)
+
+// socketMethods are btcd's, from which their names and notifications come.
+var socketMethods = map[string]socketMethod{
+	"notifyblocks":              (*socket).notifyBlocks,
+	"stopnotifyblocks":          (*socket).stopNotifyBlocks,
+	"notifynewtransactions":     (*socket).notifyTxs,
+	"stopnotifynewtransactions": (*socket).stopNotifyTxs,
+	"session":                   (*socket).session,
+}
+
+// serveSocket turns a request into a WebSocket. A client that sends no user with
+// it must send authenticate first.
+func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	user, ok := s.Auth.check(r)
+	if !ok && r.Header.Get("Authorization") != "" {
+		time.Sleep(250 * time.Millisecond)
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	upgrader := websocket.Upgrader{HandshakeTimeout: readTimeout}
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return // the client has its answer
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	c := &socket{s: s, id: rand.Uint64() >> 1, conn: conn, ctx: ctx, calls: make(chan struct{}, socketCalls), user: user}
+	s.sockets.Add(1)
+	defer s.sockets.Done()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	c.work.Go(c.keepAlive)
+	c.read()
+	cancel()
+	stop()
+	conn.Close()
+	c.work.Wait()
+}
+
+// keepAlive pings the client, so that one that is gone is noticed.
+func (c *socket) keepAlive() {
+	ticker := time.NewTicker(socketPing)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-ticker.C:
+			if c.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(socketWrite)) != nil {
+				c.conn.Close()
+				return
+			}
+		}
+	}
+}
+
+// read takes messages until the client goes.
+func (c *socket) read() {
+	c.conn.SetReadLimit(maxBody)
+	alive := func() { _ = c.conn.SetReadDeadline(time.Now().Add(socketSilence)) }
+	c.conn.SetPongHandler(func(string) error { alive(); return nil })
+	for {
+		alive()
+		kind, message, err := c.conn.ReadMessage()
+		if err != nil || kind != websocket.TextMessage && kind != websocket.BinaryMessage {
+			return
+		}
+		if !c.authenticated() {
+			if !c.authenticate(message) {
+				return
+			}
+			continue
+		}
+		select {
+		case c.calls <- struct{}{}:
+		case <-c.ctx.Done():
+			return
+		}
+		c.work.Go(func() {
+			defer func() { <-c.calls }()
+			on := &session{user: c.user, socket: c}
+			if reply, _ := c.s.answer(c.ctx, on, message); reply != nil {
+				c.send(reply)
+			}
+		})
+	}
+}
+
+func (c *socket) authenticated() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.user != nil
+}
+
+// authenticate is the first message of a client without a user in its request.
+func (c *socket) authenticate(message []byte) bool {
+	var r request
+	var method string
+	var names []string
+	if unmarshal(bytes.TrimSpace(message), &r) != nil || json.Unmarshal(r.Method, &method) != nil ||
+		method != "authenticate" || json.Unmarshal(r.Params, &names) != nil || len(names) != 2 {
+		return false
+	}
+	user, ok := c.s.Auth.find(names[0], names[1])
+	if !ok {
+		time.Sleep(250 * time.Millisecond)
+		return false
+	}
+	c.mu.Lock()
+	c.user = user
+	c.mu.Unlock()
+	c.send(encodeReply(&r, nil, nil))
+	return true
+}
+
+// send writes one message. A client that does not take it is hung up on.
+func (c *socket) send(message []byte) {
+	c.sendMu.Lock()
+	defer c.sendMu.Unlock()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(socketWrite))
+	if c.conn.WriteMessage(websocket.TextMessage, message) != nil {
+		c.conn.Close()
+	}
+}
+
+// notify sends a notification, in btcd's form.
+func (c *socket) notify(method string, params ...any) {
+	message, err := marshal(map[string]any{"jsonrpc": "1.0", "method": method, "params": params, "id": nil})
+	if err == nil {
+		c.send(message)
+	}
+}
+
+func (c *socket) handle(m socketMethod, params json.RawMessage) (any, *Error) {
+	result, err := m(c, params)
+	if err != nil {
+		return nil, asError(err)
+	}
+	return result, nil
+}
+
+func (c *socket) session(json.RawMessage) (any, error) {
+	return map[string]any{"sessionid": c.id}, nil
+}
+
+// follow starts notifications unless they run.
+func (c *socket) follow(which *context.CancelFunc, run func(context.Context)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if *which != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	*which = cancel
+	c.work.Go(func() { run(ctx) })
+}
+
+func (c *socket) unfollow(which *context.CancelFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if *which != nil {
+		(*which)()
+		*which = nil
+	}
+}
+
+func (c *socket) notifyBlocks(json.RawMessage) (any, error) {
+	at := c.s.Headers.Tip()
+	c.follow(&c.blocks, func(ctx context.Context) { c.followBlocks(ctx, at) })
+	return nil, nil
+}
+
+func (c *socket) stopNotifyBlocks(json.RawMessage) (any, error) {
+	c.unfollow(&c.blocks)
+	return nil, nil
+}
+
+// followBlocks tells of every block that is disconnected and connected after a
+// position, in order and without gaps, however slow the client is.
+func (c *socket) followBlocks(ctx context.Context, at types.Index) {
+	poke, cancel := c.s.Blocks.Subscribe()
+	defer cancel()
+	for {
+		reverted, applied, err := c.s.Blocks.UpdatesSince(at, notifyBlocks)
+		if err != nil {
+			c.s.log.Warn("a client's notifications end", "err", err)
+			c.conn.Close()
+			return
+		}
+		for i := range reverted {
+			u := &reverted[i]
+			c.notify("blockdisconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
+			at = u.Update.Parent
+		}
+		for i := range applied {
+			u := &applied[i]
+			c.notify("blockconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
+			at = u.Update.Block
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if len(reverted)+len(applied) > 0 {
+			continue
+		}
+		select {
+		case <-poke:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *socket) notifyTxs(params json.RawMessage) (any, error) {
+	verbose := false
+	var list []bool
+	if len(params) > 0 && json.Unmarshal(params, &list) == nil && len(list) == 1 {
+		verbose = list[0]
+	}
+	_, since := c.s.PoolFeed.Accepted(0, 0)
+	c.follow(&c.txs, func(ctx context.Context) { c.followTxs(ctx, since, verbose) })
+	return nil, nil
+}
+
+func (c *socket) stopNotifyTxs(json.RawMessage) (any, error) {
+	c.unfollow(&c.txs)
+	return nil, nil
+}
+
+func (c *socket) followTxs(ctx context.Context, since uint64, verbose bool) {
+	poke, cancel := c.s.PoolFeed.Subscribe()
+	defer cancel()
+	for ctx.Err() == nil {
+		entries, next := c.s.PoolFeed.Accepted(since, notifyTxs)
+		since = next
+		for i := range entries {
+			if verbose {
+				c.notify("txacceptedverbose", c.s.txJSON(entries[i].Tx, true))
+				continue
+			}
+			total := types.Amount(0)
+			for j := range entries[i].Tx.Outputs {
+				total += entries[i].Tx.Outputs[j].Value
+			}
+			c.notify("txaccepted", entries[i].TxID, amount(total))
+		}
+		if len(entries) > 0 {
+			continue
+		}
+		select {
+		case <-poke:
+		case <-ctx.Done():
+		}
+	}
+}
