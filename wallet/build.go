@@ -76,8 +76,8 @@ func (e *ErrFunds) Error() string {
 
 const (
 	txVersion = 2
-	// sequence lets a transaction be replaced (BIP125) and its lock time count.
-	sequence = 0xfffffffd
+	// inputSequence lets a transaction be replaced (BIP125) and its lock time count.
+	inputSequence = 0xfffffffd
 
 	// Of a signed input, in weight units (BIP141): outpoint, empty script and
 	// sequence; a witness of one signature of 64 bytes and no hash type.
@@ -182,7 +182,7 @@ func build(r *Request, rng *rand.Rand) (*Draft, error) {
 func unsigned(r *Request, chosen []Coin) *types.Tx {
 	tx := &types.Tx{Version: txVersion, Outputs: append([]types.TxOut(nil), r.Outputs...), LockTime: r.LockTime}
 	for i := range chosen {
-		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: chosen[i].OutPoint, Sequence: sequence})
+		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: chosen[i].OutPoint, Sequence: inputSequence})
 	}
 	return tx
 }

@@ -71,7 +71,7 @@ func checkCoins(coins []Coin) error {
 
 func sumCoins(coins []Coin) (sum types.Amount, err error) {
 	for i := range coins {
-		if sum, err = add(sum, coins[i].Value); err != nil {
+		if sum, err = addAmounts(sum, coins[i].Value); err != nil {
 			return 0, err
 		}
 	}
@@ -80,7 +80,7 @@ func sumCoins(coins []Coin) (sum types.Amount, err error) {
 
 func sumOutputs(outputs []types.TxOut) (sum types.Amount, err error) {
 	for i := range outputs {
-		if sum, err = add(sum, outputs[i].Value); err != nil {
+		if sum, err = addAmounts(sum, outputs[i].Value); err != nil {
 			return 0, err
 		}
 	}
@@ -91,8 +91,8 @@ func sumOutputs(outputs []types.TxOut) (sum types.Amount, err error) {
 // little that fees and targets on top cannot overflow.
 const maxSum types.Amount = math.MaxInt64 / 4
 
-// add adds amounts, neither of them negative.
-func add(a, b types.Amount) (types.Amount, error) {
+// addAmounts adds amounts, neither of them negative.
+func addAmounts(a, b types.Amount) (types.Amount, error) {
 	if b < 0 || b > maxSum-a {
 		return 0, fmt.Errorf("%w: amounts of more than %s together", ErrRequest, maxSum)
 	}

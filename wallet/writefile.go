@@ -20,7 +20,7 @@ func writeNew(path string, content []byte) error {
 	}
 	err = name.Close()
 	if err == nil {
-		err = replace(path, content)
+		err = replaceEmpty(path, content)
 	}
 	if err != nil {
 		os.Remove(path)
@@ -29,8 +29,8 @@ func writeNew(path string, content []byte) error {
 	return syncDir(dir)
 }
 
-// replace puts a durable file in the place of an empty one.
-func replace(path string, content []byte) error {
+// replaceEmpty puts a durable file in the place of an empty one.
+func replaceEmpty(path string, content []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // with mode 0600
 	if err != nil {
 		return err
