@@ -1,0 +1,154 @@
+package mempool
+
+import (
+	"context"
+	"errors"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// TestResult is what would become of a transaction.
+type TestResult struct {
+	TxID, WTxID types.Hash
+	// Entry is what the transaction would be in the pool. It is nil unless it
+	// would be accepted.
+	Entry *Entry
+	// Err is why the transaction would be refused. If it and Entry are nil, the
+	// transaction was not looked at to the end, because another one was refused.
+	Err error
+	// PackageErr is why the list as a whole is refused; all results have it.
+	PackageErr error
+}
+
+// Test tells whether transactions would be accepted, and changes nothing. It is
+// testmempoolaccept: a single one may replace others; several must stand in an
+// order in which each comes after those that it spends, and replace nothing. The
+// error is an ErrLocal or the context's.
+func (p *Pool) Test(ctx context.Context, txs []*types.Tx) ([]TestResult, error) {
+	results := make([]TestResult, len(txs))
+	for i, tx := range txs {
+		results[i] = TestResult{TxID: tx.TxID(), WTxID: tx.WTxID()}
+	}
+	if err := checkPackage(txs, results); err != nil {
+		for i := range results {
+			results[i].PackageErr = err
+		}
+		return results, nil
+	}
+	candidates := make([]*candidate, len(txs))
+	for i, tx := range txs {
+		var err error
+		if candidates[i], err = p.newCandidate(tx, p.now()); err != nil {
+			results[i].Err = err
+			return results, nil
+		}
+	}
+	if len(txs) == 0 {
+		return results, nil
+	}
+	for {
+		failed, err := p.tryAll(ctx, candidates)
+		switch {
+		case err == nil:
+			for i, c := range candidates {
+				results[i].Entry = c.Entry
+			}
+			return results, nil
+		case errors.Is(err, errMoved):
+			continue
+		case errors.Is(err, consensus.ErrLocal) || ctx.Err() != nil:
+			return nil, err
+		}
+		results[failed].Err = err
+		return results, nil
+	}
+}
+
+// checkPackage checks a list of several transactions as a whole.
+func checkPackage(txs []*types.Tx, results []TestResult) error {
+	if len(txs) < 2 {
+		return nil
+	}
+	if len(txs) > MaxPackageCount {
+		return policy(ReasonPackageCount, "%d transactions are more than %d", len(txs), MaxPackageCount)
+	}
+	weight := 0
+	place := map[types.Hash]int{}
+	for i, tx := range txs {
+		weight += tx.Weight()
+		if _, twice := place[results[i].TxID]; twice {
+			return policy(ReasonPackageRepeats, "")
+		}
+		place[results[i].TxID] = i
+	}
+	if weight > MaxPackageWeight {
+		return policy(ReasonPackageWeight, "a weight of %d is more than %d", weight, MaxPackageWeight)
+	}
+	spent := map[types.OutPoint]bool{}
+	for i, tx := range txs {
+		for j := range tx.Inputs {
+			if parent, ok := place[tx.Inputs[j].PreviousOutPoint.TxID]; ok && parent >= i {
+				return policy(ReasonPackageOrder, "")
+			}
+		}
+		for j := range tx.Inputs {
+			if spent[tx.Inputs[j].PreviousOutPoint] {
+				return policy(ReasonPackageConflicts, "")
+			}
+		}
+		for j := range tx.Inputs {
+			spent[tx.Inputs[j].PreviousOutPoint] = true
+		}
+	}
+	return nil
+}
+
+// tryAll looks at candidates one after another, and returns the first that is
+// refused and why.
+func (p *Pool) tryAll(ctx context.Context, candidates []*candidate) (failed int, err error) {
+	if len(candidates) == 1 {
+		return 0, p.examine(ctx, candidates[0])
+	}
+	state, failed, err := p.findCoins(ctx, candidates)
+	if err != nil {
+		return failed, err
+	}
+	for i, c := range candidates {
+		if c.Fee, err = p.connect(c, &state); err != nil {
+			return i, err
+		}
+		c.Height = state.Index.Height
+	}
+	if i, err := p.fitAll(candidates); err != nil {
+		return i, err
+	}
+	for i, c := range candidates {
+		if err := p.verify(c); err != nil {
+			return i, err
+		}
+	}
+	return 0, nil
+}
+
+// fitAll puts all candidates into the graph and takes them out again, in one go.
+// Since clusters depend on nothing but the transactions in them, the graph is as
+// before.
+func (p *Pool) fitAll(candidates []*candidate) (failed int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rebuilding || p.position != candidates[0].position {
+		return 0, errMoved
+	}
+	var added []*node
+	for i, c := range candidates {
+		if err = p.fit(c, false); err != nil {
+			failed = i
+			break
+		}
+		added = append(added, c.change.add)
+		p.graph.apply(c.change)
+	}
+	p.graph.remove(added)
+	return failed, err
+}

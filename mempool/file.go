@@ -1,0 +1,201 @@
+package mempool
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// The file of a pool:
+//
+//	magic 4 "KRM1" | identity of the network 32 | CRC-32C of these 4
+//	then for each transaction, parents first:
+//	length of the encoding 4 | time 8, seconds since 1970 | encoding (BIP144) | CRC-32C of these 4
+//
+// Numbers are little-endian. There is no count and no end mark: a file that was
+// cut off or damaged is good up to there.
+const fileMagic = "KRM1"
+
+// ErrFile is wrapped by the errors of Load about a file that is not one of a
+// pool of this network.
+var ErrFile = errors.New("not a file of this network's pool")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Save writes all transactions to a file, which is there as a whole or not at
+// all, whatever happens. Errors are ErrLocal.
+func (p *Pool) Save(path string) error {
+	return consensus.Local(replaceFile(path, func(w io.Writer) error {
+		if _, err := w.Write(fileHeader(p.params)); err != nil {
+			return err
+		}
+		for _, e := range p.Entries() {
+			if _, err := w.Write(appendRecord(nil, e)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// LoadResult counts what became of the transactions of a file.
+type LoadResult struct {
+	Accepted int
+	Refused  int // by rules or policy, or there already
+	Expired  int
+	Damaged  bool // the file ends in something that is no transaction
+}
+
+// Load takes the transactions of a file that Save wrote. A file that does not
+// exist is an empty one; what comes after damage is lost. The error is ErrFile,
+// ErrLocal or the context's.
+func (p *Pool) Load(ctx context.Context, path string) (LoadResult, error) {
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.loaded = true
+	}()
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return LoadResult{}, nil
+	}
+	if err != nil {
+		return LoadResult{}, consensus.Local(err)
+	}
+	defer file.Close()
+	r := bufio.NewReaderSize(file, 1<<16)
+	if err := readFileHeader(r, p.params); err != nil {
+		return LoadResult{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return p.load(ctx, r)
+}
+
+func (p *Pool) load(ctx context.Context, r io.Reader) (result LoadResult, err error) {
+	limit := p.now().Add(-p.options.Expiry)
+	for {
+		tx, at, err := readRecord(r)
+		if err == io.EOF {
+			return result, nil
+		}
+		if err != nil {
+			result.Damaged = true
+			return result, nil
+		}
+		if at.Before(limit) {
+			result.Expired++
+			continue
+		}
+		// A time of the future would keep a transaction for ever.
+		if now := p.now(); at.After(now) {
+			at = now
+		}
+		_, err = p.accept(ctx, tx, at)
+		switch {
+		case err == nil:
+			result.Accepted++
+		case errors.Is(err, consensus.ErrLocal) || ctx.Err() != nil:
+			return result, err
+		default:
+			result.Refused++
+		}
+	}
+}
+
+func fileHeader(params *consensus.Params) []byte {
+	identity := params.Identity()
+	return appendChecksum(append([]byte(fileMagic), identity[:]...))
+}
+
+func appendChecksum(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func readFileHeader(r io.Reader, params *consensus.Params) error {
+	want := fileHeader(params)
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(r, got); err != nil {
+		return fmt.Errorf("%w: it is too short", ErrFile)
+	}
+	if string(got) != string(want) {
+		return fmt.Errorf("%w %q", ErrFile, params.Name)
+	}
+	return nil
+}
+
+const recordHead = 4 + 8
+
+func appendRecord(b []byte, e *Entry) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(e.Raw)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(e.Time.Unix()))
+	return appendChecksum(append(b, e.Raw...))
+}
+
+// readRecord reads a transaction and the time when it came. It is io.EOF at the
+// end of a file, and another error for what is no record.
+func readRecord(r io.Reader) (*types.Tx, time.Time, error) {
+	head := make([]byte, recordHead)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, time.Time{}, err
+	}
+	length := binary.LittleEndian.Uint32(head)
+	// No standard transaction has more bytes than weight.
+	if length > MaxStandardWeight {
+		return nil, time.Time{}, fmt.Errorf("a record of %d bytes", length)
+	}
+	record := append(head, make([]byte, length+crc32.Size)...)
+	if _, err := io.ReadFull(r, record[recordHead:]); err != nil {
+		return nil, time.Time{}, fmt.Errorf("a record is cut off: %w", io.ErrUnexpectedEOF)
+	}
+	body := record[:len(record)-crc32.Size]
+	if binary.LittleEndian.Uint32(record[len(body):]) != crc32.Checksum(body, castagnoli) {
+		return nil, time.Time{}, errors.New("a checksum is wrong")
+	}
+	tx, err := types.DecodeTx(body[recordHead:])
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return tx, time.Unix(int64(binary.LittleEndian.Uint64(head[4:])), 0), nil
+}
+
+// replaceFile writes a file beside the one that it then takes the place of.
+func replaceFile(path string, write func(io.Writer) error) error {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(file, 1<<16)
+	err = write(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	err = errors.Join(err, file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
+func syncDirectory(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,63 @@
+package mempool
+
+import (
+	"math"
+	"time"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+const (
+	// rollingHalfLife is the time in which the rolling minimum halves, less while
+	// the pool has much room.
+	rollingHalfLife = 12 * time.Hour
+	// rollingStep is how often it is computed anew at most.
+	rollingStep = 10 * time.Second
+)
+
+// rollingFee is the feerate that a transaction must pay after others had to
+// leave for want of memory. It is Bitcoin Core's: it rises above what was thrown
+// away, so that this does not come back at once, and falls with time once there
+// was a block.
+type rollingFee struct {
+	rate       float64 // grains per 1000 virtual bytes
+	updated    time.Time
+	blockSince bool // a block came after the last rise
+}
+
+// raise notes that transactions of a feerate were evicted.
+func (r *rollingFee) raise(evicted, increment types.FeeRate) {
+	if rate := float64(evicted + increment); rate > r.rate {
+		r.rate = rate
+		r.blockSince = false
+	}
+}
+
+// block notes that a block was connected.
+func (r *rollingFee) block(now time.Time) {
+	r.updated = now
+	r.blockSince = true
+}
+
+// at returns the minimum now, 0 if there is none.
+func (r *rollingFee) at(now time.Time, usage, maxBytes int, increment types.FeeRate) types.FeeRate {
+	if !r.blockSince || r.rate == 0 {
+		return types.FeeRate(math.Round(r.rate))
+	}
+	if elapsed := now.Sub(r.updated); elapsed > rollingStep {
+		halfLife := rollingHalfLife
+		switch {
+		case usage < maxBytes/4:
+			halfLife /= 4
+		case usage < maxBytes/2:
+			halfLife /= 2
+		}
+		r.rate /= math.Exp2(float64(elapsed) / float64(halfLife))
+		r.updated = now
+		if r.rate < float64(increment)/2 {
+			r.rate = 0
+			return 0
+		}
+	}
+	return max(types.FeeRate(math.Round(r.rate)), increment)
+}

@@ -1,0 +1,176 @@
+package mempool
+
+import (
+	"fmt"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// The rules of policy about a transaction alone. The numbers are Bitcoin Core's.
+const (
+	MaxStandardVersion = 3
+	MaxStandardWeight  = 400_000
+	// MinStandardSize is the least size without witnesses in bytes: one of 64
+	// could pass for an inner node of a merkle tree (CVE-2017-12842).
+	MinStandardSize = 65
+	// MaxDataCarrier is the size of all OP_RETURN scripts together in bytes.
+	MaxDataCarrier = MaxStandardWeight / types.WitnessScale
+	// MaxTapscriptItem is the size of an element on a tapscript's initial stack in
+	// bytes.
+	MaxTapscriptItem = 80
+	// DustRelay is the feerate at which spending an output must not cost more
+	// than it holds.
+	DustRelay = types.FeeRate(3000)
+	// MaxReplacedClusters is the number of clusters in which a transaction may
+	// replace others.
+	MaxReplacedClusters = 100
+	// MaxPackageCount and MaxPackageWeight bound what Test takes at once.
+	MaxPackageCount  = 25
+	MaxPackageWeight = 404_000
+)
+
+// The reasons for which the pool refuses, all Bitcoin Core's; more come from
+// consensus.ConnectTransaction and consensus.CheckTransaction. They are ErrPolicy
+// unless something else is said.
+const (
+	ReasonVersion          consensus.Reason = "version"
+	ReasonTxSize           consensus.Reason = "tx-size"
+	ReasonTxSizeSmall      consensus.Reason = "tx-size-small"
+	ReasonDataCarrier      consensus.Reason = "datacarrier"
+	ReasonDust             consensus.Reason = "dust"
+	ReasonInputsStandard   consensus.Reason = "bad-txns-nonstandard-inputs"
+	ReasonWitnessStandard  consensus.Reason = "bad-witness-nonstandard"
+	ReasonInPool           consensus.Reason = "txn-already-in-mempool"
+	ReasonSameTxID         consensus.Reason = "txn-same-nonwitness-data-in-mempool"
+	ReasonConfirmed        consensus.Reason = "txn-already-known"
+	ReasonMinRelayFee      consensus.Reason = "min relay fee not met"
+	ReasonMempoolMinFee    consensus.Reason = "mempool min fee not met"
+	ReasonFull             consensus.Reason = "mempool full"
+	ReasonClusterTooLarge  consensus.Reason = "too-large-cluster"
+	ReasonInsufficientFee  consensus.Reason = "insufficient fee"
+	ReasonTooManyReplaced  consensus.Reason = "too many potential replacements"
+	ReasonNotImproved      consensus.Reason = "replacement-failed"
+	ReasonNoReplacement    consensus.Reason = "bip125-replacement-disallowed"
+	ReasonSpendsConflict   consensus.Reason = "bad-txns-spends-conflicting-tx" // ErrInvalid
+	ReasonPackageCount     consensus.Reason = "package-too-many-transactions"
+	ReasonPackageWeight    consensus.Reason = "package-too-large"
+	ReasonPackageRepeats   consensus.Reason = "package-contains-duplicates"
+	ReasonPackageOrder     consensus.Reason = "package-not-sorted"
+	ReasonPackageConflicts consensus.Reason = "conflict-in-package"
+)
+
+// scriptReason is the reason for which a script is refused: with what the script
+// engine says, as Bitcoin Core has it. The kind is ErrInvalid if a block could not
+// hold the transaction either, else ErrPolicy.
+func scriptReason(verdict *taproot.ScriptError) consensus.Reason {
+	return consensus.Reason(fmt.Sprintf("mempool-script-verify-flag-failed (%s)", verdict.Message))
+}
+
+func refuse(kind error, reason consensus.Reason, format string, args ...any) error {
+	return &consensus.RuleError{Kind: kind, Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+func policy(reason consensus.Reason, format string, args ...any) error {
+	return refuse(consensus.ErrPolicy, reason, format, args...)
+}
+
+// checkStandard checks the policy that needs nothing but the transaction, for
+// which consensus.CheckTransaction holds. So its outputs are witness programs,
+// all of which are standard, or data. Signature operations need no limit: they
+// are counted in scriptSigs only, and a transaction that has one is invalid.
+func checkStandard(tx *types.Tx) error {
+	if tx.Version < 1 || tx.Version > MaxStandardVersion {
+		return policy(ReasonVersion, "version %d is not from 1 to %d", tx.Version, MaxStandardVersion)
+	}
+	if weight := tx.Weight(); weight > MaxStandardWeight {
+		return policy(ReasonTxSize, "a weight of %d is more than %d", weight, MaxStandardWeight)
+	}
+	if size := tx.StrippedSize(); size < MinStandardSize {
+		return policy(ReasonTxSizeSmall, "%d bytes without witnesses are less than %d", size, MinStandardSize)
+	}
+	data := 0
+	for i := range tx.Outputs {
+		out := &tx.Outputs[i]
+		if !consensus.IsSpendable(out.ScriptPubKey) {
+			data += len(out.ScriptPubKey)
+		} else if limit := DustLimit(out); out.Value < limit {
+			return policy(ReasonDust, "output %d has %d grains, less than %d", i, out.Value, limit)
+		}
+	}
+	if data > MaxDataCarrier {
+		return policy(ReasonDataCarrier, "%d bytes of data are more than %d", data, MaxDataCarrier)
+	}
+	return nil
+}
+
+// spendingSize is the size in virtual bytes of an input that spends a witness
+// program, by which Bitcoin Core computes dust. It is that of a payment to a
+// version 0 key hash, which is more than what taproot takes.
+const spendingSize = 32 + 4 + 1 + 107/types.WitnessScale + 4
+
+// DustLimit returns the least number of grains that an output that can be spent
+// may hold: what it costs at DustRelay to make and to spend it. For a payment to
+// taproot it is 330.
+func DustLimit(out *types.TxOut) types.Amount {
+	size := 8 + types.CompactSizeLen(uint64(len(out.ScriptPubKey))) + len(out.ScriptPubKey)
+	return DustRelay.Fee(size + spendingSize)
+}
+
+// isPayToAnchor reports whether a witness program is OP_1 <4e73>, which anyone
+// can spend with an empty witness.
+func isPayToAnchor(version int, program []byte) bool {
+	return version == 1 && string(program) == "\x4e\x73"
+}
+
+// checkInputs checks the policy about what a transaction spends and with what
+// witness. coins are those of its inputs.
+func checkInputs(tx *types.Tx, coins []types.Coin) error {
+	for i := range tx.Inputs {
+		version, program, ok := types.WitnessProgram(coins[i].ScriptPubKey())
+		witness := tx.Inputs[i].Witness
+		switch {
+		case ok && isPayToAnchor(version, program):
+			if len(witness) > 0 {
+				return policy(ReasonWitnessStandard, "input %d spends an anchor with a witness", i)
+			}
+		case !ok || version != 1 || len(program) != 32:
+			return policy(ReasonInputsStandard, "input %d spends a witness program that has no meaning yet", i)
+		default:
+			if fault := checkWitness(witness); fault != "" {
+				return policy(ReasonWitnessStandard, "input %d: %s", i, fault)
+			}
+		}
+	}
+	return nil
+}
+
+// The parts of a taproot witness (BIP341).
+const (
+	annexTag        = 0x50
+	leafVersionMask = 0xfe
+)
+
+// checkWitness checks the policy about a taproot witness: no annex, and no large
+// elements on the stack of a tapscript. It returns what is wrong, if anything is.
+func checkWitness(stack [][]byte) string {
+	if len(stack) < 2 {
+		return "" // a key path, or nothing, which the script check refuses
+	}
+	control := stack[len(stack)-1]
+	switch {
+	case len(control) == 0:
+		return "the control block is empty"
+	case control[0] == annexTag:
+		return "there is an annex"
+	case control[0]&leafVersionMask != taproot.LeafVersionTapscript:
+		return ""
+	}
+	for _, item := range stack[:len(stack)-2] {
+		if len(item) > MaxTapscriptItem {
+			return fmt.Sprintf("a stack element has %d bytes, more than %d", len(item), MaxTapscriptItem)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,358 @@
+// Package mempool holds the transactions that no block has yet: what this node
+// takes (policy), how they depend on each other (clusters), what it throws away
+// when memory is short, what replaces what, and which of them make the best
+// block.
+//
+// The pool follows the chain: it stands at a block, and every transaction in it
+// is valid in the next block on that one. When the chain moves on, confirmed
+// transactions and those that conflict with them leave. After a reorganisation
+// the transactions of the blocks that were undone come back, and all is checked
+// anew.
+//
+// Transactions that are connected by spending each other form a cluster, which
+// has at most 64 of them. A cluster is kept sorted: in an order that miners would
+// take it in, cut into chunks of falling feerate. Everything that weighs fees
+// against each other asks the chunks: the best ones make a block, the worst one
+// is evicted, and a replacement must leave a better set of chunks behind.
+package mempool
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// The defaults of Options.
+const (
+	DefaultMaxBytes         = 64 << 20
+	DefaultMinRelay         = types.FeeRate(100) // 0.1 grain a virtual byte
+	DefaultIncrementalRelay = types.FeeRate(100)
+	DefaultExpiry           = 336 * time.Hour
+)
+
+// Chain is what the pool asks of the block chain.
+type Chain interface {
+	consensus.Ancestry
+	Tip() types.Index
+	Info(hash types.Hash) (consensus.BlockInfo, bool)
+	// Coins looks coins up after the tip, and tells which tip that was.
+	Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error)
+	UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error)
+	Subscribe() (poke <-chan struct{}, cancel func())
+}
+
+// Options are the choices of New. All but Params and Chain may be left out.
+type Options struct {
+	Params *consensus.Params
+	Chain  Chain
+
+	MaxBytes         int           // memory that the transactions may take; 0: DefaultMaxBytes
+	MinRelay         types.FeeRate // the least that a transaction must pay; 0: DefaultMinRelay
+	IncrementalRelay types.FeeRate // what a replacement must pay more for its own size; 0: DefaultIncrementalRelay
+	Expiry           time.Duration // after which a transaction leaves; 0: DefaultExpiry
+
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: discard
+}
+
+// Entry is a transaction of the pool. It is never changed, and may be kept.
+type Entry struct {
+	Tx     *types.Tx
+	Raw    []byte // the encoding, to which Tx refers
+	TxID   types.Hash
+	WTxID  types.Hash
+	Fee    types.Amount
+	Weight int
+	VSize  int       // virtual bytes; signature operations never count for more
+	Time   time.Time // when it came, in whole seconds
+	Height uint32    // of the tip when it came
+}
+
+// Pool is the memory pool. All methods may be called concurrently.
+//
+// Three locks. following is a baton, waited for with a context, which whoever
+// makes the pool follow the chain holds across disk and script checks. mu guards
+// the graph and what stands beside it, is held for moments, and nothing under it
+// waits or calls out. verified has one of its own, since the chain asks it while
+// it connects a block.
+type Pool struct {
+	options  Options
+	params   *consensus.Params
+	chain    Chain
+	log      *slog.Logger
+	now      func() time.Time
+	verified verifiedSet
+
+	following chan struct{}
+	follow    follower // guarded by following
+
+	mu          sync.Mutex
+	graph       *graph
+	position    types.Index // every transaction is valid in the next block on it
+	rebuilding  bool        // a graph that takes the place of this one is being made
+	rolling     rollingFee
+	changes     uint64 // transactions that came or went, ever
+	accepted    acceptedLog
+	subscribers map[chan struct{}]struct{}
+	loaded      bool // Load was called
+}
+
+// New returns an empty pool at the tip of the chain.
+func New(o Options) *Pool {
+	setDefault(&o.MaxBytes, DefaultMaxBytes)
+	setDefault(&o.MinRelay, DefaultMinRelay)
+	setDefault(&o.IncrementalRelay, DefaultIncrementalRelay)
+	setDefault(&o.Expiry, DefaultExpiry)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Pool{
+		options: o, params: o.Params, chain: o.Chain, log: o.Logger, now: o.Now,
+		following: make(chan struct{}, 1), graph: newGraph(), position: o.Chain.Tip(),
+		subscribers: map[chan struct{}]struct{}{},
+	}
+	p.follow.at = p.position
+	return p
+}
+
+func setDefault[T comparable](option *T, value T) {
+	var zero T
+	if *option == zero {
+		*option = value
+	}
+}
+
+// Get returns the transaction with the id, nil if the pool has none.
+func (p *Pool) Get(txid types.Hash) *Entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return entryOf(p.graph.byTxID[txid])
+}
+
+// GetByWitness returns the transaction with the witness id, nil if the pool has
+// none.
+func (p *Pool) GetByWitness(wtxid types.Hash) *Entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return entryOf(p.graph.byWTxID[wtxid])
+}
+
+// SpentBy returns the transaction that spends the output, nil if the pool has
+// none.
+func (p *Pool) SpentBy(outPoint types.OutPoint) *Entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return entryOf(p.graph.spends[outPoint])
+}
+
+func entryOf(n *node) *Entry {
+	if n == nil {
+		return nil
+	}
+	return n.Entry
+}
+
+// Entries returns all transactions, each after those that it spends.
+func (p *Pool) Entries() []*Entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.graph.entries()
+}
+
+// Ancestors returns the transactions of the pool without which the one with the
+// id could not be, parents first, itself left out. It returns nil if there is no
+// such transaction.
+func (p *Pool) Ancestors(txid types.Hash) []*Entry { return p.relatives(txid, (*node).ancestors) }
+
+// Descendants returns the transactions of the pool that could not be without the
+// one with the id, parents first, itself left out. It returns nil if there is no
+// such transaction.
+func (p *Pool) Descendants(txid types.Hash) []*Entry { return p.relatives(txid, (*node).descendants) }
+
+func (p *Pool) relatives(txid types.Hash, of func(*node) []*node) []*Entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.graph.byTxID[txid]
+	if n == nil {
+		return nil
+	}
+	return entriesOf(of(n))
+}
+
+func entriesOf(nodes []*node) []*Entry {
+	entries := make([]*Entry, len(nodes))
+	for i, n := range nodes {
+		entries[i] = n.Entry
+	}
+	return entries
+}
+
+// Details is a transaction with its place among the others.
+type Details struct {
+	*Entry
+	Depends []types.Hash // ids of the transactions of the pool that it spends
+	SpentBy []types.Hash // ids of those that spend it
+
+	// Ancestors and Descendants count the transaction itself.
+	Ancestors, Descendants Total
+	// Chunk is the set with which a miner would take it.
+	Chunk Total
+}
+
+// Total sums transactions up.
+type Total struct {
+	Count  int
+	Weight int
+	VSize  int // the sum of virtual sizes, each rounded up
+	Fees   types.Amount
+}
+
+func (t *Total) add(e *Entry) {
+	t.Count++
+	t.Weight += e.Weight
+	t.VSize += e.VSize
+	t.Fees += e.Fee
+}
+
+// Details returns the transaction with the id and its place among the others.
+func (p *Pool) Details(txid types.Hash) (Details, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.graph.byTxID[txid]
+	if n == nil {
+		return Details{}, false
+	}
+	return n.details(), true
+}
+
+// AllDetails returns all transactions with their places, each after those that
+// it spends.
+func (p *Pool) AllDetails() []Details {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]Details, 0, len(p.graph.byTxID))
+	for _, c := range p.graph.clusters {
+		for _, n := range c.nodes {
+			all = append(all, n.details())
+		}
+	}
+	return all
+}
+
+// Info is the state of the pool, about what getmempoolinfo tells.
+type Info struct {
+	Position         types.Index // the block on which everything in the pool is valid next
+	Loaded           bool        // Load has ended
+	Count            int         // transactions
+	VSize            int         // sum of their virtual sizes
+	Usage            int         // bytes of memory
+	TotalFee         types.Amount
+	MaxBytes         int
+	MinFeeRate       types.FeeRate // the least that a transaction must pay now
+	MinRelay         types.FeeRate
+	IncrementalRelay types.FeeRate
+	Sequence         uint64 // grows with each transaction that comes or goes
+}
+
+// Info returns the state of the pool.
+func (p *Pool) Info() Info {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Info{
+		Position: p.position, Loaded: p.loaded,
+		Count: len(p.graph.byTxID), VSize: p.graph.vsize, Usage: p.graph.usage, TotalFee: p.graph.fees,
+		MaxBytes: p.options.MaxBytes, MinFeeRate: p.minFeeRate(),
+		MinRelay: p.options.MinRelay, IncrementalRelay: p.options.IncrementalRelay,
+		Sequence: p.changes,
+	}
+}
+
+// MinFeeRate returns the least feerate that a transaction must pay now: the
+// relay minimum, or more while the pool is full or was so not long ago.
+func (p *Pool) MinFeeRate() types.FeeRate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.minFeeRate()
+}
+
+// minFeeRate assumes mu.
+func (p *Pool) minFeeRate() types.FeeRate { return max(p.options.MinRelay, p.rollingMinimum()) }
+
+// rollingMinimum assumes mu.
+func (p *Pool) rollingMinimum() types.FeeRate {
+	return p.rolling.at(p.now(), p.graph.usage, p.options.MaxBytes, p.options.IncrementalRelay)
+}
+
+// Verified reports whether the scripts of the transaction with the witness id
+// were found to hold under the rules of a block. It remembers many of the last
+// ones, whether they are still in the pool or not.
+func (p *Pool) Verified(wtxid types.Hash) bool { return p.verified.has(wtxid) }
+
+// Accepted returns the witness ids of transactions in the order in which they
+// came, from the position since on, at most limit, and the position to go on
+// from. Position 0 is the oldest that is remembered. Some may have left the pool
+// meanwhile. Transactions that came back from an undone block are not listed,
+// since everybody knows them.
+func (p *Pool) Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.accepted.since(since, limit)
+}
+
+// Subscribe returns a channel that receives a poke, never more than one at a
+// time, after the pool has changed, and a function that ends that.
+func (p *Pool) Subscribe() (poke <-chan struct{}, cancel func()) {
+	channel := make(chan struct{}, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.subscribers[channel] = struct{}{}
+	return channel, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.subscribers, channel)
+	}
+}
+
+// poke tells subscribers of a change. It assumes mu.
+func (p *Pool) poke() {
+	for channel := range p.subscribers {
+		select {
+		case channel <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// remembered is the number of witness ids that acceptedLog keeps at least, once
+// there were so many.
+const remembered = 1 << 15
+
+// acceptedLog is the end of the list of all accepted transactions.
+type acceptedLog struct {
+	first uint64 // the position of the first of wtxids
+	list  []types.Hash
+}
+
+func (l *acceptedLog) add(wtxid types.Hash) {
+	if len(l.list) == 2*remembered {
+		copy(l.list, l.list[remembered:])
+		l.list = l.list[:remembered]
+		l.first += remembered
+	}
+	l.list = append(l.list, wtxid)
+}
+
+func (l *acceptedLog) since(position uint64, limit int) ([]types.Hash, uint64) {
+	end := l.first + uint64(len(l.list))
+	position = min(max(position, l.first), end)
+	rest := l.list[position-l.first:]
+	rest = rest[:min(len(rest), max(limit, 0))]
+	return append([]types.Hash(nil), rest...), position + uint64(len(rest))
+}

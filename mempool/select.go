@@ -1,0 +1,99 @@
+package mempool
+
+import (
+	"bytes"
+	"container/heap"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// maxMisfits is the number of chunks that are found too large, one after another,
+// before a block counts as full.
+const maxMisfits = 1000
+
+// Select returns transactions for a block, of a weight of at most maxWeight
+// together, each after those that it spends, and the block on which they are all
+// valid next, by themselves and as a set. It takes chunks, the best feerates
+// first, so that a child pays for its parents. Signature operations need no
+// limit, as they are counted in scriptSigs only.
+func (p *Pool) Select(maxWeight int) ([]*Entry, types.Index) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	queue := make(selection, 0, len(p.graph.clusters))
+	for _, c := range p.graph.clusters {
+		queue = append(queue, offer{cluster: c})
+	}
+	heap.Init(&queue)
+	var selected []*Entry
+	for misfits := 0; len(queue) > 0 && misfits < maxMisfits; {
+		best := &queue[0]
+		c := best.chunk()
+		if c.weight > maxWeight {
+			// The rest of the cluster may depend on it.
+			heap.Pop(&queue)
+			misfits++
+			continue
+		}
+		misfits = 0
+		maxWeight -= c.weight
+		selected = append(selected, entriesOf(best.cluster.nodes[c.first:c.end])...)
+		if best.next++; best.next == len(best.cluster.chunks) {
+			heap.Pop(&queue)
+		} else {
+			heap.Fix(&queue, 0)
+		}
+	}
+	return selected, p.position
+}
+
+// offer is a cluster of which some chunks were taken.
+type offer struct {
+	cluster *cluster
+	next    int // of its chunks
+}
+
+func (o *offer) chunk() *chunk { return &o.cluster.chunks[o.next] }
+
+// selection is a heap of clusters, the one with the best next chunk on top.
+type selection []offer
+
+func (s selection) Len() int { return len(s) }
+func (s selection) Less(i, j int) bool {
+	a, b := s[i].chunk(), s[j].chunk()
+	if d := a.compare(b); d != 0 {
+		return d > 0
+	}
+	first, second := s[i].cluster.nodes[a.first], s[j].cluster.nodes[b.first]
+	return bytes.Compare(first.TxID[:], second.TxID[:]) < 0
+}
+func (s selection) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
+func (s *selection) Push(x any)   { *s = append(*s, x.(offer)) }
+func (s *selection) Pop() any {
+	last := len(*s) - 1
+	o := (*s)[last]
+	*s = (*s)[:last]
+	return o
+}
+
+// Estimate returns a feerate with which a transaction that came now would be in
+// one of the next blocks, as many as given, if they are full and nothing that pays
+// more comes meanwhile: just above what has no room in them. While all has room it
+// is MinFeeRate. There is always an answer.
+func (p *Pool) Estimate(blocks int) types.FeeRate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	room := int64(max(blocks, 1)) * int64(p.params.MaxBlockWeight)
+	var chunks []chunk
+	for _, c := range p.graph.clusters {
+		chunks = append(chunks, c.chunks...)
+	}
+	slices.SortFunc(chunks, func(a, b chunk) int { return b.compare(&a) })
+	floor := p.minFeeRate()
+	for i := range chunks {
+		if room -= int64(chunks[i].weight); room < 0 {
+			return max(floor, chunks[i].feeRate()+p.options.IncrementalRelay)
+		}
+	}
+	return floor
+}
