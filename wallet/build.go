@@ -29,7 +29,7 @@ type Request struct {
 	SubtractFee bool
 	// SendAll spends every coin that is worth its fee and makes no change: the first
 	// output, whose Value has to be 0 in the request, gets what the fee and the
-	// other outputs leave.
+	// other outputs leave. SubtractFee adds nothing to it.
 	SendAll bool
 	FeeRate types.FeeRate
 	// ChangeScript is the output script that takes the rest: a taproot output, as

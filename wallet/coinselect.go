@@ -46,7 +46,7 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 		minChange: dustLimit(r.ChangeScript),
 		extraFee:  cost - inputFee(longTermFeeRate),
 	}
-	if r.SubtractFee { // the payments hold the fee
+	if r.SubtractFee && !r.SendAll { // the payments hold the fee
 		p.fee, p.changeFee = func(int) types.Amount { return 0 }, 0
 	}
 	for p.maxInputs < len(r.Coins) && weight+inputsWeight(p.maxInputs+1)+changeSize*types.WitnessScale <= maxStandardWeight {

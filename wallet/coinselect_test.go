@@ -292,10 +292,10 @@ func BenchmarkBranchAndBound(b *testing.B) {
 	rng := testRNG(1)
 	p := &problem{maxInputs: 1000, spendFee: 1, fee: func(inputs int) types.Amount { return types.Amount(inputs) }}
 	for range 1000 {
-		p.coins = append(p.coins, &Coin{Value: types.Amount(1+rng.Int64N(1<<40)) * 1_000_000})
+		p.coins = append(p.coins, &Coin{Value: types.Amount(1+rng.Int64N(1<<30)) * 1_000_000})
 	}
 	slices.SortFunc(p.coins, func(a, b *Coin) int { return int(b.Value - a.Value) })
-	p.payments = 1<<48 + 500_000
+	p.payments = 1<<58 + 500_000
 	for b.Loop() {
 		p.branchAndBound()
 	}
