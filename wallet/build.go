@@ -24,19 +24,20 @@ type Coin struct {
 // Request is what a transaction is built from.
 type Request struct {
 	Outputs []types.TxOut
-	// SubtractFee takes the fee from the outputs, in equal parts, instead of adding
-	// it to what they cost. What an OP_RETURN output holds is left alone.
+	// SubtractFee takes the fee from the outputs, in equal parts, instead of
+	// adding it to what they cost. What an OP_RETURN output holds is left alone.
 	SubtractFee bool
-	// SendAll spends every coin that is worth its fee and makes no change: the first
-	// output, whose Value has to be 0 in the request, gets what the fee and the
-	// other outputs leave. SubtractFee adds nothing to it.
+	// SendAll spends every coin that is worth its fee and makes no change: the
+	// first output, whose Value has to be 0 in the request, gets what the fee
+	// and the other outputs leave. SubtractFee adds nothing to it.
 	SendAll bool
 	FeeRate types.FeeRate
 	// ChangeScript is the output script that takes the rest: a taproot output, as
 	// Account.Script makes them. SendAll needs none.
 	ChangeScript []byte
-	// Coins are the coins that may be spent: mature, spent by no other transaction.
-	// Those in no block are only taken if the others do not suffice.
+	// Coins are the coins that may be spent: mature, spent by no other
+	// transaction. Those in no block are only taken if the others do not
+	// suffice.
 	Coins    []Coin
 	LockTime uint32 // the tip's height, against fee sniping; or 0
 }
@@ -58,8 +59,9 @@ var (
 	// ErrDust is an ErrRequest: an output would hold less than what nodes relay,
 	// since it would cost more to spend than it is worth.
 	ErrDust = fmt.Errorf("%w: dust", ErrRequest)
-	// ErrTooLarge is a payment that would take more coins or outputs than fit into a
-	// transaction that nodes relay. Smaller payments to oneself join coins.
+	// ErrTooLarge is a payment that would take more coins or outputs than fit
+	// into a transaction that nodes relay. Smaller payments to oneself join
+	// coins.
 	ErrTooLarge = errors.New("the transaction would be too large")
 )
 
@@ -76,7 +78,8 @@ func (e *ErrFunds) Error() string {
 
 const (
 	txVersion = 2
-	// inputSequence lets a transaction be replaced (BIP125) and its lock time count.
+	// inputSequence lets a transaction be replaced (BIP125) and its lock time
+	// count.
 	inputSequence = 0xfffffffd
 
 	// Of a signed input, in weight units (BIP141): outpoint, empty script and
@@ -90,9 +93,10 @@ const (
 	maxStandardWeight = 400_000                   // of a transaction that nodes relay
 	minStandardSize   = 65                        // bytes without witness, of the same
 
-	// dustFeeRate is the rate at which an output has to be worth its spending to be
-	// relayed, and spendSize what its spending takes, in virtual bytes: policy as
-	// Bitcoin Core's, which takes a segwit input for a little more than a taproot one.
+	// dustFeeRate is the rate at which an output has to be worth its spending to
+	// be relayed, and spendSize what its spending takes, in virtual bytes:
+	// policy as Bitcoin Core's, which takes a segwit input for a little more
+	// than a taproot one.
 	dustFeeRate types.FeeRate = 3000
 	spendSize                 = 32 + 4 + 1 + 107/types.WitnessScale + 4
 
@@ -267,12 +271,9 @@ func (d *Draft) shuffleOutputs(rng *rand.Rand) {
 	})
 }
 
-// checkSize refuses what nodes do not relay: more than a tenth of a block, or so little that the
-// transaction could be taken for an inner node of a merkle tree.
+// checkSize refuses a transaction so small that nodes do not relay it: it could
+// be taken for an inner node of a merkle tree.
 func checkSize(tx *types.Tx) error {
-	if weight := signedWeight(tx); weight > maxStandardWeight {
-		return fmt.Errorf("%w: %d weight units, the most is %d", ErrTooLarge, weight, maxStandardWeight)
-	}
 	if size := tx.StrippedSize(); size < minStandardSize {
 		return fmt.Errorf("%w: %d bytes without witness, the least is %d", ErrRequest, size, minStandardSize)
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
@@ -241,6 +242,8 @@ func TestBuildWithoutFunds(t *testing.T) {
 		var funds *ErrFunds
 		if _, err := Build(r); !errors.As(err, &funds) || funds.Need != tc.need || funds.Have != tc.have {
 			t.Errorf("%s: %v, want %s, %s", name, err, tc.need, tc.have)
+		} else if text := funds.Error(); !strings.Contains(text, tc.need.String()) || !strings.Contains(text, tc.have.String()) {
+			t.Errorf("%s: %s", name, text)
 		}
 	}
 }

@@ -12,9 +12,9 @@ import (
 
 // A selection is judged by its waste (Erhardt, "An Evaluation of Coin Selection
 // Strategies"): what its inputs cost now beyond what they would cost at another
-// time, plus what change costs or, without change, what is given away. All coins of
-// the wallet have inputs of the same weight, which makes much of this simpler than
-// it is elsewhere.
+// time, plus what change costs or, without change, what is given away. All coins
+// of the wallet have inputs of the same weight, which makes much of this simpler
+// than it is elsewhere.
 
 // problem is what a selection has to solve.
 type problem struct {
@@ -61,16 +61,16 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 	return p
 }
 
-// inputsWeight returns what a number of inputs adds to the weight of a transaction
-// without any.
+// inputsWeight returns what a number of inputs adds to the weight of a
+// transaction without any.
 func inputsWeight(inputs int) int {
 	count := types.CompactSizeLen(uint64(inputs)) - types.CompactSizeLen(0)
 	return inputs*inputWeight + count*types.WitnessScale
 }
 
-// chooseCoins returns coins for the payments and the fee of a request. Coins in no
-// block are left alone if the others suffice: the transaction that makes them may
-// yet be replaced, or wait long.
+// chooseCoins returns coins for the payments and the fee of a request. Coins in
+// no block are left alone if the others suffice: the transaction that makes them
+// may yet be replaced, or wait long.
 func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, error) {
 	confirmed := newProblem(r, payments, func(c *Coin) bool { return c.Height > 0 })
 	if chosen := confirmed.solve(rng); chosen != nil {
@@ -84,7 +84,7 @@ func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, err
 	if have < need || len(all.coins) == 0 {
 		return nil, &ErrFunds{Need: need, Have: have}
 	}
-	return nil, fmt.Errorf("%w: it would take more than %d coins", ErrTooLarge, all.maxInputs)
+	return nil, fmt.Errorf("%w: it has room for %d coins, and more are needed", ErrTooLarge, all.maxInputs)
 }
 
 // allCoins returns every coin that is worth its fee.
@@ -117,8 +117,8 @@ func coinsValue(coins []*Coin) (value types.Amount) {
 	return value
 }
 
-// excess returns what coins of a number and sum hold beyond the payments and their
-// fee. It is negative if they do not suffice.
+// excess returns what coins of a number and sum hold beyond the payments and
+// their fee. It is negative if they do not suffice.
 func (p *problem) excess(inputs int, value types.Amount) types.Amount {
 	return value - p.payments - p.fee(inputs)
 }
@@ -161,8 +161,8 @@ const maxTries = 100_000
 // branchAndBound searches the coins for a sum that needs no change: one with an
 // excess of no more than change would cost. It walks the tree of choices, the
 // largest coin first, each taken and then left, and turns back where the coins
-// ahead cannot suffice, where the excess is too large, and where more is wasted than
-// in the best selection so far.
+// ahead cannot suffice, where the excess is too large, and where more is wasted
+// than in the best selection so far.
 func (p *problem) branchAndBound() []*Coin {
 	ahead := make([]types.Amount, len(p.coins)+1) // sums of the coins from each on
 	for i := len(p.coins) - 1; i >= 0; i-- {
@@ -183,14 +183,16 @@ func (p *problem) branchAndBound() []*Coin {
 		if solved && inputWaste+excess < bestWaste {
 			best, bestWaste = slices.Clone(chosen), inputWaste+excess
 		}
-		// Another input only helps a selection that suffices if inputs are cheap now.
+		// Another input only helps a selection that suffices if inputs are cheap
+		// now.
 		if next == len(p.coins) || n == p.maxInputs || solved && p.extraFee >= 0 {
 			return
 		}
 		chosen = append(chosen, p.coins[next])
 		walk(next+1, value+p.coins[next].Value)
 		chosen = chosen[:n]
-		// Leaving one of equal coins and taking the next is the same choice again.
+		// Leaving one of equal coins and taking the next is the same choice
+		// again.
 		other := next + 1
 		for other < len(p.coins) && p.coins[other].Value == p.coins[next].Value {
 			other++

@@ -33,7 +33,8 @@ func randomRate(rng *rand.Rand) types.FeeRate {
 	return types.FeeRate(rng.Int64N(1 << (1 + rng.IntN(24))))
 }
 
-// randomRequest makes a payment that the coins often, but not always, suffice for.
+// randomRequest makes a payment that the coins often, but not always, suffice
+// for.
 func randomRequest(rng *rand.Rand) *Request {
 	var values []types.Amount
 	for range rng.IntN(1 << rng.IntN(7)) {
@@ -51,8 +52,8 @@ func randomRequest(rng *rand.Rand) *Request {
 		}
 	}
 	r.SubtractFee, r.SendAll = rng.IntN(3) == 0, rng.IntN(6) == 0
-	// Up to four payments share a part of all coins, or what some of them hold after
-	// a fee, which may need no change.
+	// Up to four payments share a part of all coins, or what some of them hold
+	// after a fee, which may need no change.
 	goal := types.Amount(rng.Float64() * 1.1 * float64(total))
 	if rng.IntN(2) == 0 {
 		goal = some - r.FeeRate.Fee(60*rng.IntN(10))
@@ -73,9 +74,9 @@ func randomRequest(rng *rand.Rand) *Request {
 	return r
 }
 
-// canPay is the rule that says which requests are met, without any of the ways that
-// Build takes: inputs are all of one size, so the best choice of a number of coins
-// is that of the largest.
+// canPay is the rule that says which requests are met, without any of the ways
+// that Build takes: inputs are all of one size, so the best choice of a number
+// of coins is that of the largest.
 func canPay(r *Request, coins []Coin) bool {
 	var values []types.Amount
 	inputCost := types.Amount(math.Ceil(float64(r.FeeRate) * oneIn / 1000))
@@ -106,8 +107,8 @@ func canPay(r *Request, coins []Coin) bool {
 	return false
 }
 
-// checkBuild builds one random request and checks what holds of every draft, and that
-// a refusal is right.
+// checkBuild builds one random request and checks what holds of every draft, and
+// that a refusal is right.
 func checkBuild(t testing.TB, seed uint64, count map[string]int) {
 	t.Helper()
 	r := randomRequest(testRNG(seed))
@@ -184,9 +185,9 @@ func randomProblem(rng *rand.Rand, coins int) *problem {
 		changeFee: types.Amount(rng.IntN(50)), spendFee: types.Amount(rng.IntN(60)), minChange: 330,
 		extraFee: types.Amount(rng.IntN(80) - 40), maxInputs: 1 + rng.IntN(coins+1),
 	}
-	step := types.Amount(20 + rng.IntN(100)) // so that some coins are equal
+	step := types.Amount(1 + rng.IntN(2)*rng.IntN(100)) // some coins are equal, some nearly
 	for range coins {
-		value := step * types.Amount(1+rng.IntN(40))
+		value := 200 + step*types.Amount(rng.IntN(20))
 		p.coins = append(p.coins, &Coin{Value: value})
 		if rng.IntN(2) == 0 {
 			p.payments += value
@@ -197,8 +198,9 @@ func randomProblem(rng *rand.Rand, coins int) *problem {
 	return p
 }
 
-// TestBranchAndBoundIsExact compares the search with a walk through all subsets: it
-// finds a selection without change where there is one, and one of least waste.
+// TestBranchAndBoundIsExact compares the search with a walk through all subsets:
+// it finds a selection without change where there is one, and one of least
+// waste.
 func TestBranchAndBoundIsExact(t *testing.T) {
 	found := 0
 	for seed := range uint64(2000) {
@@ -256,12 +258,27 @@ func TestSolveTakesTheLeastWaste(t *testing.T) {
 				continue
 			}
 			checkDistinct(t, p, chosen)
+			if forChange := i == 1 || i == 2; forChange && p.excess(len(chosen), coinsValue(chosen)) < p.changeable() {
+				t.Fatalf("seed %d, way %d: the change would be dust", seed, i)
+			}
 			if p.excess(len(chosen), coinsValue(chosen)) < 0 || len(chosen) > p.maxInputs || p.waste(chosen) < p.waste(best) {
 				t.Fatalf("seed %d, way %d: excess %d in %d inputs, waste %d, best %d", seed, i, p.excess(len(chosen), coinsValue(chosen)), len(chosen), p.waste(chosen), p.waste(best))
 			}
 		}
 		if (best == nil) != (p.largestFirst() == nil) {
 			t.Fatalf("seed %d: solved by %v", seed, best)
+		}
+	}
+}
+
+// TestLargeCoinsStayWhole pays little from a wallet of few coins.
+func TestLargeCoinsStayWhole(t *testing.T) {
+	coins := coinsWith(5e8, 10e8, 2e8, 3e8, 1000)
+	for seed := range uint64(20) {
+		d, err := build(&Request{Outputs: pay(1e8), FeeRate: 2000, ChangeScript: script(changeNumber), Coins: coins}, testRNG(seed))
+		must(t, err)
+		if len(d.Inputs) != 1 || d.Inputs[0].Value != 2e8 {
+			t.Fatalf("the coins %+v were taken", d.Inputs)
 		}
 	}
 }
@@ -287,7 +304,8 @@ func TestFeerateDecidesHowMany(t *testing.T) {
 	}
 }
 
-// BenchmarkBranchAndBound has the worst case: no solution, and all tries are used.
+// BenchmarkBranchAndBound has the worst case: no solution, and all tries are
+// used.
 func BenchmarkBranchAndBound(b *testing.B) {
 	rng := testRNG(1)
 	p := &problem{maxInputs: 1000, spendFee: 1, fee: func(inputs int) types.Amount { return types.Amount(inputs) }}

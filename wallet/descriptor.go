@@ -6,8 +6,9 @@ import (
 )
 
 // Descriptor returns the descriptor of a branch (BIP380, BIP386) with its
-// checksum: tr([fingerprint/86h/coinh/0h]xpub/branch/*)#checksum. Who has it sees
-// all that the branch owns, and can spend nothing. The branch is Receive or Change.
+// checksum: tr([fingerprint/86h/coinh/0h]xpub/branch/*)#checksum. Who has it
+// sees all that the branch owns, and can spend nothing. The branch is Receive or
+// Change.
 func (a *Account) Descriptor(b Branch) string {
 	text := fmt.Sprintf("tr([%08x/%dh/%dh/0h]%s/%d/*)", a.fingerprint, purpose, a.coinType, a.text, b)
 	return text + "#" + descriptorChecksum(text)
@@ -22,11 +23,12 @@ const (
 	checksumCharset = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 )
 
-// descriptorChecksum returns the checksum of a descriptor (BIP380): eight characters of a BCH
-// code over GF(32). It is empty if a character can be in no descriptor.
+// descriptorChecksum returns the checksum of a descriptor (BIP380): eight
+// characters of a BCH code over GF(32). It is empty if a character can be in no
+// descriptor.
 //
-// Each character gives its place in its group of 32 as a symbol, and each three of them one
-// more symbol for the three groups.
+// Each character gives its place in its group of 32 as a symbol, and each three
+// of them one more symbol for the three groups.
 func descriptorChecksum(descriptor string) string {
 	const checksumLength = 8
 	remainder, groups, counted := uint64(1), 0, 0
@@ -56,8 +58,8 @@ func descriptorChecksum(descriptor string) string {
 	return string(checksum)
 }
 
-// polyMod multiplies a polynomial over GF(32), five bits a coefficient, by x, adds a
-// constant and reduces by BIP380's generator.
+// polyMod multiplies a polynomial over GF(32), five bits a coefficient, by x,
+// adds a constant and reduces by BIP380's generator.
 func polyMod(remainder uint64, constant int) uint64 {
 	top := remainder >> 35
 	remainder = remainder&(1<<35-1)<<5 ^ uint64(constant)

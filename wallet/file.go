@@ -43,8 +43,8 @@ type fileContent struct {
 	// Sealed are the words, encrypted by the key that the passphrase gives. The
 	// header in its compact form is the associated data.
 	Sealed hexBytes `json:"sealed"`
-	// Checksum is the SHA-256 of the compact header and the sealed words. It tells
-	// damage from a wrong passphrase.
+	// Checksum is the SHA-256 of the compact header and the sealed words. It
+	// tells damage from a wrong passphrase.
 	Checksum hexBytes `json:"checksum"`
 }
 
@@ -318,8 +318,8 @@ func (f *File) Mnemonic(passphrase string) (string, error) {
 	return words, nil
 }
 
-// open decrypts the words and derives the account's private key, which must be that
-// of the public key in the header.
+// open decrypts the words and derives the account's private key, which must be
+// that of the public key in the header.
 func (f *File) open(passphrase string) (words string, key *hdkeychain.ExtendedKey, err error) {
 	h := &f.content.Header
 	aead, err := chacha20poly1305.NewX(h.KDF.key(passphrase))

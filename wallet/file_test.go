@@ -144,6 +144,15 @@ func TestFileOfAnotherNetwork(t *testing.T) {
 	if !errors.Is(err, ErrWrongNetwork) || !strings.Contains(err.Error(), `"dev"`) || !strings.Contains(err.Error(), `"main"`) {
 		t.Errorf("opened on main: %v", err)
 	}
+	renamed, twin := network(t, "dev.json"), network(t, "dev.json")
+	renamed.Name = "lab" // which decides nothing about blocks
+	if _, err := OpenFile(path, renamed); err != nil {
+		t.Errorf("the same network by another name: %v", err)
+	}
+	twin.HalvingInterval++
+	if _, err := OpenFile(path, twin); !errors.Is(err, ErrWrongNetwork) {
+		t.Errorf("another network of the same name: %v", err)
+	}
 	if _, err := OpenFile(path+".none", network(t, "dev.json")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
@@ -249,35 +258,44 @@ func TestFileForgery(t *testing.T) {
 	}
 }
 
-// FuzzFile decodes anything. What it accepts opens or refuses, and comes back from
-// an encoding as it was.
+// FuzzFile decodes anything, as it is and with a checksum that fits, behind
+// which the fields are. What it accepts opens or refuses, and comes back from an
+// encoding as it was.
 func FuzzFile(f *testing.F) {
 	file, err := newFile(network(f, "dev.json"), abandon, "", types.Index{Height: 7}, lightKDF())
 	must(f, err)
-	good, err := json.MarshalIndent(&file.content, "", "  ")
+	good, err := json.Marshal(&file.content)
 	must(f, err)
 	f.Add(good)
 	f.Add(forged(f, file, func(c *fileContent) { c.Header.KDF.MemoryKiB = 16 }))
 	f.Add([]byte(`{"header":{"version":2}}`))
 	f.Add([]byte(`{"header":null,"sealed":"","checksum":""}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := decodeFile(data)
-		if err != nil {
-			return
-		}
-		again, err := json.Marshal(&got.content)
-		must(t, err)
-		if twice, err := decodeFile(again); err != nil || twice.Birthday() != got.Birthday() || twice.account.text != got.account.text {
-			t.Fatalf("not as it was: %v", err)
-		}
-		if _, err := got.Account().Script(Receive, 0); err != nil {
-			t.Fatal(err)
-		}
-		if got.content.Header.KDF.MemoryKiB > 1<<10 || got.content.Header.KDF.Time > 2 {
-			return
-		}
-		if _, err := got.Unlock(""); err != nil && !errors.Is(err, ErrPassphrase) && !errors.Is(err, ErrDamaged) {
-			t.Fatal(err)
+		checkDecoded(t, data)
+		var content fileContent
+		if json.Unmarshal(data, &content) == nil {
+			checkDecoded(t, forged(t, &File{content: content}, func(*fileContent) {}))
 		}
 	})
+}
+
+func checkDecoded(t *testing.T, data []byte) {
+	got, err := decodeFile(data)
+	if err != nil {
+		return
+	}
+	again, err := json.Marshal(&got.content)
+	must(t, err)
+	if twice, err := decodeFile(again); err != nil || twice.Birthday() != got.Birthday() || twice.account.text != got.account.text {
+		t.Fatalf("not as it was: %v", err)
+	}
+	if _, err := got.Account().Script(Receive, 0); err != nil {
+		t.Fatal(err)
+	}
+	if kdf := &got.content.Header.KDF; kdf.MemoryKiB > 1<<10 || kdf.Time > 2 {
+		return
+	}
+	if _, err := got.Unlock(""); err != nil && !errors.Is(err, ErrPassphrase) && !errors.Is(err, ErrDamaged) {
+		t.Fatal(err)
+	}
 }

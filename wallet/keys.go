@@ -29,8 +29,8 @@ const (
 	accountDepth = 3       // of m/86'/coin'/account'
 )
 
-// coinType returns the coin type of a network's keys, so that one mnemonic used on
-// two networks does not show the same keys on both.
+// coinType returns the coin type of a network's keys, so that one mnemonic used
+// on two networks does not show the same keys on both.
 func coinType(p *consensus.Params) uint32 {
 	if p.Name == "main" {
 		return mainCoinType
@@ -38,8 +38,9 @@ func coinType(p *consensus.Params) uint32 {
 	return testCoinType
 }
 
-// keyPrefix returns whose version bytes extended keys have in text: xpub for the main
-// network, tpub for others, so that other programs know play money when they see it.
+// keyPrefix returns whose version bytes extended keys have in text: xpub for the
+// main network, tpub for others, so that other programs know play money when
+// they see it.
 func keyPrefix(coinType uint32) *chaincfg.Params {
 	if coinType == testCoinType {
 		return &chaincfg.TestNet3Params
@@ -122,8 +123,8 @@ func newAccount(text string, fingerprint, coinType uint32) (*Account, error) {
 }
 
 // Script returns the output script of a key of the account (BIP86): the taproot
-// output without a script path. The index is below 2^31. One index in 2^127 has no
-// key, and gives an error.
+// output without a script path. The index is below 2^31. One index in 2^127 has
+// no key, and gives an error.
 func (a *Account) Script(b Branch, index uint32) (scriptPubKey []byte, err error) {
 	if int(b) >= len(a.branches) {
 		return nil, fmt.Errorf("branch %d: want %d or %d", b, Receive, Change)

@@ -274,8 +274,8 @@ func testAccount(t testing.TB, mnemonic string, coinType uint32) *Account {
 }
 
 // TestAccount fixes the keys of a mnemonic for ever: a wallet that was made once
-// has to be found again. Bitcoin Core's getdescriptorinfo accepts the descriptors,
-// and its deriveaddresses gives the same scripts.
+// has to be found again. Bitcoin Core's getdescriptorinfo accepts the
+// descriptors, and its deriveaddresses gives the same scripts.
 func TestAccount(t *testing.T) {
 	for _, tc := range []struct {
 		coinType   uint32
@@ -326,6 +326,8 @@ func TestAccountRefuses(t *testing.T) {
 	must(t, err)
 	second, err := publicText(derive(t, seed, keyPrefix(testCoinType), "m/86'/1'/1'"))
 	must(t, err)
+	shallow, err := publicText(derive(t, seed, keyPrefix(testCoinType), "m/0'"))
+	must(t, err)
 	for name, tc := range map[string]struct {
 		text     string
 		coinType uint32
@@ -333,6 +335,7 @@ func TestAccountRefuses(t *testing.T) {
 		"private key":    {private, testCoinType},
 		"master key":     {master, testCoinType},
 		"second account": {second, testCoinType},
+		"one step":       {shallow, testCoinType},
 		"other prefix":   {account.text, mainCoinType},
 		"cut":            {account.text[:100], testCoinType},
 		"wrong letter":   {strings.Replace(account.text, "tpubD", "tpubE", 1), testCoinType},

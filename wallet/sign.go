@@ -25,7 +25,8 @@ var (
 
 var errWiped = errors.New("the signer was wiped")
 
-// Signer holds the private keys of an account. One goroutine at a time may use it.
+// Signer holds the private keys of an account. One goroutine at a time may use
+// it.
 type Signer struct {
 	account *hdkeychain.ExtendedKey // m/86'/coin'/0'; nil after Wipe
 }
@@ -118,8 +119,9 @@ func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
 	return key, nil
 }
 
-// tweaked returns the private key of the output key that an internal key has without
-// a script path (BIP341): the key, negated if its point is odd, plus the tweak.
+// tweaked returns the private key of the output key that an internal key has
+// without a script path (BIP341): the key, negated if its point is odd, plus the
+// tweak.
 func tweaked(internal *btcec.PrivateKey) (*btcec.PrivateKey, error) {
 	public := internal.PubKey().SerializeCompressed()
 	secret := internal.Key

@@ -55,8 +55,8 @@ func testDraft(t testing.TB, a *Account) *Draft {
 	return d
 }
 
-// verifyAsNode verifies the bytes of a transaction with what the chain knows of the
-// coins, and in a batch.
+// verifyAsNode verifies the bytes of a transaction with what the chain knows of
+// the coins, and in a batch.
 func verifyAsNode(t testing.TB, raw []byte, coins []Coin) error {
 	t.Helper()
 	tx, err := types.DecodeTx(raw)

@@ -6,9 +6,9 @@ import (
 )
 
 // writeNew writes a file that only its owner can read, and no other than its
-// owner can see the folder's content if it has to be made. The file appears whole and durable
-// or not at all, and never in place of another: an empty file takes the name first,
-// which works where a hard link does not.
+// owner can see the folder's content if it has to be made. The file appears
+// whole and durable or not at all, and never in place of another: an empty file
+// takes the name first, which works where a hard link does not.
 func writeNew(path string, content []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
