@@ -15,7 +15,8 @@ const (
 	// MinStandardSize is the least size without witnesses in bytes: one of 64
 	// could pass for an inner node of a merkle tree (CVE-2017-12842).
 	MinStandardSize = 65
-	// MaxDataCarrier is the size of all OP_RETURN scripts together in bytes.
+	// MaxDataCarrier is the size of all OP_RETURN scripts together in bytes. No
+	// code asks for it, since MaxStandardWeight leaves no room for more.
 	MaxDataCarrier = MaxStandardWeight / types.WitnessScale
 	// MaxTapscriptItem is the size of an element on a tapscript's initial stack in
 	// bytes.
@@ -38,7 +39,6 @@ const (
 	ReasonVersion          consensus.Reason = "version"
 	ReasonTxSize           consensus.Reason = "tx-size"
 	ReasonTxSizeSmall      consensus.Reason = "tx-size-small"
-	ReasonDataCarrier      consensus.Reason = "datacarrier"
 	ReasonDust             consensus.Reason = "dust"
 	ReasonInputsStandard   consensus.Reason = "bad-txns-nonstandard-inputs"
 	ReasonWitnessStandard  consensus.Reason = "bad-witness-nonstandard"
@@ -90,17 +90,10 @@ func checkStandard(tx *types.Tx) error {
 	if size := tx.StrippedSize(); size < MinStandardSize {
 		return policy(ReasonTxSizeSmall, "%d bytes without witnesses are less than %d", size, MinStandardSize)
 	}
-	data := 0
 	for i := range tx.Outputs {
-		out := &tx.Outputs[i]
-		if !consensus.IsSpendable(out.ScriptPubKey) {
-			data += len(out.ScriptPubKey)
-		} else if limit := DustLimit(out); out.Value < limit {
-			return policy(ReasonDust, "output %d has %d grains, less than %d", i, out.Value, limit)
+		if limit := DustLimit(&tx.Outputs[i]); tx.Outputs[i].Value < limit {
+			return policy(ReasonDust, "output %d has %d grains, less than %d", i, tx.Outputs[i].Value, limit)
 		}
-	}
-	if data > MaxDataCarrier {
-		return policy(ReasonDataCarrier, "%d bytes of data are more than %d", data, MaxDataCarrier)
 	}
 	return nil
 }
@@ -110,10 +103,13 @@ func checkStandard(tx *types.Tx) error {
 // version 0 key hash, which is more than what taproot takes.
 const spendingSize = 32 + 4 + 1 + 107/types.WitnessScale + 4
 
-// DustLimit returns the least number of grains that an output that can be spent
-// may hold: what it costs at DustRelay to make and to spend it. For a payment to
-// taproot it is 330.
+// DustLimit returns the least number of grains that an output may hold: what it
+// costs at DustRelay to make and to spend it. For a payment to taproot it is 330,
+// for data 0.
 func DustLimit(out *types.TxOut) types.Amount {
+	if !consensus.IsSpendable(out.ScriptPubKey) {
+		return 0
+	}
 	size := 8 + types.CompactSizeLen(uint64(len(out.ScriptPubKey))) + len(out.ScriptPubKey)
 	return DustRelay.Fee(size + spendingSize)
 }
