@@ -11,31 +11,32 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"math"
 	"os"
+	"path/filepath"
+	"sync/atomic"
 
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/bootstrap"
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/index"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/mempool"
 )
-
-// Config is what a node is made from.
-type Config struct {
-	DataDir    string            // made if it does not exist
-	Params     *consensus.Params // of the network
-	CacheBytes int64             // budget of the coin cache; 0: store.DefaultCacheBytes
-	PruneBytes int64             // keep about this much of old blocks; 0: keep all
-	Logger     *slog.Logger      // nil: discard
-}
 
 // Node is an open data directory and the chain in it.
 type Node struct {
 	config Config
+	clock  *clock
 	store  *store.Store
 	chain  *chain.Chain
+	index  *index.Index // nil: none is kept, or it cannot be opened
 	log    *slog.Logger
+
+	pool atomic.Pointer[mempool.Pool] // of Run
+	stop context.CancelFunc           // of Run
 }
 
 // Open opens the data directory and brings its chain up to date.
@@ -54,16 +55,44 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := chain.New(ctx, config.Params, s, chain.Options{Logger: log, Prune: config.PruneBytes > 0})
+	n := &Node{config: config, clock: newClock(config.Now), store: s, log: log}
+	n.chain, err = chain.New(ctx, config.Params, s, chain.Options{
+		Logger: log, Now: n.clock.now, Prune: config.PruneBytes > 0, Keep: n.needed, Verified: n.verified,
+	})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &Node{config: config, store: s, chain: c, log: log}, nil
+	if config.Filters || config.TxIndex {
+		dir := filepath.Join(config.DataDir, indexDir)
+		n.index, err = index.Open(dir, n.chain, index.Options{Filters: config.Filters, Txs: config.TxIndex, Logger: log})
+		if err != nil { // the node is of use without
+			log.Error("the indexes cannot be opened", "err", err)
+		}
+	}
+	return n, nil
+}
+
+// needed is the height from which on the index needs blocks.
+func (n *Node) needed() uint32 {
+	if n.index == nil {
+		return math.MaxUint32
+	}
+	return n.index.Needs()
+}
+
+// verified asks the pool, once there is one.
+func (n *Node) verified(wtxid types.Hash) bool {
+	pool := n.pool.Load()
+	return pool != nil && pool.Verified(wtxid)
 }
 
 // Close flushes and closes. After a local fault nothing more is written.
 func (n *Node) Close() error {
-	return errors.Join(n.chain.Flush(), n.store.Close())
+	var err error
+	if n.index != nil {
+		err = n.index.Close()
+	}
+	return errors.Join(err, n.chain.Flush(), n.store.Close())
 }
 
 // Chain returns the node's chain.
@@ -113,6 +142,8 @@ func (n *Node) Import(ctx context.Context, files []string, progress func(ImportP
 			early = append(early, Refusal{types.Index{Hash: hash}, err})
 		}
 	})
+	stopIndex := n.indexMeanwhile(ctx)
+	defer stopIndex()
 	err := n.chain.AddBlocks(ctx, importer.Blocks(ctx, n.sources(files)), func(r chain.Result) {
 		if r.Err != nil {
 			refuse(r.Block, r.Err)
@@ -130,6 +161,21 @@ func (n *Node) Import(ctx context.Context, files []string, progress func(ImportP
 	summary.Waiting = int(importer.Waiting())
 	summary.Notes = importer.Notes()
 	return summary, errors.Join(err, importer.Err())
+}
+
+// indexMeanwhile lets the index follow while blocks are imported, since pruning
+// waits for it. The function that it returns ends that.
+func (n *Node) indexMeanwhile(ctx context.Context) (stop func()) {
+	if n.index == nil || n.config.PruneBytes == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = n.index.Run(ctx) // which has no error of its own
+	}()
+	return func() { cancel(); <-done }
 }
 
 // sources opens the inputs one after the other.

@@ -54,8 +54,8 @@ type Pool interface {
 	Raw(wtxid types.Hash) (raw []byte, rate types.FeeRate, ok bool)
 	// WTxIDs returns the witness ids of all.
 	WTxIDs() []types.Hash
-	// Accepted returns the witness ids of those taken after the number since, and
-	// the number to ask with next.
+	// Accepted returns the witness ids of those taken from a position on, and the
+	// position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)
 	MinFeeRate() types.FeeRate
 	// Subscribe pokes after a transaction was taken.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -103,7 +104,7 @@ func delay() time.Duration { return time.Duration(rand.ExpFloat64() * float64(me
 func (r *relay) run(ctx context.Context) {
 	poke, cancel := r.m.o.Pool.Subscribe()
 	defer cancel()
-	_, since := r.m.o.Pool.Accepted(0, 0)
+	_, since := r.m.o.Pool.Accepted(math.MaxUint64, 0)
 	ticker := time.NewTicker(relayTick)
 	defer ticker.Stop()
 	for {
@@ -362,7 +363,7 @@ func (r *relay) accept(ctx context.Context, p *peer, tx *types.Tx, wtxid types.H
 }
 
 // errMissingInputs is the reason of a transaction that may have come too early.
-var errMissingInputs = consensus.Reason("missing-inputs")
+var errMissingInputs = consensus.ReasonMissingInputs
 
 // addOrphan keeps a transaction until its parents come. It assumes mu.
 func (r *relay) addOrphan(p *peer, tx *types.Tx, wtxid types.Hash) {

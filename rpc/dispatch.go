@@ -285,6 +285,21 @@ func (a *args) list(i int, most int) ([]json.RawMessage, error) {
 	return list, nil
 }
 
+// texts returns an array of strings.
+func (a *args) texts(i int, most int) ([]string, error) {
+	list, err := a.list(i, most)
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(list))
+	for j := range list {
+		if json.Unmarshal(list[j], &texts[j]) != nil {
+			return nil, failf(CodeType, "%s holds something that is no string", a.method.params[i].name)
+		}
+	}
+	return texts, nil
+}
+
 // object reads an object parameter into a struct.
 func (a *args) object(i int, into any) error {
 	if !a.given(i) {

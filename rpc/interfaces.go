@@ -89,12 +89,16 @@ type PoolInfo struct {
 	Usage, MaxBytes                 int64
 	Fees                            types.Amount
 	MinFeeRate, RelayFeeRate, Extra types.FeeRate // now, at all, and for a replacement
+	MaxClusterCount                 int
+	MaxClusterVSize                 int // virtual bytes
+	MaxDataSize                     int // bytes of data in a transaction
 }
 
 // PoolVerdict says whether a transaction would be taken.
 type PoolVerdict struct {
-	Entry PoolEntry
-	Err   error
+	Entry     PoolEntry // if it would be taken
+	Err       error
+	Undecided bool // another transaction of the list was refused
 }
 
 // Pool answers about transactions that wait for a block.
@@ -111,8 +115,8 @@ type Pool interface {
 // PoolFeed tells of new transactions of the pool.
 type PoolFeed interface {
 	Subscribe() (poke <-chan struct{}, cancel func())
-	// Accepted returns the transactions that were taken after the number since,
-	// and the number to ask with next.
+	// Accepted returns the transactions that were taken from a position on, and
+	// the position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (entries []PoolEntry, next uint64)
 }
 

@@ -43,6 +43,12 @@ func blockchainMethods() []method {
 			{name: "blockhash", kind: kindString, optional: "chain tip", about: "The block that ends the window"}}, handle: getChainTxStats},
 		{name: "getblockfilter", category: category, about: "Returns the BIP158 filter of a block and its BIP157 header.", params: []param{
 			paramBlockHash, {name: "filtertype", kind: kindString, optional: "basic", about: "The type name of the filter"}}, handle: getBlockFilter},
+		{name: "getblockstats", category: category, about: "Adds up a block of the best chain.", params: []param{
+			{name: "hash_or_height", kind: kindAny, about: "The block hash or height"},
+			{name: "stats", kind: kindArray, optional: "all values", about: "Names of the values that are wanted"}}, handle: getBlockStats},
+		{name: "gettxoutproof", category: category, about: "Returns a proof, in hexadecimal, that transactions are in a block.", params: []param{
+			{name: "txids", kind: kindArray, about: "The transaction ids"},
+			{name: "blockhash", kind: kindString, optional: "by the index", about: "The block in which to look"}}, handle: getTxOutProof},
 		{name: "invalidateblock", category: category, about: "Marks a block as invalid, as if it broke a rule.", params: []param{paramBlockHash}, handle: operate(Operator.Invalidate)},
 		{name: "reconsiderblock", category: category, about: "Forgets that a block and what is around it is invalid.", params: []param{paramBlockHash}, handle: operate(Operator.Reconsider)},
 		{name: "preciousblock", category: category, about: "Treats a block as if it had come before others with the same work.", params: []param{paramBlockHash}, handle: operate(Operator.Precious)},

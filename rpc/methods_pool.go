@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"math"
 	"slices"
 
 	"github.com/karatcoin/karat/chain/types"
@@ -29,7 +30,8 @@ func getMempoolInfo(_ context.Context, s *Server, _ *args) (any, error) {
 	return map[string]any{
 		"loaded": true, "size": info.Count, "bytes": info.VirtualSize, "usage": info.Usage, "total_fee": amount(info.Fees),
 		"maxmempool": info.MaxBytes, "mempoolminfee": feeRate(max(info.MinFeeRate, info.RelayFeeRate)), "minrelaytxfee": feeRate(info.RelayFeeRate),
-		"incrementalrelayfee": feeRate(info.Extra), "unbroadcastcount": 0, "fullrbf": true,
+		"incrementalrelayfee": feeRate(info.Extra), "unbroadcastcount": 0, "optimal": true,
+		"limitclustercount": info.MaxClusterCount, "limitclustersize": info.MaxClusterVSize, "maxdatacarriersize": info.MaxDataSize,
 	}, nil
 }
 
@@ -101,7 +103,7 @@ func getRawMempool(_ context.Context, s *Server, a *args) (any, error) {
 	if verbose {
 		return nil, failf(CodeInvalidParam, "Verbose results cannot contain mempool sequence values.")
 	}
-	_, number := s.PoolFeed.Accepted(0, 0)
+	_, number := s.PoolFeed.Accepted(math.MaxUint64, 0)
 	return map[string]any{"txids": s.describe(txids, false), "mempool_sequence": number}, nil
 }
 

@@ -19,7 +19,7 @@ func rawTransactionMethods() []method {
 		{name: "getrawtransaction", category: category, about: "Returns a transaction of the mempool or, with the transaction index or the block's hash, of a block.", params: []param{
 			{name: "txid", kind: kindString, about: "The transaction id"},
 			{name: "verbosity|verbose", kind: kindNumber, optional: "0", about: "0 for hexadecimal, 1 for an object, 2 with fee and what is spent"},
-			{name: "blockhash", kind: kindString, optional: "", about: "The block in which to look"}}, handle: getRawTransaction},
+			{name: "blockhash", kind: kindString, optional: "by the index", about: "The block in which to look"}}, handle: getRawTransaction},
 		{name: "decoderawtransaction", category: category, about: "Decodes a transaction in hexadecimal.", params: []param{
 			{name: "hexstring", kind: kindString, about: "The transaction"},
 			{name: "iswitness", kind: kindBool, optional: "depends on heuristic tests", about: "Whether it has witnesses; found out by itself"}}, handle: decodeRawTransaction},
@@ -257,7 +257,7 @@ func rejection(err error) error {
 	switch {
 	case !errors.As(err, &rule):
 		return err
-	case rule.Reason == "missing-inputs":
+	case rule.Reason == consensus.ReasonMissingInputs:
 		return failf(CodeVerify, "bad-txns-inputs-missingorspent")
 	case rule.Reason == "txn-already-known":
 		return failf(CodeAlreadyInChain, "Transaction outputs already in utxo set")
@@ -301,7 +301,13 @@ func testMempoolAccept(ctx context.Context, s *Server, a *args) (any, error) {
 	}
 	results := make([]map[string]any, len(verdicts))
 	for i, v := range verdicts {
-		j := map[string]any{"txid": txs[i].TxID(), "wtxid": txs[i].WTxID(), "allowed": v.Err == nil}
+		j := map[string]any{"txid": txs[i].TxID(), "wtxid": txs[i].WTxID()}
+		if v.Undecided {
+			j["package-error"] = "another transaction was refused"
+			results[i] = j
+			continue
+		}
+		j["allowed"] = v.Err == nil
 		var rule *consensus.RuleError
 		switch {
 		case v.Err == nil && limit > 0 && v.Entry.Fee > limit.Fee(v.Entry.VirtualSize):
@@ -314,6 +320,9 @@ func testMempoolAccept(ctx context.Context, s *Server, a *args) (any, error) {
 			}
 		case errors.As(v.Err, &rule):
 			j["reject-reason"], j["reject-details"] = string(rule.Reason), rejectReason(rule)
+			if rule.Reason == consensus.ReasonMissingInputs {
+				j["reject-reason"] = "missing-inputs"
+			}
 		default:
 			j["reject-reason"] = v.Err.Error()
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -260,7 +261,7 @@ func (c *socket) notifyTxs(params json.RawMessage) (any, error) {
 	if len(params) > 0 && json.Unmarshal(params, &list) == nil && len(list) == 1 {
 		verbose = list[0]
 	}
-	_, since := c.s.PoolFeed.Accepted(0, 0)
+	_, since := c.s.PoolFeed.Accepted(math.MaxUint64, 0)
 	c.follow(&c.txs, func(ctx context.Context) { c.followTxs(ctx, since, verbose) })
 	return nil, nil
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,12 +18,16 @@ import (
 )
 
 const (
-	flagDataDir  = "datadir"
-	flagNetwork  = "network"
-	flagDBCache  = "dbcache"
-	flagPrune    = "prune"
-	flagLogLevel = "log-level"
-	flagJSON     = "json"
+	flagDataDir   = "datadir"
+	flagNetwork   = "network"
+	flagConfig    = "config"
+	flagDBCache   = "dbcache"
+	flagPrune     = "prune"
+	flagLogLevel  = "log-level"
+	flagLogFormat = "log-format"
+	flagFilters   = "filters"
+	flagTxIndex   = "txindex"
+	flagJSON      = "json"
 )
 
 const mebibyte = 1 << 20
@@ -28,55 +36,104 @@ const mebibyte = 1 << 20
 // cache. The sum is a soft limit, near which garbage is collected more often.
 const workingMemory = 112 * mebibyte
 
+// env returns the environment variable of a flag.
+func env(name string) []string {
+	return []string{"KARAT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}
+}
+
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: flagDataDir, Usage: "keep each network's data in a folder of its own in `DIR` (default: ~/.karat)", EnvVars: []string{"KARAT_DATADIR"}},
-		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json", EnvVars: []string{"KARAT_NETWORK"}},
-		&cli.Int64Flag{Name: flagDBCache, Value: store.DefaultCacheBytes / mebibyte, Usage: "memory for coins, in `MiB`"},
-		&cli.Int64Flag{Name: flagPrune, Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
-		&cli.StringFlag{Name: flagLogLevel, Value: "warn", Usage: "what to log: debug, info, warn or error"},
+		&cli.StringFlag{Name: flagDataDir, EnvVars: env(flagDataDir), Usage: "keep each network's data in a folder of its own in `DIR` (default: ~/.karat)"},
+		&cli.StringFlag{Name: flagNetwork, EnvVars: env(flagNetwork), Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
+		&cli.StringFlag{Name: flagConfig, EnvVars: env(flagConfig), Usage: "read options from a TOML `FILE` (default: " + configFile + " in the data directory, if there is one)"},
+		&cli.Int64Flag{Name: flagDBCache, EnvVars: env(flagDBCache), Value: store.DefaultCacheBytes / mebibyte, Usage: "memory for coins, in `MiB`"},
+		&cli.Int64Flag{Name: flagPrune, EnvVars: env(flagPrune), Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
+		&cli.BoolFlag{Name: flagFilters, EnvVars: env(flagFilters), Value: true, Usage: "keep block filters (BIP157), by which wallets sync"},
+		&cli.BoolFlag{Name: flagTxIndex, EnvVars: env(flagTxIndex), Value: true, Usage: "keep an index of all transactions"},
+		&cli.StringFlag{Name: flagLogLevel, EnvVars: env(flagLogLevel), Usage: "what to log: debug, info, warn or error (default: info for run, else warn)"},
+		&cli.StringFlag{Name: flagLogFormat, EnvVars: env(flagLogFormat), Value: "text", Usage: "how to log: text or json"},
 	}
+}
+
+// nodeConfig returns the configuration of the node that the flags describe, as
+// far as every command needs it.
+func nodeConfig(c *cli.Context, defaultLevel slog.Level) (node.Config, error) {
+	if err := readConfig(c); err != nil {
+		return node.Config{}, err
+	}
+	params, err := network(c)
+	if err != nil {
+		return node.Config{}, err
+	}
+	dir, err := karat.DataDir(stringOption(c, flagDataDir), params)
+	if err != nil {
+		return node.Config{}, err
+	}
+	logger, err := logger(c, defaultLevel)
+	if err != nil {
+		return node.Config{}, err
+	}
+	cache, prune := intOption(c, flagDBCache), intOption(c, flagPrune)
+	if cache < 4 || cache > 1<<20 {
+		return node.Config{}, fmt.Errorf("%w: --dbcache %d: want 4 to 1048576 MiB", errUsage, cache)
+	}
+	if prune < 0 || prune > 1<<30 {
+		return node.Config{}, fmt.Errorf("%w: --prune %d: want a number of MiB, or 0 to keep all", errUsage, prune)
+	}
+	debug.SetMemoryLimit(cache*mebibyte + workingMemory)
+	return node.Config{
+		DataDir: dir, Params: params, CacheBytes: cache * mebibyte, PruneBytes: prune * mebibyte, Logger: logger,
+		Filters: boolOption(c, flagFilters), TxIndex: boolOption(c, flagTxIndex),
+	}, nil
 }
 
 // openNode opens the node that the global flags describe.
 func openNode(c *cli.Context) (*node.Node, error) {
-	params, err := network(c)
+	config, err := nodeConfig(c, slog.LevelWarn)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := dataDir(c, params)
-	if err != nil {
-		return nil, err
-	}
-	logger, err := logger(c)
-	if err != nil {
-		return nil, err
-	}
-	cache, prune := c.Int64(flagDBCache), c.Int64(flagPrune)
-	if cache < 4 || cache > 1<<20 {
-		return nil, fmt.Errorf("%w: --dbcache %d: want 4 to 1048576 MiB", errUsage, cache)
-	}
-	if prune < 0 || prune > 1<<30 {
-		return nil, fmt.Errorf("%w: --prune %d: want a number of MiB, or 0 to keep all", errUsage, prune)
-	}
-	debug.SetMemoryLimit(cache*mebibyte + workingMemory)
-	return node.Open(c.Context, node.Config{
-		DataDir: dir, Params: params, CacheBytes: cache * mebibyte, PruneBytes: prune * mebibyte, Logger: logger,
-	})
+	return node.Open(c.Context, config)
 }
 
 func network(c *cli.Context) (*consensus.Params, error) {
-	return karat.LoadNetwork(c.String(flagNetwork))
+	return karat.LoadNetwork(stringOption(c, flagNetwork))
 }
 
-func dataDir(c *cli.Context, params *consensus.Params) (string, error) {
-	return karat.DataDir(c.String(flagDataDir), params)
+// baseDir returns the data directory that holds the networks' folders.
+func baseDir(c *cli.Context) (string, error) {
+	dir, err := karat.DataDir(stringOption(c, flagDataDir), &consensus.Params{Name: "any"})
+	return filepath.Dir(dir), err
 }
 
-func logger(c *cli.Context) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.String(flagLogLevel))); err != nil {
-		return nil, fmt.Errorf("%w: --log-level: %w", errUsage, err)
+func logger(c *cli.Context, defaultLevel slog.Level) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: defaultLevel}
+	if text := stringOption(c, flagLogLevel); text != "" {
+		var level slog.Level
+		if err := level.UnmarshalText([]byte(text)); err != nil {
+			return nil, fmt.Errorf("%w: --log-level %q: want debug, info, warn or error", errUsage, text)
+		}
+		options.Level = level
 	}
-	return slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level})), nil
+	switch format := stringOption(c, flagLogFormat); format {
+	case "text":
+		return slog.New(slog.NewTextHandler(c.App.ErrWriter, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(c.App.ErrWriter, options)), nil
+	default:
+		return nil, fmt.Errorf("%w: --log-format %q: want text or json", errUsage, format)
+	}
+}
+
+// readSecret returns the first line of a file.
+func readSecret(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	if line = strings.TrimSuffix(line, "\r"); line == "" {
+		return "", errors.New("the file " + path + " is empty")
+	}
+	return line, nil
 }

@@ -56,16 +56,18 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return &cli.App{
 		Name:  "karatd",
 		Usage: "a small, fast, complete proof-of-work full node",
-		Description: "karatd keeps a validated chain in a data directory. Blocks come from files in\n" +
-			"Bitcoin's bootstrap format for now:\n\n" +
-			"   karatd --network dev coins                    look at the coins of the dev network\n" +
-			"   karatd --network coin.json import blocks.dat  validate and store blocks\n" +
+		Description: "karatd keeps a validated chain in a data directory, syncs it with peers, mines,\n" +
+			"and answers JSON-RPC. The wallet is a program of its own, karat.\n\n" +
+			"   karatd --network dev --mine                   a chain of your own on this machine\n" +
+			"   karatd --mine --mine-to ADDRESS               run and mine on the main network\n" +
+			"   karatd --network coin.json import blocks.dat  validate and store blocks of a file\n" +
 			"   karatd network new --name mycoin > coin.json  begin a network of your own\n\n" +
+			"Without a command it runs the node: see karatd run --help.\n\n" +
 			"Exit codes: 0 done; 1 it could not be done, or something wrong was found; 2 the\n" +
 			"command line was not understood.",
-		Flags:                globalFlags(),
-		Commands:             []*cli.Command{importCommand(), exportCommand(), verifyCommand(), coinsCommand(), networkCommand()},
-		Action:               noCommand,
+		Flags:                runFlags(),
+		Commands:             []*cli.Command{runCommand(), importCommand(), exportCommand(), verifyCommand(), coinsCommand(), networkCommand()},
+		Action:               defaultCommand,
 		OnUsageError:         usage,
 		ExitErrHandler:       func(*cli.Context, error) {},
 		EnableBashCompletion: true,
@@ -73,6 +75,14 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Writer:               stdout,
 		ErrWriter:            stderr,
 	}
+}
+
+// defaultCommand runs the node if no command is named.
+func defaultCommand(c *cli.Context) error {
+	if c.Args().Present() {
+		return noCommand(c)
+	}
+	return runNode(c)
 }
 
 // noCommand answers a command line without a command, or with one that does

@@ -44,7 +44,7 @@ func TestCommandLine(t *testing.T) {
 		code int
 		want string // in stdout or stderr
 	}{
-		{"help", nil, 0, "Exit codes"},
+		{"help", []string{"--help"}, 0, "Exit codes"},
 		{"unknown command", []string{"mint"}, 2, `no command "mint"`},
 		{"unknown flag", []string{"--fast"}, 2, "flag provided but not defined"},
 		{"unknown network", []string{"--network", "moon", "coins"}, 1, "neither main, dev nor"},

@@ -1,0 +1,472 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/karatcoin/karat/chain"
+	"github.com/karatcoin/karat/chain/coinstats"
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/index"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/mempool"
+	"github.com/karatcoin/karat/miner"
+	"github.com/karatcoin/karat/p2p"
+	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/wire"
+	"github.com/karatcoin/karat/rpc"
+)
+
+// assemble builds what Run runs, and opens its listeners, so that a port that is
+// taken is told before anything begins.
+func (n *Node) assemble() (s *services, err error) {
+	s = &services{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	key, err := noise.LoadOrCreateKey(filepath.Join(n.config.DataDir, keyFile))
+	if err != nil {
+		return s, err
+	}
+	s.pool = mempool.New(mempool.Options{
+		Params: n.config.Params, Chain: n.chain, MaxBytes: int(n.config.MempoolBytes), MinRelay: n.config.MinFeeRate, Now: n.clock.now, Logger: n.log,
+	})
+	n.pool.Store(s.pool)
+	s.miner = miner.New(miner.Options{
+		Params: n.config.Params, Chain: n.chain, Pool: minerPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
+		Interval: n.config.MineInterval, Tag: UserAgent, Now: n.clock.now, Logger: n.log,
+	})
+	if s.peerListener, err = n.listen(n.config.Listen, "peers", "--listen"); err != nil {
+		return s, err
+	}
+	if s.peers, err = n.newPeers(key, s); err != nil {
+		return s, err
+	}
+	if s.rpcListener, err = n.listen(n.config.RPCListen, "RPC clients", "--rpc-listen"); err != nil {
+		return s, err
+	}
+	return s, n.newServer(s)
+}
+
+func (s *services) close() {
+	for _, l := range []net.Listener{s.peerListener, s.rpcListener} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// listen opens a listener at an address; none for an empty one.
+func (n *Node) listen(address, whom, flag string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	open := n.config.NewListener
+	if open == nil {
+		open = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+	}
+	l, err := open(address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s at %s: %w (is another node running? choose another address with %s)", whom, address, err, flag)
+	}
+	return l, nil
+}
+
+func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
+	for _, address := range n.config.Connect {
+		if err := p2p.ParseAddress(address); err != nil {
+			return nil, err
+		}
+	}
+	var allow []noise.ID
+	for _, text := range n.config.AllowPeers {
+		id, err := noise.ParseID(text)
+		if err != nil {
+			return nil, err
+		}
+		allow = append(allow, id)
+	}
+	port := uint16(0)
+	if s.peerListener != nil {
+		if address, ok := s.peerListener.Addr().(*net.TCPAddr); ok {
+			port = uint16(address.Port)
+		}
+	}
+	return p2p.New(p2p.Options{
+		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: peerBlocks{n.chain}, Pool: peerPool{s.pool},
+		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port, Dial: n.config.Dial,
+		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers,
+		File: filepath.Join(n.config.DataDir, "peers.json"), Now: n.clock.now, Logger: n.log,
+	}), nil
+}
+
+func (n *Node) newServer(s *services) error {
+	auth := &rpc.Auth{}
+	if s.rpcListener != nil {
+		var err error
+		if s.removeCookie, err = auth.AddCookie(filepath.Join(n.config.DataDir, cookieFile)); err != nil {
+			return err
+		}
+	}
+	for _, line := range n.config.RPCAuth {
+		if err := auth.AddHashed(line); err != nil {
+			return fmt.Errorf("--rpc-auth: %w", err)
+		}
+	}
+	if n.config.RPCUser != "" {
+		if err := auth.AddPassword(n.config.RPCUser, n.config.RPCPassword); err != nil {
+			return fmt.Errorf("--rpc-user: %w", err)
+		}
+	}
+	options := rpc.Options{
+		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n}, Pool: rpcPool{s.pool},
+		PoolFeed: rpcFeed{s.pool}, Miner: rpcMiner{s.miner, n.config.MineTo}, Network: rpcNetwork{s.peers, s.peerListener}, Hangup: rpcNetwork{s.peers, s.peerListener},
+		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logger: n.log,
+	}
+	if n.index != nil {
+		options.Index = rpcIndex{n.index, n.config}
+	}
+	s.server = rpc.NewServer(options)
+	return nil
+}
+
+// minerPool is the pool as the miner sees it.
+type minerPool struct{ *mempool.Pool }
+
+// Candidates implements miner.Pool.
+func (p minerPool) Candidates(maxWeight int) ([]miner.Candidate, types.Index) {
+	entries, at := p.Select(maxWeight)
+	candidates := make([]miner.Candidate, len(entries))
+	for i, e := range entries {
+		candidates[i] = miner.Candidate{Tx: e.Tx, Fee: e.Fee, Weight: e.Weight}
+	}
+	return candidates, at
+}
+
+// peerBlocks is the chain as peers see it.
+type peerBlocks struct{ *chain.Chain }
+
+// AddBlocks implements p2p.Blocks.
+func (b peerBlocks) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(types.Index, error)) error {
+	return b.Chain.AddBlocks(ctx, raws, func(r chain.Result) { report(r.Block, r.Err) })
+}
+
+// peerPool is the pool as peers see it.
+type peerPool struct{ *mempool.Pool }
+
+// Accept implements p2p.Pool.
+func (p peerPool) Accept(ctx context.Context, tx *types.Tx) error {
+	_, err := p.Pool.Accept(ctx, tx)
+	return err
+}
+
+// Has implements p2p.Pool.
+func (p peerPool) Has(wtxid types.Hash) bool { return p.GetByWitness(wtxid) != nil }
+
+// Raw implements p2p.Pool.
+func (p peerPool) Raw(wtxid types.Hash) ([]byte, types.FeeRate, bool) {
+	e := p.GetByWitness(wtxid)
+	if e == nil {
+		return nil, 0, false
+	}
+	return e.Raw, types.NewFeeRate(e.Fee, e.VSize), true
+}
+
+// WTxIDs implements p2p.Pool.
+func (p peerPool) WTxIDs() []types.Hash {
+	entries := p.Entries()
+	ids := make([]types.Hash, len(entries))
+	for i, e := range entries {
+		ids[i] = e.WTxID
+	}
+	return ids
+}
+
+// operator changes the chain for RPC clients.
+type operator struct{ n *Node }
+
+// AddBlock implements rpc.Operator.
+func (o operator) AddBlock(ctx context.Context, raw []byte) error {
+	return o.n.chain.AddBlock(ctx, raw)
+}
+
+// Invalidate implements rpc.Operator.
+func (o operator) Invalidate(ctx context.Context, hash types.Hash) error {
+	return o.n.chain.Invalidate(ctx, hash)
+}
+
+// Reconsider implements rpc.Operator.
+func (o operator) Reconsider(ctx context.Context, hash types.Hash) error {
+	return o.n.chain.Reconsider(ctx, hash)
+}
+
+// Precious implements rpc.Operator.
+func (o operator) Precious(ctx context.Context, hash types.Hash) error {
+	return o.n.chain.Precious(ctx, hash)
+}
+
+// Verify implements rpc.Operator.
+func (o operator) Verify(ctx context.Context, depth uint32, level int) error {
+	_, err := o.n.chain.Verify(ctx, depth, level, func(int, int) {})
+	return err
+}
+
+// CoinSet implements rpc.Operator.
+func (o operator) CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error) {
+	set, err := o.n.Coins(ctx, func(uint64) {})
+	return set.At, set.Stats, err
+}
+
+// SizeOnDisk implements rpc.Operator.
+func (o operator) SizeOnDisk() int64 { return o.n.store.SizeOnDisk() }
+
+// rpcIndex is the index as RPC clients see it.
+type rpcIndex struct {
+	*index.Index
+	config Config
+}
+
+// Names implements rpc.Index.
+func (x rpcIndex) Names() (names []string) {
+	if x.config.Filters {
+		names = append(names, "basic block filter index")
+	}
+	if x.config.TxIndex {
+		names = append(names, "txindex")
+	}
+	return names
+}
+
+func poolEntry(e *mempool.Entry) rpc.PoolEntry {
+	return rpc.PoolEntry{
+		Tx: e.Tx, TxID: e.TxID, WTxID: e.WTxID, Fee: e.Fee, VirtualSize: e.VSize, Weight: e.Weight, Time: e.Time, Height: e.Height,
+	}
+}
+
+// rpcPool is the pool as RPC clients see it.
+type rpcPool struct{ pool *mempool.Pool }
+
+// Accept implements rpc.Pool.
+func (p rpcPool) Accept(ctx context.Context, tx *types.Tx) error {
+	_, err := p.pool.Accept(ctx, tx)
+	return err
+}
+
+// Test implements rpc.Pool.
+func (p rpcPool) Test(ctx context.Context, txs []*types.Tx) ([]rpc.PoolVerdict, error) {
+	results, err := p.pool.Test(ctx, txs)
+	list := make([]rpc.PoolVerdict, len(results))
+	for i, r := range results {
+		list[i] = rpc.PoolVerdict{Err: cmp.Or(r.Err, r.PackageErr), Undecided: r.Err == nil && r.PackageErr == nil && r.Entry == nil}
+		if r.Entry != nil {
+			list[i].Entry = poolEntry(r.Entry)
+		}
+	}
+	return list, err
+}
+
+// Get implements rpc.Pool.
+func (p rpcPool) Get(txid types.Hash) (rpc.PoolEntry, bool) {
+	e := p.pool.Get(txid)
+	if e == nil {
+		return rpc.PoolEntry{}, false
+	}
+	return poolEntry(e), true
+}
+
+// Relations implements rpc.Pool.
+func (p rpcPool) Relations(txid types.Hash) (rpc.PoolRelations, bool) {
+	d, ok := p.pool.Details(txid)
+	if !ok {
+		return rpc.PoolRelations{}, false
+	}
+	return rpc.PoolRelations{
+		PoolEntry: poolEntry(d.Entry), Parents: d.Depends, Children: d.SpentBy,
+		Ancestors: poolFamily(d.Ancestors, p.pool.Ancestors(txid)), Descendants: poolFamily(d.Descendants, p.pool.Descendants(txid)),
+	}, true
+}
+
+func poolFamily(total mempool.Total, entries []*mempool.Entry) rpc.PoolFamily {
+	family := rpc.PoolFamily{Count: total.Count, VirtualSize: total.VSize, Fees: total.Fees}
+	for _, e := range entries {
+		family.TxIDs = append(family.TxIDs, e.TxID)
+	}
+	return family
+}
+
+// Entries implements rpc.Pool.
+func (p rpcPool) Entries() []rpc.PoolEntry {
+	entries := p.pool.Entries()
+	list := make([]rpc.PoolEntry, len(entries))
+	for i, e := range entries {
+		list[i] = poolEntry(e)
+	}
+	return list
+}
+
+// SpentBy implements rpc.Pool.
+func (p rpcPool) SpentBy(outPoint types.OutPoint) (types.Hash, bool) {
+	e := p.pool.SpentBy(outPoint)
+	if e == nil {
+		return types.Hash{}, false
+	}
+	return e.TxID, true
+}
+
+// Info implements rpc.Pool.
+func (p rpcPool) Info() rpc.PoolInfo {
+	i := p.pool.Info()
+	return rpc.PoolInfo{
+		Count: i.Count, VirtualSize: i.VSize, Usage: int64(i.Usage), MaxBytes: int64(i.MaxBytes), Fees: i.TotalFee,
+		MinFeeRate: i.MinFeeRate, RelayFeeRate: i.MinRelay, Extra: i.IncrementalRelay,
+		MaxClusterCount: mempool.MaxClusterCount, MaxClusterVSize: mempool.MaxClusterVSize, MaxDataSize: mempool.MaxDataCarrier,
+	}
+}
+
+// rpcFeed tells RPC clients of new transactions.
+type rpcFeed struct{ *mempool.Pool }
+
+// Accepted implements rpc.PoolFeed.
+func (f rpcFeed) Accepted(since uint64, limit int) ([]rpc.PoolEntry, uint64) {
+	wtxids, next := f.Pool.Accepted(since, limit)
+	var entries []rpc.PoolEntry
+	for _, wtxid := range wtxids {
+		if e := f.GetByWitness(wtxid); e != nil {
+			entries = append(entries, poolEntry(e))
+		}
+	}
+	return entries, next
+}
+
+// rpcMiner is the miner as RPC clients see it.
+type rpcMiner struct {
+	miner  *miner.Miner
+	script []byte
+}
+
+// Generate implements rpc.Miner.
+func (m rpcMiner) Generate(ctx context.Context, n int, script []byte, maxTries uint64) ([]types.Hash, error) {
+	return m.miner.Generate(ctx, n, script, maxTries)
+}
+
+// Template implements rpc.Miner.
+func (m rpcMiner) Template() (txs, weight int) {
+	t := m.miner.Template(m.script)
+	return len(t.Block.Txs), t.Weight
+}
+
+// rpcNetwork is the peers as RPC clients see them.
+type rpcNetwork struct {
+	peers    *p2p.Manager
+	listener net.Listener
+}
+
+// Peers implements rpc.Network.
+func (w rpcNetwork) Peers() []rpc.Peer {
+	var list []rpc.Peer
+	for _, p := range w.peers.Peers() {
+		kind := "outbound-full-relay"
+		switch {
+		case p.Inbound:
+			kind = "inbound"
+		case p.Manual:
+			kind = "manual"
+		}
+		list = append(list, rpc.Peer{
+			ID: p.Number, Address: p.Address, LocalAddress: p.LocalAddress, NodeID: p.ID.String(), Inbound: p.Inbound, ConnectionType: kind,
+			Version: p.Version, UserAgent: p.UserAgent, Full: p.Services&wire.ServiceNetwork != 0, RelayTxs: p.Relay, Connected: p.Since,
+			LastSend: p.LastSend, LastRecv: p.LastRecv, LastBlock: p.LastBlock, LastTx: p.LastTx, BytesSent: p.BytesSent, BytesRecv: p.BytesReceived,
+			Ping: p.Ping, MinPing: p.MinPing, TimeOffset: p.Offset, StartingHeight: p.StartingHeight, BestHeight: p.Best.Height,
+			InFlight: p.Flying, WantsCompact: p.WantsCompact, MinFeeRate: p.MinFeeRate,
+		})
+	}
+	return list
+}
+
+// NodeID implements rpc.Network.
+func (w rpcNetwork) NodeID() string { return w.peers.NodeID().String() }
+
+// Listening implements rpc.Network.
+func (w rpcNetwork) Listening() []string {
+	if w.listener == nil {
+		return nil
+	}
+	return []string{w.listener.Addr().String()}
+}
+
+// Totals implements rpc.Network.
+func (w rpcNetwork) Totals() (received, sent uint64) { return w.peers.Totals() }
+
+// AddNode implements rpc.Network.
+func (w rpcNetwork) AddNode(address string) error { return w.peers.AddNode(address) }
+
+// RemoveNode implements rpc.Network.
+func (w rpcNetwork) RemoveNode(address string) error { return w.peers.RemoveNode(address) }
+
+// TryNode implements rpc.Network.
+func (w rpcNetwork) TryNode(address string) error { return w.peers.TryNode(address) }
+
+// AddedNodes implements rpc.Network.
+func (w rpcNetwork) AddedNodes() []string { return w.peers.AddedNodes() }
+
+// Disconnect implements rpc.Hangup.
+func (w rpcNetwork) Disconnect(addressOrID string) error { return w.peers.Disconnect(addressOrID) }
+
+// Ping implements rpc.Hangup.
+func (w rpcNetwork) Ping() { w.peers.Ping() }
+
+// KnownAddresses implements rpc.Hangup.
+func (w rpcNetwork) KnownAddresses(limit int) []rpc.KnownAddress {
+	var list []rpc.KnownAddress
+	for _, known := range w.peers.KnownAddresses(limit) {
+		list = append(list, rpc.KnownAddress{
+			NodeID: known.ID.String(), Host: known.Address.Addr().String(), Port: known.Address.Port(), LastSeen: known.LastSeen,
+		})
+	}
+	return list
+}
+
+// control is the node as RPC clients see it.
+type control struct {
+	node  *Node
+	peers *p2p.Manager
+	since time.Time
+}
+
+// Now implements rpc.Control.
+func (c *control) Now() time.Time { return c.node.clock.now() }
+
+// SetTime implements rpc.Control.
+func (c *control) SetTime(seconds int64) { c.node.clock.set(seconds) }
+
+// Stop implements rpc.Control.
+func (c *control) Stop() { c.node.stop() }
+
+// Uptime implements rpc.Control.
+func (c *control) Uptime() time.Duration { return time.Since(c.since) }
+
+// Syncing implements rpc.Control.
+func (c *control) Syncing() bool { return c.peers.Syncing() }
+
+// Pruned implements rpc.Control.
+func (c *control) Pruned() (pruned bool, height uint32, target int64) {
+	if c.node.config.PruneBytes == 0 {
+		return false, 0, 0
+	}
+	for height < c.node.chain.Tip().Height {
+		hash, _ := c.node.chain.HashAt(height + 1)
+		info, _ := c.node.chain.Info(hash)
+		if info.Status.Has(consensus.StatusBody) {
+			break
+		}
+		height++
+	}
+	return true, height + 1, c.node.config.PruneBytes
+}

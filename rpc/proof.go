@@ -1,0 +1,131 @@
+package rpc
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// merkleProof shows that transactions are in a block: the parts of its merkle tree
+// that lead to them, in the encoding of BIP37's merkleblock.
+type merkleProof struct {
+	txids  []types.Hash
+	wanted []bool
+	hashes []types.Hash
+	bits   []bool
+}
+
+// width is the number of nodes of the tree at a height above the leaves.
+func (m *merkleProof) width(height int) int { return (len(m.txids) + 1<<height - 1) >> height }
+
+// node returns the hash of a node.
+func (m *merkleProof) node(height, at int) types.Hash {
+	if height == 0 {
+		return m.txids[at]
+	}
+	left := m.node(height-1, 2*at)
+	right := left
+	if 2*at+1 < m.width(height-1) {
+		right = m.node(height-1, 2*at+1)
+	}
+	return types.DoubleSHA256(append(left[:], right[:]...))
+}
+
+// walk goes down the tree, first node first, as far as there is something wanted.
+func (m *merkleProof) walk(height, at int) {
+	wanted := slices.Contains(m.wanted[at<<height:min((at+1)<<height, len(m.txids))], true)
+	m.bits = append(m.bits, wanted)
+	if height == 0 || !wanted {
+		m.hashes = append(m.hashes, m.node(height, at))
+		return
+	}
+	m.walk(height-1, 2*at)
+	if 2*at+1 < m.width(height-1) {
+		m.walk(height-1, 2*at+1)
+	}
+}
+
+func (m *merkleProof) encode(header *types.Header) []byte {
+	height := 0
+	for m.width(height) > 1 {
+		height++
+	}
+	m.walk(height, 0)
+	b := header.AppendTo(nil)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(m.txids)))
+	b = types.AppendCompactSize(b, uint64(len(m.hashes)))
+	for i := range m.hashes {
+		b = append(b, m.hashes[i][:]...)
+	}
+	flags := make([]byte, (len(m.bits)+7)/8)
+	for i, bit := range m.bits {
+		if bit {
+			flags[i/8] |= 1 << (i % 8)
+		}
+	}
+	return types.AppendVarBytes(b, flags)
+}
+
+func getTxOutProof(_ context.Context, s *Server, a *args) (any, error) {
+	texts, err := a.texts(0, 1000)
+	if err != nil {
+		return nil, err
+	}
+	if len(texts) == 0 {
+		return nil, failf(CodeInvalidParam, "Parameter 'txids' cannot be empty")
+	}
+	wanted := map[types.Hash]bool{}
+	for _, text := range texts {
+		txid, err := parseHash("txid", text)
+		if err != nil {
+			return nil, err
+		}
+		if wanted[txid] {
+			return nil, failf(CodeInvalidParam, "Invalid parameter, duplicated txid: %s", txid)
+		}
+		wanted[txid] = true
+	}
+	first, _ := types.ParseHash(texts[0])
+	info, err := s.proofBlock(a, first)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := s.body(&info)
+	if err != nil {
+		return nil, err
+	}
+	block, err := consensus.DecodeBlock(raw)
+	if err != nil {
+		return nil, consensus.Local(err)
+	}
+	m := merkleProof{txids: block.TxIDs, wanted: make([]bool, len(block.TxIDs))}
+	found := 0
+	for i, txid := range block.TxIDs {
+		if m.wanted[i] = wanted[txid]; wanted[txid] {
+			found++
+		}
+	}
+	if found != len(wanted) {
+		return nil, failf(CodeAddressOrKey, "Not all transactions found in specified or retrieved block")
+	}
+	return hex.EncodeToString(m.encode(&info.Header)), nil
+}
+
+// proofBlock is the block that was named, or the one that the index finds.
+func (s *Server) proofBlock(a *args, txid types.Hash) (consensus.BlockInfo, error) {
+	if a.given(1) {
+		return s.blockInfo(a, 1, "blockhash")
+	}
+	if s.Index != nil {
+		if hash, err := s.Index.FindTx(txid); err == nil {
+			if info, ok := s.Headers.Info(hash); ok {
+				return info, nil
+			}
+		}
+	}
+	return consensus.BlockInfo{}, failf(CodeAddressOrKey, "Transaction not yet in block")
+}

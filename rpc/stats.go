@@ -1,0 +1,203 @@
+package rpc
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// coinOverhead is what Bitcoin Core counts for a coin besides its output:
+// outpoint, and height with a flag.
+const coinOverhead = 36 + 4
+
+// blockStats adds a block up, as Bitcoin Core's getblockstats does. Amounts are in
+// grains, feerates in grains a virtual byte, rounded down.
+type blockStats struct {
+	fees, feeRates, sizes []int64
+	weights               []int64 // beside feeRates
+
+	inputs, outputs, coins    int64
+	totalOut, totalFee        int64
+	totalSize, totalWeight    int64
+	witnessTxs                int64
+	witnessSize, witnessTotal int64
+	sizeIncrease, sizeActual  int64
+}
+
+func (b *blockStats) add(tx *types.Tx, spent []types.Coin, inSet bool) {
+	out := int64(0)
+	for i := range tx.Outputs {
+		o := &tx.Outputs[i]
+		out += int64(o.Value)
+		size := int64(len(o.AppendTo(nil)) + coinOverhead)
+		b.sizeIncrease += size
+		if inSet && consensus.IsSpendable(o.ScriptPubKey) {
+			b.coins++
+			b.sizeActual += size
+		}
+	}
+	b.outputs += int64(len(tx.Outputs))
+	if tx.IsCoinbase() {
+		return
+	}
+	size, weight := int64(tx.Size()), int64(tx.Weight())
+	b.inputs += int64(len(tx.Inputs))
+	b.totalOut += out
+	b.sizes = append(b.sizes, size)
+	b.totalSize += size
+	b.totalWeight += weight
+	if tx.HasWitness() {
+		b.witnessTxs++
+		b.witnessSize += size
+		b.witnessTotal += weight
+	}
+	fee := -out
+	for i := range spent {
+		o := spent[i].Output()
+		fee += int64(o.Value)
+		size := int64(len(o.AppendTo(nil)) + coinOverhead)
+		b.sizeIncrease -= size
+		b.sizeActual -= size
+	}
+	b.fees = append(b.fees, fee)
+	b.totalFee += fee
+	b.feeRates = append(b.feeRates, fee*types.WitnessScale/weight)
+	b.weights = append(b.weights, weight)
+}
+
+// percentiles returns the feerates below which 10, 25, 50, 75 and 90 percent of
+// the weight lie.
+func (b *blockStats) percentiles() [5]int64 {
+	order := make([]int, len(b.feeRates))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(x, y int) int {
+		return slices.Compare([]int64{b.feeRates[x], b.weights[x]}, []int64{b.feeRates[y], b.weights[y]})
+	})
+	var result [5]int64
+	next, sum := 0, int64(0)
+	for _, i := range order {
+		sum += b.weights[i]
+		for next < len(result) && float64(sum) >= float64(b.totalWeight)*[5]float64{0.1, 0.25, 0.5, 0.75, 0.9}[next] {
+			result[next] = b.feeRates[i]
+			next++
+		}
+	}
+	for ; next < len(result) && len(order) > 0; next++ {
+		result[next] = b.feeRates[order[len(order)-1]]
+	}
+	return result
+}
+
+// median is that of Bitcoin Core's statistics: rounded down.
+func median(values []int64) int64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	middle := sorted[len(sorted)/2]
+	if len(sorted)%2 == 0 {
+		middle = (middle + sorted[len(sorted)/2-1]) / 2
+	}
+	return middle
+}
+
+func least(values []int64) int64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return slices.Min(values)
+}
+
+func most(values []int64) int64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return slices.Max(values)
+}
+
+func average(total int64, count int) int64 {
+	if count == 0 {
+		return 0
+	}
+	return total / int64(count)
+}
+
+func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
+	info, err := s.statsBlock(a)
+	if err != nil {
+		return nil, err
+	}
+	if !info.OnBestChain {
+		return nil, failf(CodeInvalidParam, "Block is not in chain %s", s.Params.Name)
+	}
+	u, err := s.Blocks.BlockUpdate(info.Hash)
+	if err != nil {
+		return nil, err
+	}
+	var b blockStats
+	spent := u.SpentCoins()
+	txs := u.Block.Block.Txs
+	for i := range txs {
+		b.add(&txs[i], spent[i], info.Height > 0)
+	}
+	paying := len(txs) - 1
+	rate := int64(0)
+	if b.totalWeight > 0 {
+		rate = b.totalFee * types.WitnessScale / b.totalWeight
+	}
+	all := map[string]any{
+		"avgfee": average(b.totalFee, paying), "avgfeerate": rate, "avgtxsize": average(b.totalSize, paying), "blockhash": info.Hash,
+		"feerate_percentiles": b.percentiles(), "height": info.Height, "ins": b.inputs, "maxfee": most(b.fees), "maxfeerate": most(b.feeRates),
+		"maxtxsize": most(b.sizes), "medianfee": median(b.fees), "mediantime": info.MedianTime, "mediantxsize": median(b.sizes),
+		"minfee": least(b.fees), "minfeerate": least(b.feeRates), "mintxsize": least(b.sizes), "outs": b.outputs,
+		"subsidy": consensus.Subsidy(s.Params, info.Height), "swtotal_size": b.witnessSize, "swtotal_weight": b.witnessTotal, "swtxs": b.witnessTxs,
+		"time": info.Header.Timestamp, "total_out": b.totalOut, "total_size": b.totalSize, "total_weight": b.totalWeight, "totalfee": b.totalFee,
+		"txs": len(txs), "utxo_increase": b.outputs - b.inputs, "utxo_size_inc": b.sizeIncrease,
+		"utxo_increase_actual": b.coins - b.inputs, "utxo_size_inc_actual": b.sizeActual,
+	}
+	return s.chooseStats(a, all)
+}
+
+// statsBlock finds a block by its height or its hash.
+func (s *Server) statsBlock(a *args) (consensus.BlockInfo, error) {
+	if text := a.unquoted(0); len(text) == 2*types.HashSize {
+		return s.blockInfo(a, 0, "hash_or_height")
+	}
+	height, err := a.number(0, 0, math.MinInt64, math.MaxInt64)
+	if err != nil {
+		return consensus.BlockInfo{}, err
+	}
+	if tip := s.Headers.Tip(); height < 0 {
+		return consensus.BlockInfo{}, failf(CodeInvalidParam, "Target block height %d is negative", height)
+	} else if height > int64(tip.Height) {
+		return consensus.BlockInfo{}, failf(CodeInvalidParam, "Target block height %d after current tip %d", height, tip.Height)
+	}
+	hash, _ := s.Headers.HashAt(uint32(height))
+	info, ok := s.Headers.Info(hash)
+	if !ok {
+		return info, errNoBlock
+	}
+	return info, nil
+}
+
+// chooseStats returns the statistics that were asked for.
+func (s *Server) chooseStats(a *args, all map[string]any) (any, error) {
+	names, err := a.texts(1, len(all))
+	if err != nil || len(names) == 0 {
+		return all, err
+	}
+	chosen := map[string]any{}
+	for _, name := range names {
+		value, ok := all[name]
+		if !ok {
+			return nil, failf(CodeInvalidParam, "Invalid selected statistic '%.100s'", name)
+		}
+		chosen[name] = value
+	}
+	return chosen, nil
+}
