@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"chain":           {"chain/types", "chain/secp", "chain/consensus"},
 	"chain/store":     {"chain/types", "chain/consensus", "github.com/syndtr/goleveldb/", "golang.org/x/sys/unix"},
 	"chain/index":     {"chain/types", "chain/consensus", "chain/filter", "github.com/syndtr/goleveldb/"},
-	"mempool":         {"chain/types", "chain/consensus", "chain/taproot"},
+	"mempool":         {"chain/types", "chain/consensus", "chain/secp", "chain/taproot"},
 	"miner":           {"chain/types", "chain/consensus"},
 	"p2p":             {"chain/types", "chain/consensus", "p2p/wire", "p2p/noise"},
 	"p2p/wire":        {"chain/types", "github.com/dchest/siphash"},
