@@ -16,7 +16,7 @@ const (
 )
 
 // cluster is a set of transactions that are connected by spending each other.
-// It is never changed: another takes its place.
+// It is never changed, but for its place in a heap: another takes its place.
 type cluster struct {
 	nodes  []*node  // in the order in which a miner would take them
 	above  []uint64 // for each node the set of places of its ancestors and itself

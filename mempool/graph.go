@@ -39,8 +39,8 @@ func newGraph() *graph {
 // The bytes that parts of a transaction take in memory, its share of maps
 // included. TestUsage holds them against the heap.
 const (
-	usageEntry   = 850
-	usageInput   = 190
+	usageEntry   = 620
+	usageInput   = 220
 	usageWitness = 26
 	usageOutput  = 36
 )

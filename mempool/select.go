@@ -18,17 +18,16 @@ const maxMisfits = 1000
 // first, so that a child pays for its parents. Signature operations need no
 // limit, as they are counted in scriptSigs only.
 func (p *Pool) Select(maxWeight int) ([]*Entry, types.Index) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	queue := make(selection, 0, len(p.graph.clusters))
-	for _, c := range p.graph.clusters {
-		queue = append(queue, offer{cluster: c})
+	clusters, position := p.snapshot()
+	queue := make(selection, 0, len(clusters))
+	for _, c := range clusters {
+		queue = append(queue, offer{cluster: c, chunk: c.chunks[0]})
 	}
 	heap.Init(&queue)
 	var selected []*Entry
 	for misfits := 0; len(queue) > 0 && misfits < maxMisfits; {
 		best := &queue[0]
-		c := best.chunk()
+		c := best.chunk
 		if c.weight > maxWeight {
 			// The rest of the cluster may depend on it.
 			heap.Pop(&queue)
@@ -41,26 +40,34 @@ func (p *Pool) Select(maxWeight int) ([]*Entry, types.Index) {
 		if best.next++; best.next == len(best.cluster.chunks) {
 			heap.Pop(&queue)
 		} else {
+			best.chunk = best.cluster.chunks[best.next]
 			heap.Fix(&queue, 0)
 		}
 	}
-	return selected, p.position
+	return selected, position
+}
+
+// snapshot returns the clusters, which do not change, and the block that they are
+// for.
+func (p *Pool) snapshot() ([]*cluster, types.Index) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.graph.clusters), p.position
 }
 
 // offer is a cluster of which some chunks were taken.
 type offer struct {
 	cluster *cluster
-	next    int // of its chunks
+	next    int   // of its chunks
+	chunk   chunk // the next one; a copy is nearer than the original
 }
-
-func (o *offer) chunk() *chunk { return &o.cluster.chunks[o.next] }
 
 // selection is a heap of clusters, the one with the best next chunk on top.
 type selection []offer
 
 func (s selection) Len() int { return len(s) }
 func (s selection) Less(i, j int) bool {
-	a, b := s[i].chunk(), s[j].chunk()
+	a, b := &s[i].chunk, &s[j].chunk
 	if d := a.compare(b); d != 0 {
 		return d > 0
 	}
@@ -81,15 +88,11 @@ func (s *selection) Pop() any {
 // more comes meanwhile: just above what has no room in them. While all has room it
 // is MinFeeRate. There is always an answer.
 func (p *Pool) Estimate(blocks int) types.FeeRate {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	room := int64(max(blocks, 1)) * int64(p.params.MaxBlockWeight)
-	var chunks []chunk
-	for _, c := range p.graph.clusters {
-		chunks = append(chunks, c.chunks...)
-	}
+	clusters, _ := p.snapshot()
+	chunks := chunksOf(clusters)
 	slices.SortFunc(chunks, func(a, b chunk) int { return b.compare(&a) })
-	floor := p.minFeeRate()
+	room := int64(max(blocks, 1)) * int64(p.params.MaxBlockWeight)
+	floor := p.MinFeeRate()
 	for i := range chunks {
 		if room -= int64(chunks[i].weight); room < 0 {
 			return max(floor, chunks[i].feeRate()+p.options.IncrementalRelay)

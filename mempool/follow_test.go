@@ -1,0 +1,355 @@
+package mempool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+func TestConfirmation(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	coins := h.coins(4)
+	a := h.pay(1000, 1, coins[0])
+	b := h.pay(1000, 1, output(a, 0))
+	c := h.pay(1000, 1, coins[1], coins[2])
+	d := h.pay(1000, 1, output(c, 0))
+	e := h.pay(1000, 1, coins[3])
+	h.accept(a, b, c, d, e)
+	// The block holds a, and something that nobody knew and that conflicts with c.
+	h.mine(a, h.pay(5000, 1, coins[2]))
+	h.expect(b, e)
+	if d, _ := h.pool.Details(b.TxID()); d.Ancestors.Count != 1 {
+		t.Errorf("b still has %d ancestors", d.Ancestors.Count-1)
+	}
+	h.refuse(a, consensus.ErrPolicy, ReasonConfirmed) // b spends its output, but in the pool only
+	h.mine(b)
+	h.refuse(a, consensus.ErrNotYet, consensus.ReasonMissingInputs)
+	h.refuse(b, consensus.ErrPolicy, ReasonConfirmed)
+	h.expect(e)
+}
+
+// A picture of what happens:
+//
+//	5 ── 6(a) ── 7(b, c)          the old branch
+//	 └── 6'(a) ── 7'(x) ── 8'     the new one; x conflicts with c
+func TestReorganisation(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	fork := h.tip
+	coins := h.coins(6)
+	a := h.pay(1000, 2, coins[0])
+	b := h.pay(0, 1, output(a, 0)) // only a miner takes it
+	c := h.pay(1000, 1, coins[1])
+	d := h.pay(1000, 1, output(c, 0)) // unconfirmed, on c
+	e := h.pay(1000, 1, output(b, 0)) // unconfirmed, on b
+	f := h.pay(1000, 1, coins[2])     // on its own
+	h.sync()
+	h.mine(a)
+	h.mine(b, c)
+	h.accept(d, e, f)
+	log, _ := h.pool.Accepted(0, 100)
+	relative := h.pay(1000, 1, output(a, 1))
+	relative.Inputs[0].Sequence = 2 // two blocks above a
+	h.note(relative)
+	h.accept(relative)
+
+	x := h.pay(7000, 1, coins[1])
+	h.add6(fork, []*types.Tx{a}, []*types.Tx{x}, nil)
+	h.expect(b, e, f, relative)
+	if got := h.pool.Get(b.TxID()); got.Fee != 0 || got.Height != h.tip.height {
+		t.Errorf("b came back as %+v", got)
+	}
+	if again, _ := h.pool.Accepted(0, 100); len(again) != len(log)+1 {
+		t.Error("what came back is announced")
+	}
+	if d, _ := h.pool.Details(b.TxID()); d.Descendants.Count != 2 || d.Descendants.Fees != 1000 {
+		t.Errorf("b has descendants %+v", d.Descendants)
+	}
+	// They are good: the next block takes them all, child paying for parent.
+	selected, position := h.pool.Select(h.params.MaxBlockWeight)
+	if len(selected) != 4 || position.Hash != h.tip.Hash {
+		t.Fatalf("%d are selected for %s", len(selected), position)
+	}
+	var txs []*types.Tx
+	for _, e := range selected {
+		txs = append(txs, e.Tx)
+	}
+	h.mine(txs...)
+	h.expect()
+}
+
+// add6 adds a branch of blocks on a parent, one for each list.
+func (h *harness) add6(parent *testBlock, lists ...[]*types.Tx) {
+	h.t.Helper()
+	for _, txs := range lists {
+		parent = h.build(parent, txs...)
+		if err := h.chain.AddBlock(h.t.Context(), parent.Raw); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.tip = parent
+	if h.chain.Tip().Hash != parent.Hash {
+		h.t.Fatal("the branch did not win")
+	}
+}
+
+// The chain becomes shorter: what needed its height is too early again.
+func TestShorterChain(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(8)
+	below := h.tip
+	coins := h.coins(3)
+	confirmed := h.pay(1000, 1, coins[0])
+	h.mine(confirmed)
+	top := h.mine()
+	h.sync()
+	ripe := h.pay(1000, 1, types.OutPoint{TxID: below.TxIDs[0]}) // mature at last
+	ripeChild := h.pay(1000, 1, output(ripe, 0))
+	locked := h.pay(1000, 1, coins[1])
+	locked.LockTime, locked.Inputs[0].Sequence = h.tip.height, 0
+	h.note(locked)
+	stays := h.pay(1000, 1, coins[2])
+	h.accept(ripe, ripeChild, locked, stays)
+
+	if err := h.chain.Invalidate(t.Context(), top.Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.expect(stays)
+	if err := h.chain.Invalidate(t.Context(), h.chain.Tip().Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.expect(stays, confirmed)
+	h.tip = below
+	h.accept(h.pay(1000, 1, output(confirmed, 0)))
+	if err := h.chain.Reconsider(t.Context(), top.Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.sync()
+	if h.pool.Get(confirmed.TxID()) != nil || h.pool.Get(stays.TxID()) == nil || h.pool.Info().Count != 2 {
+		t.Errorf("%d transactions after the way back", h.pool.Info().Count)
+	}
+}
+
+// A pool that is far behind looks at its transactions instead of at the blocks,
+// and one that is empty does not look at all.
+func TestFarBehind(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	h.sync()
+	coins := h.coins(3)
+	a, b, c := h.pay(1000, 1, coins[0]), h.pay(1000, 1, coins[1]), h.pay(1000, 1, coins[2])
+	h.accept(a, b, c)
+	h.mine(a)
+	h.mine(h.pay(3000, 1, coins[1]))
+	h.mineEmpty(updatesWorth)
+	h.expect(c)
+	h.mine(c)
+	h.expect()
+	h.mineEmpty(3)
+	h.expect()
+}
+
+// countingChain counts what is asked of it, and may fail.
+type countingChain struct {
+	Chain
+	updates int
+	fail    error // of the next UpdatesSince
+}
+
+func (c *countingChain) UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error) {
+	c.updates++
+	if err := c.fail; err != nil {
+		c.fail = nil
+		return nil, nil, err
+	}
+	return c.Chain.UpdatesSince(since, limit)
+}
+
+func TestFollowerReadsNoMoreThanItMust(t *testing.T) {
+	h := newHarness(t, nil)
+	counting := &countingChain{Chain: h.chain}
+	h.pool = h.newPool(func(o *Options) { o.Chain = counting })
+	h.mineEmpty(40)
+	h.sync()
+	h.mineEmpty(3)
+	h.sync()
+	if counting.updates != 0 {
+		t.Errorf("an empty pool asked for %d updates", counting.updates)
+	}
+	a := h.pay(1000, 1, h.coins(1)[0])
+	h.accept(a)
+	h.mineEmpty(1)
+	h.sync()
+	h.sync()
+	if counting.updates != 1 {
+		t.Errorf("a block made %d updates", counting.updates)
+	}
+	// Pruned blocks: everything is looked at again.
+	counting.fail = consensus.ErrNotFound
+	h.mine(a)
+	h.expect()
+	// A fault ends the work, and the next attempt goes on.
+	b := h.pay(1000, 1, h.coins(1)[0])
+	h.accept(b)
+	counting.fail = consensus.Local(errors.New("the disk is gone"))
+	h.mine()
+	if err := h.pool.catchUp(t.Context()); !errors.Is(err, consensus.ErrLocal) {
+		t.Errorf("catchUp: %v", err)
+	}
+	h.expect(b)
+}
+
+// A pool that could not finish with a reorganisation takes nothing and offers
+// nothing as if it had, and finishes later.
+func TestInterruptedReorganisation(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	fork := h.tip
+	a, b := h.pay(1000, 1, h.coins(2)[0]), h.pay(1000, 1, h.coins(2)[1])
+	h.sync()
+	h.mine(a)
+	h.accept(b)
+	h.add6(fork, nil, nil)
+	// The updates are taken, and then the context ends.
+	if err := h.pool.step(h.chain.Tip()); err != nil {
+		t.Fatal(err)
+	}
+	if _, position := h.pool.Select(1 << 20); position == h.chain.Tip() {
+		t.Error("the pool offers transactions for a tip that it has not reached")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.pool.catchUp(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("catchUp: %v", err)
+	}
+	h.expect(a, b)
+}
+
+// A deep reorganisation gives back no more than memory allows, the newest blocks'
+// transactions first.
+func TestReturnBudget(t *testing.T) {
+	h := newHarness(t, func(o *Options) { o.MaxBytes = 50_000 })
+	h.mineEmpty(6)
+	fork := h.tip
+	coins := h.coins(5)
+	h.sync()
+	stays := h.pay(9000, 1, coins[4]) // so that the pool has something to lose
+	h.accept(stays)
+	var txs []*types.Tx
+	for i := range 4 {
+		tx := h.pay(10_000, 1, coins[i])
+		tx.Outputs[1] = types.TxOut{ScriptPubKey: dataScript(20_000)}
+		h.note(tx)
+		txs = append(txs, tx)
+		h.mine(tx)
+	}
+	h.sync()
+	h.add6(fork, make([][]*types.Tx, 5)...)
+	h.sync()
+	size := len(h.build(fork, txs[0]).Raw)
+	want := min(50_000/size, 4)
+	if want == 0 || want == 4 {
+		t.Fatalf("a block has %d bytes: the test shows nothing", size)
+	}
+	for i, tx := range txs {
+		if got := h.pool.Get(tx.TxID()) != nil; got != (i >= 4-want) {
+			t.Errorf("transaction of block %d came back: %v", i, got)
+		}
+	}
+}
+
+// The clusters of transactions that come back may be too large for the limits.
+func TestReturnIntoLargeCluster(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(6)
+	fork := h.tip
+	h.sync()
+	root := h.pay(1000, 2, h.coins(1)[0])
+	h.mine(root)
+	var chained []*types.Tx
+	for side := range uint32(2) {
+		last := output(root, side)
+		for range 40 {
+			tx := h.pay(1000, 1, last)
+			chained = append(chained, tx)
+			last = output(tx, 0)
+		}
+	}
+	h.accept(chained...)
+	h.add6(fork, nil, nil)
+	h.sync()
+	if count := h.pool.Info().Count; count != MaxClusterCount {
+		t.Errorf("%d transactions are left", count)
+	}
+}
+
+// Run follows by itself, while others submit; with -race this finds what is not
+// guarded.
+func TestRun(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(8)
+	coins := h.coins(60)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- h.pool.Run(ctx) }()
+	poke, unsubscribe := h.pool.Subscribe()
+	defer unsubscribe()
+
+	var group sync.WaitGroup
+	for part := range 3 {
+		var txs []*types.Tx
+		for i := range 20 {
+			first := h.pay(1000, 2, coins[part*20+i])
+			txs = append(txs, first, h.pay(1000, 1, output(first, 1)), h.pay(9000, 1, output(first, 1)))
+		}
+		group.Go(func() {
+			for _, tx := range txs {
+				if _, err := h.pool.Accept(ctx, tx); err != nil && !errors.Is(err, consensus.ErrNotYet) && !errors.Is(err, consensus.ErrPolicy) {
+					t.Errorf("Accept: %v", err)
+				}
+				h.pool.Select(100_000)
+				h.pool.Estimate(1)
+				h.pool.AllDetails()
+			}
+		})
+	}
+	first := h.tip
+	for range 4 {
+		h.mineEmpty(2)
+	}
+	group.Wait()
+	branch := make([][]*types.Tx, 9)
+	h.add6(first, branch...)
+	for h.pool.Info().Position != h.chain.Tip() {
+		<-poke
+	}
+	checkGraph(t, h.pool)
+	if got := h.pool.Info().Count; got != 120 {
+		t.Errorf("the pool has %d transactions, want 120", got)
+	}
+	cancel()
+	if err := <-result; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if _, err := h.pool.Accept(ctx, h.pay(1000, 1, coins[0])); !errors.Is(err, context.Canceled) {
+		t.Errorf("Accept after the end: %v", err)
+	}
+}
+
+func TestRunEndsWithAFault(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	counting := &countingChain{Chain: h.chain}
+	h.pool = h.newPool(func(o *Options) { o.Chain = counting })
+	h.accept(h.pay(1000, 1, h.coins(1)[0]))
+	counting.fail = consensus.Local(errors.New("the disk is gone"))
+	h.mine()
+	if err := h.pool.Run(t.Context()); !errors.Is(err, consensus.ErrLocal) {
+		t.Errorf("Run: %v", err)
+	}
+}

@@ -1,0 +1,367 @@
+package mempool
+
+import (
+	"errors"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+func TestQueries(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	// a ── b ── d
+	//  └── c ──┘      e
+	coins := h.coins(2)
+	a := h.pay(1000, 2, coins[0])
+	b := h.pay(2000, 1, output(a, 0))
+	c := h.pay(300, 1, output(a, 1))
+	d := h.pay(9000, 1, output(b, 0), output(c, 0))
+	e := h.pay(500, 1, coins[1])
+	h.accept(a, b, c, d, e)
+
+	ids := func(entries []*Entry) (list []types.Hash) {
+		for _, e := range entries {
+			list = append(list, e.TxID)
+		}
+		return list
+	}
+	if got := ids(h.pool.Ancestors(d.TxID())); len(got) != 3 || got[0] != a.TxID() {
+		t.Errorf("ancestors of d: %v", got)
+	}
+	if got := ids(h.pool.Descendants(a.TxID())); len(got) != 3 || got[2] != d.TxID() {
+		t.Errorf("descendants of a: %v", got)
+	}
+	if got := h.pool.Ancestors(a.TxID()); got == nil || len(got) != 0 {
+		t.Errorf("ancestors of a: %v", got)
+	}
+	if h.pool.Ancestors(types.Hash{1}) != nil {
+		t.Error("an unknown transaction has ancestors")
+	}
+	if got := h.pool.SpentBy(output(a, 1)); got == nil || got.TxID != c.TxID() {
+		t.Errorf("a's second output is spent by %v", got)
+	}
+	if h.pool.SpentBy(output(d, 0)) != nil || h.pool.Get(types.Hash{1}) != nil {
+		t.Error("something is there that is not")
+	}
+	if got := h.pool.GetByWitness(e.WTxID()); got == nil || got.TxID != e.TxID() || got.Fee != 500 || got.Height != h.tip.height || !got.Time.Equal(h.now) {
+		t.Errorf("e: %+v", got)
+	}
+	details, ok := h.pool.Details(b.TxID())
+	if !ok || !slices.Equal(details.Depends, []types.Hash{a.TxID()}) || !slices.Equal(details.SpentBy, []types.Hash{d.TxID()}) {
+		t.Errorf("b: %+v", details)
+	}
+	if details.Ancestors.Fees != 3000 || details.Descendants.Fees != 11_000 || details.Chunk.Fees != 12_300 || details.Chunk.Count != 4 {
+		t.Errorf("b: %+v", details)
+	}
+	if _, ok := h.pool.Details(types.Hash{1}); ok {
+		t.Error("details of nothing")
+	}
+	info := h.pool.Info()
+	if info.Count != 5 || info.TotalFee != 12_800 || info.Position != h.chain.Tip() || info.Sequence != 5 || info.MinFeeRate != DefaultMinRelay {
+		t.Errorf("info: %+v", info)
+	}
+}
+
+// The chain of the longest cluster, and one more.
+func TestClusterLimit(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	coins := h.coins(3)
+	last := h.pay(1000, 1, coins[0])
+	h.accept(last)
+	var chained []*types.Tx
+	for range MaxClusterCount - 1 {
+		last = h.pay(1000, 1, output(last, 0))
+		chained = append(chained, last)
+		h.accept(last)
+	}
+	h.refuse(h.pay(1000, 1, output(last, 0)), consensus.ErrPolicy, ReasonClusterTooLarge)
+	// A replacement of the last one does not make it longer.
+	h.accept(h.pay(100_000, 1, output(chained[len(chained)-2], 0)))
+	// The last one pays for all: they are taken together or not at all.
+	weight := 4 * h.pool.Info().VSize
+	few, _ := h.pool.Select(weight - 1)
+	all, _ := h.pool.Select(weight)
+	if len(few) != 0 || len(all) != MaxClusterCount {
+		t.Errorf("%d and %d were selected", len(few), len(all))
+	}
+	// Confirmed ones no longer count.
+	h.mine(h.pool.Entries()[0].Tx)
+	h.sync()
+	next := h.pool.Entries()[len(h.pool.Entries())-1].Tx
+	h.accept(h.pay(1000, 1, output(next, 0)))
+	h.refuse(h.pay(1000, 1, output(next, 0)), consensus.ErrPolicy, ReasonInsufficientFee)
+
+	// The limit of size.
+	big := func(outPoint types.OutPoint, size int) *types.Tx {
+		tx := h.pay(100_000, 2, outPoint)
+		tx.Outputs[1] = types.TxOut{ScriptPubKey: dataScript(size)}
+		h.note(tx)
+		return tx
+	}
+	first := big(coins[1], 60_000)
+	second := big(output(first, 0), 40_800)
+	h.accept(first, second)
+	h.refuse(big(output(second, 0), 100), consensus.ErrPolicy, ReasonClusterTooLarge)
+	// Two clusters that would become one.
+	third := big(coins[2], 30_000)
+	h.accept(third)
+	h.refuse(h.pay(1000, 1, output(second, 0), output(third, 0)), consensus.ErrPolicy, ReasonClusterTooLarge)
+}
+
+func TestReplacement(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(30)
+	coins := h.coins(MaxReplacedClusters + 20)
+	old := h.pay(1000, 1, coins[0], coins[1])
+	child := h.pay(2000, 1, output(old, 0))
+	h.accept(old, child)
+	vsize := h.pay(0, 1, coins[0]).VirtualSize()
+	more := DefaultIncrementalRelay.Fee(vsize)
+
+	h.refuse(h.pay(2999, 1, coins[0]), consensus.ErrPolicy, ReasonInsufficientFee)
+	h.refuse(h.pay(3000+more-1, 1, coins[0]), consensus.ErrPolicy, ReasonInsufficientFee)
+	h.refuse(h.pay(50_000, 1, coins[1], output(child, 0)), consensus.ErrInvalid, ReasonSpendsConflict)
+	better := h.pay(3000+more, 1, coins[0])
+	h.accept(better)
+	h.expect(better)
+
+	// It pays more, but so large that miners would take less from it at first.
+	fast := h.pay(5000, 1, coins[2])
+	h.accept(fast)
+	slow := h.pay(12_000, 40, coins[2])
+	h.refuse(slow, consensus.ErrPolicy, ReasonNotImproved)
+
+	// The same but for the witness is the same.
+	key := h.keyCoin(1)[0]
+	signed := h.sign(h.pay(1000, 1, key))
+	h.accept(signed)
+	again := *signed
+	again.Inputs = slices.Clone(signed.Inputs)
+	h.sign(&again)
+	if again.WTxID() == signed.WTxID() {
+		again.Inputs[0].Witness = [][]byte{append(slices.Clone(signed.Inputs[0].Witness[0]), 1)}
+	}
+	h.refuse(&again, consensus.ErrPolicy, ReasonSameTxID)
+	entry, err := h.pool.Accept(t.Context(), signed)
+	if entry == nil || entry.TxID != signed.TxID() || !errors.Is(err, ReasonInPool) {
+		t.Errorf("a transaction that is there: %v %v", entry, err)
+	}
+
+	// As many clusters as may be touched, and one more.
+	spread := coins[10 : 10+MaxReplacedClusters+1]
+	for _, coin := range spread {
+		h.accept(h.pay(100, 1, coin))
+	}
+	h.refuse(h.pay(50_000, 1, spread...), consensus.ErrPolicy, ReasonTooManyReplaced)
+	h.accept(h.pay(50_000, 1, spread[1:]...))
+}
+
+// What pays worst leaves when memory is short, and the minimum rises above it and
+// falls again.
+func TestEviction(t *testing.T) {
+	const maxBytes = 50_000
+	h := newHarness(t, func(o *Options) { o.MaxBytes = maxBytes })
+	h.mineEmpty(20)
+	coins := h.coins(100)
+	// The parent pays little and its child for both; they stay together.
+	parent := h.pay(20, 1, coins[0])
+	child := h.pay(100_000, 1, output(parent, 0))
+	h.accept(parent, child)
+	poor := h.pay(1000, 1, coins[1])
+	poorChild := h.pay(20, 1, output(poor, 0))
+	h.accept(poor, poorChild)
+	n := 2
+	for h.pool.Get(poorChild.TxID()) != nil {
+		h.accept(h.pay(1000+types.Amount(n), 1, coins[n]))
+		n++
+	}
+	if h.pool.Get(poor.TxID()) == nil || h.pool.Get(parent.TxID()) == nil {
+		t.Fatal("more than the worst chunk was evicted")
+	}
+	want := types.NewFeeRate(20, poorChild.VirtualSize()) + DefaultIncrementalRelay
+	if got := h.pool.MinFeeRate(); got != want {
+		t.Fatalf("the minimum is %v, want %v", got, want)
+	}
+	h.refuse(h.pay(20, 1, coins[n]), consensus.ErrPolicy, ReasonMempoolMinFee)
+	full := false
+	for range 3 {
+		tx := h.pay(want.Fee(100), 1, coins[n])
+		_, err := h.pool.Accept(t.Context(), tx)
+		full = full || errors.Is(err, ReasonFull)
+		checkGraph(t, h.pool)
+		n++
+	}
+	if !full {
+		t.Fatal("what pays worse than all others was taken")
+	}
+	raised := h.pool.MinFeeRate()
+	// Without a block it stays; after one it falls to half in twelve hours.
+	h.now = h.now.Add(24 * time.Hour)
+	if got := h.pool.MinFeeRate(); got != raised {
+		t.Errorf("without a block the minimum went from %v to %v", raised, got)
+	}
+	h.mine()
+	h.sync()
+	h.now = h.now.Add(rollingHalfLife)
+	if got := h.pool.MinFeeRate(); got > raised/2+1 || got < raised/2-1 {
+		t.Errorf("after twelve hours the minimum went from %v to %v", raised, got)
+	}
+	h.now = h.now.Add(4 * rollingHalfLife)
+	if got := h.pool.MinFeeRate(); got != DefaultMinRelay {
+		t.Errorf("after days the minimum is %v", got)
+	}
+	if h.pool.rolling.rate != 0 {
+		t.Error("the rolling minimum never ends")
+	}
+}
+
+func TestRollingFeeFallsFasterWhenEmpty(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	for _, test := range []struct {
+		usage int
+		want  types.FeeRate
+	}{{100, 5000}, {50, 5000}, {49, 2500}, {25, 2500}, {24, 625}} {
+		var r rollingFee
+		r.raise(9900, 100)
+		r.raise(100, 100) // less than it is
+		r.block(start)
+		if got := r.at(start.Add(rollingHalfLife), test.usage, 100, 100); got != test.want {
+			t.Errorf("with %d%% in use %v, want %v", test.usage, got, test.want)
+		}
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	coins := h.coins(2)
+	old := h.pay(1000, 1, coins[0])
+	h.accept(old)
+	h.now = h.now.Add(DefaultExpiry)
+	child := h.pay(1000, 1, output(old, 0))
+	other := h.pay(1000, 1, coins[1])
+	h.accept(child, other)
+	h.pool.expire()
+	h.expect(old, child, other)
+	h.now = h.now.Add(time.Second)
+	h.pool.expire()
+	h.expect(other)
+}
+
+// What the pool says that it uses is what it uses.
+func TestUsage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	for _, test := range []struct {
+		name             string
+		inputs, outputs  int
+		count, coinsEach int
+	}{
+		{"small", 1, 1, 5000, 0},
+		{"many outputs", 1, 100, 1000, 0},
+		{"many inputs", 100, 1, 300, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newGraph()
+			before := heapInUse()
+			for i := range test.count {
+				tx := &types.Tx{Version: 2}
+				for j := range test.inputs {
+					var in types.TxIn
+					in.PreviousOutPoint.TxID = types.DoubleSHA256([]byte{byte(i), byte(i >> 8), byte(j)})
+					in.Witness = [][]byte{make([]byte, 64)}
+					tx.Inputs = append(tx.Inputs, in)
+				}
+				for range test.outputs {
+					tx.Outputs = append(tx.Outputs, types.TxOut{Value: types.Amount(i), ScriptPubKey: make([]byte, 34)})
+				}
+				raw := tx.AppendTo(make([]byte, 0, tx.Size()))
+				own, err := types.DecodeTx(raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e := &Entry{Tx: own, Raw: raw, TxID: own.TxID(), WTxID: own.WTxID(), Weight: own.Weight(), VSize: own.VirtualSize(), Time: time.Now()}
+				c, ok := g.prepare(nil, &node{Entry: e})
+				if !ok {
+					t.Fatal("refused")
+				}
+				g.apply(c)
+			}
+			used := heapInUse() - before
+			ratio := float64(g.usage) / float64(used)
+			t.Logf("%d bytes are reckoned, %d are in use: %.2f", g.usage, used, ratio)
+			if ratio < 0.85 || ratio > 1.5 {
+				t.Errorf("reckoned and used differ by a factor of %.2f", ratio)
+			}
+			runtime.KeepAlive(g)
+		})
+	}
+}
+
+func heapInUse() int {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
+}
+
+func TestAcceptedLog(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	coins := h.coins(3)
+	poke, cancel := h.pool.Subscribe()
+	var want []types.Hash
+	for _, coin := range coins {
+		tx := h.pay(1000, 1, coin)
+		h.accept(tx)
+		want = append(want, tx.WTxID())
+	}
+	select {
+	case <-poke:
+	default:
+		t.Error("no poke")
+	}
+	cancel()
+	first, next := h.pool.Accepted(0, 2)
+	rest, end := h.pool.Accepted(next, 100)
+	if got := append(first, rest...); !slices.Equal(got, want) || end != 3 {
+		t.Errorf("the log is %v up to %d", got, end)
+	}
+	if got, next := h.pool.Accepted(77, 5); len(got) != 0 || next != 3 {
+		t.Errorf("beyond the end: %v %d", got, next)
+	}
+	var long acceptedLog
+	for i := range 5 * remembered {
+		long.add(types.Hash{byte(i), byte(i >> 8), byte(i >> 16)})
+	}
+	got, next := long.since(0, 1)
+	position := next - 1
+	if len(got) != 1 || (got[0] != types.Hash{byte(position), byte(position >> 8), byte(position >> 16)}) || len(long.list) > 2*remembered {
+		t.Errorf("the oldest is %v at %d of %d", got, position, len(long.list))
+	}
+}
+
+func TestVerifiedSet(t *testing.T) {
+	var s verifiedSet
+	hash := func(i int) types.Hash { return types.Hash{byte(i), byte(i >> 8), byte(i >> 16)} }
+	const n = 3*verifiedGeneration + 10
+	for i := range n {
+		s.add(hash(i))
+	}
+	for i := n - verifiedGeneration; i < n; i++ {
+		if !s.has(hash(i)) {
+			t.Fatalf("%d of %d is forgotten", i, n)
+		}
+	}
+	if s.has(hash(0)) || len(s.young)+len(s.old) > 2*verifiedGeneration {
+		t.Error("nothing is forgotten")
+	}
+}

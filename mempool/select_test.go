@@ -1,0 +1,120 @@
+package mempool
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+func TestSelectPaysForParents(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(6)
+	coins := h.coins(3)
+	parent := h.pay(20, 1, coins[0])
+	child := h.pay(5000, 1, output(parent, 0))
+	rich := h.pay(4000, 1, coins[1])
+	poor := h.pay(100, 1, coins[2])
+	h.accept(poor, parent, child, rich)
+	weight := rich.Weight()
+	tests := []struct {
+		room int
+		want []*types.Tx
+	}{
+		{weight - 1, nil},
+		{weight, []*types.Tx{rich}},
+		{2 * weight, []*types.Tx{rich, poor}}, // the family has no room
+		{3 * weight, []*types.Tx{rich, parent, child}},
+		{4 * weight, []*types.Tx{rich, parent, child, poor}},
+	}
+	for _, test := range tests {
+		selected, position := h.pool.Select(test.room)
+		if position != h.chain.Tip() || len(selected) != len(test.want) {
+			t.Fatalf("%d are selected for a room of %d", len(selected), test.room)
+		}
+		for i, tx := range test.want {
+			if selected[i].TxID != tx.TxID() {
+				t.Errorf("in a room of %d another one comes at %d", test.room, i)
+			}
+		}
+	}
+}
+
+func TestEstimate(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(12)
+	if got := h.pool.Estimate(1); got != DefaultMinRelay {
+		t.Errorf("an empty pool: %v", got)
+	}
+	large := func(rate types.Amount, coin types.OutPoint) *types.Tx {
+		tx := h.pay(0, 1, coin)
+		tx.Outputs[1] = types.TxOut{ScriptPubKey: dataScript(60_000)}
+		tx.Outputs[0].Value -= rate * types.Amount(tx.VirtualSize())
+		h.note(tx)
+		return tx
+	}
+	coins := h.coins(40)
+	for i := range 40 { // some 2.4 million virtual bytes for blocks of a million
+		h.accept(large(types.Amount(i+1), coins[i]))
+	}
+	first, second, third := h.pool.Estimate(1), h.pool.Estimate(2), h.pool.Estimate(3)
+	// The 17th best has no room in the first block, the 34th none in two.
+	if first != 24_000+DefaultIncrementalRelay || second != 7_000+DefaultIncrementalRelay || third != DefaultMinRelay {
+		t.Errorf("estimates %v %v %v", first, second, third)
+	}
+	if h.pool.Estimate(0) != first {
+		t.Error("no block is not one block")
+	}
+}
+
+// A full cluster is sorted anew with each transaction that comes.
+func BenchmarkCluster(b *testing.B) {
+	for _, shape := range []string{"chain", "fan"} {
+		b.Run(shape, func(b *testing.B) {
+			nodes := make([]*node, MaxClusterCount)
+			parents := make([]uint64, len(nodes))
+			for i := range nodes {
+				nodes[i] = &node{Entry: &Entry{TxID: types.DoubleSHA256([]byte{byte(i)}), Fee: types.Amount(i * i % 97), Weight: 400 + i}}
+				switch {
+				case i > 0 && shape == "chain":
+					parents[i] = 1 << (i - 1)
+				case i > 0:
+					parents[i] = 1
+				}
+			}
+			for b.Loop() {
+				newCluster(nodes, parents)
+			}
+		})
+	}
+}
+
+// A pool of many loners, as after a flood.
+func BenchmarkPool(b *testing.B) {
+	g := newGraph()
+	add := func(i int) {
+		var in types.TxIn
+		in.PreviousOutPoint.TxID = types.DoubleSHA256(fmt.Append(nil, i))
+		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{in}, Outputs: []types.TxOut{{Value: types.Amount(i), ScriptPubKey: anchor}}}
+		e := &Entry{Tx: tx, TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Fee: types.Amount(100 + i*7919%10_000)}
+		c, _ := g.prepare(nil, &node{Entry: e})
+		g.apply(c)
+	}
+	for i := range 50_000 {
+		add(i)
+	}
+	b.Run("add and evict", func(b *testing.B) {
+		n := 50_000
+		for b.Loop() {
+			add(n)
+			g.evict()
+			n++
+		}
+	})
+	b.Run("select", func(b *testing.B) {
+		p := &Pool{graph: g}
+		for b.Loop() {
+			p.Select(4_000_000)
+		}
+	})
+}
