@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/rpc"
+	"github.com/karatcoin/karat/wallet"
+)
+
+func createCommand() *cli.Command {
+	return &cli.Command{
+		Name: "create", Usage: "make a wallet and show its words, once",
+		Description: "The words are the wallet: who has them has the coins, and without them coins are lost\n" +
+			"with the file. Write them down on paper. The passphrase only protects the file.",
+		Flags: []cli.Flag{
+			passphraseFlag(),
+			&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file"},
+			&cli.IntFlag{Name: "words", Value: 12, Usage: "how many words: 12 or 24"},
+		},
+		Action: create,
+	}
+}
+
+func create(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	if words := c.Int("words"); words != 12 && words != 24 {
+		return fmt.Errorf("%w: --words %d: want 12 or 24", errUsage, words)
+	}
+	mnemonic, err := wallet.NewMnemonic(c.Int("words"))
+	if err != nil {
+		return err
+	}
+	p, err := findPlace(c)
+	if err != nil {
+		return err
+	}
+	// Nothing can have been paid to words that did not exist before.
+	birthday, err := p.tip(c)
+	if err != nil && !errors.Is(err, rpc.ErrUnreachable) {
+		return err
+	}
+	path, err := p.createFile(c, mnemonic, birthday)
+	if err != nil {
+		return err
+	}
+	out := c.App.Writer
+	fmt.Fprintf(out, "The words of your wallet. Write them down now; they are not shown again by themselves:\n\n")
+	printWords(c, mnemonic)
+	fmt.Fprintf(out, "\nwallet %s of network %s made in %s\n", c.String(flagWallet), p.params.Name, path)
+	return nil
+}
+
+// printWords prints a mnemonic in numbered columns.
+func printWords(c *cli.Context, mnemonic string) {
+	words := strings.Fields(mnemonic)
+	for i, word := range words {
+		fmt.Fprintf(c.App.Writer, "  %2d. %-10s", i+1, word)
+		if i%4 == 3 || i == len(words)-1 {
+			fmt.Fprintln(c.App.Writer)
+		}
+	}
+}
+
+// tip returns the tip of the node's chain.
+func (p place) tip(c *cli.Context) (types.Index, error) {
+	node, err := p.client(c)
+	if err != nil {
+		return types.Index{}, err
+	}
+	var best struct {
+		Hash   types.Hash `json:"hash"`
+		Height uint32     `json:"height"`
+	}
+	err = node.Call(c.Context, "getbestblock", &best)
+	return types.Index{Height: best.Height, Hash: best.Hash}, err
+}
+
+// createFile writes the file of a new wallet and returns its path.
+func (p place) createFile(c *cli.Context, mnemonic string, birthday types.Index) (string, error) {
+	dir, err := p.walletDir(c)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, wallet.FileName)
+	if _, err := os.Stat(path); err == nil {
+		return "", fmt.Errorf("there is a wallet %q already, in %s; choose another name with --wallet", c.String(flagWallet), path)
+	}
+	passphrase, err := askPassphrase(c, true)
+	if err != nil {
+		return "", err
+	}
+	_, err = wallet.CreateFile(path, p.params, mnemonic, passphrase, birthday)
+	if errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("there is a wallet %q already, in %s", c.String(flagWallet), path)
+	}
+	return path, err
+}
+
+func restoreCommand() *cli.Command {
+	return &cli.Command{
+		Name: "restore", Usage: "make a wallet from its words",
+		Description: "The words are read from standard input, one line. All payments are found again.",
+		Flags: []cli.Flag{
+			passphraseFlag(),
+			&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file"},
+		},
+		Action: restore,
+	}
+}
+
+func restore(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	if c.String(flagPassphrase) == "-" {
+		return fmt.Errorf("%w: standard input has the words; name a file with --%s", errUsage, flagPassphrase)
+	}
+	if in, ok := c.App.Reader.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		fmt.Fprint(c.App.ErrWriter, "Words: ")
+	}
+	line, err := bufio.NewReader(c.App.Reader).ReadString('\n')
+	if line == "" && err != nil {
+		return fmt.Errorf("no words came: %w", err)
+	}
+	mnemonic := strings.Join(strings.Fields(strings.ToLower(line)), " ")
+	if err := wallet.CheckMnemonic(mnemonic); err != nil {
+		return err
+	}
+	p, err := findPlace(c)
+	if err != nil {
+		return err
+	}
+	path, err := p.createFile(c, mnemonic, types.Index{})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.Writer, "wallet %s of network %s restored in %s\n", c.String(flagWallet), p.params.Name, path)
+	return nil
+}
+
+func mnemonicCommand() *cli.Command {
+	return &cli.Command{
+		Name: "mnemonic", Usage: "show the words of the wallet again",
+		Flags:  []cli.Flag{passphraseFlag()},
+		Action: showMnemonic,
+	}
+}
+
+func showMnemonic(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	p, err := findPlace(c)
+	if err != nil {
+		return err
+	}
+	_, f, err := p.openFile(c)
+	if err != nil {
+		return err
+	}
+	mnemonic, err := f.Mnemonic("")
+	if err != nil || c.String(flagPassphrase) != "" {
+		passphrase, err := askPassphrase(c, false)
+		if err != nil {
+			return err
+		}
+		if mnemonic, err = f.Mnemonic(passphrase); err != nil {
+			return err
+		}
+	}
+	printWords(c, mnemonic)
+	return nil
+}
+
+func descriptorsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "descriptors", Usage: "print the descriptors, by which another program can watch the wallet",
+		Description: "Who has them sees every payment, and can spend nothing.",
+		Action:      descriptors,
+	}
+}
+
+func descriptors(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	p, err := findPlace(c)
+	if err != nil {
+		return err
+	}
+	_, f, err := p.openFile(c)
+	if err != nil {
+		return err
+	}
+	for _, branch := range []wallet.Branch{wallet.Receive, wallet.Change} {
+		fmt.Fprintln(c.App.Writer, f.Account().Descriptor(branch))
+	}
+	return nil
+}

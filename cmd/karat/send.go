@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/wallet"
+)
+
+const (
+	flagFeeRate  = "feerate"
+	flagSubtract = "subtract-fee"
+	flagAll      = "all"
+	flagYes      = "yes"
+)
+
+// confirmTarget is in how many blocks a payment should be confirmed.
+const confirmTarget = 6
+
+func sendCommand() *cli.Command {
+	return &cli.Command{
+		Name: "send", Usage: "pay one or more addresses", ArgsUsage: "ADDRESS AMOUNT [ADDRESS AMOUNT…]",
+		Description: "Shows the payment and asks before anything is sent. Amounts are in coins, such as 1.5.\n\n" +
+			"   karat send krt1p… 1.5                      pay 1.5\n" +
+			"   karat send krt1p… 1.5 krt1p… 0.25          pay two at once\n" +
+			"   karat send --subtract-fee krt1p… 1.5       the receiver pays the fee\n" +
+			"   karat send --all krt1p…                    send everything",
+		Flags: []cli.Flag{
+			passphraseFlag(),
+			&cli.StringFlag{Name: flagFeeRate, Usage: "pay `GRAINS` per virtual byte (default: what the node thinks is enough)"},
+			&cli.BoolFlag{Name: flagSubtract, Usage: "take the fee from the amounts"},
+			&cli.BoolFlag{Name: flagAll, Usage: "send everything to one address"},
+			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
+			jsonFlag(),
+		},
+		Action: send,
+	}
+}
+
+func send(c *cli.Context) (err error) {
+	o, err := open(c, true)
+	if err != nil {
+		return err
+	}
+	defer o.close(&err)
+	request, err := o.request(c)
+	if err != nil {
+		return err
+	}
+	draft, err := wallet.Build(request)
+	if err != nil {
+		return err
+	}
+	if err := o.confirm(c, draft); err != nil {
+		return err
+	}
+	signer, err := o.unlock(c)
+	if err != nil {
+		return err
+	}
+	defer signer.Wipe()
+	if err := signer.Sign(draft); err != nil {
+		return err
+	}
+	if err := o.Send(c.Context, o.node, draft); err != nil {
+		return err
+	}
+	if c.Bool(flagJSON) {
+		return printJSON(c, map[string]any{"txid": draft.Tx.TxID(), "fee": number(draft.Fee), "vsize": draft.VirtualSize})
+	}
+	fmt.Fprintln(c.App.Writer, draft.Tx.TxID())
+	return nil
+}
+
+// request reads what to pay from the command line.
+func (o *opened) request(c *cli.Context) (*wallet.Request, error) {
+	r := &wallet.Request{SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll), Coins: o.Coins(), LockTime: o.Position().Height}
+	words := c.Args().Slice()
+	if r.SendAll && len(words) != 1 || !r.SendAll && (len(words) == 0 || len(words)%2 != 0) {
+		return nil, fmt.Errorf("%w: want ADDRESS AMOUNT, as often as there are receivers, or --all ADDRESS", errUsage)
+	}
+	for i := 0; i < len(words); i += 2 {
+		script, err := taproot.DecodeAddress(o.params.HRP, words[i])
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+		out := types.TxOut{ScriptPubKey: script}
+		if !r.SendAll {
+			if out.Value, err = types.ParseAmount(words[i+1]); err != nil {
+				return nil, fmt.Errorf("%w: %w", errUsage, err)
+			}
+		}
+		r.Outputs = append(r.Outputs, out)
+	}
+	var err error
+	if text := c.String(flagFeeRate); text != "" {
+		r.FeeRate, err = types.ParseFeeRate(text)
+	} else {
+		r.FeeRate, err = wallet.FeeRate(c.Context, o.node, confirmTarget)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !r.SendAll {
+		r.ChangeScript, err = o.ChangeScript()
+	}
+	return r, err
+}
+
+// confirm shows a payment and asks a person.
+func (o *opened) confirm(c *cli.Context, d *wallet.Draft) error {
+	if c.Bool(flagYes) {
+		return nil
+	}
+	w := tabwriter.NewWriter(c.App.ErrWriter, 0, 0, 2, ' ', 0)
+	change := types.Amount(0)
+	for i := range d.Tx.Outputs {
+		out := &d.Tx.Outputs[i]
+		if i == d.ChangeIndex {
+			change = out.Value
+			continue
+		}
+		text, err := taproot.EncodeAddress(o.params.HRP, out.ScriptPubKey)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "pay\t%s\tto %s\n", out.Value, text)
+	}
+	fmt.Fprintf(w, "fee\t%s\t%s grains for each of %d virtual bytes\n", d.Fee, types.NewFeeRate(d.Fee, d.VirtualSize), d.VirtualSize)
+	if change > 0 {
+		fmt.Fprintf(w, "change\t%s\tcomes back to the wallet\n", change)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	in, ok := c.App.Reader.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return fmt.Errorf("%w: nobody can be asked here: add --%s to send without a question", errUsage, flagYes)
+	}
+	fmt.Fprint(c.App.ErrWriter, "Send it? [y/N] ")
+	line, _ := bufio.NewReader(in).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+		return errDeclined
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"rsc.io/qr"
+
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/wallet"
+)
+
+func printJSON(c *cli.Context, v any) error {
+	e := json.NewEncoder(c.App.Writer)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func number(a types.Amount) json.Number { return json.Number(a.String()) }
+
+func table(c *cli.Context, flags uint) *tabwriter.Writer {
+	return tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', flags)
+}
+
+func addressCommand() *cli.Command {
+	return &cli.Command{
+		Name: "address", Usage: "print an address to be paid at, a new one each time",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "qr", Usage: "draw a QR code too"}},
+		Action: address,
+	}
+}
+
+func address(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	o, err := open(c, false)
+	if err != nil {
+		return err
+	}
+	defer o.close(&err)
+	text, err := o.NextAddress()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c.App.Writer, text)
+	if c.Bool("qr") {
+		return drawQR(c, text)
+	}
+	return nil
+}
+
+// drawQR draws a QR code with half blocks, dark on light whatever the terminal's
+// colours are.
+func drawQR(c *cli.Context, text string) error {
+	code, err := qr.Encode(strings.ToUpper(text), qr.L) // upper case takes less room, and bech32 allows it
+	if err != nil {
+		return err
+	}
+	const border = 2
+	for y := -border; y < code.Size+border; y += 2 {
+		var line strings.Builder
+		line.WriteString("\033[30;107m")
+		for x := -border; x < code.Size+border; x++ {
+			line.WriteString([]string{" ", "▄", "▀", "█"}[bit(code.Black(x, y))<<1|bit(code.Black(x, y+1))])
+		}
+		fmt.Fprintln(c.App.Writer, line.String()+"\033[0m")
+	}
+	return nil
+}
+
+func bit(set bool) int {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+func addressesCommand() *cli.Command {
+	return &cli.Command{
+		Name: "addresses", Usage: "list the addresses that were given out or paid",
+		Flags:  []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "change", Usage: "those of change instead"}},
+		Action: addresses,
+	}
+}
+
+func addresses(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	o, err := open(c, true)
+	if err != nil {
+		return err
+	}
+	defer o.close(&err)
+	branch := wallet.Receive
+	if c.Bool("change") {
+		branch = wallet.Change
+	}
+	list, err := o.Addresses(branch)
+	if err != nil {
+		return err
+	}
+	if c.Bool(flagJSON) {
+		out := []map[string]any{}
+		for _, a := range list {
+			out = append(out, map[string]any{"address": a.Address, "index": a.Index, "received": number(a.Received), "used": a.Used})
+		}
+		return printJSON(c, out)
+	}
+	w := table(c, tabwriter.AlignRight)
+	fmt.Fprintln(w, "index\treceived\t  address")
+	for _, a := range list {
+		fmt.Fprintf(w, "%d\t%s\t  %s\n", a.Index, a.Received, a.Address)
+	}
+	return w.Flush()
+}
+
+func balanceCommand() *cli.Command {
+	return &cli.Command{
+		Name: "balance", Usage: "sync, and show what the wallet has",
+		Flags: []cli.Flag{jsonFlag()}, Action: balance,
+	}
+}
+
+func balance(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	o, err := open(c, true)
+	if err != nil {
+		return err
+	}
+	defer o.close(&err)
+	b := o.Balance()
+	if c.Bool(flagJSON) {
+		return printJSON(c, map[string]any{
+			"confirmed": number(b.Confirmed), "immature": number(b.Immature), "pending": number(b.Pending), "total": number(b.Total()),
+			"height": o.Position().Height,
+		})
+	}
+	w := table(c, tabwriter.AlignRight)
+	for _, line := range []struct {
+		name  string
+		value types.Amount
+	}{{"confirmed", b.Confirmed}, {"immature", b.Immature}, {"pending", b.Pending}, {"total", b.Total()}} {
+		fmt.Fprintf(w, "%s\t%s\t\n", line.name, line.value)
+	}
+	return w.Flush()
+}
+
+func historyCommand() *cli.Command {
+	return &cli.Command{
+		Name: "history", Usage: "sync, and list the wallet's transactions",
+		Flags: []cli.Flag{jsonFlag()}, Action: history,
+	}
+}
+
+func history(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	o, err := open(c, true)
+	if err != nil {
+		return err
+	}
+	defer o.close(&err)
+	entries := o.History()
+	if c.Bool(flagJSON) {
+		out := []map[string]any{}
+		for _, e := range entries {
+			out = append(out, map[string]any{
+				"txid": e.TxID, "time": e.Time, "height": e.Height, "confirmations": e.Confirmations, "amount": number(e.Amount),
+				"fee": number(e.Fee), "status": e.Status, "sent": e.Sent,
+			})
+		}
+		return printJSON(c, out)
+	}
+	w := table(c, tabwriter.AlignRight)
+	fmt.Fprintln(w, "time\tblock\tamount\tfee\tstatus\t  transaction")
+	for _, e := range entries {
+		block := "-"
+		if e.Height > 0 {
+			block = fmt.Sprint(e.Height)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t  %s\n", time.Unix(e.Time, 0).UTC().Format(time.DateTime), block, e.Amount, e.Fee, e.Status, e.TxID)
+	}
+	return w.Flush()
+}
+
+func coinsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "coins", Usage: "sync, and list the coins that the wallet has",
+		Flags: []cli.Flag{jsonFlag()}, Action: coins,
+	}
+}
+
+func coins(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	o, err := open(c, true)
+	if err != nil {
+		return err
+	}
+	defer o.close(&err)
+	list := o.Unspent()
+	slices.SortFunc(list, func(a, b wallet.Coin) int {
+		return slices.Compare([]int64{int64(a.Height), int64(a.OutPoint.Index)}, []int64{int64(b.Height), int64(b.OutPoint.Index)})
+	})
+	out := []map[string]any{}
+	w := table(c, tabwriter.AlignRight)
+	fmt.Fprintln(w, "amount\tblock\t  coin\t  address")
+	for _, coin := range list {
+		text, err := taproot.EncodeAddress(o.params.HRP, coin.ScriptPubKey)
+		if err != nil {
+			return err
+		}
+		out = append(out, map[string]any{"txid": coin.TxID, "vout": coin.OutPoint.Index, "amount": number(coin.Value), "height": coin.Height, "address": text})
+		fmt.Fprintf(w, "%s\t%d\t  %s\t  %s\n", coin.Value, coin.Height, coin.OutPoint, text)
+	}
+	if c.Bool(flagJSON) {
+		return printJSON(c, out)
+	}
+	return w.Flush()
+}
+
+func syncCommand() *cli.Command {
+	return &cli.Command{Name: "sync", Usage: "bring the wallet up to the node's chain", Action: syncWallet}
+}
+
+func syncWallet(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	o, err := open(c, true)
+	if err != nil {
+		return err
+	}
+	defer o.close(&err)
+	at := o.Position()
+	fmt.Fprintf(c.App.Writer, "height %d, block %s\n", at.Height, at.Hash)
+	return nil
+}
+
+func infoCommand() *cli.Command {
+	return &cli.Command{Name: "info", Usage: "show where the wallet is and how far it has synced", Action: info}
+}
+
+func info(c *cli.Context) (err error) {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	o, err := open(c, false)
+	if err != nil {
+		return err
+	}
+	defer o.close(&err)
+	dir, err := o.walletDir(c)
+	if err != nil {
+		return err
+	}
+	at, birthday := o.Position(), o.file.Birthday()
+	w := table(c, 0)
+	fmt.Fprintf(w, "network\t%s\nfolder\t%s\nsynced to\t%d, block %s\nbirthday\t%d\ntransactions\t%d\ncoins\t%d\n",
+		o.params.Name, dir, at.Height, at.Hash, birthday.Height, len(o.History()), len(o.Unspent()))
+	return w.Flush()
+}

@@ -1,0 +1,204 @@
+package wallet
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/util"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// The keys of the wallet's database. It holds nothing that the words and a node
+// cannot bring back: one that is damaged is removed, and the wallet syncs again.
+//
+//	'h' height 4, big-endian  a header of the chain that the wallet follows: header 80 | work 32
+//	't' txid 32               a transaction of the wallet: see appendRecord
+//	'm'                       version 1 | network 32 | position 36 | filter header 32 | next indexes 4, 4
+//
+// Numbers in values are little-endian. Each step is one synced batch.
+const (
+	keyHeader = 'h'
+	keyTx     = 't'
+	keyMeta   = 'm'
+
+	dbVersion  = 1
+	headerSize = types.HeaderSize + 32
+	metaSize   = 1 + 32 + 36 + 32 + 8
+)
+
+// errDatabase is wrapped by the errors about a database that cannot be used.
+var errDatabase = errors.New("the wallet's database is damaged")
+
+// meta is the wallet's place.
+type meta struct {
+	position types.Index // up to which blocks were scanned
+	filter   types.Hash  // the filter header of that block
+	next     [2]uint32   // the first index of each branch that was not given out
+}
+
+// database is the wallet's store.
+type database struct {
+	db      *leveldb.DB
+	network types.Hash
+}
+
+// openDatabase opens the database in a folder, and begins anew if there is none
+// or it is damaged or of another network.
+func openDatabase(dir string, network types.Hash) (*database, error) {
+	d := &database{network: network}
+	err := d.open(dir)
+	if err == nil {
+		return d, nil
+	}
+	if errors.Is(err, os.ErrPermission) || isLocked(err) {
+		return nil, fmt.Errorf("wallet database in %s: %w (is it open in another karat?)", dir, err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	return d, d.open(dir)
+}
+
+// isLocked reports whether another process has the database open.
+func isLocked(err error) bool {
+	var number interface{ Temporary() bool }
+	return errors.As(err, &number) && number.Temporary()
+}
+
+func (d *database) open(dir string) (err error) {
+	d.db, err = leveldb.OpenFile(dir, &opt.Options{WriteBuffer: 2 << 20, BlockCacheCapacity: 2 << 20, Compression: opt.NoCompression, Strict: opt.StrictJournalChecksum | opt.StrictBlockChecksum | opt.StrictReader})
+	if err != nil {
+		return err
+	}
+	if _, err := d.meta(); err != nil {
+		return errors.Join(err, d.db.Close())
+	}
+	return nil
+}
+
+func (d *database) close() error { return d.db.Close() }
+
+// meta reads the wallet's place, which is zero in a new database.
+func (d *database) meta() (m meta, err error) {
+	value, err := d.db.Get([]byte{keyMeta}, nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return meta{}, nil
+	}
+	if err != nil {
+		return meta{}, err
+	}
+	r := types.NewDecoder(value)
+	if version := r.Uint8(); len(value) != metaSize || version != dbVersion || r.Hash() != d.network {
+		return meta{}, errDatabase
+	}
+	m.position.Height, m.position.Hash, m.filter = r.Uint32(), r.Hash(), r.Hash()
+	m.next = [2]uint32{r.Uint32(), r.Uint32()}
+	return m, r.Finish()
+}
+
+// step is what is written at once.
+type step struct {
+	d     *database
+	batch leveldb.Batch
+}
+
+func (d *database) begin() *step { return &step{d: d} }
+
+func (s *step) putMeta(m *meta) {
+	b := append([]byte{dbVersion}, s.d.network[:]...)
+	b = binary.LittleEndian.AppendUint32(b, m.position.Height)
+	b = append(append(b, m.position.Hash[:]...), m.filter[:]...)
+	b = binary.LittleEndian.AppendUint32(b, m.next[Receive])
+	s.batch.Put([]byte{keyMeta}, binary.LittleEndian.AppendUint32(b, m.next[Change]))
+}
+
+func headerKey(height uint32) []byte { return binary.BigEndian.AppendUint32([]byte{keyHeader}, height) }
+
+func (s *step) putHeader(height uint32, h *types.Header, work consensus.Uint256) {
+	b := h.AppendTo(make([]byte, 0, headerSize))
+	for _, limb := range work {
+		b = binary.LittleEndian.AppendUint64(b, limb)
+	}
+	s.batch.Put(headerKey(height), b)
+}
+
+func (s *step) deleteHeader(height uint32) { s.batch.Delete(headerKey(height)) }
+
+func (s *step) putTx(t *Transaction) {
+	s.batch.Put(append([]byte{keyTx}, t.TxID[:]...), appendRecord(nil, t))
+}
+
+func (s *step) write() error {
+	return s.d.db.Write(&s.batch, &opt.WriteOptions{Sync: true})
+}
+
+// header reads the header at a height, and false if there is none.
+func (d *database) header(height uint32) (h types.Header, work consensus.Uint256, ok bool, err error) {
+	value, err := d.db.Get(headerKey(height), nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return h, work, false, nil
+	}
+	if err == nil && len(value) != headerSize {
+		err = errDatabase
+	}
+	if err != nil {
+		return h, work, false, err
+	}
+	if h, err = types.DecodeHeader(value[:types.HeaderSize]); err != nil {
+		return h, work, false, err
+	}
+	for i := range work {
+		work[i] = binary.LittleEndian.Uint64(value[types.HeaderSize+8*i:])
+	}
+	return h, work, true, nil
+}
+
+// transactions reads all transactions.
+func (d *database) transactions() ([]*Transaction, error) {
+	var list []*Transaction
+	it := d.db.NewIterator(util.BytesPrefix([]byte{keyTx}), nil)
+	defer it.Release()
+	for it.Next() {
+		t, err := parseRecord(append([]byte(nil), it.Value()...))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, t)
+	}
+	return list, it.Error()
+}
+
+// appendRecord appends a transaction's record: height 4, place in the block 4,
+// time 8, flags 1, the transaction.
+func appendRecord(b []byte, t *Transaction) []byte {
+	b = binary.LittleEndian.AppendUint32(b, t.Height)
+	b = binary.LittleEndian.AppendUint32(b, t.place)
+	b = binary.LittleEndian.AppendUint64(b, uint64(t.Time))
+	flags := byte(0)
+	if t.Dropped {
+		flags |= 1
+	}
+	return t.Tx.AppendTo(append(b, flags))
+}
+
+func parseRecord(b []byte) (*Transaction, error) {
+	r := types.NewDecoder(b)
+	t := &Transaction{Height: r.Uint32(), place: r.Uint32(), Time: int64(r.Uint64())}
+	flags := r.Uint8()
+	raw := r.Bytes(r.Remaining())
+	if r.Err() != nil || flags > 1 {
+		return nil, errDatabase
+	}
+	tx, err := types.DecodeTx(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDatabase, err)
+	}
+	t.Tx, t.TxID, t.Dropped = tx, tx.TxID(), flags == 1
+	return t, nil
+}

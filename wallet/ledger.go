@@ -1,0 +1,216 @@
+package wallet
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Transaction is a transaction that pays to the wallet or spends from it.
+type Transaction struct {
+	Tx     *types.Tx
+	TxID   types.Hash
+	Height uint32 // of its block; 0: in none
+	Time   int64  // of its block or, before that, when the wallet met it; seconds since 1970
+	// Dropped says that no node waits to confirm it any more: a reorganisation or
+	// another payment has made it impossible, or it was forgotten.
+	Dropped bool
+
+	place uint32 // in its block
+}
+
+// keyOf names one key of the account.
+type keyOf struct {
+	branch Branch
+	index  uint32
+}
+
+// ledger is what the wallet's transactions amount to. It is made anew from them
+// after each change, so that nothing can drift.
+type ledger struct {
+	coins     map[types.OutPoint]Coin         // unspent
+	outputs   map[types.OutPoint]Coin         // all outputs to the wallet
+	spentBy   map[types.OutPoint]*Transaction // of those that count
+	conflicts map[types.Hash]bool             // transactions that cannot be confirmed any more
+}
+
+// newLedger adds transactions up. Of two that spend the same coin, the confirmed
+// one counts, else the one that came first.
+func newLedger(transactions map[types.Hash]*Transaction, keys map[string]keyOf) *ledger {
+	l := &ledger{
+		coins: map[types.OutPoint]Coin{}, outputs: map[types.OutPoint]Coin{},
+		spentBy: map[types.OutPoint]*Transaction{}, conflicts: map[types.Hash]bool{},
+	}
+	order := sorted(transactions)
+	for _, t := range order {
+		if t.Dropped || l.conflicted(t) {
+			l.conflicts[t.TxID] = true
+			continue
+		}
+		for i := range t.Tx.Inputs {
+			outPoint := t.Tx.Inputs[i].PreviousOutPoint
+			l.spentBy[outPoint] = t
+			delete(l.coins, outPoint)
+		}
+		l.addOutputs(t, keys)
+	}
+	return l
+}
+
+// sorted returns transactions in the order in which they count: by blocks, then
+// those without one as they came.
+func sorted(transactions map[types.Hash]*Transaction) []*Transaction {
+	order := make([]*Transaction, 0, len(transactions))
+	for _, t := range transactions {
+		order = append(order, t)
+	}
+	slices.SortFunc(order, func(a, b *Transaction) int {
+		if (a.Height == 0) != (b.Height == 0) {
+			return cmp.Compare(b.Height, 0) - cmp.Compare(a.Height, 0)
+		}
+		return cmp.Or(cmp.Compare(a.Height, b.Height), cmp.Compare(a.place, b.place), cmp.Compare(a.Time, b.Time), slices.Compare(a.TxID[:], b.TxID[:]))
+	})
+	return parentsFirst(order)
+}
+
+// parentsFirst puts transactions without a block behind those that they spend.
+func parentsFirst(order []*Transaction) []*Transaction {
+	byID := make(map[types.Hash]*Transaction, len(order))
+	for _, t := range order {
+		byID[t.TxID] = t
+	}
+	done := make(map[types.Hash]bool, len(order))
+	result := make([]*Transaction, 0, len(order))
+	var visit func(t *Transaction)
+	visit = func(t *Transaction) {
+		if done[t.TxID] {
+			return
+		}
+		done[t.TxID] = true
+		for i := range t.Tx.Inputs {
+			if parent := byID[t.Tx.Inputs[i].PreviousOutPoint.TxID]; parent != nil {
+				visit(parent)
+			}
+		}
+		result = append(result, t)
+	}
+	for _, t := range order {
+		visit(t)
+	}
+	return result
+}
+
+// conflicted reports whether a coin of a transaction is spent by another that
+// counts, or comes from one that does not.
+func (l *ledger) conflicted(t *Transaction) bool {
+	for i := range t.Tx.Inputs {
+		outPoint := t.Tx.Inputs[i].PreviousOutPoint
+		if l.spentBy[outPoint] != nil || l.conflicts[outPoint.TxID] {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *ledger) addOutputs(t *Transaction, keys map[string]keyOf) {
+	for i := range t.Tx.Outputs {
+		out := &t.Tx.Outputs[i]
+		key, ours := keys[string(out.ScriptPubKey)]
+		if !ours {
+			continue
+		}
+		coin := Coin{
+			OutPoint: types.OutPoint{TxID: t.TxID, Index: uint32(i)}, Value: out.Value, ScriptPubKey: out.ScriptPubKey,
+			Branch: key.branch, Index: key.index, Height: t.Height, IsCoinbase: t.Tx.IsCoinbase(),
+		}
+		l.outputs[coin.OutPoint] = coin
+		l.coins[coin.OutPoint] = coin
+	}
+}
+
+// Balance is what the wallet has, in grains.
+type Balance struct {
+	Confirmed types.Amount // in blocks, and may be spent
+	Immature  types.Amount // mined, and must wait for more blocks
+	Pending   types.Amount // on its way to the wallet, change included
+}
+
+// Total returns everything.
+func (b Balance) Total() types.Amount { return b.Confirmed + b.Immature + b.Pending }
+
+// matures returns the height from which on a coin may be spent by the next block.
+func matures(c *Coin, maturity uint32) uint32 {
+	if !c.IsCoinbase {
+		return 0
+	}
+	return c.Height + maturity - 1
+}
+
+func (l *ledger) balance(tip, maturity uint32) (b Balance) {
+	for _, c := range l.coins {
+		switch {
+		case c.Height == 0:
+			b.Pending += c.Value
+		case tip < matures(&c, maturity):
+			b.Immature += c.Value
+		default:
+			b.Confirmed += c.Value
+		}
+	}
+	return b
+}
+
+// Status is how far a transaction has come.
+type Status string
+
+// The states of a transaction.
+const (
+	StatusConfirmed  Status = "confirmed"
+	StatusImmature   Status = "immature"   // mined, and cannot be spent yet
+	StatusPending    Status = "pending"    // waits for a block
+	StatusConflicted Status = "conflicted" // cannot be confirmed: another spends the same, or its block was undone
+)
+
+// Entry is a line of the history.
+type Entry struct {
+	TxID          types.Hash
+	Height        uint32 // 0: in no block
+	Confirmations uint32
+	Time          int64        // seconds since 1970
+	Amount        types.Amount // what the wallet has more, or less if negative, fee included
+	Fee           types.Amount // 0 if others paid it
+	Sent          bool         // the wallet's coins paid for it
+	Status        Status
+}
+
+func (l *ledger) entry(t *Transaction, tip, maturity uint32, keys map[string]keyOf) Entry {
+	e := Entry{TxID: t.TxID, Height: t.Height, Time: t.Time, Status: StatusPending}
+	in, out, ours := types.Amount(0), types.Amount(0), 0
+	for i := range t.Tx.Inputs {
+		if c, ok := l.outputs[t.Tx.Inputs[i].PreviousOutPoint]; ok {
+			in += c.Value
+			ours++
+		}
+	}
+	for i := range t.Tx.Outputs {
+		out += t.Tx.Outputs[i].Value
+		if _, ok := keys[string(t.Tx.Outputs[i].ScriptPubKey)]; ok {
+			e.Amount += t.Tx.Outputs[i].Value
+		}
+	}
+	e.Amount -= in
+	if e.Sent = ours > 0; ours == len(t.Tx.Inputs) {
+		e.Fee = in - out
+	}
+	switch {
+	case l.conflicts[t.TxID]:
+		e.Status = StatusConflicted
+	case t.Height > 0:
+		e.Status, e.Confirmations = StatusConfirmed, tip-t.Height+1
+		if t.Tx.IsCoinbase() && tip < t.Height+maturity-1 {
+			e.Status = StatusImmature
+		}
+	}
+	return e
+}

@@ -1,0 +1,231 @@
+package wallet
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/filter"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Node is the node that a wallet asks. Errors of methods have a method
+// RPCCode() int.
+type Node interface {
+	Call(ctx context.Context, method string, result any, params ...any) error
+	// Batch calls a method with many lists of parameters and hands each result over
+	// in order.
+	Batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) error
+}
+
+var (
+	// ErrOtherNetwork is a node whose genesis block is another.
+	ErrOtherNetwork = errors.New("the node is of another network")
+	// ErrLying is wrapped by the errors about a node whose answers cannot all be
+	// true.
+	ErrLying = errors.New("the node gives answers that cannot be true")
+)
+
+func lying(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrLying, fmt.Sprintf(format, args...))
+}
+
+// codeOf returns the code of a method's error, 0 for other errors.
+func codeOf(err error) int {
+	var coded interface{ RPCCode() int }
+	if errors.As(err, &coded) {
+		return coded.RPCCode()
+	}
+	return 0
+}
+
+// remote asks a node, and believes nothing that it can check.
+type remote struct {
+	node   Node
+	params *consensus.Params
+}
+
+// checkNetwork compares the genesis blocks.
+func (r *remote) checkNetwork(ctx context.Context) error {
+	var genesis types.Hash
+	if err := r.node.Call(ctx, "getblockhash", &genesis, 0); err != nil {
+		return err
+	}
+	if want := r.params.GenesisBlock().Hash; genesis != want {
+		return fmt.Errorf("%w: its genesis block is %s, that of %s is %s", ErrOtherNetwork, genesis, r.params.Name, want)
+	}
+	return nil
+}
+
+// maxHeaders is the number of headers that a node sends at once.
+const maxHeaders = 2000
+
+// headers returns headers behind the first block of the locator that the node has
+// on its best chain. They form a chain; more is not checked here.
+func (r *remote) headers(ctx context.Context, locator []types.Hash) ([]types.Header, error) {
+	var texts []string
+	if err := r.node.Call(ctx, "getheaders", &texts, locator, types.Hash{}.String()); err != nil {
+		return nil, err
+	}
+	if len(texts) > maxHeaders {
+		return nil, lying("%d headers at once", len(texts))
+	}
+	headers := make([]types.Header, len(texts))
+	for i, text := range texts {
+		raw, err := hex.DecodeString(text)
+		if err == nil {
+			headers[i], err = types.DecodeHeader(raw)
+		}
+		if err != nil {
+			return nil, lying("a header of %d digits", len(text))
+		}
+		if i > 0 && headers[i].PrevBlock != headers[i-1].Hash() {
+			return nil, lying("headers that form no chain")
+		}
+	}
+	return headers, nil
+}
+
+// blockFilter is a filter with its header, as the node tells them.
+type blockFilter struct {
+	filter []byte
+	header types.Hash
+}
+
+// filters returns the filters of blocks.
+func (r *remote) filters(ctx context.Context, hashes []types.Hash) ([]blockFilter, error) {
+	params := make([][]any, len(hashes))
+	for i, hash := range hashes {
+		params[i] = []any{hash}
+	}
+	filters := make([]blockFilter, len(hashes))
+	err := r.node.Batch(ctx, "getblockfilter", params, func(i int, result json.RawMessage, err error) error {
+		if err != nil {
+			return fmt.Errorf("filter of block %s: %w", hashes[i], err)
+		}
+		var answer struct {
+			Filter string     `json:"filter"`
+			Header types.Hash `json:"header"`
+		}
+		if err := json.Unmarshal(result, &answer); err != nil {
+			return lying("a filter that is none: %v", err)
+		}
+		raw, err := hex.DecodeString(answer.Filter)
+		if err != nil {
+			return lying("a filter that is no hexadecimal")
+		}
+		filters[i] = blockFilter{raw, answer.Header}
+		return nil
+	})
+	return filters, err
+}
+
+// block returns a block, whose transactions are those that its header commits to,
+// and whose outputs are in its filter: a filter that left some out would hide
+// payments.
+func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consensus.HashedBlock, error) {
+	var text string
+	if err := r.node.Call(ctx, "getblock", &text, hash, 0); err != nil {
+		return nil, err
+	}
+	raw, err := hex.DecodeString(text)
+	if err != nil {
+		return nil, lying("block %s is no hexadecimal", hash)
+	}
+	block, err := consensus.DecodeBlock(raw)
+	if err != nil || block.Hash != hash {
+		return nil, lying("what it sends for block %s is another or none", hash)
+	}
+	if root, mutated := types.MerkleRoot(block.TxIDs); mutated || root != block.Block.Header.MerkleRoot {
+		return nil, lying("the transactions of block %s are not those of its header", hash)
+	}
+	for i := range block.Block.Txs {
+		for j := range block.Block.Txs[i].Outputs {
+			script := block.Block.Txs[i].Outputs[j].ScriptPubKey
+			if !consensus.IsSpendable(script) {
+				continue
+			}
+			if match, err := filter.Match(f, hash, [][]byte{script}); err != nil || !match {
+				return nil, lying("the filter of block %s leaves out what the block pays", hash)
+			}
+		}
+	}
+	return block, nil
+}
+
+// transaction decodes a transaction that the node sent under an id.
+func transaction(text string, txid types.Hash) (*types.Tx, error) {
+	raw, err := hex.DecodeString(text)
+	if err != nil {
+		return nil, lying("transaction %s is no hexadecimal", txid)
+	}
+	tx, err := types.DecodeTx(raw)
+	if err != nil || tx.TxID() != txid {
+		return nil, lying("what it sends for transaction %s is another or none", txid)
+	}
+	return tx, nil
+}
+
+// pool returns the transactions that wait for a block and pass the test; known
+// ones are not fetched. All are fetched alike, so that the node does not learn
+// which of them matter.
+func (r *remote) pool(ctx context.Context, known map[types.Hash]bool, each func(tx *types.Tx)) (inPool map[types.Hash]bool, err error) {
+	const most = 20_000
+	var txids []types.Hash
+	if err := r.node.Call(ctx, "getrawmempool", &txids); err != nil {
+		return nil, err
+	}
+	inPool = make(map[types.Hash]bool, len(txids))
+	var wanted []types.Hash
+	var params [][]any
+	for _, txid := range txids {
+		inPool[txid] = true
+		if !known[txid] && len(wanted) < most {
+			wanted = append(wanted, txid)
+			params = append(params, []any{txid})
+		}
+	}
+	err = r.node.Batch(ctx, "getrawtransaction", params, func(i int, result json.RawMessage, err error) error {
+		if err != nil {
+			return nil // it has left the pool meanwhile
+		}
+		var text string
+		if json.Unmarshal(result, &text) != nil {
+			return lying("a transaction that is no text")
+		}
+		tx, err := transaction(text, wanted[i])
+		if err != nil {
+			return err
+		}
+		known[wanted[i]] = true
+		each(tx)
+		return nil
+	})
+	return inPool, err
+}
+
+// send gives the node a transaction to pass on.
+func (r *remote) send(ctx context.Context, tx *types.Tx) error {
+	return r.node.Call(ctx, "sendrawtransaction", nil, hex.EncodeToString(tx.AppendTo(nil)))
+}
+
+// FeeRate asks a node for the feerate at which a payment is confirmed within a
+// number of blocks.
+func FeeRate(ctx context.Context, node Node, blocks int) (types.FeeRate, error) {
+	var answer struct {
+		FeeRate json.Number `json:"feerate"`
+	}
+	d := &answer
+	if err := node.Call(ctx, "estimatesmartfee", d, blocks); err != nil {
+		return 0, err
+	}
+	rate, err := types.ParseAmount(string(bytes.TrimSpace([]byte(answer.FeeRate))))
+	if err != nil {
+		return 0, lying("a feerate of %.40q", answer.FeeRate)
+	}
+	return types.FeeRate(rate), nil
+}

@@ -1,0 +1,313 @@
+package wallet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// The names of a wallet's files in its folder.
+const (
+	FileName     = "wallet.json"
+	databaseName = "db"
+)
+
+// gapLimit is how many keys behind the last one that was used are watched
+// (BIP44): a restored wallet finds everything unless so many addresses in a row
+// were given out and never paid.
+const gapLimit = 20
+
+// Wallet is an open wallet: its account, and what it knows of the chain. Its
+// methods may be called concurrently.
+type Wallet struct {
+	params  *consensus.Params
+	file    *File
+	account *Account
+	log     *slog.Logger
+	now     func() time.Time
+
+	syncing sync.Mutex // held while Sync runs, before mu
+
+	mu sync.Mutex
+	// Guarded by mu:
+	db           *database
+	meta         meta
+	tip          types.Index // of the headers
+	transactions map[types.Hash]*Transaction
+	keys         map[string]keyOf // by script
+	scripts      [2][][]byte      // of each branch, by index
+	used         [2]uint32        // of each branch: one above the last index that was paid
+	ledger       *ledger
+	seen         map[types.Hash]bool // transactions of the node's pool that were looked at
+}
+
+// Open opens a wallet in its folder with the file from there.
+func Open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	db, err := openDatabase(filepath.Join(dir, databaseName), p.Identity())
+	if err != nil {
+		return nil, err
+	}
+	w := &Wallet{
+		params: p, file: f, account: f.Account(), log: log, now: time.Now, db: db,
+		transactions: map[types.Hash]*Transaction{}, keys: map[string]keyOf{}, seen: map[types.Hash]bool{},
+	}
+	if err := w.load(); err != nil {
+		db.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *Wallet) load() (err error) {
+	if w.meta, err = w.db.meta(); err != nil {
+		return err
+	}
+	list, err := w.db.transactions()
+	if err != nil {
+		return err
+	}
+	for _, t := range list {
+		w.transactions[t.TxID] = t
+	}
+	if err := w.loadTip(); err != nil {
+		return err
+	}
+	for _, branch := range []Branch{Receive, Change} {
+		if err := w.watch(branch, w.meta.next[branch]+gapLimit); err != nil {
+			return err
+		}
+	}
+	for _, t := range w.transactions {
+		if _, err := w.noteKeys(t.Tx); err != nil {
+			return err
+		}
+	}
+	w.ledger = newLedger(w.transactions, w.keys)
+	return nil
+}
+
+// loadTip finds the last header. Without any the chain begins with the genesis
+// block.
+func (w *Wallet) loadTip() error {
+	genesis := w.params.GenesisBlock()
+	if w.meta.position.Hash.IsZero() {
+		w.meta.position = types.Index{Hash: genesis.Hash}
+	}
+	w.tip = types.Index{Hash: genesis.Hash}
+	for step := uint32(1 << 31); step > 0; step >>= 1 { // headers have no gaps
+		h, _, ok, err := w.db.header(w.tip.Height + step)
+		if err != nil {
+			return err
+		}
+		if ok {
+			w.tip = types.Index{Height: w.tip.Height + step, Hash: h.Hash()}
+		}
+	}
+	return nil
+}
+
+// Close closes the database.
+func (w *Wallet) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.db.close()
+}
+
+// watch makes the scripts of a branch up to an index, which it leaves out.
+func (w *Wallet) watch(branch Branch, end uint32) error {
+	for index := uint32(len(w.scripts[branch])); index < end; index++ {
+		script, err := w.account.Script(branch, index)
+		if err != nil {
+			return err
+		}
+		w.scripts[branch] = append(w.scripts[branch], script)
+		w.keys[string(script)] = keyOf{branch, index}
+	}
+	return nil
+}
+
+// noteKeys notes which keys a transaction pays to, watches as many behind them as
+// the gap limit says, and reports whether there are new ones. It assumes mu.
+func (w *Wallet) noteKeys(tx *types.Tx) (more bool, err error) {
+	for i := range tx.Outputs {
+		key, ours := w.keys[string(tx.Outputs[i].ScriptPubKey)]
+		if !ours || key.index < w.used[key.branch] {
+			continue
+		}
+		w.used[key.branch] = key.index + 1
+		if end := key.index + 1 + gapLimit; end > uint32(len(w.scripts[key.branch])) {
+			more = true
+			if err := w.watch(key.branch, end); err != nil {
+				return false, err
+			}
+		}
+	}
+	return more, nil
+}
+
+// Tip returns the last block of the chain that the wallet follows.
+func (w *Wallet) Tip() types.Index {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tip
+}
+
+// Position returns the block up to which the wallet has looked for payments.
+func (w *Wallet) Position() types.Index {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.meta.position
+}
+
+// Balance returns what the wallet has.
+func (w *Wallet) Balance() Balance {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ledger.balance(w.meta.position.Height, w.params.CoinbaseMaturity)
+}
+
+// History returns the wallet's transactions, the oldest first.
+func (w *Wallet) History() []Entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var entries []Entry
+	for _, t := range sorted(w.transactions) {
+		entries = append(entries, w.ledger.entry(t, w.meta.position.Height, w.params.CoinbaseMaturity, w.keys))
+	}
+	return entries
+}
+
+// Unspent returns all coins of the wallet, those that cannot be spent yet among
+// them; Spendable says which can.
+func (w *Wallet) Unspent() []Coin {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	coins := make([]Coin, 0, len(w.ledger.coins))
+	for _, c := range w.ledger.coins {
+		coins = append(coins, c)
+	}
+	return coins
+}
+
+// Coins returns the coins that a payment can spend: mature ones, and change of the
+// wallet's own payments that wait for a block. What others sent is not counted on
+// before it is in one.
+func (w *Wallet) Coins() []Coin {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var coins []Coin
+	for _, c := range w.ledger.coins {
+		if c.Height == 0 && !w.ledger.entry(w.transactions[c.TxID], 0, 0, w.keys).Sent {
+			continue
+		}
+		if c.Height > 0 && w.meta.position.Height < matures(&c, w.params.CoinbaseMaturity) {
+			continue
+		}
+		coins = append(coins, c)
+	}
+	return coins
+}
+
+// Address is an address of the wallet.
+type Address struct {
+	Address  string
+	Branch   Branch
+	Index    uint32
+	Received types.Amount // in all
+	Used     bool
+}
+
+// NextAddress returns an address that was not given out before.
+func (w *Wallet) NextAddress() (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	script, err := w.nextScript(Receive)
+	if err != nil {
+		return "", err
+	}
+	return taproot.EncodeAddress(w.params.HRP, script)
+}
+
+// nextScript gives out the next key of a branch. It assumes mu.
+func (w *Wallet) nextScript(branch Branch) ([]byte, error) {
+	index := max(w.meta.next[branch], w.used[branch])
+	if err := w.watch(branch, index+1+gapLimit); err != nil {
+		return nil, err
+	}
+	m := w.meta
+	m.next[branch] = index + 1
+	s := w.db.begin()
+	s.putMeta(&m)
+	if err := s.write(); err != nil {
+		return nil, err
+	}
+	w.meta = m
+	return w.scripts[branch][index], nil
+}
+
+// ChangeScript returns a script that was not used before for what is left of a
+// payment.
+func (w *Wallet) ChangeScript() ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nextScript(Change)
+}
+
+// Addresses returns the addresses of a branch that were given out or paid.
+func (w *Wallet) Addresses(branch Branch) ([]Address, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	received := map[string]types.Amount{}
+	for _, c := range w.ledger.outputs {
+		received[string(c.ScriptPubKey)] += c.Value
+	}
+	var list []Address
+	for index := range max(w.meta.next[branch], w.used[branch]) {
+		script := w.scripts[branch][index]
+		text, err := taproot.EncodeAddress(w.params.HRP, script)
+		if err != nil {
+			return nil, err
+		}
+		amount, used := received[string(script)]
+		list = append(list, Address{Address: text, Branch: branch, Index: index, Received: amount, Used: used})
+	}
+	return list, nil
+}
+
+// Record notes a payment that was signed, before or after a node has it.
+func (w *Wallet) Record(tx *types.Tx) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := &Transaction{Tx: tx, TxID: tx.TxID(), Time: w.now().Unix()}
+	s := w.db.begin()
+	s.putTx(t)
+	if err := s.write(); err != nil {
+		return err
+	}
+	w.transactions[t.TxID] = t
+	if _, err := w.noteKeys(tx); err != nil {
+		return err
+	}
+	w.ledger = newLedger(w.transactions, w.keys)
+	return nil
+}
+
+// Send gives a signed payment to a node, and notes it. If the node refuses it,
+// nothing is noted.
+func (w *Wallet) Send(ctx context.Context, node Node, d *Draft) error {
+	r := remote{node, w.params}
+	if err := r.send(ctx, d.Tx); err != nil {
+		return fmt.Errorf("the node refuses the payment: %w", err)
+	}
+	return w.Record(d.Tx)
+}
