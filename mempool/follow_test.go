@@ -57,6 +57,19 @@ func TestReorganisation(t *testing.T) {
 	relative.Inputs[0].Sequence = 2 // two blocks above a
 	h.note(relative)
 	h.accept(relative)
+	soon := h.pay(1000, 1, output(c, 0), coins[3])
+	soon.Inputs[0].Sequence = 1
+	h.refuse(soon, consensus.ErrPolicy, ReasonInsufficientFee) // it would replace d
+	lock := h.pay(1000, 2, output(e, 0))
+	lock.Inputs[0].Sequence = 1
+	h.refuse(lock, consensus.ErrNotYet, consensus.ReasonNonFinalSequence) // e is not confirmed
+	soon = h.pay(1000, 1, output(b, 0), coins[3])
+	soon.Outputs[0].Value -= 5000
+	soon.Inputs[0].Sequence = 1 // a block above b, which will be none
+	h.note(soon)
+	h.accept(soon) // in the place of e
+	e = h.pay(1000, 1, coins[4])
+	h.accept(e)
 
 	x := h.pay(7000, 1, coins[1])
 	h.add6(fork, []*types.Tx{a}, []*types.Tx{x}, nil)
@@ -64,13 +77,13 @@ func TestReorganisation(t *testing.T) {
 	if got := h.pool.Get(b.TxID()); got.Fee != 0 || got.Height != h.tip.height {
 		t.Errorf("b came back as %+v", got)
 	}
-	if again, _ := h.pool.Accepted(0, 100); len(again) != len(log)+1 {
+	if again, _ := h.pool.Accepted(0, 100); len(again) != len(log)+3 {
 		t.Error("what came back is announced")
 	}
-	if d, _ := h.pool.Details(b.TxID()); d.Descendants.Count != 2 || d.Descendants.Fees != 1000 {
+	if d, _ := h.pool.Details(b.TxID()); d.Descendants.Count != 1 {
 		t.Errorf("b has descendants %+v", d.Descendants)
 	}
-	// They are good: the next block takes them all, child paying for parent.
+	// They are good: the next block takes them all.
 	selected, position := h.pool.Select(h.params.MaxBlockWeight)
 	if len(selected) != 4 || position.Hash != h.tip.Hash {
 		t.Fatalf("%d are selected for %s", len(selected), position)
@@ -139,6 +152,8 @@ func TestShorterChain(t *testing.T) {
 // and one that is empty does not look at all.
 func TestFarBehind(t *testing.T) {
 	h := newHarness(t, nil)
+	counting := &countingChain{Chain: h.chain}
+	h.pool = h.newPool(func(o *Options) { o.Chain = counting })
 	h.mineEmpty(5)
 	h.sync()
 	coins := h.coins(3)
@@ -148,6 +163,9 @@ func TestFarBehind(t *testing.T) {
 	h.mine(h.pay(3000, 1, coins[1]))
 	h.mineEmpty(updatesWorth)
 	h.expect(c)
+	if counting.updates != 0 {
+		t.Errorf("blocks were read %d times", counting.updates)
+	}
 	h.mine(c)
 	h.expect()
 	h.mineEmpty(3)
@@ -285,6 +303,125 @@ func TestReturnIntoLargeCluster(t *testing.T) {
 	h.sync()
 	if count := h.pool.Info().Count; count != MaxClusterCount {
 		t.Errorf("%d transactions are left", count)
+	}
+}
+
+// hookedChain lets something happen just after coins were looked up.
+type hookedChain struct {
+	Chain
+	after func()
+}
+
+func (c *hookedChain) Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error) {
+	coins, state, err := c.Chain.Coins(ctx, outPoints)
+	if after := c.after; after != nil {
+		c.after = nil
+		after()
+	}
+	return coins, state, err
+}
+
+// The chain and the pool move while a transaction is looked at.
+func TestMovesWhileAccepting(t *testing.T) {
+	h := newHarness(t, nil)
+	hooked := &hookedChain{Chain: h.chain}
+	h.pool = h.newPool(func(o *Options) { o.Chain = hooked })
+	h.mineEmpty(6)
+	coins := h.coins(10)
+	keep := h.pay(1000, 1, coins[0])
+	h.accept(keep)
+
+	// A block spends its coin.
+	hooked.after = func() {
+		h.mine(h.pay(1000, 1, coins[1]))
+		h.sync()
+	}
+	h.refuse(h.pay(2000, 1, coins[1]), consensus.ErrNotYet, consensus.ReasonMissingInputs)
+
+	// The chain has moved and the pool has not.
+	late := h.pay(2000, 1, coins[2])
+	hooked.after = func() { h.mine() }
+	h.accept(late)
+	h.expect(keep, late)
+
+	// A reorganisation is half done: the pool must not take anything that the end
+	// of it would lose.
+	early := h.pay(2000, 1, coins[3])
+	hooked.after = func() {
+		if err := h.chain.Invalidate(t.Context(), h.tip.Hash); err != nil {
+			t.Error(err)
+		}
+		if err := h.pool.step(h.chain.Tip()); err != nil {
+			t.Error(err)
+		}
+	}
+	h.accept(early)
+	h.expect(keep, late, early)
+
+	// Its parent is replaced, by another goroutine as it were.
+	parent := h.pay(1000, 1, coins[4])
+	h.accept(parent)
+	hooked.after = func() { h.accept(h.pay(9000, 1, coins[4])) }
+	h.refuse(h.pay(1000, 1, output(parent, 0), coins[5]), consensus.ErrNotYet, consensus.ReasonMissingInputs)
+
+	// The same for a dry run.
+	hooked.after = func() { h.accept(h.pay(9000, 1, coins[6])) }
+	pair := []*types.Tx{h.pay(1000, 1, coins[7]), h.pay(1000, 1, coins[6])}
+	results, err := h.pool.Test(t.Context(), pair)
+	if err != nil || !errors.Is(results[1].Err, ReasonNoReplacement) {
+		t.Errorf("Test: %+v %v", results, err)
+	}
+}
+
+// What was examined is looked at again if something moved before it was put in.
+func TestMovesBeforeInsertion(t *testing.T) {
+	h := newHarness(t, nil)
+	hooked := &hookedChain{Chain: h.chain}
+	h.pool = h.newPool(func(o *Options) { o.Chain = hooked })
+	h.mineEmpty(6)
+	coins := h.coins(4)
+	parent := h.pay(1000, 2, coins[0])
+	h.accept(parent)
+	examined := func(tx *types.Tx) *candidate {
+		c, err := h.pool.newCandidate(tx, h.now)
+		if err == nil {
+			err = h.pool.examine(t.Context(), c)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	// Another child came first.
+	second := examined(h.pay(1000, 1, output(parent, 1)))
+	first := h.pay(1000, 1, output(parent, 0))
+	h.accept(first)
+	if err := h.pool.insert(second); err != nil {
+		t.Errorf("a second child: %v", err)
+	}
+	h.expect(parent, first, second.Tx)
+	// The parent has gone.
+	third := examined(h.pay(1000, 1, output(first, 0)))
+	other := h.pay(90_000, 1, coins[0])
+	h.accept(other)
+	if err := h.pool.insert(third); !errors.Is(err, errMoved) {
+		t.Errorf("without its parent: %v", err)
+	}
+	// A new graph is being made, which would not have it.
+	h.mine()
+	h.sync()
+	fourth := examined(h.pay(1000, 1, coins[1]))
+	if err := h.chain.Invalidate(t.Context(), h.tip.Hash); err != nil {
+		t.Fatal(err)
+	}
+	hooked.after = func() {
+		if err := h.pool.insert(fourth); !errors.Is(err, errMoved) {
+			t.Errorf("into a graph that is given up: %v", err)
+		}
+	}
+	h.expect(other)
+	if hooked.after != nil {
+		t.Error("nothing was looked up")
 	}
 }
 

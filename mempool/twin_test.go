@@ -1,0 +1,403 @@
+package mempool
+
+import (
+	"maps"
+	"math/big"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// twin is a pool as one would write it on a blackboard: a map of transactions,
+// and everything that is asked is computed from nothing.
+type twin struct {
+	txs      map[types.Hash]*Entry
+	coins    map[types.OutPoint]types.Coin
+	height   uint32 // of the tip
+	maxBytes int
+}
+
+func (w *twin) parents(e *Entry) map[types.Hash]*Entry {
+	parents := map[types.Hash]*Entry{}
+	for _, in := range e.Tx.Inputs {
+		if p := w.txs[in.PreviousOutPoint.TxID]; p != nil {
+			parents[p.TxID] = p
+		}
+	}
+	return parents
+}
+
+// ancestors includes the transaction itself.
+func (w *twin) ancestors(e *Entry) map[types.Hash]*Entry {
+	all := map[types.Hash]*Entry{e.TxID: e}
+	for _, p := range w.parents(e) {
+		maps.Copy(all, w.ancestors(p))
+	}
+	return all
+}
+
+// descendants includes the transaction itself.
+func (w *twin) descendants(e *Entry) map[types.Hash]*Entry {
+	all := map[types.Hash]*Entry{}
+	for _, other := range w.txs {
+		if w.ancestors(other)[e.TxID] != nil {
+			all[other.TxID] = other
+		}
+	}
+	return all
+}
+
+func (w *twin) without(gone map[types.Hash]*Entry) *twin {
+	rest := &twin{txs: maps.Clone(w.txs), coins: w.coins, height: w.height}
+	for txid := range gone {
+		delete(rest.txs, txid)
+	}
+	return rest
+}
+
+// cluster returns the transactions that are connected with one.
+func (w *twin) cluster(e *Entry) map[types.Hash]*Entry {
+	found := map[types.Hash]*Entry{e.TxID: e}
+	for grown := true; grown; {
+		grown = false
+		for _, other := range w.txs {
+			if found[other.TxID] != nil {
+				continue
+			}
+			for _, in := range found {
+				if w.parents(other)[in.TxID] != nil || w.parents(in)[other.TxID] != nil {
+					found[other.TxID], grown = other, true
+					break
+				}
+			}
+		}
+	}
+	return found
+}
+
+// sum returns the fees and the weight of a set.
+func sum(set map[types.Hash]*Entry) (t Total) {
+	for _, e := range set {
+		t.add(e)
+	}
+	return t
+}
+
+func (t Total) rate() *big.Rat { return big.NewRat(int64(t.Fees), int64(t.Weight)) }
+
+// order is the linearization: the best set of a transaction and its ancestors
+// that are left, again and again.
+func (w *twin) order(cluster map[types.Hash]*Entry) []*Entry {
+	left := maps.Clone(cluster)
+	var order []*Entry
+	for len(left) > 0 {
+		var best map[types.Hash]*Entry
+		var bestID types.Hash
+		for txid, e := range left {
+			set := w.ancestors(e)
+			maps.DeleteFunc(set, func(id types.Hash, _ *Entry) bool { return left[id] == nil })
+			if best == nil {
+				best, bestID = set, txid
+				continue
+			}
+			switch d := sum(set).rate().Cmp(sum(best).rate()); {
+			case d > 0,
+				d == 0 && sum(set).Weight < sum(best).Weight,
+				d == 0 && sum(set).Weight == sum(best).Weight && slices.Compare(txid[:], bestID[:]) < 0:
+				best, bestID = set, txid
+			}
+		}
+		part := slices.Collect(maps.Values(best))
+		slices.SortFunc(part, func(a, b *Entry) int {
+			if d := len(w.ancestors(a)) - len(w.ancestors(b)); d != 0 {
+				return d
+			}
+			return slices.Compare(a.TxID[:], b.TxID[:])
+		})
+		order = append(order, part...)
+		maps.DeleteFunc(left, func(id types.Hash, _ *Entry) bool { return best[id] != nil })
+	}
+	return order
+}
+
+// chunks cuts an order: again and again the beginning with the best feerate.
+func chunks(order []*Entry) [][]*Entry {
+	var cut [][]*Entry
+	for len(order) > 0 {
+		best, total := 0, Total{}
+		var rate *big.Rat
+		for i, e := range order {
+			total.add(e)
+			if rate == nil || total.rate().Cmp(rate) > 0 {
+				best, rate = i+1, total.rate()
+			}
+		}
+		cut = append(cut, order[:best])
+		order = order[best:]
+	}
+	return cut
+}
+
+func total(entries []*Entry) (t Total) {
+	for _, e := range entries {
+		t.add(e)
+	}
+	return t
+}
+
+// allChunks returns the chunks of each cluster that one of the transactions
+// belongs to.
+func (w *twin) allChunks(of map[types.Hash]*Entry) [][][]*Entry {
+	seen := map[types.Hash]bool{}
+	var all [][][]*Entry
+	for _, e := range of {
+		if !seen[e.TxID] {
+			cluster := w.cluster(e)
+			for txid := range cluster {
+				seen[txid] = true
+			}
+			all = append(all, chunks(w.order(cluster)))
+		}
+	}
+	return all
+}
+
+// curve returns the fees that chunks bring in a room of a weight.
+func curve(clusters [][][]*Entry, room int) *big.Rat {
+	var totals []Total
+	for _, c := range clusters {
+		for _, chunk := range c {
+			totals = append(totals, total(chunk))
+		}
+	}
+	slices.SortFunc(totals, func(a, b Total) int { return b.rate().Cmp(a.rate()) })
+	fees := new(big.Rat)
+	for _, t := range totals {
+		if room <= 0 {
+			break
+		}
+		part := big.NewRat(int64(min(room, t.Weight)), 1)
+		fees.Add(fees, part.Mul(part, t.rate()))
+		room -= t.Weight
+	}
+	return fees
+}
+
+func corners(clusters [][][]*Entry) []int {
+	var totals []Total
+	for _, c := range clusters {
+		for _, chunk := range c {
+			totals = append(totals, total(chunk))
+		}
+	}
+	slices.SortFunc(totals, func(a, b Total) int { return b.rate().Cmp(a.rate()) })
+	var weights []int
+	weight := 0
+	for _, t := range totals {
+		weight += t.Weight
+		weights = append(weights, weight)
+	}
+	return weights
+}
+
+// accept is the verdict on a transaction; nil puts it in.
+func (w *twin) accept(e *Entry, floor, relay, increment types.FeeRate) error {
+	if w.txs[e.TxID] != nil {
+		return ReasonInPool
+	}
+	fee, err := w.fee(e)
+	if err != nil {
+		return err
+	}
+	e.Fee = fee
+	if fee < floor.Fee(e.VSize) {
+		return ReasonMempoolMinFee
+	}
+	if fee < relay.Fee(e.VSize) {
+		return ReasonMinRelayFee
+	}
+	gone, touched := map[types.Hash]*Entry{}, w.parents(e)
+	direct := map[types.Hash]*Entry{}
+	for _, other := range w.txs {
+		for _, in := range other.Tx.Inputs {
+			if slices.ContainsFunc(e.Tx.Inputs, func(mine types.TxIn) bool { return mine.PreviousOutPoint == in.PreviousOutPoint }) {
+				direct[other.TxID] = other
+				maps.Copy(gone, w.descendants(other))
+			}
+		}
+	}
+	for txid := range w.ancestors(e) {
+		if direct[txid] != nil {
+			return ReasonSpendsConflict
+		}
+	}
+	if len(gone) > 0 && fee < sum(gone).Fees+increment.Fee(e.VSize) {
+		return ReasonInsufficientFee
+	}
+	maps.Copy(touched, gone)
+	for _, t := range maps.Clone(touched) {
+		maps.Copy(touched, w.cluster(t))
+	}
+	after := w.without(gone)
+	after.txs[e.TxID] = e
+	if t := sum(after.cluster(e)); t.Count > 64 || t.VSize > 101_000 {
+		return ReasonClusterTooLarge
+	}
+	if len(gone) > 0 {
+		maps.DeleteFunc(touched, func(id types.Hash, _ *Entry) bool { return w.txs[id] == nil })
+		before := w.allChunks(touched)
+		maps.DeleteFunc(touched, func(id types.Hash, _ *Entry) bool { return gone[id] != nil })
+		touched[e.TxID] = e
+		then := after.allChunks(touched)
+		better := false
+		for _, room := range append(corners(before), corners(then)...) {
+			switch curve(then, room).Cmp(curve(before, room)) {
+			case -1:
+				return ReasonNotImproved
+			case 1:
+				better = true
+			}
+		}
+		if !better {
+			return ReasonNotImproved
+		}
+	}
+	w.txs = after.txs
+	w.evict()
+	if w.txs[e.TxID] == nil {
+		return ReasonFull
+	}
+	return nil
+}
+
+// fee returns the fee of a transaction whose inputs are all there.
+func (w *twin) fee(e *Entry) (types.Amount, error) {
+	fee := types.Amount(0)
+	premature, locked := false, false
+	for _, in := range e.Tx.Inputs {
+		height := w.height + 1
+		if p := w.txs[in.PreviousOutPoint.TxID]; p != nil {
+			fee += p.Tx.Outputs[in.PreviousOutPoint.Index].Value
+		} else if coin, ok := w.coins[in.PreviousOutPoint]; ok {
+			premature = premature || coin.IsCoinbase && w.height+1-coin.Height < maturity
+			height = coin.Height
+			fee += coin.Value
+		} else {
+			for i := range e.Tx.Outputs {
+				if _, ok := w.coins[types.OutPoint{TxID: e.TxID, Index: uint32(i)}]; ok {
+					return 0, ReasonConfirmed
+				}
+			}
+			return 0, consensus.ReasonMissingInputs
+		}
+		if in.Sequence < 1<<16 && height+in.Sequence > w.height+1 {
+			locked = true
+		}
+	}
+	if premature {
+		return 0, consensus.ReasonPrematureSpend
+	}
+	for _, out := range e.Tx.Outputs {
+		fee -= out.Value
+	}
+	if locked {
+		return 0, consensus.ReasonNonFinalSequence
+	}
+	return fee, nil
+}
+
+// evict throws away what pays worst until the rest fits.
+func (w *twin) evict() {
+	for {
+		usage := 0
+		for _, e := range w.txs {
+			usage += e.usage()
+		}
+		if usage <= w.maxBytes {
+			return
+		}
+		var worst []*Entry
+		for _, cluster := range w.allChunks(w.txs) {
+			last := cluster[len(cluster)-1]
+			if worst != nil {
+				d := total(last).rate().Cmp(total(worst).rate())
+				a, b := last[len(last)-1].TxID, worst[len(worst)-1].TxID
+				if d > 0 || d == 0 && slices.Compare(a[:], b[:]) > 0 {
+					continue
+				}
+			}
+			worst = last
+		}
+		for _, e := range worst {
+			delete(w.txs, e.TxID)
+		}
+	}
+}
+
+// confirm removes what a block confirms and what conflicts with it.
+func (w *twin) confirm(b *testBlock) {
+	for i := 1; i < len(b.Block.Txs); i++ {
+		delete(w.txs, b.TxIDs[i])
+	}
+	for i := 1; i < len(b.Block.Txs); i++ {
+		for _, in := range b.Block.Txs[i].Inputs {
+			for _, e := range maps.Clone(w.txs) {
+				if slices.ContainsFunc(e.Tx.Inputs, func(other types.TxIn) bool { return other.PreviousOutPoint == in.PreviousOutPoint }) {
+					w.txs = w.without(w.descendants(e)).txs
+				}
+			}
+		}
+	}
+	w.coins, w.height = b.coins, b.height
+}
+
+// rebuild puts in what is valid of a list, in its order.
+func (w *twin) rebuild(list []*Entry, tip *testBlock) {
+	w.txs, w.coins, w.height = map[types.Hash]*Entry{}, tip.coins, tip.height
+	for _, e := range list {
+		fee, err := w.fee(e)
+		if err != nil || w.txs[e.TxID] != nil {
+			continue
+		}
+		copied := *e
+		copied.Fee = fee
+		w.txs[e.TxID] = &copied
+	}
+	w.evict()
+}
+
+// selection is Select, one cluster's next chunk after another.
+func (w *twin) selection(room int) []types.Hash {
+	queues := w.allChunks(w.txs)
+	var selected []types.Hash
+	for {
+		best := -1
+		for i, q := range queues {
+			if len(q) == 0 {
+				continue
+			}
+			if best >= 0 {
+				d := total(q[0]).rate().Cmp(total(queues[best][0]).rate())
+				a, b := q[0][0].TxID, queues[best][0][0].TxID
+				if d < 0 || d == 0 && slices.Compare(a[:], b[:]) > 0 {
+					continue
+				}
+			}
+			best = i
+		}
+		if best < 0 {
+			return selected
+		}
+		next := queues[best][0]
+		if total(next).Weight > room {
+			queues[best] = nil
+			continue
+		}
+		room -= total(next).Weight
+		queues[best] = queues[best][1:]
+		for _, e := range next {
+			selected = append(selected, e.TxID)
+		}
+	}
+}
