@@ -307,22 +307,9 @@ func (p *Pool) fit(c *candidate, replace bool) error {
 // replacement prepares the change that puts an entry in the place of those that
 // it conflicts with and their descendants, if that makes the pool better.
 func (g *graph) replacement(e *Entry, conflicts []*node, increment types.FeeRate) (*change, error) {
-	if err := checkConflicts(g, e, conflicts); err != nil {
+	removed, err := g.replaced(e, conflicts, increment)
+	if err != nil {
 		return nil, err
-	}
-	removed := withDescendants(conflicts)
-	if len(removed) > 0 {
-		var old Total
-		for _, n := range removed {
-			old.add(n.Entry)
-		}
-		// BIP125's rules 3 and 4.
-		if e.Fee < old.Fees {
-			return nil, policy(ReasonInsufficientFee, "%d grains are less than the %d of what it replaces", e.Fee, old.Fees)
-		}
-		if more := increment.Fee(e.VSize); e.Fee-old.Fees < more {
-			return nil, policy(ReasonInsufficientFee, "it must pay %d grains more than the %d of what it replaces", more, old.Fees)
-		}
 	}
 	c, ok := g.prepare(removed, &node{Entry: e})
 	if !ok {
@@ -334,29 +321,41 @@ func (g *graph) replacement(e *Entry, conflicts []*node, increment types.FeeRate
 	return c, nil
 }
 
-// checkConflicts refuses an entry that spends what it would replace, which no
-// block can hold, and one that touches too much.
-func checkConflicts(g *graph, e *Entry, conflicts []*node) error {
+// replaced returns the conflicts of an entry and their descendants. It refuses an
+// entry that touches too much, pays too little, or spends what it would replace,
+// which no block can hold.
+func (g *graph) replaced(e *Entry, conflicts []*node, increment types.FeeRate) ([]*node, error) {
 	if len(conflicts) == 0 {
-		return nil
+		return nil, nil
 	}
 	clusters := map[*cluster]bool{}
-	direct := map[*node]bool{}
 	for _, n := range conflicts {
 		clusters[n.cluster] = true
-		direct[n] = true
-	}
-	for _, parent := range g.parents(e.Tx) {
-		for _, ancestor := range append(parent.ancestors(), parent) {
-			if direct[ancestor] {
-				return refuse(consensus.ErrInvalid, ReasonSpendsConflict, "it spends what %s spends, and an output that comes from that", ancestor.TxID)
-			}
-		}
 	}
 	if len(clusters) > MaxReplacedClusters {
-		return policy(ReasonTooManyReplaced, "it touches %d clusters, more than %d", len(clusters), MaxReplacedClusters)
+		return nil, policy(ReasonTooManyReplaced, "it touches %d clusters, more than %d", len(clusters), MaxReplacedClusters)
 	}
-	return nil
+	removed := withDescendants(conflicts)
+	leaving := make(map[*node]bool, len(removed))
+	var old Total
+	for _, n := range removed {
+		leaving[n] = true
+		old.add(n.Entry)
+	}
+	// BIP125's rules 3 and 4.
+	if e.Fee < old.Fees {
+		return nil, policy(ReasonInsufficientFee, "%d grains are less than the %d of what it replaces", e.Fee, old.Fees)
+	}
+	if more := increment.Fee(e.VSize); e.Fee-old.Fees < more {
+		return nil, policy(ReasonInsufficientFee, "it must pay %d grains more than the %d of what it replaces", more, old.Fees)
+	}
+	// Whatever comes from a conflict leaves with it.
+	for _, parent := range g.parents(e.Tx) {
+		if leaving[parent] {
+			return nil, refuse(consensus.ErrInvalid, ReasonSpendsConflict, "it spends %s, and what that comes from", parent.TxID)
+		}
+	}
+	return removed, nil
 }
 
 func chunksOf(clusters []*cluster) []chunk {

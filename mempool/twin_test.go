@@ -227,13 +227,13 @@ func (w *twin) accept(e *Entry, floor, relay, increment types.FeeRate) error {
 			}
 		}
 	}
+	if len(gone) > 0 && fee < sum(gone).Fees+increment.Fee(e.VSize) {
+		return ReasonInsufficientFee
+	}
 	for txid := range w.ancestors(e) {
 		if direct[txid] != nil {
 			return ReasonSpendsConflict
 		}
-	}
-	if len(gone) > 0 && fee < sum(gone).Fees+increment.Fee(e.VSize) {
-		return ReasonInsufficientFee
 	}
 	maps.Copy(touched, gone)
 	for _, t := range maps.Clone(touched) {
