@@ -235,7 +235,7 @@ func (w *Wallet) scan(ctx context.Context, r *remote, progress func(Progress)) e
 		if from == tip {
 			return nil
 		}
-		if last.IsZero() && from.Height > 0 {
+		if last.IsZero() { // no filter was read yet, or blocks were rolled back
 			filters, err := r.filters(ctx, []types.Hash{from.Hash})
 			if err != nil {
 				return err
