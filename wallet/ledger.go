@@ -48,10 +48,8 @@ func newLedger(transactions map[types.Hash]*Transaction, keys map[string]keyOf) 
 			l.conflicts[t.TxID] = true
 			continue
 		}
-		for i := range t.Tx.Inputs {
-			outPoint := t.Tx.Inputs[i].PreviousOutPoint
-			l.spentBy[outPoint] = t
-			delete(l.coins, outPoint)
+		if !t.Tx.IsCoinbase() {
+			l.spendInputs(t)
 		}
 		l.addOutputs(t, keys)
 	}
@@ -111,6 +109,14 @@ func (l *ledger) conflicted(t *Transaction) bool {
 		}
 	}
 	return false
+}
+
+func (l *ledger) spendInputs(t *Transaction) {
+	for i := range t.Tx.Inputs {
+		outPoint := t.Tx.Inputs[i].PreviousOutPoint
+		l.spentBy[outPoint] = t
+		delete(l.coins, outPoint)
+	}
 }
 
 func (l *ledger) addOutputs(t *Transaction, keys map[string]keyOf) {
