@@ -8,7 +8,9 @@ import (
 	"net"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -222,6 +224,29 @@ func announce(c *cli.Context, config node.Config, t node.Started) {
 		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo)
 		fmt.Fprintf(w, "  mining  to %s\n", to)
 	}
-	fmt.Fprintf(w, "Try in another terminal:\n  karat --network %s rpc getblockchaininfo\n  karat --network %s create\nStop with Ctrl-C.\n",
-		stringOption(c, flagNetwork), stringOption(c, flagNetwork))
+	how := tryFlags(c, config, t)
+	fmt.Fprintf(w, "Try in another terminal:\n  karat%s rpc getblockchaininfo\n  karat%s create\nStop with Ctrl-C.\n", how, how)
+}
+
+// tryFlags returns the flags by which karat finds this node.
+func tryFlags(c *cli.Context, config node.Config, t node.Started) string {
+	how := ""
+	if name := stringOption(c, flagNetwork); name != "main" {
+		how += " --network " + shellWord(name)
+	}
+	if dir := stringOption(c, flagDataDir); dir != "" {
+		how += " --datadir " + shellWord(dir)
+	}
+	if usual := net.JoinHostPort(loopback, strconv.Itoa(int(config.Params.Ports.RPC))); t.RPC != "" && t.RPC != usual {
+		how += " --rpc " + t.RPC
+	}
+	return how
+}
+
+// shellWord quotes a word for a shell where it has to be.
+func shellWord(word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+@:,=", r) }) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }
