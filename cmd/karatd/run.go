@@ -245,7 +245,9 @@ func tryFlags(c *cli.Context, config node.Config, t node.Started) string {
 
 // shellWord quotes a word for a shell where it has to be.
 func shellWord(word string) string {
-	if strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+@:,=", r) }) {
+	if strings.ContainsFunc(word, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+@:,=", r)
+	}) {
 		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
 	return word
