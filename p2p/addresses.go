@@ -239,14 +239,8 @@ func (m *Manager) discover(ctx context.Context) {
 
 // dial calls a node once, in the background.
 func (m *Manager) dial(t target) {
-	m.mu.Lock()
-	m.dialing++
-	m.mu.Unlock()
-	done := sync.OnceFunc(func() {
-		m.mu.Lock()
-		m.dialing--
-		m.mu.Unlock()
-	})
+	m.count(&m.dialing, 1)
+	done := sync.OnceFunc(func() { m.count(&m.dialing, -1) })
 	started := m.begin(func(ctx context.Context) {
 		timer := time.AfterFunc(handshakeTimeout, done)
 		defer timer.Stop()

@@ -97,6 +97,9 @@ const (
 	dialEvery        = 2 * time.Second // at most one outbound attempt of discovery
 )
 
+// maxGreeting is the number of calls whose handshake is not over that are held.
+const maxGreeting = 64
+
 // DefaultMaxOutbound is the number of peers that discovery looks for.
 const DefaultMaxOutbound = 8
 
@@ -112,14 +115,15 @@ type Manager struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
-	ctx     context.Context // of Run; nil before and after
-	work    sync.WaitGroup  // goroutines of connections; grows only while ctx is alive
-	peers   map[noise.ID]*peer
-	nextID  int
-	manual  map[string]context.CancelFunc // addresses to stay connected to
-	banned  map[noise.ID]time.Time        // until when
-	book    addressBook
-	dialing int // connections of discovery that are being made
+	ctx      context.Context // of Run; nil before and after
+	work     sync.WaitGroup  // goroutines of connections; grows only while ctx is alive
+	peers    map[noise.ID]*peer
+	nextID   int
+	manual   map[string]context.CancelFunc // addresses to stay connected to
+	banned   map[noise.ID]time.Time        // until when
+	book     addressBook
+	dialing  int // connections of discovery that are being made
+	greeting int // calls whose handshake is not over
 }
 
 // New returns a manager that does nothing yet.
@@ -231,11 +235,18 @@ func (m *Manager) listen(ctx context.Context) {
 			continue
 		}
 		if !m.roomFor(true) || !m.begin(func(ctx context.Context) {
-			m.connection(ctx, conn, target{address: conn.RemoteAddr().String()}, true, false)
+			_ = m.connection(ctx, conn, target{address: conn.RemoteAddr().String()}, true, false)
 		}) {
 			conn.Close()
 		}
 	}
+}
+
+// count adds to a counter that mu guards.
+func (m *Manager) count(counter *int, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	*counter += n
 }
 
 // roomFor reports whether there is room for one more connection.
@@ -252,7 +263,7 @@ func (m *Manager) roomFor(inbound bool) bool {
 		}
 	}
 	if inbound {
-		return in < m.o.MaxInbound
+		return in < m.o.MaxInbound && m.greeting < maxGreeting
 	}
 	return out < m.o.MaxOutbound
 }

@@ -100,7 +100,14 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)) },
 	}
 	defer raw.Close()
-	if err := p.greet(ctx, counted, t); err != nil {
+	if inbound {
+		m.count(&m.greeting, 1)
+	}
+	err := p.greet(ctx, counted, t)
+	if inbound {
+		m.count(&m.greeting, -1)
+	}
+	if err != nil {
 		m.log.Debug("no connection", "peer", t, "inbound", inbound, "err", err)
 		return err
 	}
@@ -111,8 +118,10 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 	m.log.Info("connected", "peer", p, "agent", p.hello.UserAgent, "height", p.hello.Height, "inbound", inbound)
 	if !inbound {
 		m.book.good(p.id, t.address, m.o.Now())
+	} else if at, ok := p.listenAddress(); ok {
+		m.book.add([]wire.PeerAddress{{ID: p.id, Addr: at, LastSeen: m.o.Now().Unix()}}, m.o.Now())
 	}
-	err := p.talk(ctx)
+	err = p.talk(ctx)
 	if ctx.Err() == nil {
 		m.log.Info("disconnected", "peer", p, "err", err)
 	}

@@ -14,9 +14,6 @@ var errFlood = errors.New("it asks for more than can be answered")
 // errStalled is for a peer that does not send the blocks that it said it had.
 var errStalled = errors.New("it does not send the blocks that were asked for")
 
-// errUnwanted is for a transaction or block that nobody asked for.
-var errUnwanted = errors.New("it sent what was not asked for")
-
 // cost is what an error costs the peer that brought it about.
 type cost int
 
