@@ -52,6 +52,10 @@ var allowed = map[string][]string{
 		".", "chain/types", "chain/consensus", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "p2p", "p2p/noise", "p2p/wire", "rpc",
 	},
+	"cmd/karat": {
+		".", "chain/types", "chain/consensus", "chain/taproot", "wallet", "rpc",
+		"github.com/urfave/cli/v2", "golang.org/x/term", "rsc.io/qr",
+	},
 	"cmd/karatd": {
 		".", "chain/types", "chain/consensus", "chain/taproot", "chain", "chain/store", "node",
 		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term", "github.com/BurntSushi/toml",

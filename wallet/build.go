@@ -17,9 +17,12 @@ type Coin struct {
 	ScriptPubKey []byte
 	Branch       Branch // the key that it pays to
 	Index        uint32
-	Height       uint32 // of its block; 0: in none yet
+	Height       uint32 // of its block; 0: in none yet, or a coinbase of the genesis block
 	IsCoinbase   bool
 }
+
+// confirmed reports whether the coin is in a block.
+func (c *Coin) confirmed() bool { return c.Height > 0 || c.IsCoinbase }
 
 // Request is what a transaction is built from.
 type Request struct {

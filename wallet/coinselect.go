@@ -72,7 +72,7 @@ func inputsWeight(inputs int) int {
 // no block are left alone if the others suffice: the transaction that makes them
 // may yet be replaced, or wait long.
 func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, error) {
-	confirmed := newProblem(r, payments, func(c *Coin) bool { return c.Height > 0 })
+	confirmed := newProblem(r, payments, (*Coin).confirmed)
 	if chosen := confirmed.solve(rng); chosen != nil {
 		return copyCoins(chosen), nil
 	}

@@ -11,13 +11,19 @@ import (
 type Transaction struct {
 	Tx     *types.Tx
 	TxID   types.Hash
-	Height uint32 // of its block; 0: in none
+	Height uint32 // of its block; 0: in none, or in the genesis block; see confirmed
 	Time   int64  // of its block or, before that, when the wallet met it; seconds since 1970
 	// Dropped says that no node waits to confirm it any more: a reorganisation or
 	// another payment has made it impossible, or it was forgotten.
 	Dropped bool
 
 	place uint32 // in its block
+}
+
+// confirmed reports whether it is in a block. The only transactions that are in one
+// at height 0, or that nobody can wait to see in one, are coinbases.
+func (t *Transaction) confirmed() bool {
+	return t.Height > 0 || t.Tx.IsCoinbase() && !t.Dropped
 }
 
 // keyOf names one key of the account.
@@ -64,8 +70,11 @@ func sorted(transactions map[types.Hash]*Transaction) []*Transaction {
 		order = append(order, t)
 	}
 	slices.SortFunc(order, func(a, b *Transaction) int {
-		if (a.Height == 0) != (b.Height == 0) {
-			return cmp.Compare(b.Height, 0) - cmp.Compare(a.Height, 0)
+		if a.confirmed() != b.confirmed() {
+			if a.confirmed() {
+				return -1
+			}
+			return 1
 		}
 		return cmp.Or(cmp.Compare(a.Height, b.Height), cmp.Compare(a.place, b.place), cmp.Compare(a.Time, b.Time), slices.Compare(a.TxID[:], b.TxID[:]))
 	})
@@ -156,7 +165,7 @@ func matures(c *Coin, maturity uint32) uint32 {
 func (l *ledger) balance(tip, maturity uint32) (b Balance) {
 	for _, c := range l.coins {
 		switch {
-		case c.Height == 0:
+		case !c.confirmed():
 			b.Pending += c.Value
 		case tip < matures(&c, maturity):
 			b.Immature += c.Value
@@ -212,7 +221,7 @@ func (l *ledger) entry(t *Transaction, tip, maturity uint32, keys map[string]key
 	switch {
 	case l.conflicts[t.TxID]:
 		e.Status = StatusConflicted
-	case t.Height > 0:
+	case t.confirmed():
 		e.Status, e.Confirmations = StatusConfirmed, tip-t.Height+1
 		if t.Tx.IsCoinbase() && tip < t.Height+maturity-1 {
 			e.Status = StatusImmature

@@ -3,6 +3,7 @@ package wallet
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/filter"
@@ -379,10 +380,8 @@ func (w *Wallet) watched() [][]byte {
 // concerns reports whether a transaction pays to the wallet or spends from it. It
 // assumes mu.
 func (w *Wallet) concerns(tx *types.Tx) bool {
-	for i := range tx.Outputs {
-		if _, ours := w.keys[string(tx.Outputs[i].ScriptPubKey)]; ours {
-			return true
-		}
+	if w.pays(tx) {
+		return true
 	}
 	for i := range tx.Inputs {
 		if _, ours := w.ledger.outputs[tx.Inputs[i].PreviousOutPoint]; ours {
@@ -390,6 +389,14 @@ func (w *Wallet) concerns(tx *types.Tx) bool {
 		}
 	}
 	return false
+}
+
+// pays reports whether a transaction pays to the wallet. It assumes mu.
+func (w *Wallet) pays(tx *types.Tx) bool {
+	return slices.ContainsFunc(tx.Outputs, func(out types.TxOut) bool {
+		_, ours := w.keys[string(out.ScriptPubKey)]
+		return ours
+	})
 }
 
 // syncPool looks at the transactions that wait for a block.
@@ -420,7 +427,7 @@ func (w *Wallet) settlePending(ctx context.Context, r *remote, inPool map[types.
 	s := w.db.begin()
 	changed := map[types.Hash]*Transaction{}
 	for _, t := range pending {
-		if t.Height > 0 || t.Tx.IsCoinbase() {
+		if t.confirmed() || t.Tx.IsCoinbase() {
 			continue
 		}
 		dropped := !inPool[t.TxID]

@@ -92,6 +92,9 @@ func (w *Wallet) load() (err error) {
 			return err
 		}
 	}
+	if err := w.loadGenesis(); err != nil {
+		return err
+	}
 	w.ledger = newLedger(w.transactions, w.keys)
 	return nil
 }
@@ -111,6 +114,24 @@ func (w *Wallet) loadTip() error {
 		}
 		if ok {
 			w.tip = types.Index{Height: w.tip.Height + step, Hash: h.Hash()}
+		}
+	}
+	return nil
+}
+
+// loadGenesis looks for coins that the network's file allocates.
+func (w *Wallet) loadGenesis() error {
+	genesis := w.params.GenesisBlock()
+	for i := range genesis.Block.Txs {
+		t := &Transaction{Tx: &genesis.Block.Txs[i], TxID: genesis.TxIDs[i], Time: int64(genesis.Block.Header.Timestamp), place: uint32(i)}
+		for more := true; more; {
+			var err error
+			if more, err = w.noteKeys(t.Tx); err != nil {
+				return err
+			}
+		}
+		if w.pays(t.Tx) {
+			w.transactions[t.TxID] = t
 		}
 	}
 	return nil
@@ -207,10 +228,10 @@ func (w *Wallet) Coins() []Coin {
 	defer w.mu.Unlock()
 	var coins []Coin
 	for _, c := range w.ledger.coins {
-		if c.Height == 0 && !w.ledger.entry(w.transactions[c.TxID], 0, 0, w.keys).Sent {
+		if !c.confirmed() && !w.ledger.entry(w.transactions[c.TxID], 0, 0, w.keys).Sent {
 			continue
 		}
-		if c.Height > 0 && w.meta.position.Height < matures(&c, w.params.CoinbaseMaturity) {
+		if w.meta.position.Height < matures(&c, w.params.CoinbaseMaturity) {
 			continue
 		}
 		coins = append(coins, c)

@@ -280,7 +280,7 @@ func TestSupplyLimit(t *testing.T) {
 
 func TestAllocate(t *testing.T) {
 	p := parse(t, readFile(t, devFile))
-	address := "krtd1pyxjznrsy70zp6v4ncjgvrnl0hsauaqa8tuxath4l5tsg5cxn99vqnr8f7w"
+	address := "krtd1pfewlxm8meyyvgjydfu7v8j4ej64symj6ut8sf66h9germp94qgzs5euz4j"
 	if err := p.Allocate([]string{address + "=1.5", address + "=2"}); err != nil {
 		t.Fatal(err)
 	}

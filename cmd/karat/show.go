@@ -186,7 +186,7 @@ func history(c *cli.Context) (err error) {
 	fmt.Fprintln(w, "time\tblock\tamount\tfee\tstatus\t  transaction")
 	for _, e := range entries {
 		block := "-"
-		if e.Height > 0 {
+		if e.Confirmations > 0 {
 			block = fmt.Sprint(e.Height)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t  %s\n", time.Unix(e.Time, 0).UTC().Format(time.DateTime), block, e.Amount, e.Fee, e.Status, e.TxID)

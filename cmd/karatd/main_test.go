@@ -74,7 +74,7 @@ func TestCommandLine(t *testing.T) {
 		{"bad level", dev("verify", "--level", "5"), 2, "--level"},
 		{"another network", []string{"--network", network, "--datadir", dir, "coins"}, 0, "height"},
 		{"another network of the same name", []string{"network", "new", "--name", "dev", "--bits", "207fffff", "-o", impostor}, 0, "identity"},
-		{"its data", []string{"--network", impostor, "--datadir", dir, "coins"}, 1, `is of network "dev" (b88145ed`},
+		{"its data", []string{"--network", impostor, "--datadir", dir, "coins"}, 1, `is of network "dev" (47985113`},
 	}
 	for _, s := range steps {
 		code, stdout, stderr := karatd(s.args...)
