@@ -10,13 +10,12 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/karatd
-	$(GO) build -trimpath -o bin/ ./cmd/...
+build: ## build bin/karatd, the node, and bin/karat, the wallet
+	@$(GO) build -trimpath -o bin/ ./cmd/...
 
 .PHONY: run
-run: build ## open the dev network's chain and show its coins
-	bin/karatd --network dev network show
-	bin/karatd --network dev coins
+run: build ## run a node that mines on the dev network
+	@exec bin/karatd --network dev --mine
 
 .PHONY: test
 test: ## run all tests (under five minutes on two cores)

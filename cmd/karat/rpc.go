@@ -14,7 +14,7 @@ import (
 
 func rpcCommand() *cli.Command {
 	return &cli.Command{
-		Name: "rpc", Usage: "call any method of the node", ArgsUsage: "METHOD [PARAMETER…]",
+		Name: "rpc", Usage: "call any method of the node", ArgsUsage: "METHOD [PARAMETER…]", HideHelpCommand: true,
 		Description: "Parameters that are JSON are sent as such, others as texts. Results are printed as JSON,\n" +
 			"texts bare.\n\n" +
 			"   karat rpc help                      all methods\n" +
