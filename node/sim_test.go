@@ -1,0 +1,444 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/miner"
+)
+
+// anchor is an output that anyone can spend, with an empty witness.
+var anchor = []byte{0x51, 2, 0x4e, 0x73}
+
+// world is a network of nodes in this process, on a clock that only moves when
+// all of them wait (testing/synctest), over connections that can be cut.
+type world struct {
+	t      *testing.T
+	params *consensus.Params
+	dir    string
+	random *rand.Rand
+
+	mu        sync.Mutex
+	listeners map[string]*pipeListener
+	side      map[string]int // of a partition
+	conns     map[*cutConn]struct{}
+}
+
+// simulate runs a test in a world of its own.
+func simulate(t *testing.T, seed uint64, test func(t *testing.T, w *world)) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		params, err := karat.LoadNetwork("dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		params.CoinbaseMaturity = 2
+		// The bubble's clock begins in 2000, before the network's genesis block.
+		time.Sleep(time.Until(time.Unix(int64(params.Genesis.Timestamp), 0).Add(24 * time.Hour)))
+		test(t, &world{
+			t: t, params: params, dir: dir, random: rand.New(rand.NewPCG(seed, 0)),
+			listeners: map[string]*pipeListener{}, side: map[string]int{}, conns: map[*cutConn]struct{}{},
+		})
+		// goleveldb ends its last goroutine a second after it was closed. Any other
+		// that a node leaves behind fails the test here.
+		time.Sleep(2 * time.Second)
+	})
+}
+
+// simNode is a node of a world.
+type simNode struct {
+	*Node
+	w      *world
+	name   string
+	cancel context.CancelFunc
+	done   chan error
+	miner  *miner.Miner
+}
+
+// start starts a node, new or with the data of an earlier run, that stays
+// connected to others.
+func (w *world) start(name string, connect ...string) *simNode {
+	w.t.Helper()
+	config := Config{
+		DataDir: filepath.Join(w.dir, name), Params: w.params, CacheBytes: 4 << 20, Filters: true, TxIndex: true, MempoolBytes: 4 << 20,
+		Listen: name + ":1", MaxPeers: 125, NoDiscovery: true, MinFeeRate: DefaultMinFeeRate,
+		NewListener: func(address string) (net.Listener, error) { return w.listen(address), nil },
+		Dial:        func(_ context.Context, address string) (net.Conn, error) { return w.dial(name, address) },
+	}
+	for _, other := range connect {
+		config.Connect = append(config.Connect, other+":1")
+	}
+	n, err := Open(w.t.Context(), config)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &simNode{Node: n, w: w, name: name, cancel: cancel, done: make(chan error, 1)}
+	up := make(chan Started, 1)
+	go func() { s.done <- n.Run(ctx, func(t Started) { up <- t }) }()
+	select {
+	case <-up:
+	case err := <-s.done:
+		w.t.Fatalf("%s ended: %v", name, err)
+	}
+	s.miner = miner.New(miner.Options{Params: w.params, Chain: n.chain, Pool: minerPool{n.pool.Load()}, Threads: 1, Tag: name})
+	return s
+}
+
+// stop ends a node as a signal would.
+func (s *simNode) stop() {
+	s.w.t.Helper()
+	s.cancel()
+	if err := errors.Join(<-s.done, s.Close()); err != nil {
+		s.w.t.Fatalf("%s: %v", s.name, err)
+	}
+}
+
+// mine makes blocks from what the node's pool has, and returns the hash of the
+// last.
+func (s *simNode) mine(n int) types.Hash {
+	s.w.t.Helper()
+	hashes, err := s.miner.Generate(s.w.t.Context(), n, anchor, 1<<20)
+	if err != nil {
+		s.w.t.Fatal(err)
+	}
+	return hashes[n-1]
+}
+
+// pay spends an output and gives the transaction to the node's pool.
+func (s *simNode) pay(from types.OutPoint, value types.Amount) *types.Tx {
+	s.w.t.Helper()
+	tx := payment(from, value)
+	if _, err := s.pool.Load().Accept(s.w.t.Context(), tx); err != nil {
+		s.w.t.Fatal(err)
+	}
+	return tx
+}
+
+// payment spends an anchor to two others, so that many can follow.
+func payment(from types.OutPoint, value types.Amount) *types.Tx {
+	return &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: from, Sequence: 0xfffffffd}}, Outputs: []types.TxOut{
+		{Value: value / 2, ScriptPubKey: anchor}, {Value: value/2 - 10_000, ScriptPubKey: anchor},
+	}}
+}
+
+// coinOf returns the output of the coinbase of a block of the node's chain.
+func (s *simNode) coinOf(height uint32) (types.OutPoint, types.Amount) {
+	s.w.t.Helper()
+	hash, _ := s.chain.HashAt(height)
+	raw, err := s.chain.Block(hash)
+	if err != nil {
+		s.w.t.Fatal(err)
+	}
+	block, err := consensus.DecodeBlock(raw)
+	if err != nil {
+		s.w.t.Fatal(err)
+	}
+	return types.OutPoint{TxID: block.TxIDs[0]}, block.Block.Txs[0].Outputs[0].Value
+}
+
+func (s *simNode) has(tx *types.Tx) bool { return s.pool.Load().Get(tx.TxID()) != nil }
+
+// eventually waits until a condition holds, on the world's clock.
+func (w *world) eventually(what string, condition func() bool) {
+	w.t.Helper()
+	const patience = 10 * time.Minute
+	for began := time.Now(); !condition(); time.Sleep(100 * time.Millisecond) {
+		if time.Since(began) > patience {
+			w.t.Fatalf("not in %s: %s", patience, what)
+		}
+	}
+}
+
+// agree waits until all nodes have the same tip and the same transactions, and
+// checks that they have the same coins.
+func (w *world) agree(what string, nodes ...*simNode) {
+	w.t.Helper()
+	same := func(at *simNode) bool {
+		return at.chain.Tip() == nodes[0].chain.Tip() && slices.Equal(poolOf(at), poolOf(nodes[0]))
+	}
+	w.eventually(what, func() bool {
+		return !slices.ContainsFunc(nodes, func(at *simNode) bool { return !same(at) })
+	})
+	want := coinsOf(w.t, nodes[0].Node)
+	for _, n := range nodes[1:] {
+		if got := coinsOf(w.t, n.Node); got != want {
+			w.t.Errorf("%s: %s has the coins %+v, %s %+v", what, n.name, got, nodes[0].name, want)
+		}
+	}
+}
+
+func poolOf(s *simNode) []types.Hash {
+	ids := peerPool{s.pool.Load()}.WTxIDs()
+	slices.SortFunc(ids, func(a, b types.Hash) int { return slices.Compare(a[:], b[:]) })
+	return ids
+}
+
+// partition cuts all connections between nodes of different sides, and lets none
+// be made until heal.
+func (w *world) partition(sides ...[]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, side := range sides {
+		for _, name := range side {
+			w.side[name] = i
+		}
+	}
+	for c := range w.conns {
+		if w.side[c.from] != w.side[c.to] {
+			c.Conn.Close()
+		}
+	}
+}
+
+func (w *world) heal() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.side)
+}
+
+// pipeListener hands over the other ends of pipes.
+type pipeListener struct {
+	w       *world
+	address string
+	calls   chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (w *world) listen(address string) net.Listener {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := &pipeListener{w: w, address: address, calls: make(chan net.Conn), closed: make(chan struct{})}
+	w.listeners[address] = l
+	return l
+}
+
+// Accept implements net.Listener.
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.calls:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *pipeListener) Close() error {
+	l.once.Do(func() {
+		close(l.closed)
+		l.w.mu.Lock()
+		defer l.w.mu.Unlock()
+		if l.w.listeners[l.address] == l {
+			delete(l.w.listeners, l.address)
+		}
+	})
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *pipeListener) Addr() net.Addr { return pipeAddr(l.address) }
+
+type pipeAddr string
+
+// Network implements net.Addr.
+func (pipeAddr) Network() string { return "pipe" }
+
+// String implements net.Addr.
+func (a pipeAddr) String() string { return string(a) }
+
+// cutConn is a connection between two nodes.
+type cutConn struct {
+	net.Conn
+	w        *world
+	from, to string
+}
+
+// Close implements net.Conn.
+func (c *cutConn) Close() error {
+	c.w.mu.Lock()
+	delete(c.w.conns, c)
+	c.w.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// RemoteAddr implements net.Conn.
+func (c *cutConn) RemoteAddr() net.Addr { return pipeAddr(c.to + ":1") }
+
+func (w *world) dial(from, address string) (net.Conn, error) {
+	to, _, _ := net.SplitHostPort(address)
+	w.mu.Lock()
+	l := w.listeners[address]
+	reachable := l != nil && w.side[from] == w.side[to]
+	w.mu.Unlock()
+	if !reachable {
+		return nil, fmt.Errorf("%s cannot be reached", address)
+	}
+	near, far := net.Pipe()
+	ours, theirs := &cutConn{near, w, from, to}, &cutConn{far, w, to, from}
+	w.mu.Lock()
+	w.conns[ours], w.conns[theirs] = struct{}{}, struct{}{}
+	w.mu.Unlock()
+	select {
+	case l.calls <- theirs:
+		return ours, nil
+	case <-l.closed:
+		ours.Close()
+		theirs.Close()
+		return nil, fmt.Errorf("%s does not listen", address)
+	}
+}
+
+func TestTransactionsAndBlocksReachAll(t *testing.T) {
+	simulate(t, 1, func(t *testing.T, w *world) {
+		a := w.start("a")
+		b := w.start("b", "a")
+		c := w.start("c", "b")
+		a.mine(5)
+		w.agree("blocks", a, b, c)
+		coin, value := a.coinOf(1)
+		parent := a.pay(coin, value)
+		child := c.w.payAfter(c, parent)
+		w.eventually("transactions", func() bool { return b.has(child) && a.has(child) && c.has(parent) })
+		c.mine(1)
+		w.agree("a block with them", a, b, c)
+		if a.has(parent) {
+			t.Error("a mined transaction still waits for a block")
+		}
+
+		b.stop() // a and c are not connected
+		a.mine(3)
+		coin, value = a.coinOf(2)
+		late := a.pay(coin, value)
+		b = w.start("b", "a")
+		w.agree("what b and c missed", a, b, c)
+		if !c.has(late) {
+			t.Error("a transaction did not travel on")
+		}
+		for _, n := range []*simNode{a, b, c} {
+			n.stop()
+		}
+	})
+}
+
+// payAfter waits until the node has a transaction, and spends its first output.
+func (w *world) payAfter(s *simNode, parent *types.Tx) *types.Tx {
+	w.t.Helper()
+	w.eventually("a parent", func() bool { return s.has(parent) })
+	return s.pay(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
+}
+
+func TestPartitionHeals(t *testing.T) {
+	simulate(t, 2, func(t *testing.T, w *world) {
+		a := w.start("a")
+		b := w.start("b", "a")
+		c := w.start("c", "b", "a")
+		d := w.start("d", "c", "b")
+		all := []*simNode{a, b, c, d}
+		a.mine(10)
+		w.agree("the beginning", all...)
+
+		w.partition([]string{"a", "b"}, []string{"c", "d"})
+		coin, value := a.coinOf(1)
+		light := a.pay(coin, value) // the same coin is spent on both sides
+		heavy := c.pay(coin, value-20_000)
+		coin, value = a.coinOf(2)
+		survivor := b.pay(coin, value) // and one only on the side that loses
+		w.eventually("each side has its own", func() bool { return b.has(light) && a.has(survivor) && d.has(heavy) })
+		a.mine(3)
+		lost := a.coinbase()
+		c.mine(5)
+		w.agree("one side", a, b)
+		w.agree("the other side", c, d)
+		if a.chain.Tip() == c.chain.Tip() || a.has(survivor) || c.has(light) {
+			t.Fatal("the partition leaks")
+		}
+		w.heal()
+		w.agree("the heavier branch", append([]*simNode{c}, all...)...)
+		if a.chain.Tip().Height != 15 {
+			t.Errorf("height %d", a.chain.Tip().Height)
+		}
+		// What was confirmed on the lighter branch waits again, unless the other has
+		// spent the same.
+		w.eventually("an undone payment waits again everywhere", func() bool {
+			return a.has(survivor) && b.has(survivor) && c.has(survivor) && d.has(survivor)
+		})
+		for _, n := range all {
+			if n.has(light) || n.has(heavy) {
+				t.Errorf("%s keeps a payment that is spent or confirmed", n.name)
+			}
+			if coin, _, err := n.chain.Coins(t.Context(), []types.OutPoint{lost}); err != nil || coin[0].Found {
+				t.Errorf("%s keeps a coin of the lighter branch: %v, %v", n.name, coin, err)
+			}
+		}
+		d.mine(1)
+		w.agree("a block with the payment", all...)
+		if b.has(survivor) {
+			t.Error("the payment was not mined again")
+		}
+		for _, n := range all {
+			n.stop()
+		}
+	})
+}
+
+// coinbase returns the coin that the node's last block made.
+func (s *simNode) coinbase() types.OutPoint {
+	coin, _ := s.coinOf(s.chain.Tip().Height)
+	return coin
+}
+
+func TestTwentyFourNodesConverge(t *testing.T) {
+	simulate(t, 3, func(t *testing.T, w *world) {
+		var nodes []*simNode
+		name := func(i int) string { return fmt.Sprintf("n%02d", i) }
+		for i := range 24 {
+			var connect []string
+			for range min(i, 3) {
+				if other := name(w.random.IntN(i)); !slices.Contains(connect, other) {
+					connect = append(connect, other)
+				}
+			}
+			nodes = append(nodes, w.start(name(i), connect...))
+		}
+		nodes[0].mine(30)
+		w.agree("the beginning", nodes...)
+		// Nodes mine at random times, often two at once, and pay.
+		next := uint32(1)
+		for range 40 {
+			for range 1 + w.random.IntN(2) {
+				nodes[w.random.IntN(len(nodes))].mine(1)
+			}
+			if payer := nodes[w.random.IntN(len(nodes))]; w.random.IntN(2) == 0 {
+				coin, value := payer.coinOf(next)
+				next++
+				if _, err := payer.pool.Load().Accept(t.Context(), payment(coin, value)); err != nil && !errors.Is(err, consensus.ErrNotYet) {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Duration(w.random.IntN(2000)) * time.Millisecond)
+		}
+		w.eventually("one chain for all but ties", func() bool {
+			best := nodes[0].chain.Tip().Height
+			return !slices.ContainsFunc(nodes, func(n *simNode) bool { return n.chain.Tip().Height != best })
+		})
+		nodes[5].mine(1) // what ends a tie
+		w.agree("one chain", nodes...)
+		for _, n := range nodes {
+			n.stop()
+		}
+	})
+}
