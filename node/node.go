@@ -14,6 +14,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 
 	"github.com/karatcoin/karat/chain"
@@ -59,6 +60,9 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	n.chain, err = chain.New(ctx, config.Params, s, chain.Options{
 		Logger: log, Now: n.clock.now, Prune: config.PruneBytes > 0, Keep: n.needed, Verified: n.verified,
 	})
+	if err == nil {
+		err = n.chain.AddBlocks(ctx, slices.Values(s.TakeUnsaved()), func(chain.Result) {})
+	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -65,7 +65,8 @@ type Store struct {
 	pruneBytes int64
 	generation uint64 // of the last durable step
 	tip        types.Index
-	unchecked  int64 // bytes written since the last look at the free space
+	unchecked  int64    // bytes written since the last look at the free space
+	unsaved    [][]byte // bodies that TakeUnsaved returns
 
 	// removing is held for reading while a body is looked up and read, and for
 	// writing while Prune removes segment files.
@@ -188,6 +189,9 @@ func (s *Store) load(o *Options, files []segmentInfo) error {
 	})
 	if err != nil {
 		return err
+	}
+	if s.unsaved = s.blocks.readUnsaved(files); len(s.unsaved) > 0 {
+		s.log.Info("found blocks that were stored just before the last run was killed", "count", len(s.unsaved))
 	}
 	if err := errors.Join(s.blocks.tidy(files, s.log), s.undos.tidy(files, s.log)); err != nil {
 		return err

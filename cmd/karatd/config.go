@@ -120,7 +120,7 @@ func setOption(c *cli.Context, name string, value any) error {
 // configFlags returns the names that a configuration file may have.
 func configFlags() map[string]bool {
 	known := map[string]bool{}
-	for _, flag := range runFlags() {
+	for _, flag := range runFlags(noEnv) {
 		known[flag.Names()[0]] = true
 	}
 	for _, name := range notInConfig {

@@ -41,7 +41,11 @@ func env(name string) []string {
 	return []string{"KARAT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}
 }
 
-func globalFlags() []cli.Flag {
+// noEnv is for the flags that run has once more: the environment has set them
+// already where the command line of karatd itself can overrule it.
+func noEnv(string) []string { return nil }
+
+func globalFlags(env func(name string) []string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: flagDataDir, EnvVars: env(flagDataDir), Usage: "keep each network's data in a folder of its own in `DIR` (default: ~/.karat)"},
 		&cli.StringFlag{Name: flagNetwork, EnvVars: env(flagNetwork), Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},

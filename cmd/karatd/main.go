@@ -65,7 +65,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			"Without a command it runs the node: see karatd run --help.\n\n" +
 			"Exit codes: 0 done; 1 it could not be done, or something wrong was found; 2 the\n" +
 			"command line was not understood.",
-		Flags:                runFlags(),
+		Flags:                runFlags(env),
 		Commands:             []*cli.Command{runCommand(), importCommand(), exportCommand(), verifyCommand(), coinsCommand(), networkCommand()},
 		Action:               defaultCommand,
 		OnUsageError:         usage,

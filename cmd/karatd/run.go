@@ -45,8 +45,8 @@ const none = "none"
 var listFlags = []string{flagConnect, flagAllowPeer, flagRPCAuth}
 
 // runFlags are all flags of a node that runs.
-func runFlags() []cli.Flag {
-	return append(globalFlags(),
+func runFlags(env func(name string) []string) []cli.Flag {
+	return append(globalFlags(env),
 		&cli.StringFlag{Name: flagListen, EnvVars: env(flagListen), Category: "Peers:", Usage: "listen for peers at `HOST:PORT`, or none (default: the network's port on all addresses; on a fixed-difficulty network on 127.0.0.1)"},
 		&cli.StringSliceFlag{Name: flagConnect, EnvVars: env(flagConnect), Category: "Peers:", Usage: "stay connected to the peer at `[ID@]HOST:PORT`; may be repeated"},
 		&cli.StringSliceFlag{Name: flagAllowPeer, EnvVars: env(flagAllowPeer), Category: "Peers:", Usage: "let only the peer with this `ID` in; may be repeated"},
@@ -78,7 +78,7 @@ func runCommand() *cli.Command {
 			"Each flag can also be set by the environment (--rpc-listen is KARAT_RPC_LISTEN) or by\n" +
 			"a line of a TOML file (rpc-listen = \"127.0.0.1:9554\"). The command line wins over the\n" +
 			"environment, and that over the file.",
-		Flags:  runFlags(),
+		Flags:  runFlags(noEnv),
 		Action: runNode,
 	}
 }

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/node"
+)
+
+// configOf returns the configuration that a command line leads to, without
+// running the node.
+func configOf(t *testing.T, args ...string) (config node.Config, err error) {
+	t.Helper()
+	app := newApp(&bytes.Buffer{}, &bytes.Buffer{})
+	read := func(c *cli.Context) error {
+		config, err = runConfig(c)
+		return err
+	}
+	app.Action = read
+	for _, command := range app.Commands {
+		if command.Name == "run" {
+			command.Action = read
+		}
+	}
+	runErr := app.RunContext(t.Context(), append([]string{"karatd"}, args...))
+	return config, runErr
+}
+
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// TestPrecedence: the command line wins over the environment, that over the file,
+// and the file over the defaults.
+func TestPrecedence(t *testing.T) {
+	dir := t.TempDir()
+	base := []string{"--network", "dev", "--datadir", dir}
+	mempool := func(args ...string) int64 {
+		t.Helper()
+		config, err := configOf(t, append(base, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return config.MempoolBytes / mebibyte
+	}
+	if got := mempool(); got != node.DefaultMempoolBytes/mebibyte {
+		t.Errorf("default: %d", got)
+	}
+	writeFile(t, filepath.Join(dir, configFile), "mempool = 11\nmine = true\nconnect = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\nmine-interval = \"3s\"\n")
+	if got := mempool(); got != 11 {
+		t.Errorf("file: %d", got)
+	}
+	other := writeFile(t, filepath.Join(t.TempDir(), "other.toml"), "mempool = 12\n")
+	if got := mempool("--config", other); got != 12 {
+		t.Errorf("named file: %d", got)
+	}
+	t.Setenv("KARAT_MEMPOOL", "13")
+	if got := mempool(); got != 13 {
+		t.Errorf("environment: %d", got)
+	}
+	for _, args := range [][]string{{"--mempool", "14"}, {"run", "--mempool", "14"}, {"--mempool", "14", "run"}} {
+		if got := mempool(args...); got != 14 {
+			t.Errorf("%v: %d", args, got)
+		}
+	}
+	config, err := configOf(t, append(base, "run")...)
+	if err != nil || !config.Mine || config.MineInterval != 3*time.Second || strings.Join(config.Connect, " ") != "127.0.0.1:1 127.0.0.1:2" {
+		t.Errorf("%+v, %v", config, err)
+	}
+	if config, err = configOf(t, append(base, "--mine=false", "--connect", "127.0.0.1:3")...); err != nil || config.Mine || strings.Join(config.Connect, " ") != "127.0.0.1:3" {
+		t.Errorf("the command line over a switch and a list: %+v, %v", config, err)
+	}
+}
+
+func TestListenAddresses(t *testing.T) {
+	for _, c := range []struct {
+		args        []string
+		listen, rpc string
+	}{
+		{[]string{"--network", "dev"}, "127.0.0.1:19555", "127.0.0.1:19554"}, // whose blocks cost nothing
+		{[]string{"--network", "main"}, ":9555", "127.0.0.1:9554"},
+		{[]string{"--network", "main", "--listen", "none", "--rpc-listen", "none"}, "", ""},
+		{[]string{"--network", "main", "--listen", "[::1]:7", "--rpc-listen", "localhost:8"}, "[::1]:7", "localhost:8"},
+	} {
+		config, err := configOf(t, append(c.args, "--datadir", t.TempDir())...)
+		if err != nil || config.Listen != c.listen || config.RPCListen != c.rpc {
+			t.Errorf("%v: %q, %q, %v", c.args, config.Listen, config.RPCListen, err)
+		}
+	}
+}
+
+// TestBadOptions: one line that says which option is wrong, whoever gave it.
+func TestBadOptions(t *testing.T) {
+	empty := writeFile(t, filepath.Join(t.TempDir(), "empty"), "")
+	for _, c := range []struct {
+		name, file, env string
+		args            []string
+		code            int
+		want            string
+	}{
+		{name: "port without host", args: []string{"--listen", "9555"}, code: 2, want: "--listen"},
+		{name: "text for a number", args: []string{"--mempool", "much"}, code: 2, want: "mempool"},
+		{name: "too small", args: []string{"--mempool", "0"}, code: 2, want: "--mempool 0"},
+		{name: "too many threads", args: []string{"--threads", "100000"}, code: 2, want: "--threads"},
+		{name: "feerate", args: []string{"--min-feerate", "-1"}, code: 2, want: "--min-feerate"},
+		{name: "address of another network", args: []string{"--mine", "--mine-to", "krt1pfewlxm8meyyvgjydfu7v8j4ej64symj6ut8sf66h9germp94qgzsycyxdu"}, code: 2, want: "--mine-to"},
+		{name: "user without a password", args: []string{"--rpc-user", "alice"}, code: 2, want: "--rpc-password-file"},
+		{name: "an empty password", args: []string{"--rpc-user", "alice", "--rpc-password-file", empty}, code: 1, want: "is empty"},
+		{name: "rpcauth", args: []string{"--rpc-auth", "alice"}, code: 1, want: "--rpc-auth"},
+		{name: "peer", args: []string{"--connect", "nowhere"}, code: 1, want: "no address"},
+		{name: "peer id", args: []string{"--connect", "xyz@127.0.0.1:1"}, code: 1, want: "xyz"},
+		{name: "allowed peer", args: []string{"--allow-peer", "friend"}, code: 1, want: "friend"},
+		{name: "interval", args: []string{"--mine-interval", "-1s"}, code: 2, want: "--mine-interval"},
+		{name: "argument", args: []string{"run", "fast"}, code: 2, want: `"fast"`},
+		{name: "environment", env: "much", code: 2, want: "KARAT_MEMPOOL"},
+		{name: "no TOML", file: "mempool 5", code: 1, want: "karatd.toml"},
+		{name: "unknown option", file: "mempol = 5", code: 1, want: `no option "mempol"`},
+		{name: "option of the place", file: `datadir = "/"`, code: 1, want: `no option "datadir"`},
+		{name: "type", file: `mempool = "much"`, code: 1, want: "mempool"},
+		{name: "list for one", file: `mempool = [5, 6]`, code: 1, want: "one value"},
+		{name: "table", file: "[mempool]\na = 1", code: 1, want: "mempool"},
+		{name: "no such file", args: []string{"--config", "nowhere.toml"}, code: 1, want: "nowhere.toml"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if c.file != "" {
+				writeFile(t, filepath.Join(dir, configFile), c.file)
+			}
+			if c.env != "" {
+				t.Setenv("KARAT_MEMPOOL", c.env)
+			}
+			code, stdout, stderr := karatdFor(t, append([]string{"--network", "dev", "--datadir", dir, "--rpc-listen", "none", "--listen", "none"}, c.args...)...)
+			if code != c.code || !strings.Contains(stderr, c.want) || strings.Count(stderr, "karatd: ") != 1 || stdout != "" {
+				t.Errorf("exit code %d (want %d), want %q in one line:\n%s%s", code, c.code, c.want, stdout, stderr)
+			}
+		})
+	}
+}
+
+// karatdFor runs a command line that must end by itself.
+func karatdFor(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var out, errs bytes.Buffer
+	code = run(ctx, append([]string{"karatd"}, args...), &out, &errs)
+	if ctx.Err() != nil {
+		t.Errorf("karatd %v goes on", args)
+	}
+	return code, out.String(), errs.String()
+}
+
+// TestStartUpErrors: what keeps a node from starting is told in one line, and
+// nothing is changed.
+func TestStartUpErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	locked := t.TempDir()
+	d := startDaemon(t, locked, "none")
+	defer d.stop()
+	badKey := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(badKey, "dev"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(badKey, "dev", "node.key"), "not a key")
+	for _, c := range []struct {
+		name, dir string
+		args      []string
+		want      []string
+	}{
+		{"port for peers", t.TempDir(), []string{"--listen", taken.Addr().String(), "--rpc-listen", "none"}, []string{"peers", taken.Addr().String(), "--listen"}},
+		{"port for RPC", t.TempDir(), []string{"--rpc-listen", taken.Addr().String(), "--listen", "none"}, []string{"RPC", taken.Addr().String(), "--rpc-listen"}},
+		{"data directory in use", locked, []string{"--rpc-listen", "none", "--listen", "none"}, []string{locked, "in use"}},
+		{"damaged key", badKey, []string{"--rpc-listen", "none", "--listen", "none"}, []string{"node.key"}},
+	} {
+		code, stdout, stderr := karatdFor(t, append([]string{"--network", "dev", "--datadir", c.dir}, c.args...)...)
+		if code != 1 || stdout != "" || strings.Count(strings.TrimSpace(stderr), "\n") > 0 {
+			t.Errorf("%s: exit code %d:\n%s%s", c.name, code, stdout, stderr)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%s: %q is not in %s", c.name, want, stderr)
+			}
+		}
+	}
+}
+
+// TestDamagedExtras: files that a node can do without are reported and made
+// anew.
+func TestDamagedExtras(t *testing.T) {
+	dir := t.TempDir()
+	startDaemon(t, dir, "none").stop()
+	for _, name := range []string{"mempool.dat", "peers.json"} {
+		writeFile(t, filepath.Join(dir, "dev", name), "nonsense")
+	}
+	d := startDaemon(t, dir, "none")
+	if height := call[int](d, "getblockcount"); height != 0 {
+		t.Errorf("height %d", height)
+	}
+	d.stop()
+	if n := strings.Count(d.errors.String(), "level=WARN"); n != 2 {
+		t.Errorf("%d warnings, want one for each file: %s", n, d.errors)
+	}
+	d = startDaemon(t, dir, "none")
+	d.stop()
+	if strings.Contains(d.errors.String(), "level=WARN") {
+		t.Errorf("the files were not made anew: %s", d.errors)
+	}
+}
