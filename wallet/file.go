@@ -33,6 +33,7 @@ const (
 	fileVersion   = 1
 	maxFileSize   = 64 << 10 // bytes; a file has about one thousand
 	kdfAlgorithm  = "argon2id"
+	openMemoryKiB = 8 // of a file without a passphrase
 	sealAlgorithm = "xchacha20-poly1305"
 )
 
@@ -80,8 +81,12 @@ type cipherParams struct {
 	Nonce     hexBytes `json:"nonce"`
 }
 
-// defaultKDF makes a guess cost 256 MiB and most of a second.
-func defaultKDF() kdfParams {
+// defaultKDF makes a guess cost 256 MiB and most of a second. Where there is
+// nothing to guess it takes no time.
+func defaultKDF(passphrase string) kdfParams {
+	if passphrase == "" {
+		return kdfParams{Algorithm: kdfAlgorithm, Time: 1, MemoryKiB: openMemoryKiB, Threads: 1}
+	}
 	return kdfParams{Algorithm: kdfAlgorithm, Time: 3, MemoryKiB: 256 << 10, Threads: 1}
 }
 
@@ -111,8 +116,11 @@ type File struct {
 // empty: then the words are no secret to who has the file. Errors: ErrMnemonic
 // and those of the file system.
 func CreateFile(path string, p *consensus.Params, mnemonic, passphrase string, birthday types.Index) (*File, error) {
-	return createFile(path, p, mnemonic, passphrase, birthday, defaultKDF())
+	return createFile(path, p, mnemonic, passphrase, birthday, defaultKDF(passphrase))
 }
+
+// NeedsPassphrase reports whether the file was made with a passphrase.
+func (f *File) NeedsPassphrase() bool { return f.content.Header.KDF.MemoryKiB != openMemoryKiB }
 
 func createFile(path string, p *consensus.Params, mnemonic, passphrase string, birthday types.Index, kdf kdfParams) (*File, error) {
 	f, err := newFile(p, mnemonic, passphrase, birthday, kdf)

@@ -170,15 +170,15 @@ func showMnemonic(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	mnemonic, err := f.Mnemonic("")
-	if err != nil || c.String(flagPassphrase) != "" {
-		passphrase, err := askPassphrase(c, false)
-		if err != nil {
+	passphrase := ""
+	if f.NeedsPassphrase() {
+		if passphrase, err = askPassphrase(c, false); err != nil {
 			return err
 		}
-		if mnemonic, err = f.Mnemonic(passphrase); err != nil {
-			return err
-		}
+	}
+	mnemonic, err := f.Mnemonic(passphrase)
+	if err != nil {
+		return err
 	}
 	printWords(c, mnemonic)
 	return nil

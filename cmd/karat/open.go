@@ -227,10 +227,8 @@ func firstLine(r io.Reader) (string, error) {
 
 // unlock opens the keys. A wallet without a passphrase needs none.
 func (o *opened) unlock(c *cli.Context) (*wallet.Signer, error) {
-	if c.String(flagPassphrase) == "" {
-		if signer, err := o.file.Unlock(""); err == nil {
-			return signer, nil
-		}
+	if !o.file.NeedsPassphrase() {
+		return o.file.Unlock("")
 	}
 	passphrase, err := askPassphrase(c, false)
 	if err != nil {

@@ -1,0 +1,470 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/miner"
+	"github.com/karatcoin/karat/node"
+	"github.com/karatcoin/karat/rpc"
+)
+
+// richWords are the words that own the coins of the dev network.
+const richWords = "test test test test test test test test test test test junk"
+
+// lockedBuffer is a log that a test may read while the node writes.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// bench is a node of the dev network with wallets.
+type bench struct {
+	t      *testing.T
+	dir    string
+	rpc    string // HOST:PORT
+	cookie string
+	log    lockedBuffer
+	client *rpc.Client
+	node   *node.Node
+	stop   func()
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: t.TempDir()}
+	params, err := karat.LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.Open(t.Context(), node.Config{
+		DataDir: filepath.Join(b.dir, "dev"), Params: params, CacheBytes: 8 << 20, Filters: true, TxIndex: true, MempoolBytes: 8 << 20,
+		MinFeeRate: node.DefaultMinFeeRate, RPCListen: "127.0.0.1:0", NoDiscovery: true,
+		Logger: slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	up, done := make(chan node.Started, 1), make(chan error, 1)
+	go func() { done <- n.Run(ctx, func(s node.Started) { up <- s }) }()
+	select {
+	case s := <-up:
+		b.rpc, b.cookie = s.RPC, s.CookieFile
+	case err := <-done:
+		t.Fatal(err)
+	}
+	b.node = n
+	b.client = rpc.NewCookieClient("http://"+b.rpc, b.cookie)
+	b.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(b.stop)
+	return b
+}
+
+// call calls a method of the node that must succeed.
+func call[T any](b *bench, method string, params ...any) (result T) {
+	b.t.Helper()
+	if err := b.client.Call(b.t.Context(), method, &result, params...); err != nil {
+		b.t.Fatalf("%s: %v", method, err)
+	}
+	return result
+}
+
+// mine makes blocks for nobody in particular.
+func (b *bench) mine(n int) []string {
+	b.t.Helper()
+	return call[[]string](b, "generatetoaddress", n, "krtd1p8wpt9v4frpf3tkn0srd97pksgsxc5hs52lafxwru9kgeephvs7rqr2y4qk")
+}
+
+// try runs a command line of karat for a wallet.
+func (b *bench) try(input, wallet string, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	all := append([]string{"karat", "--network", "dev", "--datadir", b.dir, "--rpc", b.rpc, "--rpc-cookie", b.cookie, "--wallet", wallet}, args...)
+	code = run(b.t.Context(), all, strings.NewReader(input), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// karat runs a command line that must succeed.
+func (b *bench) karat(wallet string, args ...string) string {
+	b.t.Helper()
+	return b.karatIn("", wallet, args...)
+}
+
+func (b *bench) karatIn(input, wallet string, args ...string) string {
+	b.t.Helper()
+	code, stdout, stderr := b.try(input, wallet, args...)
+	if code != 0 {
+		b.t.Fatalf("karat %v: exit code %d: %s", args, code, stderr)
+	}
+	return strings.TrimSuffix(stdout, "\n")
+}
+
+// shownBalance is a balance as karat balance --json tells it.
+type shownBalance struct{ Confirmed, Immature, Pending, Total json.Number }
+
+func (b *bench) balance(wallet string) (result shownBalance) {
+	b.t.Helper()
+	if err := json.Unmarshal([]byte(b.karat(wallet, "balance", "--json")), &result); err != nil {
+		b.t.Fatal(err)
+	}
+	return result
+}
+
+// expect checks what a wallet has.
+func (b *bench) expect(when, wallet, confirmed, pending string) {
+	b.t.Helper()
+	got := b.balance(wallet)
+	if string(got.Confirmed) != confirmed || string(got.Pending) != pending {
+		b.t.Errorf("%s, %s has %s confirmed and %s pending, want %s and %s", when, wallet, got.Confirmed, got.Pending, confirmed, pending)
+	}
+}
+
+// entry is a line of karat history --json.
+type entry struct {
+	TxID          string
+	Height        int
+	Confirmations int
+	Amount, Fee   json.Number
+	Status        string
+}
+
+func (b *bench) history(wallet string) (entries []entry) {
+	b.t.Helper()
+	if err := json.Unmarshal([]byte(b.karat(wallet, "history", "--json")), &entries); err != nil {
+		b.t.Fatal(err)
+	}
+	return entries
+}
+
+func (b *bench) last(wallet string) entry {
+	b.t.Helper()
+	entries := b.history(wallet)
+	if len(entries) == 0 {
+		b.t.Fatalf("%s has no history", wallet)
+	}
+	return entries[len(entries)-1]
+}
+
+// rich makes the wallet that has coins.
+func (b *bench) rich() {
+	b.t.Helper()
+	b.karatIn(richWords+"\n", "rich", "restore", "--no-passphrase")
+	b.mine(100)
+}
+
+func TestPaymentsOfEachKind(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	b.expect("at the start", "rich", "1000000.00000000", "0.00000000")
+	b.karat("alice", "create", "--no-passphrase")
+	b.karat("bob", "create", "--no-passphrase", "--words", "24")
+	alice, bob := b.karat("alice", "address"), b.karat("bob", "address")
+	if alice == b.karat("alice", "address") {
+		t.Error("an address was given out twice")
+	}
+
+	txid := b.karat("rich", "send", "--yes", alice, "5")
+	b.expect("before a block", "alice", "0.00000000", "5.00000000")
+	if e := b.last("rich"); e.TxID != txid || e.Status != "pending" || e.Confirmations != 0 {
+		t.Errorf("rich: %+v", e)
+	}
+	b.mine(1)
+	b.expect("after a block", "alice", "5.00000000", "0.00000000")
+	for _, wallet := range []string{"rich", "alice"} {
+		if e := b.last(wallet); e.TxID != txid || e.Status != "confirmed" || e.Confirmations != 1 || e.Height != 101 {
+			t.Errorf("%s: %+v", wallet, e)
+		}
+	}
+
+	b.karat("rich", "send", "--yes", "--feerate", "2", alice, "1", bob, "0.25", alice, "0.5")
+	b.mine(1)
+	b.expect("several receivers", "alice", "6.50000000", "0.00000000")
+	b.expect("several receivers", "bob", "0.25000000", "0.00000000")
+
+	var sent struct {
+		TxID  string
+		Fee   json.Number
+		VSize int
+	}
+	if err := json.Unmarshal([]byte(b.karat("alice", "send", "--json", "--yes", "--feerate", "10", "--subtract-fee", bob, "2")), &sent); err != nil {
+		t.Fatal(err)
+	}
+	b.mine(1)
+	if want := fmt.Sprintf("0.%08d", sent.VSize*10); string(sent.Fee) != want {
+		t.Errorf("fee %s of %d virtual bytes at 10 grains, want %s", sent.Fee, sent.VSize, want)
+	}
+	b.expect("the receiver pays the fee", "alice", "4.50000000", "0.00000000")
+	b.expect("the receiver pays the fee", "bob", fmt.Sprintf("2.%08d", 25_000_000-sent.VSize*10), "0.00000000")
+
+	b.karat("alice", "send", "--yes", "--all", bob)
+	b.expect("all", "alice", "0.00000000", "0.00000000")
+	b.mine(1)
+	b.expect("all", "alice", "0.00000000", "0.00000000")
+	if coins := b.karat("alice", "coins", "--json"); strings.TrimSpace(coins) != "[]" {
+		t.Errorf("coins %s", coins)
+	}
+
+	// Change that waits for a block can be spent; what others sent cannot.
+	b.karat("bob", "send", "--yes", alice, "1")
+	b.karat("bob", "send", "--yes", alice, "1")
+	if code, _, stderr := b.try("", "alice", "send", "--yes", bob, "0.5"); code != 1 || !strings.Contains(stderr, "not enough") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	b.mine(1)
+	b.expect("spent change", "alice", "2.00000000", "0.00000000")
+	b.private(alice, bob)
+}
+
+// private checks that the node's log shows nothing of what the wallets asked for.
+func (b *bench) private(addresses ...string) {
+	b.t.Helper()
+	text := b.log.String()
+	if !strings.Contains(text, "level=DEBUG") {
+		b.t.Error("the log is not in detail")
+	}
+	for _, address := range addresses {
+		if strings.Contains(text, address) {
+			b.t.Errorf("the log names %s", address)
+		}
+	}
+	for _, method := range []string{"scantxoutset", "importdescriptors", "loadtxfilter", "rescan"} {
+		if strings.Contains(text, method) {
+			b.t.Errorf("the wallet called %s", method)
+		}
+	}
+}
+
+// TestReorganisationUndoesAPayment: it is shown, and the coins can be spent
+// again.
+func TestReorganisationUndoesAPayment(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	b.karat("alice", "create", "--no-passphrase")
+	alice := b.karat("alice", "address")
+	txid := b.karat("rich", "send", "--yes", alice, "7")
+	block := b.mine(1)[0]
+	b.expect("confirmed", "alice", "7.00000000", "0.00000000")
+
+	call[any](b, "invalidateblock", block)
+	b.expect("undone", "alice", "7.00000000", "0.00000000") // of two tips, the wallet stays with the one of more work
+	b.emptyBlocks(2)
+	b.expect("on another branch", "alice", "0.00000000", "7.00000000")
+	if e := b.last("alice"); e.TxID != txid || e.Status != "pending" || e.Height != 0 {
+		t.Errorf("an undone payment is shown as %+v", e)
+	}
+	b.mine(1)
+	b.expect("confirmed again", "alice", "7.00000000", "0.00000000")
+	if e := b.last("alice"); e.Height != 103 {
+		t.Errorf("%+v", e)
+	}
+
+	// A mined coin that is undone is gone, and what it was is shown.
+	mined := call[[]string](b, "generatetoaddress", 1, alice)[0]
+	if got := b.balance("alice"); string(got.Immature) != "10.00000000" {
+		t.Errorf("mined: %+v", got)
+	}
+	call[any](b, "invalidateblock", mined)
+	b.emptyBlocks(2)
+	if got := b.balance("alice"); string(got.Immature) != "0.00000000" || string(got.Confirmed) != "7.00000000" {
+		t.Errorf("a mined coin that was undone: %+v", got)
+	}
+	if !strings.Contains(b.karat("alice", "history"), "conflicted") {
+		t.Error("an undone coinbase is not shown as such")
+	}
+	// The coins of a payment that was undone and never confirmed are free again.
+	b.karat("alice", "send", "--yes", b.karat("rich", "address"), "6.9")
+}
+
+// emptyBlocks makes blocks without the transactions that wait.
+func (b *bench) emptyBlocks(n int) {
+	b.t.Helper()
+	m := miner.New(miner.Options{Params: b.node.Chain().Params(), Chain: b.node.Chain()})
+	if _, err := m.Generate(b.t.Context(), n, []byte{0x51, 2, 0x4e, 0x73}, 1<<20); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestRestoreElsewhere(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	passphrase := filepath.Join(t.TempDir(), "passphrase")
+	if err := os.WriteFile(passphrase, []byte("correct horse\nmore\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	created := b.karat("alice", "create", "--passphrase-file", passphrase)
+	var words []string
+	for _, m := range regexp.MustCompile(`\d+\. ([a-z]+)`).FindAllStringSubmatch(created, -1) {
+		words = append(words, m[1])
+	}
+	if len(words) != 12 {
+		t.Fatalf("%d words in %s", len(words), created)
+	}
+	var addresses []string
+	for range 15 {
+		addresses = append(addresses, b.karat("alice", "address"))
+	}
+	for _, address := range []string{addresses[0], addresses[14]} {
+		b.karat("rich", "send", "--yes", address, "3")
+		b.mine(1)
+	}
+	b.karat("alice", "send", "--yes", "--passphrase-file", passphrase, b.karat("rich", "address"), "1")
+	b.mine(1)
+	want := b.karat("alice", "history")
+
+	elsewhere := &bench{t: t, dir: t.TempDir(), rpc: b.rpc, cookie: b.cookie, client: b.client}
+	elsewhere.karatIn(strings.Join(words, "  ")+"\n", "again", "restore", "--no-passphrase")
+	if got := elsewhere.karat("again", "history"); got != want {
+		t.Errorf("restored history:\n%s\nwant\n%s", got, want)
+	}
+	if a, b := b.balance("alice"), elsewhere.balance("again"); a != b {
+		t.Errorf("%+v, restored %+v", a, b)
+	}
+	if got := elsewhere.karat("again", "address"); got == addresses[0] || got == addresses[14] {
+		t.Error("an address that was paid is given out again")
+	}
+	if got := b.karat("alice", "mnemonic", "--passphrase-file", passphrase); !strings.Contains(created, got) {
+		t.Errorf("words %s, created with %s", got, created)
+	}
+	if descriptors := b.karat("alice", "descriptors"); strings.Contains(descriptors, "prv") || strings.Count(descriptors, "tr(") != 2 {
+		t.Errorf("descriptors %s", descriptors)
+	}
+	file, err := os.ReadFile(filepath.Join(b.dir, "dev", "wallets", "alice", "wallet.json"))
+	if err != nil || strings.Contains(string(file), words[3]+" "+words[4]) {
+		t.Errorf("the file has the words as they are, or cannot be read: %v", err)
+	}
+}
+
+// TestMistakes: one clear error, the right exit code, nothing sent.
+func TestMistakes(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	passphrase := filepath.Join(t.TempDir(), "passphrase")
+	wrong := filepath.Join(t.TempDir(), "wrong")
+	for name, text := range map[string]string{passphrase: "correct horse\n", wrong: "incorrect horse\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.karat("safe", "create", "--passphrase-file", passphrase)
+	safe := b.karat("safe", "address")
+	b.karat("rich", "send", "--yes", safe, "1")
+	b.mine(1)
+	for _, c := range []struct {
+		name   string
+		wallet string
+		input  string
+		args   []string
+		code   int
+		want   string
+	}{
+		{"no command", "rich", "", []string{"pay"}, 2, `no command "pay"`},
+		{"no wallet", "nobody", "", []string{"balance"}, 1, "karat create"},
+		{"a name that is a path", "../rich", "", []string{"balance"}, 2, "--wallet"},
+		{"a wallet twice", "rich", "", []string{"create", "--no-passphrase"}, 1, "already"},
+		{"no passphrase", "new", "", []string{"create"}, 2, "--no-passphrase"},
+		{"three words", "new", "one two three\n", []string{"restore", "--no-passphrase"}, 1, "words"},
+		{"no words", "new", "", []string{"restore", "--no-passphrase"}, 1, "words"},
+		{"a bad checksum", "new", strings.Repeat("test ", 12) + "\n", []string{"restore", "--no-passphrase"}, 1, "checksum"},
+		{"words and passphrase from one place", "new", richWords + "\n", []string{"restore", "--passphrase-file", "-"}, 2, "standard input"},
+		{"an odd list", "rich", "", []string{"send", safe}, 2, "ADDRESS AMOUNT"},
+		{"nothing to send", "rich", "", []string{"send"}, 2, "ADDRESS AMOUNT"},
+		{"a mistyped address", "rich", "", []string{"send", "--yes", safe[:20] + "q" + safe[21:], "1"}, 2, "checksum"},
+		{"an address of another network", "rich", "", []string{"send", "--yes", "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0", "1"}, 2, "krtd"},
+		{"too fine an amount", "rich", "", []string{"send", "--yes", safe, "1.000000001"}, 2, "1.000000001"},
+		{"a negative amount", "rich", "", []string{"send", "--yes", "--", safe, "-1"}, 2, "-1"},
+		{"dust", "rich", "", []string{"send", "--yes", safe, "0.00000001"}, 1, "dust"},
+		{"more than there is", "rich", "", []string{"send", "--yes", safe, "2000000"}, 1, "not enough"},
+		{"a bad feerate", "rich", "", []string{"send", "--yes", "--feerate", "cheap", safe, "1"}, 1, "feerate"},
+		{"nobody to ask", "rich", "", []string{"send", safe, "1"}, 2, "--yes"},
+		{"a wrong passphrase", "safe", "", []string{"send", "--yes", "--passphrase-file", wrong, "--all", safe}, 1, "passphrase"},
+		{"no passphrase file", "safe", "", []string{"send", "--yes", "--passphrase-file", "nowhere", "--all", safe}, 1, "nowhere"},
+		{"nobody to ask for a passphrase", "safe", "", []string{"send", "--yes", "--all", safe}, 2, "--passphrase-file"},
+		{"arguments", "rich", "", []string{"balance", "now"}, 2, `"now"`},
+		{"an unknown method", "rich", "", []string{"rpc", "getbalances"}, 1, "-32601"},
+		{"a method's error", "rich", "", []string{"rpc", "getblockhash", "9999"}, 1, "-8"},
+		{"no method", "rich", "", []string{"rpc"}, 2, "method"},
+	} {
+		before := call[int](b, "getblockcount")
+		code, stdout, stderr := b.try(c.input, c.wallet, c.args...)
+		if code != c.code || !strings.Contains(stderr, c.want) || stdout != "" {
+			t.Errorf("%s: exit code %d (want %d), want %q:\n%s%s", c.name, code, c.code, c.want, stdout, stderr)
+		}
+		if pool := call[[]string](b, "getrawmempool"); len(pool) > 0 || call[int](b, "getblockcount") != before {
+			t.Fatalf("%s: something was sent", c.name)
+		}
+	}
+	if code, stdout, stderr := b.try("correct horse\n", "safe", "send", "--yes", "--passphrase-file", "-", "--all", safe); code != 0 {
+		t.Errorf("a passphrase from standard input: exit code %d: %s%s", code, stdout, stderr)
+	}
+	b.stop()
+	for _, args := range [][]string{{"balance"}, {"rpc", "getblockcount"}} {
+		if code, _, stderr := b.try("", "rich", args...); code != 1 || !strings.Contains(stderr, "no node answers") {
+			t.Errorf("without a node: exit code %d: %s", code, stderr)
+		}
+	}
+	if code, stdout, _ := b.try("", "safe", "address"); code != 0 || !strings.HasPrefix(stdout, "krtd1p") {
+		t.Error("an address needs no node")
+	}
+}
+
+func TestOtherOutputs(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	if got := b.karat("rich", "rpc", "getblockcount"); got != "100" {
+		t.Errorf("rpc getblockcount: %s", got)
+	}
+	if got := b.karat("rich", "rpc", "--wait", "getblockhash", "0"); len(got) != 64 {
+		t.Errorf("a text is bare: %s", got)
+	}
+	if got := b.karat("rich", "rpc", "help"); !strings.Contains(got, "== Blockchain ==") {
+		t.Errorf("rpc help: %s", got)
+	}
+	if got := b.karat("rich", "sync"); !strings.HasPrefix(got, "height 100, block ") {
+		t.Errorf("sync: %s", got)
+	}
+	if got := b.karat("rich", "info"); !strings.Contains(got, "synced to     100, block ") {
+		t.Errorf("info: %s", got)
+	}
+	addresses := b.karat("rich", "addresses")
+	if !strings.Contains(addresses, "100000.00000000  krtd1pfewlxm8meyyvgjydfu7v8j4ej64symj6ut8sf66h9germp94qgzs5euz4j") {
+		t.Errorf("addresses: %s", addresses)
+	}
+	if got := b.karat("rich", "address", "--qr"); strings.Count(got, "\n") < 15 {
+		t.Errorf("a QR code of %d lines", strings.Count(got, "\n"))
+	}
+	code, stdout, _ := b.try("", "rich", "--help")
+	if code != 0 || !strings.Contains(stdout, "Exit codes") {
+		t.Errorf("help: %s", stdout)
+	}
+}
