@@ -6,16 +6,13 @@
 package filter
 
 import (
-	"bytes"
-	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
 
 	"github.com/dchest/siphash"
-
-	"encoding/binary"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
@@ -60,20 +57,26 @@ func Build(u *consensus.BlockUpdate) ([]byte, error) {
 			scripts[string(coins[i].ScriptPubKey())] = struct{}{}
 		}
 	}
-	keys := keysOf(u.Block.Hash)
+	return encode(u.Block.Hash, scripts), nil
+}
+
+// encode returns the filter of a block for a set of scripts.
+func encode(block types.Hash, scripts map[string]struct{}) []byte {
+	keys := keysOf(block)
 	n := uint64(len(scripts))
 	values := make([]uint64, 0, n)
 	for script := range scripts {
 		values = append(values, keys.value([]byte(script), n))
 	}
 	slices.Sort(values)
-	w := bitWriter{out: types.AppendCompactSize(nil, n)}
+	// A value takes 21 bits, more or less.
+	w := bitWriter{out: types.AppendCompactSize(make([]byte, 0, 16+3*n), n)}
 	last := uint64(0)
 	for _, value := range values {
 		w.golomb(value - last)
 		last = value
 	}
-	return w.finish(), nil
+	return w.finish()
 }
 
 // Header returns the filter header of a block: the hash of its filter's hash and
@@ -97,7 +100,7 @@ func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 	if n > maxElements || n*(golombBits+1) > uint64(d.Remaining())*8 {
 		return false, fmt.Errorf("%w: %d elements in %d bytes", ErrFilter, n, d.Remaining())
 	}
-	if n == 0 || len(scripts) == 0 {
+	if n == 0 {
 		return false, nil
 	}
 	keys := keysOf(block)
@@ -107,7 +110,10 @@ func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 			wanted = append(wanted, keys.value(script, n))
 		}
 	}
-	slices.SortFunc(wanted, cmp.Compare[uint64])
+	if len(wanted) == 0 {
+		return false, nil
+	}
+	slices.Sort(wanted)
 	r := bitReader{in: d.Bytes(d.Remaining())}
 	value := uint64(0)
 	for range n {
@@ -144,17 +150,18 @@ func (k sipKeys) value(script []byte, n uint64) uint64 {
 
 // bitWriter appends bits, the highest of each byte first.
 type bitWriter struct {
-	out  []byte
-	free uint // bits of the last byte
+	out     []byte
+	waiting uint64 // the bits that make no whole byte yet are its lowest
+	count   uint   // of them; below 8 between calls
 }
 
-func (w *bitWriter) bit(set bool) {
-	if w.free == 0 {
-		w.out, w.free = append(w.out, 0), 8
-	}
-	w.free--
-	if set {
-		w.out[len(w.out)-1] |= 1 << w.free
+// put appends the lowest bits of a number, at most 32, whose other bits are
+// zero.
+func (w *bitWriter) put(bits uint64, count uint) {
+	w.waiting = w.waiting<<count | bits
+	for w.count += count; w.count >= 8; {
+		w.count -= 8
+		w.out = append(w.out, byte(w.waiting>>w.count))
 	}
 }
 
@@ -162,51 +169,61 @@ func (w *bitWriter) bit(set bool) {
 // bits as they are.
 func (w *bitWriter) golomb(n uint64) {
 	for range n >> golombBits {
-		w.bit(true)
+		w.put(1, 1)
 	}
-	w.bit(false)
-	for i := golombBits - 1; i >= 0; i-- {
-		w.bit(n>>i&1 == 1)
-	}
+	w.put(0, 1)
+	w.put(n&(1<<golombBits-1), golombBits)
 }
 
-func (w *bitWriter) finish() []byte { return bytes.Clone(w.out) }
+// finish fills the last byte with zeros.
+func (w *bitWriter) finish() []byte {
+	if w.count > 0 {
+		w.put(0, 8-w.count)
+	}
+	return w.out
+}
 
 // bitReader reads what bitWriter wrote.
 type bitReader struct {
-	in []byte
-	at uint // bits that were read
+	in     []byte
+	loaded uint64 // bits from in: the next is the highest, the others are zero
+	count  uint   // of them
 }
 
-func (r *bitReader) bit() (set, ok bool) {
-	if r.at/8 >= uint(len(r.in)) {
-		return false, false
+// load takes bytes from in as long as there is room for one.
+func (r *bitReader) load() {
+	for r.count <= 56 && len(r.in) > 0 {
+		r.loaded |= uint64(r.in[0]) << (56 - r.count)
+		r.count += 8
+		r.in = r.in[1:]
 	}
-	set = r.in[r.at/8]>>(7-r.at%8)&1 == 1
-	r.at++
-	return set, true
 }
 
+func (r *bitReader) skip(count uint) {
+	r.loaded <<= count
+	r.count -= count
+}
+
+// golomb reads a number, if there are bits enough.
 func (r *bitReader) golomb() (n uint64, ok bool) {
 	for {
-		set, ok := r.bit()
-		if !ok {
+		r.load()
+		if r.count == 0 {
 			return 0, false
 		}
-		if !set {
+		ones := uint(bits.LeadingZeros64(^r.loaded))
+		n += uint64(ones)
+		if ones < r.count {
+			r.skip(ones + 1)
 			break
 		}
-		n++
+		r.skip(ones)
 	}
-	for range golombBits {
-		set, ok := r.bit()
-		if !ok {
-			return 0, false
-		}
-		n <<= 1
-		if set {
-			n |= 1
-		}
+	r.load()
+	if r.count < golombBits {
+		return 0, false
 	}
+	n = n<<golombBits | r.loaded>>(64-golombBits)
+	r.skip(golombBits)
 	return n, true
 }
