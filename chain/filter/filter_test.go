@@ -365,6 +365,7 @@ func TestNothingToFind(t *testing.T) {
 	filter := encode(block, setOf(scripts))
 	mustMatch(t, filter, block, false)
 	mustMatch(t, filter, block, false, nil, []byte{}) // an empty script is in no filter
+	mustMatch(t, encode(block, setOf([][]byte{{}})), block, false, nil)
 	mustMatch(t, []byte{0}, block, false, scripts...)
 	if got := encode(block, nil); !bytes.Equal(got, []byte{0}) {
 		t.Fatalf("the empty filter is %x", got)
@@ -450,7 +451,7 @@ func TestSpentInside(t *testing.T) {
 	scripts := randomScripts(r, 2)
 	parent := types.Tx{
 		Inputs:  make([]types.TxIn, 1),
-		Outputs: []types.TxOut{{ScriptPubKey: scripts[0][:5]}, {ScriptPubKey: []byte{0x6a, 1, 1}}, {}},
+		Outputs: []types.TxOut{{ScriptPubKey: scripts[0][:5]}, {ScriptPubKey: []byte{0x6a, 1, 1}}, {}, {ScriptPubKey: []byte{0x51}}},
 	}
 	child := types.Tx{
 		Inputs:  []types.TxIn{{PreviousOutPoint: types.OutPoint{TxID: parent.TxID()}}},
@@ -461,7 +462,7 @@ func TestSpentInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := naiveEncode(block.Hash, [][]byte{scripts[0][:5], scripts[1][:5]}); !bytes.Equal(filter, want) {
+	if want := naiveEncode(block.Hash, [][]byte{scripts[0][:5], scripts[1][:5], {0x51}}); !bytes.Equal(filter, want) {
 		t.Fatalf("filter %x, want %x", filter, want)
 	}
 	mustMatch(t, filter, block.Hash, false, []byte{0x6a, 1, 1}, []byte{})
