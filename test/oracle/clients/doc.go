@@ -1,0 +1,3 @@
+// Package clients runs programs that were written for Bitcoin Core and btcd
+// against a karat node, unmodified.
+package clients
