@@ -38,7 +38,6 @@ func (n *Node) assemble() (s *services, err error) {
 	s.pool = mempool.New(mempool.Options{
 		Params: n.config.Params, Chain: n.chain, MaxBytes: int(n.config.MempoolBytes), MinRelay: n.config.MinFeeRate, Now: n.clock.now, Logger: n.log,
 	})
-	n.pool.Store(s.pool)
 	s.miner = miner.New(miner.Options{
 		Params: n.config.Params, Chain: n.chain, Pool: minerPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
 		Interval: n.config.MineInterval, Tag: UserAgent, Now: n.clock.now, Logger: n.log,

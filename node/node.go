@@ -24,7 +24,6 @@ import (
 	"github.com/karatcoin/karat/chain/index"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/mempool"
 )
 
 // Node is an open data directory and the chain in it.
@@ -36,8 +35,8 @@ type Node struct {
 	index  *index.Index // nil: none is kept, or it cannot be opened
 	log    *slog.Logger
 
-	pool atomic.Pointer[mempool.Pool] // of Run
-	stop context.CancelFunc           // of Run
+	running atomic.Pointer[services] // of Run; nil before
+	stop    context.CancelFunc       // of Run
 }
 
 // Open opens the data directory and brings its chain up to date.
@@ -68,7 +67,7 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	}
 	if config.Filters || config.TxIndex {
 		dir := filepath.Join(config.DataDir, indexDir)
-		n.index, err = index.Open(dir, n.chain, index.Options{Filters: config.Filters, Txs: config.TxIndex, Logger: log})
+		n.index, err = index.Open(dir, n.chain, index.Options{Filters: config.Filters, Txs: config.TxIndex, Later: n.later, Logger: log})
 		if err != nil { // the node is of use without
 			log.Error("the indexes cannot be opened", "err", err)
 		}
@@ -86,8 +85,14 @@ func (n *Node) needed() uint32 {
 
 // verified asks the pool, once there is one.
 func (n *Node) verified(wtxid types.Hash) bool {
-	pool := n.pool.Load()
-	return pool != nil && pool.Verified(wtxid)
+	s := n.running.Load()
+	return s != nil && s.pool.Verified(wtxid)
+}
+
+// later lets the index wait while blocks are synced, unless pruning waits for it.
+func (n *Node) later() bool {
+	s := n.running.Load()
+	return s != nil && n.config.PruneBytes == 0 && s.peers.Syncing()
 }
 
 // Close flushes and closes. After a local fault nothing more is written.

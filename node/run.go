@@ -59,6 +59,7 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if err != nil {
 		return err
 	}
+	n.running.Store(s)
 	defer func() {
 		if s.removeCookie != nil {
 			err = errors.Join(err, ignoreNotExist(s.removeCookie()))

@@ -93,7 +93,7 @@ func (w *world) start(name string, connect ...string) *simNode {
 	case err := <-s.done:
 		w.t.Fatalf("%s ended: %v", name, err)
 	}
-	s.miner = miner.New(miner.Options{Params: w.params, Chain: n.chain, Pool: minerPool{n.pool.Load()}, Threads: 1, Tag: name})
+	s.miner = miner.New(miner.Options{Params: w.params, Chain: n.chain, Pool: minerPool{n.running.Load().pool}, Threads: 1, Tag: name})
 	return s
 }
 
@@ -121,7 +121,7 @@ func (s *simNode) mine(n int) types.Hash {
 func (s *simNode) pay(from types.OutPoint, value types.Amount) *types.Tx {
 	s.w.t.Helper()
 	tx := payment(from, value)
-	if _, err := s.pool.Load().Accept(s.w.t.Context(), tx); err != nil {
+	if _, err := s.running.Load().pool.Accept(s.w.t.Context(), tx); err != nil {
 		s.w.t.Fatal(err)
 	}
 	return tx
@@ -149,7 +149,7 @@ func (s *simNode) coinOf(height uint32) (types.OutPoint, types.Amount) {
 	return types.OutPoint{TxID: block.TxIDs[0]}, block.Block.Txs[0].Outputs[0].Value
 }
 
-func (s *simNode) has(tx *types.Tx) bool { return s.pool.Load().Get(tx.TxID()) != nil }
+func (s *simNode) has(tx *types.Tx) bool { return s.running.Load().pool.Get(tx.TxID()) != nil }
 
 // eventually waits until a condition holds, on the world's clock.
 func (w *world) eventually(what string, condition func() bool) {
@@ -181,7 +181,7 @@ func (w *world) agree(what string, nodes ...*simNode) {
 }
 
 func poolOf(s *simNode) []types.Hash {
-	ids := peerPool{s.pool.Load()}.WTxIDs()
+	ids := peerPool{s.running.Load().pool}.WTxIDs()
 	slices.SortFunc(ids, func(a, b types.Hash) int { return slices.Compare(a[:], b[:]) })
 	return ids
 }
@@ -425,7 +425,7 @@ func TestTwentyFourNodesConverge(t *testing.T) {
 			if payer := nodes[w.random.IntN(len(nodes))]; w.random.IntN(2) == 0 {
 				coin, value := payer.coinOf(next)
 				next++
-				if _, err := payer.pool.Load().Accept(t.Context(), payment(coin, value)); err != nil && !errors.Is(err, consensus.ErrNotYet) {
+				if _, err := payer.running.Load().pool.Accept(t.Context(), payment(coin, value)); err != nil && !errors.Is(err, consensus.ErrNotYet) {
 					t.Fatal(err)
 				}
 			}

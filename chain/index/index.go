@@ -15,11 +15,15 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/syndtr/goleveldb/leveldb"
+	leveldberrors "github.com/syndtr/goleveldb/leveldb/errors"
 	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/storage"
+	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	blockfilter "github.com/karatcoin/karat/chain/filter"
@@ -40,25 +44,42 @@ type Chain interface {
 type Options struct {
 	Filters bool
 	Txs     bool
-	Logger  *slog.Logger // nil: discard
+	// Later reports that the node has more urgent work: the index waits until it
+	// is done, or the tip has stood still for a while. Nil: it never waits.
+	Later  func() bool
+	Logger *slog.Logger // nil: discard
 }
 
 // ErrBehind is returned for a block or transaction that the index has not come
 // to, or does not keep. It may be asked again.
 var ErrBehind = errors.New("the index has not come that far")
 
+// errAnew is wrapped by errors that making the index anew mends.
+var errAnew = errors.New("it has to be made anew")
+
 // The keys of the database: a prefix byte and a hash. 'f' holds a block's filter
 // header, then its filter; 't' the block of a transaction; 'p' the position, the
-// identity of the network and what is kept.
+// identity of the network and what is kept. 's' with the number of a write,
+// big-endian, is left by the last write alone: LevelDB passes over a damaged
+// place in its journal in silence, and the number before the gap stays behind.
 const (
 	keyFilter   = 'f'
 	keyTx       = 't'
 	keyPosition = 'p'
-	version     = 1
+	keyStep     = 's'
+	version     = 2
 )
 
-// batchBlocks is how many blocks one write of the database covers at most.
-const batchBlocks = 200
+// One write of the database covers at most batchBlocks blocks, fewer if they
+// are large: all of them are in memory at once.
+const (
+	batchBlocks = 200
+	batchBytes  = 8 << 20
+)
+
+// reorganisation is how far below its position the index may have to go back
+// for bodies. Its last block may have left the best chain while nobody followed.
+const reorganisation = 288
 
 // Index is an open index.
 type Index struct {
@@ -66,31 +87,44 @@ type Index struct {
 	o     Options
 	dir   string
 
+	damaged atomic.Bool // a query met damage
+	anew    bool        // it was made anew since Run began
+
 	mu sync.RWMutex
 	// Guarded by mu:
 	db     *leveldb.DB
 	at     types.Index
 	header types.Hash // the filter header of at
+	step   uint64     // the number of the last write
 	fresh  bool       // nothing was indexed, not even the genesis block
 	failed error      // why the index stands still
 }
 
 // Open opens the index in a folder, or begins one. One that is damaged, of
-// another network or made with other options is removed and begun anew.
+// another network or without something that is to be kept is removed and begun
+// anew, unless old blocks are pruned, without which it cannot be made again.
 func Open(dir string, chain Chain, o Options) (*Index, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	x := &Index{chain: chain, o: o, dir: dir}
 	err := x.open()
-	if err == nil {
-		return x, nil
+	if isDamage(err) {
+		o.Logger.Warn("making the index anew", "why", err)
+		err = x.reset()
 	}
-	o.Logger.Warn("making the index anew", "why", err)
-	if err := x.reset(); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("index in %s: %w", dir, err)
 	}
 	return x, nil
+}
+
+// isDamage reports whether making the index anew helps. It does not against a
+// full disk, or a folder that another process has open.
+func isDamage(err error) bool {
+	var ofFile *storage.ErrCorrupted
+	var ofDatabase *leveldberrors.ErrCorrupted
+	return errors.Is(err, errAnew) || errors.As(err, &ofFile) || errors.As(err, &ofDatabase)
 }
 
 // open assumes mu or that nobody else knows x.
@@ -98,7 +132,7 @@ func (x *Index) open() error {
 	db, err := leveldb.OpenFile(x.dir, &opt.Options{
 		WriteBuffer: 8 << 20, BlockCacheCapacity: 8 << 20, Compression: opt.NoCompression, Filter: filter.NewBloomFilter(10),
 		DisableSeeksCompaction: true, DisableLargeBatchTransaction: true, OpenFilesCacheCapacity: 100,
-		Strict: opt.StrictJournalChecksum | opt.StrictBlockChecksum | opt.StrictReader,
+		Strict: opt.StrictJournalChecksum | opt.StrictBlockChecksum | opt.StrictCompaction | opt.StrictReader,
 	})
 	if err != nil {
 		return err
@@ -113,42 +147,82 @@ func (x *Index) open() error {
 // mark is the first part of the position: what the index is of.
 func (x *Index) mark() []byte {
 	identity := x.chain.Params().Identity()
-	flags := byte(0)
+	return append(append([]byte{version}, identity[:]...), x.kept())
+}
+
+// kept tells as flags what the index keeps.
+func (x *Index) kept() (flags byte) {
 	if x.o.Filters {
 		flags |= 1
 	}
 	if x.o.Txs {
 		flags |= 2
 	}
-	return append([]byte{version, flags}, identity[:]...)
+	return flags
 }
 
 func (x *Index) readPosition(db *leveldb.DB) error {
-	value, err := db.Get([]byte{keyPosition}, nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
-		genesis, _ := x.chain.HashAt(0)
-		x.fresh, x.at, x.header = true, types.Index{Hash: genesis}, types.Hash{}
-		return nil
-	}
+	genesis, _ := x.chain.HashAt(0)
+	steps, last, err := countSteps(db)
 	if err != nil {
 		return err
 	}
+	value, err := db.Get([]byte{keyPosition}, nil)
+	if errors.Is(err, leveldb.ErrNotFound) && steps == 0 {
+		x.fresh, x.at, x.header, x.step = true, types.Index{Hash: genesis}, types.Hash{}, 0
+		return nil
+	}
+	if err != nil && !errors.Is(err, leveldb.ErrNotFound) {
+		return err
+	}
 	mark := x.mark()
-	if len(value) != len(mark)+4+2*types.HashSize || string(value[:len(mark)]) != string(mark) {
-		return errors.New("it is of another network, or was made with other options")
+	n := len(mark) - 1
+	if len(value) != len(mark)+4+2*types.HashSize || string(value[:n]) != string(mark[:n]) {
+		return fmt.Errorf("%w: it is of another network or version", errAnew)
+	}
+	if value[n]&x.kept() != x.kept() { // what it keeps too much is forgotten with the next write
+		return fmt.Errorf("%w: it was made with other options", errAnew)
+	}
+	if whole, err := x.begins(db, genesis); err != nil || !whole || steps != 1 {
+		return errors.Join(fmt.Errorf("%w: a write is missing", errAnew), err)
 	}
 	d := types.NewDecoder(value[len(mark):])
 	x.at.Height, x.at.Hash, x.header = d.Uint32(), d.Hash(), d.Hash()
-	x.fresh = false
+	x.fresh, x.step = false, last
 	return nil
+}
+
+// countSteps returns how many writes left their numbers, and the last of them.
+func countSteps(db *leveldb.DB) (count int, last uint64, err error) {
+	i := db.NewIterator(util.BytesPrefix([]byte{keyStep}), nil)
+	defer i.Release()
+	for ; i.Next(); count++ {
+		if len(i.Key()) != 9 {
+			return 0, 0, fmt.Errorf("%w: key %x", errAnew, i.Key())
+		}
+		last = binary.BigEndian.Uint64(i.Key()[1:])
+	}
+	return count, last, i.Error()
+}
+
+// begins reports whether the genesis block, the first write, is there.
+func (x *Index) begins(db *leveldb.DB, genesis types.Hash) (bool, error) {
+	prefix, hash := byte(keyFilter), genesis
+	if !x.o.Filters {
+		prefix, hash = keyTx, x.chain.Params().GenesisBlock().TxIDs[0]
+	}
+	return db.Has(append([]byte{prefix}, hash[:]...), nil)
 }
 
 // reset begins anew. It assumes mu or that nobody else knows x.
 func (x *Index) reset() error {
-	if x.db != nil {
-		if err := x.db.Close(); err != nil {
-			return err
+	if hash, ok := x.chain.HashAt(1); ok {
+		if _, err := x.chain.BlockUpdate(hash); errors.Is(err, consensus.ErrNotFound) {
+			return fmt.Errorf("it cannot be made anew, because old blocks were pruned: %w", err)
 		}
+	}
+	if x.db != nil {
+		_ = x.db.Close() // whose complaints are of what goes
 		x.db = nil
 	}
 	if err := os.RemoveAll(x.dir); err != nil {
@@ -184,7 +258,7 @@ func (x *Index) Needs() uint32 {
 	if x.failed != nil {
 		return ^uint32(0)
 	}
-	return x.at.Height
+	return x.at.Height - min(x.at.Height, reorganisation)
 }
 
 // Run follows the chain until the context ends, which is no error. A failure of
@@ -193,12 +267,12 @@ func (x *Index) Needs() uint32 {
 func (x *Index) Run(ctx context.Context) error {
 	poke, cancel := x.chain.Subscribe()
 	defer cancel()
+	x.fail(nil)
+	x.anew = false
 	for {
 		if err := x.catchUp(ctx); err != nil && ctx.Err() == nil {
 			x.o.Logger.Error("the index stands still", "err", err)
-			x.mu.Lock()
-			x.failed = err
-			x.mu.Unlock()
+			x.fail(err)
 			<-ctx.Done()
 			return nil
 		}
@@ -210,31 +284,59 @@ func (x *Index) Run(ctx context.Context) error {
 	}
 }
 
+// fail notes why the index stands still, or that it does not.
+func (x *Index) fail(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.failed = err
+}
+
+// catchUp follows the chain to its tip. What is damaged is made anew, once.
 func (x *Index) catchUp(ctx context.Context) error {
+	for {
+		err := x.advance(ctx)
+		if !isDamage(err) {
+			return err
+		}
+		x.o.Logger.Warn("making the index anew", "why", err)
+		x.anew = true
+		x.damaged.Store(false)
+		x.mu.Lock()
+		err = x.reset()
+		x.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (x *Index) advance(ctx context.Context) error {
+	if x.damaged.Load() {
+		return fmt.Errorf("%w: a query met damage", errAnew)
+	}
 	if x.fresh {
 		if err := x.first(); err != nil {
 			return err
 		}
 	}
 	logged := time.Now()
-	for ctx.Err() == nil {
-		reverted, applied, err := x.chain.UpdatesSince(x.at, batchBlocks)
-		if err != nil {
-			if errors.Is(err, consensus.ErrLocal) || errors.Is(err, consensus.ErrNotFound) {
-				return err
-			}
-			// The chain does not know the block: it was made anew.
-			if err := x.restart(); err != nil {
-				return err
-			}
-			continue
-		}
-		if len(reverted)+len(applied) == 0 {
+	for limit := 1; ctx.Err() == nil; {
+		x.giveWay(ctx)
+		reverted, applied, err := x.chain.UpdatesSince(x.at, limit)
+		switch {
+		case errors.Is(err, consensus.ErrNotFound):
+			return fmt.Errorf("it is at %s, and blocks from there on were pruned: %w", x.at, err)
+		case errors.Is(err, consensus.ErrLocal):
+			return err
+		case err != nil: // the chain does not know the block: it was made anew
+			return fmt.Errorf("%w: %w", errAnew, err)
+		case len(reverted)+len(applied) == 0:
 			return nil
 		}
 		if err := x.follow(reverted, applied); err != nil {
 			return err
 		}
+		limit = nextLimit(limit, sizeOf(reverted)+sizeOf(applied))
 		if time.Since(logged) > 10*time.Second {
 			logged = time.Now()
 			x.o.Logger.Info("indexing", "height", x.at.Height, "of", x.chain.Tip().Height)
@@ -243,14 +345,38 @@ func (x *Index) catchUp(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (x *Index) restart() error {
-	x.mu.Lock()
-	err := x.reset()
-	x.mu.Unlock()
-	if err != nil {
-		return err
+// giveWay waits while the node has more urgent work and gets on with it.
+func (x *Index) giveWay(ctx context.Context) {
+	const patience = 5 * time.Second
+	tip, since := x.chain.Tip(), time.Now()
+	for x.o.Later != nil && x.o.Later() && time.Since(since) < patience {
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+		if now := x.chain.Tip(); now != tip {
+			tip, since = now, time.Now()
+		}
 	}
-	return x.first()
+}
+
+// nextLimit returns how many blocks to ask for after so many had a size.
+func nextLimit(limit, bytes int) int {
+	switch {
+	case bytes > batchBytes:
+		return max(limit/2, 1)
+	case bytes < batchBytes/2:
+		return min(2*limit, batchBlocks)
+	}
+	return limit
+}
+
+func sizeOf(updates []consensus.BlockUpdate) (bytes int) {
+	for i := range updates {
+		bytes += len(updates[i].Block.Raw)
+	}
+	return bytes
 }
 
 // first indexes the genesis block.
@@ -276,7 +402,10 @@ func (x *Index) follow(reverted, applied []consensus.BlockUpdate) error {
 	}
 	if len(reverted) > 0 && x.o.Filters {
 		stored, err := x.db.Get(append([]byte{keyFilter}, at.Hash[:]...), nil)
-		if err != nil || len(stored) < types.HashSize {
+		if errors.Is(err, leveldb.ErrNotFound) || err == nil && len(stored) < types.HashSize {
+			err = errAnew
+		}
+		if err != nil {
 			return fmt.Errorf("filter of block %s: %w", at, err)
 		}
 		copy(header[:], stored)
@@ -301,14 +430,18 @@ func (x *Index) follow(reverted, applied []consensus.BlockUpdate) error {
 	position := binary.LittleEndian.AppendUint32(x.mark(), at.Height)
 	position = append(append(position, at.Hash[:]...), header[:]...)
 	batch.Put([]byte{keyPosition}, position)
+	batch.Delete(stepKey(x.step))
+	batch.Put(stepKey(x.step+1), nil)
 	if err := x.db.Write(&batch, &opt.WriteOptions{Sync: true}); err != nil {
 		return err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.at, x.header, x.fresh = at, header, false
+	x.at, x.header, x.step, x.fresh = at, header, x.step+1, false
 	return nil
 }
+
+func stepKey(step uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyStep}, step) }
 
 // forgetTxs removes transactions of a block that was disconnected. Applied ones
 // that come after in the same batch win.
@@ -328,6 +461,10 @@ func (x *Index) get(prefix byte, hash types.Hash) ([]byte, error) {
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil, ErrBehind
 	}
+	if isDamage(err) || err == nil && len(value) < types.HashSize {
+		x.damaged.Store(true) // Run makes it anew
+		return nil, fmt.Errorf("the index in %s is damaged: %c of %s: %w", x.dir, prefix, hash, errors.Join(errAnew, err))
+	}
 	return value, err
 }
 
@@ -339,9 +476,6 @@ func (x *Index) Filter(block types.Hash) (bytes []byte, header types.Hash, err e
 	value, err := x.get(keyFilter, block)
 	if err != nil {
 		return nil, types.Hash{}, err
-	}
-	if len(value) < types.HashSize {
-		return nil, types.Hash{}, fmt.Errorf("the index in %s is damaged: filter of block %s", x.dir, block)
 	}
 	copy(header[:], value)
 	return value[types.HashSize:], header, nil
@@ -357,8 +491,6 @@ func (x *Index) FindTx(txid types.Hash) (block types.Hash, err error) {
 	if err != nil {
 		return types.Hash{}, err
 	}
-	if len(value) != types.HashSize {
-		return types.Hash{}, fmt.Errorf("the index in %s is damaged: transaction %s", x.dir, txid)
-	}
-	return types.Hash(value), nil
+	copy(block[:], value)
+	return block, nil
 }
