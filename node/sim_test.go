@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/vectors"
 	"github.com/karatcoin/karat/miner"
 )
 
@@ -38,15 +41,19 @@ type world struct {
 
 // simulate runs a test in a world of its own.
 func simulate(t *testing.T, seed uint64, test func(t *testing.T, w *world)) {
+	params, err := karat.LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	params.CoinbaseMaturity = 2
+	simulateOn(t, params, seed, test)
+}
+
+func simulateOn(t *testing.T, params *consensus.Params, seed uint64, test func(t *testing.T, w *world)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		params, err := karat.LoadNetwork("dev")
-		if err != nil {
-			t.Fatal(err)
-		}
-		params.CoinbaseMaturity = 2
-		// The bubble's clock begins in 2000, before the network's genesis block.
-		time.Sleep(time.Until(time.Unix(int64(params.Genesis.Timestamp), 0).Add(24 * time.Hour)))
+		// The bubble's clock begins in 2000, before the networks' blocks.
+		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
 		test(t, &world{
 			t: t, params: params, dir: dir, random: rand.New(rand.NewPCG(seed, 0)),
 			listeners: map[string]*pipeListener{}, side: map[string]int{}, conns: map[*cutConn]struct{}{},
@@ -339,6 +346,45 @@ func (w *world) payAfter(s *simNode, parent *types.Tx) *types.Tx {
 	w.t.Helper()
 	w.eventually("a parent", func() bool { return s.has(parent) })
 	return s.pay(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
+}
+
+// TestCoreChainOverTheWire: a node that imported the chain of Bitcoin Core and a
+// branch that wins over a part of it serves them to fresh nodes, the last of which
+// fetches from two at once. All end with the coins that Core counted.
+func TestCoreChainOverTheWire(t *testing.T) {
+	folder := filepath.Join(vectors.Dir(t), "core-regtest")
+	data, err := os.ReadFile(filepath.Join(folder, "fork.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var core struct {
+		MuHash struct {
+			MuHash types.Hash `json:"muhash"`
+		} `json:"muhash"`
+	}
+	if err := json.Unmarshal(data, &core); err != nil {
+		t.Fatal(err)
+	}
+	params, err := karat.LoadNetwork(regtest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	simulateOn(t, params, 4, func(t *testing.T, w *world) {
+		full := openNode(t, filepath.Join(w.dir, "a"), regtest, 0)
+		importFiles(t, full, filepath.Join(folder, "chain.dat"), filepath.Join(folder, "fork.dat"))
+		closeNode(t, full)
+		a := w.start("a")
+		b := w.start("b", "a")
+		w.agree("one peer", a, b)
+		c := w.start("c", "a", "b")
+		w.agree("two peers", a, b, c)
+		for _, n := range []*simNode{a, b, c} {
+			if got := coinsOf(t, n.Node).Stats.MuHash; got != core.MuHash.MuHash {
+				t.Errorf("%s: MuHash %s, Core's is %s", n.name, got, core.MuHash.MuHash)
+			}
+			n.stop()
+		}
+	})
 }
 
 func TestPartitionHeals(t *testing.T) {
