@@ -245,15 +245,7 @@ func (a *args) verbosity(i int, otherwise, most int64) (int64, error) {
 	return min(n, most), err
 }
 
-// hash returns a parameter of 64 hexadecimal digits.
-func (a *args) hash(i int) (types.Hash, error) {
-	s, err := a.text(i, "")
-	if err != nil {
-		return types.Hash{}, err
-	}
-	return parseHash(strings.SplitN(a.method.params[i].name, "|", 2)[0], s)
-}
-
+// parseHash reads a parameter of 64 hexadecimal digits.
 func parseHash(name, s string) (types.Hash, error) {
 	if len(s) != 2*types.HashSize {
 		return types.Hash{}, failf(CodeInvalidParam, "%s must be of length 64 (not %d, for '%.100s')", name, len(s), s)
@@ -298,22 +290,6 @@ func (a *args) texts(i int, most int) ([]string, error) {
 		}
 	}
 	return texts, nil
-}
-
-// object reads an object parameter into a struct.
-func (a *args) object(i int, into any) error {
-	if !a.given(i) {
-		return nil
-	}
-	raw := a.values[i]
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		raw = json.RawMessage(s)
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return a.wrongType(i, kindObject)
-	}
-	return nil
 }
 
 // transaction decodes a transaction in hexadecimal.
