@@ -295,7 +295,7 @@ func (x *Index) fail(err error) {
 func (x *Index) catchUp(ctx context.Context) error {
 	for {
 		err := x.advance(ctx)
-		if !isDamage(err) {
+		if !isDamage(err) || x.anew {
 			return err
 		}
 		x.o.Logger.Warn("making the index anew", "why", err)

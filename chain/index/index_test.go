@@ -1,0 +1,402 @@
+package index
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/vectors"
+)
+
+func TestFollowsFromNothing(t *testing.T) {
+	w := newWorld(t, 1)
+	x := w.open(w.chain, both)
+	if _, synced := x.Position(); synced {
+		t.Fatal("an empty index is not at the tip, not even of an empty chain")
+	}
+	if _, _, err := x.Filter(w.genesis.Hash); !errors.Is(err, ErrBehind) {
+		t.Fatalf("filter of the genesis block: %v", err)
+	}
+	w.catchUp(x)
+	w.expect(x)
+	w.growBy(30)
+	if _, synced := x.Position(); synced {
+		t.Fatal("synced 30 blocks below the tip")
+	}
+	if _, err := x.FindTx(w.tip.TxIDs[0]); !errors.Is(err, ErrBehind) {
+		t.Fatalf("a transaction to come: %v", err)
+	}
+	w.catchUp(x)
+	w.expect(x)
+}
+
+// TestReorganisations moves between branches of any depth; the long ones take
+// several writes.
+func TestReorganisations(t *testing.T) {
+	w := newWorld(t, 2)
+	x := w.open(w.chain, both)
+	w.growBy(40)
+	w.catchUp(x)
+	for _, depth := range []int{1, 2, 7, 40} {
+		old := w.tip
+		w.fork(depth, 1)
+		w.catchUp(x)
+		w.expect(x)
+		// What a branch had is known by its hash.
+		if _, _, err := x.Filter(old.Hash); err != nil {
+			t.Fatalf("filter of a block that has left the chain: %v", err)
+		}
+	}
+}
+
+// TestRandomHistories is the model test: at random times the index follows, is
+// opened again, or is what a crash left.
+func TestRandomHistories(t *testing.T) {
+	steps := 120
+	if testing.Short() {
+		steps = 40
+	}
+	for seed := range uint64(4) {
+		w := newWorld(t, 100+seed)
+		o := []Options{both, both, {Filters: true}, {Txs: true}}[seed]
+		x := w.open(w.chain, o)
+		saved := filepath.Join(t.TempDir(), "crash")
+		w.copyTo(saved)
+		for range steps {
+			switch w.random.IntN(10) {
+			case 0, 1, 2:
+				w.growBy(1 + w.random.IntN(3))
+			case 3:
+				w.fork(1+w.random.IntN(6), 1)
+			case 4:
+				w.grow(w.all[w.random.IntN(len(w.all))]) // to a branch that need not win
+			case 5, 6:
+				w.catchUp(x)
+				w.expect(x)
+			case 7: // a part of the way, then a restart
+				reverted, applied, err := w.chain.UpdatesSince(x.at, 1+w.random.IntN(4))
+				if err == nil && !x.fresh && len(reverted)+len(applied) > 0 {
+					err = x.follow(reverted, applied)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				x.Close()
+				x = w.open(w.chain, o)
+			case 8:
+				w.copyTo(saved)
+			case 9: // a crash loses what was written since
+				x.Close()
+				if err := os.RemoveAll(w.dir); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.CopyFS(w.dir, os.DirFS(saved)); err != nil {
+					t.Fatal(err)
+				}
+				x = w.open(w.chain, o)
+			}
+		}
+		w.catchUp(x)
+		w.expect(x)
+	}
+}
+
+// TestCoreFilters follows a chain that Bitcoin Core made and compares with
+// Core's filters and headers.
+func TestCoreFilters(t *testing.T) {
+	var core struct {
+		Blocks []struct {
+			Block  string
+			Hash   string
+			Filter string     `json:"basic_filter"`
+			Header types.Hash `json:"-"`
+			Name   string     `json:"basic_filter_header"`
+			TxIDs  []string   `json:"txids"`
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(vectors.Dir(t), "chain", "core-regtest-taproot-only.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &core); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, 3)
+	w.params.CoinbaseMaturity = 100
+	w.chain = w.newChain()
+	x := w.open(w.chain, both)
+	for _, b := range core.Blocks {
+		if err := w.chain.AddBlock(t.Context(), unhex(t, b.Block)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.catchUp(x)
+	for i, b := range core.Blocks {
+		hash := parseHash(t, b.Hash)
+		bytes, header, err := x.Filter(hash)
+		if err != nil || string(bytes) != string(unhex(t, b.Filter)) || header.String() != b.Name {
+			t.Fatalf("block %d: filter %x with header %s (%v)", i+1, bytes, header, err)
+		}
+		for _, txid := range b.TxIDs {
+			if got, err := x.FindTx(parseHash(t, txid)); err != nil || got != hash {
+				t.Fatalf("transaction %s is in %s (%v), want %s", txid, got, err, hash)
+			}
+		}
+	}
+	t.Logf("%d blocks", len(core.Blocks))
+}
+
+// TestSwitches: what is switched off is not answered, less than there was goes
+// on, more is made anew.
+func TestSwitches(t *testing.T) {
+	w := newWorld(t, 4)
+	w.growBy(20)
+	for i, step := range []struct {
+		o    Options
+		anew bool
+	}{
+		{both, true},
+		{both, false},
+		{Options{Filters: true}, false},
+		{both, false}, // nothing was written meanwhile
+		{Options{Filters: true}, false},
+		{both, true}, // from here on with a write each
+		{Options{Txs: true}, false},
+		{Options{Filters: true}, true},
+		{Options{Txs: true}, true},
+	} {
+		x := w.open(w.chain, step.o)
+		if x.fresh != step.anew {
+			t.Fatalf("step %d: made anew is %t, want %t", i, x.fresh, step.anew)
+		}
+		w.catchUp(x)
+		w.expect(x)
+		if i >= 4 {
+			w.fork(2, 1)
+			w.catchUp(x)
+			w.expect(x)
+		}
+		x.Close()
+	}
+}
+
+func TestOfAnotherNetwork(t *testing.T) {
+	w := newWorld(t, 5)
+	w.growBy(5)
+	x := w.open(w.chain, both)
+	w.catchUp(x)
+	x.Close()
+	w.params.MaxMoney-- // the same genesis block, other rules
+	other := w.newChain()
+	x = w.open(other, both)
+	if !x.fresh {
+		t.Fatal("the index of another network was kept")
+	}
+}
+
+// TestChainMadeAnew: the chain has forgotten the block where the index is.
+func TestChainMadeAnew(t *testing.T) {
+	w := newWorld(t, 6)
+	w.growBy(9)
+	x := w.open(w.chain, both)
+	w.catchUp(x)
+	x.Close()
+	w.chain, w.tip = w.newChain(), w.genesis
+	w.growBy(4)
+	x = w.open(w.chain, both)
+	w.catchUp(x)
+	w.expect(x)
+}
+
+// pruned is a chain without the bodies below a height.
+type pruned struct {
+	Chain
+	below uint32
+}
+
+func notStored() error { return consensus.Local(consensus.ErrNotFound) }
+
+func (p *pruned) BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error) {
+	u, err := p.Chain.BlockUpdate(hash)
+	if err == nil && u.Update.Block.Height > 0 && u.Update.Block.Height < p.below {
+		return consensus.BlockUpdate{}, notStored()
+	}
+	return u, err
+}
+
+func (p *pruned) UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error) {
+	reverted, applied, err = p.Chain.UpdatesSince(since, limit)
+	for _, list := range [][]consensus.BlockUpdate{reverted, applied} {
+		for _, u := range list {
+			if u.Update.Block.Height < p.below {
+				return nil, nil, notStored()
+			}
+		}
+	}
+	return reverted, applied, err
+}
+
+// TestPruned: filters outlive the bodies; what cannot be made again is not
+// removed, and a new index says why it stands still.
+func TestPruned(t *testing.T) {
+	w := newWorld(t, 7)
+	w.growBy(15)
+	x := w.open(w.chain, Options{Filters: true})
+	w.catchUp(x)
+	x.Close()
+	c := &pruned{w.chain, 10}
+	if _, err := Open(w.dir, c, both); !errors.Is(err, consensus.ErrNotFound) || !strings.Contains(err.Error(), "pruned") {
+		t.Fatalf("an index that cannot be made: %v", err)
+	}
+	x = w.open(c, Options{Filters: true})
+	w.expect(x)
+	w.growBy(3)
+	w.catchUp(x)
+	w.expect(x)
+	x.Close()
+
+	w.dir = filepath.Join(t.TempDir(), "new")
+	x = w.open(c, both)
+	if err := x.catchUp(t.Context()); !errors.Is(err, consensus.ErrNotFound) || !strings.Contains(err.Error(), "pruned") {
+		t.Fatalf("a new index: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- x.Run(ctx) }()
+	for x.Needs() != ^uint32(0) { // it must not hold pruning up for ever
+		time.Sleep(time.Millisecond)
+	}
+	if _, synced := x.Position(); synced {
+		t.Fatal("it stands still, and says that it is at the tip")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	// A later Run tries again.
+	c.below = 0
+	ctx, cancel = context.WithCancel(t.Context())
+	go func() { done <- x.Run(ctx) }()
+	w.waitFor(x)
+	cancel()
+	<-done
+	w.expect(x)
+}
+
+// waitFor waits until the index is at the tip.
+func (w *world) waitFor(x *Index) {
+	w.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if at, synced := x.Position(); synced && at == w.chain.Tip() {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatal("the index does not come to the tip")
+		}
+	}
+}
+
+// TestNeeds: bodies are kept for what is not indexed, and for the way back.
+func TestNeeds(t *testing.T) {
+	w := newWorld(t, 8)
+	x := w.open(w.chain, both)
+	for _, c := range []struct{ at, want uint32 }{{0, 0}, {10, 0}, {288, 0}, {300, 12}} {
+		x.at.Height = c.at
+		if got := x.Needs(); got != c.want {
+			t.Fatalf("at %d it needs bodies from %d on, want %d", c.at, got, c.want)
+		}
+	}
+}
+
+// faulty is a chain that fails as it is told.
+type faulty struct {
+	Chain
+	err error
+}
+
+func (f *faulty) UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error) {
+	if f.err != nil {
+		return nil, nil, f.err
+	}
+	return f.Chain.UpdatesSince(since, limit)
+}
+
+// TestFaultOfTheChain: a fault of the disk is no reason to throw the index away,
+// and one that comes again does not make it anew for ever.
+func TestFaultOfTheChain(t *testing.T) {
+	w := newWorld(t, 9)
+	w.growBy(5)
+	c := &faulty{Chain: w.chain}
+	x := w.open(c, both)
+	w.catchUp(x)
+	c.err = consensus.Local(errors.New("the disk broke"))
+	if err := x.catchUp(t.Context()); !errors.Is(err, consensus.ErrLocal) || x.at.Height != 5 {
+		t.Fatalf("%v, at %s", err, x.at)
+	}
+	x.fail(c.err)
+	if _, synced := x.Position(); synced {
+		t.Fatal("it stands still, and says that it follows")
+	}
+	x.fail(nil)
+	c.err = errors.New("never heard of it")
+	if err := x.catchUp(t.Context()); !errors.Is(err, c.err) {
+		t.Fatal(err)
+	}
+	c.err = nil
+	w.catchUp(x)
+	w.expect(x)
+}
+
+// TestRun runs against a chain that grows and forks, with queries all the time;
+// what they find is never of another transaction or block.
+func TestRun(t *testing.T) {
+	w := newWorld(t, 10)
+	w.growBy(10)
+	blocks := w.all
+	x := w.open(w.chain, both)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := x.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	for range 2 {
+		wg.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				b := blocks[i%len(blocks)]
+				if _, _, err := x.Filter(b.Hash); err != nil && !errors.Is(err, ErrBehind) {
+					t.Error(err)
+				}
+				if hash, err := x.FindTx(b.TxIDs[0]); err == nil && hash != b.Hash || err != nil && !errors.Is(err, ErrBehind) {
+					t.Error(hash, err)
+				}
+				x.Position()
+				x.Needs()
+			}
+		})
+	}
+	for range 5 {
+		w.growBy(3)
+		w.waitFor(x)
+		w.fork(4, 1)
+	}
+	w.waitFor(x)
+	w.expect(x)
+	cancel()
+	wg.Wait()
+	if err := errors.Join(x.Close(), x.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.FindTx(w.tip.TxIDs[0]); !errors.Is(err, ErrBehind) {
+		t.Fatalf("after Close: %v", err)
+	}
+}
