@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,8 +102,14 @@ func (d *daemon) stop() {
 	if err := d.cmd.Wait(); err != nil {
 		d.t.Fatalf("karatd ended with %v: %s", err, d.errors)
 	}
-	if _, err := os.Stat(filepath.Join(d.dir, "dev", ".cookie")); err == nil {
-		d.t.Error("the cookie was left behind")
+	files, err := os.ReadDir(filepath.Join(d.dir, "dev"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for _, f := range files {
+		if !slices.Contains([]string{"blocks", "index", "indexes", "mempool.dat", "node.key", "peers.json"}, f.Name()) {
+			d.t.Errorf("%s was left behind", f.Name())
+		}
 	}
 }
 
