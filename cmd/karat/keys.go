@@ -150,6 +150,20 @@ func restore(c *cli.Context) error {
 	return nil
 }
 
+// walletFile opens the wallet's file for a command that takes no arguments and
+// needs nothing else.
+func walletFile(c *cli.Context) (*wallet.File, error) {
+	if err := noArguments(c); err != nil {
+		return nil, err
+	}
+	p, err := findPlace(c)
+	if err != nil {
+		return nil, err
+	}
+	_, f, err := p.openFile(c)
+	return f, err
+}
+
 func mnemonicCommand() *cli.Command {
 	return &cli.Command{
 		Name: "mnemonic", Usage: "show the words of the wallet again",
@@ -159,14 +173,7 @@ func mnemonicCommand() *cli.Command {
 }
 
 func showMnemonic(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	p, err := findPlace(c)
-	if err != nil {
-		return err
-	}
-	_, f, err := p.openFile(c)
+	f, err := walletFile(c)
 	if err != nil {
 		return err
 	}
@@ -193,14 +200,7 @@ func descriptorsCommand() *cli.Command {
 }
 
 func descriptors(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	p, err := findPlace(c)
-	if err != nil {
-		return err
-	}
-	_, f, err := p.openFile(c)
+	f, err := walletFile(c)
 	if err != nil {
 		return err
 	}

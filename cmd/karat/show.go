@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -28,23 +29,37 @@ func table(c *cli.Context, flags uint) *tabwriter.Writer {
 	return tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', flags)
 }
 
-func addressCommand() *cli.Command {
-	return &cli.Command{
-		Name: "address", Usage: "print an address to be paid at, a new one each time",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "qr", Usage: "draw a QR code too"}},
-		Action: address,
-	}
+// withWallet opens the wallet for a command that takes no arguments.
+func withWallet(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
+	return func(c *cli.Context) error { return runOpened(c, false, run) }
 }
 
-func address(c *cli.Context) (err error) {
+// withSynced opens the wallet and syncs it first.
+func withSynced(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
+	return func(c *cli.Context) error { return runOpened(c, true, run) }
+}
+
+func runOpened(c *cli.Context, sync bool, run func(c *cli.Context, o *opened) error) (err error) {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	o, err := open(c, false)
+	o, err := open(c, sync)
 	if err != nil {
 		return err
 	}
 	defer o.close(&err)
+	return run(c, o)
+}
+
+func addressCommand() *cli.Command {
+	return &cli.Command{
+		Name: "address", Usage: "print an address to be paid at, a new one each time",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "qr", Usage: "draw a QR code too"}},
+		Action: withWallet(address),
+	}
+}
+
+func address(c *cli.Context, o *opened) error {
 	text, err := o.NextAddress()
 	if err != nil {
 		return err
@@ -86,19 +101,11 @@ func addressesCommand() *cli.Command {
 	return &cli.Command{
 		Name: "addresses", Usage: "list the addresses that were given out or paid",
 		Flags:  []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "change", Usage: "those of change instead"}},
-		Action: addresses,
+		Action: withSynced(addresses),
 	}
 }
 
-func addresses(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	o, err := open(c, true)
-	if err != nil {
-		return err
-	}
-	defer o.close(&err)
+func addresses(c *cli.Context, o *opened) error {
 	branch := wallet.Receive
 	if c.Bool("change") {
 		branch = wallet.Change
@@ -125,19 +132,11 @@ func addresses(c *cli.Context) (err error) {
 func balanceCommand() *cli.Command {
 	return &cli.Command{
 		Name: "balance", Usage: "sync, and show what the wallet has",
-		Flags: []cli.Flag{jsonFlag()}, Action: balance,
+		Flags: []cli.Flag{jsonFlag()}, Action: withSynced(balance),
 	}
 }
 
-func balance(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	o, err := open(c, true)
-	if err != nil {
-		return err
-	}
-	defer o.close(&err)
+func balance(c *cli.Context, o *opened) error {
 	b := o.Balance()
 	if c.Bool(flagJSON) {
 		return printJSON(c, map[string]any{
@@ -158,19 +157,11 @@ func balance(c *cli.Context) (err error) {
 func historyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "history", Usage: "sync, and list the wallet's transactions",
-		Flags: []cli.Flag{jsonFlag()}, Action: history,
+		Flags: []cli.Flag{jsonFlag()}, Action: withSynced(history),
 	}
 }
 
-func history(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	o, err := open(c, true)
-	if err != nil {
-		return err
-	}
-	defer o.close(&err)
+func history(c *cli.Context, o *opened) error {
 	entries := o.History()
 	if c.Bool(flagJSON) {
 		out := []map[string]any{}
@@ -197,22 +188,14 @@ func history(c *cli.Context) (err error) {
 func coinsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "coins", Usage: "sync, and list the coins that the wallet has",
-		Flags: []cli.Flag{jsonFlag()}, Action: coins,
+		Flags: []cli.Flag{jsonFlag()}, Action: withSynced(coins),
 	}
 }
 
-func coins(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	o, err := open(c, true)
-	if err != nil {
-		return err
-	}
-	defer o.close(&err)
+func coins(c *cli.Context, o *opened) error {
 	list := o.Unspent()
 	slices.SortFunc(list, func(a, b wallet.Coin) int {
-		return slices.Compare([]int64{int64(a.Height), int64(a.OutPoint.Index)}, []int64{int64(b.Height), int64(b.OutPoint.Index)})
+		return cmp.Or(cmp.Compare(a.Height, b.Height), slices.Compare(a.TxID[:], b.TxID[:]), cmp.Compare(a.OutPoint.Index, b.OutPoint.Index))
 	})
 	out := []map[string]any{}
 	w := table(c, tabwriter.AlignRight)
@@ -232,36 +215,20 @@ func coins(c *cli.Context) (err error) {
 }
 
 func syncCommand() *cli.Command {
-	return &cli.Command{Name: "sync", Usage: "bring the wallet up to the node's chain", Action: syncWallet}
+	return &cli.Command{Name: "sync", Usage: "bring the wallet up to the node's chain", Action: withSynced(syncWallet)}
 }
 
-func syncWallet(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	o, err := open(c, true)
-	if err != nil {
-		return err
-	}
-	defer o.close(&err)
+func syncWallet(c *cli.Context, o *opened) error {
 	at := o.Position()
 	fmt.Fprintf(c.App.Writer, "height %d, block %s\n", at.Height, at.Hash)
 	return nil
 }
 
 func infoCommand() *cli.Command {
-	return &cli.Command{Name: "info", Usage: "show where the wallet is and how far it has synced", Action: info}
+	return &cli.Command{Name: "info", Usage: "show where the wallet is and how far it has synced", Action: withWallet(info)}
 }
 
-func info(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	o, err := open(c, false)
-	if err != nil {
-		return err
-	}
-	defer o.close(&err)
+func info(c *cli.Context, o *opened) error {
 	dir, err := o.walletDir(c)
 	if err != nil {
 		return err
