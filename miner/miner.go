@@ -58,9 +58,12 @@ type Options struct {
 // maxTag keeps the coinbase's script within its 100 bytes.
 const maxTag = 60
 
-// refreshAfter is how long a template is mined on at least before a better one
-// with more fees replaces it.
-const refreshAfter = 5 * time.Second
+// A template is mined on for refreshAfter at least before one with more fees
+// replaces it, and for renewAfter at most: then its time is too old.
+const (
+	refreshAfter = 5 * time.Second
+	renewAfter   = 30 * time.Second
+)
 
 // Miner makes blocks.
 type Miner struct {
@@ -68,6 +71,8 @@ type Miner struct {
 	extra  atomic.Uint64 // the last extra nonce: no two coinbases are equal
 	hashes atomic.Uint64 // that were tried
 	rate   atomic.Uint64 // bits of the float64 hashes a second, of Run
+
+	refreshAfter, renewAfter time.Duration
 }
 
 // New returns a miner that does nothing yet.
@@ -87,10 +92,11 @@ func New(o Options) *Miner {
 	if len(o.Tag) > maxTag {
 		o.Tag = o.Tag[:maxTag]
 	}
-	return &Miner{o: o}
+	return &Miner{o: o, refreshAfter: refreshAfter, renewAfter: renewAfter}
 }
 
-// HashRate returns the hashes a second that Run tried lately.
+// HashRate returns the hashes a second that Run tried lately, zero while it does
+// not run.
 func (m *Miner) HashRate() float64 { return math.Float64frombits(m.rate.Load()) }
 
 // Run mines until the context ends, which is no error. On a network of fixed
@@ -105,8 +111,10 @@ func (m *Miner) Run(ctx context.Context) error {
 		fees, cancelFees = m.o.Pool.Subscribe()
 		defer cancelFees()
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	defer cancel() // an error ends measure too
 	wg.Go(func() { m.measure(ctx) })
 	for ctx.Err() == nil {
 		if err := m.round(ctx, tip, fees); err != nil {
@@ -124,6 +132,7 @@ func (m *Miner) measure(ctx context.Context) {
 	for last := m.hashes.Load(); ; {
 		select {
 		case <-ctx.Done():
+			m.rate.Store(0)
 			return
 		case <-ticker.C:
 			now := m.hashes.Load()
@@ -136,38 +145,49 @@ func (m *Miner) measure(ctx context.Context) {
 // round mines on one template, until a block is found, the tip moves, or there
 // are more fees to be had.
 func (m *Miner) round(ctx context.Context, tip, fees <-chan struct{}) error {
+	select {
+	case <-tip: // what follows sees the new one
+	default:
+	}
 	if !m.pause(ctx, tip) {
 		return nil
 	}
 	template := m.Template(m.o.ScriptPubKey)
 	search, stop := context.WithCancel(ctx)
-	defer stop()
 	found := make(chan *types.Block, 1)
 	go func() {
+		defer close(found)
 		block, _ := m.search(search, template, math.MaxUint64)
 		found <- block
 	}()
-	defer func() { stop(); <-found }() // after which nothing of the search is left
-	refresh := time.NewTimer(refreshAfter)
+	defer func() { // after which nothing of the search is left
+		stop()
+		for range found {
+		}
+	}()
+	refresh, renew := time.NewTimer(m.refreshAfter), time.NewTimer(m.renewAfter)
 	defer refresh.Stop()
+	defer renew.Stop()
 	var better <-chan struct{}
+	if template.behind {
+		better = fees // it need not be better to be better than nothing
+	}
 	for {
 		select {
 		case block := <-found:
-			found <- nil
-			if block == nil {
-				return nil
-			}
-			return m.submit(ctx, block, template)
-		case <-tip:
-			return nil
+			return m.submit(ctx, block, template, tip)
 		case <-refresh.C:
 			better = fees
+			continue
 		case <-better:
+		case <-renew.C:
+		case <-tip:
 			return nil
 		case <-ctx.Done():
 			return nil
 		}
+		stop()
+		return m.submit(ctx, <-found, template, tip) // it may have been found just now
 	}
 }
 
@@ -194,9 +214,13 @@ func (m *Miner) pause(ctx context.Context, tip <-chan struct{}) bool {
 	return false
 }
 
-// submit gives a block to the chain. Another may have come first, which is no
-// error.
-func (m *Miner) submit(ctx context.Context, block *types.Block, t *Template) error {
+// submit gives the chain a block, if there is one. Another may have come first,
+// which is no error. After a refusal it waits, so that what is wrong is not
+// tried, and logged, many times a second.
+func (m *Miner) submit(ctx context.Context, block *types.Block, t *Template, tip <-chan struct{}) error {
+	if block == nil {
+		return nil
+	}
 	hash := block.Hash()
 	err := m.o.Chain.AddBlock(ctx, block.AppendTo(nil))
 	switch {
@@ -205,8 +229,16 @@ func (m *Miner) submit(ctx context.Context, block *types.Block, t *Template) err
 		return nil
 	case errors.Is(err, consensus.ErrLocal):
 		return err
-	case ctx.Err() == nil:
-		m.o.Logger.Warn("a mined block was refused", "height", t.Height, "hash", hash, "err", err)
+	case ctx.Err() != nil:
+		return nil
+	}
+	m.o.Logger.Warn("a mined block was refused", "height", t.Height, "hash", hash, "err", err)
+	timer := time.NewTimer(m.refreshAfter)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-tip:
+	case <-ctx.Done():
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// checkEvery is the number of hashes between looks at whether to stop.
+// checkEvery is the number of hashes between looks at whether to stop, at most.
 const checkEvery = 1 << 14
 
 // search looks for a nonce on all threads. Each has a coinbase of its own, so
@@ -24,12 +24,22 @@ func (m *Miner) search(ctx context.Context, t *Template, maxTries uint64) (*type
 	var (
 		wg    sync.WaitGroup
 		done  atomic.Bool
-		tries atomic.Uint64
+		taken atomic.Uint64 // of maxTries
 		mu    sync.Mutex
 		found *types.Block
 	)
 	stop := context.AfterFunc(ctx, func() { done.Store(true) })
 	defer stop()
+	take := func() uint64 {
+		for ctx.Err() == nil && !done.Load() {
+			before := taken.Load()
+			n := min(checkEvery, maxTries-before)
+			if taken.CompareAndSwap(before, before+n) {
+				return n
+			}
+		}
+		return 0
+	}
 	branch := merkleBranch(t.Block.Txs)
 	threads := m.o.Threads
 	if m.o.Params.Difficulty.Algorithm == consensus.DifficultyFixed {
@@ -37,19 +47,15 @@ func (m *Miner) search(ctx context.Context, t *Template, maxTries uint64) (*type
 	}
 	for range threads {
 		wg.Go(func() {
-			for !done.Load() {
+			for !done.Load() && taken.Load() < maxTries {
 				block := m.vary(t, branch)
-				nonce, ok := m.scan(&block.Header, target, func(n uint64) bool {
-					return done.Load() || tries.Add(n) > maxTries
-				})
+				nonce, ok := m.scan(&block.Header, target, take)
 				if ok {
 					block.Header.Nonce = nonce
 					mu.Lock()
 					found = block
 					mu.Unlock()
 					done.Store(true)
-				} else if tries.Load() > maxTries {
-					return
 				}
 			}
 		})
@@ -74,9 +80,9 @@ func (m *Miner) vary(t *Template, branch []types.Hash) *types.Block {
 }
 
 // scan tries all nonces. Only the last 16 bytes of a header change, so that the
-// state of the hash after the first 64 is computed once. enough is asked after
-// every so many hashes whether to stop.
-func (m *Miner) scan(h *types.Header, target consensus.Uint256, enough func(tried uint64) bool) (nonce uint32, ok bool) {
+// state of the hash after the first 64 is computed once. take tells how many may
+// be tried next, at most checkEvery; none ends the scan.
+func (m *Miner) scan(h *types.Header, target consensus.Uint256, take func() uint64) (nonce uint32, ok bool) {
 	raw := h.AppendTo(make([]byte, 0, types.HeaderSize))
 	hasher := sha256.New()
 	hasher.Write(raw[:64])
@@ -88,23 +94,24 @@ func (m *Miner) scan(h *types.Header, target consensus.Uint256, enough func(trie
 	tail := raw[64:]
 	var sum [sha256.Size]byte
 	top := target[3] // the most significant limb, by which most hashes fail
-	for n := uint64(0); n <= math.MaxUint32; n++ {
-		binary.LittleEndian.PutUint32(tail[12:], uint32(n))
-		if restore.UnmarshalBinary(state) != nil {
+	for next := uint64(0); next <= math.MaxUint32; {
+		n, first := take(), next
+		if n == 0 {
 			return 0, false
 		}
-		hasher.Write(tail)
-		hash := types.Hash(sha256.Sum256(hasher.Sum(sum[:0])))
-		if binary.LittleEndian.Uint64(hash[24:]) <= top && consensus.Uint256FromHash(hash).Cmp(target) <= 0 {
-			m.hashes.Add(n%checkEvery + 1)
-			return uint32(n), true
-		}
-		if n%checkEvery == checkEvery-1 {
-			m.hashes.Add(checkEvery)
-			if enough(checkEvery) {
+		for end := min(first+n, math.MaxUint32+1); next < end; next++ {
+			binary.LittleEndian.PutUint32(tail[12:], uint32(next))
+			if restore.UnmarshalBinary(state) != nil {
 				return 0, false
 			}
+			hasher.Write(tail)
+			hash := types.Hash(sha256.Sum256(hasher.Sum(sum[:0])))
+			if binary.LittleEndian.Uint64(hash[24:]) <= top && consensus.Uint256FromHash(hash).Cmp(target) <= 0 {
+				m.hashes.Add(next - first + 1)
+				return uint32(next), true
+			}
 		}
+		m.hashes.Add(next - first)
 	}
 	return 0, false
 }

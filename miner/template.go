@@ -7,7 +7,8 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// coinbaseWeight is set aside for the header and the coinbase.
+// coinbaseWeight is set aside for the header and the coinbase, but for the script
+// that is paid to.
 const coinbaseWeight = 4000
 
 // Template is a block that lacks its proof of work.
@@ -16,6 +17,8 @@ type Template struct {
 	Height uint32
 	Fees   types.Amount
 	Weight int // weight units of the block
+
+	behind bool // the pool was of another tip, so that the block is empty
 }
 
 // Template returns the best block that can be built on the tip now, paying to
@@ -25,8 +28,9 @@ func (m *Miner) Template(scriptPubKey []byte) *Template {
 	t := &Template{Height: state.Index.Height + 1}
 	txs := []types.Tx{{}}
 	if m.o.Pool != nil {
-		candidates, at := m.o.Pool.Candidates(m.o.Params.MaxBlockWeight - coinbaseWeight)
-		if at == state.Index { // else the pool is about to follow the chain
+		candidates, at := m.o.Pool.Candidates(max(0, m.o.Params.MaxBlockWeight-coinbaseWeight-types.WitnessScale*len(scriptPubKey)))
+		t.behind = at != state.Index // it is about to follow the chain
+		if !t.behind {
 			for _, c := range candidates {
 				txs = append(txs, *c.Tx)
 				t.Fees += c.Fee
