@@ -10,11 +10,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 // The file of a pool:
@@ -36,7 +36,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Save writes all transactions to a file, which is there as a whole or not at
 // all, whatever happens. Errors are ErrLocal.
 func (p *Pool) Save(path string) error {
-	return consensus.Local(replaceFile(path, func(w io.Writer) error {
+	return consensus.Local(wholefile.Replace(path, func(w io.Writer) error {
 		if _, err := w.Write(fileHeader(p.params)); err != nil {
 			return err
 		}
@@ -166,36 +166,4 @@ func readRecord(r io.Reader) (*types.Tx, time.Time, error) {
 		return nil, time.Time{}, err
 	}
 	return tx, time.Unix(int64(binary.LittleEndian.Uint64(head[4:])), 0), nil
-}
-
-// replaceFile writes a file beside the one that it then takes the place of.
-func replaceFile(path string, write func(io.Writer) error) error {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriterSize(file, 1<<16)
-	err = write(w)
-	if err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	err = errors.Join(err, file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return syncDirectory(filepath.Dir(path))
-}
-
-func syncDirectory(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

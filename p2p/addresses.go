@@ -10,11 +10,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
 
+	"github.com/karatcoin/karat/internal/wholefile"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/wire"
 )
@@ -185,18 +185,7 @@ func (b *addressBook) save(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return wholefile.ReplaceBytes(path, append(data, '\n'))
 }
 
 // KnownAddresses returns where other nodes were seen.

@@ -10,8 +10,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 // CookieUser is the user whose password is made anew at each start and stands in
@@ -67,16 +68,8 @@ func (a *Auth) AddCookie(path string) (remove func() error, err error) {
 	if err := a.AddPassword(CookieUser, password); err != nil {
 		return nil, err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".cookie-*") // of mode 0600
-	if err != nil {
+	if err := wholefile.ReplaceBytes(path, []byte(CookieUser+":"+password)); err != nil {
 		return nil, fmt.Errorf("cookie: %w", err)
-	}
-	_, err = temporary.WriteString(CookieUser + ":" + password)
-	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cookie: %w", err), os.Remove(temporary.Name()))
 	}
 	return func() error { return os.Remove(path) }, nil
 }

@@ -3,6 +3,8 @@ package wallet
 import (
 	"os"
 	"path/filepath"
+
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 // writeNew writes a file that only its owner can read, and no other than its
@@ -20,41 +22,10 @@ func writeNew(path string, content []byte) error {
 	}
 	err = name.Close()
 	if err == nil {
-		err = replaceEmpty(path, content)
+		err = wholefile.ReplaceBytes(path, content)
 	}
 	if err != nil {
 		os.Remove(path)
-		return err
-	}
-	return syncDir(dir)
-}
-
-// replaceEmpty puts a durable file in the place of an empty one.
-func replaceEmpty(path string, content []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // fails if all went well
-	_, err = tmp.Write(content)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
 	}
 	return err
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

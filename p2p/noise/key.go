@@ -9,8 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 // ID is the public key of a node, by which it is known. Its text is 64
@@ -113,43 +114,9 @@ func createKey(path string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	if err := writeNew(path, []byte(hex.EncodeToString(key.secret().Bytes())+"\n")); err != nil {
+	// It is durable before anybody can have seen the id.
+	if err := wholefile.ReplaceBytes(path, []byte(hex.EncodeToString(key.secret().Bytes())+"\n")); err != nil {
 		return Key{}, fmt.Errorf("node key: %w", err)
 	}
 	return key, nil
-}
-
-// writeNew writes a file that only its owner can read. It is durable under its
-// name before anybody can have seen the id.
-func writeNew(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp") // with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // fails if all went well
-	_, err = tmp.Write(content)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
