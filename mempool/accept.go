@@ -133,7 +133,7 @@ func (p *Pool) newCandidate(tx *types.Tx, at time.Time) (*candidate, error) {
 		return nil, err
 	}
 	if tx.IsCoinbase() {
-		return nil, refuse(consensus.ErrInvalid, consensus.ReasonCoinbaseTransaction, "a coinbase is valid in its block only")
+		return nil, refuse(consensus.ErrInvalid, consensus.ReasonCoinbaseTransaction, "") // which is valid in its block only
 	}
 	if err := checkStandard(tx); err != nil {
 		return nil, err

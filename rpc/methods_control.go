@@ -179,7 +179,13 @@ func getConnectionCount(_ context.Context, s *Server, _ *args) (any, error) {
 
 func getNetTotals(_ context.Context, s *Server, _ *args) (any, error) {
 	received, sent := s.Network.Totals()
-	return map[string]any{"totalbytesrecv": received, "totalbytessent": sent, "timemillis": s.Control.Now().UnixMilli()}, nil
+	return map[string]any{
+		"totalbytesrecv": received, "totalbytessent": sent, "timemillis": s.Control.Now().UnixMilli(),
+		"uploadtarget": map[string]any{ // there is no limit
+			"timeframe": 86400, "target": 0, "target_reached": false, "serve_historical_blocks": true,
+			"bytes_left_in_cycle": 0, "time_left_in_cycle": 0,
+		},
+	}, nil
 }
 
 func addNode(_ context.Context, s *Server, a *args) (any, error) {

@@ -150,6 +150,9 @@ func getTxSpendingPrevout(_ context.Context, s *Server, a *args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(list) == 0 {
+		return nil, failf(CodeInvalidParam, "Invalid parameter, outputs are missing")
+	}
 	results := []map[string]any{}
 	for _, raw := range list {
 		var wanted struct {

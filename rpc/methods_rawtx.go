@@ -43,6 +43,9 @@ func getRawTransaction(_ context.Context, s *Server, a *args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.isUnspendableGenesis(txid) {
+		return nil, failf(CodeAddressOrKey, "The genesis block coinbase is not considered an ordinary transaction and cannot be retrieved")
+	}
 	verbosity, err := a.verbosity(1, 0, 2)
 	if err != nil {
 		return nil, err
@@ -73,6 +76,12 @@ func getRawTransaction(_ context.Context, s *Server, a *args) (any, error) {
 		}
 	}
 	return nil, failf(CodeAddressOrKey, "No such transaction found in the provided block. Use gettransaction for wallet transactions.")
+}
+
+// isUnspendableGenesis reports whether a transaction is the genesis block's on a
+// network whose genesis block makes no coins, as on Bitcoin's.
+func (s *Server) isUnspendableGenesis(txid types.Hash) bool {
+	return txid == s.Params.GenesisBlock().TxIDs[0] && len(s.Params.GenesisCoins()) == 0
 }
 
 // blockOf finds the block of a transaction: the one that was named, or by the

@@ -120,7 +120,7 @@ func (s *Server) proofBlock(a *args, txid types.Hash) (consensus.BlockInfo, erro
 	if a.given(1) {
 		return s.blockInfo(a, 1, "blockhash")
 	}
-	if s.Index != nil {
+	if s.Index != nil && !s.isUnspendableGenesis(txid) {
 		if hash, err := s.Index.FindTx(txid); err == nil {
 			if info, ok := s.Headers.Info(hash); ok {
 				return info, nil

@@ -145,6 +145,7 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 	for i := range txs {
 		b.add(&txs[i], spent[i], info.Height > 0)
 	}
+	subsidy := consensus.Subsidy(s.Params, max(info.Height, 1)) // Core counts the genesis block's too
 	paying := len(txs) - 1
 	rate := int64(0)
 	if b.totalWeight > 0 {
@@ -155,7 +156,7 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 		"feerate_percentiles": b.percentiles(), "height": info.Height, "ins": b.inputs, "maxfee": most(b.fees), "maxfeerate": most(b.feeRates),
 		"maxtxsize": most(b.sizes), "medianfee": median(b.fees), "mediantime": info.MedianTime, "mediantxsize": median(b.sizes),
 		"minfee": least(b.fees), "minfeerate": least(b.feeRates), "mintxsize": least(b.sizes), "outs": b.outputs,
-		"subsidy": consensus.Subsidy(s.Params, info.Height), "swtotal_size": b.witnessSize, "swtotal_weight": b.witnessTotal, "swtxs": b.witnessTxs,
+		"subsidy": subsidy, "swtotal_size": b.witnessSize, "swtotal_weight": b.witnessTotal, "swtxs": b.witnessTxs,
 		"time": info.Header.Timestamp, "total_out": b.totalOut, "total_size": b.totalSize, "total_weight": b.totalWeight, "totalfee": b.totalFee,
 		"txs": len(txs), "utxo_increase": b.outputs - b.inputs, "utxo_size_inc": b.sizeIncrease,
 		"utxo_increase_actual": b.coins - b.inputs, "utxo_size_inc_actual": b.sizeActual,

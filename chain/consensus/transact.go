@@ -16,7 +16,7 @@ func ConnectTransaction(p *Params, parent *State, tx *types.Tx, coins []types.Co
 		return 0, Local(fmt.Errorf("%d coins were given for a transaction that spends %d", len(coins), len(tx.Inputs)))
 	}
 	if tx.IsCoinbase() {
-		return 0, invalid(ReasonCoinbaseTransaction, "a coinbase is valid in its block only")
+		return 0, invalid(ReasonCoinbaseTransaction, "") // which is valid in its block only
 	}
 	s := spending{params: p, height: parent.Index.Height + 1, sequenceTime: parent.MedianTimePast(), ancestry: ancestry}
 	if !isFinal(tx, s.height, s.sequenceTime) {
