@@ -92,6 +92,29 @@ func TestNonceSpace(t *testing.T) {
 	}
 }
 
+// TestTargetItself: a hash may be as large as the target, and not larger.
+func TestTargetItself(t *testing.T) {
+	m, tpl := searcher(t, 1, impossible)
+	header, best, target := tpl.Block.Header, uint32(0), consensus.Uint256{}
+	for n := range uint32(1000) {
+		header.Nonce = n
+		if value := consensus.Uint256FromHash(header.Hash()); n == 0 || value.Cmp(target) < 0 {
+			best, target = n, value
+		}
+	}
+	once := func() func() uint64 {
+		left := uint64(1000)
+		return func() uint64 { n := left; left = 0; return n }
+	}
+	if nonce, ok := m.scan(&header, target, once()); !ok || nonce != best {
+		t.Fatalf("nonce %d (%t), want %d", nonce, ok, best)
+	}
+	target[0]--
+	if nonce, ok := m.scan(&header, target, once()); ok {
+		t.Fatalf("nonce %d has a hash above the target", nonce)
+	}
+}
+
 func TestSearchStops(t *testing.T) {
 	m, tpl := searcher(t, 2, impossible)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -260,6 +283,7 @@ func (c *fakeChain) quiet(t *testing.T) {
 
 func TestNewTip(t *testing.T) {
 	_, c, p, start := runner(t, 2)
+	c.poke <- struct{}{} // of before: the first template is on that tip
 	start()
 	<-c.asked
 	for range 3 {
