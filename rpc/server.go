@@ -29,6 +29,7 @@ import (
 const (
 	maxBody        = 32 << 20 // bytes of a request: a block in hexadecimal fits
 	maxBatch       = 10_000   // requests in a batch
+	maxAnswers     = 64 << 20 // bytes of the answers to a batch, after which no more is called
 	maxConnections = 512
 	maxSlow        = 2 // slow calls at once; others of them wait
 	readTimeout    = 30 * time.Second
@@ -202,7 +203,7 @@ type session struct {
 func (s *Server) answer(ctx context.Context, on *session, body []byte) ([]byte, int) {
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 && body[0] == '[' {
-		return s.answerBatch(ctx, on, body), http.StatusOK
+		return s.answerBatch(ctx, on, body)
 	}
 	var r request
 	if err := unmarshal(body, &r); err != nil {
@@ -239,13 +240,13 @@ func statusOf(r *request, fault *Error) int {
 	return http.StatusInternalServerError
 }
 
-func (s *Server) answerBatch(ctx context.Context, on *session, body []byte) []byte {
+func (s *Server) answerBatch(ctx context.Context, on *session, body []byte) ([]byte, int) {
 	var list []json.RawMessage
 	if err := json.Unmarshal(body, &list); err != nil {
-		return encodeReply(&request{}, nil, failf(CodeParse, "Parse error"))
+		return encodeReply(&request{}, nil, failf(CodeParse, "Parse error")), http.StatusInternalServerError
 	}
-	if len(list) == 0 || len(list) > maxBatch {
-		return encodeReply(&request{Version: "2.0"}, nil, failf(CodeInvalidRequest, "a batch has 1 to %d requests", maxBatch))
+	if len(list) > maxBatch {
+		return encodeReply(&request{}, nil, failf(CodeInvalidRequest, "a batch has at most %d requests", maxBatch)), http.StatusBadRequest
 	}
 	reply := []byte{'['}
 	for _, raw := range list {
@@ -253,7 +254,11 @@ func (s *Server) answerBatch(ctx context.Context, on *session, body []byte) []by
 		var result any
 		fault := failf(CodeInvalidRequest, "Invalid Request object")
 		if err := unmarshal(bytes.TrimSpace(raw), &r); err == nil {
-			result, fault = s.call(ctx, on, &r)
+			if len(reply) > maxAnswers {
+				fault = failf(CodeMisc, "the answers before this one are too long together; ask in smaller batches")
+			} else {
+				result, fault = s.call(ctx, on, &r)
+			}
 			if r.isNotification() {
 				continue
 			}
@@ -263,10 +268,10 @@ func (s *Server) answerBatch(ctx context.Context, on *session, body []byte) []by
 		}
 		reply = append(reply, encodeReply(&r, result, fault)...)
 	}
-	if len(reply) == 1 {
-		return nil
+	if len(reply) == 1 && len(list) > 0 {
+		return nil, http.StatusNoContent
 	}
-	return append(reply, ']')
+	return append(reply, ']'), http.StatusOK
 }
 
 // encodeReply makes a reply: version 2.0 has a result or an error, versions before

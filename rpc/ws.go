@@ -3,6 +3,7 @@ package rpc
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -234,11 +236,13 @@ func (c *socket) followBlocks(ctx context.Context, at types.Index) {
 		for i := range reverted {
 			u := &reverted[i]
 			c.notify("blockdisconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
+			c.notify("filteredblockdisconnected", u.Update.Block.Height, headerHex(u))
 			at = u.Update.Parent
 		}
 		for i := range applied {
 			u := &applied[i]
 			c.notify("blockconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
+			c.notify("filteredblockconnected", u.Update.Block.Height, headerHex(u), []string{}) // nobody has a filter here
 			at = u.Update.Block
 		}
 		if ctx.Err() != nil {
@@ -255,12 +259,17 @@ func (c *socket) followBlocks(ctx context.Context, at types.Index) {
 	}
 }
 
+func headerHex(u *consensus.BlockUpdate) string {
+	return hex.EncodeToString(u.Block.Block.Header.AppendTo(nil))
+}
+
 func (c *socket) notifyTxs(params json.RawMessage) (any, error) {
 	verbose := false
 	var list []bool
 	if len(params) > 0 && json.Unmarshal(params, &list) == nil && len(list) == 1 {
 		verbose = list[0]
 	}
+	c.unfollow(&c.txs) // another choice takes the place of the first
 	_, since := c.s.PoolFeed.Accepted(math.MaxUint64, 0)
 	c.follow(&c.txs, func(ctx context.Context) { c.followTxs(ctx, since, verbose) })
 	return nil, nil

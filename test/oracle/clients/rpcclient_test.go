@@ -125,6 +125,7 @@ func TestRPCClientWebSocket(t *testing.T) {
 	s := startNode(t)
 	connected := make(chan string, 100)
 	accepted := make(chan string, 100)
+	filtered := make(chan string, 100)
 	o := config(s)
 	o.HTTPPostMode, o.Endpoint = false, "ws"
 	c := must[*rpcclient.Client](t)(rpcclient.New(o, &rpcclient.NotificationHandlers{
@@ -133,6 +134,12 @@ func TestRPCClientWebSocket(t *testing.T) {
 		},
 		OnBlockDisconnected: func(hash *chainhash.Hash, height int32, at time.Time) {
 			connected <- fmt.Sprintf("-%d %s", height, hash)
+		},
+		OnFilteredBlockConnected: func(height int32, header *wire.BlockHeader, _ []*btcutil.Tx) {
+			filtered <- fmt.Sprintf("+%d %s", height, header.BlockHash())
+		},
+		OnFilteredBlockDisconnected: func(height int32, header *wire.BlockHeader) {
+			filtered <- fmt.Sprintf("-%d %s", height, header.BlockHash())
 		},
 		OnTxAccepted: func(hash *chainhash.Hash, amount btcutil.Amount) {
 			accepted <- fmt.Sprintf("%s %d", hash, amount)
@@ -168,6 +175,10 @@ func TestRPCClientWebSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "connected again", connected, fmt.Sprintf("+8 %s", best))
+	want(t, "filtered", filtered, "+1", "+2", "+3", "+4", "+5", fmt.Sprintf("+6 %s", hashes[0]), "+7", "+8", fmt.Sprintf("-8 %s", best), "+8")
+	block = must[*wire.MsgBlock](t)(c.GetBlock(hashes[1]))
+	txid = must[*chainhash.Hash](t)(c.SendRawTransaction(spend(block, 1000), false))
+	want(t, "accepted, verbose", accepted, fmt.Sprintf("verbose %s", txid))
 }
 
 // want waits for notifications that begin like the given ones.

@@ -1,0 +1,334 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/node"
+	"github.com/karatcoin/karat/rpc"
+)
+
+// server is a node whose RPC is asked.
+type server struct {
+	t      testing.TB
+	anchor string // an address whose coins anyone can spend
+	url    string
+	cookie string // NAME:PASSWORD
+	client *rpc.Client
+	stop   func()
+}
+
+// start runs a node of the dev network, whose coinbases can be spent after two
+// blocks.
+func start(t testing.TB, change func(*node.Config)) *server {
+	t.Helper()
+	params, err := karat.LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	params.CoinbaseMaturity = 2
+	config := node.Config{
+		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Filters: true, TxIndex: true, MempoolBytes: 8 << 20,
+		MinFeeRate: node.DefaultMinFeeRate, RPCListen: "127.0.0.1:0", NoDiscovery: true,
+	}
+	if change != nil {
+		change(&config)
+	}
+	n, err := node.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	up, done := make(chan node.Started, 1), make(chan error, 1)
+	go func() { done <- n.Run(ctx, func(s node.Started) { up <- s }) }()
+	s := &server{t: t, stop: sync.OnceFunc(func() {
+		cancel()
+		if err := errors.Join(<-done, n.Close()); err != nil {
+			t.Error(err)
+		}
+	})}
+	t.Cleanup(s.stop)
+	select {
+	case started := <-up:
+		cookie, err := os.ReadFile(started.CookieFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.url, s.cookie = "http://"+started.RPC, string(cookie)
+		s.client = rpc.NewCookieClient(s.url, started.CookieFile)
+		s.anchor = call[struct{ Address string }](s, "decodescript", "51024e73").Address
+	case err := <-done:
+		t.Fatal(err)
+	}
+	return s
+}
+
+// post sends a body as a user, NAME:PASSWORD, and returns status and answer.
+func (s *server) post(user, body string) (int, string) {
+	s.t.Helper()
+	r, err := http.NewRequest(http.MethodPost, s.url, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if name, password, ok := strings.Cut(user, ":"); ok {
+		r.SetBasicAuth(name, password)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer.StatusCode, strings.TrimSpace(string(text))
+}
+
+// call calls a method that must succeed.
+func call[T any](s *server, method string, params ...any) (result T) {
+	s.t.Helper()
+	if err := s.client.Call(context.Background(), method, &result, params...); err != nil {
+		s.t.Fatalf("%s: %v", method, err)
+	}
+	return result
+}
+
+// TestEnvelopes: what clients of each version send and read.
+func TestEnvelopes(t *testing.T) {
+	s := start(t, nil)
+	for _, c := range []struct {
+		name, body string
+		status     int
+		want       string
+	}{
+		{"1.0", `{"method":"getblockcount","params":[],"id":7}`, 200, `{"result":0,"error":null,"id":7}`},
+		{"1.1", `{"version":"1.1","jsonrpc":"1.1","method":"getblockcount","id":"a"}`, 200, `{"result":0,"error":null,"id":"a"}`},
+		{"without an id", `{"method":"getblockcount"}`, 200, `{"result":0,"error":null,"id":null}`},
+		{"2.0", `{"jsonrpc":"2.0","method":"getblockcount","id":7}`, 200, `{"jsonrpc":"2.0","result":0,"id":7}`},
+		{"2.0 notification", `{"jsonrpc":"2.0","method":"getblockcount"}`, 204, ``},
+		{"2.0 with a null id", `{"jsonrpc":"2.0","method":"getblockcount","id":null}`, 200, `{"jsonrpc":"2.0","result":0,"id":null}`},
+		{"unknown method", `{"method":"getinfo","id":1}`, 404, `{"result":null,"error":{"code":-32601,"message":"Method not found"},"id":1}`},
+		{"2.0 unknown method", `{"jsonrpc":"2.0","method":"getinfo","id":1}`, 200, `{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":1}`},
+		{"an error of the method", `{"method":"getblockhash","params":[99],"id":1}`, 500, `{"result":null,"error":{"code":-8,"message":"Block height out of range"},"id":1}`},
+		{"2.0 error of the method", `{"jsonrpc":"2.0","method":"getblockhash","params":[99],"id":1}`, 200, `{"jsonrpc":"2.0","error":{"code":-8,"message":"Block height out of range"},"id":1}`},
+		{"no JSON", `{"method":`, 500, `-32700`},
+		{"nothing", ``, 500, `-32700`},
+		{"a number", `5`, 500, `-32700`},
+		{"no method", `{"id":1}`, 400, `-32600`},
+		{"a number as method", `{"method":5,"id":1}`, 400, `-32600`},
+		{"parameters that are none", `{"method":"getblockcount","params":5,"id":1}`, 400, `-32600`},
+		{"by name", `{"method":"getblockhash","params":{"height":0},"id":1}`, 200, `"result":"300ca4f9`},
+		{"by a wrong name", `{"method":"getblockhash","params":{"hight":0},"id":1}`, 500, `-8,"message":"Unknown named parameter hight"`},
+		{"by position and name", `{"method":"getblock","params":{"args":["300ca4f96a39cfba3ea85f7c7c9fb4ad61f9f651af11a71e4cfde23e56a308d7"],"verbosity":0},"id":1}`, 200, `"result":"0100`},
+		{"a number as a text", `{"method":"getblockhash","params":["0"],"id":1}`, 200, `"result":"300ca4f9`},
+		{"a text that is no number", `{"method":"getblockhash","params":["x"],"id":1}`, 500, `-3`},
+		{"too many parameters", `{"method":"getblockcount","params":[1],"id":1}`, 500, `-1,"message":"getblockcount\n`},
+		{"too few parameters", `{"method":"getblockhash","params":[],"id":1}`, 500, `-1,"message":"getblockhash height\n`},
+		{"null is as if left out", `{"method":"getblockhash","params":[0,null],"id":1}`, 500, `-1`},
+		{"batch", `[{"method":"getblockcount","id":1},{"jsonrpc":"2.0","method":"getblockcount","id":2},{"jsonrpc":"2.0","method":"getblockcount"},5]`, 200,
+			`[{"result":0,"error":null,"id":1},{"jsonrpc":"2.0","result":0,"id":2},{"result":null,"error":{"code":-32600`},
+		{"batch of notifications", `[{"jsonrpc":"2.0","method":"getblockcount"}]`, 204, ``},
+		{"empty batch", `[]`, 200, `[]`},
+		{"batch that is cut off", `[{"method":"getblockcount","id":1},`, 500, `-32700`},
+	} {
+		status, answer := s.post(s.cookie, c.body)
+		if status != c.status || !strings.Contains(answer, c.want) || (c.want == "") != (answer == "") {
+			t.Errorf("%s: status %d, want %d: %s, want %s", c.name, status, c.status, answer, c.want)
+		}
+	}
+}
+
+// TestUsers: who is let in.
+func TestUsers(t *testing.T) {
+	s := start(t, func(c *node.Config) {
+		// The password is "correct horse": HMAC-SHA256 under the salt.
+		c.RPCAuth = []string{"alice:f7efda5c189b999524f151318c0c86$" + rpc.HashedPassword("f7efda5c189b999524f151318c0c86", "correct horse")}
+		c.RPCUser, c.RPCPassword = "bob", "pass:word"
+	})
+	const body = `{"method":"getblockcount","id":1}`
+	for _, c := range []struct {
+		user   string
+		status int
+	}{
+		{s.cookie, 200}, {"alice:correct horse", 200}, {"bob:pass:word", 200},
+		{"", 401}, {"alice:", 401}, {"alice:pass:word", 401}, {"bob:correct horse", 401}, {":", 401}, {"__cookie__:", 401},
+		{s.cookie[:len(s.cookie)-1], 401}, {s.cookie + "0", 401}, {"ALICE:correct horse", 401},
+	} {
+		if status, answer := s.post(c.user, body); status != c.status {
+			t.Errorf("%s: status %d, want %d: %s", c.user, status, c.status, answer)
+		}
+	}
+	if !strings.HasPrefix(s.cookie, "__cookie__:") || len(s.cookie) != len("__cookie__:")+64 || strings.ContainsAny(s.cookie, "\n ") {
+		t.Errorf("the cookie is %d bytes", len(s.cookie))
+	}
+	for _, line := range []string{"", "alice", "alice:salt", "alice:salt$", "alice:salt$xyz", ":salt$" + strings.Repeat("0", 64)} {
+		if err := new(rpc.Auth).AddHashed(line); err == nil {
+			t.Errorf("%q was taken as a user", line)
+		}
+	}
+}
+
+// TestHTTPLimits: what is no call is refused with the right status.
+func TestHTTPLimits(t *testing.T) {
+	s := start(t, nil)
+	r, err := http.Get(s.url)
+	if err != nil || r.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("GET: %v, %v", r.StatusCode, err)
+	}
+	r.Body.Close()
+	huge := `{"method":"getblockcount","params":["` + strings.Repeat("a", 33<<20) + `"]}`
+	if status, answer := s.post(s.cookie, huge); status != http.StatusRequestEntityTooLarge {
+		t.Errorf("33 MiB: status %d: %.100s", status, answer)
+	}
+	many := "[" + strings.Repeat(`{"method":"getblockcount","id":1},`, 10_000) + `{"method":"getblockcount","id":1}]`
+	if status, answer := s.post(s.cookie, many); status != 400 || !strings.Contains(answer, "10000") {
+		t.Errorf("a batch of 10,001: status %d, %d bytes", status, len(answer))
+	}
+	deep := `{"method":"testmempoolaccept","params":[` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `]}`
+	if status, _ := s.post(s.cookie, deep); status == 200 {
+		t.Error("100,000 brackets were taken")
+	}
+	if got := call[int](s, "getblockcount"); got != 0 {
+		t.Error("the server is not well")
+	}
+}
+
+// TestHelpOfAll: every method explains itself, and says so when it is used wrongly.
+func TestHelpOfAll(t *testing.T) {
+	s := start(t, nil)
+	methods := 0
+	for line := range strings.Lines(call[string](s, "help")) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name == "" || name == "==" {
+			continue
+		}
+		methods++
+		help := call[string](s, "help", name)
+		if !strings.HasPrefix(help, strings.TrimSpace(line)) || !strings.Contains(help, "Examples:") {
+			t.Errorf("%s: %s", name, help)
+		}
+		_, answer := s.post(s.cookie, fmt.Sprintf(`{"method":%q,"params":[%s1],"id":1}`, name, strings.Repeat("1,", 30)))
+		if !strings.Contains(answer, `"code":-1,`) || !strings.Contains(answer, name) {
+			t.Errorf("%s with 31 parameters: %s", name, answer)
+		}
+	}
+	if methods < 50 {
+		t.Errorf("%d methods", methods)
+	}
+}
+
+// TestManyClients: calls at once are all answered, and a slow one holds none up.
+func TestManyClients(t *testing.T) {
+	s := start(t, nil)
+	call[[]string](s, "generatetoaddress", 5, s.anchor)
+	var clients sync.WaitGroup
+	for range 40 {
+		clients.Go(func() {
+			for range 20 {
+				if got := call[int](s, "getblockcount"); got != 5 {
+					t.Errorf("height %d", got)
+				}
+				call[json.RawMessage](s, "gettxoutsetinfo", "muhash")
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// TestStop: the answer to stop arrives, and after it nobody is answered.
+func TestStop(t *testing.T) {
+	s := start(t, nil)
+	if got := call[string](s, "stop"); got != "karat stopping" {
+		t.Errorf("stop: %s", got)
+	}
+	s.stop()
+	var n int
+	if err := s.client.Call(t.Context(), "getblockcount", &n); !errors.Is(err, rpc.ErrUnreachable) {
+		t.Errorf("after stop: %v", err)
+	}
+}
+
+// fuzzServer is a node for all inputs of a fuzz target.
+func fuzzServer(f *testing.F) (*server, []string) {
+	f.Helper()
+	s := start(f, nil)
+	call[[]string](s, "generatetoaddress", 5, s.anchor)
+	var methods []string
+	for line := range strings.Lines(call[string](s, "help")) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch name {
+		case "", "==", "stop", "generatetoaddress": // which ends the node, or takes as long as it is told
+		default:
+			methods = append(methods, name)
+		}
+	}
+	return s, methods
+}
+
+// check checks an answer to anything.
+func (s *server) check(body string) {
+	s.t.Helper()
+	status, answer := s.post(s.cookie, body)
+	switch status {
+	case 204:
+		if answer != "" {
+			s.t.Errorf("%s: no content, but %s", body, answer)
+		}
+	case 200, 400, 404, 500:
+		if !json.Valid([]byte(answer)) || strings.Contains(answer, "panic") {
+			s.t.Errorf("%s: status %d: %s", body, status, answer)
+		}
+	default:
+		s.t.Errorf("%s: status %d: %s", body, status, answer)
+	}
+}
+
+// FuzzHandler sends any body.
+func FuzzHandler(f *testing.F) {
+	s, _ := fuzzServer(f)
+	for _, seed := range []string{
+		`{"method":"getblockcount","params":[],"id":1}`, `[{"jsonrpc":"2.0","method":"getblock","params":{"blockhash":"00"},"id":[1]}]`,
+		`{"jsonrpc":"2.0","method":"help"}`, "[[[[", `{"method":"getblockhash","params":["1e999"]}`, "\xff\x00", `{"id":{},"method":"uptime"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if bytes.Contains(body, []byte("sto")) || bytes.Contains(body, []byte("gen")) || bytes.Contains(body, []byte(`\u`)) {
+			t.Skip()
+		}
+		here := *s
+		here.t = t
+		here.check(string(body))
+	})
+}
+
+// FuzzParams calls every method with any parameters.
+func FuzzParams(f *testing.F) {
+	s, methods := fuzzServer(f)
+	best := call[string](s, "getbestblockhash")
+	for i := range methods {
+		for _, seed := range []string{`[]`, `[1]`, `["` + best + `"]`, `["` + best + `",2]`, `[-1,"",null]`, `[[],{}]`, `[{"txid":"` + best + `","vout":0}]`, `[["00"]]`, `{"x":1}`} {
+			f.Add(byte(i), []byte(seed))
+		}
+	}
+	f.Fuzz(func(t *testing.T, method byte, params []byte) {
+		if !json.Valid(params) {
+			t.Skip()
+		}
+		here := *s
+		here.t = t
+		here.check(fmt.Sprintf(`{"method":%q,"params":%s,"id":1}`, methods[int(method)%len(methods)], params))
+	})
+}
