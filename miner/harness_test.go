@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ type world struct {
 	chain   *chain.Chain
 	pool    *mempool.Pool
 	miner   *Miner
-	now     time.Time
+	clock   atomic.Int64                   // nanoseconds since 1970; the pool reads it too
 	outputs map[types.OutPoint]types.TxOut // of all that was made
 	free    []types.OutPoint               // anchors that nobody spends
 	counter uint32
@@ -65,8 +66,9 @@ type world struct {
 
 func newWorld(t testing.TB, change func(*consensus.Params, *Options)) *world {
 	t.Helper()
-	w := &world{t: t, params: testParams(t), now: time.Unix(1_800_000_000, 0), outputs: map[types.OutPoint]types.TxOut{}}
-	o := Options{Params: w.params, ScriptPubKey: anchor, Now: func() time.Time { return w.now }}
+	w := &world{t: t, params: testParams(t), outputs: map[types.OutPoint]types.TxOut{}}
+	w.setTime(time.Unix(1_800_000_000, 0))
+	o := Options{Params: w.params, ScriptPubKey: anchor, Now: w.now}
 	if change != nil {
 		change(w.params, &o)
 	}
@@ -92,6 +94,9 @@ func newWorld(t testing.TB, change func(*consensus.Params, *Options)) *world {
 	return w
 }
 
+func (w *world) now() time.Time        { return time.Unix(0, w.clock.Load()) }
+func (w *world) setTime(now time.Time) { w.clock.Store(now.UnixNano()) }
+
 // template waits until the pool has followed the chain.
 func (w *world) template() *Template {
 	w.t.Helper()
@@ -108,7 +113,7 @@ func (w *world) template() *Template {
 // mine makes a block of what is in the pool, an hour later.
 func (w *world) mine() *types.Block {
 	w.t.Helper()
-	w.now = w.now.Add(time.Hour)
+	w.setTime(w.now().Add(time.Hour))
 	w.template()
 	hashes, err := w.miner.Generate(w.t.Context(), 1, anchor, 1<<20)
 	if err != nil {
@@ -170,7 +175,7 @@ func (w *world) check(tpl *Template) {
 	if tpl.Height != state.Index.Height+1 || tpl.Weight != block.Weight || tpl.Weight > w.params.MaxBlockWeight {
 		w.t.Fatalf("height %d on %d, weight %d of %d", tpl.Height, state.Index.Height, tpl.Weight, block.Weight)
 	}
-	if err := consensus.ValidateHeader(w.params, &state, &tpl.Block.Header, w.now.Unix()); err != nil {
+	if err := consensus.ValidateHeader(w.params, &state, &tpl.Block.Header, w.now().Unix()); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := consensus.CheckBlock(w.params, block); err != nil {

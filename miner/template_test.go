@@ -20,7 +20,7 @@ func TestTemplatesAreValid(t *testing.T) {
 	w := newWorld(t, nil)
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 146 {
-		w.now = w.now.Add(time.Minute)
+		w.setTime(w.now().Add(time.Minute))
 		w.mine()
 	}
 	most := 0
@@ -243,7 +243,7 @@ func TestTime(t *testing.T) {
 	for _, c := range []struct{ now, want int64 }{
 		{median + 5000, median + 5000}, {median + 1, median + 1}, {median, median + 1}, {median - 3600, median + 1},
 	} {
-		w.now = time.Unix(c.now, 999_999_999)
+		w.setTime(time.Unix(c.now, 999_999_999))
 		tpl := w.template()
 		if got := int64(tpl.Block.Header.Timestamp); got != c.want {
 			t.Fatalf("clock %d after the median: time %d", c.now-median, got-median)
