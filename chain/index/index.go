@@ -89,6 +89,7 @@ type Index struct {
 
 	damaged atomic.Bool // a query met damage
 	anew    bool        // it was made anew since Run began
+	stood   types.Index // the last tip that giveWay gave up waiting for
 
 	mu sync.RWMutex
 	// Guarded by mu:
@@ -345,11 +346,16 @@ func (x *Index) advance(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// giveWay waits while the node has more urgent work and gets on with it.
+// giveWay waits while the node has more urgent work and gets on with it. A tip
+// that has stood still once is not waited for again.
 func (x *Index) giveWay(ctx context.Context) {
 	const patience = 5 * time.Second
 	tip, since := x.chain.Tip(), time.Now()
-	for x.o.Later != nil && x.o.Later() && time.Since(since) < patience {
+	for x.o.Later != nil && tip != x.stood && x.o.Later() {
+		if time.Since(since) >= patience {
+			x.stood = tip
+			return
+		}
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():

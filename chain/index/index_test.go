@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -399,4 +400,52 @@ func TestRun(t *testing.T) {
 	if _, err := x.FindTx(w.tip.TxIDs[0]); !errors.Is(err, ErrBehind) {
 		t.Fatalf("after Close: %v", err)
 	}
+}
+
+// clockwork is a chain of nothing but a tip.
+type clockwork struct {
+	Chain
+	tip types.Index
+}
+
+func (c *clockwork) Tip() types.Index { return c.tip }
+
+// TestGiveWay: the index waits for what is more urgent as long as that gets on,
+// and is not slowed down for ever by what does not.
+func TestGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &clockwork{tip: types.Index{Height: 1}}
+		later, calls := true, 0
+		x := &Index{chain: c, o: Options{Later: func() bool {
+			if calls++; calls <= 100 && calls%10 == 0 { // the tip moves each second, ten times
+				c.tip.Height++
+			}
+			return later
+		}}}
+		waits := func(ctx context.Context) time.Duration {
+			began := time.Now()
+			x.giveWay(ctx)
+			return time.Since(began).Round(time.Second)
+		}
+		if d := waits(t.Context()); d != 15*time.Second {
+			t.Fatalf("it waits %s for a tip that moves for ten seconds", d)
+		}
+		if d := waits(t.Context()); d != 0 {
+			t.Fatalf("it waits %s for a tip that stands still", d)
+		}
+		c.tip.Height++
+		if d := waits(t.Context()); d != 5*time.Second {
+			t.Fatalf("it waits %s for the next tip", d)
+		}
+		c.tip.Height++
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if d := waits(ctx); d != 2*time.Second {
+			t.Fatalf("it waits %s for a context that ends", d)
+		}
+		later = false
+		if d := waits(t.Context()); d != 0 {
+			t.Fatalf("it waits %s for nothing", d)
+		}
+	})
 }
