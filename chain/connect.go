@@ -67,7 +67,11 @@ func (c *Chain) abandon() { c.pipe.drain() }
 
 func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(Result)) error {
 	if p.block == nil {
-		report(Result{Err: p.err})
+		r := Result{Err: p.err}
+		if len(p.raw) >= types.HeaderSize { // who gave it can tell which it was
+			r.Block.Hash = types.DoubleSHA256(p.raw[:types.HeaderSize])
+		}
+		report(r)
 		return nil
 	}
 	n, added, err := c.accept(p)

@@ -85,6 +85,10 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 		default:
 			n.log.Debug("read waiting transactions back", "count", result.Accepted)
 		}
+		select {
+		case <-s.peers.Running():
+		case <-ctx.Done():
+		}
 		s.server.Ready()
 		started(n.started(s))
 		<-ctx.Done()

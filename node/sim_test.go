@@ -52,26 +52,25 @@ func simulate(t *testing.T, seed uint64, test func(t *testing.T, w *world)) {
 func simulateOn(t *testing.T, params *consensus.Params, seed uint64, test func(t *testing.T, w *world)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
+		// goleveldb ends its last goroutine a second after it was closed. Any other
+		// that a node leaves behind fails the test.
+		t.Cleanup(func() { time.Sleep(2 * time.Second) })
 		// The bubble's clock begins in 2000, before the networks' blocks.
 		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
 		test(t, &world{
 			t: t, params: params, dir: dir, random: rand.New(rand.NewPCG(seed, 0)),
 			listeners: map[string]*pipeListener{}, side: map[string]int{}, conns: map[*cutConn]struct{}{},
 		})
-		// goleveldb ends its last goroutine a second after it was closed. Any other
-		// that a node leaves behind fails the test here.
-		time.Sleep(2 * time.Second)
 	})
 }
 
 // simNode is a node of a world.
 type simNode struct {
 	*Node
-	w      *world
-	name   string
-	cancel context.CancelFunc
-	done   chan error
-	miner  *miner.Miner
+	w     *world
+	name  string
+	end   func() error // as a signal would
+	miner *miner.Miner
 }
 
 // start starts a node, new or with the data of an earlier run, that stays
@@ -92,24 +91,28 @@ func (w *world) start(name string, connect ...string) *simNode {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &simNode{Node: n, w: w, name: name, cancel: cancel, done: make(chan error, 1)}
-	up := make(chan Started, 1)
-	go func() { s.done <- n.Run(ctx, func(t Started) { up <- t }) }()
+	up, done := make(chan Started, 1), make(chan error, 1)
+	go func() { done <- n.Run(ctx, func(t Started) { up <- t }) }()
+	s := &simNode{Node: n, w: w, name: name, end: sync.OnceValue(func() error {
+		cancel()
+		return errors.Join(<-done, n.Close())
+	})}
+	w.t.Cleanup(s.stop)
 	select {
 	case <-up:
-	case err := <-s.done:
+	case err := <-done:
+		done <- nil
 		w.t.Fatalf("%s ended: %v", name, err)
 	}
 	s.miner = miner.New(miner.Options{Params: w.params, Chain: n.chain, Pool: minerPool{n.running.Load().pool}, Threads: 1, Tag: name})
 	return s
 }
 
-// stop ends a node as a signal would.
+// stop ends a node, which the end of the test does too.
 func (s *simNode) stop() {
 	s.w.t.Helper()
-	s.cancel()
-	if err := errors.Join(<-s.done, s.Close()); err != nil {
-		s.w.t.Fatalf("%s: %v", s.name, err)
+	if err := s.end(); err != nil {
+		s.w.t.Errorf("%s: %v", s.name, err)
 	}
 }
 
@@ -335,9 +338,6 @@ func TestTransactionsAndBlocksReachAll(t *testing.T) {
 		if !c.has(late) {
 			t.Error("a transaction did not travel on")
 		}
-		for _, n := range []*simNode{a, b, c} {
-			n.stop()
-		}
 	})
 }
 
@@ -382,7 +382,6 @@ func TestCoreChainOverTheWire(t *testing.T) {
 			if got := coinsOf(t, n.Node).Stats.MuHash; got != core.MuHash.MuHash {
 				t.Errorf("%s: MuHash %s, Core's is %s", n.name, got, core.MuHash.MuHash)
 			}
-			n.stop()
 		}
 	})
 }
@@ -435,9 +434,6 @@ func TestPartitionHeals(t *testing.T) {
 		if b.has(survivor) {
 			t.Error("the payment was not mined again")
 		}
-		for _, n := range all {
-			n.stop()
-		}
 	})
 }
 
@@ -483,8 +479,49 @@ func TestTwentyFourNodesConverge(t *testing.T) {
 		})
 		nodes[5].mine(1) // what ends a tie
 		w.agree("one chain", nodes...)
-		for _, n := range nodes {
-			n.stop()
+	})
+}
+
+// peersOf returns how many connections a node has.
+func peersOf(s *simNode) int { return len(s.running.Load().peers.Peers()) }
+
+// TestConnections: whom a node connects to, and whom it lets in.
+func TestConnections(t *testing.T) {
+	simulate(t, 9, func(t *testing.T, w *world) {
+		// Of two that call each other, one connection stays; nobody stays connected to
+		// itself.
+		a := w.start("a", "b", "a")
+		b := w.start("b", "a")
+		w.eventually("a connection", func() bool { return peersOf(a) == 1 && peersOf(b) == 1 })
+		time.Sleep(5 * time.Minute)
+		if peersOf(a) != 1 || peersOf(b) != 1 {
+			t.Errorf("%d and %d connections", peersOf(a), peersOf(b))
 		}
+		// A peer that was given with its id is that peer or none.
+		id := a.running.Load().peers.NodeID().String()
+		other := b.running.Load().peers.NodeID().String()
+		c := w.start("c")
+		for _, address := range []string{other + "@a:1", id + "@a:1"} {
+			if err := c.running.Load().peers.AddNode(address); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if got := peersOf(c); got != 1 {
+			t.Errorf("%d connections of c, want the one with the right id", got)
+		}
+		if err := c.running.Load().peers.Disconnect(id); err != nil {
+			t.Error(err)
+		}
+		w.eventually("a peer that was added is called again", func() bool { return peersOf(c) == 1 })
+		// It is not called any more once it was removed.
+		if err := errors.Join(c.running.Load().peers.RemoveNode(id+"@a:1"), c.running.Load().peers.RemoveNode(other+"@a:1")); err != nil {
+			t.Error(err)
+		}
+		w.eventually("the connection ends", func() bool { return peersOf(c) == 0 })
+		a.stop()
+		w.eventually("b is alone", func() bool { return peersOf(b) == 0 })
+		a = w.start("a")
+		w.eventually("b calls again", func() bool { return peersOf(a) == 1 && peersOf(b) == 1 })
 	})
 }

@@ -112,6 +112,7 @@ type Manager struct {
 	txs  *relay
 
 	received, sent atomic.Uint64 // bytes
+	running        chan struct{} // closed when Run has begun
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -149,7 +150,7 @@ func New(o Options) *Manager {
 	m := &Manager{
 		o: o, id: o.Key.ID(), log: o.Logger,
 		peers: map[noise.ID]*peer{}, manual: map[string]context.CancelFunc{}, banned: map[noise.ID]time.Time{},
-		book: newAddressBook(),
+		book: newAddressBook(), running: make(chan struct{}),
 	}
 	m.sync = newSyncer(m)
 	m.txs = newRelay(m)
@@ -159,7 +160,11 @@ func New(o Options) *Manager {
 // NodeID returns the node's own id.
 func (m *Manager) NodeID() noise.ID { return m.id }
 
-// Run keeps the connections until the context ends, which is no error. Another
+// Running returns a channel that is closed when Run has begun, after which AddNode
+// works.
+func (m *Manager) Running() <-chan struct{} { return m.running }
+
+// Run, which is called once, keeps the connections until the context ends, which is no error. Another
 // error is an ErrLocal of the chain.
 func (m *Manager) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -172,6 +177,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.mu.Lock()
 	m.ctx = ctx
 	m.mu.Unlock()
+	close(m.running)
 	var tasks sync.WaitGroup
 	var fault error
 	tasks.Go(func() {

@@ -237,13 +237,14 @@ func (p *peer) talk(ctx context.Context) error {
 	work.Wait()
 	p.m.txs.leave(p)
 	p.m.sync.leave(p)
-	p.m.punish(p, p.closeErr)
 	return p.closeErr
 }
 
-// close ends the connection. It may be called by anyone, and more than once.
+// close ends the connection. It may be called by anyone, and more than once. What
+// it costs the peer is settled first, so that it cannot be back before.
 func (p *peer) close(err error) {
 	p.once.Do(func() {
+		p.m.punish(p, err)
 		p.closeErr = err
 		close(p.closed)
 		p.conn.Close()

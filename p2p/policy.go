@@ -51,7 +51,7 @@ func judge(err error) (cost, time.Duration) {
 }
 
 // punish bans a peer if the error asks for it. Manual peers are the operator's
-// choice and only lose the connection.
+// choice and only lose the connection. It takes mu only to ban.
 func (m *Manager) punish(p *peer, err error) {
 	what, how := judge(err)
 	if what != ban || p.manual {

@@ -1,0 +1,489 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// stranger speaks the protocol by hand to a node of a world.
+type stranger struct {
+	w      *world
+	key    noise.Key
+	conn   net.Conn
+	got    chan wire.Message // what the node sent; closed with the connection
+	closed chan struct{}
+}
+
+// stranger connects somebody who keeps to the protocol so far.
+func (w *world) stranger(to string) *stranger {
+	w.t.Helper()
+	key, err := noise.GenerateKey()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.strangerWith(to, key)
+}
+
+func (w *world) strangerWith(to string, key noise.Key) *stranger {
+	w.t.Helper()
+	raw, err := w.dial("stranger", to+":1")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	conn, err := noise.Client(w.t.Context(), raw, key, w.params.Identity(), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { conn.Close() })
+	s := &stranger{w: w, key: key, conn: conn, got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
+	go s.read()
+	s.send(&wire.Hello{
+		Version: wire.Version, Services: wire.ServiceNetwork | wire.ServiceNetworkLimited, UserAgent: "/stranger/",
+		Tip: w.params.GenesisBlock().Hash, Time: time.Now().Unix(), Relay: true,
+	})
+	return s
+}
+
+func (s *stranger) read() {
+	defer close(s.closed)
+	defer close(s.got)
+	assembler := wire.NewAssembler(s.w.params.MaxBlockWeight)
+	buf := make([]byte, wire.MaxFragmentSize)
+	for {
+		f, err := wire.ReadFragment(s.conn, buf)
+		if err != nil {
+			return
+		}
+		m, done, err := assembler.Push(f)
+		if err != nil {
+			return
+		}
+		if done && m != nil {
+			s.got <- m
+		}
+	}
+}
+
+// send sends a message. The node may have hung up.
+func (s *stranger) send(m wire.Message) {
+	var f wire.Fragmenter
+	if err := f.Push(m); err != nil {
+		s.w.t.Fatal(err)
+	}
+	for more := true; more; {
+		var b []byte
+		if b, more = f.AppendNext(nil); more {
+			s.raw(b)
+		}
+	}
+}
+
+func (s *stranger) raw(b []byte) {
+	_ = s.conn.SetWriteDeadline(time.Now().Add(5 * time.Minute))
+	_, _ = s.conn.Write(b)
+}
+
+// next returns the next message of a type, or nil when the node hangs up or
+// sends none within a minute.
+func next[M wire.Message](s *stranger) (m M) {
+	for {
+		select {
+		case got, open := <-s.got:
+			if found, is := got.(M); is {
+				return found
+			}
+			if !open {
+				return m
+			}
+		case <-time.After(time.Minute):
+			return m
+		}
+	}
+}
+
+// fate is what became of a stranger.
+type fate string
+
+const (
+	stays  fate = "stays"
+	hungUp fate = "hung up on"
+	banned fate = "banned"
+)
+
+// fate waits a while and finds out what the node did.
+func (s *stranger) fate(to string, patience time.Duration) fate {
+	s.w.t.Helper()
+	select {
+	case <-s.closed:
+	case <-time.After(patience):
+		s.conn.Close()
+		return stays
+	}
+	again := s.w.strangerWith(to, s.key)
+	defer again.conn.Close()
+	select {
+	case <-again.closed:
+		return banned
+	case <-time.After(30 * time.Second):
+		return hungUp
+	}
+}
+
+// solve finds the nonce of a block.
+func solve(params *consensus.Params, block *types.Block) *types.Block {
+	for consensus.CheckHeader(params, &block.Header, block.Header.Hash()) != nil {
+		block.Header.Nonce++
+	}
+	return block
+}
+
+// template is a block on the node's tip that breaks no rule yet.
+func (s *simNode) template(txs ...*types.Tx) *types.Block {
+	b := s.miner.Template(anchor).Block
+	for _, tx := range txs {
+		b.Txs = append(b.Txs, *tx)
+	}
+	coinbase := &b.Txs[0]
+	coinbase.Outputs = coinbase.Outputs[:1] // the commitment was to fewer
+	consensus.Commit(b)
+	return solve(s.w.params, b)
+}
+
+func merkleRoot(block *types.Block) types.Hash {
+	var ids []types.Hash
+	for i := range block.Txs {
+		ids = append(ids, block.Txs[i].TxID())
+	}
+	root, _ := types.MerkleRoot(ids)
+	return root
+}
+
+// offer announces a block and sends it, or something else, when it is asked for.
+func (s *stranger) offer(block *types.Block, body []byte) {
+	s.send(&wire.Headers{Headers: []types.Header{block.Header}})
+	if get := next[*wire.GetBlocks](s); get != nil {
+		s.send(&wire.Block{Raw: body})
+	}
+}
+
+// misdeeds are what a stranger does to a node with twenty blocks, and what it
+// costs.
+var misdeeds = []struct {
+	name string
+	fate fate
+	do   func(s *stranger, n *simNode)
+}{
+	{"nothing wrong", stays, func(s *stranger, n *simNode) { s.send(&wire.GetPeers{}) }},
+	{"a second hello", banned, func(s *stranger, n *simNode) { s.send(&wire.Hello{Version: wire.Version, UserAgent: "x"}) }},
+	{"an unknown type", stays, func(s *stranger, n *simNode) {
+		s.raw(wire.AppendFragment(nil, wire.Fragment{Type: 200, Total: 3, Data: []byte{1, 2, 3}}))
+	}},
+	{"an unknown type without end", banned, func(s *stranger, n *simNode) {
+		s.raw(wire.AppendFragment(nil, wire.Fragment{Type: 200, Total: wire.MaxUnknown + 1, Data: []byte{1}}))
+	}},
+	{"a lane that is none", banned, func(s *stranger, n *simNode) {
+		s.raw(wire.AppendFragment(nil, wire.Fragment{Lane: 9, Type: wire.TypePing, Total: 1, Data: []byte{1}}))
+	}},
+	{"a message that is too long", banned, func(s *stranger, n *simNode) {
+		s.raw(wire.AppendFragment(nil, wire.Fragment{Type: wire.TypePing, Total: 9, Data: make([]byte, 9)}))
+	}},
+	{"a ping that is too short", banned, func(s *stranger, n *simNode) {
+		s.raw(wire.AppendFragment(nil, wire.Fragment{Type: wire.TypePing, Total: 1, Data: []byte{1}}))
+	}},
+	{"a pong to no ping", stays, func(s *stranger, n *simNode) { s.send(&wire.Pong{Nonce: 5}) }},
+	{"headers that form no chain", banned, func(s *stranger, n *simNode) {
+		s.send(&wire.Headers{Headers: []types.Header{n.template().Header, n.template().Header}})
+	}},
+	{"headers without work", banned, func(s *stranger, n *simNode) {
+		h := n.template().Header
+		for consensus.CheckHeader(s.w.params, &h, h.Hash()) == nil {
+			h.Nonce++
+		}
+		s.send(&wire.Headers{Headers: []types.Header{h}})
+	}},
+	{"headers of another difficulty", banned, func(s *stranger, n *simNode) {
+		b := n.template()
+		b.Header.Bits = 0x207ffffe
+		s.send(&wire.Headers{Headers: []types.Header{solve(s.w.params, b).Header}})
+	}},
+	{"a time before the median", banned, func(s *stranger, n *simNode) {
+		b := n.template()
+		b.Header.Timestamp = s.w.params.Genesis.Timestamp
+		s.send(&wire.Headers{Headers: []types.Header{solve(s.w.params, b).Header}})
+	}},
+	{"a time in the future", stays, func(s *stranger, n *simNode) {
+		b := n.template()
+		b.Header.Timestamp += 3 * 3600
+		s.send(&wire.Headers{Headers: []types.Header{solve(s.w.params, b).Header}})
+	}},
+	{"headers that follow nothing known", stays, func(s *stranger, n *simNode) {
+		b := n.template()
+		b.Header.PrevBlock = types.Hash{1}
+		s.send(&wire.Headers{Headers: []types.Header{solve(s.w.params, b).Header}})
+	}},
+	{"a block that nobody asked for", stays, func(s *stranger, n *simNode) { s.send(&wire.Block{Raw: n.template().AppendTo(nil)}) }},
+	{"a block of a few bytes", banned, func(s *stranger, n *simNode) { s.send(&wire.Block{Raw: []byte{1, 2, 3}}) }},
+	{"a block that makes too much", banned, func(s *stranger, n *simNode) {
+		b := n.template()
+		b.Txs[0].Outputs[0].Value++
+		b.Header.MerkleRoot = merkleRoot(b)
+		solve(s.w.params, b)
+		s.offer(b, b.AppendTo(nil))
+	}},
+	{"a block that spends nothing", banned, func(s *stranger, n *simNode) {
+		b := n.template(payment(types.OutPoint{TxID: types.Hash{7}}, 100_000))
+		s.offer(b, b.AppendTo(nil))
+	}},
+	{"a block whose transactions are doubled", hungUp, func(s *stranger, n *simNode) {
+		coin, value := n.coinOf(1)
+		parent := payment(coin, value)
+		child := payment(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
+		b := n.template(parent, child) // three, whose tree is that of four with the last twice
+		doubled := *b
+		doubled.Txs = append(append([]types.Tx(nil), b.Txs...), b.Txs[2])
+		s.offer(b, doubled.AppendTo(nil))
+	}},
+	{"a block that ends early", hungUp, func(s *stranger, n *simNode) {
+		b := n.template()
+		raw := b.AppendTo(nil)
+		s.offer(b, raw[:len(raw)-1])
+	}},
+	{"announcing what one has not", stays, func(s *stranger, n *simNode) {
+		b := n.template()
+		s.send(&wire.Headers{Headers: []types.Header{b.Header}})
+		if get := next[*wire.GetBlocks](s); get != nil {
+			s.send(&wire.NotFound{What: wire.WhatBlocks, Hashes: get.Hashes})
+		}
+	}},
+	{"announcing and staying silent", hungUp, func(s *stranger, n *simNode) {
+		s.send(&wire.Headers{Headers: []types.Header{n.template().Header}})
+		go func() { // it answers pings
+			for m := range s.got {
+				if ping, is := m.(*wire.Ping); is {
+					s.send(&wire.Pong{Nonce: ping.Nonce})
+				}
+			}
+		}()
+	}},
+	{"asking for what does not exist", stays, func(s *stranger, n *simNode) {
+		s.send(&wire.GetBlocks{Hashes: []types.Hash{{1}, {2}}})
+		s.send(&wire.GetTxs{WTxIDs: []types.Hash{{3}}})
+		s.send(&wire.GetHeaders{Locator: []types.Hash{{4}}, Stop: types.Hash{5}})
+		s.send(&wire.GetBlockTxs{Hash: types.Hash{6}, Indexes: []uint32{0}})
+	}},
+	{"a transaction that nobody asked for", stays, func(s *stranger, n *simNode) {
+		s.send(&wire.Tx{Raw: payment(types.OutPoint{TxID: types.Hash{7}}, 100_000).AppendTo(nil)})
+	}},
+	{"a transaction that cannot be decoded", banned, func(s *stranger, n *simNode) { s.send(&wire.Tx{Raw: []byte{1, 2, 3}}) }},
+	{"a transaction without parents", stays, func(s *stranger, n *simNode) {
+		s.offerTx(payment(types.OutPoint{TxID: types.Hash{7}}, 100_000))
+	}},
+	{"a transaction that makes coins", banned, func(s *stranger, n *simNode) {
+		coin, value := n.coinOf(1)
+		tx := payment(coin, value)
+		tx.Outputs[0].Value = 2 * value
+		s.offerTx(tx)
+	}},
+	{"a transaction without a fee", stays, func(s *stranger, n *simNode) {
+		coin, value := n.coinOf(1)
+		tx := payment(coin, value)
+		tx.Outputs[1].Value += 10_000
+		s.offerTx(tx)
+	}},
+	{"a coinbase as a transaction", banned, func(s *stranger, n *simNode) { s.offerTx(&n.template().Txs[0]) }},
+	{"a compact block with an answer that is wrong", banned, func(s *stranger, n *simNode) {
+		b := n.template()
+		c := compact(s.w.t, b)
+		c.ShortIDs = append(c.ShortIDs, 77) // a transaction that is not in the block
+		s.send(c)
+		if get := next[*wire.GetBlockTxs](s); get != nil {
+			s.send(&wire.BlockTxs{Hash: get.Hash, Txs: [][]byte{payment(types.OutPoint{TxID: types.Hash{7}}, 100_000).AppendTo(nil)}})
+		}
+	}},
+	{"a compact block that might be bad luck", stays, func(s *stranger, n *simNode) {
+		b := n.template()
+		c := compact(s.w.t, b)
+		c.Prefilled[0].Raw = n.template().Txs[0].AppendTo(nil) // another coinbase
+		s.send(c)
+		if get := next[*wire.GetBlocks](s); get != nil {
+			s.send(&wire.Block{Raw: b.AppendTo(nil)})
+		} else {
+			s.w.t.Error("the node did not ask for the whole block")
+		}
+	}},
+}
+
+func compact(t *testing.T, b *types.Block) *wire.CompactBlock {
+	t.Helper()
+	c, err := wire.NewCompactBlock(b, []types.Hash{b.Txs[0].WTxID()}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// offerTx announces a transaction and sends it when it is asked for.
+func (s *stranger) offerTx(tx *types.Tx) {
+	s.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+	if get := next[*wire.GetTxs](s); get != nil {
+		s.send(&wire.Tx{Raw: tx.AppendTo(nil)})
+	} else {
+		s.w.t.Error("the node did not ask for a transaction")
+	}
+}
+
+// TestStrangers: each misdeed costs what it should, and the node goes on with its
+// honest peer as if nothing had been.
+func TestStrangers(t *testing.T) {
+	for i, m := range misdeeds {
+		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			simulate(t, uint64(100+i), func(t *testing.T, w *world) {
+				n := w.start("n")
+				honest := w.start("honest", "n")
+				n.mine(20)
+				w.agree("the beginning", n, honest)
+				s := w.stranger("n")
+				m.do(s, n)
+				if got := s.fate("n", 90*time.Second); got != m.fate {
+					t.Errorf("the stranger %s, want %s", got, m.fate)
+				}
+				s.conn.Close()
+				coin, value := n.coinOf(3)
+				tx := honest.pay(coin, value)
+				w.eventually("a payment arrives", func() bool { return n.has(tx) })
+				honest.mine(1)
+				w.agree("a block arrives", n, honest)
+				if len(n.running.Load().peers.Peers()) != 1 || len(honest.running.Load().peers.Peers()) != 1 {
+					t.Error("the honest peer was punished")
+				}
+			})
+		})
+	}
+}
+
+// TestMalleatedBlockDoesNotPoison: somebody who sends a block with doubled
+// transactions cannot keep the real one out.
+func TestMalleatedBlockDoesNotPoison(t *testing.T) {
+	simulate(t, 5, func(t *testing.T, w *world) {
+		n := w.start("n")
+		n.mine(20)
+		coin, value := n.coinOf(1)
+		parent := payment(coin, value)
+		b := n.template(parent, payment(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value))
+		doubled := *b
+		doubled.Txs = append(append([]types.Tx(nil), b.Txs...), b.Txs[2])
+		evil := w.stranger("n")
+		evil.offer(b, doubled.AppendTo(nil))
+		if got := evil.fate("n", time.Minute); got != hungUp {
+			t.Errorf("the stranger %s", got)
+		}
+		good := w.stranger("n")
+		good.offer(b, b.AppendTo(nil))
+		w.eventually("the real block is the tip", func() bool { return n.chain.Tip().Hash == b.Hash() })
+		good.conn.Close()
+	})
+}
+
+// TestSilenceAndNoise: connections that do not become one, or fall silent, end.
+func TestSilenceAndNoise(t *testing.T) {
+	simulate(t, 6, func(t *testing.T, w *world) {
+		w.start("n")
+		ends := func(c net.Conn, within time.Duration) bool {
+			_ = c.SetReadDeadline(time.Now().Add(within))
+			_, err := io.Copy(io.Discard, c)
+			return !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err)
+		}
+		dial := func() net.Conn {
+			c, err := w.dial("stranger", "n:1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		silent := dial()
+		if !ends(silent, time.Minute) {
+			t.Error("a silent call is held")
+		}
+		noisy := dial()
+		go func() { _, _ = noisy.Write(bytes.Repeat([]byte{0x55}, 4096)) }()
+		if !ends(noisy, time.Minute) {
+			t.Error("a call of noise is held")
+		}
+		key, err := noise.GenerateKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := noise.Client(t.Context(), dial(), key, types.Hash{1}, nil); err == nil {
+			t.Error("a node of another network was let in")
+		}
+		mute := w.stranger("n") // says hello, and answers no ping
+		if got := mute.fate("n", 10*time.Minute); got != hungUp {
+			t.Errorf("who falls silent %s", got)
+		}
+	})
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// TestWorklessBranchesAreNotStored: headers that cost nothing take no memory.
+func TestWorklessBranchesAreNotStored(t *testing.T) {
+	simulate(t, 7, func(t *testing.T, w *world) {
+		n := w.start("n")
+		n.mine(400)
+		s := w.stranger("n")
+		state := w.params.GenesisState()
+		var headers []types.Header
+		for range 100 {
+			b := &types.Block{Header: types.Header{
+				Version: 4, PrevBlock: state.Index.Hash, Timestamp: state.Header.Timestamp + 1, Bits: w.params.NextBits(&state), MerkleRoot: types.Hash{1},
+			}}
+			solve(w.params, b)
+			headers = append(headers, b.Header)
+			state = state.Extend(&b.Header, b.Header.Hash())
+		}
+		s.send(&wire.Headers{Headers: headers})
+		if got := s.fate("n", time.Minute); got != stays {
+			t.Errorf("the stranger %s", got)
+		}
+		for i := range headers {
+			if _, known := n.chain.Info(headers[i].Hash()); known {
+				t.Fatalf("header %d of a branch without work is stored", i)
+			}
+		}
+	})
+}
+
+// TestStallingPeerIsReplaced: a peer that announces a chain and delivers nothing
+// does not keep a node from syncing with another.
+func TestStallingPeerIsReplaced(t *testing.T) {
+	simulate(t, 8, func(t *testing.T, w *world) {
+		full := w.start("full")
+		full.mine(300)
+		n := w.start("n")
+		s := w.stranger("n")
+		s.send(&wire.Headers{Headers: full.chain.HeadersAfter(nil, types.Hash{}, wire.MaxHeaders)})
+		if next[*wire.GetBlocks](s) == nil {
+			t.Fatal("the node asked for nothing")
+		}
+		if err := n.running.Load().peers.AddNode("full:1"); err != nil {
+			t.Fatal(err)
+		}
+		w.agree("synced all the same", full, n)
+		s.conn.Close()
+	})
+}
