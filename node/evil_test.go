@@ -440,6 +440,25 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
+// TestOrphans: a transaction that comes before its parent waits for it.
+func TestOrphans(t *testing.T) {
+	simulate(t, 10, func(t *testing.T, w *world) {
+		n := w.start("n")
+		n.mine(20)
+		coin, value := n.coinOf(1)
+		parent := payment(coin, value)
+		child := payment(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
+		s := w.stranger("n")
+		s.offerTx(child)
+		time.Sleep(time.Second)
+		if n.has(child) {
+			t.Error("a transaction without its parent was taken")
+		}
+		s.offerTx(parent)
+		w.eventually("both are taken", func() bool { return n.has(parent) && n.has(child) })
+	})
+}
+
 // TestWorklessBranchesAreNotStored: headers that cost nothing take no memory.
 func TestWorklessBranchesAreNotStored(t *testing.T) {
 	simulate(t, 7, func(t *testing.T, w *world) {

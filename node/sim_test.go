@@ -519,6 +519,11 @@ func TestConnections(t *testing.T) {
 			t.Error(err)
 		}
 		w.eventually("the connection ends", func() bool { return peersOf(c) == 0 })
+		self := w.start("self", "self")
+		time.Sleep(time.Minute)
+		if got := peersOf(self); got != 0 {
+			t.Errorf("a node has %d connections to itself", got)
+		}
 		a.stop()
 		w.eventually("b is alone", func() bool { return peersOf(b) == 0 })
 		a = w.start("a")
