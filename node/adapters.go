@@ -102,7 +102,7 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: peerBlocks{n.chain}, Pool: peerPool{s.pool},
 		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port, Dial: n.config.Dial,
 		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers,
-		File: filepath.Join(n.config.DataDir, "peers.json"), Now: n.clock.now, Logger: n.log,
+		File: filepath.Join(n.config.DataDir, "peers.json"), Now: n.clock.real, Logger: n.log,
 	}), nil
 }
 

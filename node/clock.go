@@ -6,7 +6,8 @@ import (
 )
 
 // clock is the time that the node's rules go by. On networks whose blocks cost
-// nothing it can be set, so that tests need not wait.
+// nothing it can be set, so that tests need not wait. Connections go by the real
+// time all the same, or they would stand still with it.
 type clock struct {
 	real   func() time.Time
 	mocked atomic.Int64 // seconds since 1970; 0: the real time

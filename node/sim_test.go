@@ -482,6 +482,26 @@ func TestTwentyFourNodesConverge(t *testing.T) {
 	})
 }
 
+// TestMockedTime: a clock that stands still stops no relay.
+func TestMockedTime(t *testing.T) {
+	simulate(t, 11, func(t *testing.T, w *world) {
+		a := w.start("a")
+		b := w.start("b", "a")
+		a.mine(5)
+		w.agree("the beginning", a, b)
+		for _, n := range []*simNode{a, b} {
+			n.clock.set(time.Now().Unix() + 3600)
+		}
+		for height := range uint32(3) {
+			coin, value := a.coinOf(height + 1)
+			tx := a.pay(coin, value)
+			w.eventually("a payment arrives", func() bool { return b.has(tx) })
+			b.mine(1)
+			w.agree("a block arrives", a, b)
+		}
+	})
+}
+
 // peersOf returns how many connections a node has.
 func peersOf(s *simNode) int { return len(s.running.Load().peers.Peers()) }
 
