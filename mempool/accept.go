@@ -154,7 +154,7 @@ func (p *Pool) newCandidate(tx *types.Tx, at time.Time) (*candidate, error) {
 // the first candidate that is refused and why.
 func (p *Pool) findCoins(ctx context.Context, candidates []*candidate) (state consensus.State, failed int, err error) {
 	for {
-		if err := p.catchUp(ctx); err != nil {
+		if err := p.CatchUp(ctx); err != nil {
 			return state, 0, err
 		}
 		missing, failed, err := p.poolCoins(candidates)

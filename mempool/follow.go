@@ -27,7 +27,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	ticker := time.NewTicker(expiryInterval)
 	defer ticker.Stop()
 	for {
-		if err := p.catchUp(ctx); err != nil {
+		if err := p.CatchUp(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -54,8 +54,9 @@ type follower struct {
 	returnedBytes int
 }
 
-// catchUp brings the pool to the tip of the chain.
-func (p *Pool) catchUp(ctx context.Context) error {
+// CatchUp brings the pool to the tip of the chain, for who needs an answer of that
+// tip. An error is the context's or an ErrLocal.
+func (p *Pool) CatchUp(ctx context.Context) error {
 	select {
 	case p.following <- struct{}{}:
 	case <-ctx.Done():

@@ -216,7 +216,7 @@ func TestFollowerReadsNoMoreThanItMust(t *testing.T) {
 	h.accept(b)
 	counting.fail = consensus.Local(errors.New("the disk is gone"))
 	h.mine()
-	if err := h.pool.catchUp(t.Context()); !errors.Is(err, consensus.ErrLocal) {
+	if err := h.pool.CatchUp(t.Context()); !errors.Is(err, consensus.ErrLocal) {
 		t.Errorf("catchUp: %v", err)
 	}
 	h.expect(b)
@@ -242,7 +242,7 @@ func TestInterruptedReorganisation(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := h.pool.catchUp(ctx); !errors.Is(err, context.Canceled) {
+	if err := h.pool.CatchUp(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("catchUp: %v", err)
 	}
 	h.expect(a, b)

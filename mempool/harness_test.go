@@ -330,7 +330,7 @@ func (h *harness) expect(txs ...*types.Tx) {
 
 func (h *harness) sync() {
 	h.t.Helper()
-	if err := h.pool.catchUp(context.Background()); err != nil {
+	if err := h.pool.CatchUp(context.Background()); err != nil {
 		h.t.Fatalf("catchUp: %v", err)
 	}
 	checkGraph(h.t, h.pool)

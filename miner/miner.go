@@ -225,7 +225,7 @@ func (m *Miner) submit(ctx context.Context, block *types.Block, t *Template, tip
 	err := m.o.Chain.AddBlock(ctx, block.AppendTo(nil))
 	switch {
 	case err == nil:
-		m.o.Logger.Info("mined a block", "height", t.Height, "hash", hash, "txs", len(block.Txs), "fees", t.Fees)
+		m.o.Logger.Info("mined a block", "height", t.Height, "hash", hash, "txs", len(block.Txs), "fees", t.Fees.String())
 		return nil
 	case errors.Is(err, consensus.ErrLocal):
 		return err

@@ -136,12 +136,21 @@ func (n *Node) newServer(s *services) error {
 	return nil
 }
 
+// current lets the pool follow the chain before it is asked. If that takes long,
+// or fails, the answer is of an earlier tip.
+func current(pool *mempool.Pool) *mempool.Pool {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = pool.CatchUp(ctx)
+	return pool
+}
+
 // minerPool is the pool as the miner sees it.
 type minerPool struct{ *mempool.Pool }
 
 // Candidates implements miner.Pool.
 func (p minerPool) Candidates(maxWeight int) ([]miner.Candidate, types.Index) {
-	entries, at := p.Select(maxWeight)
+	entries, at := current(p.Pool).Select(maxWeight)
 	candidates := make([]miner.Candidate, len(entries))
 	for i, e := range entries {
 		candidates[i] = miner.Candidate{Tx: e.Tx, Fee: e.Fee, Weight: e.Weight}
@@ -273,7 +282,7 @@ func (p rpcPool) Test(ctx context.Context, txs []*types.Tx) ([]rpc.PoolVerdict, 
 
 // Get implements rpc.Pool.
 func (p rpcPool) Get(txid types.Hash) (rpc.PoolEntry, bool) {
-	e := p.pool.Get(txid)
+	e := current(p.pool).Get(txid)
 	if e == nil {
 		return rpc.PoolEntry{}, false
 	}
@@ -282,7 +291,7 @@ func (p rpcPool) Get(txid types.Hash) (rpc.PoolEntry, bool) {
 
 // Relations implements rpc.Pool.
 func (p rpcPool) Relations(txid types.Hash) (rpc.PoolRelations, bool) {
-	d, ok := p.pool.Details(txid)
+	d, ok := current(p.pool).Details(txid)
 	if !ok {
 		return rpc.PoolRelations{}, false
 	}
@@ -302,7 +311,7 @@ func poolFamily(total mempool.Total, entries []*mempool.Entry) rpc.PoolFamily {
 
 // Entries implements rpc.Pool.
 func (p rpcPool) Entries() []rpc.PoolEntry {
-	entries := p.pool.Entries()
+	entries := current(p.pool).Entries()
 	list := make([]rpc.PoolEntry, len(entries))
 	for i, e := range entries {
 		list[i] = poolEntry(e)
@@ -312,7 +321,7 @@ func (p rpcPool) Entries() []rpc.PoolEntry {
 
 // SpentBy implements rpc.Pool.
 func (p rpcPool) SpentBy(outPoint types.OutPoint) (types.Hash, bool) {
-	e := p.pool.SpentBy(outPoint)
+	e := current(p.pool).SpentBy(outPoint)
 	if e == nil {
 		return types.Hash{}, false
 	}
@@ -321,7 +330,7 @@ func (p rpcPool) SpentBy(outPoint types.OutPoint) (types.Hash, bool) {
 
 // Info implements rpc.Pool.
 func (p rpcPool) Info() rpc.PoolInfo {
-	i := p.pool.Info()
+	i := current(p.pool).Info()
 	return rpc.PoolInfo{
 		Count: i.Count, VirtualSize: i.VSize, Usage: int64(i.Usage), MaxBytes: int64(i.MaxBytes), Fees: i.TotalFee,
 		MinFeeRate: i.MinFeeRate, RelayFeeRate: i.MinRelay, Extra: i.IncrementalRelay,

@@ -52,6 +52,8 @@ type Index interface {
 	// Position is the block up to which everything is indexed, and whether that
 	// is the tip. The names are of those indexes that are kept.
 	Position() (at types.Index, synced bool)
+	// Wait waits until the tip of now is indexed, if that is a matter of moments.
+	Wait(ctx context.Context)
 	Names() []string
 }
 

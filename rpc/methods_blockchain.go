@@ -455,7 +455,7 @@ func getChainTxStats(_ context.Context, s *Server, a *args) (any, error) {
 	return j, nil
 }
 
-func getBlockFilter(_ context.Context, s *Server, a *args) (any, error) {
+func getBlockFilter(ctx context.Context, s *Server, a *args) (any, error) {
 	if kind, err := a.text(1, "basic"); err != nil || kind != "basic" {
 		return nil, failf(CodeAddressOrKey, "Unknown filtertype")
 	}
@@ -466,6 +466,7 @@ func getBlockFilter(_ context.Context, s *Server, a *args) (any, error) {
 	if s.Index == nil {
 		return nil, failf(CodeMisc, "Index is not enabled for filtertype basic")
 	}
+	s.Index.Wait(ctx)
 	filter, header, err := s.Index.Filter(info.Hash)
 	if err != nil {
 		return nil, failf(CodeMisc, "Filter not found. Block filters are still in the process of being indexed.")

@@ -34,7 +34,7 @@ func rawTransactionMethods() []method {
 	}
 }
 
-func getRawTransaction(_ context.Context, s *Server, a *args) (any, error) {
+func getRawTransaction(ctx context.Context, s *Server, a *args) (any, error) {
 	text, err := a.text(0, "")
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func getRawTransaction(_ context.Context, s *Server, a *args) (any, error) {
 			return s.txJSON(e.Tx, true), nil
 		}
 	}
-	info, err := s.blockOf(a, txid)
+	info, err := s.blockOf(ctx, a, txid)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (s *Server) isUnspendableGenesis(txid types.Hash) bool {
 
 // blockOf finds the block of a transaction: the one that was named, or by the
 // index.
-func (s *Server) blockOf(a *args, txid types.Hash) (consensus.BlockInfo, error) {
+func (s *Server) blockOf(ctx context.Context, a *args, txid types.Hash) (consensus.BlockInfo, error) {
 	if a.given(2) {
 		text, err := a.text(2, "")
 		if err != nil {
@@ -104,6 +104,7 @@ func (s *Server) blockOf(a *args, txid types.Hash) (consensus.BlockInfo, error) 
 	}
 	hint := "Use -txindex or provide a block hash to enable blockchain transaction queries"
 	if s.Index != nil {
+		s.Index.Wait(ctx)
 		hash, err := s.Index.FindTx(txid)
 		if info, ok := s.Headers.Info(hash); err == nil && ok {
 			return info, nil

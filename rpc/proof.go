@@ -70,7 +70,7 @@ func (m *merkleProof) encode(header *types.Header) []byte {
 	return types.AppendVarBytes(b, flags)
 }
 
-func getTxOutProof(_ context.Context, s *Server, a *args) (any, error) {
+func getTxOutProof(ctx context.Context, s *Server, a *args) (any, error) {
 	texts, err := a.texts(0, 1000)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func getTxOutProof(_ context.Context, s *Server, a *args) (any, error) {
 		wanted[txid] = true
 	}
 	first, _ := types.ParseHash(texts[0])
-	info, err := s.proofBlock(a, first)
+	info, err := s.proofBlock(ctx, a, first)
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +116,12 @@ func getTxOutProof(_ context.Context, s *Server, a *args) (any, error) {
 }
 
 // proofBlock is the block that was named, or the one that the index finds.
-func (s *Server) proofBlock(a *args, txid types.Hash) (consensus.BlockInfo, error) {
+func (s *Server) proofBlock(ctx context.Context, a *args, txid types.Hash) (consensus.BlockInfo, error) {
 	if a.given(1) {
 		return s.blockInfo(a, 1, "blockhash")
 	}
 	if s.Index != nil && !s.isUnspendableGenesis(txid) {
+		s.Index.Wait(ctx)
 		if hash, err := s.Index.FindTx(txid); err == nil {
 			if info, ok := s.Headers.Info(hash); ok {
 				return info, nil

@@ -332,3 +332,21 @@ func FuzzParams(f *testing.F) {
 		here.check(fmt.Sprintf(`{"method":%q,"params":%s,"id":1}`, methods[int(method)%len(methods)], params))
 	})
 }
+
+// TestAnswersAreOfTheTip: who has mined a block sees no answer from before it.
+func TestAnswersAreOfTheTip(t *testing.T) {
+	s := start(t, nil)
+	call[[]string](s, "generatetoaddress", 60, s.anchor)
+	for height := 1; height <= 40; height++ {
+		txid := s.spend(height)
+		block := call[[]string](s, "generatetoaddress", 1, s.anchor)[0]
+		if pool := call[[]string](s, "getrawmempool"); len(pool) != 0 {
+			t.Fatalf("height %d: a mined transaction still waits: %v", height, pool)
+		}
+		tx := call[struct{ BlockHash string }](s, "getrawtransaction", txid, 1)
+		if tx.BlockHash != block {
+			t.Fatalf("height %d: the transaction is in block %q, want %s", height, tx.BlockHash, block)
+		}
+		call[any](s, "getblockfilter", block)
+	}
+}

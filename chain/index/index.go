@@ -252,6 +252,32 @@ func (x *Index) Position() (types.Index, bool) {
 	return x.at, x.failed == nil && !x.fresh && x.at == x.chain.Tip()
 }
 
+// Wait waits until the block that is the tip now is indexed, if that is a matter of
+// moments: not while the index is far behind or stands still.
+func (x *Index) Wait(ctx context.Context) {
+	const few = 50 // blocks
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tip := x.chain.Tip()
+	for {
+		x.mu.RLock()
+		at, failed := x.at, x.failed != nil
+		x.mu.RUnlock()
+		if failed || at.Height+few < tip.Height {
+			return
+		}
+		if hash, ok := x.chain.HashAt(at.Height); ok && hash == at.Hash && at.Height >= tip.Height {
+			return
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // Needs returns the height from which on the index needs the bodies of blocks.
 func (x *Index) Needs() uint32 {
 	x.mu.RLock()

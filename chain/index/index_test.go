@@ -449,3 +449,34 @@ func TestGiveWay(t *testing.T) {
 		}
 	})
 }
+
+// TestWait: who waits finds what the tip has, unless the index is far behind.
+func TestWait(t *testing.T) {
+	w := newWorld(t, 12)
+	w.growBy(60)
+	x := w.open(w.chain, both)
+	x.Wait(t.Context()) // it would wait for ever: nothing runs yet
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := x.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	w.waitFor(x)
+	for range 30 {
+		w.growBy(1)
+		if w.random.IntN(3) == 0 {
+			w.fork(2, 1)
+		}
+		x.Wait(t.Context())
+		if _, _, err := x.Filter(w.tip.Hash); err != nil {
+			t.Fatalf("the filter of the tip: %v", err)
+		}
+		if _, err := x.FindTx(w.tip.TxIDs[0]); err != nil {
+			t.Fatalf("the coinbase of the tip: %v", err)
+		}
+	}
+	cancel()
+	running.Wait()
+}
