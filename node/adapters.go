@@ -124,6 +124,11 @@ func (n *Node) newServer(s *services) error {
 			return fmt.Errorf("--rpc-user: %w", err)
 		}
 	}
+	for _, line := range n.config.RPCAllow {
+		if err := auth.Allow(line); err != nil {
+			return fmt.Errorf("--rpc-allow %s: %w", line, err)
+		}
+	}
 	options := rpc.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n}, Pool: rpcPool{s.pool},
 		PoolFeed: rpcFeed{s.pool}, Miner: rpcMiner{s.miner, n.config.MineTo}, Network: rpcNetwork{s.peers, s.peerListener}, Hangup: rpcNetwork{s.peers, s.peerListener},

@@ -36,6 +36,7 @@ type Config struct {
 
 	RPCListen   string   // HOST:PORT for clients; empty: none
 	RPCAuth     []string // NAME:SALT$HASH
+	RPCAllow    []string // NAME:METHOD+METHOD…: all that the user may call
 	RPCUser     string   // with RPCPassword; empty: none
 	RPCPassword string
 

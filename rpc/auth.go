@@ -24,11 +24,10 @@ type User struct {
 	Name string
 	salt string
 	hash [sha256.Size]byte // HMAC-SHA256 of the password under the salt
+	only map[string]bool   // the methods that the user may call; nil: all
 }
 
-// may reports whether the user may call a method: so far, who is let in may call
-// all.
-func (u *User) may(string) bool { return u != nil }
+func (u *User) may(method string) bool { return u.only == nil || u.only[method] }
 
 // Auth knows the users. It is not changed while a server uses it.
 type Auth struct{ users []*User }
@@ -54,6 +53,36 @@ func (a *Auth) AddHashed(line string) error {
 		return errors.New("want NAME:SALT$HASH, as Bitcoin's rpcauth.py prints it")
 	}
 	a.users = append(a.users, &User{Name: name, salt: salt, hash: [sha256.Size]byte(hash)})
+	return nil
+}
+
+// Allow lets a user that was added before call nothing but some methods:
+// NAME:METHOD+METHOD….
+func (a *Auth) Allow(line string) error {
+	name, list, ok := strings.Cut(line, ":")
+	if !ok || list == "" {
+		return errors.New("want NAME:METHOD+METHOD")
+	}
+	known := methods()
+	found := false
+	for _, u := range a.users {
+		if u.Name != name {
+			continue
+		}
+		found = true
+		if u.only == nil {
+			u.only = map[string]bool{}
+		}
+		for method := range strings.SplitSeq(list, "+") {
+			if known[method] == nil && socketMethods[method] == nil {
+				return fmt.Errorf("there is no method %q", method)
+			}
+			u.only[method] = true
+		}
+	}
+	if !found {
+		return fmt.Errorf("there is no user %q", name)
+	}
 	return nil
 }
 

@@ -17,7 +17,7 @@ const (
 	CodeInternal        = -32603
 	CodeParse           = -32700
 	CodeMisc            = -1
-	CodeForbidden       = -2 // forbidden by safe mode in Core; here: of this user
+	CodeForbidden       = -2 // to this user (in Core once: by safe mode)
 	CodeType            = -3
 	CodeAddressOrKey    = -5 // an unknown block or transaction, a bad address
 	CodeInvalidParam    = -8

@@ -156,6 +156,7 @@ func TestUsers(t *testing.T) {
 		// The password is "correct horse": HMAC-SHA256 under the salt.
 		c.RPCAuth = []string{"alice:f7efda5c189b999524f151318c0c86$" + rpc.HashedPassword("f7efda5c189b999524f151318c0c86", "correct horse")}
 		c.RPCUser, c.RPCPassword = "bob", "pass:word"
+		c.RPCAllow = []string{"bob:getblockcount+uptime", "bob:notifyblocks"}
 	})
 	const body = `{"method":"getblockcount","id":1}`
 	for _, c := range []struct {
@@ -170,8 +171,25 @@ func TestUsers(t *testing.T) {
 			t.Errorf("%s: status %d, want %d: %s", c.user, status, c.status, answer)
 		}
 	}
+	for method, status := range map[string]int{"getblockcount": 200, "uptime": 200, "stop": 403, "help": 403, "getinfo": 403} {
+		if got, answer := s.post("bob:pass:word", `{"method":"`+method+`","id":1}`); got != status || status == 403 && !strings.Contains(answer, `"code":-2,`) {
+			t.Errorf("%s of one who may not call all: status %d, want %d: %s", method, got, status, answer)
+		}
+	}
+	if status, answer := s.post("bob:pass:word", `[{"method":"getblockcount","id":1},{"method":"stop","id":2}]`); status != 200 || !strings.Contains(answer, `"code":-2,`) {
+		t.Errorf("in a batch: status %d: %s", status, answer)
+	}
 	if !strings.HasPrefix(s.cookie, "__cookie__:") || len(s.cookie) != len("__cookie__:")+64 || strings.ContainsAny(s.cookie, "\n ") {
 		t.Errorf("the cookie is %d bytes", len(s.cookie))
+	}
+	users := &rpc.Auth{}
+	if err := users.AddPassword("carol", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"", "carol", "carol:", "dave:uptime", "carol:nosuch", "carol:uptime,getblock"} {
+		if err := users.Allow(line); err == nil {
+			t.Errorf("%q was taken as what a user may", line)
+		}
 	}
 	for _, line := range []string{"", "alice", "alice:salt", "alice:salt$", "alice:salt$xyz", ":salt$" + strings.Repeat("0", 64)} {
 		if err := new(rpc.Auth).AddHashed(line); err == nil {

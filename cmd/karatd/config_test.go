@@ -119,6 +119,7 @@ func TestBadOptions(t *testing.T) {
 		{name: "user without a password", args: []string{"--rpc-user", "alice"}, code: 2, want: "--rpc-password-file"},
 		{name: "an empty password", args: []string{"--rpc-user", "alice", "--rpc-password-file", empty}, code: 1, want: "is empty"},
 		{name: "rpcauth", args: []string{"--rpc-auth", "alice"}, code: 1, want: "--rpc-auth"},
+		{name: "what a user may", args: []string{"--rpc-allow", "alice:stop"}, code: 1, want: "no user"},
 		{name: "peer", args: []string{"--connect", "nowhere"}, code: 1, want: "no address"},
 		{name: "peer id", args: []string{"--connect", "xyz@127.0.0.1:1"}, code: 1, want: "xyz"},
 		{name: "allowed peer", args: []string{"--allow-peer", "friend"}, code: 1, want: "friend"},

@@ -28,6 +28,7 @@ const (
 	flagNoDiscovery  = "no-discovery"
 	flagRPCListen    = "rpc-listen"
 	flagRPCAuth      = "rpc-auth"
+	flagRPCAllow     = "rpc-allow"
 	flagRPCUser      = "rpc-user"
 	flagRPCPassword  = "rpc-password-file"
 	flagMempool      = "mempool"
@@ -42,7 +43,7 @@ const (
 const none = "none"
 
 // listFlags may be given more than once.
-var listFlags = []string{flagConnect, flagAllowPeer, flagRPCAuth}
+var listFlags = []string{flagConnect, flagAllowPeer, flagRPCAuth, flagRPCAllow}
 
 // runFlags are all flags of a node that runs.
 func runFlags(env func(name string) []string) []cli.Flag {
@@ -56,6 +57,7 @@ func runFlags(env func(name string) []string) []cli.Flag {
 		&cli.StringSliceFlag{Name: flagRPCAuth, EnvVars: env(flagRPCAuth), Category: "RPC:", Usage: "let a user in by `NAME:SALT$HASH`, as Bitcoin's rpcauth.py prints it; may be repeated"},
 		&cli.StringFlag{Name: flagRPCUser, EnvVars: env(flagRPCUser), Category: "RPC:", Usage: "let the user `NAME` in with the password of --rpc-password-file"},
 		&cli.StringFlag{Name: flagRPCPassword, EnvVars: env(flagRPCPassword), Category: "RPC:", Usage: "the `FILE` with the password of --rpc-user"},
+		&cli.StringSliceFlag{Name: flagRPCAllow, EnvVars: env(flagRPCAllow), Category: "RPC:", Usage: "let a user call nothing but `NAME:METHOD+METHOD`; may be repeated"},
 		&cli.Int64Flag{Name: flagMempool, EnvVars: env(flagMempool), Category: "Transactions:", Value: node.DefaultMempoolBytes / mebibyte, Usage: "memory for transactions that wait for a block, in `MiB`"},
 		&cli.StringFlag{Name: flagMinFeeRate, EnvVars: env(flagMinFeeRate), Category: "Transactions:", Value: node.DefaultMinFeeRate.String(), Usage: "take and relay transactions from this feerate on, in `GRAINS` per virtual byte"},
 		&cli.BoolFlag{Name: flagMine, EnvVars: env(flagMine), Category: "Mining:", Usage: "mine blocks"},
@@ -153,6 +155,7 @@ func rpcConfig(c *cli.Context, config *node.Config) (err error) {
 		return err
 	}
 	config.RPCAuth = listOption(c, flagRPCAuth)
+	config.RPCAllow = listOption(c, flagRPCAllow)
 	user, path := stringOption(c, flagRPCUser), stringOption(c, flagRPCPassword)
 	if (user == "") != (path == "") {
 		return fmt.Errorf("%w: --%s and --%s go together", errUsage, flagRPCUser, flagRPCPassword)
