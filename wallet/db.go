@@ -4,10 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/syndtr/goleveldb/leveldb"
+	leveldberrors "github.com/syndtr/goleveldb/leveldb/errors"
 	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/storage"
 	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -33,7 +34,7 @@ const (
 )
 
 // errDatabase is wrapped by the errors about a database that cannot be used.
-var errDatabase = errors.New("the wallet's database is damaged")
+var errDatabase = errors.New("the wallet's database is damaged: remove the folder db beside wallet.json, and everything is synced again")
 
 // meta is the wallet's place.
 type meta struct {
@@ -48,21 +49,24 @@ type database struct {
 	network types.Hash
 }
 
-// openDatabase opens the database in a folder, and begins anew if there is none
-// or it is damaged or of another network.
+// openDatabase opens the database in a folder, or begins one. An error for which
+// isDamage is true is mended by removing the folder.
 func openDatabase(dir string, network types.Hash) (*database, error) {
 	d := &database{network: network}
-	err := d.open(dir)
-	if err == nil {
-		return d, nil
-	}
-	if errors.Is(err, os.ErrPermission) || isLocked(err) {
+	if err := d.open(dir); isLocked(err) {
 		return nil, fmt.Errorf("wallet database in %s: %w (is it open in another karat?)", dir, err)
+	} else if err != nil {
+		return nil, fmt.Errorf("wallet database in %s: %w", dir, err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
-	}
-	return d, d.open(dir)
+	return d, nil
+}
+
+// isDamage tells what a database holds from what keeps it from being read now,
+// such as a permission or a full disk.
+func isDamage(err error) bool {
+	var ofFile *storage.ErrCorrupted
+	var ofDatabase *leveldberrors.ErrCorrupted
+	return errors.Is(err, errDatabase) || errors.As(err, &ofFile) || errors.As(err, &ofDatabase)
 }
 
 // isLocked reports whether another process has the database open.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -515,6 +516,22 @@ func TestReopen(t *testing.T) {
 	w.sync()
 	if more := len(n.calls) - asked; more > 4 {
 		t.Errorf("%d calls where there was nothing new: %v", more, n.calls[asked:])
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "db", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if err := os.WriteFile(name, []byte("nonsense, and more of it"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w = open()
+	if got := w.sync().state(); got != state {
+		t.Errorf("after damage the wallet shows\n%s\nbefore\n%s", got, state)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)

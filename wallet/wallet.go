@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -48,11 +49,25 @@ type Wallet struct {
 	seen         map[types.Hash]bool // transactions of the node's pool that were looked at
 }
 
-// Open opens a wallet in its folder with the file from there.
+// Open opens a wallet in its folder with the file from there. A database that is
+// damaged or of another network is begun anew, since the words and a node can
+// bring back all of it.
 func Open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	w, err := open(dir, f, p, log)
+	if isDamage(err) {
+		log.Warn("making the wallet's database anew", "why", err)
+		if err := os.RemoveAll(filepath.Join(dir, databaseName)); err != nil {
+			return nil, err
+		}
+		w, err = open(dir, f, p, log)
+	}
+	return w, err
+}
+
+func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, error) {
 	db, err := openDatabase(filepath.Join(dir, databaseName), p.Identity())
 	if err != nil {
 		return nil, err

@@ -1,0 +1,82 @@
+package wallet
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// FuzzRecord: a record that is taken is what is written for its transaction.
+func FuzzRecord(f *testing.F) {
+	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{Sequence: 1}}, Outputs: []types.TxOut{{Value: 5, ScriptPubKey: []byte{0x51}}}}
+	f.Add(appendRecord(nil, &Transaction{Tx: tx, TxID: tx.TxID(), Height: 7, Time: 9, Dropped: true, place: 3}))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		record, err := parseRecord(bytes.Clone(b))
+		if err != nil {
+			return
+		}
+		if got := appendRecord(nil, record); !bytes.Equal(got, b) {
+			t.Errorf("%x is read as what is written as %x", b, got)
+		}
+		if record.TxID != record.Tx.TxID() {
+			t.Errorf("txid %s", record.TxID)
+		}
+	})
+}
+
+// TestDamagedDatabase: what is wrong with a database's content is told from what
+// keeps it from being opened.
+func TestDamagedDatabase(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "db")
+	network := types.Hash{1}
+	d, err := openDatabase(dir, network)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := d.begin()
+	s.putMeta(&meta{position: types.Index{Height: 5, Hash: types.Hash{2}}, next: [2]uint32{3, 4}})
+	if err := s.write(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDatabase(dir, network); err == nil || isDamage(err) {
+		t.Errorf("a database that is in use: %v", err)
+	}
+	if err := d.close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDatabase(dir, types.Hash{9}); !isDamage(err) {
+		t.Errorf("a database of another network: %v", err)
+	}
+	if d, err = openDatabase(dir, network); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := d.meta(); err != nil || m.position.Height != 5 || m.next != [2]uint32{3, 4} {
+		t.Errorf("read back %+v, %v", m, err)
+	}
+	if err := d.close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) < 3 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		if err := os.WriteFile(name, []byte("nonsense, and more of it"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := openDatabase(dir, network); !isDamage(err) {
+		t.Errorf("nonsense: %v", err)
+	}
+	notFolder := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(notFolder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openDatabase(notFolder, network); err == nil || isDamage(err) {
+		t.Errorf("a file where the folder should be: %v", err)
+	}
+}
