@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -227,8 +230,31 @@ func announce(c *cli.Context, config node.Config, t node.Started) {
 		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo)
 		fmt.Fprintf(w, "  mining  to %s\n", to)
 	}
-	how := tryFlags(c, config, t)
-	fmt.Fprintf(w, "Try in another terminal:\n  karat%s rpc getblockchaininfo\n  karat%s create\nStop with Ctrl-C.\n", how, how)
+	how := shellWord(walletProgram()) + tryFlags(c, config, t)
+	fmt.Fprintf(w, "Try in another terminal:\n  %s rpc getblockchaininfo\n  %s create\nStop with Ctrl-C.\n", how, how)
+}
+
+// walletProgram returns how karat is called here: by its name if a shell finds it,
+// else by the path beside this program.
+func walletProgram() string {
+	const name = "karat"
+	if _, err := exec.LookPath(name); err == nil {
+		return name
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	path := filepath.Join(filepath.Dir(self), name)
+	if _, err := os.Stat(path); err != nil {
+		return name
+	}
+	if here, err := os.Getwd(); err == nil {
+		if relative, err := filepath.Rel(here, path); err == nil && !strings.HasPrefix(relative, "..") {
+			return relative
+		}
+	}
+	return path
 }
 
 // tryFlags returns the flags by which karat finds this node.
