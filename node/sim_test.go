@@ -104,7 +104,7 @@ func (w *world) start(name string, connect ...string) *simNode {
 		done <- nil
 		w.t.Fatalf("%s ended: %v", name, err)
 	}
-	s.miner = miner.New(miner.Options{Params: w.params, Chain: n.chain, Pool: minerPool{n.running.Load().pool}, Threads: 1, Tag: name})
+	s.miner = miner.New(miner.Options{Params: w.params, Chain: n.chain, Pool: minerPool{n.running.Load().pool}, Threads: 1, Tag: name, Now: n.clock.now})
 	return s
 }
 
@@ -479,6 +479,55 @@ func TestTwentyFourNodesConverge(t *testing.T) {
 		})
 		nodes[5].mine(1) // what ends a tie
 		w.agree("one chain", nodes...)
+	})
+}
+
+// TestInvalidateIsNoGuilt: a peer that follows a branch that the operator has
+// ruled out is no bad peer.
+func TestInvalidateIsNoGuilt(t *testing.T) {
+	simulate(t, 12, func(t *testing.T, w *world) {
+		a := w.start("a")
+		b := w.start("b", "a")
+		c := w.start("c", "a") // on the other side of a
+		a.mine(10)
+		w.agree("the beginning", a, b, c)
+		out, _ := a.chain.HashAt(9)
+		if err := (operator{a.Node}).Invalidate(t.Context(), out); err != nil {
+			t.Fatal(err)
+		}
+		b.mine(2)
+		time.Sleep(time.Minute)
+		if got := a.chain.Tip().Height; got != 8 {
+			t.Errorf("height %d on a branch that was ruled out", got)
+		}
+		a.mine(1)
+		time.Sleep(time.Minute)
+		if err := (operator{a.Node}).Reconsider(t.Context(), out); err != nil {
+			t.Fatal(err)
+		}
+		w.agree("the heavier branch after all", b, a, c)
+		if a.chain.Tip().Height != 12 {
+			t.Errorf("height %d", a.chain.Tip().Height)
+		}
+	})
+}
+
+// TestBlockOfTheFuture: a block that comes before its time is taken when that has
+// come, without another block on it.
+func TestBlockOfTheFuture(t *testing.T) {
+	simulate(t, 13, func(t *testing.T, w *world) {
+		a := w.start("a")
+		b := w.start("b", "a")
+		a.mine(5)
+		w.agree("the beginning", a, b)
+		a.clock.set(time.Now().Unix() + 3*3600)
+		a.mine(1)
+		time.Sleep(50 * time.Minute)
+		if got := b.chain.Tip().Height; got != 5 {
+			t.Errorf("height %d before its time", got)
+		}
+		time.Sleep(12 * time.Minute)
+		w.agree("two hours before its time", a, b)
 	})
 }
 

@@ -38,6 +38,9 @@ func judge(err error) (cost, time.Duration) {
 		return free, 0
 	case errors.Is(err, consensus.ErrNotYet), errors.Is(err, consensus.ErrPolicy):
 		return free, 0
+	case errors.Is(err, consensus.ReasonParentInvalid), errors.Is(err, consensus.ReasonDuplicateInvalid):
+		// The peer may follow other rules, or our operator may have ruled a block out.
+		return free, 0
 	case errors.Is(err, consensus.ErrMutated):
 		// Who passed it on may have been deceived by a compact block, but whole
 		// blocks are checked before they are passed on.

@@ -26,6 +26,8 @@ func TestJudge(t *testing.T) {
 		{rule(consensus.ErrNotYet), free, 0},
 		{rule(consensus.ErrPolicy), free, 0},
 		{consensus.Local(os.ErrPermission), free, 0},
+		{&consensus.RuleError{Kind: consensus.ErrInvalid, Reason: consensus.ReasonParentInvalid}, free, 0},
+		{&consensus.RuleError{Kind: consensus.ErrInvalid, Reason: consensus.ReasonDuplicateInvalid}, free, 0},
 		{consensus.Local(rule(consensus.ErrInvalid)), free, 0}, // whatever else it is
 		{fmt.Errorf("%w: too long", wire.ErrProtocol), ban, banForNonsense},
 		{errFlood, ban, banForNonsense},
