@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	".":                           {"chain/consensus"},
 	"internal/vectors":            {},
 	"internal/wholefile":          {},
+	"internal/nodetest":           {".", "node"},
 	"chain/types":                 {},
 	"chain/secp":                  {"golang.org/x/sys/cpu"},
 	"chain/secp/internal/genifma": {},

@@ -3,18 +3,18 @@ package rpc_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/node"
 	"github.com/karatcoin/karat/rpc"
 )
@@ -33,44 +33,18 @@ type server struct {
 // blocks.
 func start(t testing.TB, change func(*node.Config)) *server {
 	t.Helper()
-	params, err := karat.LoadNetwork("dev")
+	n := nodetest.Dev(t, func(c *node.Config) {
+		nodetest.Matures(c)
+		if change != nil {
+			change(c)
+		}
+	})
+	cookie, err := os.ReadFile(n.CookieFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	params.CoinbaseMaturity = 2
-	config := node.Config{
-		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Filters: true, TxIndex: true, MempoolBytes: 8 << 20,
-		MinFeeRate: node.DefaultMinFeeRate, RPCListen: "127.0.0.1:0", NoDiscovery: true,
-	}
-	if change != nil {
-		change(&config)
-	}
-	n, err := node.Open(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	up, done := make(chan node.Started, 1), make(chan error, 1)
-	go func() { done <- n.Run(ctx, func(s node.Started) { up <- s }) }()
-	s := &server{t: t, stop: sync.OnceFunc(func() {
-		cancel()
-		if err := errors.Join(<-done, n.Close()); err != nil {
-			t.Error(err)
-		}
-	})}
-	t.Cleanup(s.stop)
-	select {
-	case started := <-up:
-		cookie, err := os.ReadFile(started.CookieFile)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.url, s.cookie = "http://"+started.RPC, string(cookie)
-		s.client = rpc.NewCookieClient(s.url, started.CookieFile)
-		s.anchor = call[struct{ Address string }](s, "decodescript", "51024e73").Address
-	case err := <-done:
-		t.Fatal(err)
-	}
+	s := &server{t: t, url: "http://" + n.RPC, cookie: string(cookie), client: rpc.NewCookieClient("http://"+n.RPC, n.CookieFile), stop: n.Stop}
+	s.anchor = call[struct{ Address string }](s, "decodescript", hex.EncodeToString(nodetest.Anchor)).Address
 	return s
 }
 

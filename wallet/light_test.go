@@ -14,18 +14,15 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/node"
 	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/wallet"
 )
-
-// anchor is an output that anyone can spend.
-var anchor = []byte{0x51, 2, 0x4e, 0x73}
 
 // testNode is a node of the dev network, whose coinbases can be spent after two
 // blocks, and what a wallet may be told by somebody who stands between.
@@ -42,34 +39,8 @@ type testNode struct {
 
 func startNode(t *testing.T) *testNode {
 	t.Helper()
-	params, err := karat.LoadNetwork("dev")
-	if err != nil {
-		t.Fatal(err)
-	}
-	params.CoinbaseMaturity = 2
-	n, err := node.Open(t.Context(), node.Config{
-		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Filters: true, TxIndex: true, MempoolBytes: 8 << 20,
-		MinFeeRate: node.DefaultMinFeeRate, RPCListen: "127.0.0.1:0", NoDiscovery: true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	up, done := make(chan node.Started, 1), make(chan error, 1)
-	go func() { done <- n.Run(ctx, func(s node.Started) { up <- s }) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-done, n.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case s := <-up:
-		return &testNode{t: t, params: params, node: n, client: rpc.NewCookieClient("http://"+s.RPC, s.CookieFile)}
-	case err := <-done:
-		t.Fatal(err)
-		return nil
-	}
+	n := nodetest.Dev(t, nodetest.Matures)
+	return &testNode{t: t, params: n.Chain().Params(), node: n.Node, client: rpc.NewCookieClient("http://"+n.RPC, n.CookieFile)}
 }
 
 // Call implements wallet.Node.
@@ -122,7 +93,7 @@ func call[T any](n *testNode, method string, params ...any) (result T) {
 func (n *testNode) mine(count int, address string) []string {
 	n.t.Helper()
 	if address == "" {
-		address = call[struct{ Address string }](n, "decodescript", hex.EncodeToString(anchor)).Address
+		address = call[struct{ Address string }](n, "decodescript", hex.EncodeToString(nodetest.Anchor)).Address
 	}
 	return call[[]string](n, "generatetoaddress", count, address)
 }
@@ -131,7 +102,7 @@ func (n *testNode) mine(count int, address string) []string {
 func (n *testNode) mineEmpty(count int) {
 	n.t.Helper()
 	m := miner.New(miner.Options{Params: n.params, Chain: n.node.Chain(), Threads: 1, Tag: fmt.Sprint(rand.Uint64())})
-	if _, err := m.Generate(n.t.Context(), count, anchor, 1<<20); err != nil {
+	if _, err := m.Generate(n.t.Context(), count, nodetest.Anchor, 1<<20); err != nil {
 		n.t.Fatal(err)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -13,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/node"
 	"github.com/karatcoin/karat/rpc"
@@ -55,40 +54,13 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir()}
-	params, err := karat.LoadNetwork("dev")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := node.Open(t.Context(), node.Config{
-		DataDir: filepath.Join(b.dir, "dev"), Params: params, CacheBytes: 8 << 20, Filters: true, TxIndex: true, MempoolBytes: 8 << 20,
-		MinFeeRate: node.DefaultMinFeeRate, RPCListen: "127.0.0.1:0", NoDiscovery: true,
-		Logger: slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	b := &bench{t: t}
+	n := nodetest.Dev(t, func(c *node.Config) {
+		c.Logger = slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		b.dir = filepath.Dir(c.DataDir)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	up, done := make(chan node.Started, 1), make(chan error, 1)
-	go func() { done <- n.Run(ctx, func(s node.Started) { up <- s }) }()
-	select {
-	case s := <-up:
-		b.rpc, b.cookie = s.RPC, s.CookieFile
-	case err := <-done:
-		t.Fatal(err)
-	}
-	b.node = n
+	b.rpc, b.cookie, b.node, b.stop = n.RPC, n.CookieFile, n.Node, n.Stop
 	b.client = rpc.NewCookieClient("http://"+b.rpc, b.cookie)
-	b.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(b.stop)
 	return b
 }
 
@@ -310,7 +282,7 @@ func TestReorganisationUndoesAPayment(t *testing.T) {
 func (b *bench) emptyBlocks(n int) {
 	b.t.Helper()
 	m := miner.New(miner.Options{Params: b.node.Chain().Params(), Chain: b.node.Chain()})
-	if _, err := m.Generate(b.t.Context(), n, []byte{0x51, 2, 0x4e, 0x73}, 1<<20); err != nil {
+	if _, err := m.Generate(b.t.Context(), n, nodetest.Anchor, 1<<20); err != nil {
 		b.t.Fatal(err)
 	}
 }

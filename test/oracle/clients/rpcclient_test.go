@@ -2,13 +2,11 @@ package clients
 
 import (
 	"bytes"
-	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +19,7 @@ import (
 	"github.com/btcsuite/btcd/rpcclient"
 	"github.com/btcsuite/btcd/wire/v2"
 
-	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -29,34 +27,10 @@ import (
 // two blocks.
 func startNode(t *testing.T) node.Started {
 	t.Helper()
-	params, err := karat.LoadNetwork("dev")
-	if err != nil {
-		t.Fatal(err)
-	}
-	params.CoinbaseMaturity = 2
-	n, err := node.Open(t.Context(), node.Config{
-		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Filters: true, TxIndex: true, MempoolBytes: 8 << 20,
-		MinFeeRate: node.DefaultMinFeeRate, Listen: "127.0.0.1:0", RPCListen: "127.0.0.1:0", NoDiscovery: true, MaxPeers: 8,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	up, done := make(chan node.Started, 1), make(chan error, 1)
-	go func() { done <- n.Run(ctx, func(s node.Started) { up <- s }) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-done, n.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case s := <-up:
-		return s
-	case err := <-done:
-		t.Fatalf("the node ended: %v", err)
-		panic("not reached")
-	}
+	return nodetest.Dev(t, func(c *node.Config) {
+		nodetest.Matures(c)
+		c.Listen, c.MaxPeers = "127.0.0.1:0", 8
+	}).Started
 }
 
 // dev is the dev network as btcd's packages know networks.
@@ -71,8 +45,7 @@ func dev(t *testing.T) *chaincfg.Params {
 	return &p
 }
 
-// anchor is an output that anyone can spend, with an empty witness.
-var anchor = []byte{0x51, 2, 0x4e, 0x73}
+var anchor = nodetest.Anchor
 
 func anchorAddress(t *testing.T) address.Address {
 	t.Helper()
