@@ -189,15 +189,19 @@ func (w *testWallet) pay(address string, value types.Amount) (ok bool) {
 func (w *testWallet) state() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%+v\n", w.Balance())
+	var waiting []string // in the order in which this wallet met them
 	for _, e := range w.History() {
-		if e.Status == wallet.StatusConflicted {
-			continue
-		}
-		if e.Height == 0 {
+		switch {
+		case e.Status == wallet.StatusConflicted:
+		case e.Height == 0:
 			e.Time = 0
+			waiting = append(waiting, fmt.Sprintf("%+v\n", e))
+		default:
+			fmt.Fprintf(&b, "%+v\n", e)
 		}
-		fmt.Fprintf(&b, "%+v\n", e)
 	}
+	slices.Sort(waiting)
+	b.WriteString(strings.Join(waiting, ""))
 	coins := w.Unspent()
 	slices.SortFunc(coins, func(a, b wallet.Coin) int {
 		return strings.Compare(a.OutPoint.String(), b.OutPoint.String())
