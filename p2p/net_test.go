@@ -1,0 +1,512 @@
+package p2p
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/chain"
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/store"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/mempool"
+	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// anchor is an output that anyone can spend, with an empty witness.
+var anchor = []byte{0x51, 2, 0x4e, 0x73}
+
+// world is a network of managers, each on a chain and a pool of its own, that are
+// joined by pipes and live on a clock that moves only when all of them wait. A
+// goroutine that one of them leaves behind fails the test (testing/synctest).
+type world struct {
+	t      *testing.T
+	params *consensus.Params
+	dir    string
+
+	mu        sync.Mutex
+	listeners map[string]*pipeListener
+	down      bool // nobody can be reached
+	calls     map[string][]time.Time
+	counter   uint32
+}
+
+// simulate runs a test in a world of its own on a network of fixed difficulty.
+func simulate(t *testing.T, test func(w *world)) {
+	t.Parallel()
+	params, err := karat.LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	params.CoinbaseMaturity = 2
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		// goleveldb ends its last goroutine a second after it was closed.
+		t.Cleanup(func() { time.Sleep(2 * time.Second) })
+		// The bubble's clock begins in 2000, before the network's blocks.
+		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
+		test(&world{t: t, params: params, dir: dir, listeners: map[string]*pipeListener{}, calls: map[string][]time.Time{}})
+	})
+}
+
+// testNode is a manager of a world.
+type testNode struct {
+	*Manager
+	w     *world
+	name  string
+	chain *chain.Chain
+	pool  *mempool.Pool
+	stop  func() // ends it, and waits; the end of the test does so too
+}
+
+// start starts a node that stays connected to others. change may be nil.
+func (w *world) start(name string, change func(*Options), connect ...string) *testNode {
+	w.t.Helper()
+	s, err := store.Open(filepath.Join(w.dir, name), store.Options{Network: w.params.Identity(), CacheBytes: 4 << 20})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c, err := chain.New(w.t.Context(), w.params, s, chain.Options{Workers: 1})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	key, err := noise.GenerateKey()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pool := mempool.New(mempool.Options{Params: w.params, Chain: c})
+	o := Options{
+		Params: w.params, Key: key, Headers: c, Blocks: testBlocks{c}, Pool: testPool{pool}, UserAgent: "/" + name + "/", MaxInbound: 125,
+		Dial: func(_ context.Context, address string) (net.Conn, error) { return w.dial(name, address) }, Listener: w.listen(name + ":1"),
+	}
+	for _, other := range connect {
+		o.Connect = append(o.Connect, other+":1")
+	}
+	if change != nil {
+		change(&o)
+	}
+	n := &testNode{Manager: New(o), w: w, name: name, chain: c, pool: pool}
+	n.run(s)
+	return n
+}
+
+// run runs the node until stop.
+func (n *testNode) run(s *store.Store) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	var poolErr, err error
+	work.Go(func() { poolErr = n.pool.Run(ctx) })
+	work.Go(func() { err = n.Run(ctx) })
+	n.stop = sync.OnceFunc(func() {
+		cancel()
+		work.Wait()
+		if err := errors.Join(poolErr, err, n.chain.Flush(), s.Close()); err != nil {
+			n.w.t.Errorf("%s: %v", n.name, err)
+		}
+	})
+	n.w.t.Cleanup(n.stop)
+	<-n.Running()
+}
+
+// testBlocks is the chain as the manager sees it.
+type testBlocks struct{ *chain.Chain }
+
+// AddBlocks implements Blocks.
+func (b testBlocks) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(types.Index, error)) error {
+	return b.Chain.AddBlocks(ctx, raws, func(r chain.Result) { report(r.Block, r.Err) })
+}
+
+// testPool is the pool as the manager sees it.
+type testPool struct{ *mempool.Pool }
+
+// Accept implements Pool.
+func (p testPool) Accept(ctx context.Context, tx *types.Tx) error {
+	_, err := p.Pool.Accept(ctx, tx)
+	return err
+}
+
+// Has implements Pool.
+func (p testPool) Has(wtxid types.Hash) bool { return p.GetByWitness(wtxid) != nil }
+
+// Raw implements Pool.
+func (p testPool) Raw(wtxid types.Hash) ([]byte, types.FeeRate, bool) {
+	e := p.GetByWitness(wtxid)
+	if e == nil {
+		return nil, 0, false
+	}
+	return e.Raw, types.NewFeeRate(e.Fee, e.VSize), true
+}
+
+// WTxIDs implements Pool.
+func (p testPool) WTxIDs() (ids []types.Hash) {
+	for _, e := range p.Entries() {
+		ids = append(ids, e.WTxID)
+	}
+	return ids
+}
+
+// build makes n blocks on a state, the first of them with the transactions.
+func (w *world) build(on consensus.State, n int, txs ...*types.Tx) []*types.Block {
+	blocks := make([]*types.Block, n)
+	for i := range blocks {
+		w.mu.Lock()
+		w.counter++ // no two coinbases are equal
+		unique := w.counter
+		w.mu.Unlock()
+		coinbase := types.Tx{Version: 2, Inputs: []types.TxIn{{
+			PreviousOutPoint: types.OutPoint{Index: types.NullIndex}, Sequence: 0xffffffff, Witness: [][]byte{make([]byte, 32)},
+			ScriptSig: binary.LittleEndian.AppendUint32(append(consensus.CoinbaseHeight(on.Index.Height+1), 4), unique),
+		}}, Outputs: []types.TxOut{{Value: 1_000_000, ScriptPubKey: anchor}}}
+		b := &types.Block{
+			Header: types.Header{Version: 0x20000000, PrevBlock: on.Index.Hash, Timestamp: on.Header.Timestamp + 60, Bits: w.params.NextBits(&on)},
+			Txs:    []types.Tx{coinbase},
+		}
+		if i == 0 {
+			for _, tx := range txs {
+				b.Txs = append(b.Txs, *tx)
+			}
+		}
+		consensus.Commit(b)
+		blocks[i] = w.solve(b)
+		on = on.Extend(&b.Header, b.Hash())
+	}
+	return blocks
+}
+
+// solve finds the nonce of a block.
+func (w *world) solve(b *types.Block) *types.Block {
+	for consensus.CheckHeader(w.params, &b.Header, b.Hash()) != nil {
+		b.Header.Nonce++
+	}
+	return b
+}
+
+// after is the state after blocks.
+func after(state consensus.State, blocks ...*types.Block) consensus.State {
+	for _, b := range blocks {
+		state = state.Extend(&b.Header, b.Hash())
+	}
+	return state
+}
+
+// add gives blocks to the node's own chain.
+func (n *testNode) add(blocks ...*types.Block) {
+	n.w.t.Helper()
+	for _, b := range blocks {
+		if err := n.chain.AddBlock(n.w.t.Context(), b.AppendTo(nil)); err != nil {
+			n.w.t.Fatal(err)
+		}
+	}
+}
+
+// mine makes blocks on the node's tip, the first of them with the transactions.
+func (n *testNode) mine(count int, txs ...*types.Tx) []*types.Block {
+	n.w.t.Helper()
+	blocks := n.w.build(n.chain.TipState(), count, txs...)
+	n.add(blocks...)
+	return blocks
+}
+
+// payment spends the coinbase of a block.
+func payment(b *types.Block) *types.Tx {
+	return spend(types.OutPoint{TxID: b.Txs[0].TxID()}, b.Txs[0].Outputs[0].Value)
+}
+
+// spend spends an anchor to another, for a fee.
+func spend(from types.OutPoint, value types.Amount) *types.Tx {
+	return &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: from, Sequence: 0xfffffffd}}, Outputs: []types.TxOut{
+		{Value: value - 10_000, ScriptPubKey: anchor}, {Value: 0, ScriptPubKey: []byte{0x6a, 24, 23: 0, 24: 0, 25: 0}},
+	}}
+}
+
+// pay gives a transaction to the node's own pool.
+func (n *testNode) pay(tx *types.Tx) *types.Tx {
+	n.w.t.Helper()
+	if err := n.pool.CatchUp(n.w.t.Context()); err != nil {
+		n.w.t.Fatal(err)
+	}
+	if _, err := n.pool.Accept(n.w.t.Context(), tx); err != nil {
+		n.w.t.Fatal(err)
+	}
+	return tx
+}
+
+func (n *testNode) has(tx *types.Tx) bool { return n.pool.Get(tx.TxID()) != nil }
+
+// eventually waits until a condition holds, on the world's clock.
+func (w *world) eventually(what string, patience time.Duration, condition func() bool) {
+	w.t.Helper()
+	for began := time.Now(); !condition(); time.Sleep(100 * time.Millisecond) {
+		if time.Since(began) > patience {
+			w.t.Fatalf("not in %s: %s", patience, what)
+		}
+	}
+}
+
+// agree waits until all nodes have the tip.
+func (w *world) agree(what string, tip types.Hash, nodes ...*testNode) {
+	w.t.Helper()
+	for _, n := range nodes {
+		w.eventually(what+": "+n.name, 5*time.Minute, func() bool { return n.chain.Tip().Hash == tip })
+	}
+}
+
+// pipeListener hands over the other ends of pipes.
+type pipeListener struct {
+	w       *world
+	address string
+	calls   chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (w *world) listen(address string) net.Listener {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := &pipeListener{w: w, address: address, calls: make(chan net.Conn), closed: make(chan struct{})}
+	w.listeners[address] = l
+	return l
+}
+
+// Accept implements net.Listener.
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.calls:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *pipeListener) Close() error {
+	l.once.Do(func() {
+		close(l.closed)
+		l.w.mu.Lock()
+		defer l.w.mu.Unlock()
+		if l.w.listeners[l.address] == l {
+			delete(l.w.listeners, l.address)
+		}
+	})
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *pipeListener) Addr() net.Addr { return pipeAddr(l.address) }
+
+type pipeAddr string
+
+// Network implements net.Addr.
+func (pipeAddr) Network() string { return "pipe" }
+
+// String implements net.Addr.
+func (a pipeAddr) String() string { return string(a) }
+
+// pipeConn is an end of a pipe.
+type pipeConn struct {
+	net.Conn
+	remote string
+}
+
+// RemoteAddr implements net.Conn.
+func (c *pipeConn) RemoteAddr() net.Addr { return pipeAddr(c.remote) }
+
+// dial connects somebody to the listener at an address.
+func (w *world) dial(from, address string) (net.Conn, error) {
+	w.mu.Lock()
+	w.calls[address] = append(w.calls[address], time.Now())
+	l := w.listeners[address]
+	down := w.down
+	w.mu.Unlock()
+	if l == nil || down {
+		return nil, fmt.Errorf("%s cannot be reached", address)
+	}
+	near, far := net.Pipe()
+	select {
+	case l.calls <- &pipeConn{far, from + ":2"}:
+		return &pipeConn{near, address}, nil
+	case <-l.closed:
+		near.Close()
+		far.Close()
+		return nil, fmt.Errorf("%s does not listen", address)
+	}
+}
+
+// stranger speaks the protocol by hand to a node.
+type stranger struct {
+	w      *world
+	to     string
+	key    noise.Key
+	conn   *noise.Conn
+	got    chan wire.Message // what the node sent; closed with the connection
+	closed chan struct{}
+}
+
+// stranger calls a node, and keeps to the protocol so far.
+func (w *world) stranger(to *testNode) *stranger {
+	w.t.Helper()
+	key, err := noise.GenerateKey()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := w.strangerWith(to.name, key)
+	if s == nil {
+		w.t.Fatal("a stranger was not let in")
+	}
+	return s
+}
+
+// strangerWith calls a node with a key of its own. It is nil if the node hangs up
+// at once.
+func (w *world) strangerWith(to string, key noise.Key) *stranger {
+	w.t.Helper()
+	raw, err := w.dial("stranger", to+":1")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	conn, err := noise.Client(w.t.Context(), raw, key, w.params.Identity(), nil)
+	if err != nil {
+		return nil
+	}
+	return w.begin(to, key, conn)
+}
+
+// begin says hello on a connection and reads what comes.
+func (w *world) begin(to string, key noise.Key, conn *noise.Conn) *stranger {
+	w.t.Cleanup(func() { conn.Close() })
+	s := &stranger{w: w, to: to, key: key, conn: conn, got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
+	go s.read()
+	s.send(&wire.Hello{
+		Version: wire.Version, Services: wire.ServiceNetwork | wire.ServiceNetworkLimited, UserAgent: "/stranger/",
+		Tip: w.params.GenesisBlock().Hash, Time: time.Now().Unix(), Relay: true,
+	})
+	return s
+}
+
+// read keeps what comes, and answers pings.
+func (s *stranger) read() {
+	defer close(s.closed)
+	defer close(s.got)
+	assembler := wire.NewAssembler(s.w.params.MaxBlockWeight)
+	buf := make([]byte, wire.MaxFragmentSize)
+	for {
+		m, err := readMessage(s.conn, buf, assembler)
+		if err != nil {
+			return
+		}
+		if ping, is := m.(*wire.Ping); is {
+			go s.send(&wire.Pong{Nonce: ping.Nonce})
+			continue
+		}
+		s.got <- m
+	}
+}
+
+// send sends a message. The node may have hung up.
+func (s *stranger) send(m wire.Message) {
+	var f wire.Fragmenter
+	if err := f.Push(m); err != nil {
+		s.w.t.Error(err)
+		return
+	}
+	var all []byte
+	for more := true; more; {
+		all, more = f.AppendNext(all)
+	}
+	_ = s.conn.SetWriteDeadline(time.Now().Add(5 * time.Minute))
+	_, _ = s.conn.Write(all)
+}
+
+// next returns the next message of a type, or nil when the node hangs up or sends
+// none within a while.
+func next[M wire.Message](s *stranger, patience time.Duration) (m M) {
+	end := time.After(patience)
+	for {
+		select {
+		case got, open := <-s.got:
+			if found, is := got.(M); is {
+				return found
+			}
+			if !open {
+				return m
+			}
+		case <-end:
+			return m
+		}
+	}
+}
+
+// drain forgets what has come.
+func (s *stranger) drain() {
+	synctest.Wait()
+	for len(s.got) > 0 {
+		<-s.got
+	}
+}
+
+// What became of a stranger.
+const (
+	stays    = "stays"
+	hungUpOn = "hung up on"
+	banned   = "banned"
+)
+
+// fate waits a while and finds out what the node did.
+func (s *stranger) fate(patience time.Duration) string {
+	s.w.t.Helper()
+	select {
+	case <-s.closed:
+	case <-time.After(patience):
+		return stays
+	}
+	again := s.w.strangerWith(s.to, s.key)
+	if again == nil {
+		return banned
+	}
+	defer again.conn.Close()
+	select {
+	case <-again.closed:
+		return banned
+	case <-time.After(30 * time.Second):
+		return hungUpOn
+	}
+}
+
+// headersOf returns the headers of blocks.
+func headersOf(blocks ...*types.Block) (headers []types.Header) {
+	for _, b := range blocks {
+		headers = append(headers, b.Header)
+	}
+	return headers
+}
+
+// serve answers requests for blocks until the connection ends, and returns the
+// number that it sent.
+func (s *stranger) serve(blocks ...*types.Block) (sent int) {
+	at := map[types.Hash]*types.Block{}
+	for _, b := range blocks {
+		at[b.Hash()] = b
+	}
+	for {
+		get := next[*wire.GetBlocks](s, 30*time.Second)
+		if get == nil {
+			return sent
+		}
+		for _, hash := range get.Hashes {
+			if b := at[hash]; b != nil {
+				s.send(&wire.Block{Raw: b.AppendTo(nil)})
+				sent++
+			}
+		}
+	}
+}
