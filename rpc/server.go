@@ -17,6 +17,9 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +39,9 @@ const (
 	idleTimeout    = 2 * time.Minute
 	callTimeout    = 15 * time.Minute // of a slow one; it ends with its client too
 	shutdownWait   = 5 * time.Second
+	refusalDelay   = 250 * time.Millisecond // guessing a password should take long
+	writeTimeout   = 30 * time.Second // in which a client must take a piece of an answer
+	writePiece     = 64 << 10         // bytes
 )
 
 // Options are what a server answers from. Params, Headers, Blocks, Operator, Pool,
@@ -92,7 +98,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(&limitListener{Listener: l, slots: make(chan struct{}, maxConnections)}) }()
+	go func() { done <- server.Serve(newLimitListener(l, maxConnections)) }()
 	var err error
 	select {
 	case err = <-done:
@@ -108,7 +114,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	}
 	cancel()
 	s.sockets.Wait()
-	s.active.wait()
+	s.active.end()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -118,12 +124,29 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 // limitListener accepts so many connections at once.
 type limitListener struct {
 	net.Listener
-	slots chan struct{}
+	slots  chan struct{}
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newLimitListener(l net.Listener, most int) *limitListener {
+	return &limitListener{Listener: l, slots: make(chan struct{}, most), closed: make(chan struct{})}
+}
+
+// Close implements net.Listener. It wakes an Accept that waits for a connection to
+// end, too: those of WebSockets end only after the listener.
+func (l *limitListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
 // Accept implements net.Listener.
 func (l *limitListener) Accept() (net.Conn, error) {
-	l.slots <- struct{}{}
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		<-l.slots
@@ -152,16 +175,16 @@ func (s *Server) handler() http.Handler {
 
 // serveHTTP answers one request, or one batch of them.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	inTime := func() { _ = control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
+	defer inTime() // what is buffered is written after this function
 	if r.Method != http.MethodPost {
 		http.Error(w, "JSONRPC server handles only POST requests", http.StatusMethodNotAllowed)
 		return
 	}
 	user, ok := s.Auth.check(r)
 	if !ok {
-		s.log.Warn("a client without a valid user and password", "from", r.RemoteAddr)
-		time.Sleep(250 * time.Millisecond) // guessing should take long
-		w.Header().Set("WWW-Authenticate", `Basic realm="jsonrpc"`)
-		w.WriteHeader(http.StatusUnauthorized)
+		s.refuse(w, r)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -174,20 +197,54 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	reply = append(reply, '\n')
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(reply)))
 	w.WriteHeader(status)
-	_, _ = w.Write(append(reply, '\n'))
+	for piece := range slices.Chunk(reply, writePiece) {
+		inTime()
+		if _, err := w.Write(piece); err != nil {
+			return
+		}
+	}
+}
+
+// refuse answers who is no user.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
+	s.log.Warn("a client without a valid user and password", "from", r.RemoteAddr)
+	time.Sleep(refusalDelay)
+	w.Header().Set("WWW-Authenticate", `Basic realm="jsonrpc"`)
+	w.WriteHeader(http.StatusUnauthorized)
 }
 
 // request is one call.
 type request struct {
-	Version string          `json:"jsonrpc"`
+	Version json.RawMessage `json:"jsonrpc"`
 	ID      json.RawMessage `json:"id"`
 	Method  json.RawMessage `json:"method"`
 	Params  json.RawMessage `json:"params"`
 }
 
-func (r *request) isV2() bool { return r.Version == "2.0" }
+func (r *request) isV2() bool { return string(r.Version) == `"2.0"` }
+
+// method returns the name of the method, of a request in order.
+func (r *request) method() (name string, err error) {
+	switch string(r.Version) {
+	case "", "null", `"1.0"`, `"1.1"`, `"2.0"`:
+	default:
+		if r.Version[0] != '"' {
+			return "", failf(CodeInvalidRequest, "jsonrpc field must be a string")
+		}
+		return "", failf(CodeInvalidRequest, "JSON-RPC version not supported")
+	}
+	if r.Method == nil || string(r.Method) == "null" {
+		return "", failf(CodeInvalidRequest, "Missing method")
+	}
+	if json.Unmarshal(r.Method, &name) != nil {
+		return "", failf(CodeInvalidRequest, "Method must be a string")
+	}
+	return name, nil
+}
 
 // isNotification reports whether no answer is wanted (2.0 only).
 func (r *request) isNotification() bool { return r.isV2() && r.ID == nil }
@@ -329,12 +386,12 @@ func marshal(v any) (json.RawMessage, error) {
 
 // call makes one call, whatever happens.
 func (s *Server) call(ctx context.Context, on *session, r *request) (result any, fault *Error) {
-	var name string
-	if err := json.Unmarshal(r.Method, &name); err != nil || r.Method == nil {
-		return nil, failf(CodeInvalidRequest, "Missing method")
+	name, err := r.method()
+	if err == nil {
+		err = ctx.Err() // of the rest of a batch, whose client is gone
 	}
-	if r.Version != "" && r.Version != "1.0" && r.Version != "1.1" && r.Version != "2.0" {
-		return nil, failf(CodeInvalidRequest, "JSON-RPC version not supported")
+	if err != nil {
+		return nil, asError(err)
 	}
 	if !s.warm.Load() {
 		return nil, failf(CodeInWarmup, "the node is starting")
@@ -364,10 +421,21 @@ func (s *Server) call(ctx context.Context, on *session, r *request) (result any,
 			return nil, asError(ctx.Err())
 		}
 	}
+	end, ok := s.active.begin(name)
+	if !ok {
+		return nil, asError(context.Canceled)
+	}
+	defer end()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	defer s.active.begin(name)()
 	s.log.Debug("call", "method", name, "user", on.user.Name)
+	defer func() {
+		// Over HTTP net/http would end the connection, over a WebSocket the node would end.
+		if bug := recover(); bug != nil {
+			s.log.Error("a call panicked", "method", name, "panic", bug, "stack", string(debug.Stack()))
+			result, fault = nil, failf(CodeInternal, "internal error; the node's log has more")
+		}
+	}()
 	result, err = m.handle(ctx, s, a)
 	if err != nil {
 		return nil, asError(err)
@@ -390,6 +458,7 @@ type activeCalls struct {
 	mu    sync.Mutex
 	next  int
 	calls map[int]activeCall
+	ended bool
 	wg    sync.WaitGroup
 }
 
@@ -398,10 +467,13 @@ type activeCall struct {
 	since  time.Time
 }
 
-// begin notes a call, and returns what ends it.
-func (c *activeCalls) begin(method string) func() {
+// begin notes a call, and returns what ends it. It is refused after end.
+func (c *activeCalls) begin(method string) (end func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.ended {
+		return nil, false
+	}
 	if c.calls == nil {
 		c.calls = map[int]activeCall{}
 	}
@@ -414,7 +486,7 @@ func (c *activeCalls) begin(method string) func() {
 		defer c.mu.Unlock()
 		delete(c.calls, id)
 		c.wg.Done()
-	}
+	}, true
 }
 
 func (c *activeCalls) list() []activeCall {
@@ -427,4 +499,10 @@ func (c *activeCalls) list() []activeCall {
 	return list
 }
 
-func (c *activeCalls) wait() { c.wg.Wait() }
+// end lets no call begin any more, and waits for those under way.
+func (c *activeCalls) end() {
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+	c.wg.Wait()
+}

@@ -19,6 +19,8 @@ import (
 
 // The limits of a WebSocket.
 const (
+	socketLogin   = 10 * time.Second // in which a client must say who it is
+	loginBytes    = 4 << 10          // of that message
 	socketWrite   = 30 * time.Second // in which a client must take what is sent
 	socketPing    = 30 * time.Second
 	socketSilence = 90 * time.Second // after which a client that answers no ping is gone
@@ -32,6 +34,7 @@ type socket struct {
 	s      *Server
 	id     uint64 // random
 	conn   *websocket.Conn
+	user   *User // set before the first call
 	ctx    context.Context
 	work   sync.WaitGroup
 	calls  chan struct{}
@@ -39,7 +42,6 @@ type socket struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
-	user   *User
 	blocks context.CancelFunc // ends the notifications of blocks; nil: there are none
 	txs    context.CancelFunc
 }
@@ -59,10 +61,11 @@ var socketMethods = map[string]socketMethod{
 // serveSocket turns a request into a WebSocket. A client that sends no user with
 // it must send authenticate first.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	s.sockets.Add(1)
+	defer s.sockets.Done()
 	user, ok := s.Auth.check(r)
 	if !ok && r.Header.Get("Authorization") != "" {
-		time.Sleep(250 * time.Millisecond)
-		w.WriteHeader(http.StatusUnauthorized)
+		s.refuse(w, r)
 		return
 	}
 	upgrader := websocket.Upgrader{HandshakeTimeout: readTimeout}
@@ -72,15 +75,15 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	c := &socket{s: s, id: rand.Uint64() >> 1, conn: conn, ctx: ctx, calls: make(chan struct{}, socketCalls), user: user}
-	s.sockets.Add(1)
-	defer s.sockets.Done()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	context.AfterFunc(ctx, func() {
+		_ = conn.SetReadDeadline(time.Now())                        // ends read
+		time.AfterFunc(shutdownWait/5, func() { _ = conn.Close() }) // by then the last answers are out
+	})
 	c.work.Go(c.keepAlive)
 	c.read()
 	cancel()
-	stop()
-	conn.Close()
 	c.work.Wait()
+	conn.Close()
 }
 
 // keepAlive pings the client, so that one that is gone is noticed.
@@ -102,20 +105,20 @@ func (c *socket) keepAlive() {
 
 // read takes messages until the client goes.
 func (c *socket) read() {
+	if c.user == nil && !c.login() {
+		return
+	}
 	c.conn.SetReadLimit(maxBody)
 	alive := func() { _ = c.conn.SetReadDeadline(time.Now().Add(socketSilence)) }
 	c.conn.SetPongHandler(func(string) error { alive(); return nil })
 	for {
 		alive()
-		kind, message, err := c.conn.ReadMessage()
-		if err != nil || kind != websocket.TextMessage && kind != websocket.BinaryMessage {
-			return
+		if c.ctx.Err() != nil {
+			return // alive has moved the deadline that should have ended this
 		}
-		if !c.authenticated() {
-			if !c.authenticate(message) {
-				return
-			}
-			continue
+		_, message, err := c.conn.ReadMessage()
+		if err != nil {
+			return
 		}
 		select {
 		case c.calls <- struct{}{}:
@@ -132,13 +135,15 @@ func (c *socket) read() {
 	}
 }
 
-func (c *socket) authenticated() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.user != nil
+// login takes the first message of a client without a user in its request. Who is
+// not known yet gets little time and memory.
+func (c *socket) login() bool {
+	c.conn.SetReadLimit(loginBytes)
+	_ = c.conn.SetReadDeadline(time.Now().Add(socketLogin))
+	_, message, err := c.conn.ReadMessage()
+	return err == nil && c.authenticate(message)
 }
 
-// authenticate is the first message of a client without a user in its request.
 func (c *socket) authenticate(message []byte) bool {
 	var r request
 	var method string
@@ -149,12 +154,10 @@ func (c *socket) authenticate(message []byte) bool {
 	}
 	user, ok := c.s.Auth.find(names[0], names[1])
 	if !ok {
-		time.Sleep(250 * time.Millisecond)
+		time.Sleep(refusalDelay)
 		return false
 	}
-	c.mu.Lock()
 	c.user = user
-	c.mu.Unlock()
 	c.send(encodeReply(&r, nil, nil))
 	return true
 }

@@ -1,0 +1,195 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/coinstats"
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// fake is what a server answers from in these tests: the interfaces with the few
+// methods that a test needs. Others panic.
+type fake struct {
+	Headers
+	Blocks
+	Operator
+	PoolFeed
+	Control
+
+	mu      sync.Mutex
+	tip     types.Index
+	updates func(since types.Index) (reverted, applied []consensus.BlockUpdate, err error)
+	coinSet func(ctx context.Context) // is called by gettxoutsetinfo
+	blocks  chan struct{}             // poked by a test
+	txs     chan struct{}
+	entries []PoolEntry
+	stop    func()
+}
+
+func newFake() *fake {
+	return &fake{blocks: make(chan struct{}, 1), txs: make(chan struct{}, 1), stop: func() {}}
+}
+
+func (f *fake) Tip() types.Index {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tip
+}
+
+func (f *fake) UpdatesSince(since types.Index, _ int) (reverted, applied []consensus.BlockUpdate, err error) {
+	if f.updates == nil {
+		return nil, nil, nil
+	}
+	return f.updates(since)
+}
+
+func (f *fake) CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error) {
+	f.coinSet(ctx)
+	return types.Index{}, coinstats.Stats{}, ctx.Err()
+}
+
+func (f *fake) Stop() { f.stop() }
+
+// blockFeed and txFeed tell the two Subscribe methods apart.
+type blockFeed struct{ *fake }
+
+func (f blockFeed) Subscribe() (<-chan struct{}, func()) { return f.blocks, func() {} }
+
+type txFeed struct{ *fake }
+
+func (f txFeed) Subscribe() (<-chan struct{}, func()) { return f.txs, func() {} }
+
+// Accepted implements PoolFeed.
+func (f txFeed) Accepted(since uint64, limit int) ([]PoolEntry, uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end := uint64(len(f.entries))
+	since = min(since, end)
+	next := min(end, since+uint64(limit))
+	return f.entries[since:next], next
+}
+
+// The user whom server knows.
+const name, password = "alice", "secret"
+
+// server returns one that answers from the fake, and is ready.
+func (f *fake) server(t testing.TB) *Server {
+	t.Helper()
+	auth := &Auth{}
+	if err := auth.AddPassword(name, password); err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(Options{
+		Params: &consensus.Params{Name: "test", HRP: "test"}, Headers: f, Blocks: blockFeed{f}, Operator: f,
+		PoolFeed: txFeed{f}, Control: f, Auth: auth,
+	})
+	s.Ready()
+	return s
+}
+
+// post hands a body to the handler, without a connection.
+func post(s *Server, body string) (int, string) {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	r.SetBasicAuth(name, password)
+	w := httptest.NewRecorder()
+	s.handler().ServeHTTP(w, r)
+	return w.Code, strings.TrimSpace(w.Body.String())
+}
+
+// running is a server with a listener.
+type running struct {
+	address string
+	dial    func() (net.Conn, error)
+	end     func() error // ends Run, and returns what it returns
+}
+
+// run runs a server on a port, or, for fake time, on pipes.
+func run(t testing.TB, s *Server, l net.Listener) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, l) }()
+	r := &running{address: l.Addr().String()}
+	r.dial = func() (net.Conn, error) { return net.Dial("tcp", r.address) }
+	if p, ok := l.(*pipes); ok {
+		r.dial = p.dial
+	}
+	r.end = sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() { _ = r.end() })
+	return r
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// pipes is a listener whose connections are pipes, which a synctest bubble knows:
+// they hold nothing, so a writer waits until the other end reads.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) dial() (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Accept implements net.Listener.
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (p *pipes) Close() error { p.once.Do(func() { close(p.closed) }); return nil }
+
+// Addr implements net.Listener.
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// code returns that of an error, in an answer of any version.
+func code(t testing.TB, answer string) int {
+	t.Helper()
+	var r struct{ Error *Error }
+	if err := json.Unmarshal([]byte(answer), &r); err != nil {
+		t.Fatalf("%s: %v", answer, err)
+	}
+	if r.Error == nil {
+		return 0
+	}
+	return r.Error.Code
+}
+
+// ended reports whether the other end of a connection has closed it.
+func ended(c io.Reader) bool {
+	_, err := io.Copy(io.Discard, c)
+	var timeout net.Error
+	return !errors.As(err, &timeout) || !timeout.Timeout()
+}
