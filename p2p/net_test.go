@@ -36,7 +36,8 @@ type world struct {
 
 	mu        sync.Mutex
 	listeners map[string]*pipeListener
-	down      bool // nobody can be reached
+	down      bool          // nobody can be reached
+	services  wire.Services // of strangers
 	calls     map[string][]time.Time
 	counter   uint32
 }
@@ -55,7 +56,9 @@ func simulate(t *testing.T, test func(w *world)) {
 		t.Cleanup(func() { time.Sleep(2 * time.Second) })
 		// The bubble's clock begins in 2000, before the network's blocks.
 		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
-		test(&world{t: t, params: params, dir: dir, listeners: map[string]*pipeListener{}, calls: map[string][]time.Time{}})
+		test(&world{t: t, params: params, dir: dir,
+			listeners: map[string]*pipeListener{}, calls: map[string][]time.Time{},
+			services: wire.ServiceNetwork | wire.ServiceNetworkLimited})
 	})
 }
 
@@ -202,10 +205,19 @@ func after(state consensus.State, blocks ...*types.Block) consensus.State {
 // add gives blocks to the node's own chain.
 func (n *testNode) add(blocks ...*types.Block) {
 	n.w.t.Helper()
-	for _, b := range blocks {
-		if err := n.chain.AddBlock(n.w.t.Context(), b.AppendTo(nil)); err != nil {
-			n.w.t.Fatal(err)
+	err := n.chain.AddBlocks(n.w.t.Context(), func(yield func([]byte) bool) {
+		for _, b := range blocks {
+			if !yield(b.AppendTo(nil)) {
+				return
+			}
 		}
+	}, func(r chain.Result) {
+		if r.Err != nil {
+			n.w.t.Errorf("%s: %v", n.name, r.Err)
+		}
+	})
+	if err != nil {
+		n.w.t.Fatal(err)
 	}
 }
 
@@ -387,7 +399,7 @@ func (w *world) begin(to string, key noise.Key, conn *noise.Conn) *stranger {
 	s := &stranger{w: w, to: to, key: key, conn: conn, got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
 	go s.read()
 	s.send(&wire.Hello{
-		Version: wire.Version, Services: wire.ServiceNetwork | wire.ServiceNetworkLimited, UserAgent: "/stranger/",
+		Version: wire.Version, Services: s.w.services, UserAgent: "/stranger/",
 		Tip: w.params.GenesisBlock().Hash, Time: time.Now().Unix(), Relay: true,
 	})
 	return s
@@ -490,22 +502,24 @@ func headersOf(blocks ...*types.Block) (headers []types.Header) {
 	return headers
 }
 
-// serve answers requests for blocks until the connection ends, and returns the
-// number that it sent.
-func (s *stranger) serve(blocks ...*types.Block) (sent int) {
-	at := map[types.Hash]*types.Block{}
-	for _, b := range blocks {
-		at[b.Hash()] = b
+// serve answers requests for blocks until there is none for half a minute.
+func (s *stranger) serve(blocks ...*types.Block) {
+	for get := next[*wire.GetBlocks](s, 30*time.Second); get != nil; get = next[*wire.GetBlocks](s, 30*time.Second) {
+		s.sendBlocks(get.Hashes, blocks)
 	}
-	for {
-		get := next[*wire.GetBlocks](s, 30*time.Second)
-		if get == nil {
-			return sent
-		}
-		for _, hash := range get.Hashes {
-			if b := at[hash]; b != nil {
+}
+
+// deliver sends blocks, and then does as serve.
+func (s *stranger) deliver(first []types.Hash, blocks ...*types.Block) {
+	s.sendBlocks(first, blocks)
+	s.serve(blocks...)
+}
+
+func (s *stranger) sendBlocks(hashes []types.Hash, blocks []*types.Block) {
+	for _, hash := range hashes {
+		for _, b := range blocks {
+			if b.Hash() == hash {
 				s.send(&wire.Block{Raw: b.AppendTo(nil)})
-				sent++
 			}
 		}
 	}

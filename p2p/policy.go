@@ -14,6 +14,9 @@ var errFlood = errors.New("it asks for more than can be answered")
 // errStalled is for a peer that does not send the blocks that it said it had.
 var errStalled = errors.New("it does not send the blocks that were asked for")
 
+// errUnchecked is for what a peer may pass on before it has run its scripts.
+var errUnchecked = errors.New("it was a compact block")
+
 // cost is what an error costs the peer that brought it about.
 type cost int
 
@@ -34,7 +37,7 @@ const (
 // future, a fee that is too low or a fault of our own is nobody's guilt.
 func judge(err error) (cost, time.Duration) {
 	switch {
-	case err == nil, errors.Is(err, consensus.ErrLocal):
+	case err == nil, errors.Is(err, consensus.ErrLocal), errors.Is(err, errUnchecked):
 		return free, 0
 	case errors.Is(err, consensus.ErrNotYet), errors.Is(err, consensus.ErrPolicy):
 		return free, 0

@@ -95,8 +95,9 @@ func (s *syncer) announce(tip types.Index) {
 		sp := s.peers[p]
 		var knows types.Index
 		if sp != nil {
-			knows = sp.best
-			sp.best = tip
+			if knows = sp.best; knows.Height <= tip.Height {
+				sp.best = tip
+			}
 		}
 		s.mu.Unlock()
 		if sp == nil || knows == tip {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sort"
 	"sync"
 	"time"
 
@@ -27,6 +28,9 @@ const (
 	maxStalls      = 2
 	announceMost   = 8   // headers in an announcement
 	workMargin     = 144 // blocks of work below the tip that a branch may have
+	maxLacks       = 2 * window
+	maxPartial     = 4   // compact blocks of a peer that lack transactions
+	limitedBlocks  = 288 // the last ones, that a pruned peer has
 )
 
 // syncer fetches what others have.
@@ -48,12 +52,20 @@ type syncer struct {
 type syncPeer struct {
 	best    types.Index // the highest block that it is known to have
 	pending []types.Header
-	work    consensus.Uint256 // of the chain up to the last pending header
-	flying  map[types.Hash]*flight
+	work    consensus.Uint256       // of the chain up to the last pending header
+	flying  map[types.Hash]*flight  // asked of it, perhaps of another since
 	lacks   map[types.Hash]struct{} // it said that it has not
 	last    time.Time               // it delivered or was first asked
 	stalls  int
-	partial *partial
+	partial map[types.Hash]*wire.Reconstruction // compact blocks that lack transactions
+}
+
+// has reports whether the peer claims to have a block.
+func (sp *syncPeer) has(p *peer, at types.Index) bool {
+	if _, lacks := sp.lacks[at.Hash]; lacks || len(sp.lacks) >= maxLacks || sp.best.Height < at.Height {
+		return false
+	}
+	return p.hello.Services&wire.ServiceNetwork != 0 || p.hello.Services&wire.ServiceNetworkLimited != 0 && sp.best.Height-at.Height < limitedBlocks
 }
 
 // flight is a block that was asked for.
@@ -69,12 +81,6 @@ type delivery struct {
 	hash    types.Hash
 	peer    *peer
 	rebuilt bool // from a compact block, which may have deceived us
-}
-
-// partial is a compact block that lacks transactions.
-type partial struct {
-	hash    types.Hash
-	rebuild *wire.Reconstruction
 }
 
 func newSyncer(m *Manager) *syncer {
@@ -97,7 +103,7 @@ func (s *syncer) run(ctx context.Context) error {
 
 // join begins to sync with a peer.
 func (s *syncer) join(p *peer) {
-	sp := &syncPeer{flying: map[types.Hash]*flight{}, lacks: map[types.Hash]struct{}{}}
+	sp := &syncPeer{flying: map[types.Hash]*flight{}, lacks: map[types.Hash]struct{}{}, partial: map[types.Hash]*wire.Reconstruction{}}
 	if info, ok := s.m.o.Headers.Info(p.hello.Tip); ok {
 		sp.best = types.Index{Height: info.Height, Hash: info.Hash}
 	}
@@ -112,13 +118,22 @@ func (s *syncer) join(p *peer) {
 func (s *syncer) leave(p *peer) {
 	s.mu.Lock()
 	if sp := s.peers[p]; sp != nil {
-		for hash := range sp.flying {
-			delete(s.flying, hash)
-		}
+		s.takeBack(sp)
 		delete(s.peers, p)
 	}
 	s.mu.Unlock()
 	s.wake()
+}
+
+// takeBack lets what was asked of a peer be asked of others. It assumes mu.
+func (s *syncer) takeBack(sp *syncPeer) {
+	for hash, f := range sp.flying {
+		if s.flying[hash] == f {
+			delete(s.flying, hash)
+		}
+	}
+	clear(sp.flying)
+	clear(sp.partial)
 }
 
 func (s *syncer) wake() {
@@ -131,6 +146,11 @@ func (s *syncer) wake() {
 // headers takes headers that a peer sent: an answer, or the announcement of new
 // blocks.
 func (s *syncer) headers(p *peer, headers []types.Header) error {
+	defer s.wake()
+	return s.takeHeaders(p, headers)
+}
+
+func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 	if len(headers) == 0 {
 		return nil
 	}
@@ -143,24 +163,27 @@ func (s *syncer) headers(p *peer, headers []types.Header) error {
 	if err != nil || ready == nil {
 		return err
 	}
-	if err := s.m.o.Headers.AddHeaders(ready); err != nil {
-		return err
+	refused := s.m.o.Headers.AddHeaders(ready)
+	if refused != nil && !errors.Is(refused, consensus.ErrNotYet) {
+		return refused
 	}
-	last := headers[len(headers)-1].Hash()
-	info, ok := s.m.o.Headers.Info(last)
-	if !ok {
-		return nil
+	// Of headers of which one comes too early, those below it are of use.
+	taken := sort.Search(len(ready), func(i int) bool { _, ok := s.m.o.Headers.Info(ready[i].Hash()); return !ok })
+	if taken == 0 {
+		return refused
 	}
+	last := ready[taken-1].Hash()
+	info, _ := s.m.o.Headers.Info(last)
 	s.mu.Lock()
 	if sp := s.peers[p]; sp != nil {
 		sp.best = types.Index{Height: info.Height, Hash: last}
+		clear(sp.lacks) // it tells anew what it has
 	}
 	s.mu.Unlock()
-	if len(headers) == wire.MaxHeaders {
+	if refused == nil && len(headers) == wire.MaxHeaders {
 		p.send(&wire.GetHeaders{Locator: append([]types.Hash{last}, s.m.o.Headers.Locator()...)})
 	}
-	s.wake()
-	return nil
+	return refused
 }
 
 // enoughWork returns the headers that may be stored: all of a chain that has as
@@ -283,12 +306,7 @@ func (s *syncer) dropStalled(now time.Time) (stalled []*peer) {
 		if len(sp.flying) == 0 || now.Sub(sp.last) < stallTimeout {
 			continue
 		}
-		for hash, f := range sp.flying {
-			if s.flying[hash] == f {
-				delete(s.flying, hash)
-			}
-		}
-		clear(sp.flying)
+		s.takeBack(sp)
 		if sp.stalls++; sp.stalls >= maxStalls {
 			stalled = append(stalled, p)
 		}
@@ -305,7 +323,7 @@ func (s *syncer) pick(at types.Index, limit int, asked *flight) *peer {
 		if asked != nil && (asked.peer == p || len(sp.flying) > 0) {
 			continue
 		}
-		if _, lacks := sp.lacks[at.Hash]; lacks || sp.best.Height < at.Height || sp.stalls > 0 && len(s.peers) > 1 && len(sp.flying) > 0 {
+		if !sp.has(p, at) || sp.stalls > 0 && len(s.peers) > 1 && len(sp.flying) > 0 {
 			continue
 		}
 		if len(sp.flying) < least {
@@ -315,14 +333,10 @@ func (s *syncer) pick(at types.Index, limit int, asked *flight) *peer {
 	return best
 }
 
-// fly notes that a block is asked for. It assumes mu.
+// fly notes that a block is asked for. Who was asked before may still send it. It
+// assumes mu.
 func (s *syncer) fly(p *peer, at types.Index, now time.Time) {
 	f := &flight{at: at, peer: p, since: now}
-	if old := s.flying[at.Hash]; old != nil {
-		if sp := s.peers[old.peer]; sp != nil {
-			delete(sp.flying, at.Hash)
-		}
-	}
 	s.flying[at.Hash] = f
 	sp := s.peers[p]
 	if len(sp.flying) == 0 {
@@ -341,25 +355,22 @@ func (s *syncer) block(p *peer, raw []byte) error {
 	return nil
 }
 
-// deliver hands a block to the chain unless nobody asked for it, or it came
-// already. It waits while the chain is behind, and with it the peer.
+// deliver hands a block to the chain unless the peer was not asked for it, or it
+// came already. It waits while the chain is behind, and with it the peer.
 func (s *syncer) deliver(d delivery) {
 	now := s.m.o.Now()
 	s.mu.Lock()
-	f := s.flying[d.hash]
-	if f == nil && !d.rebuilt || s.arrived[d.hash] != nil {
+	from := s.peers[d.peer]
+	if from == nil || from.flying[d.hash] == nil || s.arrived[d.hash] != nil {
 		s.mu.Unlock()
 		return
 	}
 	delete(s.flying, d.hash)
-	if f != nil {
-		if sp := s.peers[f.peer]; sp != nil {
-			delete(sp.flying, d.hash)
-		}
+	for _, sp := range s.peers {
+		delete(sp.flying, d.hash)
+		delete(sp.partial, d.hash)
 	}
-	if sp := s.peers[d.peer]; sp != nil {
-		sp.last, sp.stalls = now, 0
-	}
+	from.last, from.stalls = now, 0
 	s.arrived[d.hash] = &d
 	s.arrivedBytes += len(d.raw)
 	s.average += (len(d.raw) - s.average) / 16
@@ -431,6 +442,9 @@ func (s *syncer) report(at types.Index, err error) {
 		s.ask(d.peer, at.Hash) // short ids met others than were meant
 		return
 	}
+	if d.rebuilt {
+		err = fmt.Errorf("%w: %w", errUnchecked, err)
+	}
 	if cost, _ := judge(err); cost != free {
 		d.peer.close(err)
 	}
@@ -463,9 +477,8 @@ func (s *syncer) notFound(p *peer, hashes []types.Hash) {
 				if s.flying[hash] == f {
 					delete(s.flying, hash)
 				}
-				if len(sp.lacks) < 2*window {
-					sp.lacks[hash] = struct{}{}
-				}
+				delete(sp.partial, hash)
+				sp.lacks[hash] = struct{}{}
 			}
 		}
 	}
@@ -475,20 +488,16 @@ func (s *syncer) notFound(p *peer, hashes []types.Hash) {
 
 // compactBlock takes a new block in its short form.
 func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
-	hash := m.Header.Hash()
-	known, already := s.m.o.Headers.Info(hash)
-	if err := s.headers(p, []types.Header{m.Header}); err != nil {
+	defer s.wake() // not before it is known how the block is fetched
+	if err := s.takeHeaders(p, []types.Header{m.Header}); err != nil {
 		return err
 	}
+	hash := m.Header.Hash()
 	info, ok := s.m.o.Headers.Info(hash)
-	tip := s.m.o.Headers.Tip()
-	if !ok || already && (known.Status.Has(consensus.StatusBody) || known.Status.Has(consensus.StatusValid)) || info.Height > tip.Height+2 {
+	if !ok || info.Status.Has(consensus.StatusBody) || info.Status.Has(consensus.StatusValid) || info.Height > s.m.o.Headers.Tip().Height+2 {
 		return nil // it has no place yet, came before, or others come first
 	}
-	s.mu.Lock()
-	f, here := s.flying[hash], s.arrived[hash] != nil
-	s.mu.Unlock()
-	if here || f != nil && f.peer != p {
+	if !s.claim(p, types.Index{Height: info.Height, Hash: hash}) {
 		return nil
 	}
 	r, err := wire.NewReconstruction(m)
@@ -508,30 +517,47 @@ func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 		return nil
 	}
 	s.mu.Lock()
-	if sp := s.peers[p]; sp != nil {
-		sp.partial = &partial{hash, r}
-		s.fly(p, types.Index{Height: info.Height, Hash: hash}, s.m.o.Now())
+	sp := s.peers[p]
+	room := sp != nil && len(sp.partial) < maxPartial
+	if room {
+		sp.partial[hash] = r
 	}
 	s.mu.Unlock()
-	p.send(&wire.GetBlockTxs{Hash: hash, Indexes: r.Missing()})
+	if room {
+		p.send(&wire.GetBlockTxs{Hash: hash, Indexes: r.Missing()})
+	} else {
+		s.ask(p, hash)
+	}
 	return nil
+}
+
+// claim notes that a block comes from a peer, unless it is under way.
+func (s *syncer) claim(p *peer, at types.Index) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peers[p] == nil || s.flying[at.Hash] != nil || s.arrived[at.Hash] != nil {
+		return false
+	}
+	s.fly(p, at, s.m.o.Now())
+	return true
 }
 
 // blockTxs takes the transactions that a compact block lacked.
 func (s *syncer) blockTxs(p *peer, m *wire.BlockTxs) error {
 	s.mu.Lock()
-	var waiting *partial
-	if sp := s.peers[p]; sp != nil && sp.partial != nil && sp.partial.hash == m.Hash {
-		waiting, sp.partial = sp.partial, nil
+	var rebuild *wire.Reconstruction
+	if sp := s.peers[p]; sp != nil {
+		rebuild = sp.partial[m.Hash]
+		delete(sp.partial, m.Hash)
 	}
 	s.mu.Unlock()
-	if waiting == nil {
+	if rebuild == nil {
 		return nil
 	}
-	if err := waiting.rebuild.Fill(m); err != nil {
+	if err := rebuild.Fill(m); err != nil {
 		return err
 	}
-	if raw, ok := waiting.rebuild.Block(); ok {
+	if raw, ok := rebuild.Block(); ok {
 		s.deliver(delivery{raw: raw, hash: m.Hash, peer: p, rebuilt: true})
 	}
 	return nil

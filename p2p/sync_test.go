@@ -3,6 +3,7 @@ package p2p
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/karatcoin/karat/chain/types"
@@ -12,36 +13,71 @@ import (
 // tip returns the hash of the last of blocks.
 func tip(blocks []*types.Block) types.Hash { return blocks[len(blocks)-1].Hash() }
 
-// TestSyncFromSeveral: a new node fetches a chain from all of its peers at once.
+// TestSyncFromSeveral: the blocks of a chain are asked of all peers that have it, at
+// once, and each of one of them.
 func TestSyncFromSeveral(t *testing.T) {
 	simulate(t, func(w *world) {
-		a := w.start("a", nil)
-		b := w.start("b", nil)
-		c := w.start("c", nil)
-		blocks := a.mine(500)
-		b.add(blocks...)
-		c.add(blocks...)
-		n := w.start("n", nil, "a", "b", "c")
-		w.agree("the chain", tip(blocks), n)
-		for _, p := range n.Peers() {
-			if p.LastBlock.IsZero() {
-				t.Errorf("nothing came from %s", p.UserAgent)
+		n := w.start("n", nil)
+		blocks := w.build(w.params.GenesisState(), 3*maxFlights+100)
+		var strangers []*stranger
+		for range 3 {
+			s := w.stranger(n)
+			strangers = append(strangers, s)
+			s.send(&wire.Headers{Headers: headersOf(blocks...)})
+		}
+		asked := map[types.Hash]int{}
+		var requests [3][]types.Hash
+		synctest.Wait()
+		for i, s := range strangers {
+			for get := next[*wire.GetBlocks](s, time.Second); get != nil; get = next[*wire.GetBlocks](s, time.Millisecond) {
+				requests[i] = append(requests[i], get.Hashes...)
 			}
-			if p.Best != n.chain.Tip() || len(p.Flying) != 0 {
-				t.Errorf("%s is at %s, and asked for %v", p.UserAgent, p.Best, p.Flying)
+			for _, hash := range requests[i] {
+				asked[hash]++
+			}
+			if len(requests[i]) != maxFlights {
+				t.Errorf("%d blocks are asked of peer %d at once", len(requests[i]), i)
 			}
 		}
-		// Each block was sent once.
-		var sent uint64
+		if len(asked) != 3*maxFlights {
+			t.Errorf("%d blocks are asked for in %d requests", len(asked), 3*maxFlights)
+		}
+		for i, s := range strangers { // what they were asked for, the last first, and all that they are asked for then
+			slices.Reverse(requests[i])
+			go s.deliver(requests[i], blocks...)
+		}
+		w.agree("the chain", tip(blocks), n)
+		for _, p := range n.Peers() {
+			if p.Best != n.chain.Tip() || len(p.Flying) != 0 {
+				t.Errorf("a peer is at %s, and asked for %v", p.Best, p.Flying)
+			}
+		}
+		for _, s := range strangers {
+			s.conn.Close()
+			<-s.closed
+		}
+	})
+}
+
+// TestSyncOfNodes: three nodes and a new one.
+func TestSyncOfNodes(t *testing.T) {
+	simulate(t, func(w *world) {
+		a, b, c := w.start("a", nil), w.start("b", nil), w.start("c", nil)
+		blocks := a.mine(300)
+		b.add(blocks...)
+		c.add(blocks[:200]...)
+		n := w.start("n", nil, "a", "b", "c")
+		w.agree("the chain", tip(blocks), n, c)
+		// Each block was sent about once to n and once to c, though two or three had it.
+		var size, sent uint64
+		for _, b := range blocks {
+			size += uint64(b.Size())
+		}
 		for _, from := range []*testNode{a, b, c} {
 			_, bytes := from.Totals()
 			sent += bytes
 		}
-		var size uint64
-		for _, b := range blocks {
-			size += uint64(b.Size())
-		}
-		if limit := size*3/2 + 3*500*types.HeaderSize; sent > limit {
+		if limit := size*2 + 3*300*types.HeaderSize; sent > limit {
 			t.Errorf("%d bytes were sent, the blocks have %d", sent, size)
 		}
 	})

@@ -1,0 +1,229 @@
+package p2p
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// asked is what a node asked a stranger for by now.
+func (s *stranger) asked() (blocks []types.Hash, txs, whole int) {
+	synctest.Wait()
+	for len(s.got) > 0 {
+		switch m := (<-s.got).(type) {
+		case *wire.GetBlocks:
+			blocks = append(blocks, m.Hashes...)
+			whole++
+		case *wire.GetBlockTxs:
+			txs++
+		}
+	}
+	return blocks, txs, whole
+}
+
+// TestHeaderOfTheFuture: a header that comes too early does not keep the blocks
+// below it from being fetched.
+func TestHeaderOfTheFuture(t *testing.T) {
+	simulate(t, func(w *world) {
+		n := w.start("n", nil)
+		blocks := w.build(w.params.GenesisState(), 4)
+		blocks[3].Header.Timestamp = uint32(time.Now().Unix() + 3*3600)
+		w.solve(blocks[3])
+		s := w.stranger(n)
+		s.send(&wire.Headers{Headers: headersOf(blocks...)})
+		go s.serve(blocks...)
+		w.agree("what has its time", blocks[2].Hash(), n)
+		if got := s.fate(time.Minute); got != stays {
+			t.Errorf("the stranger is %s", got)
+		}
+		s.conn.Close()
+	})
+}
+
+// TestNotFoundIsNotForEver: a peer that lacks a block may have it later.
+func TestNotFoundIsNotForEver(t *testing.T) {
+	simulate(t, func(w *world) {
+		n := w.start("n", nil)
+		blocks := w.build(w.params.GenesisState(), 2)
+		s := w.stranger(n)
+		s.send(&wire.Headers{Headers: headersOf(blocks[:1]...)})
+		get := next[*wire.GetBlocks](s, time.Minute)
+		if get == nil {
+			t.Fatal("the block was not asked for")
+		}
+		s.send(&wire.NotFound{What: wire.WhatBlocks, Hashes: get.Hashes})
+		if again, _, _ := s.asked(); len(again) != 0 {
+			t.Error("the block was asked for again at once")
+		}
+		s.send(&wire.Headers{Headers: headersOf(blocks...)})
+		go s.serve(blocks...)
+		w.agree("both blocks", tip(blocks), n)
+		s.conn.Close()
+	})
+}
+
+// TestBlockOfAnother: who was not asked for a block cannot take the place of who
+// was.
+func TestBlockOfAnother(t *testing.T) {
+	simulate(t, func(w *world) {
+		n := w.start("n", nil)
+		blocks := w.build(w.params.GenesisState(), 1)
+		raw := blocks[0].AppendTo(nil)
+		honest, evil := w.stranger(n), w.stranger(n)
+		honest.send(&wire.Headers{Headers: headersOf(blocks...)})
+		if next[*wire.GetBlocks](honest, time.Minute) == nil {
+			t.Fatal("the block was not asked for")
+		}
+		evil.send(&wire.Block{Raw: raw[:len(raw)-1]})
+		synctest.Wait()
+		honest.drain()
+		honest.send(&wire.Block{Raw: raw})
+		w.agree("the block", tip(blocks), n)
+		if again, _, _ := honest.asked(); len(again) != 0 {
+			t.Error("the block was asked for twice")
+		}
+		if got := evil.fate(time.Minute); got != stays {
+			t.Errorf("who sent what nobody asked for is %s", got)
+		}
+		honest.conn.Close()
+		evil.conn.Close()
+	})
+}
+
+// compactOf is the compact form of a block of which nothing but the coinbase comes
+// whole.
+func compactOf(t *testing.T, b *types.Block) *wire.CompactBlock {
+	t.Helper()
+	var wtxids []types.Hash
+	for i := range b.Txs {
+		wtxids = append(wtxids, b.Txs[i].WTxID())
+	}
+	c, err := wire.NewCompactBlock(b, wtxids, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestCompactBlocks: blocks whose transactions are at hand need nothing more, and
+// of others the rest is asked for once, also when the next comes meanwhile.
+func TestCompactBlocks(t *testing.T) {
+	simulate(t, func(w *world) {
+		n := w.start("n", nil)
+		base := n.mine(20)
+		s := w.stranger(n)
+		other := w.stranger(n)
+		s.drain()
+		for i := range 5 { // at hand
+			tx := n.pay(payment(base[i]))
+			b := w.build(n.chain.TipState(), 1, tx)
+			s.send(compactOf(t, b[0]))
+			w.agree("a block of what is at hand", tip(b), n)
+			if blocks, txs, _ := s.asked(); len(blocks)+txs != 0 {
+				t.Errorf("block %d: asked for %d whole and for the rest of %d", i, len(blocks), txs)
+			}
+		}
+		one := w.build(n.chain.TipState(), 1, payment(base[10]))
+		two := w.build(after(n.chain.TipState(), one...), 1, payment(base[11]))
+		s.drain()
+		began := time.Now()
+		for range 3 {
+			s.send(compactOf(t, one[0]))
+			s.send(compactOf(t, two[0]))
+		}
+		if blocks, txs, _ := s.asked(); len(blocks) != 0 || txs != 2 {
+			t.Errorf("asked for %d whole and for the rest of %d, want of 2", len(blocks), txs)
+		}
+		for _, b := range []*types.Block{one[0], two[0]} {
+			s.send(&wire.BlockTxs{Hash: b.Hash(), Txs: [][]byte{b.Txs[1].AppendTo(nil)}})
+		}
+		w.agree("both", tip(two), n)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %s", took)
+		}
+		s.conn.Close()
+		other.conn.Close()
+	})
+}
+
+// TestCompactBlockBeforeScripts: who passes on a compact block has not run its
+// scripts (docs/wire-protocol.md), so that a block which breaks a rule is not its
+// guilt. Its header is.
+func TestCompactBlockBeforeScripts(t *testing.T) {
+	simulate(t, func(w *world) {
+		n := w.start("n", nil)
+		n.mine(20)
+		b := w.build(n.chain.TipState(), 1)[0]
+		b.Txs[0].Outputs[0].Value = w.params.MaxMoney
+		b.Header.MerkleRoot = b.Txs[0].TxID()
+		w.solve(b)
+		s := w.stranger(n)
+		s.send(compactOf(t, b))
+		if got := s.fate(time.Minute); got != stays {
+			t.Errorf("who passed it on is %s", got)
+		}
+		if n.chain.Tip().Height != 20 {
+			t.Error("the block was taken")
+		}
+		whole := w.stranger(n)
+		b = w.build(n.chain.TipState(), 1)[0]
+		b.Txs[0].Outputs[0].Value = w.params.MaxMoney
+		b.Header.MerkleRoot = b.Txs[0].TxID()
+		w.solve(b)
+		whole.send(&wire.Headers{Headers: headersOf(b)})
+		go whole.serve(b)
+		if got := whole.fate(time.Minute); got != banned {
+			t.Errorf("who sent one whole is %s", got)
+		}
+		s.conn.Close()
+	})
+}
+
+// TestPrunedPeer: a peer that has the last blocks only is not asked for others.
+func TestPrunedPeer(t *testing.T) {
+	simulate(t, func(w *world) {
+		n := w.start("n", nil)
+		blocks := w.build(w.params.GenesisState(), 400)
+		w.services = wire.ServiceNetworkLimited
+		pruned := w.stranger(n)
+		pruned.send(&wire.Headers{Headers: headersOf(blocks...)})
+		if got, _, _ := pruned.asked(); len(got) == 0 {
+			t.Error("nothing was asked for")
+		} else if got[0] == blocks[0].Hash() {
+			t.Error("an old block was asked for")
+		}
+		w.services |= wire.ServiceNetwork
+		full := w.stranger(n)
+		full.send(&wire.Headers{Headers: headersOf(blocks...)})
+		if got, _, _ := full.asked(); len(got) == 0 || got[0] != blocks[0].Hash() {
+			t.Error("old blocks were not asked for")
+		}
+		pruned.conn.Close()
+		full.conn.Close()
+	})
+}
+
+// TestAnnouncementTakesNothingBack: what a node tells a peer does not make it
+// forget that the peer has more.
+func TestAnnouncementTakesNothingBack(t *testing.T) {
+	simulate(t, func(w *world) {
+		n := w.start("n", nil)
+		n.mine(5)
+		blocks := w.build(n.chain.TipState(), 2)
+		s := w.stranger(n)
+		s.send(&wire.Headers{Headers: headersOf(blocks...)})
+		if got, _, _ := s.asked(); len(got) != 2 {
+			t.Fatalf("asked for %d blocks", len(got))
+		}
+		s.send(&wire.Block{Raw: blocks[0].AppendTo(nil)}) // which the node then announces
+		w.agree("the first", blocks[0].Hash(), n)
+		synctest.Wait()
+		if best := n.Peers()[0].Best; best.Hash != blocks[1].Hash() {
+			t.Errorf("the peer is thought to be at %s", best)
+		}
+		s.conn.Close()
+	})
+}
