@@ -108,34 +108,21 @@ func post(s *Server, body string) (int, string) {
 
 // running is a server with a listener.
 type running struct {
-	address string
-	dial    func() (net.Conn, error)
-	end     func() error // ends Run, and returns what it returns
+	dial func() (net.Conn, error)
+	end  func() error // ends Run, and returns what it returns
 }
 
-// run runs a server on a port, or, for fake time, on pipes.
-func run(t testing.TB, s *Server, l net.Listener) *running {
+// run runs a server on pipes.
+func run(t testing.TB, s *Server) *running {
 	t.Helper()
+	l := newPipes()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, l) }()
-	r := &running{address: l.Addr().String()}
-	r.dial = func() (net.Conn, error) { return net.Dial("tcp", r.address) }
-	if p, ok := l.(*pipes); ok {
-		r.dial = p.dial
-	}
+	r := &running{dial: l.dial}
 	r.end = sync.OnceValue(func() error { cancel(); return <-done })
 	t.Cleanup(func() { _ = r.end() })
 	return r
-}
-
-func listen(t testing.TB) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
 }
 
 // pipes is a listener whose connections are pipes, which a synctest bubble knows:

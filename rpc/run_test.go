@@ -29,7 +29,9 @@ func (r *running) ask(t testing.TB, body string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	go func() { _, _ = io.WriteString(c, strings.Replace(encoded(body), "Host", "Connection: close\r\nHost", 1)) }()
+	go func() {
+		_, _ = io.WriteString(c, strings.Replace(encoded(body), "Host", "Connection: close\r\nHost", 1))
+	}()
 	answer, _ := io.ReadAll(c)
 	return string(answer)
 }
@@ -81,7 +83,7 @@ func TestSlowClients(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := run(t, newFake().server(t), newPipes())
+				r := run(t, newFake().server(t))
 				conn, err := r.dial()
 				if err != nil {
 					t.Fatal(err)
@@ -116,7 +118,7 @@ func TestSlowCalls(t *testing.T) {
 			}
 		}
 		s := f.server(t)
-		r := run(t, s, newPipes())
+		r := run(t, s)
 		places := int32(cap(s.slow))
 		conns := make([]net.Conn, places+3)
 		for i := range conns {
@@ -150,7 +152,7 @@ func TestSlowCallEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		f.coinSet = func(ctx context.Context) { <-ctx.Done() }
-		r := run(t, f.server(t), newPipes())
+		r := run(t, f.server(t))
 		began := time.Now()
 		answer := r.ask(t, `{"method":"gettxoutsetinfo","params":["none"],"id":1}`)
 		if !strings.Contains(answer, "took too long") || time.Since(began) < callTimeout {
@@ -167,7 +169,7 @@ func TestEndDuringBatch(t *testing.T) {
 		var calls atomic.Int32
 		stubborn := make(chan struct{})
 		f.coinSet = func(context.Context) { calls.Add(1); <-stubborn }
-		r := run(t, f.server(t), newPipes())
+		r := run(t, f.server(t))
 		conn, _ := r.dial()
 		defer conn.Close()
 		const call = `{"method":"gettxoutsetinfo","params":["none"],"id":1}`
@@ -197,9 +199,11 @@ func TestEndIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		f.coinSet = func(ctx context.Context) { <-ctx.Done() }
-		r := run(t, f.server(t), newPipes())
+		r := run(t, f.server(t))
 		answer := make(chan string, 1)
-		go func() { answer <- r.ask(t, `[{"method":"gettxoutsetinfo","params":["none"],"id":1},{"method":"uptime","id":2}]`) }()
+		go func() {
+			answer <- r.ask(t, `[{"method":"gettxoutsetinfo","params":["none"],"id":1},{"method":"uptime","id":2}]`)
+		}()
 		synctest.Wait()
 		if err := r.end(); err != nil {
 			t.Error(err)

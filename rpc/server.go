@@ -40,8 +40,8 @@ const (
 	callTimeout    = 15 * time.Minute // of a slow one; it ends with its client too
 	shutdownWait   = 5 * time.Second
 	refusalDelay   = 250 * time.Millisecond // guessing a password should take long
-	writeTimeout   = 30 * time.Second // in which a client must take a piece of an answer
-	writePiece     = 64 << 10         // bytes
+	writeTimeout   = 30 * time.Second       // in which a client must take a piece of an answer
+	writePiece     = 64 << 10               // bytes
 )
 
 // Options are what a server answers from. Params, Headers, Blocks, Operator, Pool,
