@@ -25,6 +25,7 @@ const (
 	maxAddressFile = 4 << 20
 	addressHorizon = 30 * 24 * time.Hour // after which an address that nobody saw is forgotten
 	maxFailures    = 8                   // in a row
+	bootstrapEvery = 5 * time.Minute     // while there are no peers
 )
 
 // KnownAddress is where a node was seen.
@@ -122,6 +123,17 @@ func (b *addressBook) choose(now time.Time, unwanted func(noise.ID) bool) (targe
 	return target{}, false
 }
 
+// all returns every address.
+func (b *addressBook) all() []KnownAddress {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]KnownAddress, 0, len(b.known))
+	for _, known := range b.known {
+		list = append(list, *known)
+	}
+	return list
+}
+
 // sample returns addresses that a peer may be told, at random.
 func (b *addressBook) sample(most int) []wire.PeerAddress {
 	b.mu.Lock()
@@ -175,11 +187,12 @@ func (b *addressBook) load(path string) error {
 	return nil
 }
 
-// save writes the file, whole or not at all.
+// save writes the file, whole or not at all. An address that fails stays: it may be
+// our own network that is down.
 func (b *addressBook) save(path string) error {
 	list := []savedAddress{}
-	for _, p := range b.sample(maxAddresses) {
-		list = append(list, savedAddress{noise.ID(p.ID).String(), p.Addr.String(), p.LastSeen})
+	for _, known := range b.all() {
+		list = append(list, savedAddress{known.ID.String(), known.Address.String(), known.LastSeen.Unix()})
 	}
 	data, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
@@ -190,21 +203,15 @@ func (b *addressBook) save(path string) error {
 
 // KnownAddresses returns where other nodes were seen.
 func (m *Manager) KnownAddresses(most int) []KnownAddress {
-	m.book.mu.Lock()
-	defer m.book.mu.Unlock()
-	list := make([]KnownAddress, 0, len(m.book.known))
-	for _, known := range m.book.known {
-		if len(list) < most {
-			list = append(list, *known)
-		}
-	}
-	return list
+	list := m.book.all()
+	return list[:max(min(len(list), most), 0)]
 }
 
 // discover looks for peers until the context ends: those of the network's file
-// first, then what peers tell.
+// first, then what peers tell, and while nobody is there the first again.
 func (m *Manager) discover(ctx context.Context) {
 	m.bootstrap(ctx)
+	last := m.o.Now()
 	ticker := time.NewTicker(dialEvery)
 	defer ticker.Stop()
 	for {
@@ -220,8 +227,12 @@ func (m *Manager) discover(ctx context.Context) {
 			continue
 		}
 		t, ok := m.book.choose(m.o.Now(), func(id noise.ID) bool { return !m.allowed(id) || m.connected(id) })
-		if ok {
+		switch {
+		case ok:
 			m.dial(t)
+		case len(m.all()) == 0 && m.o.Now().Sub(last) >= bootstrapEvery:
+			m.bootstrap(ctx)
+			last = m.o.Now()
 		}
 	}
 }

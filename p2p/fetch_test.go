@@ -27,7 +27,7 @@ func (s *stranger) asked() (blocks []types.Hash, txs, whole int) {
 // TestHeaderOfTheFuture: a header that comes too early does not keep the blocks
 // below it from being fetched.
 func TestHeaderOfTheFuture(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		blocks := w.build(w.params.GenesisState(), 4)
 		blocks[3].Header.Timestamp = uint32(time.Now().Unix() + 3*3600)
@@ -45,7 +45,7 @@ func TestHeaderOfTheFuture(t *testing.T) {
 
 // TestNotFoundIsNotForEver: a peer that lacks a block may have it later.
 func TestNotFoundIsNotForEver(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		blocks := w.build(w.params.GenesisState(), 2)
 		s := w.stranger(n)
@@ -68,7 +68,7 @@ func TestNotFoundIsNotForEver(t *testing.T) {
 // TestBlockOfAnother: who was not asked for a block cannot take the place of who
 // was.
 func TestBlockOfAnother(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		blocks := w.build(w.params.GenesisState(), 1)
 		raw := blocks[0].AppendTo(nil)
@@ -111,7 +111,7 @@ func compactOf(t *testing.T, b *types.Block) *wire.CompactBlock {
 // TestCompactBlocks: blocks whose transactions are at hand need nothing more, and
 // of others the rest is asked for once, also when the next comes meanwhile.
 func TestCompactBlocks(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		base := n.mine(20)
 		s := w.stranger(n)
@@ -153,7 +153,7 @@ func TestCompactBlocks(t *testing.T) {
 // scripts (docs/wire-protocol.md), so that a block which breaks a rule is not its
 // guilt. Its header is.
 func TestCompactBlockBeforeScripts(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		n.mine(20)
 		b := w.build(n.chain.TipState(), 1)[0]
@@ -184,7 +184,7 @@ func TestCompactBlockBeforeScripts(t *testing.T) {
 
 // TestPrunedPeer: a peer that has the last blocks only is not asked for others.
 func TestPrunedPeer(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		blocks := w.build(w.params.GenesisState(), 400)
 		w.services = wire.ServiceNetworkLimited
@@ -209,7 +209,7 @@ func TestPrunedPeer(t *testing.T) {
 // TestAnnouncementTakesNothingBack: what a node tells a peer does not make it
 // forget that the peer has more.
 func TestAnnouncementTakesNothingBack(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		n.mine(5)
 		blocks := w.build(n.chain.TipState(), 2)

@@ -259,7 +259,16 @@ func (m *Manager) count(counter *int, n int) {
 func (m *Manager) roomFor(inbound bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	in, out := 0, 0
+	in, out := m.connections()
+	if inbound {
+		return in < m.o.MaxInbound && m.greeting < maxGreeting
+	}
+	return out < m.o.MaxOutbound
+}
+
+// connections counts those that others made and those that discovery made. It
+// assumes mu.
+func (m *Manager) connections() (in, out int) {
 	for _, p := range m.peers {
 		switch {
 		case p.inbound:
@@ -268,10 +277,7 @@ func (m *Manager) roomFor(inbound bool) bool {
 			out++
 		}
 	}
-	if inbound {
-		return in < m.o.MaxInbound && m.greeting < maxGreeting
-	}
-	return out < m.o.MaxOutbound
+	return in, out
 }
 
 // target is whom to call.
@@ -465,7 +471,11 @@ func (m *Manager) register(p *peer) error {
 		}
 		delete(m.banned, p.id)
 	}
-	if old := m.peers[p.id]; old != nil {
+	old := m.peers[p.id]
+	if in, _ := m.connections(); p.inbound && old == nil && in >= m.o.MaxInbound {
+		return errors.New("there is no room") // any more
+	}
+	if old != nil {
 		if old.inbound != p.inbound && m.lowerCalled(old) {
 			return errors.New("there is a connection already")
 		}

@@ -43,7 +43,7 @@ type world struct {
 }
 
 // simulate runs a test in a world of its own on a network of fixed difficulty.
-func simulate(t *testing.T, test func(w *world)) {
+func simulate(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Parallel()
 	params, err := karat.LoadNetwork("dev")
 	if err != nil {
@@ -56,7 +56,7 @@ func simulate(t *testing.T, test func(w *world)) {
 		t.Cleanup(func() { time.Sleep(2 * time.Second) })
 		// The bubble's clock begins in 2000, before the network's blocks.
 		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
-		test(&world{t: t, params: params, dir: dir,
+		test(t, &world{t: t, params: params, dir: dir,
 			listeners: map[string]*pipeListener{}, calls: map[string][]time.Time{},
 			services: wire.ServiceNetwork | wire.ServiceNetworkLimited})
 	})

@@ -65,6 +65,7 @@ type peer struct {
 	minRate  types.FeeRate // below which it wants to hear of no transactions
 	compact  bool          // it wants new blocks as compact blocks
 	asked    bool          // for addresses, which is answered once
+	asking   bool          // it may tell addresses, since we asked
 }
 
 // countedConn counts bytes.
@@ -228,6 +229,9 @@ func (p *peer) talk(ctx context.Context) error {
 	p.m.sync.join(p)
 	p.m.txs.join(p)
 	if !p.inbound {
+		p.mu.Lock()
+		p.asking = true
+		p.mu.Unlock()
 		p.send(&wire.GetPeers{})
 	}
 	p.send(&wire.SendCompact{Announce: true})
@@ -304,7 +308,7 @@ func (p *peer) handle(ctx context.Context, message wire.Message) error {
 	case *wire.GetPeers:
 		p.tellPeers()
 	case *wire.Peers:
-		p.m.book.add(m.Peers, p.m.o.Now())
+		p.peersTold(m.Peers)
 	case *wire.SendCompact:
 		p.mu.Lock()
 		p.compact = m.Announce
@@ -431,6 +435,18 @@ func (p *peer) tellPeers() {
 	p.mu.Unlock()
 	if !again {
 		p.send(&wire.Peers{Peers: p.m.book.sample(wire.MaxPeers)})
+	}
+}
+
+// peersTold takes the answer to our question for addresses, and nothing that
+// nobody asked for: who called us shall not choose whom we call.
+func (p *peer) peersTold(peers []wire.PeerAddress) {
+	p.mu.Lock()
+	asked := p.asking
+	p.asking = false
+	p.mu.Unlock()
+	if asked {
+		p.m.book.add(peers, p.m.o.Now())
 	}
 }
 

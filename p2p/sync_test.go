@@ -16,7 +16,7 @@ func tip(blocks []*types.Block) types.Hash { return blocks[len(blocks)-1].Hash()
 // TestSyncFromSeveral: the blocks of a chain are asked of all peers that have it, at
 // once, and each of one of them.
 func TestSyncFromSeveral(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		blocks := w.build(w.params.GenesisState(), 3*maxFlights+100)
 		var strangers []*stranger
@@ -61,7 +61,7 @@ func TestSyncFromSeveral(t *testing.T) {
 
 // TestSyncOfNodes: three nodes and a new one.
 func TestSyncOfNodes(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		a, b, c := w.start("a", nil), w.start("b", nil), w.start("c", nil)
 		blocks := a.mine(300)
 		b.add(blocks...)
@@ -86,7 +86,7 @@ func TestSyncOfNodes(t *testing.T) {
 // TestCatchUp: a node that was off, or on the lighter side of a partition, ends on
 // the chain with the most work, however deep the branch is.
 func TestCatchUp(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		a := w.start("a", nil)
 		b := w.start("b", nil, "a")
 		base := a.mine(30)
@@ -108,7 +108,7 @@ func TestCatchUp(t *testing.T) {
 // TestReorgByHeaders: a branch that is announced block by block, with a fork
 // farther back than an announcement reaches, is fetched once it has more work.
 func TestReorgByHeaders(t *testing.T) {
-	simulate(t, func(w *world) {
+	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		n.mine(10)
 		fork := n.chain.TipState()

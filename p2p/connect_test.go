@@ -1,0 +1,282 @@
+package p2p
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// TestInboundLimit: callers who come at once do not get past the limit, and there
+// is room again when one has gone.
+func TestInboundLimit(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", func(o *Options) { o.MaxInbound = 3 })
+		var mu sync.Mutex
+		var in []*stranger
+		var work sync.WaitGroup
+		for range 10 {
+			work.Go(func() {
+				key, _ := noise.GenerateKey()
+				raw, err := w.dial("stranger", "n:1")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(time.Second) // until all have called
+				conn, err := noise.Client(t.Context(), raw, key, w.params.Identity(), nil)
+				if err != nil {
+					return
+				}
+				s := w.begin("n", key, conn)
+				mu.Lock()
+				defer mu.Unlock()
+				in = append(in, s)
+			})
+		}
+		work.Wait()
+		time.Sleep(10 * time.Second)
+		if got := len(n.Peers()); got != 3 {
+			t.Errorf("%d peers were let in, want 3", got)
+		}
+		for _, s := range in {
+			s.conn.Close()
+		}
+		time.Sleep(time.Second)
+		s := w.stranger(n)
+		if got := s.fate(10 * time.Second); got != stays {
+			t.Errorf("who comes when there is room again is %s", got)
+		}
+		s.conn.Close()
+	})
+}
+
+// TestHalfOpenCalls: calls without a handshake are bounded, and end.
+func TestHalfOpenCalls(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		for range 2 * maxGreeting {
+			c, err := w.dial("stranger", "n:1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+		}
+		synctest.Wait()
+		n.mu.Lock()
+		greeting := n.greeting
+		n.mu.Unlock()
+		if greeting > maxGreeting {
+			t.Errorf("%d calls are held", greeting)
+		}
+		time.Sleep(handshakeTimeout + time.Second)
+		s := w.stranger(n)
+		if got := s.fate(10 * time.Second); got != stays {
+			t.Errorf("who comes after them is %s", got)
+		}
+		s.conn.Close()
+	})
+}
+
+// TestRedial: a peer that cannot be reached is called less and less, but for ever,
+// and at once after a connection that was one.
+func TestRedial(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil, "gone")
+		time.Sleep(time.Hour)
+		w.mu.Lock()
+		calls := w.calls["gone:1"]
+		w.mu.Unlock()
+		for i := 1; i < len(calls); i++ {
+			most := min(redialFirst<<min(i-1, 30), redialMost)
+			if gap := calls[i].Sub(calls[i-1]); gap < most/2 || gap > most*3/2 {
+				t.Errorf("call %d comes %s after the one before, want about %s", i, gap, most)
+			}
+		}
+		if len(calls) < 40 || len(calls) > 130 {
+			t.Errorf("%d calls in an hour", len(calls))
+		}
+		gone := w.start("gone", nil)
+		w.eventually("a connection", 2*time.Minute, func() bool { return len(n.Peers()) == 1 })
+		time.Sleep(2 * time.Minute)
+		gone.stop()
+		time.Sleep(time.Second)
+		gone = w.start("gone", nil)
+		w.eventually("a connection again", 10*time.Second, func() bool { return len(n.Peers()) == 1 })
+		if err := n.RemoveNode("gone:1"); err != nil {
+			t.Error(err)
+		}
+		w.eventually("none", time.Second, func() bool { return len(n.Peers()) == 0 })
+		if err := n.RemoveNode("gone:1"); err == nil {
+			t.Error("it can be removed twice")
+		}
+	})
+}
+
+// TestWhoIsLetIn: not a node of another network, nor one that is not on the list,
+// nor the node itself.
+func TestWhoIsLetIn(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		friend, err := noise.GenerateKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := w.start("n", func(o *Options) { o.Allow = []noise.ID{friend.ID()} }, "n")
+		open := w.start("open", nil, "n", "open")
+		time.Sleep(time.Minute)
+		if len(n.Peers()) != 0 || len(open.Peers()) != 0 {
+			t.Errorf("%d and %d connections", len(n.Peers()), len(open.Peers()))
+		}
+		s := w.strangerWith("n", friend)
+		if s == nil || s.fate(time.Minute) != stays {
+			t.Fatal("a friend was not let in")
+		}
+		s.conn.Close()
+		raw, err := w.dial("stranger", "open:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := noise.Client(t.Context(), raw, friend, types.Hash{1}, nil); err == nil {
+			t.Error("a node of another network was let in")
+		}
+		time.Sleep(time.Minute)
+		s = w.strangerWith("open", friend)
+		if s == nil || s.fate(time.Minute) != stays {
+			t.Error("a wrong network costs more than the connection")
+		}
+		s.conn.Close()
+	})
+}
+
+// TestOneConnection: of two nodes that call each other over and over, the
+// connection that stays is the same on both sides, and it stays.
+func TestOneConnection(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		a := w.start("a", nil)
+		b := w.start("b", nil)
+		for range 5 {
+			for _, err := range []error{a.TryNode("b:1"), b.TryNode("a:1")} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(time.Minute)
+		at, bt := a.Peers(), b.Peers()
+		if len(at) != 1 || len(bt) != 1 || at[0].Inbound == bt[0].Inbound {
+			t.Fatalf("connections: %v and %v", at, bt)
+		}
+		if lower := a.NodeID().String() < b.NodeID().String(); lower == at[0].Inbound {
+			t.Error("the connection is not that of the lower id")
+		}
+		number := at[0].Number
+		for range 5 {
+			if err := b.TryNode("a:1"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if now := a.Peers(); len(now) != 1 || now[0].Inbound && now[0].Number < number || !now[0].Inbound && now[0].Number != number {
+			t.Errorf("the connection changed: %v", now)
+		}
+	})
+}
+
+// discovering makes a node look for others.
+func discovering(nodes ...string) func(o *Options) {
+	return func(o *Options) {
+		params := *o.Params
+		params.Bootstrap.Nodes, params.Bootstrap.DNS = nodes, []string{"seed"}
+		o.Params, o.Discover, o.MaxOutbound = &params, true, 2
+		o.Resolve = func(context.Context, string) ([]netip.Addr, error) { return nil, context.DeadlineExceeded }
+	}
+}
+
+// TestBootstrapIsTriedAgain: nodes that start together, or whose network is down
+// for days, find each other when it is there.
+func TestBootstrapIsTriedAgain(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", discovering("seed:1"))
+		time.Sleep(time.Minute)
+		seed := w.start("seed", nil)
+		w.eventually("the node of the network's file", 30*time.Minute, func() bool { return len(n.Peers()) == 1 })
+		if n.Peers()[0].Manual {
+			t.Error("it counts as the operator's choice")
+		}
+		w.mu.Lock()
+		w.down = true
+		w.mu.Unlock()
+		if err := seed.Disconnect(n.NodeID().String()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * 24 * time.Hour)
+		if len(n.Peers()) != 0 {
+			t.Fatal("the network is not down")
+		}
+		w.mu.Lock()
+		w.down, w.calls = false, map[string][]time.Time{}
+		w.mu.Unlock()
+		w.eventually("the network is back", 30*time.Minute, func() bool { return len(n.Peers()) == 1 })
+	})
+}
+
+// TestDiscovery: addresses that peers tell are called, up to the limit, and kept
+// for the next start.
+func TestDiscovery(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		file := filepath.Join(w.dir, "peers.json")
+		var told []wire.PeerAddress
+		for i, address := range []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.4:1"} {
+			host, _, _ := net.SplitHostPort(address)
+			other := w.start(host, nil)
+			told = append(told, wire.PeerAddress{ID: other.NodeID(), Addr: netip.MustParseAddrPort(address), LastSeen: time.Now().Unix() - int64(i)})
+		}
+		seed := w.start("seed", nil)
+		seed.book.add(told, time.Now())
+		n := w.start("n", func(o *Options) { discovering(seed.NodeID().String() + "@seed:1")(o); o.File = file })
+		n.o.MaxOutbound = 3
+		w.eventually("three peers", 5*time.Minute, func() bool { return len(n.Peers()) == 3 })
+		time.Sleep(10 * time.Minute)
+		if got := len(n.Peers()); got != 3 {
+			t.Errorf("%d peers, want 3", got)
+		}
+		n.stop()
+		seed.stop()
+		n = w.start("n", func(o *Options) { discovering()(o); o.File = file })
+		w.eventually("peers after a restart, without the first", 5*time.Minute, func() bool { return len(n.Peers()) == 2 })
+	})
+}
+
+// TestUnaskedAddresses: only who was asked for addresses can tell some, and once.
+func TestUnaskedAddresses(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		s := w.stranger(n) // who called, and was not asked
+		s.send(&wire.Peers{Peers: []wire.PeerAddress{{ID: testID(1), Addr: netip.MustParseAddrPort("192.0.2.1:1"), LastSeen: time.Now().Unix()}}})
+		if got := s.fate(time.Second); got != stays {
+			t.Errorf("who tells addresses is %s", got)
+		}
+		if got := n.KnownAddresses(10); len(got) != 0 {
+			t.Errorf("known: %v", got)
+		}
+		for range 3 {
+			s.send(&wire.GetPeers{})
+		}
+		answers := 0
+		for next[*wire.Peers](s, time.Minute) != nil {
+			answers++
+		}
+		if answers != 1 {
+			t.Errorf("%d answers to a repeated question", answers)
+		}
+		s.conn.Close()
+	})
+}
