@@ -111,6 +111,10 @@ func (c *Client) Batch(ctx context.Context, method string, params [][]any, each 
 }
 
 func eachReply(raw []byte, method string, calls int, each func(i int, result json.RawMessage, err error) error) error {
+	var refusal reply
+	if json.Unmarshal(raw, &refusal) == nil && refusal.Error != nil { // of all at once
+		return refusal.Error
+	}
 	var replies []reply
 	if err := json.Unmarshal(raw, &replies); err != nil {
 		return fmt.Errorf("%s: the node's answer is no batch: %w", method, err)
@@ -153,11 +157,7 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 	r.Header.Set("Content-Type", "application/json")
 	answer, err := c.http.Do(r)
 	if err != nil {
-		var netErr *net.OpError
-		if errors.As(err, &netErr) && ctx.Err() == nil {
-			return nil, fmt.Errorf("%w at %s (%w)", ErrUnreachable, c.url, netErr.Err)
-		}
-		return nil, err
+		return nil, c.unanswered(ctx, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode == http.StatusUnauthorized {
@@ -165,13 +165,31 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 	}
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxReply+1))
 	if err != nil {
-		return nil, err
+		return nil, c.unanswered(ctx, err)
 	}
 	if len(raw) > maxReply {
 		return nil, fmt.Errorf("the node's answer has more than %d bytes", maxReply)
 	}
-	if len(bytes.TrimSpace(raw)) == 0 {
+	switch raw = bytes.TrimSpace(raw); {
+	case len(raw) == 0:
 		return nil, fmt.Errorf("the node answers with HTTP status %s and nothing else", answer.Status)
+	case answer.StatusCode != http.StatusOK && raw[0] != '{': // from before, or instead of, JSON-RPC
+		return nil, fmt.Errorf("the node answers with HTTP status %s: %.200s", answer.Status, raw)
 	}
 	return raw, nil
+}
+
+// unanswered says what it means that a request failed.
+func (c *Client) unanswered(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	var netErr *net.OpError
+	switch {
+	case errors.As(err, &netErr):
+		return fmt.Errorf("%w at %s (%w)", ErrUnreachable, c.url, netErr.Err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // it ended meanwhile
+		return fmt.Errorf("%w at %s any more (%w)", ErrUnreachable, c.url, err)
+	}
+	return err
 }
