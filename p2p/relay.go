@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,9 @@ const (
 	maxToAnnounce  = 20_000                 // that wait to be announced to a peer
 	maxKnown       = 20_000                 // transactions that a peer is known to have
 	maxTxRequests  = 2_000                  // asked of a peer and not answered
+	maxBacklog     = 20_000                 // that a peer announced and that it is not asked for yet
 	txTimeout      = 15 * time.Second       // after which another peer is asked
+	maxOthers      = 8                      // peers that are asked for a transaction one after the other
 	maxRejected    = 20_000                 // that are not asked for again until the next block
 	maxOrphans     = 100
 	maxOrphanBytes = 5 << 20
@@ -49,6 +52,7 @@ type txPeer struct {
 	known   map[types.Hash]struct{}
 	queue   []types.Hash // to be announced
 	due     time.Time    // of the next announcement
+	backlog []types.Hash // it announced, not asked for yet
 	flying  int          // asked of it
 	started bool         // it was told what the pool had when it came
 }
@@ -216,39 +220,54 @@ func (t *txPeer) learn(wtxid types.Hash) {
 
 // inv takes the announcement of transactions.
 func (r *relay) inv(p *peer, wtxids []types.Hash) error {
-	if r.m.Syncing() {
-		return nil // what they spend is not known yet
-	}
-	now := r.m.o.Now()
-	get := &wire.GetTxs{}
 	r.mu.Lock()
 	tp := r.peers[p]
 	if tp == nil {
 		r.mu.Unlock()
 		return nil
 	}
-	r.forgetRejected()
 	for _, wtxid := range wtxids {
 		tp.learn(wtxid)
+		if len(tp.backlog) < maxBacklog {
+			tp.backlog = append(tp.backlog, wtxid)
+		}
+	}
+	get := r.fetch(p, tp, r.m.o.Now())
+	r.mu.Unlock()
+	p.getTxs(get)
+	return nil
+}
+
+// fetch returns what to ask a peer for next of what it announced. While blocks are
+// missing that is nothing: what transactions spend is not known yet. It assumes mu.
+func (r *relay) fetch(p *peer, tp *txPeer, now time.Time) (get []types.Hash) {
+	if len(tp.backlog) == 0 || r.m.Syncing() {
+		return nil
+	}
+	r.forgetRejected()
+	for len(tp.backlog) > 0 && tp.flying < maxTxRequests {
+		wtxid := tp.backlog[0]
+		tp.backlog = tp.backlog[1:]
 		_, rejected := r.rejected[wtxid]
 		if rejected || r.orphans[wtxid] != nil || r.m.o.Pool.Has(wtxid) {
 			continue
 		}
-		w := r.wanted[wtxid]
-		switch {
-		case w != nil && len(w.others) < 8:
-			w.others = append(w.others, p)
-		case w == nil && tp.flying < maxTxRequests:
+		if w := r.wanted[wtxid]; w == nil {
 			r.wanted[wtxid] = &want{asked: p, since: now}
 			tp.flying++
-			get.WTxIDs = append(get.WTxIDs, wtxid)
+			get = append(get, wtxid)
+		} else if w.asked != p && len(w.others) < maxOthers && !slices.Contains(w.others, p) {
+			w.others = append(w.others, p)
 		}
 	}
-	r.mu.Unlock()
-	if len(get.WTxIDs) > 0 {
-		p.send(get)
+	return get
+}
+
+// getTxs asks for transactions.
+func (p *peer) getTxs(wtxids []types.Hash) {
+	for some := range slices.Chunk(wtxids, wire.MaxInv) {
+		p.send(&wire.GetTxs{WTxIDs: some})
 	}
-	return nil
 }
 
 // forgetRejected lets verdicts go that another tip may change. It assumes mu.
@@ -259,7 +278,8 @@ func (r *relay) forgetRejected() {
 	}
 }
 
-// retry asks others for what did not come.
+// retry asks others for what did not come, and for what could not be asked for
+// before.
 func (r *relay) retry() {
 	now := r.m.o.Now()
 	requests := map[*peer][]types.Hash{}
@@ -273,7 +293,7 @@ func (r *relay) retry() {
 		for len(w.others) > 0 && w.asked == nil {
 			next := w.others[0]
 			w.others = w.others[1:]
-			if tp := r.peers[next]; tp != nil && len(requests[next]) < wire.MaxInv {
+			if tp := r.peers[next]; tp != nil {
 				w.asked, w.since = next, now
 				tp.flying++
 				requests[next] = append(requests[next], wtxid)
@@ -283,6 +303,9 @@ func (r *relay) retry() {
 			delete(r.wanted, wtxid)
 		}
 	}
+	for p, tp := range r.peers {
+		requests[p] = append(requests[p], r.fetch(p, tp, now)...)
+	}
 	for wtxid, o := range r.orphans {
 		if now.After(o.till) {
 			r.dropOrphan(wtxid)
@@ -290,7 +313,7 @@ func (r *relay) retry() {
 	}
 	r.mu.Unlock()
 	for p, wtxids := range requests {
-		p.send(&wire.GetTxs{WTxIDs: wtxids})
+		p.getTxs(wtxids)
 	}
 }
 
@@ -368,6 +391,7 @@ var errMissingInputs = consensus.ReasonMissingInputs
 // addOrphan keeps a transaction until its parents come. It assumes mu.
 func (r *relay) addOrphan(p *peer, tx *types.Tx, wtxid types.Hash) {
 	size := tx.Size()
+	r.dropOrphan(wtxid)            // two peers may have sent it at once
 	for wtxid := range r.orphans { // any
 		if len(r.orphans) < maxOrphans && r.orphanBytes+size <= maxOrphanBytes {
 			break

@@ -1,0 +1,355 @@
+package p2p
+
+import (
+	"context"
+	"encoding/binary"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// listPool is a pool that takes whatever it is given.
+type listPool struct {
+	mu   sync.Mutex
+	ids  []types.Hash
+	raws map[types.Hash][]byte
+	poke chan struct{}
+}
+
+func newListPool() *listPool {
+	return &listPool{raws: map[types.Hash][]byte{}, poke: make(chan struct{}, 1)}
+}
+
+// Accept implements Pool.
+func (p *listPool) Accept(_ context.Context, tx *types.Tx) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ids = append(p.ids, tx.WTxID())
+	p.raws[tx.WTxID()] = tx.AppendTo(nil)
+	select {
+	case p.poke <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Has implements Pool.
+func (p *listPool) Has(wtxid types.Hash) bool {
+	_, _, ok := p.Raw(wtxid)
+	return ok
+}
+
+// Raw implements Pool.
+func (p *listPool) Raw(wtxid types.Hash) ([]byte, types.FeeRate, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	raw, ok := p.raws[wtxid]
+	return raw, 1000, ok
+}
+
+// WTxIDs implements Pool.
+func (p *listPool) WTxIDs() []types.Hash {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]types.Hash(nil), p.ids...)
+}
+
+// Accepted implements Pool.
+func (p *listPool) Accepted(since uint64, limit int) ([]types.Hash, uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	since = min(since, uint64(len(p.ids)))
+	end := min(since+uint64(limit), uint64(len(p.ids)))
+	return append([]types.Hash(nil), p.ids[since:end]...), end
+}
+
+// MinFeeRate implements Pool.
+func (p *listPool) MinFeeRate() types.FeeRate { return 1000 }
+
+// Subscribe implements Pool.
+func (p *listPool) Subscribe() (<-chan struct{}, func()) { return p.poke, func() {} }
+
+func (p *listPool) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.ids)
+}
+
+// someTx is a transaction that spends nothing.
+func someTx(n int) *types.Tx {
+	from := types.OutPoint{Index: uint32(n)}
+	binary.BigEndian.PutUint32(from.TxID[:], uint32(n))
+	return spend(from, 50_000)
+}
+
+// TestWholePoolArrives: of a pool that is larger than what is asked for at once
+// nothing is lost.
+func TestWholePoolArrives(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		const count = 12_000
+		full, empty := newListPool(), newListPool()
+		for i := range count {
+			_ = full.Accept(t.Context(), someTx(i))
+		}
+		w.start("a", func(o *Options) { o.Pool = full })
+		w.start("b", func(o *Options) { o.Pool = empty }, "a")
+		time.Sleep(5 * time.Minute)
+		if got := empty.size(); got != count {
+			t.Errorf("%d transactions of %d came", got, count)
+		}
+	})
+}
+
+// TestAnnouncedWhileSyncing: what is announced to a node that is behind is asked
+// for when it is not any more.
+func TestAnnouncedWhileSyncing(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		base := n.mine(5)
+		blocks := w.build(n.chain.TipState(), 3)
+		tx := payment(base[0])
+		s := w.stranger(n)
+		s.send(&wire.Headers{Headers: headersOf(blocks...)})
+		if got, _, _ := s.asked(); len(got) != 3 {
+			t.Fatalf("asked for %d blocks", len(got))
+		}
+		s.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+		if get := next[*wire.GetTxs](s, time.Second); get != nil {
+			t.Error("a transaction was asked for while blocks are missing")
+		}
+		for _, b := range blocks {
+			s.send(&wire.Block{Raw: b.AppendTo(nil)})
+		}
+		if get := next[*wire.GetTxs](s, time.Minute); get == nil {
+			t.Fatal("the transaction is not asked for any more")
+		}
+		s.send(&wire.Tx{Raw: tx.AppendTo(nil)})
+		w.eventually("the transaction", time.Minute, func() bool { return n.has(tx) })
+		s.conn.Close()
+	})
+}
+
+// TestAnnouncingAgainAndAgain: who announces a transaction many times and does not
+// send it keeps nobody else from sending it.
+func TestAnnouncingAgainAndAgain(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		tx := payment(n.mine(5)[0])
+		evil, honest := w.stranger(n), w.stranger(n)
+		inv := &wire.Inv{}
+		for range 100 {
+			inv.WTxIDs = append(inv.WTxIDs, tx.WTxID())
+		}
+		evil.send(inv)
+		if next[*wire.GetTxs](evil, time.Second) == nil {
+			t.Fatal("the transaction was not asked for")
+		}
+		honest.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+		if next[*wire.GetTxs](honest, txTimeout+2*time.Second) == nil {
+			t.Fatal("nobody else is asked")
+		}
+		evil.drain()
+		honest.send(&wire.NotFound{What: wire.WhatTxs, Hashes: []types.Hash{tx.WTxID()}})
+		if next[*wire.GetTxs](evil, time.Minute) != nil {
+			t.Error("who did not send it is asked again")
+		}
+		third := w.stranger(n)
+		third.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+		if next[*wire.GetTxs](third, time.Second) == nil {
+			t.Error("nobody is asked any more")
+		}
+		for _, s := range []*stranger{evil, honest, third} {
+			s.conn.Close()
+		}
+	})
+}
+
+// TestInvFlood: announcements without end are held in bounded memory, and do not
+// keep those of others out.
+func TestInvFlood(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		tx := payment(n.mine(5)[0])
+		evil := w.stranger(n)
+		for i := range 60 {
+			inv := &wire.Inv{}
+			for j := range wire.MaxInv {
+				var id types.Hash
+				binary.BigEndian.PutUint64(id[:], uint64(i*wire.MaxInv+j)+1)
+				inv.WTxIDs = append(inv.WTxIDs, id)
+			}
+			evil.send(inv)
+		}
+		synctest.Wait()
+		n.txs.mu.Lock()
+		wanted, flying := len(n.txs.wanted), 0
+		for p, tp := range n.txs.peers {
+			if len(tp.backlog) > maxBacklog {
+				t.Errorf("%d announcements wait", len(tp.backlog))
+			}
+			if flying = tp.flying; flying > maxTxRequests {
+				t.Errorf("%d transactions are asked of %s at once", tp.flying, p)
+			}
+			if len(tp.known) > maxKnown {
+				t.Errorf("%d transactions are noted as known", len(tp.known))
+			}
+		}
+		n.txs.mu.Unlock()
+		if wanted > maxTxRequests || flying == 0 {
+			t.Errorf("%d transactions are wanted, %d asked for", wanted, flying)
+		}
+		honest := w.stranger(n)
+		honest.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+		if next[*wire.GetTxs](honest, time.Second) == nil {
+			t.Error("a transaction of another is not asked for")
+		}
+		if got := evil.fate(time.Second); got != stays {
+			t.Errorf("the flood is %s", got)
+		}
+		evil.conn.Close()
+		w.eventually("what does not come is forgotten", 10*time.Minute, func() bool {
+			n.txs.mu.Lock()
+			defer n.txs.mu.Unlock()
+			return len(n.txs.wanted) == 0
+		})
+		honest.conn.Close()
+	})
+}
+
+// TestOrphansAreBounded: in number and in bytes, and one that comes twice counts
+// once.
+func TestOrphansAreBounded(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		n.mine(5)
+		r := n.txs
+		tx := someTx(1)
+		r.mu.Lock()
+		for range 3 {
+			r.addOrphan(nil, tx, tx.WTxID())
+		}
+		if r.orphanBytes != tx.Size() {
+			t.Errorf("%d bytes of orphans, want %d", r.orphanBytes, tx.Size())
+		}
+		r.mu.Unlock()
+		s := w.stranger(n)
+		var ids []types.Hash
+		for i := range 3 * maxOrphans {
+			tx := someTx(10 + i)
+			s.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+			if next[*wire.GetTxs](s, time.Second) == nil {
+				t.Fatal("a transaction was not asked for")
+			}
+			s.send(&wire.Tx{Raw: tx.AppendTo(nil)})
+			ids = append(ids, tx.WTxID())
+		}
+		synctest.Wait()
+		r.mu.Lock()
+		held := 0
+		for _, id := range ids {
+			if r.orphans[id] != nil {
+				held++
+			}
+		}
+		if len(r.orphans) > maxOrphans || held < maxOrphans-1 {
+			t.Errorf("%d orphans are held, %d of them new", len(r.orphans), held)
+		}
+		r.mu.Unlock()
+		if got := s.fate(orphanLife + time.Minute); got != stays {
+			t.Errorf("who sends orphans is %s", got)
+		}
+		r.mu.Lock()
+		if len(r.orphans) != 0 || r.orphanBytes != 0 {
+			t.Errorf("%d orphans of %d bytes are left", len(r.orphans), r.orphanBytes)
+		}
+		r.mu.Unlock()
+		s.conn.Close()
+	})
+}
+
+// TestRejectedIsNotAskedAgain: until another tip may change the verdict.
+func TestRejectedIsNotAskedAgain(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		tx := payment(n.mine(5)[0])
+		tx.Outputs[0].Value += 10_000 // no fee
+		s := w.stranger(n)
+		offer := func() bool {
+			s.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+			if next[*wire.GetTxs](s, time.Second) == nil {
+				return false
+			}
+			s.send(&wire.Tx{Raw: tx.AppendTo(nil)})
+			return true
+		}
+		if !offer() {
+			t.Error("it was not asked for")
+		}
+		if offer() {
+			t.Error("it was asked for again")
+		}
+		n.mine(1)
+		if !offer() {
+			t.Error("it was not asked for after a block")
+		}
+		if got := s.fate(time.Second); got != stays {
+			t.Errorf("who sends it is %s", got)
+		}
+		s.conn.Close()
+	})
+}
+
+// TestTransactionsTravel: over nodes in a row, children with their parents; and
+// nothing is told to who wants higher fees.
+func TestTransactionsTravel(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		a := w.start("a", nil)
+		b := w.start("b", nil, "a")
+		c := w.start("c", nil, "b")
+		base := a.mine(5)
+		w.agree("the beginning", tip(base), b, c)
+		proud := w.stranger(c)
+		proud.send(&wire.FeeFilter{MinFeeRate: 1 << 40})
+		parent := a.pay(payment(base[0]))
+		child := a.pay(spend(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value))
+		w.eventually("both", time.Minute, func() bool { return c.has(parent) && c.has(child) })
+		if next[*wire.Inv](proud, time.Minute) != nil {
+			t.Error("a cheap transaction was announced against a peer's will")
+		}
+		block := w.build(a.chain.TipState(), 1, parent, child)
+		c.add(block...)
+		w.agree("a block of them", tip(block), a, b)
+		proud.conn.Close()
+	})
+}
+
+// TestLocalFaultIsNobodysGuilt: a pool that cannot judge costs nobody anything.
+func TestLocalFaultIsNobodysGuilt(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", func(o *Options) { o.Pool = faultyPool{newListPool()} })
+		s := w.stranger(n)
+		tx := someTx(1)
+		s.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+		if next[*wire.GetTxs](s, time.Second) == nil {
+			t.Fatal("not asked for")
+		}
+		s.send(&wire.Tx{Raw: tx.AppendTo(nil)})
+		if got := s.fate(time.Minute); got != stays {
+			t.Errorf("the peer is %s", got)
+		}
+		s.conn.Close()
+	})
+}
+
+// faultyPool cannot read its coins.
+type faultyPool struct{ *listPool }
+
+// Accept implements Pool.
+func (faultyPool) Accept(context.Context, *types.Tx) error {
+	return consensus.Local(context.DeadlineExceeded)
+}
