@@ -206,7 +206,7 @@ func (a *args) number(i int, otherwise, least, most int64) (int64, error) {
 			return 0, a.wrongType(i, kindNumber)
 		}
 		if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-			return 0, failf(CodeParse, "JSON integer out of range")
+			return 0, failf(CodeMisc, "JSON integer out of range")
 		}
 		n = int64(f)
 	}

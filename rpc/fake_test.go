@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/karatcoin/karat/chain/coinstats"
@@ -34,6 +35,8 @@ type fake struct {
 	txs     chan struct{}
 	entries []PoolEntry
 	stop    func()
+
+	blockFeeds, txFeeds atomic.Int32 // subscriptions that are not cancelled
 }
 
 func newFake() *fake {
@@ -63,11 +66,17 @@ func (f *fake) Stop() { f.stop() }
 // blockFeed and txFeed tell the two Subscribe methods apart.
 type blockFeed struct{ *fake }
 
-func (f blockFeed) Subscribe() (<-chan struct{}, func()) { return f.blocks, func() {} }
+func (f blockFeed) Subscribe() (<-chan struct{}, func()) {
+	f.blockFeeds.Add(1)
+	return f.blocks, func() { f.blockFeeds.Add(-1) }
+}
 
 type txFeed struct{ *fake }
 
-func (f txFeed) Subscribe() (<-chan struct{}, func()) { return f.txs, func() {} }
+func (f txFeed) Subscribe() (<-chan struct{}, func()) {
+	f.txFeeds.Add(1)
+	return f.txs, func() { f.txFeeds.Add(-1) }
+}
 
 // Accepted implements PoolFeed.
 func (f txFeed) Accepted(since uint64, limit int) ([]PoolEntry, uint64) {

@@ -102,6 +102,36 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// TestSlowAnswer: a client that takes a long answer slowly gets it all, one that
+// stops is hung up on.
+func TestSlowAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		s := f.server(t)
+		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}}
+		r := run(t, s)
+		request := encoded(fmt.Sprintf(`{"method":"getblock","params":["%064d",0],"id":1}`, 0))
+		var conns [2]net.Conn
+		for i := range conns {
+			conns[i], _ = r.dial()
+			defer conns[i].Close()
+			_, _ = io.WriteString(conns[i], request)
+		}
+		for read := 0; read < 2<<20; {
+			n, err := io.ReadFull(conns[0], make([]byte, writePiece/2))
+			if err != nil {
+				t.Fatalf("after %d bytes: %v", read, err)
+			}
+			read += n
+			time.Sleep(writeTimeout / 3)
+		}
+		_ = conns[1].SetReadDeadline(time.Now().Add(time.Second))
+		if !ended(conns[1]) {
+			t.Error("one that takes nothing is still connected")
+		}
+	})
+}
+
 // TestSlowCalls: slow calls have few places, wait for one, and hold up no others.
 func TestSlowCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -194,7 +224,8 @@ func TestEndDuringBatch(t *testing.T) {
 	})
 }
 
-// TestEndIsTold: a call that ends with the server gets its answer out.
+// TestEndIsTold: a call that ends with the server gets its answer out, and one that
+// is nearly done may end.
 func TestEndIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
@@ -210,6 +241,25 @@ func TestEndIsTold(t *testing.T) {
 		}
 		if got := <-answer; strings.Count(got, "the node is shutting down") != 2 {
 			t.Errorf("told %s", got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.coinSet = func(ctx context.Context) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(shutdownWait / 10):
+			}
+		}
+		r := run(t, f.server(t))
+		answer := make(chan string, 1)
+		go func() { answer <- r.ask(t, `{"method":"gettxoutsetinfo","params":["none"],"id":1}`) }()
+		synctest.Wait()
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+		if got := <-answer; !strings.Contains(got, `"error":null`) {
+			t.Errorf("one that was nearly done: %s", got)
 		}
 		if _, err := r.dial(); err == nil {
 			t.Error("it still listens")

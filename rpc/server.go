@@ -308,7 +308,7 @@ func (s *Server) answerBatch(ctx context.Context, on *session, body []byte) ([]b
 	reply := []byte{'['}
 	for _, raw := range list {
 		var r request
-		var result any
+		var result json.RawMessage
 		fault := failf(CodeInvalidRequest, "Invalid Request object")
 		if err := unmarshal(bytes.TrimSpace(raw), &r); err == nil {
 			if len(reply) > maxAnswers {
@@ -333,36 +333,26 @@ func (s *Server) answerBatch(ctx context.Context, on *session, body []byte) ([]b
 
 // encodeReply makes a reply: version 2.0 has a result or an error, versions before
 // have both.
-func encodeReply(r *request, result any, fault *Error) []byte {
+func encodeReply(r *request, result json.RawMessage, fault *Error) []byte {
 	id := r.ID
 	if id == nil {
 		id = json.RawMessage("null")
 	}
-	encoded := json.RawMessage("null")
-	if fault == nil {
-		raw, ready := result.(json.RawMessage)
-		var err error
-		if !ready {
-			raw, err = marshal(result)
-		}
-		if err != nil {
-			fault = failf(CodeInternal, "%v", err)
-		} else {
-			encoded = raw
-		}
+	if result == nil {
+		result = json.RawMessage("null")
 	}
 	problem, _ := json.Marshal(fault)
 	var b bytes.Buffer
 	switch {
 	case r.isV2() && fault == nil:
 		b.WriteString(`{"jsonrpc":"2.0","result":`)
-		b.Write(encoded)
+		b.Write(result)
 	case r.isV2():
 		b.WriteString(`{"jsonrpc":"2.0","error":`)
 		b.Write(problem)
 	default:
 		b.WriteString(`{"result":`)
-		b.Write(encoded)
+		b.Write(result)
 		b.WriteString(`,"error":`)
 		b.Write(problem)
 	}
@@ -385,7 +375,23 @@ func marshal(v any) (json.RawMessage, error) {
 }
 
 // call makes one call, whatever happens.
-func (s *Server) call(ctx context.Context, on *session, r *request) (result any, fault *Error) {
+func (s *Server) call(ctx context.Context, on *session, r *request) (json.RawMessage, *Error) {
+	result, fault := s.dispatch(ctx, on, r)
+	if fault != nil {
+		return nil, fault
+	}
+	if raw, ready := result.(json.RawMessage); ready {
+		return raw, nil
+	}
+	raw, err := marshal(result)
+	if err != nil {
+		return nil, failf(CodeInternal, "%v", err)
+	}
+	return raw, nil
+}
+
+// dispatch finds who handles a call, and lets it.
+func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result any, fault *Error) {
 	name, err := r.method()
 	if err == nil {
 		err = ctx.Err() // of the rest of a batch, whose client is gone

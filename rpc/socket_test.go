@@ -206,6 +206,9 @@ func TestSubscribeTwice(t *testing.T) {
 			exchange(t, c, `{"method":"`+method+`","id":1}`)
 		}
 		synctest.Wait()
+		if f.blockFeeds.Load() != 1 || f.txFeeds.Load() != 1 {
+			t.Errorf("it is told %d times of blocks and %d of transactions", f.blockFeeds.Load(), f.txFeeds.Load())
+		}
 		f.mu.Lock()
 		f.entries = append(f.entries, PoolEntry{Tx: &types.Tx{Outputs: []types.TxOut{{Value: 1}, {Value: 2}}}})
 		f.mu.Unlock()
@@ -217,6 +220,10 @@ func TestSubscribeTwice(t *testing.T) {
 			if got := exchange(t, c, `{"method":"`+method+`","id":7}`); got != `{"result":null,"error":null,"id":7}` {
 				t.Errorf("%s: %s", method, got)
 			}
+		}
+		synctest.Wait()
+		if f.blockFeeds.Load() != 0 || f.txFeeds.Load() != 0 {
+			t.Errorf("after it has stopped them it is told %d times of blocks and %d of transactions", f.blockFeeds.Load(), f.txFeeds.Load())
 		}
 	})
 }
@@ -260,7 +267,7 @@ type slowBlocks struct {
 }
 
 // Block implements Blocks.
-func (b slowBlocks) Block(types.Hash) ([]byte, error) { b.wait(); return []byte{1}, nil }
+func (b slowBlocks) Block(types.Hash) ([]byte, error) { b.wait(); return make([]byte, 1<<20), nil }
 
 // TestSocketStop: the answer to stop arrives, and then the end.
 func TestSocketStop(t *testing.T) {

@@ -1,0 +1,247 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+)
+
+// echo is a method with a parameter of each kind, that answers with what it read.
+var echo = &method{
+	name: "echo", category: "Test", about: "Answers with its parameters.",
+	params: []param{
+		{name: "text", kind: kindString},
+		{name: "number|num", kind: kindNumber, optional: "5"},
+		{name: "flag", kind: kindBool, optional: "true"},
+		{name: "list", kind: kindArray, optional: "none"},
+		{name: "level", kind: kindNumber, optional: "1"},
+	},
+	handle: func(_ context.Context, _ *Server, a *args) (any, error) {
+		text, err1 := a.text(0, "")
+		number, err2 := a.number(1, 5, -1000, 1000)
+		flag, err3 := a.flag(2, true)
+		list, err4 := a.texts(3, 3)
+		level, err5 := a.verbosity(4, 1, 3)
+		return fmt.Sprint(text, " ", number, " ", flag, " ", list, " ", level), errors.Join(err1, err2, err3, err4, err5)
+	},
+}
+
+// TestParameters: what clients send, by position or by name, with types or as
+// texts (as bitcoin-cli sends what it does not know).
+func TestParameters(t *testing.T) {
+	s := newFake().server(t)
+	s.table["echo"] = echo
+	for params, want := range map[string]string{
+		`["a"]`:                                  "a 5 true [] 1",
+		`["a", 7, false, ["x","y"], 2]`:          "a 7 false [x y] 2",
+		`["a","7","false","[\"x\",\"y\"]","2"]`:  "a 7 false [x y] 2",
+		`["a"," 7 ","0","[]","true"]`:            "a 7 false [] 1",
+		`["a",-7.0,1,[],false]`:                  "a -7 true [] 0",
+		`["a",1e2,"1",null,99]`:                  "a 100 true [] 3",
+		`["a",null,null,null,null]`:              "a 5 true [] 1",
+		`{"text":"a"}`:                           "a 5 true [] 1",
+		`{"text":"a","num":7,"list":["x"]}`:      "a 7 true [x] 1",
+		`{"number":8,"text":"a","flag":"false"}`: "a 8 false [] 1",
+		`{"args":["a"],"number":8}`:              "a 8 true [] 1",
+		`{"args":["a",8],"level":3}`:             "a 8 true [] 3",
+		`{"text":"a","number":null}`:             "a 5 true [] 1",
+	} {
+		_, answer := post(s, `{"method":"echo","id":1,"params":`+params+`}`)
+		var r struct{ Result any }
+		if err := json.Unmarshal([]byte(answer), &r); err != nil || r.Result != want {
+			t.Errorf("%s: %s, want %s", params, answer, want)
+		}
+	}
+}
+
+// TestBadParameters: each kind of mistake has Bitcoin Core's code.
+func TestBadParameters(t *testing.T) {
+	s := newFake().server(t)
+	s.table["echo"] = echo
+	for params, want := range map[string]int{
+		`["a",1.5]`:                       CodeMisc,
+		`["a",1e99]`:                      CodeMisc,
+		`["a","NaN"]`:                     CodeMisc,
+		`["a","Inf"]`:                     CodeMisc,
+		`["a",1001]`:                      CodeInvalidParam,
+		`["a",-1001]`:                     CodeInvalidParam,
+		`["a",9223372036854775807]`:       CodeInvalidParam,
+		`["a","seven"]`:                   CodeType,
+		`["a",""]`:                        CodeType,
+		`["a",true]`:                      CodeType,
+		`["a",[]]`:                        CodeType,
+		`["a",1,"yes"]`:                   CodeType,
+		`["a",1,2]`:                       CodeType,
+		`["a",1,{}]`:                      CodeType,
+		`["a",1,true,"x"]`:                CodeType,
+		`["a",1,true,{}]`:                 CodeType,
+		`["a",1,true,[1]]`:                CodeType,
+		`["a",1,true,["1","2","3","4"]]`:  CodeInvalidParam,
+		`["a",1,true,[],"x"]`:             CodeType,
+		`[5]`:                             CodeType,
+		`[true]`:                          CodeType,
+		`[{"a":1}]`:                       CodeType,
+		`[]`:                              CodeMisc,
+		`[null]`:                          CodeMisc,
+		`null`:                            CodeMisc,
+		`{}`:                              CodeMisc,
+		`["a",1,true,[],1,1]`:             CodeMisc,
+		`{"text":"a","nothing":1}`:        CodeInvalidParam,
+		`{"text":"a","number|num":1}`:     CodeInvalidParam,
+		`{"text":"a","Number":1}`:         CodeInvalidParam,
+		`{"args":["a"],"text":"b"}`:       CodeInvalidParam,
+		`{"text":"a","args":5}`:           CodeInvalidParam,
+		`{"args":["a",1,true,[],1,1]}`:    CodeInvalidParam,
+		`{"text":"a","number":1,"num":1}`: CodeInvalidParam,
+		`5`:                               CodeInvalidRequest,
+		`"a"`:                             CodeInvalidRequest,
+		`true`:                            CodeInvalidRequest,
+	} {
+		if _, answer := post(s, `{"method":"echo","id":1,"params":`+params+`}`); code(t, answer) != want {
+			t.Errorf("%s: %s, want %d", params, answer, want)
+		}
+	}
+}
+
+// TestWrongTypeIsNamed: the message is Bitcoin Core's.
+func TestWrongTypeIsNamed(t *testing.T) {
+	s := newFake().server(t)
+	s.table["echo"] = echo
+	for params, want := range map[string]string{
+		`[5]`:               "Wrong type passed:\n{\n    \"Position 1 (text)\": \"JSON value of type number is not of expected type string\"\n}",
+		`["a","x"]`:         "Wrong type passed:\n{\n    \"Position 2 (number)\": \"JSON value of type string is not of expected type number\"\n}",
+		`["a",1,[]]`:        "Wrong type passed:\n{\n    \"Position 3 (flag)\": \"JSON value of type array is not of expected type bool\"\n}",
+		`["a",1,true,true]`: "Wrong type passed:\n{\n    \"Position 4 (list)\": \"JSON value of type bool is not of expected type array\"\n}",
+		`["a",{}]`:          "Wrong type passed:\n{\n    \"Position 2 (number)\": \"JSON value of type object is not of expected type number\"\n}",
+	} {
+		_, answer := post(s, `{"method":"echo","id":1,"params":`+params+`}`)
+		var r struct{ Error *Error }
+		if err := json.Unmarshal([]byte(answer), &r); err != nil || r.Error == nil || r.Error.Message != want {
+			t.Errorf("%s: %s, want %q", params, answer, want)
+		}
+	}
+}
+
+// TestVersions: what a request may say of its version, and that a fault in it is
+// told with the request's id.
+func TestVersions(t *testing.T) {
+	s := newFake().server(t)
+	for version, want := range map[string]struct {
+		status int
+		answer string
+	}{
+		`null`:  {200, `{"result":0,"error":null,"id":7}`},
+		`"1.0"`: {200, `{"result":0,"error":null,"id":7}`},
+		`"1.1"`: {200, `{"result":0,"error":null,"id":7}`},
+		`"2.0"`: {200, `{"jsonrpc":"2.0","result":0,"id":7}`},
+		`2.0`:   {400, `{"result":null,"error":{"code":-32600,"message":"jsonrpc field must be a string"},"id":7}`},
+		`[]`:    {400, `{"result":null,"error":{"code":-32600,"message":"jsonrpc field must be a string"},"id":7}`},
+		`"3.0"`: {400, `{"result":null,"error":{"code":-32600,"message":"JSON-RPC version not supported"},"id":7}`},
+		`""`:    {400, `{"result":null,"error":{"code":-32600,"message":"JSON-RPC version not supported"},"id":7}`},
+	} {
+		if status, answer := post(s, `{"jsonrpc":`+version+`,"method":"getblockcount","id":7}`); status != want.status || answer != want.answer {
+			t.Errorf("%s: status %d: %s", version, status, answer)
+		}
+	}
+	for method, want := range map[string]string{`null`: "Missing method", `5`: "Method must be a string", `["a"]`: "Method must be a string"} {
+		if status, answer := post(s, `{"method":`+method+`,"id":7}`); status != 400 || !strings.Contains(answer, want) {
+			t.Errorf("%s: status %d: %s", method, status, answer)
+		}
+	}
+}
+
+// TestIDs: an id comes back as it was, whatever it is.
+func TestIDs(t *testing.T) {
+	s := newFake().server(t)
+	for _, id := range []string{`0`, `-1.50`, `"a\u0000<b>"`, `null`, `{"a":[1]}`, `12345678901234567890`, `true`} {
+		for _, version := range []string{"1.0", "2.0"} {
+			if _, answer := post(s, `{"jsonrpc":"`+version+`","method":"getblockcount","id": `+id+` }`); !strings.HasSuffix(answer, `"id":`+id+`}`) {
+				t.Errorf("%s: %s", id, answer)
+			}
+		}
+	}
+}
+
+// TestRequests: verbs, paths and headers. The content type is not looked at, as in
+// Bitcoin Core: curl and old clients send others.
+func TestRequests(t *testing.T) {
+	s := newFake().server(t)
+	const body = `{"method":"getblockcount","id":1}`
+	for _, verb := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"} {
+		r := httptest.NewRequest(verb, "/", strings.NewReader(body))
+		r.SetBasicAuth(name, password)
+		w := httptest.NewRecorder()
+		s.handler().ServeHTTP(w, r)
+		if w.Code != http.StatusMethodNotAllowed || strings.Contains(w.Body.String(), "result") || w.Header().Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: status %d, %v: %s", verb, w.Code, w.Header(), w.Body)
+		}
+	}
+	for _, path := range []string{"/", "/wallet/x", "/anything"} {
+		for _, kind := range []string{"", "text/plain", "application/json", "application/x-www-form-urlencoded", "no type at all"} {
+			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+			r.SetBasicAuth(name, password)
+			r.Header.Set("Content-Type", kind)
+			w := httptest.NewRecorder()
+			s.handler().ServeHTTP(w, r)
+			const want = `{"result":0,"error":null,"id":1}` + "\n"
+			if w.Code != 200 || w.Body.String() != want || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Content-Length") != fmt.Sprint(len(want)) {
+				t.Errorf("%s, %q: status %d, %v: %s", path, kind, w.Code, w.Header(), w.Body)
+			}
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "/ws", strings.NewReader(body))
+	r.SetBasicAuth(name, password)
+	w := httptest.NewRecorder()
+	s.handler().ServeHTTP(w, r)
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("no WebSocket: status %d", w.Code)
+	}
+}
+
+// TestBatchLimits: what a batch answers is bounded, and the rest of it is told.
+func TestBatchLimits(t *testing.T) {
+	s := newFake().server(t)
+	long := strings.Repeat("x", 9<<20)
+	calls := 0
+	s.table["long"] = &method{name: "long", handle: func(context.Context, *Server, *args) (any, error) { calls++; return long, nil }}
+	const n = 10
+	status, answer := post(s, "["+strings.TrimSuffix(strings.Repeat(`{"method":"long","id":1},`, n), ",")+"]")
+	var replies []struct{ Error *Error }
+	if err := json.Unmarshal([]byte(answer), &replies); err != nil || status != 200 || len(replies) != n {
+		t.Fatalf("status %d, %d bytes, %v", status, len(answer), err)
+	}
+	if want := maxAnswers/len(long) + 1; calls != want || replies[want-1].Error != nil || replies[want].Error == nil || replies[n-1].Error == nil {
+		t.Errorf("%d calls were made, want %d", calls, want)
+	}
+}
+
+// TestErrors: what a client is told of an error of the node.
+func TestErrors(t *testing.T) {
+	s := newFake().server(t)
+	for err, want := range map[error]int{
+		failf(CodeVerify, "v"):                        CodeVerify,
+		fmt.Errorf("x: %w", failf(CodeVerify, "v")):   CodeVerify,
+		fmt.Errorf("x: %w", context.DeadlineExceeded): CodeMisc,
+		fmt.Errorf("x: %w", os.ErrPermission):         CodeMisc,
+	} {
+		s.table["fail"] = &method{name: "fail", handle: func(context.Context, *Server, *args) (any, error) { return nil, err }}
+		if _, answer := post(s, `{"method":"fail","id":1}`); code(t, answer) != want {
+			t.Errorf("%v: %s, want %d", err, answer, want)
+		}
+	}
+	s.table["odd"] = &method{name: "odd", handle: func(context.Context, *Server, *args) (any, error) { return math.NaN(), nil }}
+	if status, answer := post(s, `{"method":"odd","id":1}`); status != 500 || code(t, answer) != CodeInternal {
+		t.Errorf("a result that is no JSON: status %d: %s", status, answer)
+	}
+	s.table["html"] = &method{name: "html", handle: func(context.Context, *Server, *args) (any, error) { return "<&>", nil }}
+	if _, answer := post(s, `{"method":"html","id":1}`); !strings.Contains(answer, `"result":"<&>"`) {
+		t.Errorf("signs of HTML: %s", answer)
+	}
+}
