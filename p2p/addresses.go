@@ -223,7 +223,7 @@ func (m *Manager) discover(ctx context.Context) {
 		m.mu.Lock()
 		busy := m.dialing
 		m.mu.Unlock()
-		if busy > 0 || !m.roomFor(false) {
+		if busy > 0 || !m.roomToCall() {
 			continue
 		}
 		t, ok := m.book.choose(m.o.Now(), func(id noise.ID) bool { return !m.allowed(id) || m.connected(id) })

@@ -109,7 +109,7 @@ func TestRedial(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		gone.stop()
 		time.Sleep(time.Second)
-		gone = w.start("gone", nil)
+		w.start("gone", nil)
 		w.eventually("a connection again", 10*time.Second, func() bool { return len(n.Peers()) == 1 })
 		if err := n.RemoveNode("gone:1"); err != nil {
 			t.Error(err)

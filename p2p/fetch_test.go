@@ -227,3 +227,138 @@ func TestAnnouncementTakesNothingBack(t *testing.T) {
 		s.conn.Close()
 	})
 }
+
+// TestServing: what is there is sent, of what is not the peer is told, and an index
+// beyond a block is against the protocol.
+func TestServing(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		base := n.mine(recent + 5)
+		s := w.stranger(n)
+		s.send(&wire.GetBlocks{Hashes: []types.Hash{base[0].Hash()}})
+		if got := next[*wire.Block](s, time.Second); got == nil || types.DoubleSHA256(got.Raw[:types.HeaderSize]) != base[0].Hash() {
+			t.Errorf("sent %v", got)
+		}
+		s.send(&wire.GetBlocks{Hashes: []types.Hash{{1}, base[0].Hash(), {2}}})
+		if got := next[*wire.NotFound](s, time.Second); got == nil || got.What != wire.WhatBlocks || len(got.Hashes) != 2 {
+			t.Errorf("sent %v", got)
+		}
+		s.send(&wire.GetTxs{WTxIDs: []types.Hash{{3}}})
+		if got := next[*wire.NotFound](s, time.Second); got == nil || got.What != wire.WhatTxs || got.Hashes[0] != (types.Hash{3}) {
+			t.Errorf("sent %v", got)
+		}
+		for _, c := range []struct {
+			hash types.Hash
+			sent bool
+		}{{tip(base), true}, {base[4].Hash(), true}, {base[3].Hash(), false}, {types.Hash{4}, false}} {
+			s.send(&wire.GetBlockTxs{Hash: c.hash, Indexes: []uint32{0}})
+			if c.sent {
+				if got := next[*wire.BlockTxs](s, time.Second); got == nil || got.Hash != c.hash || len(got.Txs) != 1 {
+					t.Errorf("sent %v of %s", got, c.hash)
+				}
+			} else if got := next[*wire.NotFound](s, time.Second); got == nil || got.What != wire.WhatBlockTxs || got.Hashes[0] != c.hash {
+				t.Errorf("sent %v of %s", got, c.hash)
+			}
+		}
+		s.send(&wire.GetHeaders{Locator: []types.Hash{{5}, base[2].Hash()}, Stop: base[4].Hash()})
+		if got := next[*wire.Headers](s, time.Second); got == nil || len(got.Headers) != 2 || got.Headers[1] != base[4].Header {
+			t.Errorf("sent %v", got)
+		}
+		s.send(&wire.GetBlockTxs{Hash: tip(base), Indexes: []uint32{1}})
+		if got := s.fate(time.Minute); got != banned {
+			t.Errorf("who asks for what no block can have is %s", got)
+		}
+	})
+}
+
+// TestStallInTheMiddle: a peer that sends some blocks and then no more is hung up
+// on, and the rest comes from another, who is not punished for waiting.
+func TestStallInTheMiddle(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		blocks := w.build(w.params.GenesisState(), 200)
+		evil := w.stranger(n)
+		evil.send(&wire.Headers{Headers: headersOf(blocks...)})
+		get, _, _ := evil.asked()
+		if len(get) != maxFlights {
+			t.Fatalf("asked for %d blocks", len(get))
+		}
+		evil.sendBlocks(get[:10], blocks)
+		honest := w.start("honest", nil, "n")
+		honest.add(blocks...)
+		w.agree("the chain", tip(blocks), n)
+		if got := evil.fate(2 * maxStalls * stallTimeout); got != stays && got != hungUpOn {
+			t.Errorf("who stalls is %s", got)
+		}
+		if len(honest.Peers()) != 1 {
+			t.Error("the honest peer is gone")
+		}
+		evil.conn.Close()
+		// One that has nothing else to offer is given up.
+		more := w.build(n.chain.TipState(), 5)
+		evil = w.stranger(n)
+		evil.send(&wire.Headers{Headers: headersOf(more...)})
+		if got := evil.fate(2*maxStalls*stallTimeout + time.Minute); got != hungUpOn {
+			t.Errorf("who never delivers is %s", got)
+		}
+		honest.add(more...)
+		w.agree("the rest", tip(more), n)
+	})
+}
+
+// TestBodyOfAnotherBlock: bodies that are not the block of the header cost the
+// connection or more, and the block is taken from the next.
+func TestBodyOfAnotherBlock(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fate string
+		body func(b *types.Block) []byte
+	}{
+		{"cut", hungUpOn, func(b *types.Block) []byte { raw := b.AppendTo(nil); return raw[:len(raw)-1] }},
+		{"longer", hungUpOn, func(b *types.Block) []byte { return append(b.AppendTo(nil), 0) }},
+		{"header_only", hungUpOn, func(b *types.Block) []byte { return b.AppendTo(nil)[:types.HeaderSize] }},
+		{"other_transactions", hungUpOn, func(b *types.Block) []byte {
+			other := *b
+			other.Txs = b.Txs[:2]
+			return other.AppendTo(nil)
+		}},
+		{"doubled_transactions", hungUpOn, func(b *types.Block) []byte {
+			other := *b
+			other.Txs = append(append([]types.Tx(nil), b.Txs...), b.Txs[2])
+			return other.AppendTo(nil)
+		}},
+		{"other_witness", hungUpOn, func(b *types.Block) []byte {
+			other := *b
+			other.Txs = append([]types.Tx(nil), b.Txs...)
+			other.Txs[1].Inputs = append([]types.TxIn(nil), b.Txs[1].Inputs...)
+			other.Txs[1].Inputs[0].Witness = [][]byte{{1}}
+			return other.AppendTo(nil)
+		}},
+		{"shorter_than_a_header", banned, func(b *types.Block) []byte { return b.AppendTo(nil)[:types.HeaderSize-1] }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *world) {
+				n := w.start("n", nil)
+				base := n.mine(5)
+				parent := payment(base[0])
+				b := w.build(n.chain.TipState(), 1, parent, spend(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value))
+				evil, honest := w.stranger(n), w.stranger(n)
+				evil.send(&wire.Headers{Headers: headersOf(b...)})
+				if got, _, _ := evil.asked(); len(got) != 1 {
+					t.Fatalf("asked for %d blocks", len(got))
+				}
+				evil.send(&wire.Block{Raw: c.body(b[0])})
+				if got := evil.fate(time.Minute); got != c.fate {
+					t.Errorf("who sent it is %s, want %s", got, c.fate)
+				}
+				honest.send(&wire.Headers{Headers: headersOf(b...)})
+				go honest.serve(b...)
+				w.agree("the block", tip(b), n)
+				if got := honest.fate(time.Minute); got != stays {
+					t.Errorf("who sent the block is %s", got)
+				}
+				honest.conn.Close()
+			})
+		})
+	}
+}

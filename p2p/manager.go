@@ -240,9 +240,14 @@ func (m *Manager) listen(ctx context.Context) {
 			}
 			continue
 		}
-		if !m.roomFor(true) || !m.begin(func(ctx context.Context) {
+		if !m.admit() {
+			conn.Close()
+			continue
+		}
+		if !m.begin(func(ctx context.Context) {
 			_ = m.connection(ctx, conn, target{address: conn.RemoteAddr().String()}, true, false)
 		}) {
+			m.count(&m.greeting, -1)
 			conn.Close()
 		}
 	}
@@ -255,14 +260,22 @@ func (m *Manager) count(counter *int, n int) {
 	*counter += n
 }
 
-// roomFor reports whether there is room for one more connection.
-func (m *Manager) roomFor(inbound bool) bool {
+// admit counts a call among those whose handshake is not over, if there is room.
+func (m *Manager) admit() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	in, out := m.connections()
-	if inbound {
-		return in < m.o.MaxInbound && m.greeting < maxGreeting
+	if in, _ := m.connections(); in >= m.o.MaxInbound || m.greeting >= maxGreeting {
+		return false
 	}
+	m.greeting++
+	return true
+}
+
+// roomToCall reports whether discovery should make one more connection.
+func (m *Manager) roomToCall() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, out := m.connections()
 	return out < m.o.MaxOutbound
 }
 

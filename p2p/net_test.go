@@ -393,16 +393,44 @@ func (w *world) strangerWith(to string, key noise.Key) *stranger {
 	return w.begin(to, key, conn)
 }
 
+// caller calls a node, says hello, and reads nothing but the node's.
+func (w *world) caller(to *testNode) *stranger {
+	w.t.Helper()
+	raw, err := w.dial("stranger", to.name+":1")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	key, err := noise.GenerateKey()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	conn, err := noise.Client(w.t.Context(), raw, key, w.params.Identity(), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := &stranger{w: w, to: to.name, key: key, conn: conn}
+	w.t.Cleanup(func() { conn.Close() })
+	go s.hello()
+	if _, err := readMessage(conn, make([]byte, wire.MaxFragmentSize), wire.NewAssembler(w.params.MaxBlockWeight)); err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
 // begin says hello on a connection and reads what comes.
 func (w *world) begin(to string, key noise.Key, conn *noise.Conn) *stranger {
 	w.t.Cleanup(func() { conn.Close() })
 	s := &stranger{w: w, to: to, key: key, conn: conn, got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
 	go s.read()
-	s.send(&wire.Hello{
-		Version: wire.Version, Services: s.w.services, UserAgent: "/stranger/",
-		Tip: w.params.GenesisBlock().Hash, Time: time.Now().Unix(), Relay: true,
-	})
+	s.hello()
 	return s
+}
+
+func (s *stranger) hello() {
+	_ = s.send(&wire.Hello{
+		Version: wire.Version, Services: s.w.services, UserAgent: "/stranger/",
+		Tip: s.w.params.GenesisBlock().Hash, Time: time.Now().Unix(), Relay: true,
+	})
 }
 
 // read keeps what comes, and answers pings.
@@ -424,19 +452,20 @@ func (s *stranger) read() {
 	}
 }
 
-// send sends a message. The node may have hung up.
-func (s *stranger) send(m wire.Message) {
+// send sends a message. The error is that the node has hung up, or does not read.
+func (s *stranger) send(m wire.Message) error {
 	var f wire.Fragmenter
 	if err := f.Push(m); err != nil {
 		s.w.t.Error(err)
-		return
+		return err
 	}
 	var all []byte
 	for more := true; more; {
 		all, more = f.AppendNext(all)
 	}
 	_ = s.conn.SetWriteDeadline(time.Now().Add(5 * time.Minute))
-	_, _ = s.conn.Write(all)
+	_, err := s.conn.Write(all)
+	return err
 }
 
 // next returns the next message of a type, or nil when the node hangs up or sends

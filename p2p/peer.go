@@ -23,8 +23,8 @@ const (
 	serveBelow  = 4 << 20  // bytes that wait to be sent, below which more is answered
 	maxRequests = 512      // requests of the peer that wait for an answer
 	writeBuffer = 64 << 10
-	// messageRate and messageBurst bound the messages that are handled; who sends
-	// more waits.
+	// messageRate and messageBurst bound the messages that are handled and that we
+	// did not ask for; who sends more waits.
 	messageRate  = 500 // a second
 	messageBurst = 5000
 )
@@ -43,6 +43,7 @@ type peer struct {
 	since   time.Time
 	offset  time.Duration // of its clock to ours
 
+	answers  int // messages that we asked for since the last; of read's goroutine
 	out      outbox
 	requests chan func() // answers that take long, in order
 
@@ -101,9 +102,6 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)) },
 	}
 	defer raw.Close()
-	if inbound {
-		m.count(&m.greeting, 1)
-	}
 	err := p.greet(ctx, counted, t)
 	if inbound {
 		m.count(&m.greeting, -1)
@@ -267,6 +265,8 @@ func (p *peer) read(ctx context.Context) error {
 			return err
 		}
 		p.lastRecv.Store(p.m.o.Now().UnixNano())
+		budget.tokens += float64(p.answers)
+		p.answers = 0
 		if wait := budget.take(p.m.o.Now()); wait > 0 {
 			select {
 			case <-time.After(wait):

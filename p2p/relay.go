@@ -356,6 +356,7 @@ func (r *relay) tx(ctx context.Context, p *peer, raw []byte) error {
 	if w == nil {
 		return nil // nobody asked, or not any more
 	}
+	p.answers++
 	err = r.accept(ctx, p, tx, wtxid)
 	if errors.Is(err, consensus.ErrLocal) {
 		return nil // the chain tells of it

@@ -34,10 +34,19 @@ func (s *syncer) serveBlocks(p *peer, m *wire.GetBlocks) {
 	}
 }
 
-// serveBlockTxs answers a request for transactions of a compact block. One that is
-// no longer new is sent whole.
+// recent is how deep below the tip compact blocks are answered for. To read and
+// decode others costs us more than the question costs the peer.
+const recent = 10
+
+// serveBlockTxs answers a request for transactions of a compact block. Who asks for
+// one that is no longer new has to ask for it whole.
 func (s *syncer) serveBlockTxs(p *peer, m *wire.GetBlockTxs) {
-	raw, err := s.m.o.Blocks.Block(m.Hash)
+	var raw []byte
+	info, ok := s.m.o.Headers.Info(m.Hash)
+	err := errors.New("it is not new")
+	if ok && info.Height+recent >= s.m.o.Headers.Tip().Height {
+		raw, err = s.m.o.Blocks.Block(m.Hash)
+	}
 	if err == nil {
 		var block *types.Block
 		if block, err = types.DecodeBlock(raw); err == nil {

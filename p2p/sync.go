@@ -371,6 +371,7 @@ func (s *syncer) deliver(d delivery) {
 		delete(sp.partial, d.hash)
 	}
 	from.last, from.stalls = now, 0
+	d.peer.answers++
 	s.arrived[d.hash] = &d
 	s.arrivedBytes += len(d.raw)
 	s.average += (len(d.raw) - s.average) / 16
