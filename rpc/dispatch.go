@@ -308,17 +308,17 @@ func transaction(text string) (*types.Tx, error) {
 func (m *method) help() string {
 	var b strings.Builder
 	b.WriteString(m.name)
-	optional := 0
+	optional := false // the rest is, once one is
 	for _, p := range m.params {
-		name := p.display()
-		if p.optional != "" {
-			b.WriteString(" ( " + name)
-			optional++
-		} else {
-			b.WriteString(" " + name)
+		if p.optional != "" && !optional {
+			b.WriteString(" (")
+			optional = true
 		}
+		b.WriteString(" " + p.display())
 	}
-	b.WriteString(strings.Repeat(" )", optional))
+	if optional {
+		b.WriteString(" )")
+	}
 	fmt.Fprintf(&b, "\n\n%s\n", m.about)
 	if len(m.params) > 0 {
 		b.WriteString("\nArguments:\n")

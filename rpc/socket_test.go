@@ -294,6 +294,27 @@ func TestSocketStop(t *testing.T) {
 	})
 }
 
+// TestSocketsEndInTime: the end does not wait for idle clients, nor long for those
+// that do not take what is sent.
+func TestSocketsEndInTime(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := run(t, newFake().server(t))
+			c := r.socket(t, true)
+			most := time.Duration(0)
+			if slow {
+				_ = c.WriteMessage(websocket.TextMessage, []byte(`{"method":"getblockcount","id":1}`))
+				most = shutdownWait
+			}
+			synctest.Wait()
+			began := time.Now()
+			if err := r.end(); err != nil || time.Since(began) > most {
+				t.Errorf("slow %v: %v after %v", slow, err, time.Since(began))
+			}
+		})
+	}
+}
+
 // TestSocketPanic: a bug in a method ends neither node nor connection.
 func TestSocketPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

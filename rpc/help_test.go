@@ -1,0 +1,160 @@
+package rpc
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// coreNames are the parameters of Bitcoin Core's methods, by which clients name
+// them. Those that make no sense here may be left out at the end.
+const coreNames = `
+addnode node command v2transport
+decoderawtransaction hexstring iswitness
+decodescript hexstring
+disconnectnode address nodeid
+estimatesmartfee conf_target estimate_mode
+generatetoaddress nblocks address maxtries
+getaddednodeinfo node
+getbestblockhash
+getblock blockhash verbosity|verbose
+getblockchaininfo
+getblockcount
+getblockfilter blockhash filtertype
+getblockhash height
+getblockheader blockhash verbose
+getblockstats hash_or_height stats
+getblocktemplate template_request
+getchaintips
+getchaintxstats nblocks blockhash
+getconnectioncount
+getdeploymentinfo blockhash
+getdifficulty
+getindexinfo index_name
+getmempoolancestors txid verbose
+getmempooldescendants txid verbose
+getmempoolentry txid
+getmempoolinfo
+getmininginfo
+getnettotals
+getnetworkhashps nblocks height
+getnetworkinfo
+getnodeaddresses count network
+getpeerinfo
+getrawmempool verbose mempool_sequence
+getrawtransaction txid verbosity|verbose blockhash
+getrpcinfo
+gettxout txid n include_mempool
+gettxoutproof txids blockhash
+gettxoutsetinfo hash_type hash_or_height use_index
+gettxspendingprevout outputs options
+help command
+invalidateblock blockhash
+ping
+preciousblock blockhash
+reconsiderblock blockhash
+sendrawtransaction hexstring maxfeerate maxburnamount
+setmocktime timestamp
+stop
+submitblock hexdata dummy
+testmempoolaccept rawtxs maxfeerate
+uptime
+validateaddress address
+verifychain checklevel nblocks
+`
+
+// TestParameterNames: methods that Bitcoin Core has take its parameters, in its
+// order.
+func TestParameterNames(t *testing.T) {
+	core := map[string][]string{}
+	for line := range strings.Lines(strings.TrimSpace(coreNames)) {
+		words := strings.Fields(line)
+		core[words[0]] = words[1:]
+	}
+	for name, m := range methods() {
+		want, ok := core[name]
+		if !ok {
+			if m.category != "Btcd" {
+				t.Logf("%s is not compared", name)
+			}
+			continue
+		}
+		for i, p := range m.params {
+			if i >= len(want) || p.name != want[i] {
+				t.Errorf("%s: parameter %d is %s, want %v", name, i+1, p.name, want)
+			}
+		}
+	}
+}
+
+// TestMethodTable: every method is described, as its help needs it, and no
+// parameter has two meanings.
+func TestMethodTable(t *testing.T) {
+	for name, m := range methods() {
+		if m.name != name || m.category == "" || m.about == "" || m.handle == nil || !strings.HasSuffix(m.about, ".") && !strings.HasSuffix(m.about, ".)") {
+			t.Errorf("%s: %q in %q", name, m.about, m.category)
+		}
+		if socketMethods[name] != nil {
+			t.Errorf("%s is a method of WebSockets, too", name)
+		}
+		seen := map[string]bool{"args": true} // has a meaning among named ones
+		optional := false
+		for i, p := range m.params {
+			for alias := range strings.SplitSeq(p.name, "|") {
+				if seen[alias] || alias == "" {
+					t.Errorf("%s: parameter %q is twice there", name, alias)
+				}
+				seen[alias] = true
+			}
+			if p.about == "" || p.kind == "" {
+				t.Errorf("%s: parameter %s is not described", name, p.name)
+			}
+			if optional && p.optional == "" {
+				t.Errorf("%s: parameter %s is required after one that is not", name, p.name)
+			}
+			optional = p.optional != ""
+			first, _, _ := strings.Cut(p.name, "|")
+			if line := fmt.Sprintf("\n%d. %s    (%s, ", i+1, first, p.kind); !strings.Contains(m.help(), line) {
+				t.Errorf("%s: help lacks %q", name, line)
+			}
+		}
+	}
+}
+
+// TestHelpLayout: block explorers read it, so it is Bitcoin Core's.
+func TestHelpLayout(t *testing.T) {
+	s := newFake().server(t)
+	help := func(params string) string {
+		result, fault := s.call(t.Context(), &session{user: &User{}}, &request{Method: []byte(`"help"`), Params: []byte(params)})
+		if fault != nil {
+			t.Fatal(fault)
+		}
+		text := strings.NewReplacer(`\n`, "\n", `\"`, `"`).Replace(string(result))
+		return strings.Trim(text, `"`)
+	}
+	if got, want := help(`["getblock"]`), `getblock "blockhash" ( verbosity )
+
+Returns a block: at verbosity 0 in hexadecimal, 1 with transaction ids, 2 with transactions, 3 with what they spend.
+
+Arguments:
+1. blockhash    (string, required) The block hash
+2. verbosity    (numeric, optional, default=1) 0 to 3
+
+Examples:
+> karat rpc getblock BLOCKHASH
+`; got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if got, want := help(`["nothing"]`), "help: unknown command: nothing"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	all := help(`[]`)
+	for _, want := range []string{"== Blockchain ==\ngetbestblockhash\n", "\n\n== Btcd ==\n", "\nsubmitblock \"hexdata\" ( dummy )", "\ngetblockstats hash_or_height ( [stats,...] )\n", "\nsendrawtransaction \"hexstring\" ( maxfeerate maxburnamount )\n"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%s\nlacks %q", all, want)
+		}
+	}
+	if strings.HasSuffix(all, "\n") || strings.Count(all, "\n\n") != strings.Count(all, "== ")-1 {
+		t.Errorf("the sections of\n%s", all)
+	}
+}
