@@ -228,6 +228,32 @@ func TestSubscribeTwice(t *testing.T) {
 	})
 }
 
+// TestStopIsTheEnd: behind the answer to stopnotifyblocks no notification comes.
+func TestStopIsTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		var height atomic.Uint32
+		f.feed(&height)
+		c := run(t, f.server(t)).socket(t, true)
+		exchange(t, c, `{"method":"notifyblocks","id":1}`)
+		height.Store(1000)
+		f.blocks <- struct{}{}
+		if got := receive(t, c); !strings.Contains(got, "blockconnected") {
+			t.Errorf("told %s", got)
+		}
+		answer := exchange(t, c, `{"method":"stopnotifyblocks","id":7}`)
+		for strings.Contains(answer, "connected") { // those that were on their way
+			answer = receive(t, c)
+		}
+		if answer != `{"result":null,"error":null,"id":7}` {
+			t.Errorf("answered %s", answer)
+		}
+		if got := exchange(t, c, `{"method":"getblockcount","id":8}`); !strings.HasSuffix(got, `"id":8}`) {
+			t.Errorf("told %s", got)
+		}
+	})
+}
+
 // TestSocketCallLimit: one client has so many calls under way; the rest wait.
 func TestSocketCallLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

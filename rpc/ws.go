@@ -42,8 +42,14 @@ type socket struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
-	blocks context.CancelFunc // ends the notifications of blocks; nil: there are none
-	txs    context.CancelFunc
+	blocks *following // nil: the client is not told of blocks
+	txs    *following
+}
+
+// following is a flow of notifications.
+type following struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed behind the last one
 }
 
 // socketMethod is a method that only a WebSocket has.
@@ -193,23 +199,30 @@ func (c *socket) session(json.RawMessage) (any, error) {
 }
 
 // follow starts notifications unless they run.
-func (c *socket) follow(which *context.CancelFunc, run func(context.Context)) {
+func (c *socket) follow(which **following, run func(context.Context)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if *which != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	*which = cancel
-	c.work.Go(func() { run(ctx) })
+	f := &following{cancel, make(chan struct{})}
+	*which = f
+	c.work.Go(func() {
+		defer close(f.done)
+		run(ctx)
+	})
 }
 
-func (c *socket) unfollow(which *context.CancelFunc) {
+// unfollow ends notifications: behind the answer to it none comes.
+func (c *socket) unfollow(which **following) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if *which != nil {
-		(*which)()
-		*which = nil
+	f := *which
+	*which = nil
+	c.mu.Unlock()
+	if f != nil {
+		f.cancel()
+		<-f.done
 	}
 }
 
@@ -237,19 +250,22 @@ func (c *socket) followBlocks(ctx context.Context, at types.Index) {
 			return
 		}
 		for i := range reverted {
+			if ctx.Err() != nil {
+				return
+			}
 			u := &reverted[i]
 			c.notify("blockdisconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
 			c.notify("filteredblockdisconnected", u.Update.Block.Height, headerHex(u))
 			at = u.Update.Parent
 		}
 		for i := range applied {
+			if ctx.Err() != nil {
+				return
+			}
 			u := &applied[i]
 			c.notify("blockconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
 			c.notify("filteredblockconnected", u.Update.Block.Height, headerHex(u), []string{}) // nobody has a filter here
 			at = u.Update.Block
-		}
-		if ctx.Err() != nil {
-			return
 		}
 		if len(reverted)+len(applied) > 0 {
 			continue
@@ -290,6 +306,9 @@ func (c *socket) followTxs(ctx context.Context, since uint64, verbose bool) {
 		entries, next := c.s.PoolFeed.Accepted(since, notifyTxs)
 		since = next
 		for i := range entries {
+			if ctx.Err() != nil {
+				return
+			}
 			if verbose {
 				c.notify("txacceptedverbose", c.s.txJSON(entries[i].Tx, true))
 				continue
