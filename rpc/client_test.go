@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -93,6 +94,9 @@ func TestClientUnreachable(t *testing.T) {
 	cancel()
 	if err := NewClient(gone.URL, name, password).Call(ctx, "uptime", nil); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnreachable) {
 		t.Errorf("given up: %v", err)
+	}
+	if err := NewClient(gone.URL, name, password).unanswered(ctx, &net.OpError{Err: errors.New("cut off")}); errors.Is(err, ErrUnreachable) {
+		t.Errorf("given up while it connects: %v", err)
 	}
 	if err := NewClient("http://[", name, password).Call(t.Context(), "uptime", nil); err == nil {
 		t.Error("a URL that is none was taken")
