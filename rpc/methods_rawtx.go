@@ -192,7 +192,10 @@ func feeLimit(a *args, i int) (types.FeeRate, error) {
 		return usual, nil
 	}
 	rate, err := parseAmount(text)
-	if err != nil || rate > types.GrainsPerCoin {
+	if err != nil {
+		return 0, err
+	}
+	if rate >= types.GrainsPerCoin {
 		return 0, failf(CodeInvalidParam, "Fee rates larger than or equal to 1 coin per 1000 virtual bytes are not accepted")
 	}
 	return types.FeeRate(rate), nil
@@ -204,7 +207,7 @@ func parseAmount(text string) (types.Amount, error) {
 		return value, nil
 	}
 	f, err := json.Number(text).Float64()
-	if err != nil || f < 0 || f > 1e9 {
+	if err != nil || !(f >= 0 && f <= 1e9) { // nor is it NaN
 		return 0, failf(CodeType, "Invalid amount")
 	}
 	return types.Amount(math.Round(f * types.GrainsPerCoin)), nil

@@ -1,0 +1,318 @@
+package rpc
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// fakeNet is a network of two peers.
+type fakeNet struct {
+	added, gone []string
+	peers       []Peer
+}
+
+func (n *fakeNet) Peers() []Peer                   { return n.peers }
+func (n *fakeNet) NodeID() string                  { return "me" }
+func (n *fakeNet) Listening() []string             { return nil }
+func (n *fakeNet) Totals() (received, sent uint64) { return 1, 2 }
+func (n *fakeNet) AddedNodes() []string            { return n.added }
+func (n *fakeNet) Ping()                           {}
+
+func (n *fakeNet) AddNode(address string) error {
+	if address == "bad" {
+		return errors.New("no address")
+	}
+	n.added = append(n.added, address)
+	return nil
+}
+
+func (n *fakeNet) RemoveNode(address string) error {
+	n.added = slices.DeleteFunc(n.added, func(a string) bool { return a == address })
+	return nil
+}
+
+func (n *fakeNet) TryNode(address string) error { return n.AddNode(address) }
+
+func (n *fakeNet) Disconnect(address string) error {
+	if !slices.ContainsFunc(n.peers, func(p Peer) bool { return p.Address == address }) {
+		return errors.New("unknown")
+	}
+	n.gone = append(n.gone, address)
+	return nil
+}
+
+func (n *fakeNet) KnownAddresses(limit int) []KnownAddress {
+	known := []KnownAddress{{"id1", "1.2.3.4", 5, time.Unix(6, 0)}, {"id2", "::1", 7, time.Unix(8, 0)}}
+	return known[:min(limit, len(known))]
+}
+
+func newNet() *fakeNet {
+	return &fakeNet{peers: []Peer{
+		{ID: 3, Address: "1.2.3.4:5", NodeID: "id1", Full: true, Ping: time.Second / 4, MinPing: time.Second / 8, LastSend: time.Unix(9, 0)},
+		{ID: 7, Address: "[::1]:7", NodeID: "id2", Inbound: true},
+	}}
+}
+
+// result calls a method, and returns its result, or the code of its error.
+func result(t testing.TB, s *Server, method, params string) string {
+	t.Helper()
+	_, answer := post(s, fmt.Sprintf(`{"method":%q,"params":%s,"id":1}`, method, params))
+	var r struct {
+		Result json.RawMessage
+		Error  *Error
+	}
+	if err := json.Unmarshal([]byte(answer), &r); err != nil {
+		t.Fatalf("%s: %v", answer, err)
+	}
+	if r.Error != nil {
+		return fmt.Sprint(r.Error.Code)
+	}
+	return string(r.Result)
+}
+
+// TestPeersAreAdded: addnode and getaddednodeinfo, with Bitcoin Core's codes.
+func TestPeersAreAdded(t *testing.T) {
+	s, n := newFake().server(t), newNet()
+	s.Network, s.Hangup = n, n
+	for _, c := range [][3]string{
+		{"addnode", `["1.2.3.4:5","add"]`, "null"},
+		{"addnode", `["1.2.3.4:5","add"]`, "-23"},
+		{"addnode", `["id2@[::1]:7","onetry"]`, "null"},
+		{"addnode", `["other:1","remove"]`, "-24"},
+		{"addnode", `["bad","add"]`, "-8"},
+		{"addnode", `["x","nothing"]`, "-8"},
+		{"addnode", `["x"]`, "-1"},
+		{"getaddednodeinfo", `["other:1"]`, "-24"},
+		{"getaddednodeinfo", `["1.2.3.4:5"]`, `[{"addednode":"1.2.3.4:5","addresses":[{"address":"1.2.3.4:5","connected":"outbound"}],"connected":true}]`},
+		{"getaddednodeinfo", `["id2@[::1]:7"]`, `[{"addednode":"id2@[::1]:7","addresses":[{"address":"[::1]:7","connected":"inbound"}],"connected":true}]`},
+		{"addnode", `["1.2.3.4:5","remove"]`, "null"},
+		{"getaddednodeinfo", `["1.2.3.4:5"]`, "-24"},
+		{"getnodeaddresses", `[]`, `[{"address":"1.2.3.4","network":"ipv4","nodeid":"id1","port":5,"services":9,"servicesnames":["NETWORK","WITNESS","NETWORK_LIMITED"],"time":6}]`},
+		{"getnodeaddresses", `[-1]`, "-8"},
+		{"getconnectioncount", `[]`, "2"},
+		{"ping", `[]`, "null"},
+	} {
+		if got := result(t, s, c[0], c[1]); got != c[2] {
+			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+	if got := result(t, s, "getnodeaddresses", "[0]"); strings.Count(got, "port") != 2 {
+		t.Errorf("all addresses: %s", got)
+	}
+}
+
+// TestDisconnect: a peer is named by its address or its number.
+func TestDisconnect(t *testing.T) {
+	s, n := newFake().server(t), newNet()
+	s.Network, s.Hangup = n, n
+	for params, want := range map[string]string{
+		`["1.2.3.4:5"]`: "null", `["",7]`: "null", `{"nodeid":3}`: "null",
+		`["9.9.9.9:9"]`: "-29", `["",4]`: "-29", `[]`: "-32602", `["1.2.3.4:5",3]`: "-32602", `["","x"]`: "-3",
+	} {
+		n.gone = nil
+		if got := result(t, s, "disconnectnode", params); got != want || (got == "null") != (len(n.gone) == 1) {
+			t.Errorf("%s: %s, want %s; hung up on %v", params, got, want, n.gone)
+		}
+	}
+}
+
+// TestNetInfo: bitcoin-cli -netinfo does not run if one of these is missing.
+func TestNetInfo(t *testing.T) {
+	s, n := newFake().server(t), newNet()
+	s.Network = n
+	var peers []map[string]any
+	if err := json.Unmarshal([]byte(result(t, s, "getpeerinfo", "[]")), &peers); err != nil || len(peers) != 2 {
+		t.Fatal(err, peers)
+	}
+	for i, p := range peers {
+		for field := range strings.FieldsSeq("id addr network inbound connection_type version subver conntime lastsend lastrecv last_block last_transaction servicesnames bip152_hb_from bip152_hb_to") {
+			if p[field] == nil {
+				t.Errorf("peer %d has no %s", i, field)
+			}
+		}
+	}
+	if p := peers[0]; p["pingtime"] != 0.25 || p["minping"] != 0.125 || p["services"] != "0000000000000409" || p["lastsend"] != 9.0 || p["lastrecv"] != 0.0 {
+		t.Errorf("%v", p)
+	}
+	if p := peers[1]; p["pingtime"] != nil || p["services"] != "0000000000000408" || p["inbound"] != true {
+		t.Errorf("%v", p)
+	}
+}
+
+// pool is one that says what a test wants.
+type pool struct {
+	Pool
+	err     error
+	fee     types.Amount
+	entries []PoolEntry
+	taken   int
+}
+
+func (p *pool) Get(types.Hash) (PoolEntry, bool) { return PoolEntry{}, false }
+func (p *pool) Entries() []PoolEntry             { return p.entries }
+
+func (p *pool) Info() PoolInfo {
+	info := PoolInfo{RelayFeeRate: 1000, MinFeeRate: 2000, Extra: 100}
+	for _, e := range p.entries {
+		info.VirtualSize += e.VirtualSize
+	}
+	return info
+}
+
+func (p *pool) Accept(context.Context, *types.Tx) error { p.taken++; return p.err }
+
+func (p *pool) Test(_ context.Context, txs []*types.Tx) ([]PoolVerdict, error) {
+	verdicts := make([]PoolVerdict, len(txs))
+	for i := range verdicts {
+		verdicts[i] = PoolVerdict{Err: p.err, Entry: PoolEntry{Fee: p.fee, VirtualSize: 100}}
+	}
+	verdicts[len(verdicts)-1].Undecided = len(verdicts) > 1
+	return verdicts, nil
+}
+
+// payment is a transaction with an output that can never be spent.
+func payment() string {
+	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{}}, Outputs: []types.TxOut{{Value: 1000, ScriptPubKey: []byte{opReturn}}}}
+	return hex.EncodeToString(tx.AppendTo(nil))
+}
+
+// TestSend: each refusal of a transaction has the code by which clients know it.
+func TestSend(t *testing.T) {
+	rule := func(reason consensus.Reason) error { return &consensus.RuleError{Reason: reason} }
+	for _, c := range []struct {
+		name, more, want string
+		fee              types.Amount
+		err              error
+	}{
+		{"taken", `,0.1,0.00001`, `"`, 1, nil},
+		{"burns", ``, "-25", 1, nil},
+		{"burns more than is allowed", `,0.1,0.00000999`, "-25", 1, nil},
+		{"pays too much", `,0.1,1`, "-25", 1_000_001, nil},
+		{"pays as much as it may", `,0.1,1`, `"`, 1_000_000, nil},
+		{"pays too much, any feerate", `,0,1`, `"`, 1e9, nil},
+		{"pays too much, as btcd's client says it", `,true,1`, `"`, 1e9, nil},
+		{"pays too much, usual limit", `,null,1`, "-25", 1_000_001, nil},
+		{"pays too much, usual limit as an old client says it", `,false,1`, "-25", 1_000_001, nil},
+		{"a feerate as a text", `,"1e-1","1"`, `"`, 1, nil},
+		{"a limit of 1", `,1,1`, "-8", 1, nil},
+		{"a limit below 0", `,-1,1`, "-3", 1, nil},
+		{"no number", `,"NaN",1`, "-3", 1, nil},
+		{"no number to burn", `,0.1,"x"`, "-3", 1, nil},
+		{"an endless number", `,"Inf",1`, "-3", 1, nil},
+		{"inputs are missing", `,0,1`, "-25", 1, rule(consensus.ReasonMissingInputs)},
+		{"already there", `,0,1`, "-27", 1, rule("txn-already-known")},
+		{"against a rule", `,0,1`, "-26", 1, rule("dust")},
+		{"the node's own fault", `,0,1`, "-20", 1, consensus.Local(errors.New("disk"))},
+	} {
+		s, p := newFake().server(t), &pool{err: c.err, fee: c.fee}
+		s.Pool = p
+		got := result(t, s, "sendrawtransaction", `["`+payment()+`"`+c.more+`]`)
+		if got != c.want && (c.want != `"` || !strings.HasPrefix(got, c.want)) {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+		if (p.taken == 1) != (c.want == `"` || c.err != nil) {
+			t.Errorf("%s: it was given to the pool %d times", c.name, p.taken)
+		}
+	}
+	s := newFake().server(t)
+	for _, bad := range []string{"", "xyz", "00", payment()[2:], payment() + "00", "02000000000000000000"} {
+		for _, call := range [][2]string{{"sendrawtransaction", `["` + bad + `"]`}, {"testmempoolaccept", `[["` + bad + `"]]`}} {
+			if got := result(t, s, call[0], call[1]); got != "-22" {
+				t.Errorf("%s %s: %s", call[0], bad, got)
+			}
+		}
+	}
+}
+
+// TestTry: testmempoolaccept says what sendrawtransaction would.
+func TestTry(t *testing.T) {
+	s := newFake().server(t)
+	for want, p := range map[string]*pool{
+		`"allowed":true,"fees":{"base":0.00000100,"effective-feerate":0.00001000,`: {fee: 100},
+		`"allowed":false,"reject-reason":"max-fee-exceeded"`:                       {fee: 1_000_001},
+		`"allowed":false,"reject-details":"dust, small","reject-reason":"dust"`:    {err: &consensus.RuleError{Reason: "dust", Detail: "small"}},
+		`"reject-reason":"missing-inputs"`:                                         {err: &consensus.RuleError{Reason: consensus.ReasonMissingInputs}},
+		`"allowed":false,"reject-reason":"disk"`:                                   {err: errors.New("disk")},
+	} {
+		s.Pool = p
+		if got := result(t, s, "testmempoolaccept", `[["`+payment()+`"]]`); !strings.Contains(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	s.Pool = &pool{}
+	if got := result(t, s, "testmempoolaccept", `[["`+payment()+`","`+payment()+`"]]`); strings.Count(got, `"allowed"`) != 1 || !strings.Contains(got, "package-error") {
+		t.Errorf("two: %s", got)
+	}
+	for params, want := range map[string]string{
+		`[[]]`: "-8", `[["` + strings.Repeat(payment()+`","`, 25) + `"]]`: "-8", `[[5]]`: "-3", `["x"]`: "-3", `[{}]`: "-3",
+	} {
+		if got := result(t, s, "testmempoolaccept", params); got != want {
+			t.Errorf("%.80s: %s, want %s", params, got, want)
+		}
+	}
+}
+
+// TestFeeEstimate: it always answers: the least that is relayed while the pool fits
+// into the blocks until then, and what outbids the rest after that.
+func TestFeeEstimate(t *testing.T) {
+	s := newFake().server(t)
+	s.Params.MaxBlockWeight = 4000 // 1000 virtual bytes
+	p := &pool{}
+	s.Pool = p
+	ask := func(target string) string { return result(t, s, "estimatesmartfee", "["+target+"]") }
+	if got := ask("1"); got != `{"blocks":1,"feerate":0.00002000}` {
+		t.Errorf("an empty pool: %s", got)
+	}
+	for i := range 10 {
+		p.entries = append(p.entries, PoolEntry{Fee: types.Amount(1000 * (i + 1)), VirtualSize: 300})
+	}
+	// 3 fit into a block; the best that does not fit into the first pays 7000/300.
+	if got := ask("1"); got != `{"blocks":1,"feerate":0.00023433}` {
+		t.Errorf("a full pool: %s", got)
+	}
+	if got := ask("2"); got != `{"blocks":2,"feerate":0.00013433}` {
+		t.Errorf("in two blocks: %s", got)
+	}
+	if got := ask("3"); got != `{"blocks":3,"feerate":0.00002000}` {
+		t.Errorf("in three blocks, which hold all: %s", got)
+	}
+	for target, want := range map[string]string{"0": "-8", "1009": "-8", "-1": "-8", `"6"`: `{"blocks":6,"feerate":0.00002000}`} {
+		if got := ask(target); got != want {
+			t.Errorf("%s: %s, want %s", target, got, want)
+		}
+	}
+}
+
+// TestCompleteCoinbase: a miner that knows no witnesses leaves out the coinbase's,
+// which the commitment to witnesses needs.
+func TestCompleteCoinbase(t *testing.T) {
+	commitment := append([]byte{opReturn, 36, 0xaa, 0x21, 0xa9, 0xed}, make([]byte, 32)...)
+	block := func(script []byte, witness ...[]byte) *types.Block {
+		return &types.Block{Txs: []types.Tx{{Inputs: []types.TxIn{{Witness: witness}}, Outputs: []types.TxOut{{ScriptPubKey: []byte{0x51}}, {ScriptPubKey: script}}}}}
+	}
+	b := block(commitment)
+	if !completeCoinbase(b) || len(b.Txs[0].Inputs[0].Witness) != 1 || string(b.Txs[0].Inputs[0].Witness[0]) != string(make([]byte, 32)) {
+		t.Errorf("witness %x", b.Txs[0].Inputs[0].Witness)
+	}
+	for what, b := range map[string]*types.Block{
+		"no commitment":    block([]byte{opReturn}),
+		"a short one":      block(commitment[:37]),
+		"another":          block(append([]byte{opReturn, 36, 0xaa, 0x21, 0xa9, 0xee}, make([]byte, 32)...)),
+		"one that is sent": block(commitment, []byte{1}),
+	} {
+		before := len(b.Txs[0].Inputs[0].Witness)
+		if completeCoinbase(b) || len(b.Txs[0].Inputs[0].Witness) != before {
+			t.Errorf("%s: the coinbase was changed", what)
+		}
+	}
+}
