@@ -179,6 +179,13 @@ func (w *world) agree(what string, nodes ...*simNode) {
 	same := func(at *simNode) bool {
 		return at.chain.Tip() == nodes[0].chain.Tip() && slices.Equal(poolOf(at), poolOf(nodes[0]))
 	}
+	defer func() {
+		for _, n := range nodes {
+			if w.t.Failed() {
+				w.t.Logf("%s: tip %s, best header %s, %d waiting, peers %+v", n.name, n.chain.Tip(), n.chain.BestHeader(), len(poolOf(n)), n.running.Load().peers.Peers())
+			}
+		}
+	}()
 	w.eventually(what, func() bool {
 		return !slices.ContainsFunc(nodes, func(at *simNode) bool { return !same(at) })
 	})

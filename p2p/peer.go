@@ -400,7 +400,7 @@ func (p *peer) keepAlive() {
 		p.ping()
 		p.send(&wire.FeeFilter{MinFeeRate: p.m.o.Pool.MinFeeRate()})
 		// What was announced too early to be of use, or while it was ruled out.
-		p.send(&wire.GetHeaders{Locator: p.m.o.Headers.Locator()})
+		p.m.sync.askHeaders(p)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
 	"sync"
 	"time"
 
@@ -20,7 +19,6 @@ const (
 	flightBytes    = 8 << 20  // that are asked of a peer at once, by what blocks have weighed lately
 	minFlights     = 2        // blocks asked of a peer at once at least
 	maxFlights     = 64       // and at most
-	maxPending     = 50_000   // headers of a peer that are held until they have enough work
 	segmentTime    = 2 * time.Second
 	segmentIdle    = 20 * time.Millisecond
 	stallTimeout   = 20 * time.Second // in which a peer must deliver one of the blocks asked of it
@@ -50,9 +48,8 @@ type syncer struct {
 
 // syncPeer is what is known of a peer's chain.
 type syncPeer struct {
-	best    types.Index // the highest block that it is known to have
-	pending []types.Header
-	work    consensus.Uint256       // of the chain up to the last pending header
+	best    types.Index             // the highest block that it is known to have
+	presync *presync                // nil: none is under way
 	flying  map[types.Hash]*flight  // asked of it, perhaps of another since
 	lacks   map[types.Hash]struct{} // it said that it has not
 	last    time.Time               // it delivered or was first asked
@@ -141,110 +138,6 @@ func (s *syncer) wake() {
 	case s.poke <- struct{}{}:
 	default:
 	}
-}
-
-// headers takes headers that a peer sent: an answer, or the announcement of new
-// blocks.
-func (s *syncer) headers(p *peer, headers []types.Header) error {
-	defer s.wake()
-	return s.takeHeaders(p, headers)
-}
-
-func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
-	if len(headers) == 0 {
-		return nil
-	}
-	for i := 1; i < len(headers); i++ {
-		if headers[i].PrevBlock != headers[i-1].Hash() {
-			return fmt.Errorf("%w: headers that form no chain", wire.ErrProtocol)
-		}
-	}
-	ready, err := s.enoughWork(p, headers)
-	if err != nil || ready == nil {
-		return err
-	}
-	refused := s.m.o.Headers.AddHeaders(ready)
-	if refused != nil && !errors.Is(refused, consensus.ErrNotYet) {
-		return refused
-	}
-	// Of headers of which one comes too early, those below it are of use.
-	taken := sort.Search(len(ready), func(i int) bool { _, ok := s.m.o.Headers.Info(ready[i].Hash()); return !ok })
-	if taken == 0 {
-		return refused
-	}
-	last := ready[taken-1].Hash()
-	info, _ := s.m.o.Headers.Info(last)
-	s.mu.Lock()
-	if sp := s.peers[p]; sp != nil {
-		sp.best = types.Index{Height: info.Height, Hash: last}
-		clear(sp.lacks) // it tells anew what it has
-	}
-	s.mu.Unlock()
-	if refused == nil && len(headers) == wire.MaxHeaders {
-		p.send(&wire.GetHeaders{Locator: append([]types.Hash{last}, s.m.o.Headers.Locator()...)})
-	}
-	return refused
-}
-
-// enoughWork returns the headers that may be stored: all of a chain that has as
-// much work as one must have to matter. Others are held, within bounds, while the
-// peer sends more; so nobody can fill our memory with headers that cost nothing.
-func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sp := s.peers[p]
-	if sp == nil {
-		return nil, nil
-	}
-	first := headers[0].PrevBlock
-	if n := len(sp.pending); n > 0 && first == sp.pending[n-1].Hash() {
-		headers = append(sp.pending, headers...)
-	} else {
-		info, ok := s.m.o.Headers.Info(first)
-		if !ok {
-			sp.pending = nil
-			p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
-			return nil, nil
-		}
-		sp.work = info.Work
-	}
-	for i := len(sp.pending); i < len(headers); i++ {
-		if err := consensus.CheckHeader(s.m.o.Params, &headers[i], headers[i].Hash()); err != nil {
-			return nil, err
-		}
-		sp.work = sp.work.Add(consensus.BlockWork(headers[i].Bits))
-	}
-	complete := (len(headers)-len(sp.pending))%wire.MaxHeaders != 0
-	sp.pending = nil
-	if sp.work.Cmp(s.leastWork()) >= 0 {
-		return headers, nil
-	}
-	if complete || len(headers) > maxPending {
-		s.m.log.Debug("a chain of too little work", "peer", p, "headers", len(headers))
-		return nil, nil
-	}
-	sp.pending = headers
-	p.send(&wire.GetHeaders{Locator: []types.Hash{headers[len(headers)-1].Hash()}})
-	return nil, nil
-}
-
-// leastWork is the work that a chain must have to be stored: what the network's
-// file asks for, and about the work of our own.
-func (s *syncer) leastWork() consensus.Uint256 {
-	state := s.m.o.Headers.TipState()
-	work := state.Work
-	block := consensus.BlockWork(state.Header.Bits)
-	for range workMargin {
-		if work.Cmp(block) < 0 {
-			work = consensus.Uint256{}
-			break
-		}
-		work = work.Sub(block)
-	}
-	if least := s.m.o.Params.MinimumChainWork; work.Cmp(least) < 0 {
-		return least
-	}
-	return work
 }
 
 // scheduling asks for blocks.

@@ -1,0 +1,204 @@
+package p2p
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// maxMarks bounds the headers that are looked at until they have enough work: that
+// many messages.
+const maxMarks = 10_000
+
+// presync follows a peer's headers without keeping them until they have as much
+// work as a chain must have to matter; so nobody can fill our memory with headers
+// that cost nothing. Then they are fetched again and stored. What is kept is the
+// hash of the last header of each message, by which the second pass can be of no
+// other chain than the first.
+type presync struct {
+	base   types.Hash // the header that we have below them
+	marks  []types.Hash
+	work   consensus.Uint256 // up to the last mark
+	enough bool              // the second pass is under way
+	passed int               // marks that the second pass has reached
+	last   time.Time         // a message came
+}
+
+// top is the header that the next message follows.
+func (pre *presync) top() types.Hash {
+	n := len(pre.marks)
+	if pre.enough {
+		n = pre.passed
+	}
+	if n == 0 {
+		return pre.base
+	}
+	return pre.marks[n-1]
+}
+
+// headers takes headers that a peer sent: an answer, or the announcement of new
+// blocks.
+func (s *syncer) headers(p *peer, headers []types.Header) error {
+	defer s.wake()
+	return s.takeHeaders(p, headers)
+}
+
+func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
+	if len(headers) == 0 {
+		return nil
+	}
+	for i := 1; i < len(headers); i++ {
+		if headers[i].PrevBlock != headers[i-1].Hash() {
+			return fmt.Errorf("%w: headers that form no chain", wire.ErrProtocol)
+		}
+	}
+	ready, err := s.enoughWork(p, headers)
+	if err != nil || ready == nil {
+		return err
+	}
+	refused := s.m.o.Headers.AddHeaders(ready)
+	if refused != nil && !errors.Is(refused, consensus.ErrNotYet) {
+		return refused
+	}
+	// Of headers of which one comes too early, those below it are of use.
+	taken := sort.Search(len(ready), func(i int) bool { _, ok := s.m.o.Headers.Info(ready[i].Hash()); return !ok })
+	if taken == 0 {
+		return refused
+	}
+	last := ready[taken-1].Hash()
+	info, _ := s.m.o.Headers.Info(last)
+	s.mu.Lock()
+	if sp := s.peers[p]; sp != nil {
+		sp.best = types.Index{Height: info.Height, Hash: last}
+		clear(sp.lacks) // it tells anew what it has
+	}
+	s.mu.Unlock()
+	if refused == nil && len(headers) == wire.MaxHeaders {
+		p.send(&wire.GetHeaders{Locator: append([]types.Hash{last}, s.m.o.Headers.Locator()...)})
+	}
+	return refused
+}
+
+// enoughWork returns the headers if they may be stored, as presync tells.
+func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sp := s.peers[p]
+	if sp == nil {
+		return nil, nil
+	}
+	pre := sp.presync
+	if pre != nil && headers[0].PrevBlock == pre.top() {
+		pre.last = s.m.o.Now()
+		if pre.enough {
+			return sp.secondPass(headers), nil
+		}
+		return nil, s.firstPass(p, sp, headers)
+	}
+	info, ok := s.m.o.Headers.Info(headers[0].PrevBlock)
+	if !ok {
+		if pre == nil {
+			p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
+		}
+		return nil, nil
+	}
+	work, err := s.workOf(headers)
+	if err != nil {
+		return nil, err
+	}
+	if work.Add(info.Work).Cmp(s.leastWork()) >= 0 {
+		return headers, nil
+	}
+	if len(headers) < wire.MaxHeaders {
+		s.m.log.Debug("a chain of too little work", "peer", p, "headers", len(headers))
+		return nil, nil
+	}
+	sp.presync = &presync{base: info.Hash, work: info.Work, last: s.m.o.Now()}
+	return nil, s.firstPass(p, sp, headers)
+}
+
+// workOf returns the work of headers, and checks that it was done.
+func (s *syncer) workOf(headers []types.Header) (work consensus.Uint256, err error) {
+	for i := range headers {
+		if err := consensus.CheckHeader(s.m.o.Params, &headers[i], headers[i].Hash()); err != nil {
+			return work, err
+		}
+		work = work.Add(consensus.BlockWork(headers[i].Bits))
+	}
+	return work, nil
+}
+
+// firstPass adds the work of headers, and asks for the next, or for the first
+// again once there is enough. It assumes mu.
+func (s *syncer) firstPass(p *peer, sp *syncPeer, headers []types.Header) error {
+	work, err := s.workOf(headers)
+	if err != nil {
+		return err
+	}
+	pre := sp.presync
+	pre.work = pre.work.Add(work)
+	pre.marks = append(pre.marks, headers[len(headers)-1].Hash())
+	pre.enough = pre.work.Cmp(s.leastWork()) >= 0
+	if !pre.enough && (len(headers) < wire.MaxHeaders || len(pre.marks) == maxMarks) {
+		s.m.log.Debug("a chain of too little work", "peer", p, "messages", len(pre.marks))
+		sp.presync = nil
+		return nil
+	}
+	p.send(&wire.GetHeaders{Locator: []types.Hash{pre.top()}})
+	return nil
+}
+
+// secondPass returns the headers if they are of the chain of the first pass. If
+// not, there may have been a reorganisation, and the next answer begins anew.
+func (sp *syncPeer) secondPass(headers []types.Header) []types.Header {
+	pre := sp.presync
+	for i := range headers {
+		if headers[i].Hash() == pre.marks[pre.passed] {
+			if pre.passed++; pre.passed == len(pre.marks) {
+				sp.presync = nil
+			}
+			return headers
+		}
+	}
+	sp.presync = nil
+	return nil
+}
+
+// askHeaders asks a peer for what it has above our best header, unless it is just
+// telling a long chain.
+func (s *syncer) askHeaders(p *peer) {
+	s.mu.Lock()
+	sp := s.peers[p]
+	busy := sp != nil && sp.presync != nil && s.m.o.Now().Sub(sp.presync.last) < pingEvery
+	if sp != nil && !busy {
+		sp.presync = nil
+	}
+	s.mu.Unlock()
+	if !busy {
+		p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
+	}
+}
+
+// leastWork is the work that a chain must have to be stored: what the network's
+// file asks for, and about the work of our own.
+func (s *syncer) leastWork() consensus.Uint256 {
+	state := s.m.o.Headers.TipState()
+	work := state.Work
+	block := consensus.BlockWork(state.Header.Bits)
+	for range workMargin {
+		if work.Cmp(block) < 0 {
+			work = consensus.Uint256{}
+			break
+		}
+		work = work.Sub(block)
+	}
+	if least := s.m.o.Params.MinimumChainWork; work.Cmp(least) < 0 {
+		return least
+	}
+	return work
+}
