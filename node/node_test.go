@@ -265,7 +265,7 @@ func (a *answer) check(t *testing.T, set CoinSet) {
 func TestChainOfBitcoinCore(t *testing.T) {
 	chainFile, forkFile := filepath.Join(vectors.Dir(t), "core-regtest/chain.dat"), filepath.Join(vectors.Dir(t), "core-regtest/fork.dat")
 	var answers map[string]json.RawMessage
-	readJSON(t, filepath.Join(vectors.Dir(t), "core-regtest/answers.json"), &answers)
+	vectors.ReadJSON(t, filepath.Join(vectors.Dir(t), "core-regtest/answers.json"), &answers)
 	var before answer
 	var serialized struct {
 		Hash types.Hash `json:"hash_serialized_3"`
@@ -278,7 +278,7 @@ func TestChainOfBitcoinCore(t *testing.T) {
 	var fork struct {
 		MuHash answer `json:"muhash"`
 	}
-	readJSON(t, filepath.Join(vectors.Dir(t), "core-regtest/fork.json"), &fork)
+	vectors.ReadJSON(t, filepath.Join(vectors.Dir(t), "core-regtest/fork.json"), &fork)
 
 	n := openNode(t, t.TempDir(), regtest, 0)
 	if s := importFiles(t, n, chainFile); s.Accepted != int(before.Height) || len(s.Refused) != 0 {
@@ -320,15 +320,4 @@ func frames(t testing.TB, file string) (raws [][]byte) {
 		data = data[size:]
 	}
 	return raws
-}
-
-func readJSON(t testing.TB, file string, into any) {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 status=0
-go test -count=1 -v -run 'Vectors|Core|Real|Headers|Official|EveryBlock|Reorganization|BlockFiles|ManyTransactions|Witnesses|Kill|PowerCutUnder' \
-	./chain/... ./node ./cmd/... >"$out" 2>&1 || status=$?
+go test -count=1 -v -run 'Vectors|Core|Real|Headers|Official|EveryBlock|Reorganization|BlockFiles|ManyTransactions|Witnesses|Kill|PowerCutUnder|BIP|Derivations' \
+	./chain/... ./node ./wallet ./cmd/... >"$out" 2>&1 || status=$?
 grep -E '^ +[a-z_0-9]+_test\.go:[0-9]+: |NOT RUN|^(ok|FAIL|---)' "$out" | grep -vE '^--- PASS|no tests to run' || true
 exit "$status"

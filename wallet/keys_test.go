@@ -3,9 +3,7 @@ package wallet
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,9 +31,7 @@ func must(t testing.TB, err error) {
 
 func readVectors(t testing.TB, name string, into any) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(vectors.Dir(t), name))
-	must(t, err)
-	must(t, json.Unmarshal(data, into))
+	vectors.ReadJSON(t, filepath.Join(vectors.Dir(t), name), into)
 }
 
 func TestMnemonicVectors(t *testing.T) {

@@ -14,35 +14,8 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/vectors"
 )
-
-// vectorFiles returns the files of the oracle's folder that match the pattern.
-func vectorFiles(t *testing.T, pattern string) []string {
-	t.Helper()
-	folder := os.Getenv("KARAT_VECTORS")
-	if folder == "" {
-		folder = "../../../shared/vectors"
-	}
-	files, err := filepath.Glob(filepath.Join(folder, pattern))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		t.Skipf("NOT RUN: oracle vectors not found: %s in %s (set KARAT_VECTORS)", pattern, folder)
-	}
-	return files
-}
-
-func readJSON(t *testing.T, file string, into any) {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-}
 
 // coinSet is the naive twin of a node's coin database.
 type coinSet map[types.OutPoint]types.Coin
@@ -104,7 +77,7 @@ func (s coinSet) transactions() uint64 {
 // TestEveryBlock compares the set after each block with gettxoutsetinfo.
 func TestEveryBlock(t *testing.T) {
 	blocks := 0
-	for _, file := range vectorFiles(t, "chain/*.json") {
+	for _, file := range vectors.Files(t, "chain/*.json") {
 		var chain struct {
 			Tip    types.Hash `json:"tip_hash_serialized_3"`
 			Blocks []struct {
@@ -118,7 +91,7 @@ func TestEveryBlock(t *testing.T) {
 				}
 			}
 		}
-		readJSON(t, file, &chain)
+		vectors.ReadJSON(t, file, &chain)
 		set, incremental, last := coinSet{}, new(MuHash), Stats{}
 		for _, b := range chain.Blocks {
 			raw, err := hex.DecodeString(b.Block)
@@ -180,9 +153,9 @@ func readChain(t *testing.T, file string) (blocks []*types.Block) {
 // Bitcoin Core's RPC gave there.
 func TestCoreAnswers(t *testing.T) {
 	answered := 0
-	for _, file := range vectorFiles(t, "*/chain.dat") {
+	for _, file := range vectors.Files(t, "*/chain.dat") {
 		var answers map[string]json.RawMessage
-		readJSON(t, filepath.Join(filepath.Dir(file), "answers.json"), &answers)
+		vectors.ReadJSON(t, filepath.Join(filepath.Dir(file), "answers.json"), &answers)
 		set, incremental := coinSet{}, new(MuHash)
 		for height, block := range readChain(t, file) {
 			if height > 0 { // the genesis coinbase makes no coins
@@ -215,14 +188,14 @@ func TestCoreAnswers(t *testing.T) {
 //	fork.dat           o - o - ... - o - o   tip
 func TestReorganization(t *testing.T) {
 	reorganized := 0
-	for _, file := range vectorFiles(t, "*/fork.json") {
+	for _, file := range vectors.Files(t, "*/fork.json") {
 		var fork struct {
 			Tip    types.Hash
 			OldTip types.Hash `json:"old_tip"`
 			Height int
 			MuHash json.RawMessage
 		}
-		readJSON(t, file, &fork)
+		vectors.ReadJSON(t, file, &fork)
 		set, incremental := coinSet{}, new(MuHash)
 		sets, heights := map[types.Hash]coinSet{}, map[types.Hash]int{}
 		var tip types.Hash

@@ -13,6 +13,7 @@ import (
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/secp"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // bothScripts runs a transaction's scripts, at once and with claims in a batch,
@@ -111,9 +112,9 @@ type chainVector struct {
 // block, and the way back.
 func TestVectorsCoreChain(t *testing.T) {
 	blocks, inputs := 0, 0
-	for _, name := range vectorFiles(t, "chain/*.json") {
+	for _, name := range vectors.Files(t, "chain/*.json") {
 		var file chainVector
-		readJSON(t, name, &file)
+		vectors.ReadJSON(t, name, &file)
 		c := newReplay(t)
 		if genesis := c.params.GenesisBlock(); !bytes.Equal(genesis.Raw, unhex(t, file.Genesis)) {
 			t.Fatalf("the genesis block is %x", genesis.Raw)
@@ -163,8 +164,8 @@ func TestVectorsCoreChain(t *testing.T) {
 			}
 		}
 	}
-	ran(t, "blocks", blocks)
-	ran(t, "inputs", inputs)
+	vectors.Ran(t, blocks, "blocks")
+	vectors.Ran(t, inputs, "inputs")
 }
 
 func checkPrevouts(t *testing.T, got []types.TxOut, want [][]string) (n int) {
@@ -206,7 +207,7 @@ func readBootstrap(t *testing.T, name string) (blocks []*HashedBlock) {
 // and wins.
 func TestVectorsCoreRegtest(t *testing.T) {
 	c := newReplay(t)
-	folder := filepath.Dir(vectorFiles(t, "core-regtest/chain.dat")[0])
+	folder := filepath.Dir(vectors.Files(t, "core-regtest/chain.dat")[0])
 	states := []State{c.state}
 	sets := []map[types.OutPoint]types.Coin{maps.Clone(c.coins)}
 	var undo [][]types.Coin
@@ -223,7 +224,7 @@ func TestVectorsCoreRegtest(t *testing.T) {
 		add(b)
 	}
 	var answers map[string]json.RawMessage
-	readJSON(t, filepath.Join(folder, "answers.json"), &answers)
+	vectors.ReadJSON(t, filepath.Join(folder, "answers.json"), &answers)
 	type info struct {
 		BestBlock       string
 		Height          uint32
@@ -270,13 +271,13 @@ func TestVectorsCoreRegtest(t *testing.T) {
 		t.Error("the fork has less work than the chain that it leaves")
 	}
 	var forked struct{ MuHash info }
-	readJSON(t, filepath.Join(folder, "fork.json"), &forked)
+	vectors.ReadJSON(t, filepath.Join(folder, "fork.json"), &forked)
 	check(forked.MuHash)
 	c.undoTo(0, undo, states)
 	if len(c.coins) != 0 {
 		t.Errorf("going back to the genesis block leaves %d coins", len(c.coins))
 	}
-	ran(t, "blocks", len(chain)-1+len(fork))
+	vectors.Ran(t, len(chain)-1+len(fork), "blocks")
 }
 
 // statsOfBlocks compares what Core's getblockstats says of single blocks.
@@ -316,5 +317,5 @@ func statsOfBlocks(t *testing.T, c *chainTest, answers map[string]json.RawMessag
 		}
 		n++
 	}
-	ran(t, "answers of getblockstats", n)
+	vectors.Ran(t, n, "answers of getblockstats")
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // Blocks of Bitcoin: encoding, ids, roots, weight and work. All break R1 and
@@ -18,7 +19,7 @@ func TestVectorsRealBlocks(t *testing.T) {
 	params := regtest(t)
 	params.PowLimit = hexUint256(t, mainnetLimit)
 	blocks, committed := 0, 0
-	for _, name := range vectorFiles(t, "real/blocks/index.json") {
+	for _, name := range vectors.Files(t, "real/blocks/index.json") {
 		var index []struct {
 			File, Hash, Bits string
 			TxList           string `json:"tx_list"`
@@ -29,7 +30,7 @@ func TestVectorsRealBlocks(t *testing.T) {
 			TxCount          int  `json:"n_tx"`
 			Work             bool `json:"pow_valid_under_mainnet_limit"`
 		}
-		readJSON(t, name, &index)
+		vectors.ReadJSON(t, name, &index)
 		for _, v := range index {
 			if filepath.Ext(v.File) != ".raw" {
 				continue // TestVectorsRealChains
@@ -68,18 +69,18 @@ func TestVectorsRealBlocks(t *testing.T) {
 			blocks++
 		}
 	}
-	ran(t, "blocks", blocks)
-	ran(t, "blocks with a witness commitment", committed)
+	vectors.Ran(t, blocks, "blocks")
+	vectors.Ran(t, committed, "blocks with a witness commitment")
 }
 
 // The first blocks of Bitcoin, and a regtest chain of Core's: linked, worked for
 // and whole, up to R1.
 func TestVectorsRealChains(t *testing.T) {
 	chains := map[string][]*HashedBlock{}
-	for _, name := range vectorFiles(t, "real/blocks/*.dat") {
+	for _, name := range vectors.Files(t, "real/blocks/*.dat") {
 		chains[name] = readBootstrap(t, name)
 	}
-	for _, name := range vectorFiles(t, "real/blocks/regtest-*.txt") {
+	for _, name := range vectors.Files(t, "real/blocks/regtest-*.txt") {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +115,7 @@ func TestVectorsRealChains(t *testing.T) {
 			blocks++
 		}
 	}
-	ran(t, "blocks", blocks)
+	vectors.Ran(t, blocks, "blocks")
 	t.Logf("%d of them keep R1", allowed)
 }
 
@@ -141,7 +142,7 @@ func TestVectorsHeaders(t *testing.T) {
 	params := regtest(t)
 	params.PowLimit = hexUint256(t, mainnetLimit)
 	headers := 0
-	for _, name := range vectorFiles(t, "real/headers/mainnet-0-*.txt") {
+	for _, name := range vectors.Files(t, "real/headers/mainnet-0-*.txt") {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -156,14 +157,14 @@ func TestVectorsHeaders(t *testing.T) {
 			headers++
 		}
 	}
-	for _, name := range vectorFiles(t, "real/headers/*-checkpoints.json") {
+	for _, name := range vectors.Files(t, "real/headers/*-checkpoints.json") {
 		var file struct {
 			Checkpoints []struct {
 				Height                  int
 				Header, Hash, Chainwork string
 			}
 		}
-		readJSON(t, name, &file)
+		vectors.ReadJSON(t, name, &file)
 		if strings.HasPrefix(filepath.Base(name), "signet") {
 			params.PowLimit = hexUint256(t, "00000377ae000000000000000000000000000000000000000000000000000000")
 		} else {
@@ -184,7 +185,7 @@ func TestVectorsHeaders(t *testing.T) {
 			headers++
 		}
 	}
-	ran(t, "headers", headers)
+	vectors.Ran(t, headers, "headers")
 }
 
 func checkedHeader(t *testing.T, params *Params, encoded, hash string) Uint256 {

@@ -3,55 +3,16 @@ package consensus
 import (
 	"bufio"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/vectors"
 )
-
-// vectorFiles returns the files of the oracle vectors that match a pattern
-// below their folder, and skips the test where there are none.
-func vectorFiles(t *testing.T, pattern string) []string {
-	t.Helper()
-	folder := os.Getenv("KARAT_VECTORS")
-	if folder == "" {
-		folder = "../../../shared/vectors"
-	}
-	files, err := filepath.Glob(filepath.Join(folder, pattern))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		t.Skipf("NOT RUN: oracle vectors not found: %s in %s (set KARAT_VECTORS)", pattern, folder)
-	}
-	return files
-}
-
-// ran logs how many cases were run, and fails if there were none.
-func ran(t *testing.T, what string, n int) {
-	t.Helper()
-	if n == 0 {
-		t.Fatalf("no %s in the oracle vectors", what)
-	}
-	t.Logf("%d %s", n, what)
-}
-
-func readJSON(t testing.TB, file string, into any) {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-}
 
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
@@ -88,7 +49,7 @@ const (
 
 func TestVectorsCompactTargets(t *testing.T) {
 	var compacts, targets int
-	for _, name := range vectorFiles(t, "pow/*.json") {
+	for _, name := range vectors.Files(t, "pow/*.json") {
 		var file struct {
 			Compact []struct {
 				Bits, Recompact, Work string
@@ -102,7 +63,7 @@ func TestVectorsCompactTargets(t *testing.T) {
 				Again           string `json:"decoded_again"`
 			} `json:"to_compact"`
 		}
-		readJSON(t, name, &file)
+		vectors.ReadJSON(t, name, &file)
 		for _, v := range file.Compact {
 			bits := hexUint32(t, v.Bits)
 			target, negative, overflow := ExpandBits(bits)
@@ -140,8 +101,8 @@ func TestVectorsCompactTargets(t *testing.T) {
 			targets++
 		}
 	}
-	ran(t, "compact targets", compacts)
-	ran(t, "targets to make compact", targets)
+	vectors.Ran(t, compacts, "compact targets")
+	vectors.Ran(t, targets, "targets to make compact")
 }
 
 func bitsOf(a asert, seconds int64, blocks uint64) uint32 {
@@ -157,7 +118,7 @@ func anchorOf(bits uint32) Uint256 {
 // iteration, height, time and the bits of the block after.
 func TestVectorsASERTBitcoinCash(t *testing.T) {
 	rows := 0
-	for _, name := range vectorFiles(t, "asert/run*") {
+	for _, name := range vectors.Files(t, "asert/run*") {
 		file, err := os.Open(name)
 		if err != nil {
 			t.Fatal(err)
@@ -193,12 +154,12 @@ func TestVectorsASERTBitcoinCash(t *testing.T) {
 		}
 		file.Close()
 	}
-	ran(t, "rows of Bitcoin Cash", rows)
+	vectors.Ran(t, rows, "rows of Bitcoin Cash")
 }
 
 func TestVectorsASERTBitcoinABC(t *testing.T) {
 	cases := 0
-	for _, name := range vectorFiles(t, "asert/bitcoin-abc*.json") {
+	for _, name := range vectors.Files(t, "asert/bitcoin-abc*.json") {
 		var file struct {
 			PowLimit string
 			HalfLife int64
@@ -208,7 +169,7 @@ func TestVectorsASERTBitcoinABC(t *testing.T) {
 				HeightDiff                              uint64
 			}
 		}
-		readJSON(t, name, &file)
+		vectors.ReadJSON(t, name, &file)
 		for i, v := range file.Cases {
 			a := asert{
 				anchor: hexUint256(t, v.RefTarget), limit: hexUint256(t, file.PowLimit),
@@ -221,14 +182,14 @@ func TestVectorsASERTBitcoinABC(t *testing.T) {
 			cases++
 		}
 	}
-	ran(t, "cases of Bitcoin ABC", cases)
+	vectors.Ran(t, cases, "cases of Bitcoin ABC")
 }
 
 // Decred's vectors: the same polynomial with other spacings, half-lives and
 // limits.
 func TestVectorsASERTDecred(t *testing.T) {
 	cases := 0
-	for _, name := range vectorFiles(t, "asert/decred*.json") {
+	for _, name := range vectors.Files(t, "asert/decred*.json") {
 		var file struct {
 			Params map[string]struct {
 				PowLimit                         string
@@ -245,7 +206,7 @@ func TestVectorsASERTDecred(t *testing.T) {
 				}
 			}
 		}
-		readJSON(t, name, &file)
+		vectors.ReadJSON(t, name, &file)
 		for _, s := range file.Scenarios {
 			params, ok := file.Params[s.Params]
 			if !ok {
@@ -263,7 +224,7 @@ func TestVectorsASERTDecred(t *testing.T) {
 			}
 		}
 	}
-	ran(t, "cases of Decred", cases)
+	vectors.Ran(t, cases, "cases of Decred")
 }
 
 // checkMerkle makes a block whose transactions' ids are the leaves.
@@ -279,9 +240,9 @@ func TestVectorsMerkle(t *testing.T) {
 		Mutated bool
 	}
 	cases := 0
-	for _, name := range vectorFiles(t, "merkle/*.json") {
+	for _, name := range vectors.Files(t, "merkle/*.json") {
 		var file struct{ Plain, Malleation []vector }
-		readJSON(t, name, &file)
+		vectors.ReadJSON(t, name, &file)
 		for _, v := range append(file.Plain, file.Malleation...) {
 			err := checkMerkle(v.Leaves, v.Root)
 			if v.Mutated {
@@ -294,7 +255,7 @@ func TestVectorsMerkle(t *testing.T) {
 			cases++
 		}
 	}
-	ran(t, "merkle trees", cases)
+	vectors.Ran(t, cases, "merkle trees")
 }
 
 // certainlyForbidden reports what R1 forbids whatever follows: a script that
@@ -318,12 +279,12 @@ func TestVectorsCheckTransaction(t *testing.T) {
 		Weight              int
 	}
 	counts := map[string]int{}
-	for _, name := range vectorFiles(t, "tx/check-transaction*.json") {
+	for _, name := range vectors.Files(t, "tx/check-transaction*.json") {
 		var file struct {
 			Core    []vector `json:"core_tx_tests"`
 			Derived []vector `json:"derived_v1_outputs"`
 		}
-		readJSON(t, name, &file)
+		vectors.ReadJSON(t, name, &file)
 		check := func(v vector, mayBreakR1 bool) {
 			tx, err := types.DecodeTx(unhex(t, v.Tx))
 			if err != nil {
@@ -361,7 +322,7 @@ func TestVectorsCheckTransaction(t *testing.T) {
 		}
 	}
 	for _, what := range []string{"transactions of Core's tests", "transactions that break R1", "transactions with taproot outputs"} {
-		ran(t, what, counts[what])
+		vectors.Ran(t, counts[what], what)
 	}
 }
 
@@ -383,7 +344,7 @@ func (d *spendData) fill(t testing.TB, in *types.TxIn) {
 func TestVectorsTaprootTransactions(t *testing.T) {
 	params := regtest(t)
 	var txs, failures int
-	for _, name := range vectorFiles(t, "taproot-tx/*.json") {
+	for _, name := range vectors.Files(t, "taproot-tx/*.json") {
 		var file []struct {
 			ID, Tx, TxID string
 			WTxID        string `json:"wtxid_all_success"`
@@ -396,7 +357,7 @@ func TestVectorsTaprootTransactions(t *testing.T) {
 				Failure *spendData
 			}
 		}
-		readJSON(t, name, &file)
+		vectors.ReadJSON(t, name, &file)
 		for n, v := range file {
 			if testing.Short() && n%8 != 0 {
 				continue
@@ -444,6 +405,6 @@ func TestVectorsTaprootTransactions(t *testing.T) {
 			}
 		}
 	}
-	ran(t, "transactions", txs)
-	ran(t, "spoiled inputs", failures)
+	vectors.Ran(t, txs, "transactions")
+	vectors.Ran(t, failures, "spoiled inputs")
 }

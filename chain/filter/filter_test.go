@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"math/big"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -46,13 +44,7 @@ func parseHash(t testing.TB, s string) types.Hash {
 
 func readVectors(t testing.TB, into any, path ...string) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(append([]string{vectors.Dir(t)}, path...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		t.Fatal(err)
-	}
+	vectors.ReadJSON(t, filepath.Join(append([]string{vectors.Dir(t)}, path...)...), into)
 }
 
 // naiveValues are the values of a block's filter as BIP158 words them: 64 bits

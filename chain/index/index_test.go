@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -123,13 +122,7 @@ func TestCoreFilters(t *testing.T) {
 			TxIDs  []string   `json:"txids"`
 		}
 	}
-	data, err := os.ReadFile(filepath.Join(vectors.Dir(t), "chain", "core-regtest-taproot-only.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, &core); err != nil {
-		t.Fatal(err)
-	}
+	vectors.ReadJSON(t, filepath.Join(vectors.Dir(t), "chain", "core-regtest-taproot-only.json"), &core)
 	w := newWorld(t, 3)
 	w.params.CoinbaseMaturity = 100
 	w.chain = w.newChain()

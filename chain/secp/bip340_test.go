@@ -3,7 +3,6 @@ package secp
 import (
 	"encoding/csv"
 	"encoding/hex"
-	"encoding/json"
 	"math/big"
 	"math/rand/v2"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 func unhex(t *testing.T, s string) []byte {
@@ -62,21 +62,8 @@ func TestOfficialVectors(t *testing.T) {
 	})
 }
 
-// vectorDir returns the folder of vectors that are not part of this repository.
-func vectorDir(t *testing.T) string {
-	dir := os.Getenv("KARAT_VECTORS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "vectors")
-	}
-	dir = filepath.Join(dir, "bip340")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("NOT RUN: the shared BIP340 vectors, because %v; KARAT_VECTORS names their folder", err)
-	}
-	return dir
-}
-
 func TestSharedVectors(t *testing.T) {
-	dir := vectorDir(t)
+	dir := filepath.Join(vectors.Dir(t), "bip340")
 	f, err := os.Open(filepath.Join(dir, "test-vectors.csv"))
 	if err != nil {
 		t.Fatal(err)
@@ -89,21 +76,16 @@ func TestSharedVectors(t *testing.T) {
 	for _, r := range rows[1:] {
 		checkVector(t, r[2], r[4], r[5], strings.EqualFold(r[6], "TRUE"), r[7])
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "generated-core-key-py.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var cases []struct {
 		Pubkey, Msg, Sig, Mutation string
 		Valid                      bool
 	}
-	if err := json.Unmarshal(data, &cases); err != nil || len(cases) == 0 {
-		t.Fatalf("%d cases, %v", len(cases), err)
-	}
+	vectors.ReadJSON(t, filepath.Join(dir, "generated-core-key-py.json"), &cases)
 	for _, c := range cases {
 		checkVector(t, c.Pubkey, c.Msg, c.Sig, c.Valid, c.Mutation)
 	}
-	t.Logf("%d official and %d generated vectors", len(rows)-1, len(cases))
+	vectors.Ran(t, len(rows)-1, "official vectors")
+	vectors.Ran(t, len(cases), "generated vectors")
 }
 
 // spoil returns s changed in one of several ways.

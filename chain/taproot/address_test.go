@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/btcsuite/btcd/address/v2/bech32"
+
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 func TestVectorsAddresses(t *testing.T) {
 	accepted, refused := 0, 0
-	for _, file := range vectorFiles(t, "wallet/bech32m.json") {
+	for _, file := range vectors.Files(t, "wallet/bech32m.json") {
 		var groups map[string][]struct {
 			Address, String string
 			StringHex       string `json:"string_hex"`
@@ -21,7 +23,7 @@ func TestVectorsAddresses(t *testing.T) {
 			WitnessVersion  *int                       `json:"witness_version"`
 			Core            map[string]json.RawMessage `json:"core_validateaddress"`
 		}
-		readJSON(t, file, &groups)
+		vectors.ReadJSON(t, file, &groups)
 		for group, cases := range groups {
 			for _, tc := range cases {
 				address := tc.Address + tc.String

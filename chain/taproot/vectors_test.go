@@ -12,36 +12,8 @@ import (
 
 	"github.com/karatcoin/karat/chain/secp"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/vectors"
 )
-
-// vectorFiles returns the files of the oracle vectors that match a pattern
-// below their folder, and skips the test where there are none.
-func vectorFiles(t *testing.T, pattern string) []string {
-	t.Helper()
-	folder := os.Getenv("KARAT_VECTORS")
-	if folder == "" {
-		folder = "../../../shared/vectors"
-	}
-	files, err := filepath.Glob(filepath.Join(folder, pattern))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		t.Skipf("NOT RUN: oracle vectors not found: %s in %s (set KARAT_VECTORS)", pattern, folder)
-	}
-	return files
-}
-
-func readJSON(t *testing.T, file string, into any) {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-}
 
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
@@ -141,7 +113,7 @@ func TestVectorsTaprootRef(t *testing.T) {
 	for _, folder := range []string{"taproot-ref", "taproot-ref-mixed-prevouts"} {
 		t.Run(folder, func(t *testing.T) {
 			var n tally
-			for _, file := range vectorFiles(t, folder+"/*.json") {
+			for _, file := range vectors.Files(t, folder+"/*.json") {
 				var cases []struct {
 					ID, Tx   string
 					Prevouts []string
@@ -151,7 +123,7 @@ func TestVectorsTaprootRef(t *testing.T) {
 					Failure  *spendData
 					Core     map[string]string
 				}
-				readJSON(t, file, &cases)
+				vectors.ReadJSON(t, file, &cases)
 				for _, tc := range cases {
 					tx, prevouts := decodeTx(t, tc.Tx), decodePrevouts(t, tc.Prevouts)
 					c := NewContext(tx, prevouts)
@@ -174,7 +146,7 @@ func TestVectorsTaprootRef(t *testing.T) {
 func TestVectorsTaprootTx(t *testing.T) {
 	var n tally
 	c := new(Context)
-	for _, file := range vectorFiles(t, "taproot-tx/*.json") {
+	for _, file := range vectors.Files(t, "taproot-tx/*.json") {
 		var cases []struct {
 			ID, Tx   string
 			Prevouts []string
@@ -184,7 +156,7 @@ func TestVectorsTaprootTx(t *testing.T) {
 				Core             map[string]string
 			}
 		}
-		readJSON(t, file, &cases)
+		vectors.ReadJSON(t, file, &cases)
 		for _, tc := range cases {
 			tx, prevouts := decodeTx(t, tc.Tx), decodePrevouts(t, tc.Prevouts)
 			for i := range tc.Inputs {
@@ -216,7 +188,7 @@ type verdictPair struct {
 }
 
 func TestVectorsScript(t *testing.T) {
-	for _, file := range vectorFiles(t, "script/*.json") {
+	for _, file := range vectors.Files(t, "script/*.json") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			var n tally
 			var cases []struct {
@@ -226,7 +198,7 @@ func TestVectorsScript(t *testing.T) {
 				Comment  any // a string, in one file sometimes a list of them
 				Core     json.RawMessage
 			}
-			readJSON(t, file, &cases)
+			vectors.ReadJSON(t, file, &cases)
 			for _, tc := range cases {
 				var verdicts []verdictPair
 				if json.Unmarshal(tc.Core, &verdicts) != nil {
@@ -249,13 +221,13 @@ func TestVectorsScript(t *testing.T) {
 
 func TestVectorsRealTransactions(t *testing.T) {
 	var n tally
-	for _, file := range vectorFiles(t, "real/tx/index.json") {
+	for _, file := range vectors.Files(t, "real/tx/index.json") {
 		var cases []struct {
 			File     string
 			Prevouts []string
 			Core     []verdictPair
 		}
-		readJSON(t, file, &cases)
+		vectors.ReadJSON(t, file, &cases)
 		for _, tc := range cases {
 			if len(tc.Prevouts) == 0 || !strings.HasSuffix(tc.File, ".hex") {
 				continue
@@ -277,7 +249,7 @@ func TestVectorsRealTransactions(t *testing.T) {
 // TestVectorsChain verifies every spend of the chains that Core's own wallet made.
 func TestVectorsChain(t *testing.T) {
 	var n tally
-	for _, file := range vectorFiles(t, "chain/*.json") {
+	for _, file := range vectors.Files(t, "chain/*.json") {
 		var chain struct {
 			Blocks []struct {
 				Height   int
@@ -285,7 +257,7 @@ func TestVectorsChain(t *testing.T) {
 				Prevouts [][]string
 			}
 		}
-		readJSON(t, file, &chain)
+		vectors.ReadJSON(t, file, &chain)
 		for _, b := range chain.Blocks {
 			block, err := types.DecodeBlock(unhex(t, b.Block))
 			if err != nil {
@@ -351,18 +323,18 @@ type bip341Spend struct {
 
 func TestVectorsBIP341(t *testing.T) {
 	trees, spends := 0, 0
-	for _, file := range vectorFiles(t, "bip341/*.json") {
-		var vectors struct {
+	for _, file := range vectors.Files(t, "bip341/*.json") {
+		var all struct {
 			ScriptPubKey    []bip341Tree
 			KeyPathSpending []bip341Spend
 		}
-		readJSON(t, file, &vectors)
-		for i := range vectors.ScriptPubKey {
+		vectors.ReadJSON(t, file, &all)
+		for i := range all.ScriptPubKey {
 			trees++
-			checkBIP341Tree(t, &vectors.ScriptPubKey[i])
+			checkBIP341Tree(t, &all.ScriptPubKey[i])
 		}
-		for i := range vectors.KeyPathSpending {
-			spends += checkBIP341Spend(t, &vectors.KeyPathSpending[i])
+		for i := range all.KeyPathSpending {
+			spends += checkBIP341Spend(t, &all.KeyPathSpending[i])
 		}
 	}
 	t.Logf("%d trees, %d key path spends", trees, spends)

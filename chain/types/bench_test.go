@@ -2,12 +2,14 @@ package types
 
 import (
 	"testing"
+
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // realBlocks returns the raw blocks of the oracle's folder, and their length
 // together.
 func realBlocks(b *testing.B) (raws [][]byte, size int64) {
-	for _, file := range vectorFiles(b, "real/blocks/*.raw") {
+	for _, file := range vectors.Files(b, "real/blocks/*.raw") {
 		raw := readFile(b, file)
 		raws = append(raws, raw)
 		size += int64(len(raw))

@@ -5,7 +5,6 @@ import (
 	"compress/bzip2"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -13,24 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-)
 
-// vectorFiles returns the files of the oracle's folder that match the pattern.
-func vectorFiles(tb testing.TB, pattern string) []string {
-	tb.Helper()
-	folder := os.Getenv("KARAT_VECTORS")
-	if folder == "" {
-		folder = "../../../shared/vectors"
-	}
-	files, err := filepath.Glob(filepath.Join(folder, pattern))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if len(files) == 0 {
-		tb.Skipf("NOT RUN: oracle vectors not found: %s in %s (set KARAT_VECTORS)", pattern, folder)
-	}
-	return files
-}
+	"github.com/karatcoin/karat/internal/vectors"
+)
 
 func readFile(tb testing.TB, file string) []byte {
 	tb.Helper()
@@ -39,13 +23,6 @@ func readFile(tb testing.TB, file string) []byte {
 		tb.Fatal(err)
 	}
 	return data
-}
-
-func readJSON(tb testing.TB, file string, into any) {
-	tb.Helper()
-	if err := json.Unmarshal(readFile(tb, file), into); err != nil {
-		tb.Fatalf("%s: %v", file, err)
-	}
 }
 
 func readLines(tb testing.TB, file string) []string {
@@ -60,15 +37,6 @@ func mustHex(tb testing.TB, s string) []byte {
 		tb.Fatal(err)
 	}
 	return b
-}
-
-// ran logs how many cases ran, and fails if none did.
-func ran(t *testing.T, n int, what string) {
-	t.Helper()
-	if n == 0 {
-		t.Errorf("no %s in the vectors", what)
-	}
-	t.Logf("%d %s", n, what)
 }
 
 // txFacts is what Bitcoin Core says of a transaction.
@@ -119,14 +87,14 @@ func TestCoreTransactions(t *testing.T) {
 		LockTime  uint32 `json:"lock_time"`
 	}
 	good, bad := 0, 0
-	for _, file := range vectorFiles(t, "tx/*.json") {
-		var vectors struct {
+	for _, file := range vectors.Files(t, "tx/*.json") {
+		var all struct {
 			Core    []vector                             `json:"core_tx_tests"`
 			Derived []vector                             `json:"derived_v1_outputs"`
 			Refused []struct{ Tx, Comment, Core string } `json:"malformed_serialization"`
 		}
-		readJSON(t, file, &vectors)
-		for _, v := range slices.Concat(vectors.Core, vectors.Derived) {
+		vectors.ReadJSON(t, file, &all)
+		for _, v := range slices.Concat(all.Core, all.Derived) {
 			raw := mustHex(t, v.Tx)
 			tx, err := DecodeTx(raw)
 			if err != nil {
@@ -144,7 +112,7 @@ func TestCoreTransactions(t *testing.T) {
 			}
 			good++
 		}
-		for _, v := range vectors.Refused {
+		for _, v := range all.Refused {
 			_, err := DecodeTx(mustHex(t, v.Tx))
 			if accepted := err == nil; accepted == (v.Core == "decode error") {
 				t.Errorf("%s: got %v, want %s", v.Comment, err, v.Core)
@@ -152,19 +120,19 @@ func TestCoreTransactions(t *testing.T) {
 			bad++
 		}
 	}
-	ran(t, good, "transactions")
-	ran(t, bad, "verdicts on malformed encodings")
+	vectors.Ran(t, good, "transactions")
+	vectors.Ran(t, bad, "verdicts on malformed encodings")
 }
 
 func TestRealTransactions(t *testing.T) {
 	n := 0
-	for _, index := range vectorFiles(t, "real/tx/index.json") {
+	for _, index := range vectors.Files(t, "real/tx/index.json") {
 		var entries []struct {
 			txFacts
 			File     string
 			Prevouts []string
 		}
-		readJSON(t, index, &entries)
+		vectors.ReadJSON(t, index, &entries)
 		for _, e := range entries {
 			raw := readFile(t, filepath.Join(filepath.Dir(index), "..", e.File))
 			switch {
@@ -193,7 +161,7 @@ func TestRealTransactions(t *testing.T) {
 			n++
 		}
 	}
-	ran(t, n, "real transactions")
+	vectors.Ran(t, n, "real transactions")
 }
 
 // checkBlock decodes a block, holds that it round trips and that its header
@@ -219,7 +187,7 @@ func checkBlock(t *testing.T, name string, raw []byte) *Block {
 
 func TestRealBlocks(t *testing.T) {
 	blocks, txs := 0, 0
-	for _, index := range vectorFiles(t, "real/blocks/index.json") {
+	for _, index := range vectors.Files(t, "real/blocks/index.json") {
 		var entries []struct {
 			File, Bits          string
 			Hash, Prev          Hash
@@ -234,7 +202,7 @@ func TestRealBlocks(t *testing.T) {
 			TxList              string `json:"tx_list"`
 			WitnessCommitmentOK *bool  `json:"witness_commitment_valid"`
 		}
-		readJSON(t, index, &entries)
+		vectors.ReadJSON(t, index, &entries)
 		for _, e := range entries {
 			if !strings.HasSuffix(e.File, ".raw") {
 				continue // several blocks in a file: TestBlockFiles
@@ -258,8 +226,8 @@ func TestRealBlocks(t *testing.T) {
 			txs += len(block.Txs)
 		}
 	}
-	ran(t, blocks, "real blocks")
-	ran(t, txs, "transactions in them")
+	vectors.Ran(t, blocks, "real blocks")
+	vectors.Ran(t, txs, "transactions in them")
 }
 
 // checkTxList compares a block with the lines "txid wtxid weight size" of a
@@ -312,7 +280,7 @@ func framedBlocks(t *testing.T, file string) (blocks [][]byte) {
 func TestBlockFiles(t *testing.T) {
 	n := 0
 	for _, pattern := range []string{"real/blocks/*.dat", "real/blocks/regtest*.txt", "core-regtest/*.dat"} {
-		for _, file := range vectorFiles(t, pattern) {
+		for _, file := range vectors.Files(t, pattern) {
 			var raws [][]byte
 			if strings.HasSuffix(file, ".dat") {
 				raws = framedBlocks(t, file)
@@ -332,7 +300,7 @@ func TestBlockFiles(t *testing.T) {
 			n += len(raws)
 		}
 	}
-	ran(t, n, "blocks in files of many")
+	vectors.Ran(t, n, "blocks in files of many")
 }
 
 // TestHeaders hashes the headers of all files that have some.
@@ -346,7 +314,7 @@ func TestHeaders(t *testing.T) {
 		}
 		return h, h.Hash()
 	}
-	for _, file := range vectorFiles(t, "real/headers/*.txt") {
+	for _, file := range vectors.Files(t, "real/headers/*.txt") {
 		known, children := map[Hash]bool{}, 0
 		for _, line := range readLines(t, file) {
 			fields := strings.Fields(strings.TrimPrefix(line, "fork:"))
@@ -369,11 +337,11 @@ func TestHeaders(t *testing.T) {
 		}
 		chained += children
 	}
-	for _, file := range vectorFiles(t, "real/headers/*checkpoints*.json") {
+	for _, file := range vectors.Files(t, "real/headers/*checkpoints*.json") {
 		var list struct {
 			Checkpoints []struct{ Header, Hash, Bits string }
 		}
-		readJSON(t, file, &list)
+		vectors.ReadJSON(t, file, &list)
 		for _, c := range list.Checkpoints {
 			h, hash := check(file, c.Header)
 			if hash.String() != c.Hash || fmt.Sprintf("%08x", h.Bits) != c.Bits {
@@ -382,13 +350,13 @@ func TestHeaders(t *testing.T) {
 			named++
 		}
 	}
-	ran(t, named, "headers with known hashes")
-	ran(t, chained, "headers that are a known header's child")
+	vectors.Ran(t, named, "headers with known hashes")
+	vectors.Ran(t, chained, "headers that are a known header's child")
 }
 
 func TestMerkleVectors(t *testing.T) {
 	n := 0
-	for _, file := range vectorFiles(t, "merkle/*.json") {
+	for _, file := range vectors.Files(t, "merkle/*.json") {
 		type vector struct {
 			Note       string
 			Leaves     []Hash
@@ -396,9 +364,9 @@ func TestMerkleVectors(t *testing.T) {
 			Mutated    bool
 			SameRootAs *Hash `json:"same_root_as"`
 		}
-		var vectors struct{ Plain, Malleation []vector }
-		readJSON(t, file, &vectors)
-		for _, v := range slices.Concat(vectors.Plain, vectors.Malleation) {
+		var all struct{ Plain, Malleation []vector }
+		vectors.ReadJSON(t, file, &all)
+		for _, v := range slices.Concat(all.Plain, all.Malleation) {
 			leaves := slices.Clone(v.Leaves)
 			root, mutated := MerkleRoot(leaves)
 			if root != v.Root || mutated != v.Mutated {
@@ -413,7 +381,7 @@ func TestMerkleVectors(t *testing.T) {
 			n++
 		}
 	}
-	ran(t, n, "merkle trees")
+	vectors.Ran(t, n, "merkle trees")
 }
 
 // TestManyTransactions round trips the transactions of the script vectors,
@@ -421,26 +389,26 @@ func TestMerkleVectors(t *testing.T) {
 func TestManyTransactions(t *testing.T) {
 	n := 0
 	for _, pattern := range []string{"taproot-ref*/*.json", "script/*.json"} {
-		for _, file := range vectorFiles(t, pattern) {
+		for _, file := range vectors.Files(t, pattern) {
 			var cases []struct {
 				Tx       string
 				Prevouts []string
 			}
-			readJSON(t, file, &cases)
+			vectors.ReadJSON(t, file, &cases)
 			for i, c := range cases {
 				decodeBack(t, fmt.Sprintf("%s, case %d", file, i), mustHex(t, c.Tx))
 				n++
 			}
 		}
 	}
-	ran(t, n, "transactions of script vectors")
+	vectors.Ran(t, n, "transactions of script vectors")
 }
 
 // TestWitnessesPutIn puts witnesses into transactions that have none, and
 // compares what that changes with Bitcoin Core.
 func TestWitnessesPutIn(t *testing.T) {
 	n := 0
-	for _, file := range vectorFiles(t, "taproot-tx/*.json") {
+	for _, file := range vectors.Files(t, "taproot-tx/*.json") {
 		var cases []struct {
 			ID, Tx string
 			TxID   Hash
@@ -453,7 +421,7 @@ func TestWitnessesPutIn(t *testing.T) {
 				}
 			}
 		}
-		readJSON(t, file, &cases)
+		vectors.ReadJSON(t, file, &cases)
 		for _, c := range cases {
 			tx := decodeBack(t, c.ID, mustHex(t, c.Tx))
 			for i, in := range c.Inputs {
@@ -469,5 +437,5 @@ func TestWitnessesPutIn(t *testing.T) {
 			n++
 		}
 	}
-	ran(t, n, "transactions that got witnesses")
+	vectors.Ran(t, n, "transactions that got witnesses")
 }

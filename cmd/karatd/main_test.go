@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // The test binary is karatd itself when this variable is set, so that a test
@@ -106,26 +108,15 @@ func TestCoinsJSONHasCoresKeys(t *testing.T) {
 // TestKill kills an import of the chain that Bitcoin Core made at random
 // moments and starts it again, until it is through.
 func TestKill(t *testing.T) {
-	vectors := os.Getenv("KARAT_VECTORS")
-	if vectors == "" {
-		vectors = filepath.Join("..", "..", "..", "shared", "vectors")
-	}
-	chain := filepath.Join(vectors, "core-regtest", "chain.dat")
-	fork := filepath.Join(vectors, "core-regtest", "fork.dat")
-	if _, err := os.Stat(chain); err != nil {
-		t.Skipf("NOT RUN: oracle vectors not found in %s (set KARAT_VECTORS)", vectors)
-	}
-	data, err := os.ReadFile(filepath.Join(vectors, "core-regtest", "fork.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder := filepath.Join(vectors.Dir(t), "core-regtest")
+	chain, fork := filepath.Join(folder, "chain.dat"), filepath.Join(folder, "fork.dat")
 	var answer struct {
 		MuHash struct {
 			MuHash string `json:"muhash"`
 		} `json:"muhash"`
 	}
-	if err := json.Unmarshal(data, &answer); err != nil || answer.MuHash.MuHash == "" {
-		t.Fatalf("fork.json: no muhash (%v)", err)
+	if vectors.ReadJSON(t, filepath.Join(folder, "fork.json"), &answer); answer.MuHash.MuHash == "" {
+		t.Fatal("fork.json has no muhash")
 	}
 	rounds := 5
 	if testing.Short() {

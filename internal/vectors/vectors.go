@@ -3,6 +3,7 @@
 package vectors
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -36,4 +37,40 @@ func Dir(t testing.TB) string {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// Files returns the files of the oracle data that match a pattern, such as
+// "asert/run*". Where there are none the test is skipped, and says so.
+func Files(t testing.TB, pattern string) []string {
+	t.Helper()
+	dir := Dir(t)
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skipf("NOT RUN: the oracle data in %s has no %s", dir, pattern)
+	}
+	return files
+}
+
+// ReadJSON reads a JSON file of the oracle data, which is named by its path.
+func ReadJSON(t testing.TB, file string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+// Ran logs how many cases a test ran, and fails it if that is none.
+func Ran(t testing.TB, n int, what string) {
+	t.Helper()
+	if n == 0 {
+		t.Errorf("the oracle data has no %s", what)
+	}
+	t.Logf("%d %s", n, what)
 }
