@@ -20,6 +20,7 @@ import (
 // The bounds of what one peer makes us hold.
 const (
 	maxQueued   = 24 << 20 // bytes that wait to be sent, beyond which the peer is hung up on
+	maxMessages = 16_384   // messages that wait to be sent, which are more than their bytes, beyond which it is too
 	serveBelow  = 4 << 20  // bytes that wait to be sent, below which more is answered
 	maxRequests = 512      // requests of the peer that wait for an answer
 	writeBuffer = 64 << 10
@@ -508,7 +509,7 @@ type outbox struct {
 func (o *outbox) push(m wire.Message) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.queue.Pending() > maxQueued || o.queue.Push(m) != nil {
+	if o.queue.Pending() > maxQueued || o.queue.Messages() >= maxMessages || o.queue.Push(m) != nil {
 		return false
 	}
 	select {
