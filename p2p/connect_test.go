@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -278,5 +279,33 @@ func TestUnaskedAddresses(t *testing.T) {
 			t.Errorf("%d answers to a repeated question", answers)
 		}
 		s.conn.Close()
+	})
+}
+
+// TestStopWhileGreeting: a call that has come no further than the handshake does
+// not hold up the end.
+func TestStopWhileGreeting(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		key, err := noise.GenerateKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := w.dial("stranger", "n:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := noise.Client(t.Context(), raw, key, w.params.Identity(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		go func() { _, _ = io.Copy(io.Discard, conn) }() // it hears the hello, and says none
+		synctest.Wait()
+		began := time.Now()
+		n.stop()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the end took %s", took)
+		}
 	})
 }

@@ -151,14 +151,9 @@ func (p *peer) greet(ctx context.Context, raw *countedConn, t target) error {
 	if !m.allowed(p.id) {
 		return fmt.Errorf("node %s is not let in", p.id)
 	}
-	deadline, _ := ctx.Deadline()
-	if err := conn.SetDeadline(deadline); err != nil {
-		return err
-	}
-	if err := p.exchangeHellos(conn); err != nil {
-		return err
-	}
-	return conn.SetDeadline(time.Time{})
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // at the deadline, and when the node ends
+	defer stop()
+	return p.exchangeHellos(conn)
 }
 
 func (p *peer) exchangeHellos(conn net.Conn) error {
