@@ -342,10 +342,13 @@ func (p *peer) handle(ctx context.Context, message wire.Message) error {
 }
 
 func (p *peer) notFound(m *wire.NotFound) error {
-	if m.What == wire.WhatTxs {
+	switch m.What {
+	case wire.WhatTxs:
 		p.m.txs.notFound(p, m.Hashes)
-	} else {
+	case wire.WhatBlocks:
 		p.m.sync.notFound(p, m.Hashes)
+	case wire.WhatBlockTxs:
+		p.m.sync.txsNotFound(p, m.Hashes)
 	}
 	return nil
 }

@@ -380,6 +380,23 @@ func (s *syncer) notFound(p *peer, hashes []types.Hash) {
 	s.wake()
 }
 
+// txsNotFound asks a peer for blocks whole, of which it does not send
+// transactions alone: to it they are no longer new.
+func (s *syncer) txsNotFound(p *peer, hashes []types.Hash) {
+	for _, hash := range hashes {
+		s.mu.Lock()
+		partial := false
+		if sp := s.peers[p]; sp != nil {
+			partial = sp.partial[hash] != nil
+			delete(sp.partial, hash)
+		}
+		s.mu.Unlock()
+		if partial {
+			s.ask(p, hash)
+		}
+	}
+}
+
 // compactBlock takes a new block in its short form.
 func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 	defer s.wake() // not before it is known how the block is fetched
