@@ -125,6 +125,12 @@ func TestMessagesAreThrottled(t *testing.T) {
 		n := w.start("n", nil)
 		s := w.stranger(n)
 		began := time.Now()
+		go func() { // whose pongs wait for their turn
+			for range 20 {
+				time.Sleep(100 * time.Millisecond)
+				n.Ping()
+			}
+		}()
 		const extra = 2500
 		for i := range messageBurst + extra {
 			s.send(&wire.Pong{Nonce: uint64(i)})
