@@ -21,6 +21,7 @@ type stranger struct {
 	w      *world
 	key    noise.Key
 	conn   net.Conn
+	turn   chan struct{}     // to send: one slot, since who waits for a mutex stops the clock of a bubble
 	got    chan wire.Message // what the node sent; closed with the connection
 	closed chan struct{}
 }
@@ -46,7 +47,7 @@ func (w *world) strangerWith(to string, key noise.Key) *stranger {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	s := &stranger{w: w, key: key, conn: conn, got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
+	s := &stranger{w: w, key: key, conn: conn, turn: make(chan struct{}, 1), got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
 	go s.read()
 	s.send(&wire.Hello{
 		Version: wire.Version, Services: wire.ServiceNetwork | wire.ServiceNetworkLimited, UserAgent: "/stranger/",
@@ -90,6 +91,8 @@ func (s *stranger) send(m wire.Message) {
 }
 
 func (s *stranger) raw(b []byte) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	_ = s.conn.SetWriteDeadline(time.Now().Add(5 * time.Minute))
 	_, _ = s.conn.Write(b)
 }

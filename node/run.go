@@ -56,15 +56,15 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	defer stop()
 	n.stop = stop
 	s, err := n.assemble()
-	if err != nil {
-		return err
-	}
-	n.running.Store(s)
 	defer func() {
 		if s.removeCookie != nil {
 			err = errors.Join(err, ignoreNotExist(s.removeCookie()))
 		}
 	}()
+	if err != nil {
+		return err
+	}
+	n.running.Store(s)
 	path := filepath.Join(n.config.DataDir, mempoolFile)
 	run := []func(context.Context) error{n.watch, s.pool.Run, s.peers.Run}
 	if n.index != nil {
@@ -76,8 +76,11 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if s.rpcListener != nil {
 		run = append(run, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListener) })
 	}
+	unread := false // not all of the file was read, so that it must stay
 	run = append(run, func(ctx context.Context) error {
-		switch result, err := s.pool.Load(ctx, path); {
+		result, err := s.pool.Load(ctx, path)
+		unread = errors.Is(err, consensus.ErrLocal) || err != nil && ctx.Err() != nil
+		switch {
 		case errors.Is(err, consensus.ErrLocal):
 			return err
 		case err != nil && ctx.Err() == nil || result.Damaged:
@@ -95,6 +98,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 		return nil
 	})
 	err = runAll(ctx, run...)
+	if unread {
+		return err
+	}
 	if saveErr := s.pool.Save(path); saveErr != nil {
 		n.log.Warn("waiting transactions could not be saved", "err", saveErr)
 	}

@@ -2,6 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/karatcoin/karat/rpc"
@@ -28,6 +31,22 @@ func run(t testing.TB, n *Node) *running {
 		cancel()
 		t.Fatalf("the node ended: %v", err)
 		return nil
+	}
+}
+
+// TestFailedStartLeavesNothing: no password of a server that never was, and no
+// listener.
+func TestFailedStartLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	n := openNode(t, dir, "dev", 0)
+	defer closeNode(t, n)
+	n.config.RPCListen, n.config.NoDiscovery = "127.0.0.1:0", true
+	n.config.RPCAuth = []string{"nonsense"}
+	if err := n.Run(t.Context(), func(Started) {}); err == nil {
+		t.Fatal("nonsense was taken for a user")
+	}
+	if _, err := os.Stat(filepath.Join(dir, cookieFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the cookie is left: %v", err)
 	}
 }
 

@@ -25,7 +25,8 @@ const (
 	maxAddressFile = 4 << 20
 	addressHorizon = 30 * 24 * time.Hour // after which an address that nobody saw is forgotten
 	maxFailures    = 8                   // in a row
-	bootstrapEvery = 5 * time.Minute     // while there are no peers
+	maxLonely      = 4                   // failures that count while nobody can be reached at all
+	bootstrapEvery = 5 * time.Minute     // while there is no connection of our making
 )
 
 // KnownAddress is where a node was seen.
@@ -33,6 +34,7 @@ type KnownAddress struct {
 	ID       noise.ID
 	Address  netip.AddrPort
 	LastSeen time.Time
+	answered bool // we have had a connection
 	failures int
 	tried    time.Time
 }
@@ -73,12 +75,14 @@ func (b *addressBook) add(peers []wire.PeerAddress, now time.Time) {
 	}
 }
 
-// forgetOne makes room: an address that does not answer, or else any.
+// forgetOne makes room: an address that does not answer or that we have only been
+// told of, or else any. So nobody can push those that proved good out of the book
+// by telling us others.
 func (b *addressBook) forgetOne(now time.Time) {
 	var victim noise.ID
 	for id, known := range b.known {
 		victim = id
-		if known.failures > 0 || now.Sub(known.LastSeen) > addressHorizon/2 {
+		if !known.answered || known.failures > 0 || now.Sub(known.LastSeen) > addressHorizon/2 {
 			break
 		}
 	}
@@ -93,14 +97,18 @@ func (b *addressBook) good(id noise.ID, address string, now time.Time) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.known[id] = &KnownAddress{ID: id, Address: at, LastSeen: now, tried: now}
+	if b.known[id] == nil && len(b.known) >= maxAddresses {
+		b.forgetOne(now)
+	}
+	b.known[id] = &KnownAddress{ID: id, Address: at, LastSeen: now, answered: true, tried: now}
 }
 
-// failed notes that a node did not answer.
-func (b *addressBook) failed(id noise.ID) {
+// failed notes that a node did not answer. If nobody does, it may be our own
+// network that is down: then it is called again before long, and not forgotten.
+func (b *addressBook) failed(id noise.ID, lonely bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if known := b.known[id]; known != nil {
+	if known := b.known[id]; known != nil && (!lonely || known.failures < maxLonely) {
 		if known.failures++; known.failures >= maxFailures {
 			delete(b.known, id)
 		}
@@ -155,6 +163,7 @@ type savedAddress struct {
 	ID       string `json:"id"`
 	Address  string `json:"address"`
 	LastSeen int64  `json:"last_seen"`
+	Answered bool   `json:"answered,omitempty"`
 }
 
 // load reads a file, as far as it holds addresses.
@@ -181,7 +190,7 @@ func (b *addressBook) load(path string) error {
 		id, err := noise.ParseID(saved.ID)
 		at, err2 := netip.ParseAddrPort(saved.Address)
 		if err == nil && err2 == nil {
-			b.known[id] = &KnownAddress{ID: id, Address: at, LastSeen: time.Unix(saved.LastSeen, 0)}
+			b.known[id] = &KnownAddress{ID: id, Address: at, LastSeen: time.Unix(saved.LastSeen, 0), answered: saved.Answered}
 		}
 	}
 	return nil
@@ -192,7 +201,7 @@ func (b *addressBook) load(path string) error {
 func (b *addressBook) save(path string) error {
 	list := []savedAddress{}
 	for _, known := range b.all() {
-		list = append(list, savedAddress{known.ID.String(), known.Address.String(), known.LastSeen.Unix()})
+		list = append(list, savedAddress{known.ID.String(), known.Address.String(), known.LastSeen.Unix(), known.answered})
 	}
 	data, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
@@ -208,7 +217,8 @@ func (m *Manager) KnownAddresses(most int) []KnownAddress {
 }
 
 // discover looks for peers until the context ends: those of the network's file
-// first, then what peers tell, and while nobody is there the first again.
+// first, then what peers tell, and the first again while we are connected to nobody
+// of our choice. Those who call us are no reason not to: they choose us.
 func (m *Manager) discover(ctx context.Context) {
 	m.bootstrap(ctx)
 	last := m.o.Now()
@@ -230,7 +240,7 @@ func (m *Manager) discover(ctx context.Context) {
 		switch {
 		case ok:
 			m.dial(t)
-		case len(m.all()) == 0 && m.o.Now().Sub(last) >= bootstrapEvery:
+		case !m.called() && m.o.Now().Sub(last) >= bootstrapEvery:
 			m.bootstrap(ctx)
 			last = m.o.Now()
 		}
@@ -246,7 +256,7 @@ func (m *Manager) dial(t target) {
 		defer timer.Stop()
 		defer done()
 		if err := m.call(ctx, t, false); err != nil && t.id != nil {
-			m.book.failed(*t.id)
+			m.book.failed(*t.id, len(m.all()) == 0)
 		}
 	})
 	if !started {

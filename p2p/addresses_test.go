@@ -73,6 +73,40 @@ func TestAddressesOfPeers(t *testing.T) {
 	}
 }
 
+// TestToldDoesNotReplaceMet: however many addresses are told, those of nodes that
+// answered stay, also over a restart.
+func TestToldDoesNotReplaceMet(t *testing.T) {
+	b := newAddressBook()
+	path := filepath.Join(t.TempDir(), "peers.json")
+	const met = 20
+	for n := range uint32(met) {
+		b.good(testID(n), "192.0.2.1:9555", bookTime)
+	}
+	for round := range uint32(2) {
+		for n := range uint32(2 * maxAddresses) {
+			b.add([]wire.PeerAddress{known(1000+round*3*maxAddresses+n, "203.0.113.1:9555", time.Hour)}, bookTime)
+		}
+		for n := range uint32(met) {
+			if b.known[testID(n)] == nil {
+				t.Fatalf("round %d: node %d, which answered, is forgotten", round, n)
+			}
+		}
+		if err := b.save(path); err != nil {
+			t.Fatal(err)
+		}
+		b = newAddressBook()
+		if err := b.load(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range uint32(maxAddresses + 10) { // and they are bounded as well
+		b.good(testID(n), "192.0.2.1:9555", bookTime)
+	}
+	if len(b.known) != maxAddresses {
+		t.Errorf("%d addresses are held", len(b.known))
+	}
+}
+
 // TestCalls: an address that does not answer is called less and less, and then
 // forgotten.
 func TestCalls(t *testing.T) {
@@ -88,7 +122,7 @@ func TestCalls(t *testing.T) {
 		if _, ok := b.choose(now, nobody); ok {
 			t.Fatalf("called twice at once after %d failures", failures)
 		}
-		b.failed(testID(1))
+		b.failed(testID(1), false)
 		if failures > 0 && failures < maxFailures-1 {
 			if _, ok := b.choose(now.Add(time.Minute), nobody); ok {
 				t.Errorf("called a minute after failure %d", failures+1)
@@ -115,7 +149,7 @@ func TestAddressFile(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 	b.add([]wire.PeerAddress{known(1, "192.0.2.1:9555", time.Hour), known(2, "[2001:db8::1]:9555", 2*time.Hour)}, bookTime)
-	b.failed(testID(2)) // which may be our own network's fault
+	b.failed(testID(2), false) // which may be our own network's fault
 	if err := b.save(path); err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,12 @@ package p2p
 
 import (
 	"context"
+	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -228,6 +231,60 @@ func TestBootstrapIsTriedAgain(t *testing.T) {
 	})
 }
 
+// TestBootstrapBesideCallers: who calls a node does not keep it from looking for
+// nodes of its own choice.
+func TestBootstrapBesideCallers(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", discovering("seed:1"))
+		caller := w.stranger(n)
+		time.Sleep(time.Minute)
+		w.start("seed", nil)
+		w.eventually("the node of the network's file", 30*time.Minute, func() bool { return len(n.Peers()) == 2 })
+		caller.conn.Close()
+	})
+}
+
+// TestAddressesOutliveOurNetwork: while nobody at all can be reached, no address is
+// forgotten.
+func TestAddressesOutliveOurNetwork(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		other := w.start("192.0.2.1", nil)
+		n := w.start("n", func(o *Options) { o.Discover, o.MaxOutbound = true, 2 })
+		w.mu.Lock()
+		w.down = true
+		w.mu.Unlock()
+		n.book.add([]wire.PeerAddress{{ID: other.NodeID(), Addr: netip.MustParseAddrPort("192.0.2.1:1"), LastSeen: time.Now().Unix()}}, time.Now())
+		time.Sleep(24 * time.Hour)
+		w.mu.Lock()
+		w.down = false
+		w.mu.Unlock()
+		w.eventually("a node that was known before", time.Hour, func() bool { return len(n.Peers()) == 1 })
+	})
+}
+
+// TestOtherConnectionIsNoFailure: a peer that called us first can be reached.
+func TestOtherConnectionIsNoFailure(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		var log [2]strings.Builder
+		logTo := func(i int) func(o *Options) {
+			return func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log[i], nil)) }
+		}
+		a := w.start("a", logTo(0), "b")
+		b := w.start("b", logTo(1), "a")
+		time.Sleep(30 * time.Minute)
+		if len(a.Peers()) != 1 || len(b.Peers()) != 1 {
+			t.Errorf("%d and %d connections", len(a.Peers()), len(b.Peers()))
+		}
+		a.stop()
+		b.stop()
+		for i := range log {
+			if strings.Contains(log[i].String(), "there is a connection already") {
+				t.Errorf("the log tells of a failure:\n%s", log[i].String())
+			}
+		}
+	})
+}
+
 // TestDiscovery: addresses that peers tell are called, up to the limit, and kept
 // for the next start.
 func TestDiscovery(t *testing.T) {
@@ -278,5 +335,33 @@ func TestUnaskedAddresses(t *testing.T) {
 			t.Errorf("%d answers to a repeated question", answers)
 		}
 		s.conn.Close()
+	})
+}
+
+// TestStopWhileGreeting: a call that has come no further than the handshake does
+// not hold up the end.
+func TestStopWhileGreeting(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		key, err := noise.GenerateKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := w.dial("stranger", "n:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := noise.Client(t.Context(), raw, key, w.params.Identity(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		go func() { _, _ = io.Copy(io.Discard, conn) }() // it hears the hello, and says none
+		synctest.Wait()
+		began := time.Now()
+		n.stop()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the end took %s", took)
+		}
 	})
 }

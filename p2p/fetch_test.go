@@ -149,6 +149,32 @@ func TestCompactBlocks(t *testing.T) {
 	})
 }
 
+// TestCompactBlockNoLongerNew: a peer that does not answer for the transactions of a
+// block alone any more (its chain has gone on) still has the block.
+func TestCompactBlockNoLongerNew(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		base := n.mine(5)
+		s := w.stranger(n)
+		b := w.build(n.chain.TipState(), 1, payment(base[0]))
+		s.send(compactOf(t, b[0]))
+		if next[*wire.GetBlockTxs](s, time.Second) == nil {
+			t.Fatal("the rest was not asked for")
+		}
+		s.send(&wire.NotFound{What: wire.WhatBlockTxs, Hashes: []types.Hash{{1}, tip(b), tip(b)}})
+		get := next[*wire.GetBlocks](s, time.Second)
+		if get == nil || len(get.Hashes) != 1 || get.Hashes[0] != tip(b) {
+			t.Fatalf("asked for %v, want the block", get)
+		}
+		if blocks, _, _ := s.asked(); len(blocks) != 0 {
+			t.Error("it was asked for twice")
+		}
+		s.send(&wire.Block{Raw: b[0].AppendTo(nil)})
+		w.agree("the block", tip(b), n)
+		s.conn.Close()
+	})
+}
+
 // TestCompactBlockBeforeScripts: who passes on a compact block has not run its
 // scripts (docs/wire-protocol.md), so that a block which breaks a rule is not its
 // guilt. Its header is.

@@ -55,18 +55,21 @@ func TestFloods(t *testing.T) {
 				evil := w.caller(n) // it does not read
 				message := c.make(base)
 				go func() {
-					for range 3 * messageBurst {
+					for range 5 * messageBurst {
 						if evil.send(message) != nil {
 							return
 						}
 					}
 				}()
-				for range 100 {
+				for range 350 {
 					time.Sleep(100 * time.Millisecond)
 					for _, p := range n.all() {
 						p.out.mu.Lock()
 						if got := p.out.queue.Pending(); got > maxQueued+1<<20 {
 							t.Errorf("%d bytes wait for one peer", got)
+						}
+						if got := p.out.queue.Messages(); got > maxMessages {
+							t.Errorf("%d messages wait for one peer", got)
 						}
 						p.out.mu.Unlock()
 					}
@@ -122,6 +125,12 @@ func TestMessagesAreThrottled(t *testing.T) {
 		n := w.start("n", nil)
 		s := w.stranger(n)
 		began := time.Now()
+		go func() { // whose pongs wait for their turn
+			for range 20 {
+				time.Sleep(100 * time.Millisecond)
+				n.Ping()
+			}
+		}()
 		const extra = 2500
 		for i := range messageBurst + extra {
 			s.send(&wire.Pong{Nonce: uint64(i)})

@@ -271,6 +271,18 @@ func (m *Manager) admit() bool {
 	return true
 }
 
+// called reports whether there is a connection that this node has made.
+func (m *Manager) called() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.peers {
+		if !p.inbound {
+			return true
+		}
+	}
+	return false
+}
+
 // roomToCall reports whether discovery should make one more connection.
 func (m *Manager) roomToCall() bool {
 	m.mu.Lock()
@@ -396,7 +408,7 @@ func (m *Manager) stayConnected(ctx context.Context, t target) {
 		if m.o.Now().Sub(began) > redialMost {
 			wait = redialFirst // it was a connection
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errConnected) {
 			m.log.Info("a peer cannot be reached", "peer", t, "err", err, "again_in", wait)
 		}
 		timer := time.NewTimer(wait/2 + rand.N(wait))
@@ -472,6 +484,9 @@ func (m *Manager) all() []*peer {
 	return list
 }
 
+// errConnected is for a second connection to a node of which the first stays.
+var errConnected = errors.New("there is a connection already")
+
 // register lets a peer whose hello is known in, or says why not. Of two
 // connections between the same nodes, both sides keep the one that was made by
 // the node with the lower id.
@@ -490,7 +505,7 @@ func (m *Manager) register(p *peer) error {
 	}
 	if old != nil {
 		if old.inbound != p.inbound && m.lowerCalled(old) {
-			return errors.New("there is a connection already")
+			return errConnected
 		}
 		old.close(errors.New("there is another connection"))
 	}

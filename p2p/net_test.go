@@ -360,6 +360,7 @@ type stranger struct {
 	to     string
 	key    noise.Key
 	conn   *noise.Conn
+	turn   chan struct{}     // to send: one slot, since who waits for a mutex stops the clock of a bubble
 	got    chan wire.Message // what the node sent; closed with the connection
 	closed chan struct{}
 }
@@ -408,7 +409,7 @@ func (w *world) caller(to *testNode) *stranger {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s := &stranger{w: w, to: to.name, key: key, conn: conn}
+	s := &stranger{w: w, to: to.name, key: key, conn: conn, turn: make(chan struct{}, 1)}
 	w.t.Cleanup(func() { conn.Close() })
 	go s.hello()
 	if _, err := readMessage(conn, make([]byte, wire.MaxFragmentSize), wire.NewAssembler(w.params.MaxBlockWeight)); err != nil {
@@ -420,7 +421,7 @@ func (w *world) caller(to *testNode) *stranger {
 // begin says hello on a connection and reads what comes.
 func (w *world) begin(to string, key noise.Key, conn *noise.Conn) *stranger {
 	w.t.Cleanup(func() { conn.Close() })
-	s := &stranger{w: w, to: to, key: key, conn: conn, got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
+	s := &stranger{w: w, to: to, key: key, conn: conn, turn: make(chan struct{}, 1), got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
 	go s.read()
 	s.hello()
 	return s
@@ -463,6 +464,8 @@ func (s *stranger) send(m wire.Message) error {
 	for more := true; more; {
 		all, more = f.AppendNext(all)
 	}
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	_ = s.conn.SetWriteDeadline(time.Now().Add(5 * time.Minute))
 	_, err := s.conn.Write(all)
 	return err

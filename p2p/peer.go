@@ -20,9 +20,11 @@ import (
 // The bounds of what one peer makes us hold.
 const (
 	maxQueued   = 24 << 20 // bytes that wait to be sent, beyond which the peer is hung up on
+	maxMessages = 16_384   // messages that wait to be sent, which are more than their bytes, beyond which it is too
 	serveBelow  = 4 << 20  // bytes that wait to be sent, below which more is answered
 	maxRequests = 512      // requests of the peer that wait for an answer
 	writeBuffer = 64 << 10
+	longMessage = time.Second // to deal with which takes long, so that the peer is not to blame for what it does not send meanwhile
 	// messageRate and messageBurst bound the messages that are handled and that we
 	// did not ask for; who sends more waits.
 	messageRate  = 500 // a second
@@ -56,6 +58,8 @@ type peer struct {
 	lastRecv       atomic.Int64
 	lastBlock      atomic.Int64
 	lastTx         atomic.Int64
+	handling       atomic.Int64 // since when the last message is dealt with; 0: it is done
+	listening      atomic.Int64 // since when we read again, after a message that took long
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -150,14 +154,9 @@ func (p *peer) greet(ctx context.Context, raw *countedConn, t target) error {
 	if !m.allowed(p.id) {
 		return fmt.Errorf("node %s is not let in", p.id)
 	}
-	deadline, _ := ctx.Deadline()
-	if err := conn.SetDeadline(deadline); err != nil {
-		return err
-	}
-	if err := p.exchangeHellos(conn); err != nil {
-		return err
-	}
-	return conn.SetDeadline(time.Time{})
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // at the deadline, and when the node ends
+	defer stop()
+	return p.exchangeHellos(conn)
 }
 
 func (p *peer) exchangeHellos(conn net.Conn) error {
@@ -274,13 +273,33 @@ func (p *peer) read(ctx context.Context) error {
 				return p.closeErr
 			}
 		}
-		if err := p.handle(ctx, message); err != nil {
+		p.handling.Store(p.m.o.Now().UnixNano())
+		err = p.handle(ctx, message)
+		p.handled()
+		if err != nil {
 			if cost, _ := judge(err); cost == free {
 				continue
 			}
 			return err
 		}
 	}
+}
+
+// busy reports whether a message of the peer keeps us from reading more, so that
+// it is not the peer that is silent. What waits for the chain may take long, while
+// that is verified or reorganised.
+func (p *peer) busy(now time.Time) bool {
+	since := p.handling.Load()
+	return since != 0 && now.Sub(time.Unix(0, since)) > longMessage
+}
+
+func (p *peer) handled() {
+	now := p.m.o.Now()
+	if p.busy(now) {
+		p.listening.Store(now.UnixNano())
+		p.m.sync.resume(p, now)
+	}
+	p.handling.Store(0)
 }
 
 // throttle lets so many messages through a second.
@@ -346,10 +365,13 @@ func (p *peer) handle(ctx context.Context, message wire.Message) error {
 }
 
 func (p *peer) notFound(m *wire.NotFound) error {
-	if m.What == wire.WhatTxs {
+	switch m.What {
+	case wire.WhatTxs:
 		p.m.txs.notFound(p, m.Hashes)
-	} else {
+	case wire.WhatBlocks:
 		p.m.sync.notFound(p, m.Hashes)
+	case wire.WhatBlockTxs:
+		p.m.sync.txsNotFound(p, m.Hashes)
 	}
 	return nil
 }
@@ -393,7 +415,9 @@ func (p *peer) keepAlive() {
 		case <-p.closed:
 			return
 		}
-		if p.m.o.Now().Sub(time.Unix(0, p.lastRecv.Load())) > silenceTimeout {
+		now := p.m.o.Now()
+		heard := max(p.lastRecv.Load(), p.listening.Load())
+		if now.Sub(time.Unix(0, heard)) > silenceTimeout && !p.busy(now) {
 			p.close(errors.New("it fell silent"))
 			return
 		}
@@ -508,7 +532,7 @@ type outbox struct {
 func (o *outbox) push(m wire.Message) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.queue.Pending() > maxQueued || o.queue.Push(m) != nil {
+	if o.queue.Pending() > maxQueued || o.queue.Messages() >= maxMessages || o.queue.Push(m) != nil {
 		return false
 	}
 	select {

@@ -24,7 +24,7 @@ const (
 	maxTxRequests  = 2_000                  // asked of a peer and not answered
 	maxBacklog     = 20_000                 // that a peer announced and that it is not asked for yet
 	txTimeout      = 15 * time.Second       // after which another peer is asked
-	maxOthers      = 8                      // peers that are asked for a transaction one after the other
+	maxWaiting     = 5_000                  // that a peer announced while another was asked for them
 	maxRejected    = 20_000                 // that are not asked for again until the next block
 	maxOrphans     = 100
 	maxOrphanBytes = 5 << 20
@@ -54,6 +54,7 @@ type txPeer struct {
 	due     time.Time    // of the next announcement
 	backlog []types.Hash // it announced, not asked for yet
 	flying  int          // asked of it
+	waiting int          // in whose others it is
 	started bool         // it was told what the pool had when it came
 }
 
@@ -61,7 +62,7 @@ type txPeer struct {
 type want struct {
 	asked  *peer // nil: nobody yet
 	since  time.Time
-	others []*peer // that announced it too
+	others []*peer // that announced it too, each once; those whom we called are asked first
 }
 
 // orphan is a transaction whose inputs are missing.
@@ -96,6 +97,7 @@ func (r *relay) leave(p *peer) {
 		if w.asked == p {
 			w.asked = nil
 		}
+		w.others = slices.DeleteFunc(w.others, func(other *peer) bool { return other == p })
 	}
 }
 
@@ -245,7 +247,7 @@ func (r *relay) fetch(p *peer, tp *txPeer, now time.Time) (get []types.Hash) {
 		return nil
 	}
 	r.forgetRejected()
-	for len(tp.backlog) > 0 && tp.flying < maxTxRequests {
+	for len(tp.backlog) > 0 && tp.flying < maxTxRequests && tp.waiting < maxWaiting {
 		wtxid := tp.backlog[0]
 		tp.backlog = tp.backlog[1:]
 		_, rejected := r.rejected[wtxid]
@@ -256,8 +258,9 @@ func (r *relay) fetch(p *peer, tp *txPeer, now time.Time) (get []types.Hash) {
 			r.wanted[wtxid] = &want{asked: p, since: now}
 			tp.flying++
 			get = append(get, wtxid)
-		} else if w.asked != p && len(w.others) < maxOthers && !slices.Contains(w.others, p) {
+		} else if w.asked != p && !slices.Contains(w.others, p) {
 			w.others = append(w.others, p)
+			tp.waiting++
 		}
 	}
 	return get
@@ -289,19 +292,13 @@ func (r *relay) retry() {
 			continue
 		}
 		r.landed(w)
-		w.asked = nil
-		for len(w.others) > 0 && w.asked == nil {
-			next := w.others[0]
-			w.others = w.others[1:]
-			if tp := r.peers[next]; tp != nil {
-				w.asked, w.since = next, now
-				tp.flying++
-				requests[next] = append(requests[next], wtxid)
-			}
-		}
-		if w.asked == nil {
+		if w.asked = r.nextOf(w); w.asked == nil {
 			delete(r.wanted, wtxid)
+			continue
 		}
+		w.since = now
+		r.peers[w.asked].flying++
+		requests[w.asked] = append(requests[w.asked], wtxid)
 	}
 	for p, tp := range r.peers {
 		requests[p] = append(requests[p], r.fetch(p, tp, now)...)
@@ -315,6 +312,28 @@ func (r *relay) retry() {
 	for p, wtxids := range requests {
 		p.getTxs(wtxids)
 	}
+}
+
+// nextOf takes the peer to ask next out of those that announced a transaction, nil
+// if there is none. Who called us may be many, and all of one mind. It assumes mu.
+func (r *relay) nextOf(w *want) *peer {
+	next := slices.IndexFunc(w.others, func(p *peer) bool { return !p.inbound })
+	if next = max(next, 0); len(w.others) == 0 {
+		return nil
+	}
+	p := w.others[next]
+	w.others = slices.Delete(w.others, next, next+1)
+	r.peers[p].waiting--
+	return p
+}
+
+// forget lets a transaction that came go. It assumes mu.
+func (r *relay) forget(wtxid types.Hash, w *want) {
+	r.landed(w)
+	for _, p := range w.others {
+		r.peers[p].waiting--
+	}
+	delete(r.wanted, wtxid)
 }
 
 // landed notes that a request is over. It assumes mu.
@@ -349,8 +368,7 @@ func (r *relay) tx(ctx context.Context, p *peer, raw []byte) error {
 	r.mu.Lock()
 	w := r.wanted[wtxid]
 	if w != nil {
-		r.landed(w)
-		delete(r.wanted, wtxid)
+		r.forget(wtxid, w)
 	}
 	r.mu.Unlock()
 	if w == nil {

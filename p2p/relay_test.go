@@ -169,6 +169,47 @@ func TestAnnouncingAgainAndAgain(t *testing.T) {
 	})
 }
 
+// TestManyWhoDoNotSend: however many announce a transaction and do not send it, who
+// has it is asked, and whom we called ourselves is asked before those who called us.
+func TestManyWhoDoNotSend(t *testing.T) {
+	const many = 20
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		base := n.mine(5)
+		tx := payment(base[0])
+		inv := &wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}}
+		var evil []*stranger
+		for range many {
+			s := w.stranger(n)
+			s.send(inv)
+			evil = append(evil, s)
+		}
+		synctest.Wait()
+		honest := w.stranger(n)
+		honest.send(inv)
+		if next[*wire.GetTxs](honest, (many+1)*(txTimeout+time.Second)) == nil {
+			t.Error("who has the transaction is never asked")
+		}
+		honest.conn.Close()
+		friend := w.start("friend", nil)
+		friend.add(base...)
+		if err := n.AddNode("friend:1"); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually("a connection of our own", time.Minute, func() bool { return len(friend.Peers()) == 1 })
+		other := payment(base[1])
+		for _, s := range evil {
+			s.send(&wire.Inv{WTxIDs: []types.Hash{other.WTxID()}})
+		}
+		synctest.Wait()
+		friend.pay(other)
+		w.eventually("the transaction from whom we called", txTimeout+5*time.Second, func() bool { return n.has(other) })
+		for _, s := range evil {
+			s.conn.Close()
+		}
+	})
+}
+
 // TestInvFlood: announcements without end are held in bounded memory, and do not
 // keep those of others out.
 func TestInvFlood(t *testing.T) {

@@ -15,13 +15,15 @@ import (
 // The bounds of a sync.
 const (
 	window         = 1024     // blocks above the first that is missing that are asked for
-	maxArrived     = 48 << 20 // bytes of blocks that wait for the chain, beyond which no more are asked for
+	maxArrived     = 48 << 20 // bytes of blocks that wait for the chain, beyond which no more are asked for or taken
 	flightBytes    = 8 << 20  // that are asked of a peer at once, by what blocks have weighed lately
 	minFlights     = 2        // blocks asked of a peer at once at least
 	maxFlights     = 64       // and at most
 	segmentTime    = 2 * time.Second
 	segmentIdle    = 20 * time.Millisecond
 	stallTimeout   = 20 * time.Second // in which a peer must deliver one of the blocks asked of it
+	slowTimeout    = 10 * time.Minute // instead, while it sends at least
+	slowest        = 8 << 10          // bytes a second: large blocks over a slow line take their time
 	laggardTimeout = 5 * time.Second  // after which the block that all wait for is asked of another too
 	maxStalls      = 2
 	announceMost   = 8   // headers in an announcement
@@ -43,7 +45,8 @@ type syncer struct {
 	flying       map[types.Hash]*flight   // asked for
 	arrived      map[types.Hash]*delivery // with the chain
 	arrivedBytes int
-	average      int // bytes of a block lately
+	room         chan struct{} // is closed when arrivedBytes is below maxArrived again
+	average      int           // bytes of a block lately
 }
 
 // syncPeer is what is known of a peer's chain.
@@ -53,6 +56,7 @@ type syncPeer struct {
 	flying  map[types.Hash]*flight  // asked of it, perhaps of another since
 	lacks   map[types.Hash]struct{} // it said that it has not
 	last    time.Time               // it delivered or was first asked
+	before  uint64                  // bytes that had come from it by then
 	stalls  int
 	partial map[types.Hash]*wire.Reconstruction // compact blocks that lack transactions
 }
@@ -84,6 +88,7 @@ func newSyncer(m *Manager) *syncer {
 	return &syncer{
 		m: m, feed: make(chan delivery, window), poke: make(chan struct{}, 1),
 		peers: map[*peer]*syncPeer{}, flying: map[types.Hash]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
+		room: make(chan struct{}),
 	}
 }
 
@@ -196,7 +201,7 @@ func (s *syncer) schedule() {
 // that did so too often. It assumes mu.
 func (s *syncer) dropStalled(now time.Time) (stalled []*peer) {
 	for p, sp := range s.peers {
-		if len(sp.flying) == 0 || now.Sub(sp.last) < stallTimeout {
+		if !sp.stalling(p, now) {
 			continue
 		}
 		s.takeBack(sp)
@@ -205,6 +210,29 @@ func (s *syncer) dropStalled(now time.Time) (stalled []*peer) {
 		}
 	}
 	return stalled
+}
+
+// stalling reports whether a peer sends nothing of what was asked of it, or so
+// little that it might as well be nothing.
+func (sp *syncPeer) stalling(p *peer, now time.Time) bool {
+	waited := now.Sub(sp.last)
+	if len(sp.flying) == 0 || waited < stallTimeout || p.busy(now) {
+		return false
+	}
+	return waited > slowTimeout || float64(p.received.Load()-sp.before) < slowest*waited.Seconds()
+}
+
+// resume begins to wait for what was asked of a peer anew.
+func (sp *syncPeer) resume(p *peer, now time.Time) { sp.last, sp.before = now, p.received.Load() }
+
+// resume is for a peer whose blocks could not be read for a while, since we were
+// busy with what it had sent before.
+func (s *syncer) resume(p *peer, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sp := s.peers[p]; sp != nil {
+		sp.resume(p, now)
+	}
 }
 
 // pick returns the peer that has the block and the least to do; not the one that
@@ -233,7 +261,7 @@ func (s *syncer) fly(p *peer, at types.Index, now time.Time) {
 	s.flying[at.Hash] = f
 	sp := s.peers[p]
 	if len(sp.flying) == 0 {
-		sp.last = now
+		sp.resume(p, now)
 	}
 	sp.flying[at.Hash] = f
 }
@@ -251,31 +279,54 @@ func (s *syncer) block(p *peer, raw []byte) error {
 // deliver hands a block to the chain unless the peer was not asked for it, or it
 // came already. It waits while the chain is behind, and with it the peer.
 func (s *syncer) deliver(d delivery) {
-	now := s.m.o.Now()
-	s.mu.Lock()
-	from := s.peers[d.peer]
-	if from == nil || from.flying[d.hash] == nil || s.arrived[d.hash] != nil {
-		s.mu.Unlock()
-		return
+	for {
+		taken, room := s.take(&d)
+		if taken {
+			break
+		}
+		if room == nil {
+			return
+		}
+		select {
+		case <-room:
+		case <-d.peer.closed:
+			return
+		}
 	}
-	delete(s.flying, d.hash)
-	for _, sp := range s.peers {
-		delete(sp.flying, d.hash)
-		delete(sp.partial, d.hash)
-	}
-	from.last, from.stalls = now, 0
-	d.peer.answers++
-	s.arrived[d.hash] = &d
-	s.arrivedBytes += len(d.raw)
-	s.average += (len(d.raw) - s.average) / 16
-	s.mu.Unlock()
-	d.peer.lastBlock.Store(now.UnixNano())
 	select {
 	case s.feed <- d:
 	case <-d.peer.closed:
 		s.settled(d.hash)
 	}
 	s.wake()
+}
+
+// take counts a block among those that are with the chain. If there is no room for
+// it now, it returns what to wait for; else nil if it is of no use.
+func (s *syncer) take(d *delivery) (taken bool, room <-chan struct{}) {
+	now := s.m.o.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := s.peers[d.peer]
+	if from == nil || from.flying[d.hash] == nil || s.arrived[d.hash] != nil {
+		return false, nil
+	}
+	if s.arrivedBytes > maxArrived {
+		return false, s.room
+	}
+	delete(s.flying, d.hash)
+	for _, sp := range s.peers {
+		delete(sp.flying, d.hash)
+		delete(sp.partial, d.hash)
+	}
+	from.resume(d.peer, now)
+	from.stalls = 0
+	d.peer.answers++
+	d.peer.lastBlock.Store(now.UnixNano())
+	s.arrived[d.hash] = d
+	s.arrivedBytes += len(d.raw)
+	s.average += (len(d.raw) - s.average) / 16
+	return true, nil
 }
 
 // settled forgets a block that the chain has answered for, and returns it.
@@ -285,7 +336,10 @@ func (s *syncer) settled(hash types.Hash) *delivery {
 	d := s.arrived[hash]
 	if d != nil {
 		delete(s.arrived, hash)
-		s.arrivedBytes -= len(d.raw)
+		if s.arrivedBytes -= len(d.raw); s.arrivedBytes <= maxArrived {
+			close(s.room)
+			s.room = make(chan struct{})
+		}
 	}
 	return d
 }
@@ -378,6 +432,23 @@ func (s *syncer) notFound(p *peer, hashes []types.Hash) {
 	}
 	s.mu.Unlock()
 	s.wake()
+}
+
+// txsNotFound asks a peer for blocks whole, of which it does not send
+// transactions alone: to it they are no longer new.
+func (s *syncer) txsNotFound(p *peer, hashes []types.Hash) {
+	for _, hash := range hashes {
+		s.mu.Lock()
+		partial := false
+		if sp := s.peers[p]; sp != nil {
+			partial = sp.partial[hash] != nil
+			delete(sp.partial, hash)
+		}
+		s.mu.Unlock()
+		if partial {
+			s.ask(p, hash)
+		}
+	}
 }
 
 // compactBlock takes a new block in its short form.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"slices"
 )
 
 const (
@@ -177,6 +176,10 @@ func (f *Fragmenter) Push(m Message) error {
 // Pending returns the bytes of payloads that were not taken yet.
 func (f *Fragmenter) Pending() int { return f.size }
 
+// Messages returns the number of messages that were not taken to their end. Each
+// takes memory beside its payload.
+func (f *Fragmenter) Messages() int { return len(f.lanes[Urgent]) + len(f.lanes[Bulk]) }
+
 // Empty reports whether everything was taken. Pending is no measure of that:
 // there are messages without a payload.
 func (f *Fragmenter) Empty() bool { return len(f.lanes[Urgent]) == 0 && len(f.lanes[Bulk]) == 0 }
@@ -198,7 +201,11 @@ func (f *Fragmenter) AppendNext(b []byte) ([]byte, bool) {
 	m.rest = m.rest[n:]
 	f.size -= n
 	if len(m.rest) == 0 {
-		f.lanes[lane] = slices.Delete(queue, 0, 1)
+		// Cut off, not moved up: the queue of who does not read is long.
+		*m = outgoing{}
+		if f.lanes[lane] = queue[1:]; len(queue) == 1 {
+			f.lanes[lane] = nil
+		}
 	}
 	return b, true
 }

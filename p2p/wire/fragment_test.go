@@ -176,6 +176,33 @@ func TestFragmenterPending(t *testing.T) {
 	}
 }
 
+// TestFragmenterMovesNothing: taking one of very many messages costs no more than
+// taking the only one.
+func TestFragmenterMovesNothing(t *testing.T) {
+	var f Fragmenter
+	for i := range 100 {
+		mustPush(t, &f, &Pong{uint64(i)})
+	}
+	mustPush(t, &f, &Block{[]byte{1}})
+	for left := 100; left > 0; left-- {
+		if got := f.Messages(); got != left+1 {
+			t.Fatalf("%d messages wait, want %d", got, left+1)
+		}
+		queue := f.lanes[Urgent]
+		f.AppendNext(nil)
+		if rest := f.lanes[Urgent]; left > 1 && &rest[0] != &queue[1] {
+			t.Fatal("the messages behind the first were moved")
+		}
+		if queue[0].rest != nil {
+			t.Fatal("a payload that was taken is held")
+		}
+	}
+	f.AppendNext(nil)
+	if f.Messages() != 0 || !f.Empty() {
+		t.Error("something is left")
+	}
+}
+
 // TestAssemblerRefuses sends a good beginning and then a fragment that does
 // not fit.
 func TestAssemblerRefuses(t *testing.T) {
