@@ -531,3 +531,18 @@ func TestAncestor(t *testing.T) {
 		}
 	}
 }
+
+// After a crash, too, the chain that was first wins a tie: coins are flushed seldom,
+// and both branches begin above what they reflect.
+func TestFirstSeenWinsATieAfterACrash(t *testing.T) {
+	h := newHarness(t)
+	a, b := h.linear("a", h.genesis, 3), h.linear("b", h.genesis, 3)
+	h.add(a...)
+	h.add(b...)
+	h.expectTip(a[2])
+	for range 20 {
+		h.store.crash()
+		h.open()
+		h.expectTip(a[2])
+	}
+}

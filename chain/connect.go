@@ -190,6 +190,9 @@ func (c *Chain) activate(ctx context.Context, report func(Result)) error {
 			continue
 		}
 		if err := c.moveTowards(ctx, best, report); err != nil {
+			if !errors.Is(err, consensus.ErrLocal) {
+				c.setTip(c.coinsTip) // given up on the way: the tip is what the coins are of
+			}
 			return err
 		}
 	}
@@ -206,6 +209,11 @@ func (c *Chain) moveTowards(ctx context.Context, best *node, report func(Result)
 		base = fork(c.coinsTip, best)
 		if c.coinsTip != base {
 			c.log.Info("reorganising", "from", c.coinsTip.index(), "fork", base.index(), "to", best.index())
+		}
+		if err := c.canUndoTo(base); err != nil {
+			// To stay would be to follow a chain that others have left.
+			return consensus.Local(fmt.Errorf("the best chain, to block %s, cannot be followed: %w; remove the data directory and sync again",
+				best.index(), err))
 		}
 		if err := c.disconnectTo(base); err != nil {
 			return err
@@ -394,6 +402,19 @@ func fallen(n *node) Result {
 	return Result{Block: n.index(), Txs: int(n.txCount), Err: &consensus.RuleError{
 		Kind: consensus.ErrInvalid, Reason: consensus.ReasonParentInvalid, Detail: "a block below it broke a rule",
 	}}
+}
+
+// canUndoTo reports, before anything is undone, whether the blocks above base are
+// all there to be taken out of the coin cache.
+func (c *Chain) canUndoTo(base *node) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for n := c.coinsTip; n != base; n = n.parent {
+		if !n.status.Has(consensus.StatusBody | consensus.StatusUndo) {
+			return fmt.Errorf("undoing blocks down to %s: %w, %s among them", base.index(), ErrPruned, n.index())
+		}
+	}
+	return nil
 }
 
 // disconnectTo takes blocks out of the coin cache down to one of them.

@@ -43,14 +43,18 @@ func (c *Chain) load() error {
 		return fmt.Errorf("the store's coins are of block %s, which was never found valid", at)
 	}
 	c.tip, c.coinsTip = tip, tip
-	// The order of arrival is not stored; the chain that the coins are on keeps
-	// its place against others of equal work.
+	// The order of arrival is not stored. The chain that the coins are on keeps its
+	// place against others of equal work, and of those that go on from there the one
+	// that was connected once: the others were never better.
 	for _, n := range c.nodes {
-		if n.order = 1; n.descendsFrom(tip) || tip.descendsFrom(n) {
+		switch n.order = 2; {
+		case tip.descendsFrom(n), n.descendsFrom(tip) && n.status.Has(consensus.StatusValid):
 			n.order = 0
+		case n.descendsFrom(tip):
+			n.order = 1
 		}
 	}
-	c.nextOrder = 2
+	c.nextOrder = 3
 	c.relink()
 	return nil
 }

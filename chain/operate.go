@@ -15,17 +15,26 @@ var ErrUnknownBlock = errors.New("unknown block")
 // ErrGenesis is returned by Invalidate for the genesis block.
 var ErrGenesis = errors.New("the genesis block cannot be invalidated")
 
+// ErrPruned is wrapped where blocks would have to be undone whose bodies were
+// pruned.
+var ErrPruned = errors.New("old blocks were pruned")
+
 // Invalidate rules a block and all its descendants out, as if it broke a rule,
-// and moves to the best chain without it. Reconsider takes it back.
+// and moves to the best chain without it. Reconsider takes it back. If the block
+// cannot be undone any more it is an ErrPruned, and nothing has changed.
 func (c *Chain) Invalidate(ctx context.Context, hash types.Hash) error {
 	return c.operate(ctx, hash, func(n *node) error {
 		if n.parent == nil {
 			return ErrGenesis
 		}
-		c.refuse(n)
 		if !c.coinsTip.descendsFrom(n) {
+			c.refuse(n)
 			return nil
 		}
+		if err := c.canUndoTo(n.parent); err != nil {
+			return err
+		}
+		c.refuse(n)
 		return c.disconnectTo(n.parent)
 	})
 }

@@ -47,8 +47,8 @@ func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress fu
 	v.total = int(c.coinsTip.height - lowest)
 	base := c.coinsTip
 	for ; base.height > lowest; base = base.parent {
-		if c.prune && !base.status.Has(consensus.StatusBody|consensus.StatusUndo) {
-			break
+		if !base.status.Has(consensus.StatusBody | consensus.StatusUndo) {
+			break // pruned, in this run or an earlier one: nothing else takes the flags away
 		}
 		if err := v.step(ctx, base, v.down); err != nil {
 			return 0, err

@@ -5,20 +5,23 @@ import (
 	"testing"
 )
 
-// portable runs f as it is and with the assembly switched off.
-func bothPaths(b *testing.B, f func(b *testing.B)) {
+// paths runs f with all assembly that the processor has, without that of AVX-512,
+// and without any.
+func paths(b *testing.B, f func(b *testing.B)) {
+	defer func(ifma, bmi2 bool) { useIFMA, useBMI2 = ifma, bmi2 }(useIFMA, useBMI2)
+	if useIFMA {
+		b.Run("ifma", f)
+	}
+	useIFMA = false
 	if useBMI2 {
 		b.Run("bmi2", f)
 	}
-	b.Run("portable", func(b *testing.B) {
-		defer func(old bool) { useBMI2 = old }(useBMI2)
-		useBMI2 = false
-		f(b)
-	})
+	useBMI2 = false
+	b.Run("portable", f)
 }
 
 func BenchmarkFieldMul(b *testing.B) {
-	bothPaths(b, func(b *testing.B) {
+	paths(b, func(b *testing.B) {
 		x, y := generator.x, generator.y
 		for range b.N {
 			x.mul(&x, &y)
@@ -27,7 +30,7 @@ func BenchmarkFieldMul(b *testing.B) {
 }
 
 func BenchmarkFieldMul4(b *testing.B) {
-	bothPaths(b, func(b *testing.B) {
+	paths(b, func(b *testing.B) {
 		x, y := field4{generator.x, generator.y, generator.x, generator.y}, field4One
 		for range b.N {
 			x.mul(&x, &y)
@@ -36,7 +39,7 @@ func BenchmarkFieldMul4(b *testing.B) {
 }
 
 func BenchmarkFieldSquare(b *testing.B) {
-	bothPaths(b, func(b *testing.B) {
+	paths(b, func(b *testing.B) {
 		x := generator.x
 		for range b.N {
 			x.sqr(&x)
@@ -45,7 +48,7 @@ func BenchmarkFieldSquare(b *testing.B) {
 }
 
 func BenchmarkFieldSqrt(b *testing.B) {
-	bothPaths(b, func(b *testing.B) {
+	paths(b, func(b *testing.B) {
 		x, y := generator.x, field{}
 		for range b.N {
 			y.sqrt(&x)
@@ -54,7 +57,7 @@ func BenchmarkFieldSqrt(b *testing.B) {
 }
 
 func BenchmarkFieldSqrt4(b *testing.B) {
-	bothPaths(b, func(b *testing.B) {
+	paths(b, func(b *testing.B) {
 		x, y := field4{generator.x, generator.y, generator.x, generator.y}, field4{}
 		for range b.N {
 			y.sqrt(&x, 4)
@@ -79,7 +82,7 @@ func BenchmarkScalarSplit(b *testing.B) {
 
 func BenchmarkVerify(b *testing.B) {
 	s := &signed(1, 1)[0]
-	bothPaths(b, func(b *testing.B) {
+	paths(b, func(b *testing.B) {
 		for range b.N {
 			if !Verify(&s.key, s.msg[:], &s.sig) {
 				b.Fatal("refused")
@@ -101,7 +104,7 @@ func benchmarkBatch(b *testing.B, keys int) {
 	for _, n := range []int{16, 64, 256, 1024, 4096} {
 		sigs := signed(n, min(n, keys))
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			bothPaths(b, func(b *testing.B) {
+			paths(b, func(b *testing.B) {
 				var batch Batch
 				for i := -1; i < b.N; i++ {
 					if i == 0 {

@@ -1,0 +1,111 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/consensus"
+)
+
+// prunedHarness is a pruned node on a chain of 310 blocks.
+func prunedHarness(t *testing.T) (h *harness, a []*testBlock) {
+	t.Helper()
+	h = newHarness(t)
+	h.store.prune = true
+	h.open()
+	a = h.linear("a", h.genesis, 310)
+	h.add(a...)
+	if err := h.chain.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return h, a
+}
+
+// What cannot be undone is not begun: the operator hears why, and the node goes on.
+func TestInvalidateBelowWhatIsKept(t *testing.T) {
+	h, a := prunedHarness(t)
+	err := h.chain.Invalidate(context.Background(), a[10].Hash)
+	if !errors.Is(err, ErrPruned) || errors.Is(err, consensus.ErrLocal) {
+		t.Fatalf("invalidate a block whose successors were pruned: %v", err)
+	}
+	h.expectTip(a[309])
+	if r, _ := h.chain.Header(a[10].Hash); r.Status.Has(consensus.StatusInvalid) {
+		t.Error("it was marked all the same")
+	}
+	next := h.linear("next", a[309], 1)
+	h.add(next...)
+	h.expectTip(next[0])
+	h.reopen()
+	h.expectTip(next[0])
+}
+
+// A chain with more work that leaves ours below what is kept stops the node, with
+// coins and tip as they were, and says what to do.
+func TestReorganisationBelowWhatIsKept(t *testing.T) {
+	h, a := prunedHarness(t)
+	b := h.linear("b", a[9], 302)
+	err := h.chain.AddBlocks(context.Background(), func(yield func([]byte) bool) {
+		for _, block := range b {
+			if !yield(block.Raw) {
+				return
+			}
+		}
+	}, func(Result) {})
+	if !errors.Is(err, ErrPruned) || !errors.Is(err, consensus.ErrLocal) {
+		t.Fatalf("reorganise below the pruned height: %v", err)
+	}
+	t.Log(err)
+	h.expectTip(a[309])
+	h.store.crash()
+	_, err = New(context.Background(), h.params, h.store, Options{Workers: 2, Prune: true})
+	if err != nil && !errors.Is(err, ErrPruned) {
+		t.Fatalf("restart: %v", err)
+	}
+}
+
+// Whoever gives up waiting leaves a tip that is good and that the coins are of.
+func TestReorganisationGivenUpHalfWay(t *testing.T) {
+	h := newHarness(t)
+	a := h.linear("a", h.genesis, 20)
+	b := h.linear("b", a[4], 10)
+	h.add(a...)
+	h.add(b...)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	c := h.chain
+	if err := c.turn.take(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	n := c.nodes[a[5].Hash]
+	c.refuse(n)
+	if err := c.disconnectTo(n.parent); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.activate(ctx, nil); !errors.Is(err, context.Canceled) {
+		t.Fatalf("activate: %v", err)
+	}
+	c.turn.give()
+	_, state, err := c.Coins(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state.Index != a[4].index() {
+		t.Errorf("the coins are those of %s, and said to be of %s", a[4].index(), state.Index)
+	}
+	h.expectTip(a[4])
+	next := h.linear("next", b[9], 1)
+	h.add(next...)
+	h.expectTip(next[0])
+}
+
+// What was pruned once is no damage, whether or not the node still prunes.
+func TestVerifyWhatWasPrunedBefore(t *testing.T) {
+	h, _ := prunedHarness(t)
+	h.store.prune = false
+	h.reopen()
+	blocks, err := h.chain.Verify(context.Background(), 0, VerifyScripts, func(int, int) {})
+	if err != nil || blocks < PruneKeep || blocks > PruneKeep+1 {
+		t.Fatalf("verified %d blocks: %v", blocks, err)
+	}
+}
