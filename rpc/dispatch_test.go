@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -243,5 +244,54 @@ func TestErrors(t *testing.T) {
 	s.table["html"] = &method{name: "html", handle: func(context.Context, *Server, *args) (any, error) { return "<&>", nil }}
 	if _, answer := post(s, `{"method":"html","id":1}`); !strings.Contains(answer, `"result":"<&>"`) {
 		t.Errorf("signs of HTML: %s", answer)
+	}
+}
+
+// TestLongLists: a list that is too long is refused before it takes many times its
+// size in memory, wherever it stands.
+func TestLongLists(t *testing.T) {
+	s := newFake().server(t)
+	s.table["echo"] = echo
+	zeros := strings.Repeat("0,", 2<<20) + "0"
+	names := strings.Repeat(`"n":0,`, 1<<20) + `"n":0`
+	for body, want := range map[string]int{
+		"[" + zeros + "]": CodeInvalidRequest,
+		`{"method":"echo","id":1,"params":[` + zeros + `]}`:                          CodeMisc,
+		`{"method":"echo","id":1,"params":{` + names + `}}`:                          CodeInvalidParam,
+		`{"method":"echo","id":1,"params":{"args":[` + zeros + `]}}`:                 CodeInvalidParam,
+		`{"method":"echo","id":1,"params":["a",1,true,[` + zeros + `]]}`:             CodeInvalidParam,
+		`{"method":"echo","id":1,"params":["a",1,true,"[` + zeros + `]"]}`:           CodeInvalidParam,
+		`{"method":"echo","id":1,"params":["a",1,true,[[` + zeros + `],"y","z",4]]}`: CodeInvalidParam,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		answer, _ := s.answer(t.Context(), &session{user: &User{}}, []byte(body))
+		runtime.ReadMemStats(&after)
+		if got := code(t, string(answer)); got != want {
+			t.Errorf("%.60s: %.100s, want %d", body, answer, want)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 8*uint64(len(body)) {
+			t.Errorf("%.60s: %d bytes take %d in memory", body, len(body), used)
+		}
+	}
+}
+
+// TestElements: what is counted is what encoding/json reads.
+func TestElements(t *testing.T) {
+	for _, list := range []string{
+		`[]`, ` [ ] `, `[[]]`, `[{}]`, `[0]`, `[ "" ]`, `["a,b","\",[","\\",","]`, `[[1,2],{"a":[3,4],"b":5},6]`, `[ 1 , 2 ,3]`, `[null,true]`,
+	} {
+		var want []json.RawMessage
+		if err := json.Unmarshal([]byte(list), &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := elements([]byte(list)); got != len(want) {
+			t.Errorf("%s: %d, want %d", list, got, len(want))
+		}
+	}
+	for object, want := range map[string]int{`{}`: 0, `{"a":[1,2]}`: 1, `{"a,":{},"b":{"c":1,"d":2}}`: 2} {
+		if got := elements([]byte(object)); got != want {
+			t.Errorf("%s: %d, want %d", object, got, want)
+		}
 	}
 }

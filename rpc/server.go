@@ -298,12 +298,15 @@ func statusOf(r *request, fault *Error) int {
 }
 
 func (s *Server) answerBatch(ctx context.Context, on *session, body []byte) ([]byte, int) {
+	if !json.Valid(body) {
+		return encodeReply(&request{}, nil, failf(CodeParse, "Parse error")), http.StatusInternalServerError
+	}
+	if elements(body) > maxBatch {
+		return encodeReply(&request{}, nil, failf(CodeInvalidRequest, "a batch has at most %d requests", maxBatch)), http.StatusBadRequest
+	}
 	var list []json.RawMessage
 	if err := json.Unmarshal(body, &list); err != nil {
 		return encodeReply(&request{}, nil, failf(CodeParse, "Parse error")), http.StatusInternalServerError
-	}
-	if len(list) > maxBatch {
-		return encodeReply(&request{}, nil, failf(CodeInvalidRequest, "a batch has at most %d requests", maxBatch)), http.StatusBadRequest
 	}
 	reply := []byte{'['}
 	for _, raw := range list {
