@@ -3,6 +3,7 @@ package rpc
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"math"
 	"slices"
@@ -21,7 +22,9 @@ func poolMethods() []method {
 		{name: "getmempoolentry", category: category, about: "Returns what the mempool knows of a transaction.", params: []param{txid}, handle: getMempoolEntry},
 		{name: "getmempoolancestors", category: category, about: "Returns what a transaction of the mempool builds on there.", params: []param{txid, verbose}, handle: relatives(func(r *PoolRelations) []types.Hash { return r.Ancestors.TxIDs })},
 		{name: "getmempooldescendants", category: category, about: "Returns what builds on a transaction of the mempool there.", params: []param{txid, verbose}, handle: relatives(func(r *PoolRelations) []types.Hash { return r.Descendants.TxIDs })},
-		{name: "gettxspendingprevout", category: category, about: "Finds the transactions of the mempool that spend outputs.", params: []param{{name: "outputs", kind: kindArray, about: "Objects with txid and vout"}}, handle: getTxSpendingPrevout},
+		{name: "gettxspendingprevout", category: category, about: "Finds the transactions of the mempool that spend outputs.", params: []param{
+			{name: "outputs", kind: kindArray, about: "Objects with txid and vout"},
+			{name: "options", kind: kindObject, optional: "none", about: "mempool_only, which must be true, and return_spending_tx"}}, handle: getTxSpendingPrevout},
 	}
 }
 
@@ -40,6 +43,7 @@ type poolFeesJSON struct {
 	Modified   json.Number `json:"modified"`
 	Ancestor   json.Number `json:"ancestor"`
 	Descendant json.Number `json:"descendant"`
+	Chunk      json.Number `json:"chunk"`
 }
 
 type poolEntryJSON struct {
@@ -51,6 +55,7 @@ type poolEntryJSON struct {
 	DescendantSize  int          `json:"descendantsize"`
 	AncestorCount   int          `json:"ancestorcount"`
 	AncestorSize    int          `json:"ancestorsize"`
+	ChunkWeight     int          `json:"chunkweight"`
 	WTxID           types.Hash   `json:"wtxid"`
 	Fees            poolFeesJSON `json:"fees"`
 	Depends         []types.Hash `json:"depends"`
@@ -64,8 +69,9 @@ func entryJSON(r *PoolRelations) poolEntryJSON {
 		VSize: r.VirtualSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
 		DescendantCount: r.Descendants.Count, DescendantSize: r.Descendants.VirtualSize,
 		AncestorCount: r.Ancestors.Count, AncestorSize: r.Ancestors.VirtualSize,
-		Fees:    poolFeesJSON{amount(r.Fee), amount(r.Fee), amount(r.Ancestors.Fees), amount(r.Descendants.Fees)},
-		Depends: append([]types.Hash{}, r.Parents...), SpentBy: append([]types.Hash{}, r.Children...), Replaceable: true,
+		Fees:        poolFeesJSON{amount(r.Fee), amount(r.Fee), amount(r.Ancestors.Fees), amount(r.Descendants.Fees), amount(r.ChunkFees)},
+		ChunkWeight: r.ChunkWeight,
+		Depends:     append([]types.Hash{}, r.Parents...), SpentBy: append([]types.Hash{}, r.Children...), Replaceable: true,
 	}
 }
 
@@ -153,6 +159,13 @@ func getTxSpendingPrevout(_ context.Context, s *Server, a *args) (any, error) {
 	if len(list) == 0 {
 		return nil, failf(CodeInvalidParam, "Invalid parameter, outputs are missing")
 	}
+	var options struct {
+		MempoolOnly *bool `json:"mempool_only"`
+		Spender     bool  `json:"return_spending_tx"`
+	}
+	if a.given(1) && json.Unmarshal([]byte(a.unquoted(1)), &options) != nil {
+		return nil, failf(CodeType, "options must be an object with the booleans mempool_only and return_spending_tx")
+	}
 	results := []map[string]any{}
 	for _, raw := range list {
 		var wanted struct {
@@ -163,8 +176,14 @@ func getTxSpendingPrevout(_ context.Context, s *Server, a *args) (any, error) {
 			return nil, failf(CodeInvalidParam, "outputs must be objects with txid and vout")
 		}
 		j := map[string]any{"txid": *wanted.TxID, "vout": *wanted.Vout}
-		if spender, ok := s.Pool.SpentBy(types.OutPoint{TxID: *wanted.TxID, Index: *wanted.Vout}); ok {
+		spender, spent := s.Pool.SpentBy(types.OutPoint{TxID: *wanted.TxID, Index: *wanted.Vout})
+		if spent {
 			j["spendingtxid"] = spender
+		} else if options.MempoolOnly != nil && !*options.MempoolOnly {
+			return nil, failf(CodeMisc, "Mempool lacks a relevant spend, and txospenderindex is unavailable.")
+		}
+		if e, ok := s.Pool.Get(spender); ok && spent && options.Spender {
+			j["spendingtx"] = hex.EncodeToString(e.Tx.AppendTo(nil))
 		}
 		results = append(results, j)
 	}

@@ -281,18 +281,18 @@ func unmarshal(body []byte, r *request) error {
 	return json.Unmarshal(body, r)
 }
 
-// statusOf is the HTTP status of a reply: of version 2.0 always 200, before that
-// one that tells of the error.
+// statusOf is the HTTP status of a reply: of version 2.0 always 200 to one who may
+// call, before that one that tells of the error.
 func statusOf(r *request, fault *Error) int {
 	switch {
+	case fault != nil && fault.Code == CodeForbidden: // a matter of HTTP, of which all versions are told
+		return http.StatusForbidden
 	case fault == nil || r.isV2():
 		return http.StatusOK
 	case fault.Code == CodeInvalidRequest:
 		return http.StatusBadRequest
 	case fault.Code == CodeMethodNotFound:
 		return http.StatusNotFound
-	case fault.Code == CodeForbidden:
-		return http.StatusForbidden
 	}
 	return http.StatusInternalServerError
 }

@@ -150,6 +150,9 @@ func TestUsers(t *testing.T) {
 			t.Errorf("%s of one who may not call all: status %d, want %d: %s", method, got, status, answer)
 		}
 	}
+	if status, answer := s.post("bob:pass:word", `{"jsonrpc":"2.0","method":"stop","id":1}`); status != 403 || !strings.Contains(answer, `"code":-2,`) {
+		t.Errorf("in version 2.0: status %d: %s", status, answer)
+	}
 	if status, answer := s.post("bob:pass:word", `[{"method":"getblockcount","id":1},{"method":"stop","id":2}]`); status != 200 || !strings.Contains(answer, `"code":-2,`) {
 		t.Errorf("in a batch: status %d: %s", status, answer)
 	}
