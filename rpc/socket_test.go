@@ -416,3 +416,31 @@ func TestOrigin(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowSocketAnswer: a client that takes a long answer slowly gets it all, and
+// answers pings in between.
+func TestSlowSocketAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		s := f.server(t)
+		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}}
+		c := run(t, s).socket(t, true)
+		_ = c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"method":"getblock","params":["%064d",0],"id":1}`, 0))
+		_, message, err := c.NextReader()
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := 0
+		for piece := make([]byte, writePiece/2); err == nil; time.Sleep(writeTimeout / 3) {
+			var n int
+			n, err = io.ReadFull(message, piece)
+			total += n
+		}
+		if want := len(`{"result":"","error":null,"id":1}`) + 2<<20; total != want {
+			t.Errorf("%d bytes came, want %d: %v", total, want, err)
+		}
+		if got := exchange(t, c, `{"method":"getblockcount","id":2}`); code(t, got) != 0 {
+			t.Errorf("after it: %s", got)
+		}
+	})
+}
