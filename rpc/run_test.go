@@ -108,7 +108,7 @@ func TestSlowAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		s := f.server(t)
-		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}}
+		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}, 1 << 20}
 		r := run(t, s)
 		request := encoded(fmt.Sprintf(`{"method":"getblock","params":["%064d",0],"id":1}`, 0))
 		var conns [2]net.Conn

@@ -183,9 +183,9 @@ func TestHTTPLimits(t *testing.T) {
 		t.Errorf("GET: %v, %v", r.StatusCode, err)
 	}
 	r.Body.Close()
-	huge := `{"method":"getblockcount","params":["` + strings.Repeat("a", 33<<20) + `"]}`
+	huge := `{"method":"getblockcount","params":["` + strings.Repeat("a", 32<<20) + `"]}`
 	if status, answer := s.post(s.cookie, huge); status != http.StatusRequestEntityTooLarge {
-		t.Errorf("33 MiB: status %d: %.100s", status, answer)
+		t.Errorf("over 32 MiB: status %d: %.100s", status, answer)
 	}
 	many := "[" + strings.Repeat(`{"method":"getblockcount","id":1},`, 10_000) + `{"method":"getblockcount","id":1}]`
 	if status, answer := s.post(s.cookie, many); status != 400 || !strings.Contains(answer, "10000") {

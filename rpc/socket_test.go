@@ -272,7 +272,7 @@ func TestSocketCallLimit(t *testing.T) {
 		s := f.server(t)
 		var begun atomic.Int32
 		release := make(chan struct{})
-		s.Blocks = slowBlocks{blockFeed{f}, func() { begun.Add(1); <-release }}
+		s.Blocks = slowBlocks{blockFeed{f}, func() { begun.Add(1); <-release }, 100}
 		s.Headers = known{f}
 		c := run(t, s).socket(t, true)
 		go func() {
@@ -301,10 +301,11 @@ func (known) Info(types.Hash) (consensus.BlockInfo, bool) { return consensus.Blo
 type slowBlocks struct {
 	Blocks
 	wait func()
+	size int
 }
 
 // Block implements Blocks.
-func (b slowBlocks) Block(types.Hash) ([]byte, error) { b.wait(); return make([]byte, 1<<20), nil }
+func (b slowBlocks) Block(types.Hash) ([]byte, error) { b.wait(); return make([]byte, b.size), nil }
 
 // TestSocketStop: the answer to stop arrives, and then the end.
 func TestSocketStop(t *testing.T) {
@@ -423,7 +424,7 @@ func TestSlowSocketAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		s := f.server(t)
-		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}}
+		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}, 1 << 20}
 		c := run(t, s).socket(t, true)
 		_ = c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"method":"getblock","params":["%064d",0],"id":1}`, 0))
 		_, message, err := c.NextReader()
