@@ -101,7 +101,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	go func() { done <- server.Serve(newLimitListener(l, maxConnections)) }()
 	var err error
 	select {
-	case err = <-done:
+	case err = <-done: // the listener failed
+		server.Close()
 	case <-ctx.Done():
 		shutdown, stop := context.WithTimeout(context.WithoutCancel(ctx), shutdownWait)
 		timer := time.AfterFunc(shutdownWait/5, cancel) // what still runs is told to end
