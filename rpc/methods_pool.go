@@ -77,20 +77,23 @@ func entryJSON(r *PoolRelations) poolEntryJSON {
 
 var errNotInPool = failf(CodeAddressOrKey, "Transaction not in mempool")
 
-func (s *Server) describe(txids []types.Hash, verbose bool) any {
+func (s *Server) describe(ctx context.Context, txids []types.Hash, verbose bool) (any, error) {
 	if !verbose {
-		return append([]types.Hash{}, txids...)
+		return append([]types.Hash{}, txids...), nil
 	}
 	all := map[string]poolEntryJSON{}
 	for _, txid := range txids {
+		if err := ctx.Err(); err != nil { // each may have to wait for the pool
+			return nil, err
+		}
 		if r, ok := s.Pool.Relations(txid); ok {
 			all[txid.String()] = entryJSON(&r)
 		}
 	}
-	return all
+	return all, nil
 }
 
-func getRawMempool(_ context.Context, s *Server, a *args) (any, error) {
+func getRawMempool(ctx context.Context, s *Server, a *args) (any, error) {
 	verbose, err := a.flag(0, false)
 	if err != nil {
 		return nil, err
@@ -104,13 +107,13 @@ func getRawMempool(_ context.Context, s *Server, a *args) (any, error) {
 		txids = append(txids, e.TxID)
 	}
 	if !sequence {
-		return s.describe(txids, verbose), nil
+		return s.describe(ctx, txids, verbose)
 	}
 	if verbose {
 		return nil, failf(CodeInvalidParam, "Verbose results cannot contain mempool sequence values.")
 	}
 	_, number := s.PoolFeed.Accepted(math.MaxUint64, 0)
-	return map[string]any{"txids": s.describe(txids, false), "mempool_sequence": number}, nil
+	return map[string]any{"txids": append([]types.Hash{}, txids...), "mempool_sequence": number}, nil
 }
 
 func (s *Server) relations(a *args) (PoolRelations, error) {
@@ -138,7 +141,7 @@ func getMempoolEntry(_ context.Context, s *Server, a *args) (any, error) {
 }
 
 func relatives(which func(*PoolRelations) []types.Hash) func(context.Context, *Server, *args) (any, error) {
-	return func(_ context.Context, s *Server, a *args) (any, error) {
+	return func(ctx context.Context, s *Server, a *args) (any, error) {
 		verbose, err := a.flag(1, false)
 		if err != nil {
 			return nil, err
@@ -147,7 +150,7 @@ func relatives(which func(*PoolRelations) []types.Hash) func(context.Context, *S
 		if err != nil {
 			return nil, err
 		}
-		return s.describe(which(&r), verbose), nil
+		return s.describe(ctx, which(&r), verbose)
 	}
 }
 

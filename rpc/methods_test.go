@@ -273,6 +273,30 @@ func TestTry(t *testing.T) {
 	}
 }
 
+// waiting is a pool whose answers take their time.
+type waiting struct {
+	pool
+	asked func()
+}
+
+// Relations implements Pool.
+func (w *waiting) Relations(types.Hash) (PoolRelations, bool) {
+	w.asked()
+	return PoolRelations{}, true
+}
+
+// TestLongListEnds: a call about many transactions ends with its client or the node.
+func TestLongListEnds(t *testing.T) {
+	s := newFake().server(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	s.Pool = &waiting{pool: pool{entries: make([]PoolEntry, 1000)}, asked: func() { calls++; cancel() }}
+	raw, _ := s.answer(ctx, &session{user: &User{}}, []byte(`{"method":"getrawmempool","params":[true],"id":1}`))
+	if code(t, string(raw)) != CodeMisc || calls != 1 {
+		t.Errorf("%d transactions were asked for: %.200s", calls, raw)
+	}
+}
+
 // TestFeeEstimate: it always answers: the least that is relayed while the pool fits
 // into the blocks until then, and what outbids the rest after that.
 func TestFeeEstimate(t *testing.T) {

@@ -396,6 +396,13 @@ func (s *Server) call(ctx context.Context, on *session, r *request) (json.RawMes
 
 // dispatch finds who handles a call, and lets it.
 func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result any, fault *Error) {
+	defer func() {
+		// Over HTTP net/http would end the connection, over a WebSocket the node would end.
+		if bug := recover(); bug != nil {
+			s.log.Error("a call panicked", "method", printable(string(r.Method)), "panic", bug, "stack", string(debug.Stack()))
+			result, fault = nil, failf(CodeInternal, "internal error; the node's log has more")
+		}
+	}()
 	name, err := r.method()
 	if err == nil {
 		err = ctx.Err() // of the rest of a batch, whose client is gone
@@ -439,13 +446,6 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s.log.Debug("call", "method", name, "user", on.user.Name)
-	defer func() {
-		// Over HTTP net/http would end the connection, over a WebSocket the node would end.
-		if bug := recover(); bug != nil {
-			s.log.Error("a call panicked", "method", name, "panic", bug, "stack", string(debug.Stack()))
-			result, fault = nil, failf(CodeInternal, "internal error; the node's log has more")
-		}
-	}()
 	result, err = m.handle(ctx, s, a)
 	if err != nil {
 		return nil, asError(err)

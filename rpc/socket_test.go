@@ -172,6 +172,25 @@ func TestSlowSocketIsDropped(t *testing.T) {
 	})
 }
 
+// TestFewBlocksAreHeld: for each client that is told of blocks, few are in memory.
+func TestFewBlocksAreHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		var height atomic.Uint32
+		f.feed(&height)
+		height.Store(100)
+		c := run(t, f.server(t)).socket(t, true)
+		exchange(t, c, `{"method":"notifyblocks","id":1}`)
+		for range 100 {
+			receive(t, c)
+			receive(t, c) // the filtered one
+		}
+		if most := f.most.Load(); most == 0 || most > 8 {
+			t.Errorf("%d blocks at once", most)
+		}
+	})
+}
+
 // pokes hands each subscriber a channel of its own.
 type pokes struct {
 	Blocks
@@ -362,6 +381,14 @@ func TestSocketPanic(t *testing.T) {
 		}
 		if got := exchange(t, c, `{"method":"getblockcount","id":1}`); code(t, got) != 0 {
 			t.Errorf("after it: %s", got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake().server(t)
+		s.Headers = nil
+		c := run(t, s).socket(t, true)
+		if got := exchange(t, c, `{"method":"notifyblocks","id":1}`); code(t, got) != CodeInternal {
+			t.Errorf("a method of WebSockets: %s", got)
 		}
 	})
 }

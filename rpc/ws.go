@@ -26,7 +26,7 @@ const (
 	socketPing    = 30 * time.Second
 	socketSilence = 90 * time.Second // after which a client that answers no ping is gone
 	socketCalls   = 16               // calls at once; more wait
-	notifyBlocks  = 50               // are read at once
+	notifyBlocks  = 2                // are read at once, and held until the client has taken them
 	notifyTxs     = 500
 )
 
