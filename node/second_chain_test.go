@@ -32,9 +32,9 @@ type toldCoins struct {
 	Hash             string `json:"hash_serialized_3"`
 }
 
-// TestSecondChain submits the blocks of another chain that Core made one by one,
+// TestCoreSecondChain submits the blocks of another chain that Core made one by one,
 // and compares what RPC tells of each.
-func TestSecondChain(t *testing.T) {
+func TestCoreSecondChain(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(vectors.Dir(t), "chain", "core-regtest-taproot-only.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -97,6 +97,14 @@ func TestSelectedStats(t *testing.T) {
 	if got := call[map[string]any](s, "getblockstats", genesis, []string{}); len(got) < 30 || got["height"] != 0.0 {
 		t.Errorf("%v", got)
 	}
+	coins := call[struct{ TxOuts int }](s, "gettxoutsetinfo", "none").TxOuts
+	made := 0 // by the genesis block, too
+	for height := range 3 {
+		made += call[map[string]int](s, "getblockstats", height, []string{"utxo_increase_actual"})["utxo_increase_actual"]
+	}
+	if made != coins {
+		t.Errorf("the blocks make %d coins, there are %d", made, coins)
+	}
 	for params, want := range map[string]string{
 		`"zz"`:                              "-8 hash_or_height must be of length 64 (not 2, for 'zz')",
 		`-1`:                                "-8 Target block height -1 is negative",

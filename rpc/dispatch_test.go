@@ -69,6 +69,8 @@ func TestBadParameters(t *testing.T) {
 	for params, want := range map[string]int{
 		`["a",1.5]`:                       CodeMisc,
 		`["a",1e99]`:                      CodeMisc,
+		`["a",1e400]`:                     CodeMisc,
+		`["a","-1e400"]`:                  CodeMisc,
 		`["a","NaN"]`:                     CodeMisc,
 		`["a","Inf"]`:                     CodeMisc,
 		`["a",1001]`:                      CodeInvalidParam,

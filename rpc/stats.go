@@ -28,14 +28,14 @@ type blockStats struct {
 	sizeIncrease, sizeActual  int64
 }
 
-func (b *blockStats) add(tx *types.Tx, spent []types.Coin, inSet bool) {
+func (b *blockStats) add(tx *types.Tx, spent []types.Coin) {
 	out := int64(0)
 	for i := range tx.Outputs {
 		o := &tx.Outputs[i]
 		out += int64(o.Value)
 		size := int64(len(o.AppendTo(nil)) + coinOverhead)
 		b.sizeIncrease += size
-		if inSet && consensus.IsSpendable(o.ScriptPubKey) {
+		if consensus.IsSpendable(o.ScriptPubKey) {
 			b.coins++
 			b.sizeActual += size
 		}
@@ -147,7 +147,7 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 	spent := u.SpentCoins()
 	txs := u.Block.Block.Txs
 	for i := range txs {
-		b.add(&txs[i], spent[i], info.Height > 0)
+		b.add(&txs[i], spent[i])
 	}
 	subsidy := consensus.Subsidy(s.Params, max(info.Height, 1)) // Core counts the genesis block's too
 	paying := len(txs) - 1
