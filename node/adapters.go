@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -249,10 +248,10 @@ type rpcIndex struct {
 // Names implements rpc.Index.
 func (x rpcIndex) Names() (names []string) {
 	if x.config.Filters {
-		names = append(names, "basic block filter index")
+		names = append(names, rpc.IndexOfFilters)
 	}
 	if x.config.TxIndex {
-		names = append(names, "txindex")
+		names = append(names, rpc.IndexOfTxs)
 	}
 	return names
 }
@@ -277,7 +276,7 @@ func (p rpcPool) Test(ctx context.Context, txs []*types.Tx) ([]rpc.PoolVerdict, 
 	results, err := p.pool.Test(ctx, txs)
 	list := make([]rpc.PoolVerdict, len(results))
 	for i, r := range results {
-		list[i] = rpc.PoolVerdict{Err: cmp.Or(r.Err, r.PackageErr), Undecided: r.Err == nil && r.PackageErr == nil && r.Entry == nil}
+		list[i] = rpc.PoolVerdict{Err: r.Err, PackageErr: r.PackageErr, Undecided: r.Err == nil && r.Entry == nil}
 		if r.Entry != nil {
 			list[i].Entry = poolEntry(r.Entry)
 		}
@@ -303,6 +302,7 @@ func (p rpcPool) Relations(txid types.Hash) (rpc.PoolRelations, bool) {
 	return rpc.PoolRelations{
 		PoolEntry: poolEntry(d.Entry), Parents: d.Depends, Children: d.SpentBy,
 		Ancestors: poolFamily(d.Ancestors, p.pool.Ancestors(txid)), Descendants: poolFamily(d.Descendants, p.pool.Descendants(txid)),
+		ChunkWeight: d.Chunk.Weight, ChunkFees: d.Chunk.Fees,
 	}, true
 }
 

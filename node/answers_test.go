@@ -65,8 +65,10 @@ func TestCoreAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := run(t, n)
-	for !r.synced() {
-		time.Sleep(10 * time.Millisecond)
+	for began := time.Now(); !r.synced(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > 2*time.Minute {
+			t.Fatal("the indexes do not come to the tip")
+		}
 	}
 	same, skipped := 0, map[string]int{}
 	for _, key := range slices.Sorted(maps.Keys(answers)) {

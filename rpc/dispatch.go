@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -72,14 +73,13 @@ func parseArgs(m *method, raw json.RawMessage) (*args, error) {
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
 	case raw[0] == '[':
-		var list []json.RawMessage
-		if err := json.Unmarshal(raw, &list); err != nil {
-			return nil, failf(CodeInvalidRequest, "Params must be an array or object")
-		}
-		if len(list) > len(m.params) {
+		if elements(raw) > len(m.params) {
 			return nil, failf(CodeMisc, "%s", m.help())
 		}
-		copy(a.values, list)
+		if err := json.Unmarshal(raw, &a.values); err != nil {
+			return nil, failf(CodeInvalidRequest, "Params must be an array or object")
+		}
+		a.values = append(a.values, make([]json.RawMessage, len(m.params)-len(a.values))...)
 	case raw[0] == '{':
 		if err := a.named(raw); err != nil {
 			return nil, err
@@ -98,14 +98,52 @@ func parseArgs(m *method, raw json.RawMessage) (*args, error) {
 	return a, nil
 }
 
+// elements counts the elements of a JSON array, or the members of an object, so
+// that what is too much is refused before it takes many times its size as a list.
+func elements(valid []byte) int {
+	count, depth, empty := 0, 0, true
+	for i := 0; i < len(valid); i++ {
+		switch c := valid[i]; c {
+		case ' ', '\t', '\r', '\n':
+			continue
+		case '"':
+			for i++; i < len(valid) && valid[i] != '"'; i++ {
+				if valid[i] == '\\' {
+					i++
+				}
+			}
+		case '[', '{':
+			if depth++; depth == 1 {
+				continue
+			}
+		case ']', '}':
+			if depth--; depth == 0 {
+				continue
+			}
+		case ',':
+			if depth == 1 {
+				count++
+			}
+		}
+		empty = false
+	}
+	if empty {
+		return 0
+	}
+	return count + 1
+}
+
 func (a *args) named(raw json.RawMessage) error {
+	if most := len(a.values) + 1; elements(raw) > most { // with args
+		return failf(CodeInvalidParam, "%s has at most %d parameters", a.method.name, len(a.values))
+	}
 	var byName map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &byName); err != nil {
 		return failf(CodeInvalidRequest, "Params must be an array or object")
 	}
 	if list, ok := byName["args"]; ok { // positional ones among named, as bitcoin-cli sends them
 		var positional []json.RawMessage
-		if json.Unmarshal(list, &positional) != nil || len(positional) > len(a.values) {
+		if elements(list) > len(a.values) || json.Unmarshal(list, &positional) != nil {
 			return failf(CodeInvalidParam, "Parameter args is not a list of at most %d", len(a.values))
 		}
 		copy(a.values, positional)
@@ -202,7 +240,7 @@ func (a *args) number(i int, otherwise, least, most int64) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		f, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		if err != nil && !errors.Is(err, strconv.ErrRange) {
 			return 0, a.wrongType(i, kindNumber)
 		}
 		if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
@@ -267,12 +305,15 @@ func (a *args) list(i int, most int) ([]json.RawMessage, error) {
 	if json.Unmarshal(raw, &s) == nil {
 		raw = json.RawMessage(s)
 	}
+	if raw = bytes.TrimSpace(raw); len(raw) == 0 || raw[0] != '[' || !json.Valid(raw) { // the text may hold anything
+		return nil, a.wrongType(i, kindArray)
+	}
+	if n := elements(raw); n > most {
+		return nil, failf(CodeInvalidParam, "%s has %d elements, at most %d are allowed", a.method.params[i].name, n, most)
+	}
 	var list []json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, a.wrongType(i, kindArray)
-	}
-	if len(list) > most {
-		return nil, failf(CodeInvalidParam, "%s has %d elements, at most %d are allowed", a.method.params[i].name, len(list), most)
 	}
 	return list, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -68,6 +69,8 @@ func TestBadParameters(t *testing.T) {
 	for params, want := range map[string]int{
 		`["a",1.5]`:                       CodeMisc,
 		`["a",1e99]`:                      CodeMisc,
+		`["a",1e400]`:                     CodeMisc,
+		`["a","-1e400"]`:                  CodeMisc,
 		`["a","NaN"]`:                     CodeMisc,
 		`["a","Inf"]`:                     CodeMisc,
 		`["a",1001]`:                      CodeInvalidParam,
@@ -208,17 +211,18 @@ func TestRequests(t *testing.T) {
 // TestBatchLimits: what a batch answers is bounded, and the rest of it is told.
 func TestBatchLimits(t *testing.T) {
 	s := newFake().server(t)
-	long := strings.Repeat("x", 9<<20)
+	long := json.RawMessage(`"` + strings.Repeat("x", 9<<20) + `"`)
 	calls := 0
 	s.table["long"] = &method{name: "long", handle: func(context.Context, *Server, *args) (any, error) { calls++; return long, nil }}
 	const n = 10
-	status, answer := post(s, "["+strings.TrimSuffix(strings.Repeat(`{"method":"long","id":1},`, n), ",")+"]")
-	var replies []struct{ Error *Error }
-	if err := json.Unmarshal([]byte(answer), &replies); err != nil || status != 200 || len(replies) != n {
-		t.Fatalf("status %d, %d bytes, %v", status, len(answer), err)
+	raw, status := s.answer(t.Context(), &session{user: &User{}}, []byte("["+strings.TrimSuffix(strings.Repeat(`{"method":"long","id":1},`, n), ",")+"]"))
+	answer := string(raw)
+	if status != 200 || !strings.HasPrefix(answer, `[{"result":"x`) || !strings.HasSuffix(answer, `},"id":1}]`) {
+		t.Fatalf("status %d, %d bytes", status, len(answer))
 	}
-	if want := maxAnswers/len(long) + 1; calls != want || replies[want-1].Error != nil || replies[want].Error == nil || replies[n-1].Error == nil {
-		t.Errorf("%d calls were made, want %d", calls, want)
+	good, bad := strings.Count(answer, `","error":null,"id":1}`), strings.Count(answer, `{"result":null,"error":{"code":-1,`)
+	if want := maxAnswers/len(long) + 1; calls != want || good != want || bad != n-want {
+		t.Errorf("%d calls were made, %d answered and %d refused, want %d of %d", calls, good, bad, want, n)
 	}
 }
 
@@ -243,5 +247,54 @@ func TestErrors(t *testing.T) {
 	s.table["html"] = &method{name: "html", handle: func(context.Context, *Server, *args) (any, error) { return "<&>", nil }}
 	if _, answer := post(s, `{"method":"html","id":1}`); !strings.Contains(answer, `"result":"<&>"`) {
 		t.Errorf("signs of HTML: %s", answer)
+	}
+}
+
+// TestLongLists: a list that is too long is refused before it takes many times its
+// size in memory, wherever it stands.
+func TestLongLists(t *testing.T) {
+	s := newFake().server(t)
+	s.table["echo"] = echo
+	zeros := strings.Repeat("0,", 1<<18) + "0"
+	names := strings.Repeat(`"n":0,`, 1<<17) + `"n":0`
+	for body, want := range map[string]int{
+		"[" + zeros + "]": CodeInvalidRequest,
+		`{"method":"echo","id":1,"params":[` + zeros + `]}`:                          CodeMisc,
+		`{"method":"echo","id":1,"params":{` + names + `}}`:                          CodeInvalidParam,
+		`{"method":"echo","id":1,"params":{"args":[` + zeros + `]}}`:                 CodeInvalidParam,
+		`{"method":"echo","id":1,"params":["a",1,true,[` + zeros + `]]}`:             CodeInvalidParam,
+		`{"method":"echo","id":1,"params":["a",1,true,"[` + zeros + `]"]}`:           CodeInvalidParam,
+		`{"method":"echo","id":1,"params":["a",1,true,[[` + zeros + `],"y","z",4]]}`: CodeInvalidParam,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		answer, _ := s.answer(t.Context(), &session{user: &User{}}, []byte(body))
+		runtime.ReadMemStats(&after)
+		if got := code(t, string(answer)); got != want {
+			t.Errorf("%.60s: %.100s, want %d", body, answer, want)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 8*uint64(len(body)) {
+			t.Errorf("%.60s: %d bytes take %d in memory", body, len(body), used)
+		}
+	}
+}
+
+// TestElements: what is counted is what encoding/json reads.
+func TestElements(t *testing.T) {
+	for _, list := range []string{
+		`[]`, ` [ ] `, `[[]]`, `[{}]`, `[0]`, `[ "" ]`, `["a,b","\",[","\\",","]`, `[[1,2],{"a":[3,4],"b":5},6]`, `[ 1 , 2 ,3]`, `[null,true]`,
+	} {
+		var want []json.RawMessage
+		if err := json.Unmarshal([]byte(list), &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := elements([]byte(list)); got != len(want) {
+			t.Errorf("%s: %d, want %d", list, got, len(want))
+		}
+	}
+	for object, want := range map[string]int{`{}`: 0, `{"a":[1,2]}`: 1, `{"a,":{},"b":{"c":1,"d":2}}`: 2} {
+		if got := elements([]byte(object)); got != want {
+			t.Errorf("%s: %d, want %d", object, got, want)
+		}
 	}
 }

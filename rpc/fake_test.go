@@ -37,6 +37,7 @@ type fake struct {
 	stop    func()
 
 	blockFeeds, txFeeds atomic.Int32 // subscriptions that are not cancelled
+	most                atomic.Int32 // updates that were asked for at once
 }
 
 func newFake() *fake {
@@ -49,11 +50,13 @@ func (f *fake) Tip() types.Index {
 	return f.tip
 }
 
-func (f *fake) UpdatesSince(since types.Index, _ int) (reverted, applied []consensus.BlockUpdate, err error) {
+func (f *fake) UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error) {
+	f.most.Store(max(f.most.Load(), int32(limit)))
 	if f.updates == nil {
 		return nil, nil, nil
 	}
-	return f.updates(since)
+	reverted, applied, err = f.updates(since)
+	return reverted, applied[:min(len(applied), limit)], err
 }
 
 func (f *fake) CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error) {

@@ -44,6 +44,12 @@ type Operator interface {
 	SizeOnDisk() int64
 }
 
+// The names of indexes, which are Bitcoin Core's.
+const (
+	IndexOfFilters = "basic block filter index"
+	IndexOfTxs     = "txindex"
+)
+
 // Index answers from the indexes. What it has not come to is an error that wraps
 // consensus.ErrNotFound.
 type Index interface {
@@ -82,6 +88,8 @@ type PoolRelations struct {
 	PoolEntry
 	Parents, Children      []types.Hash
 	Ancestors, Descendants PoolFamily
+	ChunkWeight            int // of the set with which a miner would take it
+	ChunkFees              types.Amount
 }
 
 // PoolInfo is the state of the pool.
@@ -98,9 +106,10 @@ type PoolInfo struct {
 
 // PoolVerdict says whether a transaction would be taken.
 type PoolVerdict struct {
-	Entry     PoolEntry // if it would be taken
-	Err       error
-	Undecided bool // another transaction of the list was refused
+	Entry      PoolEntry // if it would be taken
+	Err        error
+	PackageErr error // of the list as a whole, of which nothing was looked at then
+	Undecided  bool  // another transaction of the list was refused
 }
 
 // Pool answers about transactions that wait for a block.

@@ -71,11 +71,21 @@ func scriptType(script []byte) string {
 	return "nonstandard"
 }
 
-// publicKey returns the key of a script that pays to one, or nil.
+// publicKey returns the key of a script that pays to one, or nil. Its first byte
+// says how long it is.
 func publicKey(script []byte) []byte {
-	for _, size := range []int{33, 65} {
-		if len(script) == size+2 && int(script[0]) == size && script[size+1] == opCheckSig {
-			return script[1 : size+1]
+	if len(script) < 35 || int(script[0]) != len(script)-2 || script[len(script)-1] != opCheckSig {
+		return nil
+	}
+	key := script[1 : len(script)-1]
+	switch key[0] {
+	case 2, 3:
+		if len(key) == 33 {
+			return key
+		}
+	case 4, 6, 7:
+		if len(key) == 65 {
+			return key
 		}
 	}
 	return nil
@@ -97,7 +107,9 @@ func (s *Server) descriptor(script []byte, kind string) string {
 			text = "addr(" + address + ")"
 		}
 	case "pubkey":
-		text = "pk(" + hex.EncodeToString(publicKey(script)) + ")"
+		if key := publicKey(script); key[0] < 6 { // hybrid ones have no descriptor
+			text = "pk(" + hex.EncodeToString(key) + ")"
+		}
 	}
 	return text + "#" + descriptorChecksum(text)
 }

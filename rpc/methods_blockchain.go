@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 
 	"github.com/karatcoin/karat/chain/coinstats"
@@ -37,7 +38,9 @@ func blockchainMethods() []method {
 			{name: "txid", kind: kindString, about: "The transaction id"}, {name: "n", kind: kindNumber, about: "vout number"},
 			{name: "include_mempool", kind: kindBool, optional: "true", about: "Whether to count the mempool's transactions"}}, handle: getTxOut},
 		{name: "gettxoutsetinfo", category: category, slow: true, about: "Counts and hashes all unspent outputs. Note this call may take some time.", params: []param{
-			{name: "hash_type", kind: kindString, optional: "hash_serialized_3", about: "hash_serialized_3, muhash or none"}}, handle: getTxOutSetInfo},
+			{name: "hash_type", kind: kindString, optional: "hash_serialized_3", about: "hash_serialized_3, muhash or none"},
+			{name: "hash_or_height", kind: kindAny, optional: "the tip", about: "Of an earlier block; there is no index that knows"},
+			{name: "use_index", kind: kindBool, optional: "true", about: "There is none"}}, handle: getTxOutSetInfo},
 		{name: "getchaintxstats", category: category, about: "Counts the transactions of a window of blocks.", params: []param{
 			{name: "nblocks", kind: kindNumber, optional: "one month", about: "Size of the window in blocks"},
 			{name: "blockhash", kind: kindString, optional: "chain tip", about: "The block that ends the window"}}, handle: getChainTxStats},
@@ -388,6 +391,12 @@ func getTxOutSetInfo(ctx context.Context, s *Server, a *args) (any, error) {
 	if kind != "hash_serialized_3" && kind != "muhash" && kind != "none" {
 		return nil, failf(CodeInvalidParam, "'%s' is not a valid hash_type", kind)
 	}
+	if _, err := a.flag(2, true); err != nil {
+		return nil, err
+	}
+	if a.given(1) {
+		return nil, failf(CodeInvalidParam, "Querying specific block heights requires coinstatsindex")
+	}
 	at, stats, err := s.Operator.CoinSet(ctx)
 	if err != nil {
 		return nil, err
@@ -463,15 +472,23 @@ func getBlockFilter(ctx context.Context, s *Server, a *args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Index == nil {
+	if !s.indexed(IndexOfFilters) {
 		return nil, failf(CodeMisc, "Index is not enabled for filtertype basic")
 	}
 	s.Index.Wait(ctx)
 	filter, header, err := s.Index.Filter(info.Hash)
-	if err != nil {
-		return nil, failf(CodeMisc, "Filter not found. Block filters are still in the process of being indexed.")
+	switch {
+	case err == nil:
+		return map[string]any{"filter": hex.EncodeToString(filter), "header": header}, nil
+	case !info.OnBestChain: // one that was, while the index followed, has a filter
+		return nil, failf(CodeAddressOrKey, "Filter not found. Block was not connected to active chain.")
 	}
-	return map[string]any{"filter": hex.EncodeToString(filter), "header": header}, nil
+	return nil, failf(CodeMisc, "Filter not found. Block filters are still in the process of being indexed.")
+}
+
+// indexed reports whether an index is kept.
+func (s *Server) indexed(name string) bool {
+	return s.Index != nil && slices.Contains(s.Index.Names(), name)
 }
 
 func operate(do func(Operator, context.Context, types.Hash) error) func(context.Context, *Server, *args) (any, error) {
@@ -523,9 +540,8 @@ func (s *Server) networkHashRate(end consensus.BlockInfo, blocks int64) json.Num
 	if least == most {
 		return "0"
 	}
-	work := new(big.Float).SetInt(new(big.Int).Sub(bigWork(end.Work), bigWork(start.Work)))
-	rate, _ := work.Quo(work, big.NewFloat(float64(most-least))).Float64()
-	return double(rate)
+	work, _ := new(big.Float).SetInt(new(big.Int).Sub(bigWork(end.Work), bigWork(start.Work))).Float64()
+	return double(work / float64(most-least)) // in double precision, as Bitcoin Core's
 }
 
 func bigWork(work consensus.Uint256) *big.Int {

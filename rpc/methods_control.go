@@ -83,11 +83,13 @@ func networkMethods() []method {
 		{name: "getconnectioncount", category: category, about: "Returns the number of peers.", handle: getConnectionCount},
 		{name: "getnettotals", category: category, about: "Returns the bytes that went to and came from peers.", handle: getNetTotals},
 		{name: "addnode", category: category, about: "Keeps a connection to a peer, ends that, or connects once.", params: []param{
-			{name: "node", kind: kindString, about: "[ID@]HOST:PORT"}, {name: "command", kind: kindString, about: "add, remove or onetry"}}, handle: addNode},
+			{name: "node", kind: kindString, about: "[ID@]HOST:PORT"}, {name: "command", kind: kindString, about: "add, remove or onetry"},
+			{name: "v2transport", kind: kindBool, optional: "ignored", about: "Ignored: every connection is encrypted"}}, handle: addNode},
 		{name: "getaddednodeinfo", category: category, about: "Returns the peers of addnode.", params: []param{{name: "node", kind: kindString, optional: "all nodes", about: "Only this one"}}, handle: getAddedNodeInfo},
 		{name: "disconnectnode", category: category, about: "Hangs up on a peer.", params: []param{
 			{name: "address", kind: kindString, optional: "by nodeid", about: "HOST:PORT or node id"}, {name: "nodeid", kind: kindNumber, optional: "by address", about: "The id of getpeerinfo"}}, handle: disconnectNode},
-		{name: "getnodeaddresses", category: category, about: "Returns known addresses of nodes.", params: []param{{name: "count", kind: kindNumber, optional: "1", about: "At most so many, 0 for all"}}, handle: getNodeAddresses},
+		{name: "getnodeaddresses", category: category, about: "Returns known addresses of nodes.", params: []param{{name: "count", kind: kindNumber, optional: "1", about: "At most so many, 0 for all"},
+			{name: "network", kind: kindString, optional: "all", about: "Only of ipv4 or ipv6"}}, handle: getNodeAddresses},
 		{name: "ping", category: category, about: "Pings all peers; getpeerinfo has the result.", handle: ping},
 	}
 }
@@ -148,7 +150,7 @@ func seconds(t time.Time) int64 {
 func peerJSON(p *Peer) map[string]any {
 	digits, names := services(p.Full)
 	j := map[string]any{
-		"id": p.ID, "addr": p.Address, "addrbind": p.LocalAddress, "network": "ipv4", "services": digits, "servicesnames": names,
+		"id": p.ID, "addr": p.Address, "addrbind": p.LocalAddress, "network": networkOf(p.Address), "services": digits, "servicesnames": names,
 		"relaytxes": p.RelayTxs, "lastsend": seconds(p.LastSend), "lastrecv": seconds(p.LastRecv), "last_transaction": seconds(p.LastTx),
 		"last_block": seconds(p.LastBlock), "bytessent": p.BytesSent, "bytesrecv": p.BytesRecv, "conntime": seconds(p.Connected),
 		"timeoffset": int64(p.TimeOffset.Seconds()), "version": p.Version, "subver": p.UserAgent, "inbound": p.Inbound,
@@ -273,22 +275,46 @@ func disconnectNode(_ context.Context, s *Server, a *args) (any, error) {
 }
 
 func getNodeAddresses(_ context.Context, s *Server, a *args) (any, error) {
-	count, err := a.number(0, 1, 0, math.MaxInt32)
+	count, err := a.number(0, 1, math.MinInt64, math.MaxInt64)
 	if err != nil {
-		return nil, failf(CodeInvalidParam, "Address count out of range")
+		return nil, err
 	}
-	if count == 0 {
+	only, err := a.text(1, "")
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case count < 0 || count > math.MaxInt32:
+		return nil, failf(CodeInvalidParam, "Address count out of range")
+	case a.given(1) && only != "ipv4" && only != "ipv6":
+		return nil, failf(CodeInvalidParam, "Network not recognized: %.100s", only)
+	case count == 0:
 		count = math.MaxInt32
 	}
 	list := []map[string]any{}
 	_, names := services(true)
-	for _, known := range s.Hangup.KnownAddresses(int(count)) {
+	for _, known := range s.Hangup.KnownAddresses(math.MaxInt32) {
+		network := networkOf(known.Host)
+		if only != "" && only != network {
+			continue
+		}
+		if int64(len(list)) == count {
+			break
+		}
 		list = append(list, map[string]any{
 			"time": known.LastSeen.Unix(), "services": 9, "servicesnames": names, "address": known.Host, "port": known.Port,
-			"network": "ipv4", "nodeid": known.NodeID,
+			"network": network, "nodeid": known.NodeID,
 		})
 	}
 	return list, nil
+}
+
+// networkOf names the kind of an IP address, alone or with a port.
+func networkOf(address string) string {
+	if strings.Count(address, ":") > 1 {
+		return "ipv6"
+	}
+	return "ipv4"
 }
 
 func ping(_ context.Context, s *Server, _ *args) (any, error) {
@@ -332,18 +358,24 @@ func getMiningInfo(_ context.Context, s *Server, _ *args) (any, error) {
 }
 
 func getNetworkHashPS(_ context.Context, s *Server, a *args) (any, error) {
-	blocks, err := a.number(0, 120, -1, math.MaxUint32)
-	if err != nil || blocks == 0 {
+	blocks, err := a.number(0, 120, math.MinInt64, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	height, err := a.number(1, -1, math.MinInt64, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	if blocks < -1 || blocks == 0 {
 		return nil, failf(CodeInvalidParam, "Invalid nblocks. Must be a positive number or -1.")
 	}
-	height, err := a.number(1, -1, -1, math.MaxUint32)
-	if err != nil {
-		return nil, failf(CodeInvalidParam, "Block does not exist at specified height")
-	}
 	hash := s.Headers.Tip().Hash
-	if height >= 0 {
-		var ok bool
-		if hash, ok = s.Headers.HashAt(uint32(height)); !ok {
+	if height != -1 {
+		ok := height >= 0 && height <= math.MaxUint32
+		if ok {
+			hash, ok = s.Headers.HashAt(uint32(height))
+		}
+		if !ok {
 			return nil, failf(CodeInvalidParam, "Block does not exist at specified height")
 		}
 	}
@@ -369,10 +401,10 @@ func submitBlock(ctx context.Context, s *Server, a *args) (any, error) {
 	}
 	if info, known := s.Headers.Info(block.Hash()); known {
 		switch {
-		case info.Status.Has(consensus.StatusValid):
-			return "duplicate", nil
-		case info.Status.Has(consensus.StatusInvalid):
+		case info.Status.Has(consensus.StatusInvalid), info.Status.Has(consensus.StatusInvalidAncestor):
 			return "duplicate-invalid", nil
+		case info.Status.Has(consensus.StatusValid), info.Status.Has(consensus.StatusBody):
+			return "duplicate", nil
 		}
 	}
 	err = s.Operator.AddBlock(ctx, raw)
@@ -397,7 +429,7 @@ func completeCoinbase(block *types.Block) bool {
 		return false
 	}
 	for i := range coinbase.Outputs {
-		if script := coinbase.Outputs[i].ScriptPubKey; len(script) >= 38 && binary.BigEndian.Uint32(script[2:]) == 0xaa21a9ed && script[0] == opReturn {
+		if script := coinbase.Outputs[i].ScriptPubKey; len(script) >= 38 && binary.BigEndian.Uint32(script[2:]) == 0xaa21a9ed && script[0] == opReturn && script[1] == 36 {
 			coinbase.Inputs[0].Witness = [][]byte{make([]byte, types.HashSize)}
 			return true
 		}
@@ -447,8 +479,11 @@ func setMockTime(_ context.Context, s *Server, a *args) (any, error) {
 	if err := s.forTesting("setmocktime"); err != nil {
 		return nil, err
 	}
-	at, err := a.number(0, 0, 0, math.MaxUint32)
+	at, err := a.number(0, 0, math.MinInt64, math.MaxInt64)
 	if err != nil {
+		return nil, err
+	}
+	if at < 0 || at > math.MaxUint32 {
 		return nil, failf(CodeInvalidParam, "Mocktime must be in the range [0, %d], not %s.", uint32(math.MaxUint32), a.unquoted(0))
 	}
 	s.Control.SetTime(at)

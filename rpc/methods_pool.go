@@ -3,6 +3,7 @@ package rpc
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"math"
 	"slices"
@@ -21,7 +22,9 @@ func poolMethods() []method {
 		{name: "getmempoolentry", category: category, about: "Returns what the mempool knows of a transaction.", params: []param{txid}, handle: getMempoolEntry},
 		{name: "getmempoolancestors", category: category, about: "Returns what a transaction of the mempool builds on there.", params: []param{txid, verbose}, handle: relatives(func(r *PoolRelations) []types.Hash { return r.Ancestors.TxIDs })},
 		{name: "getmempooldescendants", category: category, about: "Returns what builds on a transaction of the mempool there.", params: []param{txid, verbose}, handle: relatives(func(r *PoolRelations) []types.Hash { return r.Descendants.TxIDs })},
-		{name: "gettxspendingprevout", category: category, about: "Finds the transactions of the mempool that spend outputs.", params: []param{{name: "outputs", kind: kindArray, about: "Objects with txid and vout"}}, handle: getTxSpendingPrevout},
+		{name: "gettxspendingprevout", category: category, about: "Finds the transactions of the mempool that spend outputs.", params: []param{
+			{name: "outputs", kind: kindArray, about: "Objects with txid and vout"},
+			{name: "options", kind: kindObject, optional: "none", about: "mempool_only, which must be true, and return_spending_tx"}}, handle: getTxSpendingPrevout},
 	}
 }
 
@@ -40,6 +43,7 @@ type poolFeesJSON struct {
 	Modified   json.Number `json:"modified"`
 	Ancestor   json.Number `json:"ancestor"`
 	Descendant json.Number `json:"descendant"`
+	Chunk      json.Number `json:"chunk"`
 }
 
 type poolEntryJSON struct {
@@ -51,6 +55,7 @@ type poolEntryJSON struct {
 	DescendantSize  int          `json:"descendantsize"`
 	AncestorCount   int          `json:"ancestorcount"`
 	AncestorSize    int          `json:"ancestorsize"`
+	ChunkWeight     int          `json:"chunkweight"`
 	WTxID           types.Hash   `json:"wtxid"`
 	Fees            poolFeesJSON `json:"fees"`
 	Depends         []types.Hash `json:"depends"`
@@ -64,27 +69,31 @@ func entryJSON(r *PoolRelations) poolEntryJSON {
 		VSize: r.VirtualSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
 		DescendantCount: r.Descendants.Count, DescendantSize: r.Descendants.VirtualSize,
 		AncestorCount: r.Ancestors.Count, AncestorSize: r.Ancestors.VirtualSize,
-		Fees:    poolFeesJSON{amount(r.Fee), amount(r.Fee), amount(r.Ancestors.Fees), amount(r.Descendants.Fees)},
-		Depends: append([]types.Hash{}, r.Parents...), SpentBy: append([]types.Hash{}, r.Children...), Replaceable: true,
+		Fees:        poolFeesJSON{amount(r.Fee), amount(r.Fee), amount(r.Ancestors.Fees), amount(r.Descendants.Fees), amount(r.ChunkFees)},
+		ChunkWeight: r.ChunkWeight,
+		Depends:     append([]types.Hash{}, r.Parents...), SpentBy: append([]types.Hash{}, r.Children...), Replaceable: true,
 	}
 }
 
 var errNotInPool = failf(CodeAddressOrKey, "Transaction not in mempool")
 
-func (s *Server) describe(txids []types.Hash, verbose bool) any {
+func (s *Server) describe(ctx context.Context, txids []types.Hash, verbose bool) (any, error) {
 	if !verbose {
-		return append([]types.Hash{}, txids...)
+		return append([]types.Hash{}, txids...), nil
 	}
 	all := map[string]poolEntryJSON{}
 	for _, txid := range txids {
+		if err := ctx.Err(); err != nil { // each may have to wait for the pool
+			return nil, err
+		}
 		if r, ok := s.Pool.Relations(txid); ok {
 			all[txid.String()] = entryJSON(&r)
 		}
 	}
-	return all
+	return all, nil
 }
 
-func getRawMempool(_ context.Context, s *Server, a *args) (any, error) {
+func getRawMempool(ctx context.Context, s *Server, a *args) (any, error) {
 	verbose, err := a.flag(0, false)
 	if err != nil {
 		return nil, err
@@ -98,13 +107,13 @@ func getRawMempool(_ context.Context, s *Server, a *args) (any, error) {
 		txids = append(txids, e.TxID)
 	}
 	if !sequence {
-		return s.describe(txids, verbose), nil
+		return s.describe(ctx, txids, verbose)
 	}
 	if verbose {
 		return nil, failf(CodeInvalidParam, "Verbose results cannot contain mempool sequence values.")
 	}
 	_, number := s.PoolFeed.Accepted(math.MaxUint64, 0)
-	return map[string]any{"txids": s.describe(txids, false), "mempool_sequence": number}, nil
+	return map[string]any{"txids": append([]types.Hash{}, txids...), "mempool_sequence": number}, nil
 }
 
 func (s *Server) relations(a *args) (PoolRelations, error) {
@@ -132,7 +141,7 @@ func getMempoolEntry(_ context.Context, s *Server, a *args) (any, error) {
 }
 
 func relatives(which func(*PoolRelations) []types.Hash) func(context.Context, *Server, *args) (any, error) {
-	return func(_ context.Context, s *Server, a *args) (any, error) {
+	return func(ctx context.Context, s *Server, a *args) (any, error) {
 		verbose, err := a.flag(1, false)
 		if err != nil {
 			return nil, err
@@ -141,7 +150,7 @@ func relatives(which func(*PoolRelations) []types.Hash) func(context.Context, *S
 		if err != nil {
 			return nil, err
 		}
-		return s.describe(which(&r), verbose), nil
+		return s.describe(ctx, which(&r), verbose)
 	}
 }
 
@@ -153,6 +162,13 @@ func getTxSpendingPrevout(_ context.Context, s *Server, a *args) (any, error) {
 	if len(list) == 0 {
 		return nil, failf(CodeInvalidParam, "Invalid parameter, outputs are missing")
 	}
+	var options struct {
+		MempoolOnly *bool `json:"mempool_only"`
+		Spender     bool  `json:"return_spending_tx"`
+	}
+	if a.given(1) && json.Unmarshal([]byte(a.unquoted(1)), &options) != nil {
+		return nil, failf(CodeType, "options must be an object with the booleans mempool_only and return_spending_tx")
+	}
 	results := []map[string]any{}
 	for _, raw := range list {
 		var wanted struct {
@@ -163,8 +179,14 @@ func getTxSpendingPrevout(_ context.Context, s *Server, a *args) (any, error) {
 			return nil, failf(CodeInvalidParam, "outputs must be objects with txid and vout")
 		}
 		j := map[string]any{"txid": *wanted.TxID, "vout": *wanted.Vout}
-		if spender, ok := s.Pool.SpentBy(types.OutPoint{TxID: *wanted.TxID, Index: *wanted.Vout}); ok {
+		spender, spent := s.Pool.SpentBy(types.OutPoint{TxID: *wanted.TxID, Index: *wanted.Vout})
+		if spent {
 			j["spendingtxid"] = spender
+		} else if options.MempoolOnly != nil && !*options.MempoolOnly {
+			return nil, failf(CodeMisc, "Mempool lacks a relevant spend, and txospenderindex is unavailable.")
+		}
+		if e, ok := s.Pool.Get(spender); ok && spent && options.Spender {
+			j["spendingtx"] = hex.EncodeToString(e.Tx.AppendTo(nil))
 		}
 		results = append(results, j)
 	}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
@@ -102,23 +104,18 @@ func (s *Server) blockOf(ctx context.Context, a *args, txid types.Hash) (consens
 		}
 		return info, nil
 	}
-	hint := "Use -txindex or provide a block hash to enable blockchain transaction queries"
-	if s.Index != nil {
+	message := "No such mempool or blockchain transaction."
+	if !s.indexed(IndexOfTxs) {
+		message = "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries."
+	} else {
 		s.Index.Wait(ctx)
 		hash, err := s.Index.FindTx(txid)
 		if info, ok := s.Headers.Info(hash); err == nil && ok {
 			return info, nil
 		}
-		hint = ""
 		if _, synced := s.Index.Position(); !synced {
-			hint = " Blockchain transactions are still in the process of being indexed"
+			message = "No such mempool transaction. Blockchain transactions are still in the process of being indexed."
 		}
-	}
-	message := "No such mempool or blockchain transaction."
-	if s.Index == nil {
-		message = "No such mempool transaction. " + hint + "."
-	} else if hint != "" {
-		message = "No such mempool transaction." + hint + "."
 	}
 	return consensus.BlockInfo{}, failf(CodeAddressOrKey, "%s Use gettransaction for wallet transactions.", message)
 }
@@ -230,7 +227,7 @@ func sendRawTransaction(ctx context.Context, s *Server, a *args) (any, error) {
 		return nil, err
 	}
 	txid := tx.TxID()
-	if e, ok := s.Pool.Get(txid); ok && e.WTxID == tx.WTxID() {
+	if _, ok := s.Pool.Get(txid); ok { // perhaps with other witnesses, which change nothing that is paid
 		return txid, nil
 	}
 	if limit > 0 {
@@ -313,35 +310,47 @@ func testMempoolAccept(ctx context.Context, s *Server, a *args) (any, error) {
 		return nil, err
 	}
 	results := make([]map[string]any, len(verdicts))
+	dear := false // what comes behind one that is too dear may build on it
 	for i, v := range verdicts {
 		j := map[string]any{"txid": txs[i].TxID(), "wtxid": txs[i].WTxID()}
-		if v.Undecided {
-			j["package-error"] = "another transaction was refused"
-			results[i] = j
-			continue
-		}
-		j["allowed"] = v.Err == nil
-		var rule *consensus.RuleError
-		switch {
-		case v.Err == nil && limit > 0 && v.Entry.Fee > limit.Fee(v.Entry.VirtualSize):
-			j["allowed"], j["reject-reason"] = false, "max-fee-exceeded"
-		case v.Err == nil:
-			j["vsize"] = v.Entry.VirtualSize
-			j["fees"] = map[string]any{
-				"base": amount(v.Entry.Fee), "effective-feerate": feeRate(types.NewFeeRate(v.Entry.Fee, v.Entry.VirtualSize)),
-				"effective-includes": []types.Hash{v.Entry.WTxID},
-			}
-		case errors.As(v.Err, &rule):
-			j["reject-reason"], j["reject-details"] = string(rule.Reason), rejectReason(rule)
-			if rule.Reason == consensus.ReasonMissingInputs {
-				j["reject-reason"] = "missing-inputs"
-			}
-		default:
-			j["reject-reason"] = v.Err.Error()
-		}
 		results[i] = j
+		switch {
+		case v.PackageErr != nil:
+			j["package-error"] = v.PackageErr.Error()
+			var rule *consensus.RuleError
+			if errors.As(v.PackageErr, &rule) {
+				j["package-error"] = rejectReason(rule)
+			}
+		case !v.Undecided && !dear:
+			dear = v.tell(j, limit)
+		}
 	}
 	return results, nil
+}
+
+// tell writes down whether a transaction would be taken. It reports whether its
+// feerate is over the limit.
+func (v *PoolVerdict) tell(j map[string]any, limit types.FeeRate) (dear bool) {
+	j["allowed"] = false
+	var rule *consensus.RuleError
+	switch {
+	case v.Err == nil && limit > 0 && v.Entry.Fee > limit.Fee(v.Entry.VirtualSize):
+		j["reject-reason"] = "max-fee-exceeded"
+		return true
+	case v.Err == nil:
+		j["allowed"], j["vsize"] = true, v.Entry.VirtualSize
+		j["fees"] = map[string]any{
+			"base": amount(v.Entry.Fee), "effective-feerate": feeRate(types.NewFeeRate(v.Entry.Fee, v.Entry.VirtualSize)),
+			"effective-includes": []types.Hash{v.Entry.WTxID},
+		}
+	case !errors.As(v.Err, &rule):
+		j["reject-reason"] = v.Err.Error()
+	case rule.Reason == consensus.ReasonMissingInputs:
+		j["reject-reason"] = "missing-inputs"
+	default:
+		j["reject-reason"], j["reject-details"] = string(rule.Reason), rejectReason(rule)
+	}
+	return false
 }
 
 func utilMethods() []method {
@@ -369,18 +378,33 @@ func validateAddress(_ context.Context, s *Server, a *args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{
-		"isvalid": true, "address": canonical, "scriptPubKey": hex.EncodeToString(script), "isscript": true, "iswitness": true,
-		"witness_version": version, "witness_program": hex.EncodeToString(program),
-	}, nil
+	j := map[string]any{"isvalid": true, "address": canonical, "scriptPubKey": hex.EncodeToString(script), "iswitness": true}
+	kind := scriptType(script)
+	if kind != "witness_unknown" { // whose meaning nobody knows
+		j["isscript"] = true
+	}
+	if kind != "anchor" { // has no more to tell
+		j["witness_version"], j["witness_program"] = version, hex.EncodeToString(program)
+	}
+	return j, nil
 }
 
 // estimateSmartFee answers from the pool itself: what does not fit into the blocks
 // up to the target has to be outbid.
 func estimateSmartFee(_ context.Context, s *Server, a *args) (any, error) {
-	target, err := a.number(0, 0, 1, 1008)
+	target, err := a.number(0, 0, math.MinInt64, math.MaxInt64)
 	if err != nil {
+		return nil, err
+	}
+	if target < 1 || target > 1008 {
 		return nil, failf(CodeInvalidParam, "Invalid conf_target, must be between 1 and 1008")
+	}
+	mode, err := a.text(1, "economical")
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains([]string{"unset", "economical", "conservative"}, strings.ToLower(mode)) {
+		return nil, failf(CodeInvalidParam, `Invalid estimate_mode parameter, must be one of: "unset", "economical", "conservative"`)
 	}
 	info := s.Pool.Info()
 	rate := max(info.MinFeeRate, info.RelayFeeRate)

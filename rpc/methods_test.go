@@ -156,6 +156,8 @@ type pool struct {
 	fee     types.Amount
 	entries []PoolEntry
 	taken   int
+	whole   error // of a list
+	all     bool  // the last of a list is looked at, too
 }
 
 func (p *pool) Get(types.Hash) (PoolEntry, bool) { return PoolEntry{}, false }
@@ -174,9 +176,9 @@ func (p *pool) Accept(context.Context, *types.Tx) error { p.taken++; return p.er
 func (p *pool) Test(_ context.Context, txs []*types.Tx) ([]PoolVerdict, error) {
 	verdicts := make([]PoolVerdict, len(txs))
 	for i := range verdicts {
-		verdicts[i] = PoolVerdict{Err: p.err, Entry: PoolEntry{Fee: p.fee, VirtualSize: 100}}
+		verdicts[i] = PoolVerdict{Err: p.err, PackageErr: p.whole, Entry: PoolEntry{Fee: p.fee, VirtualSize: 100}}
 	}
-	verdicts[len(verdicts)-1].Undecided = len(verdicts) > 1
+	verdicts[len(verdicts)-1].Undecided = len(verdicts) > 1 && !p.all
 	return verdicts, nil
 }
 
@@ -249,9 +251,18 @@ func TestTry(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
+	two := `[["` + payment() + `","` + payment() + `"]]`
 	s.Pool = &pool{}
-	if got := result(t, s, "testmempoolaccept", `[["`+payment()+`","`+payment()+`"]]`); strings.Count(got, `"allowed"`) != 1 || !strings.Contains(got, "package-error") {
-		t.Errorf("two: %s", got)
+	if got := result(t, s, "testmempoolaccept", two); strings.Count(got, `"allowed"`) != 1 || strings.Count(got, `"wtxid"`) != 2 || strings.Contains(got, "package-error") {
+		t.Errorf("two, of which the second was not looked at: %s", got)
+	}
+	s.Pool = &pool{whole: &consensus.RuleError{Reason: "package-not-sorted"}}
+	if got := result(t, s, "testmempoolaccept", two); strings.Contains(got, `"allowed"`) || strings.Count(got, `"package-error":"package-not-sorted"`) != 2 {
+		t.Errorf("two that make no package: %s", got)
+	}
+	s.Pool = &pool{fee: 1_000_001, all: true}
+	if got := result(t, s, "testmempoolaccept", two); strings.Count(got, `"allowed"`) != 1 || strings.Count(got, "max-fee-exceeded") != 1 {
+		t.Errorf("two, the first too dear: %s", got)
 	}
 	for params, want := range map[string]string{
 		`[[]]`: "-8", `[["` + strings.Repeat(payment()+`","`, 25) + `"]]`: "-8", `[[5]]`: "-3", `["x"]`: "-3", `[{}]`: "-3",
@@ -259,6 +270,30 @@ func TestTry(t *testing.T) {
 		if got := result(t, s, "testmempoolaccept", params); got != want {
 			t.Errorf("%.80s: %s, want %s", params, got, want)
 		}
+	}
+}
+
+// waiting is a pool whose answers take their time.
+type waiting struct {
+	pool
+	asked func()
+}
+
+// Relations implements Pool.
+func (w *waiting) Relations(types.Hash) (PoolRelations, bool) {
+	w.asked()
+	return PoolRelations{}, true
+}
+
+// TestLongListEnds: a call about many transactions ends with its client or the node.
+func TestLongListEnds(t *testing.T) {
+	s := newFake().server(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	s.Pool = &waiting{pool: pool{entries: make([]PoolEntry, 1000)}, asked: func() { calls++; cancel() }}
+	raw, _ := s.answer(ctx, &session{user: &User{}}, []byte(`{"method":"getrawmempool","params":[true],"id":1}`))
+	if code(t, string(raw)) != CodeMisc || calls != 1 {
+		t.Errorf("%d transactions were asked for: %.200s", calls, raw)
 	}
 }
 
@@ -308,6 +343,7 @@ func TestCompleteCoinbase(t *testing.T) {
 		"no commitment":    block([]byte{opReturn}),
 		"a short one":      block(commitment[:37]),
 		"another":          block(append([]byte{opReturn, 36, 0xaa, 0x21, 0xa9, 0xee}, make([]byte, 32)...)),
+		"a longer push":    block(append([]byte{opReturn, 37, 0xaa, 0x21, 0xa9, 0xed}, make([]byte, 33)...)),
 		"one that is sent": block(commitment, []byte{1}),
 	} {
 		before := len(b.Txs[0].Inputs[0].Witness)

@@ -108,7 +108,7 @@ func TestSlowAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		s := f.server(t)
-		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}}
+		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}, 1 << 20}
 		r := run(t, s)
 		request := encoded(fmt.Sprintf(`{"method":"getblock","params":["%064d",0],"id":1}`, 0))
 		var conns [2]net.Conn
@@ -284,6 +284,25 @@ func TestListenerFails(t *testing.T) {
 	if err := newFake().server(t).Run(t.Context(), l); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a closed listener: %v", err)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		l, done := newPipes(), make(chan error, 1)
+		s := newFake().server(t)
+		go func() { done <- s.Run(t.Context(), l) }()
+		idle, err := l.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer idle.Close()
+		synctest.Wait()
+		l.Close()
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a listener that is closed later: %v", err)
+		}
+		_ = idle.SetReadDeadline(time.Now().Add(time.Second))
+		if !ended(idle) {
+			t.Error("a client is still connected to a server that has ended")
+		}
+	})
 }
 
 // TestPanic: a bug in a method costs one answer.

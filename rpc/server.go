@@ -101,7 +101,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	go func() { done <- server.Serve(newLimitListener(l, maxConnections)) }()
 	var err error
 	select {
-	case err = <-done:
+	case err = <-done: // the listener failed
+		server.Close()
 	case <-ctx.Done():
 		shutdown, stop := context.WithTimeout(context.WithoutCancel(ctx), shutdownWait)
 		timer := time.AfterFunc(shutdownWait/5, cancel) // what still runs is told to end
@@ -281,29 +282,32 @@ func unmarshal(body []byte, r *request) error {
 	return json.Unmarshal(body, r)
 }
 
-// statusOf is the HTTP status of a reply: of version 2.0 always 200, before that
-// one that tells of the error.
+// statusOf is the HTTP status of a reply: of version 2.0 always 200 to one who may
+// call, before that one that tells of the error.
 func statusOf(r *request, fault *Error) int {
 	switch {
+	case fault != nil && fault.Code == CodeForbidden: // a matter of HTTP, of which all versions are told
+		return http.StatusForbidden
 	case fault == nil || r.isV2():
 		return http.StatusOK
 	case fault.Code == CodeInvalidRequest:
 		return http.StatusBadRequest
 	case fault.Code == CodeMethodNotFound:
 		return http.StatusNotFound
-	case fault.Code == CodeForbidden:
-		return http.StatusForbidden
 	}
 	return http.StatusInternalServerError
 }
 
 func (s *Server) answerBatch(ctx context.Context, on *session, body []byte) ([]byte, int) {
+	if !json.Valid(body) {
+		return encodeReply(&request{}, nil, failf(CodeParse, "Parse error")), http.StatusInternalServerError
+	}
+	if elements(body) > maxBatch {
+		return encodeReply(&request{}, nil, failf(CodeInvalidRequest, "a batch has at most %d requests", maxBatch)), http.StatusBadRequest
+	}
 	var list []json.RawMessage
 	if err := json.Unmarshal(body, &list); err != nil {
 		return encodeReply(&request{}, nil, failf(CodeParse, "Parse error")), http.StatusInternalServerError
-	}
-	if len(list) > maxBatch {
-		return encodeReply(&request{}, nil, failf(CodeInvalidRequest, "a batch has at most %d requests", maxBatch)), http.StatusBadRequest
 	}
 	reply := []byte{'['}
 	for _, raw := range list {
@@ -392,6 +396,13 @@ func (s *Server) call(ctx context.Context, on *session, r *request) (json.RawMes
 
 // dispatch finds who handles a call, and lets it.
 func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result any, fault *Error) {
+	defer func() {
+		// Over HTTP net/http would end the connection, over a WebSocket the node would end.
+		if bug := recover(); bug != nil {
+			s.log.Error("a call panicked", "method", printable(string(r.Method)), "panic", bug, "stack", string(debug.Stack()))
+			result, fault = nil, failf(CodeInternal, "internal error; the node's log has more")
+		}
+	}()
 	name, err := r.method()
 	if err == nil {
 		err = ctx.Err() // of the rest of a batch, whose client is gone
@@ -435,13 +446,6 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s.log.Debug("call", "method", name, "user", on.user.Name)
-	defer func() {
-		// Over HTTP net/http would end the connection, over a WebSocket the node would end.
-		if bug := recover(); bug != nil {
-			s.log.Error("a call panicked", "method", name, "panic", bug, "stack", string(debug.Stack()))
-			result, fault = nil, failf(CodeInternal, "internal error; the node's log has more")
-		}
-	}()
 	result, err = m.handle(ctx, s, a)
 	if err != nil {
 		return nil, asError(err)

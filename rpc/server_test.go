@@ -150,6 +150,9 @@ func TestUsers(t *testing.T) {
 			t.Errorf("%s of one who may not call all: status %d, want %d: %s", method, got, status, answer)
 		}
 	}
+	if status, answer := s.post("bob:pass:word", `{"jsonrpc":"2.0","method":"stop","id":1}`); status != 403 || !strings.Contains(answer, `"code":-2,`) {
+		t.Errorf("in version 2.0: status %d: %s", status, answer)
+	}
 	if status, answer := s.post("bob:pass:word", `[{"method":"getblockcount","id":1},{"method":"stop","id":2}]`); status != 200 || !strings.Contains(answer, `"code":-2,`) {
 		t.Errorf("in a batch: status %d: %s", status, answer)
 	}
@@ -180,9 +183,9 @@ func TestHTTPLimits(t *testing.T) {
 		t.Errorf("GET: %v, %v", r.StatusCode, err)
 	}
 	r.Body.Close()
-	huge := `{"method":"getblockcount","params":["` + strings.Repeat("a", 33<<20) + `"]}`
+	huge := `{"method":"getblockcount","params":["` + strings.Repeat("a", 32<<20) + `"]}`
 	if status, answer := s.post(s.cookie, huge); status != http.StatusRequestEntityTooLarge {
-		t.Errorf("33 MiB: status %d: %.100s", status, answer)
+		t.Errorf("over 32 MiB: status %d: %.100s", status, answer)
 	}
 	many := "[" + strings.Repeat(`{"method":"getblockcount","id":1},`, 10_000) + `{"method":"getblockcount","id":1}]`
 	if status, answer := s.post(s.cookie, many); status != 400 || !strings.Contains(answer, "10000") {

@@ -172,6 +172,25 @@ func TestSlowSocketIsDropped(t *testing.T) {
 	})
 }
 
+// TestFewBlocksAreHeld: for each client that is told of blocks, few are in memory.
+func TestFewBlocksAreHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		var height atomic.Uint32
+		f.feed(&height)
+		height.Store(100)
+		c := run(t, f.server(t)).socket(t, true)
+		exchange(t, c, `{"method":"notifyblocks","id":1}`)
+		for range 100 {
+			receive(t, c)
+			receive(t, c) // the filtered one
+		}
+		if most := f.most.Load(); most == 0 || most > 8 {
+			t.Errorf("%d blocks at once", most)
+		}
+	})
+}
+
 // pokes hands each subscriber a channel of its own.
 type pokes struct {
 	Blocks
@@ -272,7 +291,7 @@ func TestSocketCallLimit(t *testing.T) {
 		s := f.server(t)
 		var begun atomic.Int32
 		release := make(chan struct{})
-		s.Blocks = slowBlocks{blockFeed{f}, func() { begun.Add(1); <-release }}
+		s.Blocks = slowBlocks{blockFeed{f}, func() { begun.Add(1); <-release }, 100}
 		s.Headers = known{f}
 		c := run(t, s).socket(t, true)
 		go func() {
@@ -301,10 +320,11 @@ func (known) Info(types.Hash) (consensus.BlockInfo, bool) { return consensus.Blo
 type slowBlocks struct {
 	Blocks
 	wait func()
+	size int
 }
 
 // Block implements Blocks.
-func (b slowBlocks) Block(types.Hash) ([]byte, error) { b.wait(); return make([]byte, 1<<20), nil }
+func (b slowBlocks) Block(types.Hash) ([]byte, error) { b.wait(); return make([]byte, b.size), nil }
 
 // TestSocketStop: the answer to stop arrives, and then the end.
 func TestSocketStop(t *testing.T) {
@@ -363,6 +383,14 @@ func TestSocketPanic(t *testing.T) {
 			t.Errorf("after it: %s", got)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake().server(t)
+		s.Headers = nil
+		c := run(t, s).socket(t, true)
+		if got := exchange(t, c, `{"method":"notifyblocks","id":1}`); code(t, got) != CodeInternal {
+			t.Errorf("a method of WebSockets: %s", got)
+		}
+	})
 }
 
 // TestBadFrames: what is no WebSocket ends its connection alone.
@@ -413,6 +441,34 @@ func TestOrigin(t *testing.T) {
 			if err == nil {
 				c.Close()
 			}
+		}
+	})
+}
+
+// TestSlowSocketAnswer: a client that takes a long answer slowly gets it all, and
+// answers pings in between.
+func TestSlowSocketAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		s := f.server(t)
+		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}, 1 << 20}
+		c := run(t, s).socket(t, true)
+		_ = c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"method":"getblock","params":["%064d",0],"id":1}`, 0))
+		_, message, err := c.NextReader()
+		if err != nil {
+			t.Fatal(err)
+		}
+		total := 0
+		for piece := make([]byte, writePiece/2); err == nil; time.Sleep(writeTimeout / 3) {
+			var n int
+			n, err = io.ReadFull(message, piece)
+			total += n
+		}
+		if want := len(`{"result":"","error":null,"id":1}`) + 2<<20; total != want {
+			t.Errorf("%d bytes came, want %d: %v", total, want, err)
+		}
+		if got := exchange(t, c, `{"method":"getblockcount","id":2}`); code(t, got) != 0 {
+			t.Errorf("after it: %s", got)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
@@ -27,14 +28,14 @@ type blockStats struct {
 	sizeIncrease, sizeActual  int64
 }
 
-func (b *blockStats) add(tx *types.Tx, spent []types.Coin, inSet bool) {
+func (b *blockStats) add(tx *types.Tx, spent []types.Coin) {
 	out := int64(0)
 	for i := range tx.Outputs {
 		o := &tx.Outputs[i]
 		out += int64(o.Value)
 		size := int64(len(o.AppendTo(nil)) + coinOverhead)
 		b.sizeIncrease += size
-		if inSet && consensus.IsSpendable(o.ScriptPubKey) {
+		if consensus.IsSpendable(o.ScriptPubKey) {
 			b.coins++
 			b.sizeActual += size
 		}
@@ -132,8 +133,11 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.OnBestChain {
-		return nil, failf(CodeInvalidParam, "Block is not in chain %s", s.Params.Name)
+	if _, err := s.body(&info); err != nil {
+		return nil, err
+	}
+	if info.Height > 0 && !info.Status.Has(consensus.StatusUndo) { // it never was on the best chain
+		return nil, failf(CodeMisc, "Undo data not available")
 	}
 	u, err := s.Blocks.BlockUpdate(info.Hash)
 	if err != nil {
@@ -143,7 +147,7 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 	spent := u.SpentCoins()
 	txs := u.Block.Block.Txs
 	for i := range txs {
-		b.add(&txs[i], spent[i], info.Height > 0)
+		b.add(&txs[i], spent[i])
 	}
 	subsidy := consensus.Subsidy(s.Params, max(info.Height, 1)) // Core counts the genesis block's too
 	paying := len(txs) - 1
@@ -166,7 +170,7 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 
 // statsBlock finds a block by its height or its hash.
 func (s *Server) statsBlock(a *args) (consensus.BlockInfo, error) {
-	if text := a.unquoted(0); len(text) == 2*types.HashSize {
+	if _, err := strconv.ParseFloat(a.unquoted(0), 64); a.values[0][0] == '"' && (err != nil || len(a.unquoted(0)) == 2*types.HashSize) {
 		return s.blockInfo(a, 0, "hash_or_height")
 	}
 	height, err := a.number(0, 0, math.MinInt64, math.MaxInt64)

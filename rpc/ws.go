@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ const (
 	socketPing    = 30 * time.Second
 	socketSilence = 90 * time.Second // after which a client that answers no ping is gone
 	socketCalls   = 16               // calls at once; more wait
-	notifyBlocks  = 50               // are read at once
+	notifyBlocks  = 2                // are read at once, and held until the client has taken them
 	notifyTxs     = 500
 )
 
@@ -101,7 +102,8 @@ func (c *socket) keepAlive() {
 		case <-c.ctx.Done():
 			return
 		case <-ticker.C:
-			if c.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(socketWrite)) != nil {
+			// It may have to wait for a frame that is on its way.
+			if c.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(2*socketWrite)) != nil {
 				c.conn.Close()
 				return
 			}
@@ -172,8 +174,25 @@ func (c *socket) authenticate(message []byte) bool {
 func (c *socket) send(message []byte) {
 	c.sendMu.Lock()
 	defer c.sendMu.Unlock()
-	_ = c.conn.SetWriteDeadline(time.Now().Add(socketWrite))
-	if c.conn.WriteMessage(websocket.TextMessage, message) != nil {
+	inTime := func() { _ = c.conn.SetWriteDeadline(time.Now().Add(socketWrite)) }
+	if len(message) <= writePiece {
+		inTime()
+		if c.conn.WriteMessage(websocket.TextMessage, message) != nil {
+			c.conn.Close()
+		}
+		return
+	}
+	// A long one goes in frames, each of which has its time, with pings between them.
+	w, err := c.conn.NextWriter(websocket.TextMessage)
+	for piece := range slices.Chunk(message, writePiece) {
+		if inTime(); err == nil {
+			_, err = w.Write(piece)
+		}
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
 		c.conn.Close()
 	}
 }

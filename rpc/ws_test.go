@@ -28,9 +28,13 @@ func (s *server) mustDial(user string) *websocket.Conn {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	return c
 }
+
+// patience is how long a message may take to come, on a machine that has other
+// things to do.
+const patience = 2 * time.Minute
 
 // send sends a call, and read reads a message.
 func send(t testing.TB, c *websocket.Conn, method, params string) {
@@ -42,6 +46,7 @@ func send(t testing.TB, c *websocket.Conn, method, params string) {
 
 func read(t testing.TB, c *websocket.Conn) string {
 	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	_, message, err := c.ReadMessage()
 	if err != nil {
 		t.Fatal(err)

@@ -163,7 +163,7 @@ func want(t *testing.T, what string, got <-chan string, starts ...string) {
 			if !strings.HasPrefix(text, start) {
 				t.Fatalf("%s: %s, want %s…", what, text, start)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("%s: no %s", what, start)
 		}
 	}
