@@ -369,6 +369,9 @@ var ErrUnsure = errors.New("it is not known whether the node has the payment")
 // nothing is noted, nor if its answer is lost (ErrUnsure): the next Sync finds the
 // payment in the node's pool if it is there.
 func (w *Wallet) Send(ctx context.Context, node Node, d *Draft) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	r := remote{node, w.params}
 	txid := d.Tx.TxID()
 	if err := r.send(ctx, d.Tx); codeOf(err) != 0 {
