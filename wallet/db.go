@@ -100,7 +100,9 @@ func (d *database) meta() (m meta, err error) {
 		return meta{}, err
 	}
 	r := types.NewDecoder(value)
-	if version := r.Uint8(); len(value) != metaSize || version != dbVersion || r.Hash() != d.network {
+	if version := r.Uint8(); version > dbVersion {
+		return meta{}, fmt.Errorf("it has version %d, of a later karat; this one knows version %d", version, dbVersion)
+	} else if len(value) != metaSize || version != dbVersion || r.Hash() != d.network {
 		return meta{}, errDatabase
 	}
 	m.position.Height, m.position.Hash, m.filter = r.Uint32(), r.Hash(), r.Hash()
