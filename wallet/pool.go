@@ -3,6 +3,7 @@ package wallet
 import (
 	"context"
 
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -23,7 +24,7 @@ func (w *Wallet) syncPool(ctx context.Context, r *remote) error {
 	w.mu.Lock()
 	for _, txid := range txids {
 		inPool[txid] = true
-		if _, seen := w.seen[txid]; !seen && len(wanted) < maxPool {
+		if !w.seen[txid] && len(wanted) < maxPool {
 			wanted = append(wanted, txid)
 		}
 	}
@@ -49,13 +50,13 @@ func (w *Wallet) lookAtPool(fetched map[types.Hash]*types.Tx, inPool map[types.H
 			delete(w.seen, txid)
 		}
 	}
-	for txid, tx := range fetched {
-		w.seen[txid] = spends(tx)
+	for txid := range fetched {
+		w.seen[txid] = true
 	}
 	for again := true; again; {
 		again = false
 		for txid, tx := range fetched {
-			if w.transactions[txid] != nil || !w.concerns(tx) {
+			if w.transactions[txid] != nil || !w.concerns(tx) || w.forged(tx) {
 				continue
 			}
 			if _, err := w.noteKeys(tx); err != nil {
@@ -72,19 +73,42 @@ func (w *Wallet) lookAtPool(fetched map[types.Hash]*types.Tx, inPool map[types.H
 	return nil
 }
 
-func spends(tx *types.Tx) []types.OutPoint {
-	outPoints := make([]types.OutPoint, len(tx.Inputs))
+// prevouts returns the outputs that a transaction spends, if all of them pay to the
+// wallet, and whether any does. It assumes mu.
+func (w *Wallet) prevouts(tx *types.Tx) (outputs []types.TxOut, all, any bool) {
 	for i := range tx.Inputs {
-		outPoints[i] = tx.Inputs[i].PreviousOutPoint
+		c, ours := w.ledger.outputs[tx.Inputs[i].PreviousOutPoint]
+		any = any || ours
+		outputs = append(outputs, types.TxOut{Value: c.Value, ScriptPubKey: c.ScriptPubKey})
+		if !ours {
+			return nil, false, any
+		}
 	}
-	return outPoints
+	return outputs, true, any
+}
+
+// forged reports whether a transaction that no block vouches for spends a coin of
+// the wallet without being signed for all that it spends: a node that lies could
+// make it up to lock the coin. It assumes mu.
+func (w *Wallet) forged(tx *types.Tx) bool {
+	prevouts, all, any := w.prevouts(tx)
+	if !all {
+		return any
+	}
+	ctx := taproot.NewContext(tx, prevouts)
+	for i := range tx.Inputs {
+		if ctx.VerifyInput(i, taproot.Standard, nil) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // settlePending sees to transactions without a block: those that the node lacks are
 // passed on again, and what cannot be confirmed any more is dropped.
 func (w *Wallet) settlePending(ctx context.Context, r *remote, inPool map[types.Hash]bool) error {
 	w.mu.Lock()
-	pending, spentInPool := w.unconfirmed(inPool)
+	pending := w.unconfirmed(inPool)
 	w.mu.Unlock()
 	s := w.db.begin()
 	changed := map[types.Hash]*Transaction{}
@@ -92,10 +116,11 @@ func (w *Wallet) settlePending(ctx context.Context, r *remote, inPool map[types.
 		updated := *t
 		updated.Dropped = false
 		if !inPool[t.TxID] {
-			var err error
-			if updated.Dropped, err = r.offer(ctx, t, spentInPool); err != nil {
+			code, err := r.offer(ctx, t.Tx)
+			if err != nil {
 				return err
 			}
+			updated.Dropped = code != 0 && w.givenUp(t, code, inPool)
 		}
 		changed[t.TxID] = &updated
 		s.putTx(&updated)
@@ -129,40 +154,43 @@ func (w *Wallet) settlePending(ctx context.Context, r *remote, inPool map[types.
 
 // unconfirmed returns the transactions without a block, in the order in which they
 // count, but for those that were dropped and lost their coins to another of the
-// wallet: passed on again they could undo that one. spentInPool is what the pool's
-// transactions spend. It assumes mu.
-func (w *Wallet) unconfirmed(inPool map[types.Hash]bool) (pending []*Transaction, spentInPool map[types.OutPoint]bool) {
+// wallet: passed on again they could undo that one. It assumes mu.
+func (w *Wallet) unconfirmed(inPool map[types.Hash]bool) (pending []*Transaction) {
 	for _, t := range sorted(w.transactions) {
-		if t.confirmed() || t.Tx.IsCoinbase() || t.Dropped && !inPool[t.TxID] && w.ledger.conflictedByOther(t) {
-			continue
-		}
-		pending = append(pending, t)
-	}
-	spentInPool = map[types.OutPoint]bool{}
-	for _, outPoints := range w.seen {
-		for _, outPoint := range outPoints {
-			spentInPool[outPoint] = true
+		if !t.confirmed() && !t.Tx.IsCoinbase() && (!t.Dropped || inPool[t.TxID] || !w.ledger.conflictedByOther(t)) {
+			pending = append(pending, t)
 		}
 	}
-	return pending, spentInPool
+	return pending
 }
 
-// offer gives the node a transaction that it lacks, and reports whether it cannot
-// be confirmed any more. A refusal of another kind, such as for its feerate or for
-// who asks, changes nothing: other nodes may have it still.
-func (r *remote) offer(ctx context.Context, t *Transaction, spentInPool map[types.OutPoint]bool) (dropped bool, err error) {
-	err = r.send(ctx, t.Tx)
-	switch codeOf(err) {
-	case 0:
-		return false, err // accepted, or the node did not answer
-	case codeMissing:
-		return true, nil
-	case codeRejected:
-		for _, outPoint := range spends(t.Tx) {
-			if spentInPool[outPoint] {
-				return true, nil
+// givenUp reports whether a transaction that the node refuses with a code waits no
+// more. A payment of the wallet does until another takes its coins: the ledger knows
+// what blocks spend, and what it waits for other nodes may have still. Of what
+// others sent only the node can tell, and if it is wrong nothing is lost, since it
+// is not counted on.
+func (w *Wallet) givenUp(t *Transaction, code int, inPool map[types.Hash]bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, own, _ := w.prevouts(t.Tx); !own {
+		return t.Dropped || code == codeMissing || code == codeRejected
+	}
+	for txid, other := range w.transactions {
+		if txid != t.TxID && inPool[txid] && conflicting(t.Tx, other.Tx) {
+			return true
+		}
+	}
+	return t.Dropped
+}
+
+// conflicting reports whether two transactions spend the same coin.
+func conflicting(a, b *types.Tx) bool {
+	for i := range a.Inputs {
+		for j := range b.Inputs {
+			if a.Inputs[i].PreviousOutPoint == b.Inputs[j].PreviousOutPoint {
+				return true
 			}
 		}
 	}
-	return t.Dropped, nil
+	return false
 }

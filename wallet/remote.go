@@ -236,6 +236,15 @@ func (r *remote) send(ctx context.Context, tx *types.Tx) error {
 	return r.node.Call(ctx, "sendrawtransaction", nil, hex.EncodeToString(tx.AppendTo(nil)))
 }
 
+// offer gives the node a transaction that it lacks, and returns the code of its
+// refusal, 0 for none.
+func (r *remote) offer(ctx context.Context, tx *types.Tx) (code int, err error) {
+	if err = r.send(ctx, tx); codeOf(err) != 0 {
+		return codeOf(err), nil
+	}
+	return 0, err
+}
+
 // maxEstimate is the highest feerate that is paid because a node says so: a node
 // that lies could have a payment burn the wallet's coins.
 const maxEstimate types.FeeRate = 1_000_000

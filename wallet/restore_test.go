@@ -262,50 +262,10 @@ func (s *stubborn) Call(ctx context.Context, method string, result any, params .
 	return s.testNode.Call(ctx, method, result, params...)
 }
 
-// TestRefusedAgain: a payment that waits is given up only if it cannot be
-// confirmed, or its coins would be spent twice over.
+// TestRefusedAgain: a payment of the wallet waits whatever a node says, since the
+// wallet knows its coins; what others sent is given up if a node that is not behind
+// says that it cannot be confirmed.
 func TestRefusedAgain(t *testing.T) {
-	n := startNode(t)
-	w := n.wallet(someWords)
-	n.mine(1, w.address())
-	n.mine(2, "")
-	w.sync()
-	if !w.pay(n.wallet(wordsOf(t, 0)).address(), 100_000_000) {
-		t.Fatal("no coins")
-	}
-	status := func() wallet.Status { return w.History()[1].Status }
-	for _, c := range []struct {
-		what   string
-		code   refusal
-		behind bool
-		want   wallet.Status
-	}{
-		{"for its feerate", -26, false, wallet.StatusPending},
-		{"as this user may not", -2, false, wallet.StatusPending},
-		{"by a node that starts", -28, false, wallet.StatusPending},
-		{"as a block has it", -27, false, wallet.StatusPending},
-		{"by a node that lacks its coins still", -25, true, wallet.StatusPending},
-		{"as its coins are gone", -25, false, wallet.StatusConflicted},
-	} {
-		if err := w.Sync(t.Context(), &stubborn{n, c.code, c.behind}, func(wallet.Progress) {}); err != nil || status() != c.want {
-			t.Errorf("refused %s, it is %s, want %s (%v)", c.what, status(), c.want, err)
-		}
-	}
-	if got := w.Balance(); got.Confirmed != 1_000_000_000 {
-		t.Errorf("the coin is not free again: %+v", got)
-	}
-	cut := errors.New("cut off")
-	if err := w.Sync(t.Context(), &stubborn{n, cut, false}, func(wallet.Progress) {}); !errors.Is(err, cut) {
-		t.Errorf("%v", err)
-	}
-	if w.sync(); status() != wallet.StatusPending {
-		t.Errorf("taken again, it is %s", status())
-	}
-}
-
-// TestNotSentAgain: a payment that was given up is not passed on again once its
-// coins were spent by another.
-func TestNotSentAgain(t *testing.T) {
 	n := startNode(t)
 	w, to := n.wallet(someWords), n.wallet(wordsOf(t, 0))
 	n.mine(1, w.address())
@@ -314,39 +274,160 @@ func TestNotSentAgain(t *testing.T) {
 	if !w.pay(to.address(), 100_000_000) {
 		t.Fatal("no coins")
 	}
-	given := w.History()[1].TxID.String()
-	n.mineEmpty(1)
-	if err := w.Sync(t.Context(), &stubborn{n, refusal(-25), false}, func(wallet.Progress) {}); err != nil {
-		t.Fatal(err)
+	to.sync()
+	sent := func() wallet.Status { return w.History()[1].Status }
+	received := func() wallet.Status { return to.History()[0].Status }
+	for _, c := range []struct {
+		what   string
+		code   refusal
+		behind bool
+		want   wallet.Status // of what was received
+	}{
+		{"as this user may not", -2, false, wallet.StatusPending},
+		{"by a node that starts", -28, false, wallet.StatusPending},
+		{"as a block has it", -27, false, wallet.StatusPending},
+		{"by a node that lacks its coins still", -25, true, wallet.StatusPending},
+		{"for its feerate, by a node that is behind", -26, true, wallet.StatusPending},
+		{"as its coins are gone", -25, false, wallet.StatusConflicted},
+		{"as it is invalid", -26, false, wallet.StatusConflicted},
+	} {
+		for _, wallets := range []*testWallet{w, to} {
+			if err := wallets.Sync(t.Context(), &stubborn{n, c.code, c.behind}, func(wallet.Progress) {}); err != nil {
+				t.Error(err)
+			}
+		}
+		if sent() != wallet.StatusPending || received() != c.want {
+			t.Errorf("refused %s, it is %s and %s, want %s", c.what, sent(), received(), c.want)
+		}
+		if to.sync(); received() != wallet.StatusPending {
+			t.Errorf("taken again, it is %s", received())
+		}
 	}
-	lost := &stubborn{n, nil, false} // its pool is empty, and what it is sent is lost
+	cut := errors.New("cut off")
+	if err := w.Sync(t.Context(), &stubborn{n, cut, false}, func(wallet.Progress) {}); !errors.Is(err, cut) {
+		t.Errorf("%v", err)
+	}
+}
+
+// sign signs a payment of the wallet to itself.
+func (w *testWallet) sign(value types.Amount, rate types.FeeRate) *wallet.Draft {
+	w.n.t.Helper()
 	change, err := w.ChangeScript()
 	if err != nil {
-		t.Fatal(err)
+		w.n.t.Fatal(err)
 	}
-	draft, err := wallet.Build(&wallet.Request{Outputs: []types.TxOut{{Value: 200_000_000, ScriptPubKey: change}}, Coins: w.Coins(), FeeRate: 1000, ChangeScript: change})
+	draft, err := wallet.Build(&wallet.Request{Outputs: []types.TxOut{{Value: value, ScriptPubKey: change}}, Coins: w.Coins(), FeeRate: rate, ChangeScript: change})
 	if err != nil {
-		t.Fatal(err)
+		w.n.t.Fatal(err)
 	}
 	signer, err := w.file.Unlock("")
 	if err != nil {
-		t.Fatal(err)
+		w.n.t.Fatal(err)
 	}
 	defer signer.Wipe()
 	if err := signer.Sign(draft); err != nil {
+		w.n.t.Fatal(err)
+	}
+	return draft
+}
+
+// TestReplaced: of two payments with the same coin the one counts that the node has,
+// or that was made last, and the other is not passed on again, where it could undo
+// it.
+func TestReplaced(t *testing.T) {
+	n := startNode(t)
+	w, twin := n.wallet(someWords), n.wallet(someWords) // two programs with one set of keys
+	n.mine(1, w.address())
+	n.mine(2, "")
+	w.sync()
+	twin.sync()
+	first, second := w.sign(100_000_000, 1000), twin.sign(200_000_000, 3000)
+	if err := w.Send(t.Context(), n, first); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Send(t.Context(), lost, draft); err != nil {
+	if err := twin.Send(t.Context(), n, second); err != nil {
 		t.Fatal(err)
 	}
-	var sent []string
-	recorder := &recording{stubborn: lost, sent: &sent}
-	if err := w.Sync(t.Context(), recorder, func(wallet.Progress) {}); err != nil {
+	status := func(w *testWallet, d *wallet.Draft) wallet.Status {
+		for _, e := range w.History() {
+			if e.TxID == d.Tx.TxID() {
+				return e.Status
+			}
+		}
+		return "unknown"
+	}
+	w.sync()
+	if status(w, first) != wallet.StatusConflicted || status(w, second) != wallet.StatusPending {
+		t.Errorf("the first is %s, the second %s", status(w, first), status(w, second))
+	}
+	sent := []string{}
+	if err := w.Sync(t.Context(), &recording{&stubborn{n, nil, false}, &sent}, func(wallet.Progress) {}); err != nil {
 		t.Fatal(err)
 	}
-	if len(sent) != 1 || sent[0] != draft.Tx.TxID().String() {
-		t.Errorf("passed on again: %v; %s was given up", sent, given)
+	if len(sent) != 1 || sent[0] != second.Tx.TxID().String() {
+		t.Errorf("passed on: %v", sent)
 	}
+	if err := w.Record(first.Tx); err != nil { // made again, as the last
+		t.Fatal(err)
+	}
+	if status(w, first) != wallet.StatusPending || status(w, second) != wallet.StatusConflicted {
+		t.Errorf("recorded again, the first is %s, the second %s", status(w, first), status(w, second))
+	}
+	n.mine(1, "")
+	w.sync()
+	if status(w, first) != wallet.StatusConflicted || status(w, second) != wallet.StatusConfirmed {
+		t.Errorf("in the end the first is %s, the second %s", status(w, first), status(w, second))
+	}
+}
+
+// TestForgedSpend: a node cannot lock coins by a transaction that the wallet has not
+// signed.
+func TestForgedSpend(t *testing.T) {
+	n := startNode(t)
+	w := n.wallet(someWords)
+	n.mine(1, w.address())
+	n.mine(2, "")
+	before := w.sync().state()
+	forged := w.sign(100_000_000, 1000).Tx
+	forged.Inputs[0].Witness[0][7]++
+	for _, change := range []func(){func() {}, func() { forged.Inputs = append(forged.Inputs, types.TxIn{}) }} {
+		change()
+		if err := w.Sync(t.Context(), &forger{n, forged}, func(wallet.Progress) {}); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.state(); got != before {
+			t.Errorf("the wallet shows\n%s\nbefore\n%s", got, before)
+		}
+	}
+	payment := &types.Tx{Inputs: []types.TxIn{{PreviousOutPoint: types.OutPoint{TxID: types.Hash{1}}}}, Outputs: forged.Outputs}
+	if err := w.Sync(t.Context(), &forger{n, payment}, func(wallet.Progress) {}); err != nil || w.Balance().Pending == 0 {
+		t.Errorf("a payment of others is not seen: %+v, %v", w.Balance(), err) // nor counted on: only its block tells
+	}
+	if got := w.sync().Balance(); got.Pending != 0 || len(w.Coins()) != 1 {
+		t.Errorf("it stays: %+v", got)
+	}
+}
+
+// forger is a node that has nothing in its pool but what it made up.
+type forger struct {
+	*testNode
+	tx *types.Tx
+}
+
+func (f *forger) Call(ctx context.Context, method string, result any, params ...any) error {
+	if method == "getrawmempool" {
+		*result.(*[]types.Hash) = []types.Hash{f.tx.TxID()}
+		return nil
+	}
+	return f.testNode.Call(ctx, method, result, params...)
+}
+
+func (f *forger) Batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) error {
+	if method == "getrawtransaction" {
+		b, _ := json.Marshal(hex.EncodeToString(f.tx.AppendTo(nil)))
+		return each(0, b, nil)
+	}
+	return f.testNode.Batch(ctx, method, params, each)
 }
 
 // recording notes which transactions it is given.

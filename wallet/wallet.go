@@ -47,8 +47,8 @@ type Wallet struct {
 	scripts      [2][][]byte      // of each branch, by index
 	used         [2]uint32        // of each branch: one above the last index that was paid
 	ledger       *ledger
-	late         *[2]uint32                      // see lateKeys
-	seen         map[types.Hash][]types.OutPoint // transactions of the node's pool that were looked at, and what they spend
+	late         *[2]uint32          // see lateKeys
+	seen         map[types.Hash]bool // transactions of the node's pool that were looked at
 }
 
 // Open opens a wallet in its folder with the file from there. A database that is
@@ -76,7 +76,7 @@ func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, 
 	}
 	w := &Wallet{
 		params: p, file: f, account: f.Account(), log: log, now: time.Now, db: db,
-		transactions: map[types.Hash]*Transaction{}, keys: map[string]keyOf{}, seen: map[types.Hash][]types.OutPoint{},
+		transactions: map[types.Hash]*Transaction{}, keys: map[string]keyOf{}, seen: map[types.Hash]bool{},
 	}
 	if err := w.load(); err != nil {
 		db.close()
@@ -344,17 +344,29 @@ func (w *Wallet) Addresses(branch Branch) ([]Address, error) {
 	return list, nil
 }
 
-// Record notes a payment that was signed, before or after a node has it.
+// Record notes a payment that was signed, before or after a node has it. Another
+// that waits for the same coins, and was given up, is not passed on any more.
 func (w *Wallet) Record(tx *types.Tx) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := &Transaction{Tx: tx, TxID: tx.TxID(), Time: w.now().Unix()}
 	s := w.db.begin()
 	s.putTx(t)
+	changed := []*Transaction{t}
+	for txid, other := range w.transactions {
+		if txid != t.TxID && !other.confirmed() && conflicting(tx, other.Tx) {
+			replaced := *other
+			replaced.Dropped = true
+			changed = append(changed, &replaced)
+			s.putTx(&replaced)
+		}
+	}
 	if err := s.write(); err != nil {
 		return err
 	}
-	w.transactions[t.TxID] = t
+	for _, t := range changed {
+		w.transactions[t.TxID] = t
+	}
 	if _, err := w.noteKeys(tx); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/wallet"
 )
 
@@ -44,10 +44,13 @@ func create(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	// Nothing can have been paid to words that did not exist before.
+	// Nothing can have been paid to words that did not exist before. A node that does
+	// not say where the chain is makes the first sync longer, nothing else.
 	birthday, err := p.tip(c)
-	if err != nil && !errors.Is(err, rpc.ErrUnreachable) {
-		return err
+	if interrupted := c.Context.Err(); interrupted != nil || errors.Is(err, errUsage) {
+		return cmp.Or(interrupted, err)
+	} else if err != nil {
+		birthday = types.Index{}
 	}
 	path, err := p.createFile(c, mnemonic, birthday)
 	if err != nil {

@@ -394,17 +394,20 @@ func TestMistakes(t *testing.T) {
 		{"arguments", "rich", "", []string{"balance", "now"}, 2, `"now"`},
 		{"an unknown method", "rich", "", []string{"rpc", "getbalances"}, 1, "-32601"},
 		{"a method's error", "rich", "", []string{"rpc", "getblockhash", "9999"}, 1, "-8"},
+		{"a password in the URL", "rich", "", []string{"--rpc", "http://me:secret@127.0.0.1:1", "rpc", "uptime"}, 2, "--rpc-password-file"},
 		{"no method", "rich", "", []string{"rpc"}, 2, "method"},
 	} {
 		before := call[int](b, "getblockcount")
 		code, stdout, stderr := b.try(c.input, c.wallet, c.args...)
-		if code != c.code || !strings.Contains(stderr, c.want) || stdout != "" {
+		if code != c.code || !strings.Contains(stderr, c.want) || strings.Contains(stderr, "secret") || stdout != "" {
 			t.Errorf("%s: exit code %d (want %d), want %q:\n%s%s", c.name, code, c.code, c.want, stdout, stderr)
 		}
 		if pool := call[[]string](b, "getrawmempool"); len(pool) > 0 || call[int](b, "getblockcount") != before {
 			t.Fatalf("%s: something was sent", c.name)
 		}
 	}
+	locked := &bench{t: t, dir: t.TempDir(), rpc: b.rpc, cookie: passphrase} // no cookie, so it is not let in
+	locked.karat("early", "create", "--no-passphrase")
 	if code, stdout, stderr := b.try("correct horse\n", "safe", "send", "--yes", "--passphrase-file", "-", "--all", safe); code != 0 {
 		t.Errorf("a passphrase from standard input: exit code %d: %s%s", code, stdout, stderr)
 	}

@@ -88,6 +88,9 @@ func (p place) client(c *cli.Context) (*rpc.Client, error) {
 	if !strings.Contains(url, "://") {
 		url = "http://" + url
 	}
+	if strings.Contains(url, "@") { // others see it in the list of processes, and it would be in messages
+		return nil, fmt.Errorf("%w: --%s holds a user: use --%s and --%s", errUsage, flagRPC, flagUser, flagPassword)
+	}
 	user, file := c.String(flagUser), c.String(flagPassword)
 	if (user == "") != (file == "") {
 		return nil, fmt.Errorf("%w: --%s and --%s go together", errUsage, flagUser, flagPassword)
