@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 
 	"github.com/karatcoin/karat/chain/coinstats"
@@ -463,7 +464,7 @@ func getBlockFilter(ctx context.Context, s *Server, a *args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Index == nil {
+	if s.Index == nil || !slices.Contains(s.Index.Names(), "basic block filter index") {
 		return nil, failf(CodeMisc, "Index is not enabled for filtertype basic")
 	}
 	s.Index.Wait(ctx)
