@@ -63,8 +63,9 @@ func askLine(c *cli.Context, in *os.File, question string) (string, error) {
 }
 
 func askSecret(c *cli.Context, in *os.File, question string) (string, error) {
+	fd := int(in.Fd())
 	return ask(c, in, question, func() (string, error) {
-		secret, err := term.ReadPassword(int(in.Fd()))
+		secret, err := term.ReadPassword(fd)
 		fmt.Fprintln(c.App.ErrWriter)
 		if errors.Is(err, io.EOF) {
 			err = errors.New("no passphrase came")

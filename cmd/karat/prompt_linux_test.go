@@ -36,10 +36,8 @@ func newPerson(t *testing.T) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		keyboard.Close()
-		terminal.Close()
-	})
+	// The terminal is left open: who was interrupted may still read from it.
+	t.Cleanup(func() { keyboard.Close() })
 	return &person{t, keyboard, terminal}
 }
 
@@ -75,6 +73,7 @@ func (p *person) run(args []string, answers []answer) (code int, stdout, stderr 
 		seen = len(errs.String())
 		if a.interrupt {
 			cancel()
+			defer p.keyboard.WriteString("\n") // ends what was left reading
 			break
 		}
 		if _, err := p.keyboard.WriteString(a.line + "\n"); err != nil {
