@@ -48,13 +48,19 @@ var ErrUnreachable = errors.New("no node answers")
 // and password.
 var ErrUnauthorized = errors.New("the node refuses user and password")
 
+// Named are parameters by name. One of them takes the place of all parameters.
+type Named map[string]any
+
 // Call calls a method and decodes its result, unless that is nil. An error of the
 // method is an *Error.
 func (c *Client) Call(ctx context.Context, method string, result any, params ...any) error {
-	if params == nil {
-		params = []any{}
+	var all any = append([]any{}, params...)
+	if len(params) == 1 {
+		if named, ok := params[0].(Named); ok {
+			all = named
+		}
 	}
-	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": all})
 	if err != nil {
 		return err
 	}

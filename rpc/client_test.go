@@ -135,6 +135,9 @@ func TestClientSends(t *testing.T) {
 	if want := `POST application/json {"id":1,"jsonrpc":"2.0","method":"add","params":[2,"x"]}`; body != want {
 		t.Errorf("sent %s, want %s", body, want)
 	}
+	if err := client.Call(t.Context(), "add", nil, Named{"a": 2}); err != nil || !strings.HasSuffix(body, `"params":{"a":2}}`) {
+		t.Errorf("sent %s, %v", body, err)
+	}
 	if err := client.Call(t.Context(), "add", nil); err != nil || !strings.HasSuffix(body, `"params":[]}`) {
 		t.Errorf("sent %s, %v", body, err)
 	}

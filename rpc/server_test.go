@@ -345,3 +345,13 @@ func TestAnswersAreOfTheTip(t *testing.T) {
 		call[any](s, "getblockfilter", block)
 	}
 }
+
+// TestNoFilters: a node that keeps other indexes, but no filters, does not say that
+// they are on their way.
+func TestNoFilters(t *testing.T) {
+	s := start(t, func(c *node.Config) { c.Filters = false })
+	err := s.client.Call(t.Context(), "getblockfilter", nil, call[string](s, "getbestblockhash"))
+	if err == nil || !strings.Contains(err.Error(), "Index is not enabled for filtertype basic") {
+		t.Errorf("%v", err)
+	}
+}

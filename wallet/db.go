@@ -20,12 +20,14 @@ import (
 //
 //	'h' height 4, big-endian  a header of the chain that the wallet follows: header 80 | work 32
 //	't' txid 32               a transaction of the wallet: see appendRecord
+//	'l'                       first late key of each branch 4, 4; see lateKeys
 //	'm'                       version 1 | network 32 | position 36 | filter header 32 | next indexes 4, 4
 //
 // Numbers in values are little-endian. Each step is one synced batch.
 const (
 	keyHeader = 'h'
 	keyTx     = 't'
+	keyLate   = 'l'
 	keyMeta   = 'm'
 
 	dbVersion  = 1
@@ -98,7 +100,9 @@ func (d *database) meta() (m meta, err error) {
 		return meta{}, err
 	}
 	r := types.NewDecoder(value)
-	if version := r.Uint8(); len(value) != metaSize || version != dbVersion || r.Hash() != d.network {
+	if version := r.Uint8(); version > dbVersion {
+		return meta{}, fmt.Errorf("it has version %d, of a later karat; this one knows version %d", version, dbVersion)
+	} else if len(value) != metaSize || version != dbVersion || r.Hash() != d.network {
 		return meta{}, errDatabase
 	}
 	m.position.Height, m.position.Hash, m.filter = r.Uint32(), r.Hash(), r.Hash()
@@ -120,6 +124,31 @@ func (s *step) putMeta(m *meta) {
 	b = append(append(b, m.position.Hash[:]...), m.filter[:]...)
 	b = binary.LittleEndian.AppendUint32(b, m.next[Receive])
 	s.batch.Put([]byte{keyMeta}, binary.LittleEndian.AppendUint32(b, m.next[Change]))
+}
+
+// putLate writes which keys are late, if any.
+func (s *step) putLate(late *[2]uint32) {
+	if late == nil {
+		s.batch.Delete([]byte{keyLate})
+		return
+	}
+	b := binary.LittleEndian.AppendUint32(nil, late[Receive])
+	s.batch.Put([]byte{keyLate}, binary.LittleEndian.AppendUint32(b, late[Change]))
+}
+
+// late reads which keys are late, nil if there are none.
+func (d *database) late() (*[2]uint32, error) {
+	value, err := d.db.Get([]byte{keyLate}, nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return nil, nil
+	}
+	if err == nil && len(value) != 8 {
+		err = errDatabase
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &[2]uint32{binary.LittleEndian.Uint32(value), binary.LittleEndian.Uint32(value[4:])}, nil
 }
 
 func headerKey(height uint32) []byte { return binary.BigEndian.AppendUint32([]byte{keyHeader}, height) }

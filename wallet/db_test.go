@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
+
+	"github.com/syndtr/goleveldb/leveldb"
 
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -60,6 +64,7 @@ func TestDamagedDatabase(t *testing.T) {
 	if err := d.close(); err != nil {
 		t.Fatal(err)
 	}
+	checkLater(t, dir, network)
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(files) < 3 {
 		t.Fatal(files, err)
@@ -79,4 +84,38 @@ func TestDamagedDatabase(t *testing.T) {
 	if _, err := openDatabase(notFolder, network); err == nil || isDamage(err) {
 		t.Errorf("a file where the folder should be: %v", err)
 	}
+}
+
+// checkLater makes a database one of a later version for a while: it must not be
+// removed for that. Then it puts late keys in it.
+func checkLater(t *testing.T, dir string, network types.Hash) {
+	t.Helper()
+	d, err := openDatabase(dir, network)
+	must(t, err)
+	value, err := d.db.Get([]byte{keyMeta}, nil)
+	must(t, err)
+	later := append([]byte{dbVersion + 1}, value[1:]...)
+	must(t, d.db.Put([]byte{keyMeta}, append(later, 1, 2, 3), nil))
+	must(t, d.close())
+	if _, err := openDatabase(dir, network); err == nil || isDamage(err) || !strings.Contains(err.Error(), "version 2") {
+		t.Errorf("a database of a later version: %v", err)
+	}
+	d = &database{network: network}
+	d.db, err = leveldb.OpenFile(dir, nil)
+	must(t, err)
+	must(t, d.db.Put([]byte{keyMeta}, value, nil))
+	for _, want := range []*[2]uint32{nil, {20, 1 << 31}, nil} {
+		s := d.begin()
+		s.putLate(want)
+		must(t, s.write())
+		if got, err := d.late(); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("late keys %v, %v, want %v", got, err, want)
+		}
+	}
+	must(t, d.db.Put([]byte{keyLate}, []byte{1}, nil))
+	if _, err := d.late(); !isDamage(err) {
+		t.Errorf("late keys of one byte: %v", err)
+	}
+	must(t, d.db.Delete([]byte{keyLate}, nil))
+	must(t, d.close())
 }

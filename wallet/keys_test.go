@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,12 +41,18 @@ func TestMnemonicVectors(t *testing.T) {
 			Entropy, Mnemonic, Passphrase, Seed string
 			Xprv                                string `json:"bip32_xprv"`
 		}
-		Invalid []struct{ Mnemonic, Why string } `json:"invalid_english"`
+		Others  []struct{ Language, Mnemonic string } `json:"other_languages"`
+		Invalid []struct{ Mnemonic, Why string }      `json:"invalid_english"`
 	}
 	readVectors(t, "wallet/bip39.json", &all)
 	for _, v := range all.English {
 		must(t, CheckMnemonic(v.Mnemonic))
 		must(t, CheckMnemonic("  "+strings.ReplaceAll(strings.ToUpper(v.Mnemonic), " ", " \n\t")))
+		entropy, err := hex.DecodeString(v.Entropy)
+		must(t, err)
+		if words, err := bip39.NewMnemonic(entropy); err != nil || words != v.Mnemonic {
+			t.Errorf("entropy %s: %s, %v, want %s", v.Entropy, words, err, v.Mnemonic)
+		}
 		seed := bip39.NewSeed(v.Mnemonic, v.Passphrase)
 		if hex.EncodeToString(seed) != v.Seed {
 			t.Errorf("%s: seed %x, want %s", v.Mnemonic, seed, v.Seed)
@@ -56,12 +63,29 @@ func TestMnemonicVectors(t *testing.T) {
 			t.Errorf("%s: master key %s, want %s", v.Mnemonic, master, v.Xprv)
 		}
 	}
+	for _, v := range all.Others {
+		if err := CheckMnemonic(v.Mnemonic); !errors.Is(err, ErrMnemonic) {
+			t.Errorf("%q (%s): %v", v.Mnemonic, v.Language, err)
+		}
+	}
 	for _, v := range all.Invalid {
 		if err := CheckMnemonic(v.Mnemonic); !errors.Is(err, ErrMnemonic) {
 			t.Errorf("%q (%s): %v", v.Mnemonic, v.Why, err)
 		}
 	}
-	t.Logf("%d mnemonics, %d that are none", len(all.English), len(all.Invalid))
+	if len(all.English) == 0 || len(all.Others) == 0 || len(all.Invalid) == 0 {
+		t.Error("there are no vectors of a kind")
+	}
+	t.Logf("%d mnemonics, %d of other languages, %d that are none", len(all.English), len(all.Others), len(all.Invalid))
+}
+
+// TestWordList compares the words that are known with BIP39's list.
+func TestWordList(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(vectors.Dir(t), "wallet/bip39-english.txt"))
+	must(t, err)
+	if list := strings.Fields(string(data)); len(list) != 2048 || !slices.Equal(list, bip39.WordList) {
+		t.Errorf("BIP39's list of %d words is another", len(list))
+	}
 }
 
 func TestCheckMnemonicNamesTheWord(t *testing.T) {

@@ -120,6 +120,17 @@ func (l *ledger) conflicted(t *Transaction) bool {
 	return false
 }
 
+// conflictedByOther reports whether a coin of a transaction is spent by another
+// that counts.
+func (l *ledger) conflictedByOther(t *Transaction) bool {
+	for i := range t.Tx.Inputs {
+		if other := l.spentBy[t.Tx.Inputs[i].PreviousOutPoint]; other != nil && other.TxID != t.TxID {
+			return true
+		}
+	}
+	return false
+}
+
 func (l *ledger) spendInputs(t *Transaction) {
 	for i := range t.Tx.Inputs {
 		outPoint := t.Tx.Inputs[i].PreviousOutPoint

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/filter"
@@ -28,6 +29,9 @@ var (
 	// ErrLying is wrapped by the errors about a node whose answers cannot all be
 	// true.
 	ErrLying = errors.New("the node gives answers that cannot be true")
+	// ErrLittleWork is a node whose chain has less work than the network's is known
+	// to have.
+	ErrLittleWork = errors.New("the node's chain has less work than that of the network: it is still syncing, or it lies")
 )
 
 func lying(format string, args ...any) error {
@@ -124,9 +128,18 @@ func (r *remote) filters(ctx context.Context, hashes []types.Hash) ([]blockFilte
 	return filters, err
 }
 
-// block returns a block, whose transactions are those that its header commits to,
-// and whose outputs are in its filter: a filter that left some out would hide
-// payments.
+// filterHeader returns the header of a block's filter.
+func (r *remote) filterHeader(ctx context.Context, hash types.Hash) (types.Hash, error) {
+	filters, err := r.filters(ctx, []types.Hash{hash})
+	if err != nil {
+		return types.Hash{}, err
+	}
+	return filters[0].header, nil
+}
+
+// block returns a block that breaks no rule of its own, whose transactions are those
+// that its header commits to, and whose outputs are in its filter: a filter that
+// left some out would hide payments.
 func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consensus.HashedBlock, error) {
 	var text string
 	if err := r.node.Call(ctx, "getblock", &text, hash, 0); err != nil {
@@ -140,19 +153,19 @@ func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consens
 	if err != nil || block.Hash != hash {
 		return nil, lying("what it sends for block %s is another or none", hash)
 	}
-	if root, mutated := types.MerkleRoot(block.TxIDs); mutated || root != block.Block.Header.MerkleRoot {
-		return nil, lying("the transactions of block %s are not those of its header", hash)
+	if err := consensus.CheckBlock(r.params, block); err != nil {
+		return nil, lying("block %s: %v", hash, err)
 	}
+	var paid [][]byte
 	for i := range block.Block.Txs {
 		for j := range block.Block.Txs[i].Outputs {
-			script := block.Block.Txs[i].Outputs[j].ScriptPubKey
-			if !consensus.IsSpendable(script) {
-				continue
-			}
-			if match, err := filter.Match(f, hash, [][]byte{script}); err != nil || !match {
-				return nil, lying("the filter of block %s leaves out what the block pays", hash)
+			if script := block.Block.Txs[i].Outputs[j].ScriptPubKey; consensus.IsSpendable(script) {
+				paid = append(paid, script)
 			}
 		}
+	}
+	if match, err := filter.MatchAll(f, hash, paid); err != nil || !match {
+		return nil, lying("the filter of block %s leaves out what the block pays", hash)
 	}
 	return block, nil
 }
@@ -170,48 +183,75 @@ func transaction(text string, txid types.Hash) (*types.Tx, error) {
 	return tx, nil
 }
 
-// pool returns the transactions that wait for a block and pass the test; known
-// ones are not fetched. All are fetched alike, so that the node does not learn
-// which of them matter.
-func (r *remote) pool(ctx context.Context, known map[types.Hash]bool, each func(tx *types.Tx)) (inPool map[types.Hash]bool, err error) {
-	const most = 20_000
-	var txids []types.Hash
-	if err := r.node.Call(ctx, "getrawmempool", &txids); err != nil {
-		return nil, err
-	}
-	inPool = make(map[types.Hash]bool, len(txids))
-	var wanted []types.Hash
-	var params [][]any
-	for _, txid := range txids {
-		inPool[txid] = true
-		if !known[txid] && len(wanted) < most {
-			wanted = append(wanted, txid)
-			params = append(params, []any{txid})
+// Limits of what is fetched of the pool.
+const (
+	maxPool   = 20_000 // transactions in one Sync; the rest are looked at in the next
+	poolBatch = 100    // transactions at once, which may be large
+)
+
+// pool returns the ids of the transactions that wait for a block.
+func (r *remote) pool(ctx context.Context) (txids []types.Hash, err error) {
+	return txids, r.node.Call(ctx, "getrawmempool", &txids)
+}
+
+// transactions fetches transactions that wait for a block, but for those that do
+// not any more. All are fetched alike, so that the node does not learn which of
+// them matter.
+func (r *remote) transactions(ctx context.Context, txids []types.Hash) (map[types.Hash]*types.Tx, error) {
+	fetched := make(map[types.Hash]*types.Tx, len(txids))
+	for part := range slices.Chunk(txids, poolBatch) {
+		params := make([][]any, len(part))
+		for i, txid := range part {
+			params[i] = []any{txid}
 		}
-	}
-	err = r.node.Batch(ctx, "getrawtransaction", params, func(i int, result json.RawMessage, err error) error {
-		if err != nil {
-			return nil // it has left the pool meanwhile
-		}
-		var text string
-		if json.Unmarshal(result, &text) != nil {
-			return lying("a transaction that is no text")
-		}
-		tx, err := transaction(text, wanted[i])
-		if err != nil {
+		if err := r.node.Batch(ctx, "getrawtransaction", params, func(i int, result json.RawMessage, err error) error {
+			if err != nil {
+				return nil // it has left the pool meanwhile
+			}
+			var text string
+			if json.Unmarshal(result, &text) != nil {
+				return lying("a transaction that is no text")
+			}
+			fetched[part[i]], err = transaction(text, part[i])
 			return err
+		}); err != nil {
+			return nil, err
 		}
-		known[wanted[i]] = true
-		each(tx)
-		return nil
-	})
-	return inPool, err
+	}
+	return fetched, nil
+}
+
+// isTip reports whether a block is the tip of the node's best chain.
+func (r *remote) isTip(ctx context.Context, block types.Index) (bool, error) {
+	var tip types.Hash
+	err := r.node.Call(ctx, "getbestblockhash", &tip)
+	if codeOf(err) != 0 {
+		return false, nil // it does not say
+	}
+	return tip == block.Hash, err
 }
 
 // send gives the node a transaction to pass on.
 func (r *remote) send(ctx context.Context, tx *types.Tx) error {
 	return r.node.Call(ctx, "sendrawtransaction", nil, hex.EncodeToString(tx.AppendTo(nil)))
 }
+
+// offer gives the node a transaction that it lacks, and returns the code of its
+// refusal, 0 for none.
+func (r *remote) offer(ctx context.Context, tx *types.Tx) (code int, err error) {
+	if err = r.send(ctx, tx); codeOf(err) != 0 {
+		return codeOf(err), nil
+	}
+	return 0, err
+}
+
+// maxEstimate is the highest feerate that is paid because a node says so: a node
+// that lies could have a payment burn the wallet's coins.
+const maxEstimate types.FeeRate = 1_000_000
+
+// ErrFeeRate is a node's estimate that is not believed. A person may set the same
+// feerate.
+var ErrFeeRate = errors.New("the node's feerate is too high")
 
 // FeeRate asks a node for the feerate at which a payment is confirmed within a
 // number of blocks.
@@ -224,8 +264,11 @@ func FeeRate(ctx context.Context, node Node, blocks int) (types.FeeRate, error) 
 		return 0, err
 	}
 	rate, err := types.ParseAmount(string(bytes.TrimSpace([]byte(answer.FeeRate))))
-	if err != nil {
+	if err != nil || rate < 0 {
 		return 0, lying("a feerate of %.40q", answer.FeeRate)
+	}
+	if types.FeeRate(rate) > maxEstimate {
+		return 0, fmt.Errorf("%w: it wants %s grains per virtual byte, and without being asked no more than %s are paid", ErrFeeRate, types.FeeRate(rate), maxEstimate)
 	}
 	return types.FeeRate(rate), nil
 }

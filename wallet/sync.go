@@ -3,6 +3,7 @@ package wallet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -36,10 +37,33 @@ func (w *Wallet) Sync(ctx context.Context, node Node, progress func(Progress)) e
 	if err := w.syncHeaders(ctx, r, progress); err != nil {
 		return err
 	}
-	if err := w.scan(ctx, r, progress); err != nil {
+	if err := w.checkWork(); err != nil {
 		return err
 	}
-	return w.syncPool(ctx, r)
+	for {
+		if err := w.scan(ctx, r, progress); err != nil {
+			return err
+		}
+		if err := w.syncPool(ctx, r); err != nil {
+			return err
+		}
+		if w.lateKeys() == nil {
+			return nil
+		}
+	}
+}
+
+// checkWork refuses to look through a chain of less work than the network is known
+// to have: it may be made up.
+func (w *Wallet) checkWork() error {
+	state, err := w.stateAt(w.Tip().Height)
+	if err != nil {
+		return err
+	}
+	if state.Work.Cmp(w.params.MinimumChainWork) < 0 {
+		return fmt.Errorf("%w: it ends at height %d", ErrLittleWork, state.Index.Height)
+	}
+	return nil
 }
 
 // stateAt returns the state after the header at a height.
@@ -155,7 +179,14 @@ func (b *branch) add(headers []types.Header) error {
 	for i := range headers {
 		h := &headers[i]
 		hash := h.Hash()
-		if err := errors.Join(consensus.CheckHeader(b.w.params, h, hash), consensus.ValidateHeader(b.w.params, &b.state, h, now)); err != nil {
+		err := consensus.CheckHeader(b.w.params, h, hash)
+		if err == nil {
+			err = consensus.ValidateHeader(b.w.params, &b.state, h, now)
+		}
+		switch {
+		case errors.Is(err, consensus.ErrNotYet):
+			return fmt.Errorf("the node's block %s is of the future (%w): is the clock of this computer right?", hash, err)
+		case err != nil:
 			return lying("header %s: %v", hash, err)
 		}
 		b.state = b.state.Extend(h, hash)
@@ -234,14 +265,13 @@ func (w *Wallet) scan(ctx context.Context, r *remote, progress func(Progress)) e
 		from, tip, last := w.meta.position, w.tip, w.meta.filter
 		w.mu.Unlock()
 		if from == tip {
-			return nil
+			return w.scanForLate(ctx, r, progress)
 		}
 		if last.IsZero() { // no filter was read yet, or blocks were rolled back
-			filters, err := r.filters(ctx, []types.Hash{from.Hash})
-			if err != nil {
+			var err error
+			if last, err = r.filterHeader(ctx, from.Hash); err != nil {
 				return err
 			}
-			last = filters[0].header
 		}
 		if err := w.scanFrom(ctx, r, from, last, min(from.Height+filterBatch, tip.Height)); err != nil {
 			return err
@@ -254,19 +284,12 @@ func (w *Wallet) scan(ctx context.Context, r *remote, progress func(Progress)) e
 func (w *Wallet) skipToBirthday() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	birthday := w.file.Birthday()
-	if w.meta.position.Height >= birthday.Height || birthday.Height > w.tip.Height {
-		return nil
-	}
-	h, err := w.headerAt(birthday.Height)
-	if err != nil {
+	first, err := w.firstBlock()
+	if err != nil || w.meta.position.Height >= first.Height {
 		return err
 	}
-	if h.Hash() != birthday.Hash {
-		return nil // the block was undone since: look from the beginning
-	}
 	m := w.meta
-	m.position, m.filter = birthday, types.Hash{}
+	m.position, m.filter = first, types.Hash{}
 	s := w.db.begin()
 	s.putMeta(&m)
 	if err := s.write(); err != nil {
@@ -276,49 +299,51 @@ func (w *Wallet) skipToBirthday() error {
 	return nil
 }
 
+// firstBlock returns the block up to which there can be nothing: the birthday, or
+// the genesis block if that is not known or was undone since. It assumes mu.
+func (w *Wallet) firstBlock() (types.Index, error) {
+	genesis := types.Index{Hash: w.params.GenesisBlock().Hash}
+	birthday := w.file.Birthday()
+	if birthday.Height > w.tip.Height {
+		return genesis, nil
+	}
+	h, err := w.headerAt(birthday.Height)
+	if err != nil || h.Hash() != birthday.Hash {
+		return genesis, err
+	}
+	return birthday, nil
+}
+
 // scanFrom looks through the filters from a block, which it leaves out, to a
 // height. last is the filter header of the first.
 func (w *Wallet) scanFrom(ctx context.Context, r *remote, from types.Index, last types.Hash, to uint32) error {
-	var hashes []types.Hash
-	var times []uint32
-	for height := from.Height + 1; height <= to; height++ {
-		h, err := w.headerAt(height)
-		if err != nil {
-			return err
-		}
-		hashes, times = append(hashes, h.Hash()), append(times, h.Timestamp)
-	}
-	filters, err := r.filters(ctx, hashes)
+	found, at, last, err := w.look(ctx, r, from, last, to, [2]uint32{})
 	if err != nil {
 		return err
-	}
-	s := w.db.begin()
-	var found []*Transaction
-	for i, f := range filters {
-		header := filter.Header(f.filter, last)
-		if header != f.header {
-			return lying("the filter of block %s is not the one that its header names", hashes[i])
-		}
-		last = header
-		txs, err := w.scanBlock(ctx, r, hashes[i], f.filter)
-		if err != nil {
-			return err
-		}
-		for _, t := range txs {
-			t.Height, t.Time = from.Height+1+uint32(i), int64(times[i])
-			s.putTx(t)
-			found = append(found, t)
-		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := w.meta
-	m.position, m.filter = types.Index{Height: to, Hash: hashes[len(hashes)-1]}, last
+	m.position, m.filter = at, last
+	s := w.db.begin()
 	s.putMeta(&m)
-	if err := s.write(); err != nil {
+	if err := w.note(s, found); err != nil {
 		return err
 	}
 	w.meta = m
+	return nil
+}
+
+// note writes a step with transactions of blocks, and the keys that came to be
+// watched meanwhile. It assumes mu.
+func (w *Wallet) note(s *step, found []*Transaction) error {
+	for _, t := range found {
+		s.putTx(t)
+	}
+	s.putLate(w.late)
+	if err := s.write(); err != nil {
+		return err
+	}
 	for _, t := range found {
 		w.transactions[t.TxID] = t
 	}
@@ -326,10 +351,45 @@ func (w *Wallet) scanFrom(ctx context.Context, r *remote, from types.Index, last
 	return nil
 }
 
+// look returns the transactions that concern the keys of each branch from an index
+// on, of the blocks from one, which it leaves out, to a height; then the last of
+// the blocks and its filter header. last is the filter header of the first.
+func (w *Wallet) look(ctx context.Context, r *remote, from types.Index, last types.Hash, to uint32, keys [2]uint32) (found []*Transaction, at types.Index, _ types.Hash, _ error) {
+	var hashes []types.Hash
+	var times []uint32
+	for height := from.Height + 1; height <= to; height++ {
+		h, err := w.headerAt(height)
+		if err != nil {
+			return nil, at, last, err
+		}
+		hashes, times = append(hashes, h.Hash()), append(times, h.Timestamp)
+	}
+	filters, err := r.filters(ctx, hashes)
+	if err != nil {
+		return nil, at, last, err
+	}
+	for i, f := range filters {
+		header := filter.Header(f.filter, last)
+		if header != f.header {
+			return nil, at, last, lying("the filter of block %s is not the one that its header names", hashes[i])
+		}
+		last, at = header, types.Index{Height: from.Height + 1 + uint32(i), Hash: hashes[i]}
+		txs, err := w.scanBlock(ctx, r, hashes[i], f.filter, keys)
+		if err != nil {
+			return nil, at, last, err
+		}
+		for _, t := range txs {
+			t.Height, t.Time = at.Height, int64(times[i])
+			found = append(found, t)
+		}
+	}
+	return found, at, last, nil
+}
+
 // scanBlock returns the transactions of a block that concern the wallet. The block
 // is only fetched if its filter says that there may be any.
-func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []byte) ([]*Transaction, error) {
-	match, err := filter.Match(f, hash, w.watched())
+func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []byte, keys [2]uint32) ([]*Transaction, error) {
+	match, err := filter.Match(f, hash, w.watched(keys))
 	if err != nil {
 		return nil, lying("the filter of block %s: %v", hash, err)
 	}
@@ -370,11 +430,11 @@ func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []
 	return found, nil
 }
 
-// watched returns all scripts of the wallet.
-func (w *Wallet) watched() [][]byte {
+// watched returns the scripts of each branch from an index on.
+func (w *Wallet) watched(keys [2]uint32) [][]byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append(append([][]byte(nil), w.scripts[Receive]...), w.scripts[Change]...)
+	return append(slices.Clone(w.scripts[Receive][keys[Receive]:]), w.scripts[Change][keys[Change]:]...)
 }
 
 // concerns reports whether a transaction pays to the wallet or spends from it. It
@@ -397,64 +457,4 @@ func (w *Wallet) pays(tx *types.Tx) bool {
 		_, ours := w.keys[string(out.ScriptPubKey)]
 		return ours
 	})
-}
-
-// syncPool looks at the transactions that wait for a block.
-func (w *Wallet) syncPool(ctx context.Context, r *remote) error {
-	inPool, err := r.pool(ctx, w.seen, func(tx *types.Tx) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		txid := tx.TxID()
-		if w.transactions[txid] == nil && w.concerns(tx) {
-			if _, err := w.noteKeys(tx); err == nil {
-				w.transactions[txid] = &Transaction{Tx: tx, TxID: txid, Time: w.now().Unix()}
-				w.ledger = newLedger(w.transactions, w.keys)
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return w.settlePending(ctx, r, inPool)
-}
-
-// settlePending sees to transactions without a block: the wallet's own are passed
-// on again if the node lacks them, and all that no node waits for are dropped.
-func (w *Wallet) settlePending(ctx context.Context, r *remote, inPool map[types.Hash]bool) error {
-	w.mu.Lock()
-	pending := sorted(w.transactions)
-	w.mu.Unlock()
-	s := w.db.begin()
-	changed := map[types.Hash]*Transaction{}
-	for _, t := range pending {
-		if t.confirmed() || t.Tx.IsCoinbase() {
-			continue
-		}
-		dropped := !inPool[t.TxID]
-		if dropped {
-			switch err := r.send(ctx, t.Tx); {
-			case err == nil:
-				dropped = false
-			case codeOf(err) == 0:
-				return err // the node did not answer
-			}
-		}
-		updated := *t
-		updated.Dropped = dropped
-		changed[t.TxID] = &updated
-		s.putTx(&updated)
-	}
-	if len(changed) == 0 {
-		return nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := s.write(); err != nil {
-		return err
-	}
-	for txid, t := range changed {
-		w.transactions[txid] = t
-	}
-	w.ledger = newLedger(w.transactions, w.keys)
-	return nil
 }

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -20,10 +21,10 @@ const (
 	databaseName = "db"
 )
 
-// gapLimit is how many keys behind the last one that was used are watched
+// GapLimit is how many keys behind the last one that was used are watched
 // (BIP44): a restored wallet finds everything unless so many addresses in a row
 // were given out and never paid.
-const gapLimit = 20
+const GapLimit = 20
 
 // Wallet is an open wallet: its account, and what it knows of the chain. Its
 // methods may be called concurrently.
@@ -46,6 +47,7 @@ type Wallet struct {
 	scripts      [2][][]byte      // of each branch, by index
 	used         [2]uint32        // of each branch: one above the last index that was paid
 	ledger       *ledger
+	late         *[2]uint32          // see lateKeys
 	seen         map[types.Hash]bool // transactions of the node's pool that were looked at
 }
 
@@ -87,6 +89,10 @@ func (w *Wallet) load() (err error) {
 	if w.meta, err = w.db.meta(); err != nil {
 		return err
 	}
+	late, err := w.db.late()
+	if err != nil {
+		return err
+	}
 	list, err := w.db.transactions()
 	if err != nil {
 		return err
@@ -98,7 +104,7 @@ func (w *Wallet) load() (err error) {
 		return err
 	}
 	for _, branch := range []Branch{Receive, Change} {
-		if err := w.watch(branch, w.meta.next[branch]+gapLimit); err != nil {
+		if err := w.watch(branch, w.meta.next[branch]+GapLimit); err != nil {
 			return err
 		}
 	}
@@ -110,6 +116,10 @@ func (w *Wallet) load() (err error) {
 	if err := w.loadGenesis(); err != nil {
 		return err
 	}
+	if late != nil && (late[Receive] > uint32(len(w.scripts[Receive])) || late[Change] > uint32(len(w.scripts[Change]))) {
+		return errDatabase
+	}
+	w.late = late // whatever came to be watched in here was before
 	w.ledger = newLedger(w.transactions, w.keys)
 	return nil
 }
@@ -173,15 +183,22 @@ func (w *Wallet) watch(branch Branch, end uint32) error {
 }
 
 // noteKeys notes which keys a transaction pays to, watches as many behind them as
-// the gap limit says, and reports whether there are new ones. It assumes mu.
+// the gap limit says, and reports whether there are new ones, which are late then.
+// It assumes mu.
 func (w *Wallet) noteKeys(tx *types.Tx) (more bool, err error) {
+	before := [2]uint32{uint32(len(w.scripts[Receive])), uint32(len(w.scripts[Change]))}
+	defer func() {
+		if more && w.late == nil {
+			w.late = &before
+		}
+	}()
 	for i := range tx.Outputs {
 		key, ours := w.keys[string(tx.Outputs[i].ScriptPubKey)]
 		if !ours || key.index < w.used[key.branch] {
 			continue
 		}
 		w.used[key.branch] = key.index + 1
-		if end := key.index + 1 + gapLimit; end > uint32(len(w.scripts[key.branch])) {
+		if end := key.index + 1 + GapLimit; end > uint32(len(w.scripts[key.branch])) {
 			more = true
 			if err := w.watch(key.branch, end); err != nil {
 				return false, err
@@ -224,7 +241,7 @@ func (w *Wallet) History() []Entry {
 }
 
 // Unspent returns all coins of the wallet, those that cannot be spent yet among
-// them; Spendable says which can.
+// them; Coins returns which can.
 func (w *Wallet) Unspent() []Coin {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -267,36 +284,43 @@ type Address struct {
 func (w *Wallet) NextAddress() (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	script, err := w.nextScript(Receive)
+	index := max(w.meta.next[Receive], w.used[Receive])
+	if err := w.watch(Receive, index+1+GapLimit); err != nil {
+		return "", err
+	}
+	text, err := taproot.EncodeAddress(w.params.HRP, w.scripts[Receive][index])
 	if err != nil {
 		return "", err
 	}
-	return taproot.EncodeAddress(w.params.HRP, script)
-}
-
-// nextScript gives out the next key of a branch. It assumes mu.
-func (w *Wallet) nextScript(branch Branch) ([]byte, error) {
-	index := max(w.meta.next[branch], w.used[branch])
-	if err := w.watch(branch, index+1+gapLimit); err != nil {
-		return nil, err
-	}
 	m := w.meta
-	m.next[branch] = index + 1
+	m.next[Receive] = index + 1
 	s := w.db.begin()
 	s.putMeta(&m)
 	if err := s.write(); err != nil {
-		return nil, err
+		return "", err
 	}
 	w.meta = m
-	return w.scripts[branch][index], nil
+	return text, nil
 }
 
-// ChangeScript returns a script that was not used before for what is left of a
-// payment.
+// Unpaid returns how many of the last addresses that were given out were not paid,
+// as far as the wallet has looked. A restore finds an address only if fewer than
+// GapLimit before it were not paid.
+func (w *Wallet) Unpaid() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return int(max(w.meta.next[Receive], w.used[Receive]) - w.used[Receive])
+}
+
+// ChangeScript returns a script for what is left of a payment, which no
+// transaction of the wallet has. It is the same until a payment with it is noted:
+// each payment that comes to nothing would otherwise bring change nearer to where
+// a restore does not look any more.
 func (w *Wallet) ChangeScript() ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.nextScript(Change)
+	index := w.used[Change]
+	return w.scripts[Change][index], w.watch(Change, index+1+GapLimit)
 }
 
 // Addresses returns the addresses of a branch that were given out or paid.
@@ -320,17 +344,29 @@ func (w *Wallet) Addresses(branch Branch) ([]Address, error) {
 	return list, nil
 }
 
-// Record notes a payment that was signed, before or after a node has it.
+// Record notes a payment that was signed, before or after a node has it. Another
+// that waits for the same coins, and was given up, is not passed on any more.
 func (w *Wallet) Record(tx *types.Tx) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := &Transaction{Tx: tx, TxID: tx.TxID(), Time: w.now().Unix()}
 	s := w.db.begin()
 	s.putTx(t)
+	changed := []*Transaction{t}
+	for txid, other := range w.transactions {
+		if txid != t.TxID && !other.confirmed() && conflicting(tx, other.Tx) {
+			replaced := *other
+			replaced.Dropped = true
+			changed = append(changed, &replaced)
+			s.putTx(&replaced)
+		}
+	}
 	if err := s.write(); err != nil {
 		return err
 	}
-	w.transactions[t.TxID] = t
+	for _, t := range changed {
+		w.transactions[t.TxID] = t
+	}
 	if _, err := w.noteKeys(tx); err != nil {
 		return err
 	}
@@ -338,12 +374,25 @@ func (w *Wallet) Record(tx *types.Tx) error {
 	return nil
 }
 
+// ErrUnsure is a payment that may have reached the node, or not.
+var ErrUnsure = errors.New("it is not known whether the node has the payment")
+
 // Send gives a signed payment to a node, and notes it. If the node refuses it,
-// nothing is noted.
+// nothing is noted, nor if its answer is lost (ErrUnsure): the next Sync finds the
+// payment in the node's pool if it is there.
 func (w *Wallet) Send(ctx context.Context, node Node, d *Draft) error {
-	r := remote{node, w.params}
-	if err := r.send(ctx, d.Tx); err != nil {
-		return fmt.Errorf("the node refuses the payment: %w", err)
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return w.Record(d.Tx)
+	r := remote{node, w.params}
+	txid := d.Tx.TxID()
+	if err := r.send(ctx, d.Tx); codeOf(err) != 0 {
+		return fmt.Errorf("the node refuses the payment: %w", err)
+	} else if err != nil {
+		return fmt.Errorf("%w: %w: look whether the history has %s before you pay again", ErrUnsure, err, txid)
+	}
+	if err := w.Record(d.Tx); err != nil {
+		return fmt.Errorf("payment %s was sent, but could not be noted: %w", txid, err)
+	}
+	return nil
 }

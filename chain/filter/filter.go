@@ -91,35 +91,15 @@ func Header(filter []byte, prev types.Hash) types.Hash {
 // wrong once in 784,931 times for a script that the block does not have, and
 // never for one that it has. An error wraps ErrFilter.
 func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
-	d := types.NewDecoder(filter)
-	n := d.CompactSize()
-	if d.Err() != nil {
-		return false, fmt.Errorf("%w: %w", ErrFilter, d.Err())
+	n, wanted, r, err := open(filter, block, scripts)
+	if n == 0 || len(wanted) == 0 {
+		return false, err
 	}
-	// An element takes 20 bits at least.
-	if n > maxElements || n*(golombBits+1) > uint64(d.Remaining())*8 {
-		return false, fmt.Errorf("%w: %d elements in %d bytes", ErrFilter, n, d.Remaining())
-	}
-	if n == 0 {
-		return false, nil
-	}
-	keys := keysOf(block)
-	wanted := make([]uint64, 0, len(scripts))
-	for _, script := range scripts {
-		if len(script) > 0 {
-			wanted = append(wanted, keys.value(script, n))
-		}
-	}
-	if len(wanted) == 0 {
-		return false, nil
-	}
-	slices.Sort(wanted)
-	r := bitReader{in: d.Bytes(d.Remaining())}
 	value := uint64(0)
 	for range n {
 		difference, ok := r.golomb()
 		if !ok {
-			return false, fmt.Errorf("%w: it ends within its elements", ErrFilter)
+			return false, errEnds
 		}
 		value += difference
 		for len(wanted) > 0 && wanted[0] < value {
@@ -133,6 +113,59 @@ func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// MatchAll reports whether the filter of the block holds each of the scripts but
+// empty ones, as surely as Match does. It reads the filter once, however many
+// scripts there are.
+func MatchAll(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
+	n, wanted, r, err := open(filter, block, scripts)
+	if err != nil {
+		return false, err
+	}
+	value := uint64(0)
+	for range n {
+		if len(wanted) == 0 {
+			break
+		}
+		difference, ok := r.golomb()
+		if !ok {
+			return false, errEnds
+		}
+		value += difference
+		if wanted[0] < value {
+			return false, nil
+		}
+		for len(wanted) > 0 && wanted[0] == value {
+			wanted = wanted[1:]
+		}
+	}
+	return len(wanted) == 0, nil
+}
+
+var errEnds = fmt.Errorf("%w: it ends within its elements", ErrFilter)
+
+// open begins to read a filter: the number of its elements, those of the scripts
+// in order, and the reader of the elements.
+func open(filter []byte, block types.Hash, scripts [][]byte) (n uint64, wanted []uint64, r bitReader, err error) {
+	d := types.NewDecoder(filter)
+	n = d.CompactSize()
+	if d.Err() != nil {
+		return 0, nil, r, fmt.Errorf("%w: %w", ErrFilter, d.Err())
+	}
+	// An element takes 20 bits at least.
+	if n > maxElements || n*(golombBits+1) > uint64(d.Remaining())*8 {
+		return 0, nil, r, fmt.Errorf("%w: %d elements in %d bytes", ErrFilter, n, d.Remaining())
+	}
+	keys := keysOf(block)
+	wanted = make([]uint64, 0, len(scripts))
+	for _, script := range scripts {
+		if len(script) > 0 {
+			wanted = append(wanted, keys.value(script, n))
+		}
+	}
+	slices.Sort(wanted)
+	return n, wanted, bitReader{in: d.Bytes(d.Remaining())}, nil
 }
 
 // sipKeys are the keys of a block's elements: the first 16 bytes of its hash.

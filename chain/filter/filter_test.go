@@ -130,6 +130,15 @@ func filtered(block *types.Block, spent [][]byte) [][]byte {
 
 func mustMatch(t *testing.T, filter []byte, block types.Hash, want bool, scripts ...[]byte) {
 	t.Helper()
+	all := true // as Match says it of each
+	for _, script := range scripts {
+		if one, _ := Match(filter, block, [][]byte{script}); len(script) > 0 {
+			all = all && one
+		}
+	}
+	if got, err := MatchAll(filter, block, scripts); err != nil || got != all {
+		t.Fatalf("all match: %v, %v, want %v", got, err, all)
+	}
 	if got, err := Match(filter, block, scripts); err != nil || got != want {
 		t.Fatalf("Match of %d scripts gave %t, %v; want %t", len(scripts), got, err, want)
 	}

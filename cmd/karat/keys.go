@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,10 +10,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/wallet"
 )
 
@@ -46,10 +44,13 @@ func create(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	// Nothing can have been paid to words that did not exist before.
+	// Nothing can have been paid to words that did not exist before. A node that does
+	// not say where the chain is makes the first sync longer, nothing else.
 	birthday, err := p.tip(c)
-	if err != nil && !errors.Is(err, rpc.ErrUnreachable) {
-		return err
+	if interrupted := c.Context.Err(); interrupted != nil || errors.Is(err, errUsage) {
+		return cmp.Or(interrupted, err)
+	} else if err != nil {
+		birthday = types.Index{}
 	}
 	path, err := p.createFile(c, mnemonic, birthday)
 	if err != nil {
@@ -87,15 +88,24 @@ func (p place) tip(c *cli.Context) (types.Index, error) {
 	return types.Index{Height: best.Height, Hash: best.Hash}, err
 }
 
-// createFile writes the file of a new wallet and returns its path.
-func (p place) createFile(c *cli.Context, mnemonic string, birthday types.Index) (string, error) {
+// newPath returns where the file of a new wallet belongs, if there is none yet.
+func (p place) newPath(c *cli.Context) (string, error) {
 	dir, err := p.walletDir(c)
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, wallet.FileName)
-	if _, err := os.Stat(path); err == nil {
-		return "", fmt.Errorf("there is a wallet %q already, in %s; choose another name with --wallet", c.String(flagWallet), path)
+	if _, err := os.Lstat(path); err == nil {
+		return "", fmt.Errorf("there is a wallet %q already, in %s; choose another name with --%s", c.String(flagWallet), path, flagWallet)
+	}
+	return path, nil
+}
+
+// createFile writes the file of a new wallet and returns its path.
+func (p place) createFile(c *cli.Context, mnemonic string, birthday types.Index) (string, error) {
+	path, err := p.newPath(c)
+	if err != nil {
+		return "", err
 	}
 	passphrase, err := askPassphrase(c, true)
 	if err != nil {
@@ -111,7 +121,8 @@ func (p place) createFile(c *cli.Context, mnemonic string, birthday types.Index)
 func restoreCommand() *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "make a wallet from its words",
-		Description: "The words are read from standard input, one line. All payments are found again.",
+		Description: "The words are asked for, or read from standard input. All payments are found again, unless\n" +
+			"twenty addresses or more in a row were given out and never paid.",
 		Flags: []cli.Flag{
 			passphraseFlag(),
 			&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file"},
@@ -127,19 +138,18 @@ func restore(c *cli.Context) error {
 	if c.String(flagPassphrase) == "-" {
 		return fmt.Errorf("%w: standard input has the words; name a file with --%s", errUsage, flagPassphrase)
 	}
-	if in, ok := c.App.Reader.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
-		fmt.Fprint(c.App.ErrWriter, "Words: ")
-	}
-	line, err := bufio.NewReader(c.App.Reader).ReadString('\n')
-	if line == "" && err != nil {
-		return fmt.Errorf("no words came: %w", err)
-	}
-	mnemonic := strings.Join(strings.Fields(strings.ToLower(line)), " ")
-	if err := wallet.CheckMnemonic(mnemonic); err != nil {
-		return err
-	}
 	p, err := findPlace(c)
 	if err != nil {
+		return err
+	}
+	if _, err := p.newPath(c); err != nil { // before anything is typed
+		return err
+	}
+	mnemonic, err := readWords(c)
+	if err != nil {
+		return err
+	}
+	if err := wallet.CheckMnemonic(mnemonic); err != nil {
 		return err
 	}
 	path, err := p.createFile(c, mnemonic, types.Index{})

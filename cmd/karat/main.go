@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/rpc"
+	"github.com/karatcoin/karat/wallet"
 )
 
 // Exit codes of karat.
@@ -49,6 +50,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.Is(err, errUsage):
 		fmt.Fprintf(stderr, "karat: %s\nSee karat --help.\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 		return exitUsage
+	case errors.Is(err, wallet.ErrUnsure):
+		fmt.Fprintf(stderr, "karat: %v\n", err)
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "karat: interrupted")
 	case errors.Is(err, rpc.ErrUnreachable):

@@ -377,7 +377,16 @@ func TestMistakes(t *testing.T) {
 		{"a negative amount", "rich", "", []string{"send", "--yes", "--", safe, "-1"}, 2, "-1"},
 		{"dust", "rich", "", []string{"send", "--yes", safe, "0.00000001"}, 1, "dust"},
 		{"more than there is", "rich", "", []string{"send", "--yes", safe, "2000000"}, 1, "not enough"},
-		{"a bad feerate", "rich", "", []string{"send", "--yes", "--feerate", "cheap", safe, "1"}, 1, "feerate"},
+		{"a bad feerate", "rich", "", []string{"send", "--yes", "--feerate", "cheap", safe, "1"}, 2, "feerate"},
+		{"an option behind", "rich", "", []string{"send", safe, "1", "--yes"}, 2, "--yes has to stand before"},
+		{"a short option behind", "rich", "", []string{"send", safe, "1", "-y"}, 2, "-y has to stand before"},
+		{"an empty passphrase", "new", "\n", []string{"create", "--passphrase-file", "-"}, 2, "empty"},
+		{"an empty passphrase for old words", "new", richWords, []string{"restore", "--passphrase-file", os.DevNull}, 2, "empty"},
+		{"a passphrase and none", "new", "", []string{"create", "--passphrase-file", passphrase, "--no-passphrase"}, 2, "exclude"},
+		{"a wallet twice, restored", "rich", richWords, []string{"restore", "--no-passphrase"}, 1, "already"},
+		{"a parameter without a name", "rich", "", []string{"rpc", "--named", "getblockhash", "1"}, 2, "NAME=VALUE"},
+		{"a parameter twice", "rich", "", []string{"rpc", "--named", "getblockhash", "height=1", "height=2"}, 2, "twice"},
+		{"an unknown parameter", "rich", "", []string{"rpc", "--named", "getblockhash", "hight=1"}, 1, "hight"},
 		{"nobody to ask", "rich", "", []string{"send", safe, "1"}, 2, "--yes"},
 		{"a wrong passphrase", "safe", "", []string{"send", "--yes", "--passphrase-file", wrong, "--all", safe}, 1, "passphrase"},
 		{"no passphrase file", "safe", "", []string{"send", "--yes", "--passphrase-file", "nowhere", "--all", safe}, 1, "nowhere"},
@@ -385,17 +394,20 @@ func TestMistakes(t *testing.T) {
 		{"arguments", "rich", "", []string{"balance", "now"}, 2, `"now"`},
 		{"an unknown method", "rich", "", []string{"rpc", "getbalances"}, 1, "-32601"},
 		{"a method's error", "rich", "", []string{"rpc", "getblockhash", "9999"}, 1, "-8"},
+		{"a password in the URL", "rich", "", []string{"--rpc", "http://me:secret@127.0.0.1:1", "rpc", "uptime"}, 2, "--rpc-password-file"},
 		{"no method", "rich", "", []string{"rpc"}, 2, "method"},
 	} {
 		before := call[int](b, "getblockcount")
 		code, stdout, stderr := b.try(c.input, c.wallet, c.args...)
-		if code != c.code || !strings.Contains(stderr, c.want) || stdout != "" {
+		if code != c.code || !strings.Contains(stderr, c.want) || strings.Contains(stderr, "secret") || stdout != "" {
 			t.Errorf("%s: exit code %d (want %d), want %q:\n%s%s", c.name, code, c.code, c.want, stdout, stderr)
 		}
 		if pool := call[[]string](b, "getrawmempool"); len(pool) > 0 || call[int](b, "getblockcount") != before {
 			t.Fatalf("%s: something was sent", c.name)
 		}
 	}
+	locked := &bench{t: t, dir: t.TempDir(), rpc: b.rpc, cookie: passphrase} // no cookie, so it is not let in
+	locked.karat("early", "create", "--no-passphrase")
 	if code, stdout, stderr := b.try("correct horse\n", "safe", "send", "--yes", "--passphrase-file", "-", "--all", safe); code != 0 {
 		t.Errorf("a passphrase from standard input: exit code %d: %s%s", code, stdout, stderr)
 	}
@@ -428,11 +440,20 @@ func TestOtherOutputs(t *testing.T) {
 	if got := b.karat("rich", "rpc", "--wait", "getblockhash", "0"); len(got) != 64 {
 		t.Errorf("a text is bare: %s", got)
 	}
+	if got := b.karat("rich", "rpc", "--named", "getblockhash", "height=0"); len(got) != 64 {
+		t.Errorf("a named parameter: %s", got)
+	}
+	if got := b.karat("rich", "rpc", "--string", "decodescript", "51"); !strings.Contains(got, `"OP_1"`) && !strings.Contains(got, `"asm": "1"`) {
+		t.Errorf("a text of digits: %s", got)
+	}
 	if got := b.karat("rich", "rpc", "help"); !strings.Contains(got, "== Blockchain ==") {
 		t.Errorf("rpc help: %s", got)
 	}
 	if got := b.karat("rich", "sync"); !strings.HasPrefix(got, "height 100, block ") {
 		t.Errorf("sync: %s", got)
+	}
+	if got := b.karat("rich", "sync", "--rescan"); !strings.HasPrefix(got, "height 100, block ") {
+		t.Errorf("sync --rescan: %s", got)
 	}
 	if got := b.karat("rich", "info"); !strings.Contains(got, "synced to     100, block ") {
 		t.Errorf("info: %s", got)
@@ -447,5 +468,18 @@ func TestOtherOutputs(t *testing.T) {
 	code, stdout, _ := b.try("", "rich", "--help")
 	if code != 0 || !strings.Contains(stdout, "Exit codes") {
 		t.Errorf("help: %s", stdout)
+	}
+}
+
+// TestManyAddresses: who gives out so many addresses that a restore would not look
+// at the last is told so, and gets it all the same.
+func TestManyAddresses(t *testing.T) {
+	b := &bench{t: t, dir: t.TempDir(), rpc: "127.0.0.1:1", cookie: os.DevNull}
+	b.karatIn("1. test 2. test  3. test 4. test\n"+strings.Repeat("test ", 7)+"\njunk\n", "many", "restore", "--no-passphrase")
+	for i := range 22 {
+		code, stdout, stderr := b.try("", "many", "address")
+		if code != 0 || !strings.HasPrefix(stdout, "krtd1p") || strings.Contains(stderr, "not paid") != (i >= 20) {
+			t.Errorf("address %d: exit code %d: %s%s", i, code, stdout, stderr)
+		}
 	}
 }

@@ -1,18 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
@@ -90,6 +88,9 @@ func (p place) client(c *cli.Context) (*rpc.Client, error) {
 	if !strings.Contains(url, "://") {
 		url = "http://" + url
 	}
+	if strings.Contains(url, "@") { // others see it in the list of processes, and it would be in messages
+		return nil, fmt.Errorf("%w: --%s holds a user: use --%s and --%s", errUsage, flagRPC, flagUser, flagPassword)
+	}
 	user, file := c.String(flagUser), c.String(flagPassword)
 	if (user == "") != (file == "") {
 		return nil, fmt.Errorf("%w: --%s and --%s go together", errUsage, flagUser, flagPassword)
@@ -143,7 +144,7 @@ func open(c *cli.Context, sync bool) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := wallet.Open(dir, f, p.params, nil)
+	w, err := wallet.Open(dir, f, p.params, slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return nil, err
 	}
@@ -169,60 +170,6 @@ func (o *opened) close(err *error) {
 	if closeErr := o.Close(); *err == nil {
 		*err = closeErr
 	}
-}
-
-// askPassphrase returns the passphrase: from a file, or from a person, who types
-// a new one twice.
-func askPassphrase(c *cli.Context, isNew bool) (string, error) {
-	switch path := c.String(flagPassphrase); {
-	case isNew && c.Bool(flagNoPassphrase):
-		return "", nil
-	case path == "-":
-		return firstLine(c.App.Reader)
-	case path != "":
-		f, err := os.Open(path)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		return firstLine(f)
-	}
-	in, ok := c.App.Reader.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		hint := ""
-		if isNew {
-			hint = ", or make a wallet without one by --no-passphrase"
-		}
-		return "", fmt.Errorf("%w: nobody can be asked for the passphrase here: name a file with --%s%s", errUsage, flagPassphrase, hint)
-	}
-	passphrase, err := askSecret(c, in, "Passphrase: ")
-	if err != nil || !isNew {
-		return passphrase, err
-	}
-	if passphrase == "" {
-		return "", fmt.Errorf("%w: the passphrase is empty; if that is what you want, use --%s", errUsage, flagNoPassphrase)
-	}
-	again, err := askSecret(c, in, "Once more:  ")
-	if err == nil && again != passphrase {
-		err = errors.New("the passphrases differ; nothing was made")
-	}
-	return passphrase, err
-}
-
-func askSecret(c *cli.Context, in *os.File, prompt string) (string, error) {
-	fmt.Fprint(c.App.ErrWriter, prompt)
-	secret, err := term.ReadPassword(int(in.Fd()))
-	fmt.Fprintln(c.App.ErrWriter)
-	return string(secret), err
-}
-
-// firstLine returns the first line, without its end.
-func firstLine(r io.Reader) (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(r, 1<<16)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", err
-	}
-	return strings.TrimRight(line, "\r\n"), nil
 }
 
 // unlock opens the keys. A wallet without a passphrase needs none.

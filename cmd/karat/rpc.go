@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,13 +17,16 @@ func rpcCommand() *cli.Command {
 	return &cli.Command{
 		Name: "rpc", Usage: "call any method of the node", ArgsUsage: "METHOD [PARAMETER…]", HideHelpCommand: true,
 		Description: "Parameters that are JSON are sent as such, others as texts. Results are printed as JSON,\n" +
-			"texts bare.\n\n" +
+			"texts bare. Options stand before the method.\n\n" +
 			"   karat rpc help                      all methods\n" +
 			"   karat rpc help getblock             one of them\n" +
-			"   karat rpc getblock HASH 2           a block with its transactions",
+			"   karat rpc getblock HASH 2           a block with its transactions\n" +
+			"   karat rpc --named getblock blockhash=HASH verbosity=2\n" +
+			"   karat rpc --string decodescript 51  a text that looks like a number",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "wait", Usage: "wait for a node that is starting"},
 			&cli.BoolFlag{Name: "string", Usage: "send all parameters as texts"},
+			&cli.BoolFlag{Name: "named", Usage: "give parameters as NAME=VALUE"},
 		},
 		Action: callNode,
 	}
@@ -40,19 +44,44 @@ func callNode(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var params []any
-	for _, word := range c.Args().Tail() {
-		var value any = word
-		if raw := json.RawMessage(word); !c.Bool("string") && json.Valid(raw) {
-			value = raw
-		}
-		params = append(params, value)
+	params, err := parameters(c)
+	if err != nil {
+		return err
 	}
 	result, err := callWaiting(c, node, params)
 	if err != nil {
 		return err
 	}
 	return printResult(c, result)
+}
+
+// parameters reads the parameters behind the method's name.
+func parameters(c *cli.Context) (params []any, err error) {
+	named := rpc.Named{}
+	for _, word := range c.Args().Tail() {
+		name, isNamed := "", false
+		if c.Bool("named") {
+			if name, word, isNamed = strings.Cut(word, "="); !isNamed {
+				return nil, fmt.Errorf("%w: parameter %q: want NAME=VALUE", errUsage, name)
+			}
+			if _, twice := named[name]; twice {
+				return nil, fmt.Errorf("%w: parameter %s is there twice", errUsage, name)
+			}
+		}
+		var value any = word
+		if raw := json.RawMessage(word); !c.Bool("string") && json.Valid(raw) {
+			value = raw
+		}
+		if isNamed {
+			named[name] = value
+		} else {
+			params = append(params, value)
+		}
+	}
+	if c.Bool("named") {
+		return []any{named}, nil
+	}
+	return params, nil
 }
 
 // callWaiting calls the method, again and again while the node starts if it is to

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -84,6 +83,9 @@ func send(c *cli.Context) (err error) {
 func (o *opened) request(c *cli.Context) (*wallet.Request, error) {
 	r := &wallet.Request{SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll), Coins: o.Coins(), LockTime: o.Position().Height}
 	words := c.Args().Slice()
+	if i := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "--") || word == "-y" }); i >= 0 {
+		return nil, fmt.Errorf("%w: option %s has to stand before the addresses", errUsage, words[i])
+	}
 	if r.SendAll && len(words) != 1 || !r.SendAll && (len(words) == 0 || len(words)%2 != 0) {
 		return nil, fmt.Errorf("%w: want ADDRESS AMOUNT, as often as there are receivers, or --all ADDRESS", errUsage)
 	}
@@ -102,11 +104,12 @@ func (o *opened) request(c *cli.Context) (*wallet.Request, error) {
 	}
 	var err error
 	if text := c.String(flagFeeRate); text != "" {
-		r.FeeRate, err = types.ParseFeeRate(text)
-	} else {
-		r.FeeRate, err = wallet.FeeRate(c.Context, o.node, confirmTarget)
-	}
-	if err != nil {
+		if r.FeeRate, err = types.ParseFeeRate(text); err != nil {
+			return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagFeeRate, err)
+		}
+	} else if r.FeeRate, err = wallet.FeeRate(c.Context, o.node, confirmTarget); errors.Is(err, wallet.ErrFeeRate) {
+		return nil, fmt.Errorf("%w; choose one with --%s", err, flagFeeRate)
+	} else if err != nil {
 		return nil, err
 	}
 	if !r.SendAll {
@@ -141,13 +144,15 @@ func (o *opened) confirm(c *cli.Context, d *wallet.Draft) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	in, ok := c.App.Reader.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	in, ok := terminal(c)
+	if !ok {
 		return fmt.Errorf("%w: nobody can be asked here: add --%s to send without a question", errUsage, flagYes)
 	}
-	fmt.Fprint(c.App.ErrWriter, "Send it? [y/N] ")
-	line, _ := bufio.NewReader(in).ReadString('\n')
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+	answer, err := askLine(c, in, "Send it? [y/N] ")
+	if err != nil {
+		return err
+	}
+	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
 		return errDeclined
 	}
 	return nil

@@ -65,6 +65,9 @@ func address(c *cli.Context, o *opened) error {
 		return err
 	}
 	fmt.Fprintln(c.App.Writer, text)
+	if unpaid := o.Unpaid(); unpaid > wallet.GapLimit {
+		fmt.Fprintf(c.App.ErrWriter, "karat: the last %d addresses were not paid, as far as is known; a wallet that is restored from its words looks no further than %d\n", unpaid, wallet.GapLimit)
+	}
 	if c.Bool("qr") {
 		return drawQR(c, text)
 	}
@@ -206,7 +209,11 @@ func coins(c *cli.Context, o *opened) error {
 			return err
 		}
 		out = append(out, map[string]any{"txid": coin.TxID, "vout": coin.OutPoint.Index, "amount": number(coin.Value), "height": coin.Height, "address": text})
-		fmt.Fprintf(w, "%s\t%d\t  %s\t  %s\n", coin.Value, coin.Height, coin.OutPoint, text)
+		block := "-"
+		if coin.Height > 0 || coin.IsCoinbase {
+			block = fmt.Sprint(coin.Height)
+		}
+		fmt.Fprintf(w, "%s\t%s\t  %s\t  %s\n", coin.Value, block, coin.OutPoint, text)
 	}
 	if c.Bool(flagJSON) {
 		return printJSON(c, out)
@@ -215,10 +222,22 @@ func coins(c *cli.Context, o *opened) error {
 }
 
 func syncCommand() *cli.Command {
-	return &cli.Command{Name: "sync", Usage: "bring the wallet up to the node's chain", Action: withSynced(syncWallet)}
+	return &cli.Command{
+		Name: "sync", Usage: "bring the wallet up to the node's chain",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "rescan", Usage: "look through all blocks again, which may find what another node hid"}},
+		Action: withWallet(syncWallet),
+	}
 }
 
 func syncWallet(c *cli.Context, o *opened) error {
+	if c.Bool("rescan") {
+		if err := o.Rescan(); err != nil {
+			return err
+		}
+	}
+	if err := o.sync(c); err != nil {
+		return err
+	}
 	at := o.Position()
 	fmt.Fprintf(c.App.Writer, "height %d, block %s\n", at.Height, at.Hash)
 	return nil

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// person sits at a terminal.
+type person struct {
+	t        *testing.T
+	keyboard *os.File // what is typed
+	terminal *os.File // what the command reads
+}
+
+func newPerson(t *testing.T) *person {
+	t.Helper()
+	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("there are no terminals here: %v", err)
+	}
+	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The terminal is left open: who was interrupted may still read from it.
+	t.Cleanup(func() { keyboard.Close() })
+	return &person{t, keyboard, terminal}
+}
+
+func (p *person) echo() bool {
+	state, err := unix.IoctlGetTermios(int(p.terminal.Fd()), unix.TCGETS)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+// answer is what a person does at a question: type a line, or give up.
+type answer struct {
+	question, line string
+	secret         bool
+	interrupt      bool
+}
+
+// run executes a command line and answers its questions.
+func (p *person) run(args []string, answers []answer) (code int, stdout, stderr string) {
+	p.t.Helper()
+	ctx, cancel := context.WithCancel(p.t.Context())
+	defer cancel()
+	var out, errs lockedBuffer
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, args, p.terminal, &out, &errs) }()
+	seen := 0
+	for _, a := range answers {
+		p.until(a.question, func() bool {
+			text := errs.String()
+			return strings.HasSuffix(text, a.question) && len(text) > seen && p.echo() != a.secret
+		})
+		seen = len(errs.String())
+		if a.interrupt {
+			cancel()
+			defer p.keyboard.WriteString("\n") // ends what was left reading
+			break
+		}
+		if _, err := p.keyboard.WriteString(a.line + "\n"); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	select {
+	case code = <-done:
+	case <-time.After(time.Minute):
+		p.t.Fatalf("karat %v does not end: %s%s", args, out.String(), errs.String())
+	}
+	if !p.echo() {
+		p.t.Errorf("karat %v leaves a terminal that does not show what is typed", args)
+	}
+	return code, out.String(), errs.String()
+}
+
+func (p *person) until(what string, reached func() bool) {
+	p.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !reached(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("no %q", what)
+		}
+	}
+}
+
+func passphraseAt(question, line string) answer {
+	return answer{question: question, line: line, secret: true}
+}
+
+func giveUp(a answer) answer {
+	a.interrupt = true
+	return a
+}
+
+const (
+	first  = "Passphrase: "
+	second = "Once more:  "
+	words  = "Words, on one line or ended by an empty one: "
+	sendIt = "Send it? [y/N] "
+)
+
+// TestPrompts: what a person types makes a wallet, and an interrupt at any question
+// ends the command at once, with nothing made and the terminal as it was.
+func TestPrompts(t *testing.T) {
+	dir := t.TempDir()
+	for i, c := range []struct {
+		command string
+		answers []answer
+		code    int
+		want    string // in the errors
+	}{
+		{"create", []answer{passphraseAt(first, "secret"), passphraseAt(second, "secret")}, 0, ""},
+		{"create", []answer{passphraseAt(first, "secret"), passphraseAt(second, "secrte")}, 1, "differ"},
+		{"create", []answer{passphraseAt(first, "")}, 2, "empty"},
+		{"create", []answer{giveUp(passphraseAt(first, ""))}, 1, "interrupted"},
+		{"create", []answer{passphraseAt(first, "secret"), giveUp(passphraseAt(second, ""))}, 1, "interrupted"},
+		{"restore", []answer{{question: words, line: richWords}, passphraseAt(first, "secret"), passphraseAt(second, "secret")}, 0, ""},
+		{"restore", []answer{
+			{question: words, line: "   1. test 2. TEST   3. test\n 4. test  5. test test\ntest test test test test junk\n"},
+			passphraseAt(first, "secret"), passphraseAt(second, "secret"),
+		}, 0, ""},
+		{"restore", []answer{{question: words, line: ""}}, 1, "no words"},
+		{"restore", []answer{{question: words, line: "test test\n"}}, 1, "2 words"},
+		{"restore", []answer{giveUp(answer{question: words})}, 1, "interrupted"},
+		{"restore", []answer{{question: words, line: richWords}, giveUp(passphraseAt(first, ""))}, 1, "interrupted"},
+	} {
+		name := fmt.Sprint("w", i)
+		args := []string{"karat", "--network", "dev", "--datadir", dir, "--wallet", name, c.command}
+		code, stdout, stderr := newPerson(t).run(args, c.answers)
+		if code != c.code || !strings.Contains(stderr, c.want) || strings.Contains(stdout+stderr, "secr") {
+			t.Errorf("%d, %s: exit code %d (want %d), want %q:\n%s%s", i, c.command, code, c.code, c.want, stdout, stderr)
+		}
+		_, err := os.Stat(filepath.Join(dir, "dev", "wallets", name, "wallet.json"))
+		if (err == nil) != (c.code == 0) {
+			t.Errorf("%d, %s: exit code %d, file: %v", i, c.command, code, err)
+		}
+	}
+}
+
+// TestSendAsks: a payment is sent if a person says yes, and not otherwise.
+func TestSendAsks(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	to := b.karat("rich", "address")
+	for _, c := range []struct {
+		what string
+		answer
+		sent bool
+	}{
+		{"y", answer{question: sendIt, line: "y"}, true},
+		{"YES", answer{question: sendIt, line: " YES "}, true},
+		{"n", answer{question: sendIt, line: "n"}, false},
+		{"nothing", answer{question: sendIt}, false},
+		{"yess", answer{question: sendIt, line: "yess"}, false},
+		{"the end of input", answer{question: sendIt, line: "\x04"}, false},
+		{"an interrupt", answer{question: sendIt, interrupt: true}, false},
+	} {
+		before := len(call[[]string](b, "getrawmempool"))
+		args := []string{"karat", "--network", "dev", "--datadir", b.dir, "--rpc", b.rpc, "--rpc-cookie", b.cookie, "--wallet", "rich", "send", to, "1"}
+		code, stdout, stderr := newPerson(t).run(args, []answer{c.answer})
+		sent := len(call[[]string](b, "getrawmempool")) > before
+		if sent != c.sent || (code == 0) != c.sent || (stdout != "") != c.sent || !strings.Contains(stderr, to) {
+			t.Errorf("%s: exit code %d, sent %v:\n%s%s", c.what, code, sent, stdout, stderr)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package wallet
+
+import "context"
+
+// A wallet that is restored does not know which addresses were given out. It
+// watches GapLimit keys behind the last that it saw paid, so a payment to a later
+// one brings others under watch, which blocks before may have paid: addresses are
+// not paid in the order in which they were given out. Those late keys are looked
+// for again from the beginning, until none are left.
+
+// lateKeys returns the index in each branch from which on keys have not been looked
+// for in all blocks up to the position, nil if there are none.
+func (w *Wallet) lateKeys() *[2]uint32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.late
+}
+
+// scanForLate looks through all blocks up to the position for the late keys.
+func (w *Wallet) scanForLate(ctx context.Context, r *remote, progress func(Progress)) error {
+	for late := w.lateKeys(); late != nil; late = w.lateKeys() {
+		if err := w.scanOnceForLate(ctx, r, *late, progress); err != nil {
+			w.mu.Lock()
+			w.late = late // what came since is behind it
+			w.mu.Unlock()
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late [2]uint32, progress func(Progress)) error {
+	w.mu.Lock()
+	w.late = nil // until keys behind these are needed too
+	end, tip := w.meta, w.tip
+	at, err := w.firstBlock()
+	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	last, err := r.filterHeader(ctx, at.Hash)
+	if err != nil {
+		return err
+	}
+	var all []*Transaction
+	for at.Height < end.position.Height {
+		var found []*Transaction
+		if found, at, last, err = w.look(ctx, r, at, last, min(at.Height+filterBatch, end.position.Height), late); err != nil {
+			return err
+		}
+		all = append(all, found...)
+		progress(Progress{Headers: tip.Height, Scanned: at.Height, Tip: tip.Height})
+	}
+	if !end.filter.IsZero() && last != end.filter {
+		return lying("other filters of the same blocks than before")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.note(w.db.begin(), all)
+}
+
+// Rescan makes the next Sync look through all blocks again. Until then what is in
+// blocks is taken to wait for one.
+func (w *Wallet) Rescan() error {
+	w.syncing.Lock()
+	defer w.syncing.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.db.begin()
+	w.late = nil
+	s.putLate(nil)
+	if err := w.rollBack(s, 0); err != nil {
+		return err
+	}
+	return s.write()
+}

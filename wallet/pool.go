@@ -1,0 +1,196 @@
+package wallet
+
+import (
+	"context"
+
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Codes of the errors of sendrawtransaction, which are Bitcoin Core's.
+const (
+	codeMissing  = -25 // an input is spent, or was never there
+	codeRejected = -26 // by policy, or by a rule that may change its answer
+)
+
+// syncPool looks at the transactions that wait for a block.
+func (w *Wallet) syncPool(ctx context.Context, r *remote) error {
+	txids, err := r.pool(ctx)
+	if err != nil {
+		return err
+	}
+	inPool := make(map[types.Hash]bool, len(txids))
+	var wanted []types.Hash
+	w.mu.Lock()
+	for _, txid := range txids {
+		inPool[txid] = true
+		if !w.seen[txid] && len(wanted) < maxPool {
+			wanted = append(wanted, txid)
+		}
+	}
+	w.mu.Unlock()
+	fetched, err := r.transactions(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	if err := w.lookAtPool(fetched, inPool); err != nil {
+		return err
+	}
+	return w.settlePending(ctx, r, inPool)
+}
+
+// lookAtPool notes which of the pool's transactions concern the wallet. One may
+// stand before the one whose output it spends, so it looks until it finds no
+// more.
+func (w *Wallet) lookAtPool(fetched map[types.Hash]*types.Tx, inPool map[types.Hash]bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for txid := range w.seen {
+		if !inPool[txid] {
+			delete(w.seen, txid)
+		}
+	}
+	for txid := range fetched {
+		w.seen[txid] = true
+	}
+	for again := true; again; {
+		again = false
+		for txid, tx := range fetched {
+			if w.transactions[txid] != nil || !w.concerns(tx) || w.forged(tx) {
+				continue
+			}
+			if _, err := w.noteKeys(tx); err != nil {
+				return err
+			}
+			w.transactions[txid] = &Transaction{Tx: tx, TxID: txid, Time: w.now().Unix()}
+			w.ledger = newLedger(w.transactions, w.keys)
+			again = true
+		}
+	}
+	if w.late != nil { // an earlier one may have paid a key that is watched only now
+		clear(w.seen)
+	}
+	return nil
+}
+
+// prevouts returns the outputs that a transaction spends, if all of them pay to the
+// wallet, and whether any does. It assumes mu.
+func (w *Wallet) prevouts(tx *types.Tx) (outputs []types.TxOut, all, any bool) {
+	for i := range tx.Inputs {
+		c, ours := w.ledger.outputs[tx.Inputs[i].PreviousOutPoint]
+		any = any || ours
+		outputs = append(outputs, types.TxOut{Value: c.Value, ScriptPubKey: c.ScriptPubKey})
+		if !ours {
+			return nil, false, any
+		}
+	}
+	return outputs, true, any
+}
+
+// forged reports whether a transaction that no block vouches for spends a coin of
+// the wallet without being signed for all that it spends: a node that lies could
+// make it up to lock the coin. It assumes mu.
+func (w *Wallet) forged(tx *types.Tx) bool {
+	prevouts, all, any := w.prevouts(tx)
+	if !all {
+		return any
+	}
+	ctx := taproot.NewContext(tx, prevouts)
+	for i := range tx.Inputs {
+		if ctx.VerifyInput(i, taproot.Standard, nil) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// settlePending sees to transactions without a block: those that the node lacks are
+// passed on again, and what cannot be confirmed any more is dropped.
+func (w *Wallet) settlePending(ctx context.Context, r *remote, inPool map[types.Hash]bool) error {
+	w.mu.Lock()
+	pending := w.unconfirmed(inPool)
+	w.mu.Unlock()
+	s := w.db.begin()
+	changed := map[types.Hash]*Transaction{}
+	for _, t := range pending {
+		updated := *t
+		updated.Dropped = false
+		if !inPool[t.TxID] {
+			code, err := r.offer(ctx, t.Tx)
+			if err != nil {
+				return err
+			}
+			updated.Dropped = code != 0 && w.givenUp(t, code, inPool)
+		}
+		changed[t.TxID] = &updated
+		s.putTx(&updated)
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	atTip, err := r.isTip(ctx, w.Tip())
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !atTip { // the node is behind, or a block came meanwhile that may have them
+		s = w.db.begin()
+		for txid, t := range changed {
+			t.Dropped = t.Dropped && w.transactions[txid].Dropped
+			s.putTx(t)
+		}
+	}
+	s.putLate(w.late)
+	if err := s.write(); err != nil {
+		return err
+	}
+	for txid, t := range changed {
+		w.transactions[txid] = t
+	}
+	w.ledger = newLedger(w.transactions, w.keys)
+	return nil
+}
+
+// unconfirmed returns the transactions without a block, in the order in which they
+// count, but for those that were dropped and lost their coins to another of the
+// wallet: passed on again they could undo that one. It assumes mu.
+func (w *Wallet) unconfirmed(inPool map[types.Hash]bool) (pending []*Transaction) {
+	for _, t := range sorted(w.transactions) {
+		if !t.confirmed() && !t.Tx.IsCoinbase() && (!t.Dropped || inPool[t.TxID] || !w.ledger.conflictedByOther(t)) {
+			pending = append(pending, t)
+		}
+	}
+	return pending
+}
+
+// givenUp reports whether a transaction that the node refuses with a code waits no
+// more. A payment of the wallet does until another takes its coins: the ledger knows
+// what blocks spend, and what it waits for other nodes may have still. Of what
+// others sent only the node can tell, and if it is wrong nothing is lost, since it
+// is not counted on.
+func (w *Wallet) givenUp(t *Transaction, code int, inPool map[types.Hash]bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, own, _ := w.prevouts(t.Tx); !own {
+		return t.Dropped || code == codeMissing || code == codeRejected
+	}
+	for txid, other := range w.transactions {
+		if txid != t.TxID && inPool[txid] && conflicting(t.Tx, other.Tx) {
+			return true
+		}
+	}
+	return t.Dropped
+}
+
+// conflicting reports whether two transactions spend the same coin.
+func conflicting(a, b *types.Tx) bool {
+	for i := range a.Inputs {
+		for j := range b.Inputs {
+			if a.Inputs[i].PreviousOutPoint == b.Inputs[j].PreviousOutPoint {
+				return true
+			}
+		}
+	}
+	return false
+}
