@@ -254,7 +254,7 @@ func runner(t *testing.T, threads int) (m *Miner, c *fakeChain, p *fakePool, sto
 	params.Genesis.Bits = impossible
 	params.PowLimit = consensus.Uint256{1}
 	c = newFakeChain(params, time.Now().Unix())
-	c.asked = make(chan struct{})
+	c.asked, c.over = make(chan struct{}), make(chan struct{})
 	p = &fakePool{poke: make(chan struct{}, 1)}
 	p.make = func(int) ([]Candidate, types.Index) { return nil, types.Index{Height: 7, Hash: types.Hash{7}} }
 	m = New(Options{Params: params, Chain: c, Pool: p, ScriptPubKey: anchor, Threads: threads})
@@ -267,7 +267,7 @@ func runner(t *testing.T, threads int) (m *Miner, c *fakeChain, p *fakePool, sto
 				t.Error(err)
 			}
 		})
-		t.Cleanup(func() { cancel(); wg.Wait() })
+		t.Cleanup(func() { cancel(); close(c.over); wg.Wait() })
 	}
 }
 
