@@ -95,10 +95,19 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 		return nil
 	})
 	err = runAll(ctx, run...)
-	if saveErr := s.pool.Save(path); saveErr != nil {
-		n.log.Warn("waiting transactions could not be saved", "err", saveErr)
-	}
+	n.savePool(s.pool, path)
 	return err
+}
+
+// savePool saves waiting transactions, unless the node had to end before it had
+// read them all: then the file has more than the pool.
+func (n *Node) savePool(pool *mempool.Pool, path string) {
+	if !pool.Info().Loaded {
+		return
+	}
+	if err := pool.Save(path); err != nil {
+		n.log.Warn("waiting transactions could not be saved", "err", err)
+	}
 }
 
 func ignoreNotExist(err error) error {
