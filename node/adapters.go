@@ -78,9 +78,12 @@ func (n *Node) listen(address, whom, flag string) (net.Listener, error) {
 	return l, nil
 }
 
+// CheckPeer checks the form of a peer's address, [ID@]HOST:PORT.
+func CheckPeer(address string) error { return p2p.ParseAddress(address) }
+
 func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 	for _, address := range n.config.Connect {
-		if err := p2p.ParseAddress(address); err != nil {
+		if err := CheckPeer(address); err != nil {
 			return nil, err
 		}
 	}

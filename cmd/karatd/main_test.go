@@ -61,6 +61,13 @@ func TestCommandLine(t *testing.T) {
 		{"new without a name", []string{"network", "new"}, 2, "--name is needed"},
 		{"new with a bad name", []string{"network", "new", "--name", "My Coin"}, 1, "name: "},
 		{"new with a bad address", []string{"network", "new", "--name", "coin", "--allocate", "coin1xyz=5"}, 2, "--allocate"},
+		{"new with a port that does not exist", []string{"network", "new", "--name", "coin", "--p2p-port", "70000"}, 2, "--p2p-port 70000"},
+		{"new with a maturity that does not fit", []string{"network", "new", "--name", "coin", "--maturity", "4294967296"}, 2, "--maturity"},
+		{"new with half a second", []string{"network", "new", "--name", "coin", "--spacing", "1500ms"}, 2, "--spacing 1.5s"},
+		{"new with more seconds than fit", []string{"network", "new", "--name", "coin", "--spacing", "4294967356s"}, 2, "--spacing"},
+		{"new with a half-life of nothing", []string{"network", "new", "--name", "coin", "--half-life", "10ms"}, 2, "--half-life"},
+		{"new with a peer that is none", []string{"network", "new", "--name", "coin", "--bootstrap", "friend"}, 2, "--bootstrap"},
+		{"new with too many coins", []string{"network", "new", "--name", "coin", "--subsidy", "1000000"}, 1, "karatd: bad network file: max_money"},
 		{"new", []string{"network", "new", "--name", "coin", "--bits", "207fffff", "--timestamp", "1795392000", "-o", network}, 0, "identity"},
 		{"new again", []string{"network", "new", "--name", "coin", "--bits", "207fffff", "-o", network}, 1, "exists"},
 		{"the new network", []string{"--network", network, "network", "show"}, 0, "coin begins"},
@@ -81,6 +88,7 @@ func TestCommandLine(t *testing.T) {
 		{"bad level", dev("verify", "--level", "5"), 2, "--level"},
 		{"another network", []string{"--network", network, "--datadir", dir, "coins"}, 0, "height"},
 		{"another network of the same name", []string{"network", "new", "--name", "dev", "--bits", "207fffff", "-o", impostor}, 0, "identity"},
+		{"mining on it", []string{"--network", impostor, "--datadir", dir, "--mine"}, 2, "--mine-to"},
 		{"its data", []string{"--network", impostor, "--datadir", dir, "coins"}, 1, `is of network "dev" (47985113`},
 	}
 	for _, s := range steps {
