@@ -153,7 +153,7 @@ func TestBadOptions(t *testing.T) {
 // karatdFor runs a command line that must end by itself.
 func karatdFor(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, errs bytes.Buffer
 	code = run(ctx, append([]string{"karatd"}, args...), &out, &errs)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/node"
 )
 
 // Exit codes of karatd.
@@ -25,7 +27,11 @@ const (
 var errUsage = errors.New("usage")
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signals = append(signals, syscall.SIGHUP) // a terminal was closed
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	// The first signal is obeyed in order; a second ends the process at once.
 	context.AfterFunc(ctx, stop)
 	code := run(ctx, os.Args, os.Stdout, os.Stderr)
@@ -71,7 +77,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		OnUsageError:         usage,
 		ExitErrHandler:       func(*cli.Context, error) {},
 		EnableBashCompletion: true,
-		HideVersion:          true,
+		Version:              node.Version,
 		Writer:               stdout,
 		ErrWriter:            stderr,
 	}

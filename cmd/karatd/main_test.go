@@ -52,6 +52,7 @@ func TestCommandLine(t *testing.T) {
 		want string // in stdout or stderr
 	}{
 		{"help", []string{"--help"}, 0, "Exit codes"},
+		{"version", []string{"--version"}, 0, "karatd version "},
 		{"unknown command", []string{"mint"}, 2, `no command "mint"`},
 		{"unknown flag", []string{"--fast"}, 2, "flag provided but not defined"},
 		{"unknown network", []string{"--network", "moon", "coins"}, 1, "neither main, dev nor"},
