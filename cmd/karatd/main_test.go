@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -81,6 +82,7 @@ func TestCommandLine(t *testing.T) {
 		{"export", dev("export", blocks), 0, "exported 1 blocks"},
 		{"export again", dev("export", blocks), 1, "--force"},
 		{"export by force", dev("export", "--force", blocks), 0, "exported 1 blocks"},
+		{"export to a directory", dev("export", "--force", dir), 1, "is a directory"},
 		{"import", dev("import", blocks), 0, "1 known"},
 		{"import nothing", dev("import"), 2, "at least one file"},
 		{"import a directory", dev("import", dir), 1, "is a directory"},
@@ -100,6 +102,30 @@ func TestCommandLine(t *testing.T) {
 		if code != 0 && strings.Count(strings.TrimSpace(stderr), "\n") > 1 {
 			t.Errorf("%s: the error takes more than a line and a hint:\n%s", s.name, stderr)
 		}
+	}
+}
+
+// TestExportIntoAPipe: what is not a file is written to, and stays what it is.
+func TestExportIntoAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skipf("NOT RUN: no pipes with names: %v", err)
+	}
+	got := make(chan []byte, 1)
+	go func() {
+		data, err := os.ReadFile(pipe)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- data
+	}()
+	code, _, stderr := karatd("--network", "dev", "--datadir", t.TempDir(), "export", "--force", pipe)
+	info, err := os.Stat(pipe)
+	if code != 0 || err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Fatalf("exit code %d, %v, %v: %s", code, info.Mode(), err, stderr)
+	}
+	if data := <-got; !bytes.HasPrefix(data, []byte("krtd")) {
+		t.Errorf("the pipe got %q", data)
 	}
 }
 
