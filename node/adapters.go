@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net"
@@ -367,9 +368,14 @@ type rpcMiner struct {
 	script []byte
 }
 
-// Generate implements rpc.Miner.
+// Generate implements rpc.Miner. As in Bitcoin Core, fewer blocks than asked for are
+// no error if the tries were not enough.
 func (m rpcMiner) Generate(ctx context.Context, n int, script []byte, maxTries uint64) ([]types.Hash, error) {
-	return m.miner.Generate(ctx, n, script, maxTries)
+	hashes, err := m.miner.Generate(ctx, n, script, maxTries)
+	if errors.Is(err, miner.ErrNotFound) {
+		err = nil
+	}
+	return hashes, err
 }
 
 // Template implements rpc.Miner.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
@@ -83,5 +84,35 @@ func TestStoppedBeforeThePoolIsRead(t *testing.T) {
 	start(ended, func(*Node) {})
 	if after, err := os.ReadFile(filepath.Join(dir, mempoolFile)); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("of %d bytes %d are left (%v)", len(before), len(after), err)
+	}
+}
+
+// TestGenerateIntoTheFuture: blocks that come much faster than the clock end at two
+// hours ahead of it, with an error that says so, and go on with the clock.
+func TestGenerateIntoTheFuture(t *testing.T) {
+	n := openNode(t, t.TempDir(), "dev", 0)
+	t.Cleanup(func() { closeNode(t, n) })
+	r := run(t, n)
+	address := "krtd1pfewlxm8meyyvgjydfu7v8j4ej64symj6ut8sf66h9germp94qgzs5euz4j"
+	generate := func(at int64, blocks int) (hashes []string, err error) {
+		t.Helper()
+		if err := r.client.Call(t.Context(), "setmocktime", nil, at); err != nil {
+			t.Fatal(err)
+		}
+		return hashes, r.client.Call(t.Context(), "generatetoaddress", &hashes, blocks, address)
+	}
+	const now = 1_800_000_000
+	if hashes, err := generate(now, 20); err != nil || len(hashes) != 20 {
+		t.Fatalf("%d blocks, %v", len(hashes), err)
+	}
+	_, err := generate(now-2*3600+10, 1000)
+	if err == nil || !strings.Contains(err.Error(), "of 1000 blocks: time-too-new") {
+		t.Fatalf("two hours ahead: %v", err)
+	}
+	if height := n.chain.Tip().Height; height < 50 || height > 100 {
+		t.Errorf("height %d, want six for each of ten seconds", height)
+	}
+	if hashes, err := generate(now-2*3600+20, 30); err != nil || len(hashes) != 30 {
+		t.Errorf("later: %d blocks, %v", len(hashes), err)
 	}
 }
