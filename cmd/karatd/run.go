@@ -182,6 +182,9 @@ func poolConfig(c *cli.Context, config *node.Config) error {
 	if config.MinFeeRate, err = types.ParseFeeRate(stringOption(c, flagMinFeeRate)); err != nil {
 		return fmt.Errorf("%w: --%s: %w", errUsage, flagMinFeeRate, err)
 	}
+	if config.MinFeeRate == 0 { // which would mean the default, and fill memory for nothing
+		return fmt.Errorf("%w: --%s 0: want at least %s grains a virtual byte", errUsage, flagMinFeeRate, types.FeeRate(1))
+	}
 	return nil
 }
 
