@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
@@ -69,8 +70,8 @@ func readConfig(c *cli.Context) error {
 	}
 	text, err := readBounded(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !named:
-		return nil
+	case !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
+		return nil // what is wrong with the data directory is said when it is opened
 	case err != nil:
 		return fmt.Errorf("configuration file: %w", err)
 	}

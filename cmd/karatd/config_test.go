@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -184,6 +185,7 @@ func TestStartUpErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(badKey, "dev", "node.key"), "not a key")
+	aFile := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
 	for _, c := range []struct {
 		name, dir string
 		args      []string
@@ -192,6 +194,7 @@ func TestStartUpErrors(t *testing.T) {
 		{"port for peers", t.TempDir(), []string{"--listen", taken.Addr().String(), "--rpc-listen", "none"}, []string{"peers", taken.Addr().String(), "--listen"}},
 		{"port for RPC", t.TempDir(), []string{"--rpc-listen", taken.Addr().String(), "--listen", "none"}, []string{"RPC", taken.Addr().String(), "--rpc-listen"}},
 		{"data directory in use", locked, []string{"--rpc-listen", "none", "--listen", "none"}, []string{locked, "in use"}},
+		{"data directory that is a file", aFile, []string{"--rpc-listen", "none", "--listen", "none"}, []string{"data directory", aFile}},
 		{"damaged key", badKey, []string{"--rpc-listen", "none", "--listen", "none"}, []string{"node.key"}},
 	} {
 		code, stdout, stderr := karatdFor(t, append([]string{"--network", "dev", "--datadir", c.dir}, c.args...)...)
@@ -203,6 +206,14 @@ func TestStartUpErrors(t *testing.T) {
 				t.Errorf("%s: %q is not in %s", c.name, want, stderr)
 			}
 		}
+	}
+}
+
+// TestMessage: what several parts report is told once.
+func TestMessage(t *testing.T) {
+	full, other := errors.New("disk full"), errors.New("another thing")
+	if got := message(errors.Join(full, errors.Join(other, full))); got != "disk full\nanother thing" {
+		t.Errorf("%q", got)
 	}
 }
 

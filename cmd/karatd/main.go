@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -52,9 +53,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "karatd: interrupted; everything up to here is stored")
 		return exitFailure
 	default:
-		fmt.Fprintf(stderr, "karatd: %v\n", err)
+		fmt.Fprintf(stderr, "karatd: %s\n", message(err))
 		return exitFailure
 	}
+}
+
+// message returns what an error says, each thing once: a fault of the disk is
+// reported by each part that meets it.
+func message(err error) string {
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {
