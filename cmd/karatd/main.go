@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "karatd: %s\nSee karatd --help.\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 		return exitUsage
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "karatd: interrupted; everything up to here is stored")
+		fmt.Fprintln(stderr, "karatd: interrupted; what was done up to here is stored")
 		return exitFailure
 	default:
 		fmt.Fprintf(stderr, "karatd: %s\n", message(err))

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -12,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/urfave/cli/v2"
 )
 
 // The test binary is karatd itself when this variable is set, so that a test
@@ -126,6 +131,24 @@ func TestExportIntoAPipe(t *testing.T) {
 	}
 	if data := <-got; !bytes.HasPrefix(data, []byte("krtd")) {
 		t.Errorf("the pipe got %q", data)
+	}
+}
+
+// TestQuestionsCanBeInterrupted: Ctrl-C at a question ends the program.
+func TestQuestionsCanBeInterrupted(t *testing.T) {
+	silent, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var asked bytes.Buffer
+	app := newApp(io.Discard, &asked)
+	app.Action = func(c *cli.Context) error {
+		time.AfterFunc(10*time.Millisecond, cancel)
+		answers := asker{c: c, in: bufio.NewReader(silent)}
+		_, err := answers.choice(flagName, "Name", "")
+		return err
+	}
+	if err := app.RunContext(ctx, []string{"karatd"}); !errors.Is(err, context.Canceled) || !strings.HasPrefix(asked.String(), "Name: ") {
+		t.Errorf("%v after %q", err, asked.String())
 	}
 }
 

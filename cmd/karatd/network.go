@@ -260,7 +260,7 @@ func (a *asker) choice(flag, question, byDefault string) (string, error) {
 	}
 	for {
 		fmt.Fprintf(a.c.App.ErrWriter, "%s: ", question)
-		line, err := a.in.ReadString('\n')
+		line, err := a.readLine()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", err
 		}
@@ -273,6 +273,25 @@ func (a *asker) choice(flag, question, byDefault string) (string, error) {
 		if errors.Is(err, io.EOF) {
 			return "", fmt.Errorf("%w: --%s is needed", errUsage, flag)
 		}
+	}
+}
+
+// readLine reads a line, and gives up when the context ends, which a read of a
+// terminal does not.
+func (a *asker) readLine() (string, error) {
+	done := make(chan struct{})
+	var text string
+	var readErr error
+	go func() {
+		defer close(done)
+		text, readErr = a.in.ReadString('\n')
+	}()
+	select {
+	case <-done:
+		return text, readErr
+	case <-a.c.Context.Done():
+		fmt.Fprintln(a.c.App.ErrWriter)
+		return "", a.c.Context.Err()
 	}
 }
 
