@@ -183,24 +183,12 @@ func (c *cluster) worst() *chunk { return &c.chunks[len(c.chunks)-1] }
 // above the other.
 func improves(before, after []chunk) bool {
 	oldCurve, newCurve := diagram(before), diagram(after)
-	above := false
-	for _, p := range newCurve {
-		switch side(oldCurve, p) {
-		case -1:
-			return false
-		case 1:
-			above = true
-		}
+	below, above := sides(oldCurve, newCurve)
+	if below {
+		return false
 	}
-	for _, p := range oldCurve {
-		switch side(newCurve, p) {
-		case 1:
-			return false
-		case -1:
-			above = true
-		}
-	}
-	return above
+	oldBelow, oldAbove := sides(newCurve, oldCurve)
+	return !oldAbove && (above || oldBelow)
 }
 
 // diagram returns the corners of the curve but for the origin: chunks sorted and
@@ -215,24 +203,42 @@ func diagram(chunks []chunk) []chunk {
 	return curve
 }
 
-// side tells whether the point lies below (-1), on (0) or above (1) the curve,
-// which goes on flat behind its end.
-func side(curve []chunk, p chunk) int {
-	var from chunk
-	for _, to := range curve {
-		if p.weight <= to.weight {
-			if p.fee < from.fee {
-				return -1
-			}
-			return compareProducts(
-				uint64(p.fee-from.fee), uint64(to.weight-from.weight),
-				uint64(to.fee-from.fee), uint64(p.weight-from.weight))
+// sides tells whether any of the points lies below a curve, and whether any lies
+// above it. The points are corners of a curve themselves, and so in the order of
+// their weights: each is looked for where the one before it was, since there may be
+// thousands and the pool is locked meanwhile.
+func sides(curve, points []chunk) (below, above bool) {
+	from := 0
+	for _, p := range points {
+		for from < len(curve) && curve[from].weight < p.weight {
+			from++
 		}
-		from = to
+		switch d := side(curve, from, p); {
+		case d < 0:
+			below = true
+		case d > 0:
+			above = true
+		}
+	}
+	return below, above
+}
+
+// side tells whether the point lies below (-1), on (0) or above (1) the curve,
+// which goes on flat behind its end. at is the first corner that is not left of the
+// point.
+func side(curve []chunk, at int, p chunk) int {
+	var from chunk
+	if at > 0 {
+		from = curve[at-1]
 	}
 	switch {
 	case p.fee < from.fee:
 		return -1
+	case at < len(curve):
+		to := curve[at]
+		return compareProducts(
+			uint64(p.fee-from.fee), uint64(to.weight-from.weight),
+			uint64(to.fee-from.fee), uint64(p.weight-from.weight))
 	case p.fee > from.fee:
 		return 1
 	}

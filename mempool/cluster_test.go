@@ -84,3 +84,19 @@ func TestImproves(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkImproves is a replacement in as many clusters as may be touched, all of
+// them full, of which nearly everything stays.
+func BenchmarkImproves(b *testing.B) {
+	var before []chunk
+	for i := range MaxReplacedClusters * MaxClusterCount {
+		before = append(before, chunk{fee: types.Amount(10_000_000 - i), weight: 400})
+	}
+	after := slices.Clone(before)
+	after[len(after)-1].fee++
+	for b.Loop() {
+		if !improves(before, after) {
+			b.Fatal("a grain more is no improvement")
+		}
+	}
+}

@@ -59,12 +59,13 @@ type LoadResult struct {
 
 // Load takes the transactions of a file that Save wrote. A file that does not
 // exist is an empty one; what comes after damage is lost. The error is ErrFile,
-// ErrLocal or the context's.
-func (p *Pool) Load(ctx context.Context, path string) (LoadResult, error) {
+// ErrLocal or the context's. After the latter two the file has what the pool does
+// not, and Info's Loaded stays false.
+func (p *Pool) Load(ctx context.Context, path string) (result LoadResult, err error) {
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.loaded = true
+		p.loaded = err == nil || errors.Is(err, ErrFile)
 	}()
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -109,8 +109,9 @@ func TestLoadEndsWithTheContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := h.newPool(nil).Load(ctx, path); !errors.Is(err, context.Canceled) {
-		t.Errorf("Load: %v", err)
+	pool := h.newPool(nil)
+	if _, err := pool.Load(ctx, path); !errors.Is(err, context.Canceled) || pool.Info().Loaded {
+		t.Errorf("Load: %v, loaded %t", err, pool.Info().Loaded)
 	}
 }
 

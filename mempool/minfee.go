@@ -33,16 +33,23 @@ func (r *rollingFee) raise(evicted, increment types.FeeRate) {
 	}
 }
 
-// block notes that a block was connected.
+// block notes that a block was connected. The fall begins with the first one after
+// a rise; those that follow leave its clock alone, since they may come faster than
+// rollingStep.
 func (r *rollingFee) block(now time.Time) {
-	r.updated = now
-	r.blockSince = true
+	if !r.blockSince {
+		r.updated = now
+		r.blockSince = true
+	}
 }
 
 // at returns the minimum now, 0 if there is none.
 func (r *rollingFee) at(now time.Time, usage, maxBytes int, increment types.FeeRate) types.FeeRate {
 	if !r.blockSince || r.rate == 0 {
 		return types.FeeRate(math.Round(r.rate))
+	}
+	if now.Before(r.updated) { // the clock was set back
+		r.updated = now
 	}
 	if elapsed := now.Sub(r.updated); elapsed > rollingStep {
 		halfLife := rollingHalfLife

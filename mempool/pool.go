@@ -98,7 +98,7 @@ type Pool struct {
 	changes     uint64 // transactions that came or went, ever
 	accepted    acceptedLog
 	subscribers map[chan struct{}]struct{}
-	loaded      bool // Load was called
+	loaded      bool // Load has read its file to the end
 }
 
 // New returns an empty pool at the tip of the chain.
@@ -249,7 +249,7 @@ func (p *Pool) AllDetails() []Details {
 // Info is the state of the pool, about what getmempoolinfo tells.
 type Info struct {
 	Position         types.Index // the block on which everything in the pool is valid next
-	Loaded           bool        // Load has ended
+	Loaded           bool        // Load has read its file to the end
 	Count            int         // transactions
 	VSize            int         // sum of their virtual sizes
 	Usage            int         // bytes of memory

@@ -237,6 +237,35 @@ func TestRollingFeeFallsFasterWhenEmpty(t *testing.T) {
 	}
 }
 
+// TestRollingFeeFallsWithFastBlocks: blocks that come faster than the minimum is
+// computed anew do not keep it up.
+func TestRollingFeeFallsWithFastBlocks(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	var r rollingFee
+	r.raise(9900, 100)
+	for end := now.Add(rollingHalfLife); now.Before(end); now = now.Add(time.Second) {
+		r.block(now)
+		r.at(now, 50, 100, 100)
+	}
+	if got := r.at(now, 50, 100, 100); got < 4990 || got > 5010 {
+		t.Errorf("after twelve hours of a block a second %v, want half of 10.000", got)
+	}
+	// From the rise to the next block it does not fall, however late that is.
+	r.raise(9900, 100)
+	r.block(now.Add(rollingHalfLife))
+	if got := r.at(now.Add(rollingHalfLife+time.Minute), 50, 100, 100); got < 9980 {
+		t.Errorf("a minute after the first block %v, want about 10.000", got)
+	}
+	// A clock that is set back begins anew.
+	now = time.Unix(1_700_000_000, 0)
+	for _, hours := range []int{0, 12} {
+		r.at(now.Add(time.Duration(hours)*time.Hour), 50, 100, 100)
+	}
+	if r.rate > 5010 {
+		t.Errorf("twelve hours after the clock was set back %v", r.rate)
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(5)

@@ -214,6 +214,7 @@ func (w *world) check(tpl *Template) {
 type fakeChain struct {
 	poke   chan struct{}
 	asked  chan struct{} // TipState was called; nil: do not tell
+	over   chan struct{} // closed when nobody listens to asked any longer
 	refuse error
 
 	mu     sync.Mutex
@@ -232,7 +233,10 @@ func newFakeChain(params *consensus.Params, now int64) *fakeChain {
 
 func (c *fakeChain) TipState() consensus.State {
 	if c.asked != nil {
-		c.asked <- struct{}{}
+		select {
+		case c.asked <- struct{}{}:
+		case <-c.over:
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -73,6 +73,11 @@ type Miner struct {
 	rate   atomic.Uint64 // bits of the float64 hashes a second, of Run
 
 	refreshAfter, renewAfter time.Duration
+
+	// The last block that Run made, and when: its own time is in whole seconds and
+	// may be ahead of the clock.
+	last   types.Hash
+	lastAt time.Time
 }
 
 // New returns a miner that does nothing yet.
@@ -198,8 +203,11 @@ func (m *Miner) pause(ctx context.Context, tip <-chan struct{}) bool {
 		return true
 	}
 	state := m.o.Chain.TipState()
-	due := time.Unix(int64(state.Header.Timestamp), 0).Add(m.o.Interval)
-	wait := min(due.Sub(m.o.Now()), m.o.Interval)
+	began := time.Unix(int64(state.Header.Timestamp), 0)
+	if state.Index.Hash == m.last {
+		began = m.lastAt
+	}
+	wait := min(began.Add(m.o.Interval).Sub(m.o.Now()), m.o.Interval)
 	if wait <= 0 {
 		return true
 	}
@@ -225,6 +233,7 @@ func (m *Miner) submit(ctx context.Context, block *types.Block, t *Template, tip
 	err := m.o.Chain.AddBlock(ctx, block.AppendTo(nil))
 	switch {
 	case err == nil:
+		m.last, m.lastAt = hash, m.o.Now()
 		m.o.Logger.Info("mined a block", "height", t.Height, "hash", hash, "txs", len(block.Txs), "fees", t.Fees.String())
 		return nil
 	case errors.Is(err, consensus.ErrLocal):

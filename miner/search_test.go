@@ -213,6 +213,31 @@ func TestInterval(t *testing.T) {
 	})
 }
 
+// TestShortIntervals: an interval is kept whose blocks do not begin with a second.
+func TestShortIntervals(t *testing.T) {
+	for _, interval := range []time.Duration{20 * time.Millisecond, 500 * time.Millisecond, 1500 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(300 * time.Millisecond)
+			params := testParams(t)
+			c := newFakeChain(params, time.Now().Unix())
+			m := New(Options{Params: params, Chain: c, ScriptPubKey: anchor, Interval: interval, Now: time.Now})
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() { done <- m.Run(ctx) }()
+			time.Sleep(100 * interval)
+			synctest.Wait()
+			// The first one may come at once, since its parent's time has no fraction.
+			if n := len(c.mined()); n < 100 || n > 101 {
+				t.Errorf("%d blocks in a hundred intervals of %s", n, interval)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // TestRefused: a miner whose blocks are refused tries again, in its time.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -254,7 +279,7 @@ func runner(t *testing.T, threads int) (m *Miner, c *fakeChain, p *fakePool, sto
 	params.Genesis.Bits = impossible
 	params.PowLimit = consensus.Uint256{1}
 	c = newFakeChain(params, time.Now().Unix())
-	c.asked = make(chan struct{})
+	c.asked, c.over = make(chan struct{}), make(chan struct{})
 	p = &fakePool{poke: make(chan struct{}, 1)}
 	p.make = func(int) ([]Candidate, types.Index) { return nil, types.Index{Height: 7, Hash: types.Hash{7}} }
 	m = New(Options{Params: params, Chain: c, Pool: p, ScriptPubKey: anchor, Threads: threads})
@@ -267,7 +292,7 @@ func runner(t *testing.T, threads int) (m *Miner, c *fakeChain, p *fakePool, sto
 				t.Error(err)
 			}
 		})
-		t.Cleanup(func() { cancel(); wg.Wait() })
+		t.Cleanup(func() { cancel(); close(c.over); wg.Wait() })
 	}
 }
 

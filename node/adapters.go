@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net"
@@ -77,9 +78,12 @@ func (n *Node) listen(address, whom, flag string) (net.Listener, error) {
 	return l, nil
 }
 
+// CheckPeer checks the form of a peer's address, [ID@]HOST:PORT.
+func CheckPeer(address string) error { return p2p.ParseAddress(address) }
+
 func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 	for _, address := range n.config.Connect {
-		if err := p2p.ParseAddress(address); err != nil {
+		if err := CheckPeer(address); err != nil {
 			return nil, err
 		}
 	}
@@ -364,9 +368,14 @@ type rpcMiner struct {
 	script []byte
 }
 
-// Generate implements rpc.Miner.
+// Generate implements rpc.Miner. As in Bitcoin Core, fewer blocks than asked for are
+// no error if the tries were not enough.
 func (m rpcMiner) Generate(ctx context.Context, n int, script []byte, maxTries uint64) ([]types.Hash, error) {
-	return m.miner.Generate(ctx, n, script, maxTries)
+	hashes, err := m.miner.Generate(ctx, n, script, maxTries)
+	if errors.Is(err, miner.ErrNotFound) {
+		err = nil
+	}
+	return hashes, err
 }
 
 // Template implements rpc.Miner.

@@ -153,7 +153,7 @@ func (n *Node) Import(ctx context.Context, files []string, progress func(ImportP
 	})
 	stopIndex := n.indexMeanwhile(ctx)
 	defer stopIndex()
-	err := n.chain.AddBlocks(ctx, importer.Blocks(ctx, n.sources(files)), func(r chain.Result) {
+	err := n.chain.AddBlocks(ctx, importer.Blocks(ctx, n.sources(ctx, files)), func(r chain.Result) {
 		if r.Err != nil {
 			refuse(r.Block, r.Err)
 			return
@@ -188,7 +188,7 @@ func (n *Node) indexMeanwhile(ctx context.Context) (stop func()) {
 }
 
 // sources opens the inputs one after the other.
-func (n *Node) sources(files []string) iter.Seq2[bootstrap.Source, error] {
+func (n *Node) sources(ctx context.Context, files []string) iter.Seq2[bootstrap.Source, error] {
 	return func(yield func(bootstrap.Source, error) bool) {
 		var opened []*os.File
 		defer func() {
@@ -197,7 +197,7 @@ func (n *Node) sources(files []string) iter.Seq2[bootstrap.Source, error] {
 			}
 		}()
 		for _, name := range files {
-			source, file, err := n.source(name)
+			source, file, err := n.source(ctx, name)
 			if file != nil {
 				opened = append(opened, file) // blocks may have to be read again until the end
 			}
@@ -208,7 +208,7 @@ func (n *Node) sources(files []string) iter.Seq2[bootstrap.Source, error] {
 	}
 }
 
-func (n *Node) source(name string) (bootstrap.Source, *os.File, error) {
+func (n *Node) source(ctx context.Context, name string) (bootstrap.Source, *os.File, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
@@ -217,14 +217,14 @@ func (n *Node) source(name string) (bootstrap.Source, *os.File, error) {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 			return bootstrap.Source{Name: name, Reader: f, At: f}, f, nil
 		}
-		return n.stream(name, f)
+		return n.stream(ctx, name, f)
 	}
-	return n.stream("standard input", os.Stdin)
+	return n.stream(ctx, "standard input", os.Stdin)
 }
 
 // stream prepares an input that cannot be read twice: blocks that must wait go
 // to a file without a name in the data directory.
-func (n *Node) stream(name string, r io.Reader) (bootstrap.Source, *os.File, error) {
+func (n *Node) stream(ctx context.Context, name string, r io.Reader) (bootstrap.Source, *os.File, error) {
 	spool, err := os.CreateTemp(n.config.DataDir, "import-*.tmp")
 	if err != nil {
 		return bootstrap.Source{}, nil, err
@@ -232,7 +232,7 @@ func (n *Node) stream(name string, r io.Reader) (bootstrap.Source, *os.File, err
 	if err := os.Remove(spool.Name()); err != nil {
 		return bootstrap.Source{}, spool, err
 	}
-	return bootstrap.Source{Name: name, Reader: r, Spool: spool}, spool, nil
+	return bootstrap.Source{Name: name, Reader: newInterruptible(ctx, r), Spool: spool}, spool, nil
 }
 
 // Export writes the blocks of the best chain, the genesis block first, in

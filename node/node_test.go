@@ -164,6 +164,51 @@ func TestImportInAnyOrderAndExport(t *testing.T) {
 	}
 }
 
+// TestImportFromASilentPipe: an import that waits for its input can be stopped, and
+// what came before is kept.
+func TestImportFromASilentPipe(t *testing.T) {
+	params, err := karat.LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := mkfifo(name); err != nil {
+		t.Fatal(err)
+	}
+	raws := emptyBlocks(t, params, 5)
+	silent := make(chan struct{})
+	defer close(silent)
+	go func() {
+		w, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer w.Close()
+		for _, raw := range raws {
+			if err := bootstrap.Write(w, params.Magic, raw); err != nil {
+				t.Error(err)
+			}
+		}
+		<-silent
+	}()
+	n := openNode(t, t.TempDir(), "dev", 0)
+	defer closeNode(t, n)
+	ctx, cancel := context.WithCancel(t.Context())
+	poke, unsubscribe := n.Chain().Subscribe()
+	defer unsubscribe()
+	go func() {
+		for n.Chain().Tip().Height < 5 {
+			<-poke
+		}
+		cancel()
+	}()
+	s, err := n.Import(ctx, []string{name}, func(ImportProgress) {})
+	if !errors.Is(err, context.Canceled) || s.Accepted != 5 || n.Chain().Tip().Height != 5 {
+		t.Errorf("%v, %+v, tip %s", err, s, n.Chain().Tip())
+	}
+}
+
 // pipe serves a file through a named pipe.
 func pipe(t testing.TB, file string) string {
 	t.Helper()

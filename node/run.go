@@ -76,11 +76,8 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if s.rpcListener != nil {
 		run = append(run, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListener) })
 	}
-	unread := false // not all of the file was read, so that it must stay
 	run = append(run, func(ctx context.Context) error {
-		result, err := s.pool.Load(ctx, path)
-		unread = errors.Is(err, consensus.ErrLocal) || err != nil && ctx.Err() != nil
-		switch {
+		switch result, err := s.pool.Load(ctx, path); {
 		case errors.Is(err, consensus.ErrLocal):
 			return err
 		case err != nil && ctx.Err() == nil || result.Damaged:
@@ -98,13 +95,19 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 		return nil
 	})
 	err = runAll(ctx, run...)
-	if unread {
-		return err
-	}
-	if saveErr := s.pool.Save(path); saveErr != nil {
-		n.log.Warn("waiting transactions could not be saved", "err", saveErr)
-	}
+	n.savePool(s.pool, path)
 	return err
+}
+
+// savePool saves waiting transactions, unless the node had to end before it had
+// read them all: then the file has more than the pool.
+func (n *Node) savePool(pool *mempool.Pool, path string) {
+	if !pool.Info().Loaded {
+		return
+	}
+	if err := pool.Save(path); err != nil {
+		n.log.Warn("waiting transactions could not be saved", "err", err)
+	}
 }
 
 func ignoreNotExist(err error) error {

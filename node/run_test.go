@@ -1,12 +1,15 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -53,4 +56,80 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 func (r *running) synced() bool {
 	_, synced := r.index.Position()
 	return synced
+}
+
+// TestStoppedBeforeThePoolIsRead: a node that must end while it starts leaves the
+// file of waiting transactions as it is.
+func TestStoppedBeforeThePoolIsRead(t *testing.T) {
+	dir := t.TempDir()
+	start := func(ctx context.Context, started func(*Node)) {
+		t.Helper()
+		n := openNode(t, dir, "dev", 0)
+		defer closeNode(t, n)
+		n.config.NoDiscovery = true
+		n.config.Params.CoinbaseMaturity = 1
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		if err := n.Run(ctx, func(Started) { started(n); cancel() }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start(t.Context(), func(n *Node) {
+		hashes, err := n.running.Load().miner.Generate(t.Context(), 2, anchor, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := n.chain.Block(hashes[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, err := types.DecodeBlock(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		coinbase := &block.Txs[0]
+		if _, err := n.running.Load().pool.Accept(t.Context(), payment(types.OutPoint{TxID: coinbase.TxID()}, coinbase.Outputs[0].Value)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	before, err := os.ReadFile(filepath.Join(dir, mempoolFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	start(ended, func(*Node) {})
+	if after, err := os.ReadFile(filepath.Join(dir, mempoolFile)); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("of %d bytes %d are left (%v)", len(before), len(after), err)
+	}
+}
+
+// TestGenerateIntoTheFuture: blocks that come much faster than the clock end at two
+// hours ahead of it, with an error that says so, and go on with the clock.
+func TestGenerateIntoTheFuture(t *testing.T) {
+	n := openNode(t, t.TempDir(), "dev", 0)
+	t.Cleanup(func() { closeNode(t, n) })
+	r := run(t, n)
+	address := "krtd1pfewlxm8meyyvgjydfu7v8j4ej64symj6ut8sf66h9germp94qgzs5euz4j"
+	generate := func(at int64, blocks int) (hashes []string, err error) {
+		t.Helper()
+		if err := r.client.Call(t.Context(), "setmocktime", nil, at); err != nil {
+			t.Fatal(err)
+		}
+		return hashes, r.client.Call(t.Context(), "generatetoaddress", &hashes, blocks, address)
+	}
+	const now = 1_800_000_000
+	if hashes, err := generate(now, 20); err != nil || len(hashes) != 20 {
+		t.Fatalf("%d blocks, %v", len(hashes), err)
+	}
+	_, err := generate(now-2*3600+10, 1000)
+	if err == nil || !strings.Contains(err.Error(), "of 1000 blocks: time-too-new") {
+		t.Fatalf("two hours ahead: %v", err)
+	}
+	if height := n.chain.Tip().Height; height < 50 || height > 100 {
+		t.Errorf("height %d, want six for each of ten seconds", height)
+	}
+	if hashes, err := generate(now-2*3600+20, 30); err != nil || len(hashes) != 30 {
+		t.Errorf("later: %d blocks, %v", len(hashes), err)
+	}
 }

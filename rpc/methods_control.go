@@ -469,7 +469,10 @@ func generateToAddress(ctx context.Context, s *Server, a *args) (any, error) {
 		return nil, failf(CodeMisc, "this node cannot mine")
 	}
 	hashes, err := s.Miner.Generate(ctx, int(n), script, uint64(tries))
-	if err != nil && len(hashes) == 0 {
+	if err != nil {
+		if len(hashes) > 0 {
+			err = fmt.Errorf("after %d of %d blocks: %w", len(hashes), n, err)
+		}
 		return nil, err
 	}
 	return append([]types.Hash{}, hashes...), nil

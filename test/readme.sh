@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Runs every command of the README's sh blocks, in their order, in one shell in
 # the repository's root, as a new user would, with a home directory of its own,
 # and checks that the output that the README shows is what came out.
@@ -18,7 +18,8 @@ awk '/^```sh$/ { on = 1; next } /^```$/ { on = 0; alone = 0 } !on { next }
 [ "$(wc -l <"$work/commands")" -ge 30 ] || { echo "the README's commands were not found"; exit 1; }
 grep -q '& nodes=' "$work/commands" || { echo "the README's nodes were not found"; exit 1; }
 
-# What ends them if a command fails half-way: their process group.
+# What ends them if a command fails half-way: their process group, which only a
+# shell with job control makes, and dash has none without a terminal.
 set -m
 {
 	echo 'nodes='
@@ -28,7 +29,11 @@ set -m
 } >"$work/script"
 sh -eux "$work/script" >"$work/output" 2>&1 &
 group=$!
-trap 'kill -- -"$group" 2>/dev/null || true; rm -rf "$work"' EXIT
+# A node that could not start is waited for without end.
+{ sleep 900; echo "more than 15 minutes: it hangs" >>"$work/output"; kill -- -"$group"; } &
+watchdog=$!
+disown "$watchdog" # whose end is nobody's news
+trap 'kill -- -"$group" -"$watchdog" 2>/dev/null || true; rm -rf "$work"' EXIT
 wait "$group" || { cat "$work/output"; echo "a command of the README failed"; exit 1; }
 cat "$work/output"
 

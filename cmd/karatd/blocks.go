@@ -135,8 +135,11 @@ func exportBlocks(c *cli.Context) (err error) {
 		return fmt.Errorf("%w: export needs the name of one file (- for standard output)", errUsage)
 	}
 	name := c.Args().First()
-	if _, err := os.Stat(name); name != "-" && !c.Bool("force") && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s exists: choose another name, or --force to replace it", name)
+	special := false // a device or a pipe, which cannot be replaced by a file
+	if name != "-" {
+		if special, err = checkTarget(name, c.Bool("force")); err != nil {
+			return err
+		}
 	}
 	n, err := openNode(c)
 	if err != nil {
@@ -145,6 +148,13 @@ func exportBlocks(c *cli.Context) (err error) {
 	defer closeNode(n, &err)
 	if name == "-" {
 		return exportTo(c, n, c.App.Writer, "standard output")
+	}
+	if special {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(exportTo(c, n, f, name), f.Close())
 	}
 	// A half-written file never has the name that was asked for.
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.partial")
@@ -160,6 +170,25 @@ func exportBlocks(c *cli.Context) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), name)
+}
+
+// checkTarget finds out whether a file may be made or replaced, and whether it is
+// none that can be.
+func checkTarget(name string, force bool) (special bool, err error) {
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case info.IsDir():
+		return false, fmt.Errorf("%s is a directory, export needs the name of a file", name)
+	case !info.Mode().IsRegular():
+		return true, nil
+	case !force:
+		return false, fmt.Errorf("%s exists: choose another name, or --force to replace it", name)
+	}
+	return false, nil
 }
 
 func exportTo(c *cli.Context, n *node.Node, w io.Writer, name string) error {

@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
@@ -66,17 +68,15 @@ func readConfig(c *cli.Context) error {
 		}
 		path = filepath.Join(base, configFile)
 	}
-	info, err := os.Stat(path)
+	text, err := readBounded(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !named:
-		return nil
+	case !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
+		return nil // what is wrong with the data directory is said when it is opened
 	case err != nil:
 		return fmt.Errorf("configuration file: %w", err)
-	case info.Size() > maxConfigSize:
-		return fmt.Errorf("configuration file %s: it has %d bytes, which is no configuration", path, info.Size())
 	}
 	values := map[string]any{}
-	if _, err := toml.DecodeFile(path, &values); err != nil {
+	if _, err := toml.Decode(text, &values); err != nil {
 		return fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	known := configFlags()
@@ -92,6 +92,20 @@ func readConfig(c *cli.Context) error {
 		}
 	}
 	return nil
+}
+
+// readBounded reads a file, which may be a pipe, of at most maxConfigSize.
+func readBounded(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfigSize+1))
+	if err == nil && len(data) > maxConfigSize {
+		err = fmt.Errorf("%s: it has more than %d bytes, which is no configuration", path, maxConfigSize)
+	}
+	return string(data), err
 }
 
 // setOption sets a flag as if it had been given. Commands other than run do not
@@ -111,10 +125,28 @@ func setOption(c *cli.Context, name string, value any) error {
 			return errors.New("want one value, not a list")
 		}
 		if err := c.Set(name, fmt.Sprint(v)); err != nil && !strings.HasPrefix(err.Error(), "no such flag") {
-			return err
+			return fmt.Errorf("%v: want %s", v, wanted(name))
 		}
 	}
 	return nil
+}
+
+// wanted says what values a flag takes.
+func wanted(name string) string {
+	for _, flag := range runFlags(noEnv) {
+		if flag.Names()[0] != name {
+			continue
+		}
+		switch flag.(type) {
+		case *cli.BoolFlag:
+			return "true or false"
+		case *cli.Int64Flag:
+			return "a whole number"
+		case *cli.DurationFlag:
+			return `a text with a unit, such as "500ms" or "30s"`
+		}
+	}
+	return "a text"
 }
 
 // configFlags returns the names that a configuration file may have.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -130,6 +131,11 @@ func TestBadOptions(t *testing.T) {
 		{name: "unknown option", file: "mempol = 5", code: 1, want: `no option "mempol"`},
 		{name: "option of the place", file: `datadir = "/"`, code: 1, want: `no option "datadir"`},
 		{name: "type", file: `mempool = "much"`, code: 1, want: "mempool"},
+		{name: "a text for a switch", file: `mine = "yes"`, code: 1, want: "mine: yes: want true or false"},
+		{name: "a fraction", file: `dbcache = 1.5`, code: 1, want: "dbcache: 1.5: want a whole number"},
+		{name: "no unit", file: `mine-interval = 5`, code: 1, want: "mine-interval: 5: want a text with a unit"},
+		{name: "a file without end", args: []string{"--config", "/dev/zero"}, code: 1, want: "which is no configuration"},
+		{name: "no fee", args: []string{"--min-feerate", "0"}, code: 2, want: "--min-feerate 0"},
 		{name: "list for one", file: `mempool = [5, 6]`, code: 1, want: "one value"},
 		{name: "table", file: "[mempool]\na = 1", code: 1, want: "mempool"},
 		{name: "no such file", args: []string{"--config", "nowhere.toml"}, code: 1, want: "nowhere.toml"},
@@ -153,7 +159,7 @@ func TestBadOptions(t *testing.T) {
 // karatdFor runs a command line that must end by itself.
 func karatdFor(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, errs bytes.Buffer
 	code = run(ctx, append([]string{"karatd"}, args...), &out, &errs)
@@ -179,6 +185,7 @@ func TestStartUpErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(badKey, "dev", "node.key"), "not a key")
+	aFile := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
 	for _, c := range []struct {
 		name, dir string
 		args      []string
@@ -187,6 +194,7 @@ func TestStartUpErrors(t *testing.T) {
 		{"port for peers", t.TempDir(), []string{"--listen", taken.Addr().String(), "--rpc-listen", "none"}, []string{"peers", taken.Addr().String(), "--listen"}},
 		{"port for RPC", t.TempDir(), []string{"--rpc-listen", taken.Addr().String(), "--listen", "none"}, []string{"RPC", taken.Addr().String(), "--rpc-listen"}},
 		{"data directory in use", locked, []string{"--rpc-listen", "none", "--listen", "none"}, []string{locked, "in use"}},
+		{"data directory that is a file", aFile, []string{"--rpc-listen", "none", "--listen", "none"}, []string{"data directory", aFile}},
 		{"damaged key", badKey, []string{"--rpc-listen", "none", "--listen", "none"}, []string{"node.key"}},
 	} {
 		code, stdout, stderr := karatdFor(t, append([]string{"--network", "dev", "--datadir", c.dir}, c.args...)...)
@@ -198,6 +206,14 @@ func TestStartUpErrors(t *testing.T) {
 				t.Errorf("%s: %q is not in %s", c.name, want, stderr)
 			}
 		}
+	}
+}
+
+// TestMessage: what several parts report is told once.
+func TestMessage(t *testing.T) {
+	full, other := errors.New("disk full"), errors.New("another thing")
+	if got := message(errors.Join(full, errors.Join(other, full))); got != "disk full\nanother thing" {
+		t.Errorf("%q", got)
 	}
 }
 

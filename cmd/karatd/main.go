@@ -8,10 +8,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/node"
 )
 
 // Exit codes of karatd.
@@ -25,7 +28,11 @@ const (
 var errUsage = errors.New("usage")
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signals = append(signals, syscall.SIGHUP) // a terminal was closed
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	// The first signal is obeyed in order; a second ends the process at once.
 	context.AfterFunc(ctx, stop)
 	code := run(ctx, os.Args, os.Stdout, os.Stderr)
@@ -43,12 +50,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "karatd: %s\nSee karatd --help.\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
 		return exitUsage
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "karatd: interrupted; everything up to here is stored")
+		fmt.Fprintln(stderr, "karatd: interrupted; what was done up to here is stored")
 		return exitFailure
 	default:
-		fmt.Fprintf(stderr, "karatd: %v\n", err)
+		fmt.Fprintf(stderr, "karatd: %s\n", message(err))
 		return exitFailure
 	}
+}
+
+// message returns what an error says, each thing once: a fault of the disk is
+// reported by each part that meets it.
+func message(err error) string {
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {
@@ -71,7 +90,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		OnUsageError:         usage,
 		ExitErrHandler:       func(*cli.Context, error) {},
 		EnableBashCompletion: true,
-		HideVersion:          true,
+		Version:              node.Version,
 		Writer:               stdout,
 		ErrWriter:            stderr,
 	}

@@ -1,16 +1,22 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/internal/vectors"
 )
@@ -23,6 +29,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asKaratd) != "" {
 		main()
 		return
+	}
+	// Who runs the tests may have options of karatd in the environment: the
+	// README's tour sets one.
+	for _, flag := range runFlags(env) {
+		for _, name := range env(flag.Names()[0]) {
+			os.Unsetenv(name)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -47,6 +60,7 @@ func TestCommandLine(t *testing.T) {
 		want string // in stdout or stderr
 	}{
 		{"help", []string{"--help"}, 0, "Exit codes"},
+		{"version", []string{"--version"}, 0, "karatd version "},
 		{"unknown command", []string{"mint"}, 2, `no command "mint"`},
 		{"unknown flag", []string{"--fast"}, 2, "flag provided but not defined"},
 		{"unknown network", []string{"--network", "moon", "coins"}, 1, "neither main, dev nor"},
@@ -56,6 +70,13 @@ func TestCommandLine(t *testing.T) {
 		{"new without a name", []string{"network", "new"}, 2, "--name is needed"},
 		{"new with a bad name", []string{"network", "new", "--name", "My Coin"}, 1, "name: "},
 		{"new with a bad address", []string{"network", "new", "--name", "coin", "--allocate", "coin1xyz=5"}, 2, "--allocate"},
+		{"new with a port that does not exist", []string{"network", "new", "--name", "coin", "--p2p-port", "70000"}, 2, "--p2p-port 70000"},
+		{"new with a maturity that does not fit", []string{"network", "new", "--name", "coin", "--maturity", "4294967296"}, 2, "--maturity"},
+		{"new with half a second", []string{"network", "new", "--name", "coin", "--spacing", "1500ms"}, 2, "--spacing 1.5s"},
+		{"new with more seconds than fit", []string{"network", "new", "--name", "coin", "--spacing", "4294967356s"}, 2, "--spacing"},
+		{"new with a half-life of nothing", []string{"network", "new", "--name", "coin", "--half-life", "10ms"}, 2, "--half-life"},
+		{"new with a peer that is none", []string{"network", "new", "--name", "coin", "--bootstrap", "friend"}, 2, "--bootstrap"},
+		{"new with too many coins", []string{"network", "new", "--name", "coin", "--subsidy", "1000000"}, 1, "karatd: bad network file: max_money"},
 		{"new", []string{"network", "new", "--name", "coin", "--bits", "207fffff", "--timestamp", "1795392000", "-o", network}, 0, "identity"},
 		{"new again", []string{"network", "new", "--name", "coin", "--bits", "207fffff", "-o", network}, 1, "exists"},
 		{"the new network", []string{"--network", network, "network", "show"}, 0, "coin begins"},
@@ -68,6 +89,7 @@ func TestCommandLine(t *testing.T) {
 		{"export", dev("export", blocks), 0, "exported 1 blocks"},
 		{"export again", dev("export", blocks), 1, "--force"},
 		{"export by force", dev("export", "--force", blocks), 0, "exported 1 blocks"},
+		{"export to a directory", dev("export", "--force", dir), 1, "is a directory"},
 		{"import", dev("import", blocks), 0, "1 known"},
 		{"import nothing", dev("import"), 2, "at least one file"},
 		{"import a directory", dev("import", dir), 1, "is a directory"},
@@ -76,6 +98,7 @@ func TestCommandLine(t *testing.T) {
 		{"bad level", dev("verify", "--level", "5"), 2, "--level"},
 		{"another network", []string{"--network", network, "--datadir", dir, "coins"}, 0, "height"},
 		{"another network of the same name", []string{"network", "new", "--name", "dev", "--bits", "207fffff", "-o", impostor}, 0, "identity"},
+		{"mining on it", []string{"--network", impostor, "--datadir", dir, "--mine"}, 2, "--mine-to"},
 		{"its data", []string{"--network", impostor, "--datadir", dir, "coins"}, 1, `is of network "dev" (47985113`},
 	}
 	for _, s := range steps {
@@ -86,6 +109,48 @@ func TestCommandLine(t *testing.T) {
 		if code != 0 && strings.Count(strings.TrimSpace(stderr), "\n") > 1 {
 			t.Errorf("%s: the error takes more than a line and a hint:\n%s", s.name, stderr)
 		}
+	}
+}
+
+// TestExportIntoAPipe: what is not a file is written to, and stays what it is.
+func TestExportIntoAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skipf("NOT RUN: no pipes with names: %v", err)
+	}
+	got := make(chan []byte, 1)
+	go func() {
+		data, err := os.ReadFile(pipe)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- data
+	}()
+	code, _, stderr := karatd("--network", "dev", "--datadir", t.TempDir(), "export", "--force", pipe)
+	info, err := os.Stat(pipe)
+	if code != 0 || err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Fatalf("exit code %d, %v, %v: %s", code, info.Mode(), err, stderr)
+	}
+	if data := <-got; !bytes.HasPrefix(data, []byte("krtd")) {
+		t.Errorf("the pipe got %q", data)
+	}
+}
+
+// TestQuestionsCanBeInterrupted: Ctrl-C at a question ends the program.
+func TestQuestionsCanBeInterrupted(t *testing.T) {
+	silent, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var asked bytes.Buffer
+	app := newApp(io.Discard, &asked)
+	app.Action = func(c *cli.Context) error {
+		time.AfterFunc(10*time.Millisecond, cancel)
+		answers := asker{c: c, in: bufio.NewReader(silent)}
+		_, err := answers.choice(flagName, "Name", "")
+		return err
+	}
+	if err := app.RunContext(ctx, []string{"karatd"}); !errors.Is(err, context.Canceled) || !strings.HasPrefix(asked.String(), "Name: ") {
+		t.Errorf("%v after %q", err, asked.String())
 	}
 }
 

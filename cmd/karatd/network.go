@@ -19,6 +19,7 @@ import (
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/node"
 )
 
 func networkCommand() *cli.Command {
@@ -259,7 +260,7 @@ func (a *asker) choice(flag, question, byDefault string) (string, error) {
 	}
 	for {
 		fmt.Fprintf(a.c.App.ErrWriter, "%s: ", question)
-		line, err := a.in.ReadString('\n')
+		line, err := a.readLine()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", err
 		}
@@ -272,6 +273,25 @@ func (a *asker) choice(flag, question, byDefault string) (string, error) {
 		if errors.Is(err, io.EOF) {
 			return "", fmt.Errorf("%w: --%s is needed", errUsage, flag)
 		}
+	}
+}
+
+// readLine reads a line, and gives up when the context ends, which a read of a
+// terminal does not.
+func (a *asker) readLine() (string, error) {
+	done := make(chan struct{})
+	var text string
+	var readErr error
+	go func() {
+		defer close(done)
+		text, readErr = a.in.ReadString('\n')
+	}()
+	select {
+	case <-done:
+		return text, readErr
+	case <-a.c.Context.Done():
+		fmt.Fprintln(a.c.App.ErrWriter)
+		return "", a.c.Context.Err()
 	}
 }
 
@@ -296,23 +316,12 @@ func newParams(c *cli.Context, answers *asker) (*consensus.Params, error) {
 	}
 	p := &consensus.Params{
 		Name: name, HRP: hrp,
-		Ports:            consensus.Ports{P2P: uint16(min(c.Uint(flagP2PPort), math.MaxUint16)), RPC: uint16(min(c.Uint(flagRPCPort), math.MaxUint16))},
-		Genesis:          consensus.Genesis{Version: 1, Message: message, Timestamp: uint32(time.Now().Unix())},
-		TargetSpacing:    uint32(c.Duration(flagSpacing) / time.Second),
-		Difficulty:       consensus.Difficulty{Algorithm: c.String(flagDifficulty)},
-		HalvingInterval:  uint32(min(c.Uint(flagHalving), math.MaxUint32)),
-		CoinbaseMaturity: uint32(min(c.Uint(flagMaturity), math.MaxUint32)),
-		MaxBlockWeight:   int(min(c.Uint(flagWeight), math.MaxInt32)),
-		Bootstrap:        consensus.Bootstrap{Nodes: c.StringSlice(flagBootstrap)},
+		Genesis:    consensus.Genesis{Version: 1, Message: message, Timestamp: uint32(time.Now().Unix())},
+		Difficulty: consensus.Difficulty{Algorithm: c.String(flagDifficulty)},
+		Bootstrap:  consensus.Bootstrap{Nodes: c.StringSlice(flagBootstrap)},
 	}
-	if p.Difficulty.Algorithm == consensus.DifficultyASERT {
-		p.Difficulty.HalfLife = uint32(c.Duration(flagHalfLife) / time.Second)
-	}
-	if c.IsSet(flagTimestamp) {
-		if t := c.Int64(flagTimestamp); t < 0 || t > math.MaxUint32 {
-			return nil, fmt.Errorf("%w: --%s %d: want seconds since 1970", errUsage, flagTimestamp, t)
-		}
-		p.Genesis.Timestamp = uint32(c.Int64(flagTimestamp))
+	if err := setNumbers(c, p); err != nil {
+		return nil, err
 	}
 	if p.InitialSubsidy, err = types.ParseAmount(subsidy); err != nil {
 		return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagSubsidy, err)
@@ -323,10 +332,67 @@ func newParams(c *cli.Context, answers *asker) (*consensus.Params, error) {
 	if err := setMagic(p, c.String(flagMagic)); err != nil {
 		return nil, err
 	}
-	if err := p.Allocate(c.StringSlice(flagAllocate)); err != nil {
+	for _, peer := range p.Bootstrap.Nodes {
+		if err := node.CheckPeer(peer); err != nil {
+			return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagBootstrap, err)
+		}
+	}
+	allocations := c.StringSlice(flagAllocate)
+	switch err := p.Allocate(allocations); {
+	case err != nil && len(allocations) > 0:
 		return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagAllocate, err)
+	case err != nil:
+		return nil, err
 	}
 	return p, p.Check()
+}
+
+// setNumbers takes the choices that are numbers. What does not fit into a field is
+// refused, and not made to fit; what a field may have is for Params.Check.
+func setNumbers(c *cli.Context, p *consensus.Params) error {
+	for _, n := range []struct {
+		flag string
+		most uint64
+		set  func(uint64)
+	}{
+		{flagP2PPort, math.MaxUint16, func(n uint64) { p.Ports.P2P = uint16(n) }},
+		{flagRPCPort, math.MaxUint16, func(n uint64) { p.Ports.RPC = uint16(n) }},
+		{flagHalving, math.MaxUint32, func(n uint64) { p.HalvingInterval = uint32(n) }},
+		{flagMaturity, math.MaxUint32, func(n uint64) { p.CoinbaseMaturity = uint32(n) }},
+		{flagWeight, math.MaxInt32, func(n uint64) { p.MaxBlockWeight = int(n) }},
+	} {
+		value := uint64(c.Uint(n.flag))
+		if value > n.most {
+			return fmt.Errorf("%w: --%s %d: want at most %d", errUsage, n.flag, value, n.most)
+		}
+		n.set(value)
+	}
+	var err error
+	if p.TargetSpacing, err = wholeSeconds(c, flagSpacing); err != nil {
+		return err
+	}
+	if p.Difficulty.Algorithm == consensus.DifficultyASERT {
+		if p.Difficulty.HalfLife, err = wholeSeconds(c, flagHalfLife); err != nil {
+			return err
+		}
+	}
+	if c.IsSet(flagTimestamp) {
+		t := c.Int64(flagTimestamp)
+		if t < 0 || t > math.MaxUint32 {
+			return fmt.Errorf("%w: --%s %d: want seconds since 1970", errUsage, flagTimestamp, t)
+		}
+		p.Genesis.Timestamp = uint32(t)
+	}
+	return nil
+}
+
+// wholeSeconds returns a duration in seconds.
+func wholeSeconds(c *cli.Context, flag string) (uint32, error) {
+	d := c.Duration(flag)
+	if d < time.Second || d%time.Second != 0 || d > math.MaxUint32*time.Second {
+		return 0, fmt.Errorf("%w: --%s %s: want whole seconds, such as 30s or 10m", errUsage, flag, d)
+	}
+	return uint32(d / time.Second), nil
 }
 
 // setTarget makes the given compact target the genesis block's and the easiest.

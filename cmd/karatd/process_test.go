@@ -30,6 +30,16 @@ type daemon struct {
 	read   chan struct{}    // closed when its output was read to the end
 }
 
+// patience is how long a process may take for what it does in a moment where
+// nothing else runs.
+const patience = 2 * time.Minute
+
+// dumpAfter ends the process after a time, with what its goroutines are waiting
+// for, so that a test of one that hangs fails and says where.
+func (d *daemon) dumpAfter(limit time.Duration) *time.Timer {
+	return time.AfterFunc(limit, func() { _ = d.cmd.Process.Signal(syscall.SIGQUIT) })
+}
+
 var (
 	peersLine = regexp.MustCompile(`peers +\S+@(\S+)`)
 	rpcLine   = regexp.MustCompile(`RPC +(http://\S+) .*: (\S+)\)`)
@@ -53,6 +63,7 @@ func startDaemon(t *testing.T, dir, listen string, args ...string) *daemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.cmd.Process.Kill() })
+	defer d.dumpAfter(patience).Stop()
 	lines := bufio.NewScanner(out)
 	for d.client == nil && lines.Scan() {
 		if m := peersLine.FindStringSubmatch(lines.Text()); m != nil {
@@ -76,7 +87,9 @@ func startDaemon(t *testing.T, dir, listen string, args ...string) *daemon {
 // call calls a method that must succeed.
 func call[T any](d *daemon, method string, params ...any) (result T) {
 	d.t.Helper()
-	if err := d.client.Call(context.Background(), method, &result, params...); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := d.client.Call(ctx, method, &result, params...); err != nil {
 		d.t.Fatalf("%s: %v", method, err)
 	}
 	return result
@@ -95,9 +108,15 @@ func (d *daemon) kill() {
 // stop ends the process by a signal, and checks that it ends well.
 func (d *daemon) stop() {
 	d.t.Helper()
-	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	d.stopBy(syscall.SIGTERM)
+}
+
+func (d *daemon) stopBy(signal os.Signal) {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(signal); err != nil {
 		d.t.Fatal(err)
 	}
+	defer d.dumpAfter(patience).Stop()
 	<-d.read
 	if err := d.cmd.Wait(); err != nil {
 		d.t.Fatalf("karatd ended with %v: %s", err, d.errors)
@@ -116,9 +135,9 @@ func (d *daemon) stop() {
 // waitFor waits for what other processes do.
 func waitFor(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not in a minute: %s", what)
+			t.Fatalf("not in %s: %s", patience, what)
 		}
 	}
 }
@@ -172,6 +191,14 @@ func TestThreeNodesAndKills(t *testing.T) {
 	}
 }
 
+// TestStopBySignal: Ctrl-C and the end of its terminal end a node well, which takes
+// its cookie away.
+func TestStopBySignal(t *testing.T) {
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		startDaemon(t, t.TempDir(), "none").stopBy(signal)
+	}
+}
+
 // TestStopByRPC stops a node as a client does, and starts it again.
 func TestStopByRPC(t *testing.T) {
 	dir := t.TempDir()
@@ -181,6 +208,7 @@ func TestStopByRPC(t *testing.T) {
 		t.Fatalf("%d blocks", len(hashes))
 	}
 	call[any](d, "stop")
+	defer d.dumpAfter(patience).Stop()
 	<-d.read
 	if err := d.cmd.Wait(); err != nil {
 		t.Fatalf("stop: %v", err)

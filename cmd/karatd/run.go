@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -65,7 +66,7 @@ func runFlags(env func(name string) []string) []cli.Flag {
 		&cli.StringFlag{Name: flagMinFeeRate, EnvVars: env(flagMinFeeRate), Category: "Transactions:", Value: node.DefaultMinFeeRate.String(), Usage: "take and relay transactions from this feerate on, in `GRAINS` per virtual byte"},
 		&cli.BoolFlag{Name: flagMine, EnvVars: env(flagMine), Category: "Mining:", Usage: "mine blocks"},
 		&cli.StringFlag{Name: flagMineTo, EnvVars: env(flagMineTo), Category: "Mining:", Usage: "pay for mined blocks to `ADDRESS` (on the dev network by default: its first well-known key)"},
-		&cli.DurationFlag{Name: flagMineInterval, EnvVars: env(flagMineInterval), Category: "Mining:", Usage: "on a fixed-difficulty network, mine a block every `DURATION` (default: the network's spacing)"},
+		&cli.DurationFlag{Name: flagMineInterval, EnvVars: env(flagMineInterval), Category: "Mining:", Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
 		&cli.Int64Flag{Name: flagThreads, EnvVars: env(flagThreads), Category: "Mining:", Value: int64(runtime.NumCPU()), Usage: "mine with `N` threads"},
 	)
 }
@@ -181,6 +182,9 @@ func poolConfig(c *cli.Context, config *node.Config) error {
 	if config.MinFeeRate, err = types.ParseFeeRate(stringOption(c, flagMinFeeRate)); err != nil {
 		return fmt.Errorf("%w: --%s: %w", errUsage, flagMinFeeRate, err)
 	}
+	if config.MinFeeRate == 0 { // which would mean the default, and fill memory for nothing
+		return fmt.Errorf("%w: --%s 0: want at least %s grains a virtual byte", errUsage, flagMinFeeRate, types.FeeRate(1))
+	}
 	return nil
 }
 
@@ -199,12 +203,19 @@ func miningConfig(c *cli.Context, config *node.Config) (err error) {
 		if config.MineTo, err = taproot.DecodeAddress(config.Params.HRP, to); err != nil {
 			return fmt.Errorf("%w: --%s: %w", errUsage, flagMineTo, err)
 		}
-	case config.Params.Name == "dev":
+	case isDev(config.Params):
 		config.MineTo = config.Params.Genesis.Outputs[0].ScriptPubKey
 	case config.Mine:
 		return fmt.Errorf("%w: --%s needs --%s ADDRESS (`karat address` prints one of your wallet)", errUsage, flagMine, flagMineTo)
 	}
 	return nil
+}
+
+// isDev reports whether the network is the built-in one whose coins belong to keys
+// that everybody knows, and not just one of that name.
+func isDev(params *consensus.Params) bool {
+	dev, err := karat.LoadNetwork("dev")
+	return err == nil && params.Identity() == dev.Identity()
 }
 
 // count returns the value of a flag that is a number within bounds.
@@ -230,8 +241,11 @@ func announce(c *cli.Context, config node.Config, t node.Started) {
 		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo)
 		fmt.Fprintf(w, "  mining  to %s\n", to)
 	}
-	how := shellWord(walletProgram()) + tryFlags(c, config, t)
-	fmt.Fprintf(w, "Try in another terminal:\n  %s rpc getblockchaininfo\n  %s create\nStop with Ctrl-C.\n", how, how)
+	if t.RPC != "" {
+		how := shellWord(walletProgram()) + tryFlags(c, config, t)
+		fmt.Fprintf(w, "Try in another terminal:\n  %s rpc getblockchaininfo\n  %s create\n", how, how)
+	}
+	fmt.Fprintln(w, "Stop with Ctrl-C.")
 }
 
 // walletProgram returns how karat is called here: by its name if a shell finds it,

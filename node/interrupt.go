@@ -1,0 +1,48 @@
+package node
+
+import (
+	"context"
+	"io"
+)
+
+// interruptible reads from a stream that may stay silent, and gives up when the
+// context ends. The read that is under way then goes on, and what it brings is
+// lost.
+type interruptible struct {
+	ctx  context.Context
+	r    io.Reader
+	buf  []byte
+	rest []byte // of buf, not handed over yet
+	err  error  // behind rest
+	done chan int
+}
+
+func newInterruptible(ctx context.Context, r io.Reader) *interruptible {
+	return &interruptible{ctx: ctx, r: r, buf: make([]byte, 1<<16), done: make(chan int, 1)}
+}
+
+// Read implements io.Reader.
+func (s *interruptible) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if len(s.rest) == 0 && s.err == nil {
+		go func() {
+			var n int
+			n, s.err = s.r.Read(s.buf)
+			s.done <- n
+		}()
+		select {
+		case n := <-s.done:
+			s.rest = s.buf[:n]
+		case <-s.ctx.Done(): // which it stays, so that nothing of the read is looked at
+			return 0, s.ctx.Err()
+		}
+	}
+	if len(s.rest) == 0 {
+		return 0, s.err
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
