@@ -558,35 +558,6 @@ func TestMockedTime(t *testing.T) {
 	})
 }
 
-// TestEndWhileStarting: a node that is ended before it has read the waiting
-// transactions back does not forget them.
-func TestEndWhileStarting(t *testing.T) {
-	simulate(t, 14, func(t *testing.T, w *world) {
-		a := w.start("a")
-		a.mine(5)
-		var txs []*types.Tx
-		for height := range uint32(3) {
-			txs = append(txs, a.pay(a.coinOf(height + 1)))
-		}
-		a.stop()
-		n, err := Open(t.Context(), a.config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := errors.Join(n.Run(ended, func(Started) {}), n.Close()); err != nil {
-			t.Error(err)
-		}
-		a = w.start("a")
-		for i, tx := range txs {
-			if !a.has(tx) {
-				t.Errorf("transaction %d is lost", i)
-			}
-		}
-	})
-}
-
 // peersOf returns how many connections a node has.
 func peersOf(s *simNode) int { return len(s.running.Load().peers.Peers()) }
 
