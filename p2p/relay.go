@@ -111,6 +111,7 @@ func (r *relay) run(ctx context.Context) {
 	poke, cancel := r.m.o.Pool.Subscribe()
 	defer cancel()
 	_, since := r.m.o.Pool.Accepted(math.MaxUint64, 0)
+	tried := r.m.o.Headers.Tip() // with which orphans were looked at
 	ticker := time.NewTicker(relayTick)
 	defer ticker.Stop()
 	for {
@@ -123,10 +124,15 @@ func (r *relay) run(ctx context.Context) {
 					break
 				}
 				r.enqueue(wtxids)
+				r.adopt(ctx, r.takeOrphans(r.childOf(wtxids)))
 			}
 		case <-ticker.C:
 			r.announce()
 			r.retry()
+			if tip := r.m.o.Headers.Tip(); tip != tried { // a parent may be in a block
+				tried = tip
+				r.adopt(ctx, r.takeOrphans(func(*orphan) bool { return true }))
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -382,14 +388,10 @@ func (r *relay) tx(ctx context.Context, p *peer, raw []byte) error {
 	return err
 }
 
-// accept gives a transaction to the pool, and with it those that waited for it.
+// accept gives a transaction to the pool.
 func (r *relay) accept(ctx context.Context, p *peer, tx *types.Tx, wtxid types.Hash) error {
 	err := r.m.o.Pool.Accept(ctx, tx)
-	if err == nil {
-		r.adopt(ctx, tx)
-		return nil
-	}
-	if ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil {
 		return nil
 	}
 	r.mu.Lock()
@@ -409,16 +411,20 @@ var errMissingInputs = consensus.ReasonMissingInputs
 
 // addOrphan keeps a transaction until its parents come. It assumes mu.
 func (r *relay) addOrphan(p *peer, tx *types.Tx, wtxid types.Hash) {
-	size := tx.Size()
+	r.keepOrphan(wtxid, &orphan{tx: tx, from: p, size: tx.Size(), till: r.m.o.Now().Add(orphanLife)})
+}
+
+// keepOrphan makes room for an orphan. It assumes mu.
+func (r *relay) keepOrphan(wtxid types.Hash, o *orphan) {
 	r.dropOrphan(wtxid)            // two peers may have sent it at once
 	for wtxid := range r.orphans { // any
-		if len(r.orphans) < maxOrphans && r.orphanBytes+size <= maxOrphanBytes {
+		if len(r.orphans) < maxOrphans && r.orphanBytes+o.size <= maxOrphanBytes {
 			break
 		}
 		r.dropOrphan(wtxid)
 	}
-	r.orphans[wtxid] = &orphan{tx: tx, from: p, size: size, till: r.m.o.Now().Add(orphanLife)}
-	r.orphanBytes += size
+	r.orphans[wtxid] = o
+	r.orphanBytes += o.size
 }
 
 // dropOrphan assumes mu.
@@ -429,36 +435,51 @@ func (r *relay) dropOrphan(wtxid types.Hash) {
 	}
 }
 
-// adopt gives the pool the orphans that spend a transaction, and so on.
-func (r *relay) adopt(ctx context.Context, parent *types.Tx) {
-	queue := []types.Hash{parent.TxID()}
-	for len(queue) > 0 && ctx.Err() == nil {
-		txid := queue[0]
-		queue = queue[1:]
-		r.mu.Lock()
-		var children []*orphan
-		for wtxid, o := range r.orphans {
-			for i := range o.tx.Inputs {
-				if o.tx.Inputs[i].PreviousOutPoint.TxID == txid {
-					children = append(children, o)
-					r.dropOrphan(wtxid)
-					break
+// takeOrphans takes the orphans out of which what they wait for may have come.
+func (r *relay) takeOrphans(due func(*orphan) bool) (taken []*orphan) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for wtxid, o := range r.orphans {
+		if due(o) {
+			taken = append(taken, o)
+			r.dropOrphan(wtxid)
+		}
+	}
+	return taken
+}
+
+// childOf tells whether an orphan spends one of the transactions that the pool has
+// just taken, from whomever they came.
+func (r *relay) childOf(wtxids []types.Hash) func(*orphan) bool {
+	parents := map[types.Hash]bool{} // by txid
+	return func(o *orphan) bool {
+		if len(parents) == 0 { // not before there is an orphan
+			for _, wtxid := range wtxids {
+				if raw, _, ok := r.m.o.Pool.Raw(wtxid); ok {
+					if tx, err := types.DecodeTx(raw); err == nil {
+						parents[tx.TxID()] = true
+					}
 				}
 			}
 		}
-		r.mu.Unlock()
-		for _, o := range children {
-			switch err := r.m.o.Pool.Accept(ctx, o.tx); {
-			case err == nil:
-				queue = append(queue, o.tx.TxID())
-			case errors.Is(err, errMissingInputs):
-				r.mu.Lock()
-				r.addOrphan(o.from, o.tx, o.tx.WTxID())
-				r.mu.Unlock()
-			default:
-				if cost, _ := judge(err); cost != free {
-					o.from.close(err)
-				}
+		return slices.ContainsFunc(o.tx.Inputs, func(in types.TxIn) bool { return parents[in.PreviousOutPoint.TxID] })
+	}
+}
+
+// adopt gives orphans to the pool. Those that spend them come after them by the
+// same way.
+func (r *relay) adopt(ctx context.Context, orphans []*orphan) {
+	for _, o := range orphans {
+		switch err := r.m.o.Pool.Accept(ctx, o.tx); {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errMissingInputs):
+			r.mu.Lock()
+			r.keepOrphan(o.tx.WTxID(), o)
+			r.mu.Unlock()
+		default:
+			if cost, _ := judge(err); cost != free {
+				o.from.close(err)
 			}
 		}
 	}

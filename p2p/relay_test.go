@@ -262,6 +262,48 @@ func TestInvFlood(t *testing.T) {
 	})
 }
 
+// TestOrphansFindTheirParents: an orphan is taken once its parent is there, by
+// whatever way that came, and in any order.
+func TestOrphansFindTheirParents(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		come func(s *stranger, n *testNode, parent *types.Tx)
+	}{
+		{"from_the_peer", func(s *stranger, n *testNode, parent *types.Tx) { s.offer(parent) }},
+		{"from_a_client", func(s *stranger, n *testNode, parent *types.Tx) { n.pay(parent) }},
+		{"in_a_block", func(s *stranger, n *testNode, parent *types.Tx) { n.mine(1, parent) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *world) {
+				n := w.start("n", nil)
+				parent := payment(n.mine(5)[0])
+				child := spend(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
+				grandchild := spend(types.OutPoint{TxID: child.TxID()}, child.Outputs[0].Value)
+				s := w.stranger(n)
+				s.offer(grandchild)
+				s.offer(child)
+				time.Sleep(time.Second)
+				if n.has(child) {
+					t.Fatal("a transaction without its parent is in the pool")
+				}
+				c.come(s, n, parent)
+				w.eventually("orphans are taken", 10*time.Second, func() bool { return n.has(child) && n.has(grandchild) })
+				s.conn.Close()
+			})
+		})
+	}
+}
+
+// offer announces a transaction and sends it when it is asked for.
+func (s *stranger) offer(tx *types.Tx) {
+	s.w.t.Helper()
+	s.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+	if next[*wire.GetTxs](s, time.Second) == nil {
+		s.w.t.Fatal("a transaction was not asked for")
+	}
+	s.send(&wire.Tx{Raw: tx.AppendTo(nil)})
+}
+
 // TestOrphansAreBounded: in number and in bytes, and one that comes twice counts
 // once.
 func TestOrphansAreBounded(t *testing.T) {
@@ -282,11 +324,7 @@ func TestOrphansAreBounded(t *testing.T) {
 		var ids []types.Hash
 		for i := range 3 * maxOrphans {
 			tx := someTx(10 + i)
-			s.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
-			if next[*wire.GetTxs](s, time.Second) == nil {
-				t.Fatal("a transaction was not asked for")
-			}
-			s.send(&wire.Tx{Raw: tx.AppendTo(nil)})
+			s.offer(tx)
 			ids = append(ids, tx.WTxID())
 		}
 		synctest.Wait()
