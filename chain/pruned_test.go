@@ -22,6 +22,16 @@ func prunedHarness(t *testing.T) (h *harness, a []*testBlock) {
 	return h, a
 }
 
+func TestPruneHeight(t *testing.T) {
+	h, _ := prunedHarness(t)
+	if got := h.chain.PruneHeight(); got != 310-PruneKeep {
+		t.Errorf("%d, want %d", got, 310-PruneKeep)
+	}
+	if got := newHarness(t).chain.PruneHeight(); got != 0 {
+		t.Errorf("%d where nothing was pruned", got)
+	}
+}
+
 // What cannot be undone is not begun: the operator hears why, and the node goes on.
 func TestInvalidateBelowWhatIsKept(t *testing.T) {
 	h, a := prunedHarness(t)

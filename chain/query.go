@@ -38,6 +38,21 @@ func (c *Chain) MedianTimePast(height uint32) uint32 {
 	return ancestry{c.tip}.MedianTimePast(min(height, c.tip.height))
 }
 
+// PruneHeight returns the height from which on all bodies and undo data of the best
+// chain are stored, 0 if nothing was pruned.
+func (c *Chain) PruneHeight() uint32 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	n := c.tip
+	for n.parent != nil && n.status.Has(consensus.StatusBody|consensus.StatusUndo) {
+		n = n.parent
+	}
+	if n.parent == nil {
+		return 0
+	}
+	return n.height + 1
+}
+
 // Tips returns all blocks without descendants, the highest first.
 func (c *Chain) Tips() []consensus.ChainTip {
 	c.mu.RLock()

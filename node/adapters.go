@@ -11,7 +11,6 @@ import (
 
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/coinstats"
-	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/index"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/mempool"
@@ -482,13 +481,5 @@ func (c *control) Pruned() (pruned bool, height uint32, target int64) {
 	if c.node.config.PruneBytes == 0 {
 		return false, 0, 0
 	}
-	for height < c.node.chain.Tip().Height {
-		hash, _ := c.node.chain.HashAt(height + 1)
-		info, _ := c.node.chain.Info(hash)
-		if info.Status.Has(consensus.StatusBody) {
-			break
-		}
-		height++
-	}
-	return true, height + 1, c.node.config.PruneBytes
+	return true, c.node.chain.PruneHeight(), c.node.config.PruneBytes
 }

@@ -86,6 +86,10 @@ func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 
 // enoughWork returns the headers if they may be stored, as presync tells.
 func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, error) {
+	work, err := s.workOf(headers) // hashing takes time, so not under the lock
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sp := s.peers[p]
@@ -98,7 +102,8 @@ func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, er
 		if pre.enough {
 			return sp.secondPass(headers), nil
 		}
-		return nil, s.firstPass(p, sp, headers)
+		s.firstPass(p, sp, headers, work)
+		return nil, nil
 	}
 	info, ok := s.m.o.Headers.Info(headers[0].PrevBlock)
 	if !ok {
@@ -106,10 +111,6 @@ func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, er
 			p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
 		}
 		return nil, nil
-	}
-	work, err := s.workOf(headers)
-	if err != nil {
-		return nil, err
 	}
 	if work.Add(info.Work).Cmp(s.leastWork()) >= 0 {
 		return headers, nil
@@ -119,7 +120,8 @@ func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, er
 		return nil, nil
 	}
 	sp.presync = &presync{base: info.Hash, work: info.Work, last: s.m.o.Now()}
-	return nil, s.firstPass(p, sp, headers)
+	s.firstPass(p, sp, headers, work)
+	return nil, nil
 }
 
 // workOf returns the work of headers, and checks that it was done.
@@ -135,11 +137,7 @@ func (s *syncer) workOf(headers []types.Header) (work consensus.Uint256, err err
 
 // firstPass adds the work of headers, and asks for the next, or for the first
 // again once there is enough. It assumes mu.
-func (s *syncer) firstPass(p *peer, sp *syncPeer, headers []types.Header) error {
-	work, err := s.workOf(headers)
-	if err != nil {
-		return err
-	}
+func (s *syncer) firstPass(p *peer, sp *syncPeer, headers []types.Header, work consensus.Uint256) {
 	pre := sp.presync
 	pre.work = pre.work.Add(work)
 	pre.marks = append(pre.marks, headers[len(headers)-1].Hash())
@@ -147,10 +145,9 @@ func (s *syncer) firstPass(p *peer, sp *syncPeer, headers []types.Header) error 
 	if !pre.enough && (len(headers) < wire.MaxHeaders || len(pre.marks) == maxMarks) {
 		s.m.log.Debug("a chain of too little work", "peer", p, "messages", len(pre.marks))
 		sp.presync = nil
-		return nil
+		return
 	}
 	p.send(&wire.GetHeaders{Locator: []types.Hash{pre.top()}})
-	return nil
 }
 
 // secondPass returns the headers if they are of the chain of the first pass. If
