@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"internal/vectors":            {},
 	"internal/wholefile":          {},
 	"internal/nodetest":           {".", "node"},
+	"internal/pipenet":            {},
 	"chain/types":                 {},
 	"chain/secp":                  {"golang.org/x/sys/cpu"},
 	"chain/secp/internal/genifma": {},

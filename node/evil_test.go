@@ -38,7 +38,7 @@ func (w *world) stranger(to string) *stranger {
 
 func (w *world) strangerWith(to string, key noise.Key) *stranger {
 	w.t.Helper()
-	raw, err := w.dial("stranger", to+":1")
+	raw, err := w.net.Dial("stranger", to+":1")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -409,7 +409,7 @@ func TestSilenceAndNoise(t *testing.T) {
 			return !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err)
 		}
 		dial := func() net.Conn {
-			c, err := w.dial("stranger", "n:1")
+			c, err := w.net.Dial("stranger", "n:1")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/pipenet"
 	"github.com/karatcoin/karat/internal/vectors"
 	"github.com/karatcoin/karat/miner"
 )
@@ -32,11 +33,7 @@ type world struct {
 	params *consensus.Params
 	dir    string
 	random *rand.Rand
-
-	mu        sync.Mutex
-	listeners map[string]*pipeListener
-	side      map[string]int // of a partition
-	conns     map[*cutConn]struct{}
+	net    *pipenet.Network
 }
 
 // simulate runs a test in a world of its own.
@@ -58,8 +55,7 @@ func simulateOn(t *testing.T, params *consensus.Params, seed uint64, test func(t
 		// The bubble's clock begins in 2000, before the networks' blocks.
 		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
 		test(t, &world{
-			t: t, params: params, dir: dir, random: rand.New(rand.NewPCG(seed, 0)),
-			listeners: map[string]*pipeListener{}, side: map[string]int{}, conns: map[*cutConn]struct{}{},
+			t: t, params: params, dir: dir, random: rand.New(rand.NewPCG(seed, 0)), net: pipenet.New(),
 		})
 	})
 }
@@ -80,8 +76,8 @@ func (w *world) start(name string, connect ...string) *simNode {
 	config := Config{
 		DataDir: filepath.Join(w.dir, name), Params: w.params, CacheBytes: 4 << 20, Filters: true, TxIndex: true, MempoolBytes: 4 << 20,
 		Listen: name + ":1", MaxPeers: 125, NoDiscovery: true, MinFeeRate: DefaultMinFeeRate,
-		NewListener: func(address string) (net.Listener, error) { return w.listen(address), nil },
-		Dial:        func(_ context.Context, address string) (net.Conn, error) { return w.dial(name, address) },
+		NewListener: func(address string) (net.Listener, error) { return w.net.Listen(address), nil },
+		Dial:        func(_ context.Context, address string) (net.Conn, error) { return w.net.Dial(name, address) },
 	}
 	for _, other := range connect {
 		config.Connect = append(config.Connect, other+":1")
@@ -206,118 +202,16 @@ func poolOf(s *simNode) []types.Hash {
 // partition cuts all connections between nodes of different sides, and lets none
 // be made until heal.
 func (w *world) partition(sides ...[]string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i, side := range sides {
-		for _, name := range side {
-			w.side[name] = i
+	side := map[string]int{}
+	for i, names := range sides {
+		for _, name := range names {
+			side[name] = i
 		}
 	}
-	for c := range w.conns {
-		if w.side[c.from] != w.side[c.to] {
-			c.Conn.Close()
-		}
-	}
+	w.net.Separate(func(from, to string) bool { return side[from] != side[to] })
 }
 
-func (w *world) heal() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	clear(w.side)
-}
-
-// pipeListener hands over the other ends of pipes.
-type pipeListener struct {
-	w       *world
-	address string
-	calls   chan net.Conn
-	closed  chan struct{}
-	once    sync.Once
-}
-
-func (w *world) listen(address string) net.Listener {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	l := &pipeListener{w: w, address: address, calls: make(chan net.Conn), closed: make(chan struct{})}
-	w.listeners[address] = l
-	return l
-}
-
-// Accept implements net.Listener.
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.calls:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
-func (l *pipeListener) Close() error {
-	l.once.Do(func() {
-		close(l.closed)
-		l.w.mu.Lock()
-		defer l.w.mu.Unlock()
-		if l.w.listeners[l.address] == l {
-			delete(l.w.listeners, l.address)
-		}
-	})
-	return nil
-}
-
-// Addr implements net.Listener.
-func (l *pipeListener) Addr() net.Addr { return pipeAddr(l.address) }
-
-type pipeAddr string
-
-// Network implements net.Addr.
-func (pipeAddr) Network() string { return "pipe" }
-
-// String implements net.Addr.
-func (a pipeAddr) String() string { return string(a) }
-
-// cutConn is a connection between two nodes.
-type cutConn struct {
-	net.Conn
-	w        *world
-	from, to string
-}
-
-// Close implements net.Conn.
-func (c *cutConn) Close() error {
-	c.w.mu.Lock()
-	delete(c.w.conns, c)
-	c.w.mu.Unlock()
-	return c.Conn.Close()
-}
-
-// RemoteAddr implements net.Conn.
-func (c *cutConn) RemoteAddr() net.Addr { return pipeAddr(c.to + ":1") }
-
-func (w *world) dial(from, address string) (net.Conn, error) {
-	to, _, _ := net.SplitHostPort(address)
-	w.mu.Lock()
-	l := w.listeners[address]
-	reachable := l != nil && w.side[from] == w.side[to]
-	w.mu.Unlock()
-	if !reachable {
-		return nil, fmt.Errorf("%s cannot be reached", address)
-	}
-	near, far := net.Pipe()
-	ours, theirs := &cutConn{near, w, from, to}, &cutConn{far, w, to, from}
-	w.mu.Lock()
-	w.conns[ours], w.conns[theirs] = struct{}{}, struct{}{}
-	w.mu.Unlock()
-	select {
-	case l.calls <- theirs:
-		return ours, nil
-	case <-l.closed:
-		ours.Close()
-		theirs.Close()
-		return nil, fmt.Errorf("%s does not listen", address)
-	}
-}
+func (w *world) heal() { w.net.Separate(nil) }
 
 func TestTransactionsAndBlocksReachAll(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, w *world) {

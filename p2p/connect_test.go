@@ -209,24 +209,17 @@ func TestBootstrapIsTriedAgain(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", discovering("seed:1"))
 		time.Sleep(time.Minute)
-		seed := w.start("seed", nil)
+		w.start("seed", nil)
 		w.eventually("the node of the network's file", 30*time.Minute, func() bool { return len(n.Peers()) == 1 })
 		if n.Peers()[0].Manual {
 			t.Error("it counts as the operator's choice")
 		}
-		w.mu.Lock()
-		w.down = true
-		w.mu.Unlock()
-		if err := seed.Disconnect(n.NodeID().String()); err != nil {
-			t.Fatal(err)
-		}
+		w.down()
 		time.Sleep(8 * time.Hour) // more than the calls to a dead address take until it is forgotten
 		if len(n.Peers()) != 0 {
 			t.Fatal("the network is not down")
 		}
-		w.mu.Lock()
-		w.down, w.calls = false, map[string][]time.Time{}
-		w.mu.Unlock()
+		w.up()
 		w.eventually("the network is back", 30*time.Minute, func() bool { return len(n.Peers()) == 1 })
 	})
 }
@@ -250,14 +243,10 @@ func TestAddressesOutliveOurNetwork(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		other := w.start("192.0.2.1", nil)
 		n := w.start("n", func(o *Options) { o.Discover, o.MaxOutbound = true, 2 })
-		w.mu.Lock()
-		w.down = true
-		w.mu.Unlock()
+		w.down()
 		n.book.add([]wire.PeerAddress{{ID: other.NodeID(), Addr: netip.MustParseAddrPort("192.0.2.1:1"), LastSeen: time.Now().Unix()}}, time.Now())
 		time.Sleep(24 * time.Hour)
-		w.mu.Lock()
-		w.down = false
-		w.mu.Unlock()
+		w.up()
 		w.eventually("a node that was known before", time.Hour, func() bool { return len(n.Peers()) == 1 })
 	})
 }

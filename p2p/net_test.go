@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"iter"
 	"net"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/pipenet"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/wire"
@@ -33,13 +33,12 @@ type world struct {
 	t      *testing.T
 	params *consensus.Params
 	dir    string
+	net    *pipenet.Network
 
-	mu        sync.Mutex
-	listeners map[string]*pipeListener
-	down      bool          // nobody can be reached
-	services  wire.Services // of strangers
-	calls     map[string][]time.Time
-	counter   uint32
+	mu       sync.Mutex
+	services wire.Services // of strangers
+	calls    map[string][]time.Time
+	counter  uint32
 }
 
 // simulate runs a test in a world of its own on a network of fixed difficulty.
@@ -56,8 +55,7 @@ func simulate(t *testing.T, test func(t *testing.T, w *world)) {
 		t.Cleanup(func() { time.Sleep(2 * time.Second) })
 		// The bubble's clock begins in 2000, before the network's blocks.
 		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
-		test(t, &world{t: t, params: params, dir: dir,
-			listeners: map[string]*pipeListener{}, calls: map[string][]time.Time{},
+		test(t, &world{t: t, params: params, dir: dir, net: pipenet.New(), calls: map[string][]time.Time{},
 			services: wire.ServiceNetwork | wire.ServiceNetworkLimited})
 	})
 }
@@ -90,7 +88,7 @@ func (w *world) start(name string, change func(*Options), connect ...string) *te
 	pool := mempool.New(mempool.Options{Params: w.params, Chain: c})
 	o := Options{
 		Params: w.params, Key: key, Headers: c, Blocks: testBlocks{c}, Pool: testPool{pool}, UserAgent: "/" + name + "/", MaxInbound: 125,
-		Dial: func(_ context.Context, address string) (net.Conn, error) { return w.dial(name, address) }, Listener: w.listen(name + ":1"),
+		Dial: func(_ context.Context, address string) (net.Conn, error) { return w.dial(name, address) }, Listener: w.net.Listen(name + ":1"),
 	}
 	for _, other := range connect {
 		o.Connect = append(o.Connect, other+":1")
@@ -273,86 +271,18 @@ func (w *world) agree(what string, tip types.Hash, nodes ...*testNode) {
 	}
 }
 
-// pipeListener hands over the other ends of pipes.
-type pipeListener struct {
-	w       *world
-	address string
-	calls   chan net.Conn
-	closed  chan struct{}
-	once    sync.Once
-}
-
-func (w *world) listen(address string) net.Listener {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	l := &pipeListener{w: w, address: address, calls: make(chan net.Conn), closed: make(chan struct{})}
-	w.listeners[address] = l
-	return l
-}
-
-// Accept implements net.Listener.
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.calls:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
-func (l *pipeListener) Close() error {
-	l.once.Do(func() {
-		close(l.closed)
-		l.w.mu.Lock()
-		defer l.w.mu.Unlock()
-		if l.w.listeners[l.address] == l {
-			delete(l.w.listeners, l.address)
-		}
-	})
-	return nil
-}
-
-// Addr implements net.Listener.
-func (l *pipeListener) Addr() net.Addr { return pipeAddr(l.address) }
-
-type pipeAddr string
-
-// Network implements net.Addr.
-func (pipeAddr) Network() string { return "pipe" }
-
-// String implements net.Addr.
-func (a pipeAddr) String() string { return string(a) }
-
-// pipeConn is an end of a pipe.
-type pipeConn struct {
-	net.Conn
-	remote string
-}
-
-// RemoteAddr implements net.Conn.
-func (c *pipeConn) RemoteAddr() net.Addr { return pipeAddr(c.remote) }
-
 // dial connects somebody to the listener at an address.
 func (w *world) dial(from, address string) (net.Conn, error) {
 	w.mu.Lock()
 	w.calls[address] = append(w.calls[address], time.Now())
-	l := w.listeners[address]
-	down := w.down
 	w.mu.Unlock()
-	if l == nil || down {
-		return nil, fmt.Errorf("%s cannot be reached", address)
-	}
-	near, far := net.Pipe()
-	select {
-	case l.calls <- &pipeConn{far, from + ":2"}:
-		return &pipeConn{near, address}, nil
-	case <-l.closed:
-		near.Close()
-		far.Close()
-		return nil, fmt.Errorf("%s does not listen", address)
-	}
+	return w.net.Dial(from, address)
 }
+
+// down makes that nobody can be reached, up that all can be again.
+func (w *world) down() { w.net.Separate(func(from, to string) bool { return true }) }
+
+func (w *world) up() { w.net.Separate(nil) }
 
 // stranger speaks the protocol by hand to a node.
 type stranger struct {
