@@ -13,14 +13,17 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 )
 
+// Version is that of the node and the wallet.
+const Version = "0.1.0"
+
 // MainGenesis is the genesis.json of the network "main".
 //
 //go:embed genesis.json
 var MainGenesis []byte
 
 // DevGenesis is the genesis.json of the network "dev", a private chain for
-// development: blocks cost nothing, and its coins belong to ten keys that
-// everybody knows: the secret key of number n is SHA-256("karat dev key n").
+// development: blocks cost nothing, and its coins belong to words that everybody
+// knows: "test" eleven times and "junk".
 //
 //go:embed dev.json
 var DevGenesis []byte

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
@@ -23,11 +24,8 @@ const (
 	indexDir    = "indexes"
 )
 
-// Version is karat's.
-const Version = "0.1.0"
-
 // UserAgent is how a node introduces itself.
-const UserAgent = "/karat:" + Version + "/"
+const UserAgent = "/karat:" + karat.Version + "/"
 
 // Started is what a node that has started tells.
 type Started struct {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/wallet"
 )
@@ -91,7 +92,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		OnUsageError:         usageError,
 		ExitErrHandler:       func(*cli.Context, error) {},
 		EnableBashCompletion: true,
-		HideVersion:          true,
+		Version:              karat.Version,
 		Reader:               stdin,
 		Writer:               stdout,
 		ErrWriter:            stderr,

@@ -14,7 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/karatcoin/karat/node"
+	"github.com/karatcoin/karat"
 )
 
 // Exit codes of karatd.
@@ -90,7 +90,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		OnUsageError:         usage,
 		ExitErrHandler:       func(*cli.Context, error) {},
 		EnableBashCompletion: true,
-		Version:              node.Version,
+		Version:              karat.Version,
 		Writer:               stdout,
 		ErrWriter:            stderr,
 	}
