@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -194,8 +195,12 @@ func TestThreeNodesAndKills(t *testing.T) {
 // TestStopBySignal: Ctrl-C and the end of its terminal end a node well, which takes
 // its cookie away.
 func TestStopBySignal(t *testing.T) {
-	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
-		startDaemon(t, t.TempDir(), "none").stopBy(signal)
+	// What this process ignores, as under nohup, the node would ignore too.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		startDaemon(t, t.TempDir(), "none").stopBy(s)
 	}
 }
 
