@@ -17,12 +17,12 @@ fuzz() { # package target
 			tail -1 "$log"
 			return 0
 		fi
-		cat "$log"
 		if grep -q 'Failing input' "$log" || ! grep -q 'context deadline exceeded' "$log"; then
-			return 1
+			break
 		fi
 		echo "the go tool ran into its own deadline, attempt $attempt"
 	done
+	cat "$log"
 	return 1
 }
 
