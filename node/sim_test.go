@@ -1,15 +1,18 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -34,6 +37,7 @@ type world struct {
 	dir    string
 	random *rand.Rand
 	net    *pipenet.Network
+	logger *slog.Logger // of nodes that start; nil: none
 }
 
 // simulate runs a test in a world of its own.
@@ -75,7 +79,7 @@ func (w *world) start(name string, connect ...string) *simNode {
 	w.t.Helper()
 	config := Config{
 		DataDir: filepath.Join(w.dir, name), Params: w.params, CacheBytes: 4 << 20, Filters: true, TxIndex: true, MempoolBytes: 4 << 20,
-		Listen: name + ":1", MaxPeers: 125, NoDiscovery: true, MinFeeRate: DefaultMinFeeRate,
+		Logger: w.logger, Listen: name + ":1", MaxPeers: 125, NoDiscovery: true, MinFeeRate: DefaultMinFeeRate,
 		NewListener: func(address string) (net.Listener, error) { return w.net.Listen(address), nil },
 		Dial:        func(_ context.Context, address string) (net.Conn, error) { return w.net.Dial(name, address) },
 	}
@@ -282,6 +286,27 @@ func TestCoreChainOverTheWire(t *testing.T) {
 		for _, n := range []*simNode{a, b, c} {
 			if got := coinsOf(t, n.Node).Stats.MuHash; got != core.MuHash.MuHash {
 				t.Errorf("%s: MuHash %s, Core's is %s", n.name, got, core.MuHash.MuHash)
+			}
+		}
+	})
+}
+
+// TestSyncIsTold: the log says that a node syncs and that it has synced, once, and
+// nothing of the kind about single blocks.
+func TestSyncIsTold(t *testing.T) {
+	simulate(t, 15, func(t *testing.T, w *world) {
+		a := w.start("a")
+		a.mine(50)
+		var log bytes.Buffer
+		w.logger = slog.New(slog.NewTextHandler(&log, nil))
+		b := w.start("b", "a")
+		w.agree("a sync", a, b)
+		a.mine(1)
+		w.agree("a block", a, b)
+		b.stop()
+		for what, want := range map[string]int{"msg=syncing height=0 of=50": 1, "msg=synced height=50 ": 1, "msg=sync": 2} {
+			if got := strings.Count(log.String(), what); got != want {
+				t.Errorf("%d times %q, want %d:\n%s", got, what, want, log.String())
 			}
 		}
 	})

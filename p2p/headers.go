@@ -62,6 +62,7 @@ func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 		return err
 	}
 	refused := s.m.o.Headers.AddHeaders(ready)
+	s.tell()
 	if refused != nil && !errors.Is(refused, consensus.ErrNotYet) {
 		return refused
 	}

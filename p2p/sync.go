@@ -39,6 +39,8 @@ type syncer struct {
 	feed chan delivery
 	poke chan struct{} // one slot: blocks may be asked for
 
+	progress progress
+
 	mu sync.Mutex
 	// Guarded by mu:
 	peers        map[*peer]*syncPeer
@@ -376,6 +378,7 @@ func (s *syncer) feeding(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
+		s.tell()
 		s.wake()
 	}
 }

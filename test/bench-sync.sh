@@ -26,12 +26,13 @@ round() {
 	sleep 3 # its indexes are made meanwhile
 	start=$(now)
 	karatd --network "$network" --datadir "$work/synced" --listen none --rpc-listen 127.0.0.1:28803 \
-		--connect 127.0.0.1:28801 --log-level error >/dev/null &
+		--connect 127.0.0.1:28801 >/dev/null 2>"$work/log" &
 	client=$!
-	until [ "$(karat --network "$network" --datadir "$work/synced" --rpc 127.0.0.1:28803 rpc --wait getbestblockhash)" = "$tip" ]; do
-		sleep 0.1
+	until grep -q "msg=synced.*$tip" "$work/log"; do
+		sleep 0.5
 	done
-	sync=$(since "$start")
+	end=$(sed -n 's/^time=\([^ ]*\) .*msg=synced.*/\1/p' "$work/log")
+	sync=$(awk "BEGIN { printf \"%.2f\", $(date -d "$end" +%s.%N) - $start }")
 	for at in 28802 28803; do
 		dir=imported
 		[ $at = 28802 ] || dir=synced
