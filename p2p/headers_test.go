@@ -23,6 +23,24 @@ func (w *world) bareHeaders(on consensus.State, n int) []types.Header {
 	return headers
 }
 
+// workAt is the work of a chain of headers on the genesis block.
+func (w *world) workAt(headers []types.Header) consensus.Uint256 {
+	work := w.params.GenesisState().Work
+	for i := range headers {
+		work = work.Add(consensus.BlockWork(headers[i].Bits))
+	}
+	return work
+}
+
+// startWanting starts a node whose network's file asks for so much work.
+func (w *world) startWanting(work consensus.Uint256) *testNode {
+	return w.start("n", func(o *Options) {
+		params := *o.Params
+		params.MinimumChainWork = work
+		o.Params = &params
+	})
+}
+
 // answerHeaders answers requests for headers from a chain of them, until none
 // comes, and calls each before an answer.
 func (s *stranger) answerHeaders(headers []types.Header, each func(asked int)) (asked int) {
@@ -63,15 +81,7 @@ func TestMinimumWork(t *testing.T) {
 			}
 			simulate(t, func(t *testing.T, w *world) {
 				headers := w.bareHeaders(w.params.GenesisState(), c.count)
-				work := w.params.GenesisState().Work
-				for i := range headers[:c.count-50] {
-					work = work.Add(consensus.BlockWork(headers[i].Bits))
-				}
-				n := w.start("n", func(o *Options) {
-					params := *o.Params
-					params.MinimumChainWork = work
-					o.Params = &params
-				})
+				n := w.startWanting(w.workAt(headers[:c.count-50]))
 				s := w.stranger(n)
 				s.answerHeaders(headers, func(asked int) {
 					if asked == 3 { // a block was found
@@ -95,15 +105,7 @@ func TestMinimumWork(t *testing.T) {
 func TestTooLittleWork(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		headers := w.bareHeaders(w.params.GenesisState(), 3*wire.MaxHeaders+10)
-		work := w.params.GenesisState().Work
-		for range 2 * len(headers) {
-			work = work.Add(consensus.BlockWork(headers[0].Bits))
-		}
-		n := w.start("n", func(o *Options) {
-			params := *o.Params
-			params.MinimumChainWork = work
-			o.Params = &params
-		})
+		n := w.startWanting(w.workAt(append(headers, headers...))) // twice what there is
 		s := w.stranger(n)
 		if asked := s.answerHeaders(headers, func(int) {}); asked != 4 {
 			t.Errorf("%d questions for headers, want 4", asked)
@@ -125,15 +127,7 @@ func TestSwappedHeaders(t *testing.T) {
 		headers := w.bareHeaders(w.params.GenesisState(), 4*wire.MaxHeaders)
 		other := w.build(w.params.GenesisState(), 1)
 		light := append(headersOf(other...), w.bareHeaders(after(w.params.GenesisState(), other...), wire.MaxHeaders-1)...)
-		work := w.params.GenesisState().Work
-		for i := range headers[:len(headers)-10] {
-			work = work.Add(consensus.BlockWork(headers[i].Bits))
-		}
-		n := w.start("n", func(o *Options) {
-			params := *o.Params
-			params.MinimumChainWork = work
-			o.Params = &params
-		})
+		n := w.startWanting(w.workAt(headers[:len(headers)-10]))
 		s := w.stranger(n)
 		s.answerHeaders(headers, func(asked int) {
 			if asked >= 5 && asked < 20 {
