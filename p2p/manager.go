@@ -7,6 +7,7 @@
 package p2p
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -488,8 +489,7 @@ func (m *Manager) all() []*peer {
 var errConnected = errors.New("there is a connection already")
 
 // register lets a peer whose hello is known in, or says why not. Of two
-// connections between the same nodes, both sides keep the one that was made by
-// the node with the lower id.
+// connections between the same nodes both sides keep the same one.
 func (m *Manager) register(p *peer) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -504,7 +504,7 @@ func (m *Manager) register(p *peer) error {
 		return errors.New("there is no room") // any more
 	}
 	if old != nil {
-		if old.inbound != p.inbound && m.lowerCalled(old) {
+		if !m.better(p, old) {
 			return errConnected
 		}
 		old.close(errors.New("there is another connection"))
@@ -513,6 +513,20 @@ func (m *Manager) register(p *peer) error {
 	p.number = m.nextID
 	m.nextID++
 	return nil
+}
+
+// better reports whether to keep a connection instead of an old one to the same
+// node: the one that was made by the node with the lower id. If both were, the new
+// one, since of the old one the other side may know no more; but not if they were
+// made at the same time, when each side may see another as the new one.
+func (m *Manager) better(p, old *peer) bool {
+	switch {
+	case old.inbound != p.inbound:
+		return m.lowerCalled(p)
+	case m.o.Now().Sub(old.since) < handshakeTimeout:
+		return bytes.Compare(p.session[:], old.session[:]) > 0
+	}
+	return true
 }
 
 // lowerCalled reports whether the node with the lower id made the connection.

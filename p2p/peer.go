@@ -36,7 +36,8 @@ type peer struct {
 	m       *Manager
 	conn    *countedConn
 	id      noise.ID
-	number  int // for people
+	session types.Hash // that both sides see
+	number  int        // for people
 	address string
 	inbound bool
 	manual  bool
@@ -151,6 +152,7 @@ func (p *peer) greet(ctx context.Context, raw *countedConn, t target) error {
 		return err
 	}
 	p.conn, p.id = &countedConn{Conn: conn, read: func(int) {}, written: func(int) {}}, conn.RemoteID()
+	p.session = conn.Session()
 	if !m.allowed(p.id) {
 		return fmt.Errorf("node %s is not let in", p.id)
 	}

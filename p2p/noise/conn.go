@@ -10,6 +10,8 @@ import (
 	"time"
 
 	flynn "github.com/flynn/noise"
+
+	"github.com/karatcoin/karat/chain/types"
 )
 
 const (
@@ -35,8 +37,9 @@ var ErrRecord = errors.New("broken record")
 // turns. The end of the stream is not authenticated: who can cut the
 // connection can cut it anywhere, so what is sent must tell its own length.
 type Conn struct {
-	conn   net.Conn
-	remote ID
+	conn    net.Conn
+	remote  ID
+	session types.Hash
 
 	readMu  sync.Mutex // held while the one that reads waits for bytes
 	in      *flynn.CipherState
@@ -51,16 +54,21 @@ type Conn struct {
 	output   []byte
 }
 
-func newConn(conn net.Conn, out, in *flynn.CipherState, remote ID) *Conn {
+// newConn returns the connection after its handshake.
+func newConn(conn net.Conn, hs *flynn.HandshakeState, out, in *flynn.CipherState) *Conn {
 	buffer := make([]byte, inputBuffer)
 	return &Conn{
-		conn: conn, remote: remote, in: in, out: out,
+		conn: conn, remote: ID(hs.PeerStatic()), session: types.Hash(hs.ChannelBinding()), in: in, out: out,
 		buffer: buffer, input: buffer[:0], output: make([]byte, 0, maxRecord),
 	}
 }
 
 // RemoteID returns the id that the other side proved.
 func (c *Conn) RemoteID() ID { return c.remote }
+
+// Session returns the hash of the handshake, which is the same on both sides and
+// another for every connection (the Noise specification's channel binding).
+func (c *Conn) Session() types.Hash { return c.session }
 
 // Read reads up to one record's data. After a deadline that ran out it can be
 // called again and nothing is lost; an error that wraps ErrRecord is final.

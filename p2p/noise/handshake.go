@@ -73,7 +73,7 @@ func client(conn net.Conn, hs *flynn.HandshakeState, want *ID) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(conn, out, in, remote), nil
+	return newConn(conn, hs, out, in), nil
 }
 
 // Server runs the handshake as the side that was dialled. It is otherwise as
@@ -98,7 +98,7 @@ func server(conn net.Conn, hs *flynn.HandshakeState) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(conn, out, in, ID(hs.PeerStatic())), nil
+	return newConn(conn, hs, out, in), nil
 }
 
 // newHandshake takes the ephemeral key's bytes from random.

@@ -9,11 +9,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/karatcoin/karat/chain/types"
 )
 
 func TestHandshake(t *testing.T) {
 	clientKey, serverKey := testKey(t, 1), testKey(t, 2)
 	want := serverKey.ID()
+	sessions := map[types.Hash]bool{}
 	pipe := func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }
 	for name, pair := range map[string]func(testing.TB) (net.Conn, net.Conn){"pipe": pipe, "tcp": tcpPair} {
 		for _, pinned := range []*ID{nil, &want} {
@@ -30,6 +33,11 @@ func TestHandshake(t *testing.T) {
 				if left.conn.RemoteID() != serverKey.ID() || right.conn.RemoteID() != clientKey.ID() {
 					t.Error("the sides do not know each other")
 				}
+				session := left.conn.Session()
+				if session != right.conn.Session() || sessions[session] {
+					t.Error("the connection has not a hash of its own that both sides see")
+				}
+				sessions[session] = true
 				if left.conn.RemoteAddr() != c.RemoteAddr() || left.conn.LocalAddr() != c.LocalAddr() {
 					t.Error("addresses are not the connection's")
 				}
