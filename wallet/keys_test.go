@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -82,8 +81,7 @@ func TestMnemonicVectors(t *testing.T) {
 
 // TestWordList compares the words that are known with BIP39's list.
 func TestWordList(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(vectors.Dir(t), "wallet/bip39-english.txt"))
-	must(t, err)
+	data := vectors.ReadFile(t, filepath.Join(vectors.Dir(t), "wallet/bip39-english.txt"))
 	if list := strings.Fields(string(data)); len(list) != 2048 || !slices.Equal(list, bip39.WordList) {
 		t.Errorf("BIP39's list of %d words is another", len(list))
 	}
@@ -384,6 +382,9 @@ func TestBIP341Keys(t *testing.T) {
 		}
 	}
 	readVectors(t, "bip341/wallet-test-vectors.json", &all)
+	if len(all.KeyPathSpending) == 0 {
+		t.Skip("NOT RUN: this half of the vectors spends nothing")
+	}
 	checked := 0
 	for _, v := range all.KeyPathSpending[0].InputSpending {
 		if v.Given.MerkleRoot != nil {

@@ -4,6 +4,8 @@ package vectors
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,6 +16,9 @@ import (
 func Dir(t testing.TB) string {
 	t.Helper()
 	if dir := os.Getenv("KARAT_VECTORS"); dir != "" {
+		if !exists(dir) {
+			t.Fatalf("KARAT_VECTORS names %s, which does not exist", dir)
+		}
 		return dir
 	}
 	root, err := os.Getwd()
@@ -54,14 +59,24 @@ func Files(t testing.TB, pattern string) []string {
 	return files
 }
 
-// ReadJSON reads a JSON file of the oracle data, which is named by its path.
-func ReadJSON(t testing.TB, file string, into any) {
+// ReadFile reads a file of the oracle data, which is named by its path. Without the
+// file the test is skipped, and says so: there are sets that lack some.
+func ReadFile(t testing.TB, file string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skipf("NOT RUN: %v", err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(data, into); err != nil {
+	return data
+}
+
+// ReadJSON is ReadFile for JSON.
+func ReadJSON(t testing.TB, file string, into any) {
+	t.Helper()
+	if err := json.Unmarshal(ReadFile(t, file), into); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
 }
