@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -55,14 +54,8 @@ type running struct {
 // TestCoreAnswers asks the questions that Bitcoin Core was asked about its chain.
 func TestCoreAnswers(t *testing.T) {
 	folder := filepath.Join(vectors.Dir(t), "core-regtest")
-	data, err := os.ReadFile(filepath.Join(folder, "answers.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	answers := map[string]json.RawMessage{}
-	if err := json.Unmarshal(data, &answers); err != nil {
-		t.Fatal(err)
-	}
+	vectors.ReadJSON(t, filepath.Join(folder, "answers.json"), &answers)
 	n := openNode(t, t.TempDir(), regtest, 0)
 	if _, err := n.Import(context.Background(), []string{filepath.Join(folder, "chain.dat")}, func(ImportProgress) {}); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -35,17 +34,11 @@ type toldCoins struct {
 // TestCoreSecondChain submits the blocks of another chain that Core made one by one,
 // and compares what RPC tells of each.
 func TestCoreSecondChain(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(vectors.Dir(t), "chain", "core-regtest-taproot-only.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var chain struct {
 		Hash   string `json:"tip_hash_serialized_3"`
 		Blocks []toldBlock
 	}
-	if err := json.Unmarshal(data, &chain); err != nil {
-		t.Fatal(err)
-	}
+	vectors.ReadJSON(t, filepath.Join(vectors.Dir(t), "chain", "core-regtest-taproot-only.json"), &chain)
 	r := run(t, openNode(t, t.TempDir(), regtest, 0))
 	compared := 0
 	same := func(what string, got, want any) {

@@ -3,13 +3,11 @@ package node
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -258,18 +256,12 @@ func (w *world) payAfter(s *simNode, parent *types.Tx) *types.Tx {
 // fetches from two at once. All end with the coins that Core counted.
 func TestCoreChainOverTheWire(t *testing.T) {
 	folder := filepath.Join(vectors.Dir(t), "core-regtest")
-	data, err := os.ReadFile(filepath.Join(folder, "fork.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var core struct {
 		MuHash struct {
 			MuHash types.Hash `json:"muhash"`
 		} `json:"muhash"`
 	}
-	if err := json.Unmarshal(data, &core); err != nil {
-		t.Fatal(err)
-	}
+	vectors.ReadJSON(t, filepath.Join(folder, "fork.json"), &core)
 	params, err := karat.LoadNetwork(regtest)
 	if err != nil {
 		t.Fatal(err)

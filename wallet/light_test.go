@@ -170,6 +170,16 @@ func (w *testWallet) pay(address string, value types.Amount) (ok bool) {
 	if err != nil {
 		return false
 	}
+	w.signDraft(draft)
+	if err := w.Send(w.n.t.Context(), w.n, draft); err != nil {
+		w.n.t.Fatal(err)
+	}
+	return true
+}
+
+// signDraft signs with the wallet's keys.
+func (w *testWallet) signDraft(draft *wallet.Draft) {
+	w.n.t.Helper()
 	signer, err := w.file.Unlock("")
 	if err != nil {
 		w.n.t.Fatal(err)
@@ -178,10 +188,6 @@ func (w *testWallet) pay(address string, value types.Amount) (ok bool) {
 	if err := signer.Sign(draft); err != nil {
 		w.n.t.Fatal(err)
 	}
-	if err := w.Send(w.n.t.Context(), w.n, draft); err != nil {
-		w.n.t.Fatal(err)
-	}
-	return true
 }
 
 // state is what a wallet shows, but for the times at which it met what waits and

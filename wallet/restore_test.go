@@ -320,14 +320,7 @@ func (w *testWallet) sign(value types.Amount, rate types.FeeRate) *wallet.Draft 
 	if err != nil {
 		w.n.t.Fatal(err)
 	}
-	signer, err := w.file.Unlock("")
-	if err != nil {
-		w.n.t.Fatal(err)
-	}
-	defer signer.Wipe()
-	if err := signer.Sign(draft); err != nil {
-		w.n.t.Fatal(err)
-	}
+	w.signDraft(draft)
 	return draft
 }
 
@@ -458,16 +451,9 @@ func TestUnsure(t *testing.T) {
 	n.mine(1, w.address())
 	n.mine(2, "")
 	w.sync()
-	change, err := w.ChangeScript()
-	if err != nil {
-		t.Fatal(err)
-	}
-	draft, err := wallet.Build(&wallet.Request{Outputs: []types.TxOut{{Value: 1_000_000, ScriptPubKey: change}}, Coins: w.Coins(), FeeRate: 1000, ChangeScript: change})
-	if err != nil {
-		t.Fatal(err)
-	}
+	draft := w.sign(1_000_000, 1000)
 	cut := errors.New("cut off")
-	err = w.Send(t.Context(), &stubborn{n, cut, false}, draft)
+	err := w.Send(t.Context(), &stubborn{n, cut, false}, draft)
 	if !errors.Is(err, wallet.ErrUnsure) || !errors.Is(err, cut) || !strings.Contains(err.Error(), draft.Tx.TxID().String()) {
 		t.Errorf("%v", err)
 	}
