@@ -17,7 +17,7 @@ const module = "github.com/karatcoin/karat"
 // besides the standard library. Anyone may import the pure layer; stateful
 // packages never import each other; only node knows them all.
 var allowed = map[string][]string{
-	".":                           {"chain/consensus"},
+	".":                           {"chain/consensus", "chain/network"},
 	"internal/vectors":            {},
 	"internal/wholefile":          {},
 	"internal/nodetest":           {".", "node"},
@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 		"github.com/btcsuite/btcd/address/v2/bech32", "github.com/btcsuite/btcd/btcec/v2", "golang.org/x/crypto/ripemd160",
 	},
 	"chain/consensus": {"chain/types", "chain/secp", "chain/taproot"},
+	"chain/network":   {"chain/types", "chain/taproot", "chain/consensus"},
 	"chain/coinstats": {"chain/types", "golang.org/x/crypto/chacha20"},
 	"chain/bootstrap": {"chain/types", "chain/consensus"},
 	"chain/filter":    {"chain/types", "chain/consensus", "github.com/dchest/siphash"},
@@ -60,7 +61,7 @@ var allowed = map[string][]string{
 		"github.com/urfave/cli/v2", "golang.org/x/term", "rsc.io/qr",
 	},
 	"cmd/karatd": {
-		".", "chain/types", "chain/consensus", "chain/taproot", "chain", "chain/store", "node",
+		".", "chain/types", "chain/consensus", "chain/network", "chain/taproot", "chain", "chain/store", "node",
 		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term", "github.com/BurntSushi/toml",
 	},
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/network"
 )
 
 // Version is that of the node and the wallet.
@@ -33,9 +34,9 @@ var DevGenesis []byte
 func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
 	switch nameOrPath {
 	case "main":
-		return consensus.ParseParams(MainGenesis)
+		return network.Parse(MainGenesis)
 	case "dev":
-		return consensus.ParseParams(DevGenesis)
+		return network.Parse(DevGenesis)
 	}
 	data, err := os.ReadFile(nameOrPath)
 	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(nameOrPath, "./"+string(filepath.Separator)) {
@@ -44,7 +45,7 @@ func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network file: %w", err)
 	}
-	params, err := consensus.ParseParams(data)
+	params, err := network.Parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("network file %s: %w", nameOrPath, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -26,7 +27,7 @@ func testParams(t testing.TB) *consensus.Params {
 	if err != nil {
 		t.Fatal(err)
 	}
-	params, err := consensus.ParseParams(data)
+	params, err := network.Parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}

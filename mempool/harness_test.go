@@ -15,6 +15,7 @@ import (
 
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -55,7 +56,7 @@ func newHarness(t testing.TB, change func(*Options)) *harness {
 		t.Fatal(err)
 	}
 	h := &harness{t: t, now: time.Unix(1_800_000_000, 0), outputs: map[types.OutPoint]types.TxOut{}}
-	if h.params, err = consensus.ParseParams(data); err != nil {
+	if h.params, err = network.Parse(data); err != nil {
 		t.Fatal(err)
 	}
 	h.params.CoinbaseMaturity = maturity

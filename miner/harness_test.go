@@ -12,6 +12,7 @@ import (
 
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/mempool"
@@ -31,7 +32,7 @@ func testParams(t testing.TB) *consensus.Params {
 	if err != nil {
 		t.Fatal(err)
 	}
-	params, err := consensus.ParseParams(data)
+	params, err := network.Parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -19,19 +20,19 @@ func lightKDF() kdfParams {
 	return kdfParams{Algorithm: kdfAlgorithm, Time: 1, MemoryKiB: 8, Threads: 1}
 }
 
-// network reads the parameters of a network of this repository.
-func network(t testing.TB, file string) *consensus.Params {
+// networkFile reads the parameters of a network of this repository.
+func networkFile(t testing.TB, file string) *consensus.Params {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", file))
 	must(t, err)
-	p, err := consensus.ParseParams(data)
+	p, err := network.Parse(data)
 	must(t, err)
 	return p
 }
 
 func testFile(t testing.TB, passphrase string) (path string, p *consensus.Params, f *File) {
 	t.Helper()
-	p = network(t, "dev.json")
+	p = networkFile(t, "dev.json")
 	path = filepath.Join(t.TempDir(), "wallets", "default", "wallet.json")
 	birthday := types.Index{Height: 12, Hash: types.DoubleSHA256([]byte("tip"))}
 	f, err := createFile(path, p, abandon, passphrase, birthday, lightKDF())
@@ -76,7 +77,7 @@ func TestFileAsUsed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 256 MiB")
 	}
-	p := network(t, "genesis.json")
+	p := networkFile(t, "genesis.json")
 	path := filepath.Join(t.TempDir(), "wallet.json")
 	_, err := CreateFile(path, p, strings.ToUpper(abandon), "secret", types.Index{})
 	must(t, err)
@@ -109,7 +110,7 @@ func TestFileHidesTheWords(t *testing.T) {
 			t.Errorf("%s has mode %v, want %v", name, info.Mode().Perm(), want)
 		}
 	}
-	again, err := newFile(network(t, "dev.json"), abandon, "secret", f.Birthday(), lightKDF())
+	again, err := newFile(networkFile(t, "dev.json"), abandon, "secret", f.Birthday(), lightKDF())
 	must(t, err)
 	if bytes.Equal(again.content.Sealed, f.content.Sealed) || bytes.Equal(again.content.Header.KDF.Salt, f.content.Header.KDF.Salt) {
 		t.Error("the same words twice are seen to be the same")
@@ -140,11 +141,11 @@ func TestFileIsNeverOverwritten(t *testing.T) {
 
 func TestFileOfAnotherNetwork(t *testing.T) {
 	path, _, _ := testFile(t, "")
-	_, err := OpenFile(path, network(t, "genesis.json"))
+	_, err := OpenFile(path, networkFile(t, "genesis.json"))
 	if !errors.Is(err, ErrWrongNetwork) || !strings.Contains(err.Error(), `"dev"`) || !strings.Contains(err.Error(), `"main"`) {
 		t.Errorf("opened on main: %v", err)
 	}
-	renamed, twin := network(t, "dev.json"), network(t, "dev.json")
+	renamed, twin := networkFile(t, "dev.json"), networkFile(t, "dev.json")
 	renamed.Name = "lab" // which decides nothing about blocks
 	if _, err := OpenFile(path, renamed); err != nil {
 		t.Errorf("the same network by another name: %v", err)
@@ -153,7 +154,7 @@ func TestFileOfAnotherNetwork(t *testing.T) {
 	if _, err := OpenFile(path, twin); !errors.Is(err, ErrWrongNetwork) {
 		t.Errorf("another network of the same name: %v", err)
 	}
-	if _, err := OpenFile(path+".none", network(t, "dev.json")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := OpenFile(path+".none", networkFile(t, "dev.json")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 }
@@ -262,7 +263,7 @@ func TestFileForgery(t *testing.T) {
 // which the fields are. What it accepts opens or refuses, and comes back from an
 // encoding as it was.
 func FuzzFile(f *testing.F) {
-	file, err := newFile(network(f, "dev.json"), abandon, "", types.Index{Height: 7}, lightKDF())
+	file, err := newFile(networkFile(f, "dev.json"), abandon, "", types.Index{Height: 7}, lightKDF())
 	must(f, err)
 	good, err := json.Marshal(&file.content)
 	must(f, err)

@@ -16,7 +16,7 @@ import (
 // testSigner returns both halves of a wallet, by way of its file.
 func testSigner(t testing.TB) (*Account, *Signer) {
 	t.Helper()
-	p := network(t, "dev.json")
+	p := networkFile(t, "dev.json")
 	path := filepath.Join(t.TempDir(), "wallet.json")
 	_, err := createFile(path, p, abandon, "secret", types.Index{}, lightKDF())
 	must(t, err)

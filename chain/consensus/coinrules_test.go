@@ -17,7 +17,7 @@ const bip30Height = 0x1d00ffff
 func bip30Params(p *Params) {
 	p.InitialSubsidy = 20 * coin
 	p.HalvingInterval = bip30Height + 1
-	p.MaxMoney = maxMoneyLimit
+	p.MaxMoney = 1 << 61
 	p.Genesis.Outputs = []types.TxOut{{Value: 20 * coin, ScriptPubKey: anyone(1)}}
 }
 

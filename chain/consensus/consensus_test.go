@@ -216,7 +216,7 @@ func TestHeaderTargets(t *testing.T) {
 
 // On a network with ASERT the schedule begins with the genesis block.
 func TestNextBits(t *testing.T) {
-	params := parse(t, readFile(t, mainFile))
+	params := mainNetwork()
 	at := func(height, seconds uint32) uint32 {
 		return params.NextBits(&State{
 			Index: types.Index{Height: height}, Header: types.Header{Timestamp: params.Genesis.Timestamp + seconds},

@@ -6,7 +6,6 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -100,27 +99,6 @@ func TestDocsListEveryRule(t *testing.T) {
 	if len(reasons) < 37 {
 		t.Errorf("only %d reasons were found", len(reasons))
 	}
-}
-
-// Each field of the file is in the table of docs/consensus.md.
-func TestDocsListEveryField(t *testing.T) {
-	text, err := os.ReadFile("../../docs/consensus.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var walk func(path string, of reflect.Type)
-	walk = func(path string, of reflect.Type) {
-		for i := range of.NumField() {
-			field := of.Field(i)
-			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			if name = strings.TrimPrefix(path+"."+name, "."); field.Type.Kind() == reflect.Struct {
-				walk(name, field.Type)
-			} else if !strings.Contains(string(text), "`"+name+"`") {
-				t.Errorf("%s is not in docs/consensus.md", name)
-			}
-		}
-	}
-	walk("", reflect.TypeFor[file]())
 }
 
 // The cases' names begin with their reasons, so that one can be run by it.

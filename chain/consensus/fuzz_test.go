@@ -6,35 +6,10 @@ import (
 	"errors"
 	"maps"
 	"math/big"
-	"reflect"
-	"strings"
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
 )
-
-// A file is refused in one line of ErrParams, or is a network that is written
-// and read again as the same.
-func FuzzParams(f *testing.F) {
-	for _, name := range []string{mainFile, devFile, regtestFile} {
-		f.Add([]byte(readFile(f, name)))
-	}
-	f.Add([]byte(`{"bootstrap": {"nodes": ["x"`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := ParseParams(data)
-		if err != nil {
-			if !errors.Is(err, ErrParams) || strings.ContainsAny(err.Error(), "\r\n") {
-				t.Fatalf("the error is %q", err)
-			}
-			return
-		}
-		again, err := ParseParams(p.Marshal())
-		if err != nil || !reflect.DeepEqual(p, again) || p.Identity() != again.Identity() || Diff(p, again) != nil {
-			t.Fatalf("written and read again (%v):\n%+v\n%+v", err, p, again)
-		}
-		p.NextBits(&State{Index: types.Index{Height: 7}, Header: types.Header{Timestamp: 7}})
-	})
-}
 
 // Compact targets against math/big.
 func FuzzCompact(f *testing.F) {

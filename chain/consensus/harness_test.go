@@ -2,9 +2,9 @@ package consensus
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"maps"
-	"os"
 	"slices"
 	"testing"
 
@@ -29,15 +29,46 @@ const (
 // regtest returns Bitcoin's regtest parameters.
 func regtest(t testing.TB) *Params {
 	t.Helper()
-	data, err := os.ReadFile("../../testdata/bitcoin-regtest.json")
+	script, err := hex.DecodeString("4104678afdb0fe5548271967f1a67130b7105cd6a828e03909a67962e0ea1f61deb649f6bc3f4cef38c4f35504e51ec112de5c384df7ba0b8d578a4c702b6bf11d5fac")
 	if err != nil {
 		t.Fatal(err)
 	}
-	params, err := ParseParams(data)
-	if err != nil {
-		t.Fatal(err)
+	return &Params{
+		Name: "regtest",
+		Genesis: Genesis{
+			Timestamp: 1296688602, Bits: 0x207fffff, Nonce: 2, Version: 1,
+			Message: "The Times 03/Jan/2009 Chancellor on brink of second bailout for banks",
+			Outputs: []types.TxOut{{Value: 50 * coin, ScriptPubKey: script}},
+		},
+		TargetSpacing:    600,
+		Difficulty:       Difficulty{Algorithm: DifficultyFixed},
+		PowLimit:         Uint256{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<63 - 1},
+		InitialSubsidy:   btcSubsidy,
+		HalvingInterval:  150,
+		MaxMoney:         btcMaxMoney,
+		CoinbaseMaturity: 100,
+		MaxBlockWeight:   4_000_000,
 	}
-	return params
+}
+
+// mainNetwork returns the parameters of karat's main network.
+func mainNetwork() *Params {
+	return &Params{
+		Name: "main",
+		Genesis: Genesis{
+			Timestamp: 1795392000, Bits: 0x1e0fffff, Nonce: 439513, Version: 1,
+			Message: "karat 23/Nov/2026: read all of it in a weekend, then run it",
+			Outputs: []types.TxOut{{ScriptPubKey: []byte{0x6a}}},
+		},
+		TargetSpacing:    60,
+		Difficulty:       Difficulty{Algorithm: DifficultyASERT, HalfLife: 43200},
+		PowLimit:         Uint256{0, 0, 0, 0x00000fffff000000},
+		InitialSubsidy:   10 * coin,
+		HalvingInterval:  2_100_000,
+		MaxMoney:         42_000_000 * coin,
+		CoinbaseMaturity: 100,
+		MaxBlockWeight:   4_000_000,
+	}
 }
 
 // testKey is a key that everybody knows.
@@ -85,9 +116,7 @@ func newChainTest(t testing.TB, change ...func(*Params)) *chainTest {
 	for _, f := range change {
 		f(params)
 	}
-	if err := params.MineGenesis(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	params.Genesis.Nonce = mine(params.GenesisBlock().Block).Header.Nonce
 	c := &chainTest{TB: t, params: params, state: params.GenesisState(), coins: map[types.OutPoint]types.Coin{}}
 	for _, entry := range params.GenesisCoins() {
 		c.coins[entry.OutPoint] = entry.Coin

@@ -1,11 +1,7 @@
 package consensus
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
-	"math"
-	"strings"
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -66,8 +62,8 @@ type Genesis struct {
 	Outputs   []types.TxOut // allocations; those that are no witness program of version 1 to 16 cannot be spent
 }
 
-// maxMessage keeps the coinbase script within its 100 bytes.
-const maxMessage = maxCoinbaseScript - 5 - 2 - 2
+// MaxGenesisMessage is the longest message of a genesis block in bytes: it keeps the coinbase script within its 100 bytes.
+const MaxGenesisMessage = maxCoinbaseScript - 5 - 2 - 2
 
 // coinbaseScript is that of Bitcoin's genesis block: a push of the number
 // 0x1d00ffff, a push of 4, a push of the message.
@@ -127,77 +123,4 @@ func (p *Params) Identity() types.Hash {
 	b = binary.LittleEndian.AppendUint32(b, p.CoinbaseMaturity)
 	b = binary.LittleEndian.AppendUint64(b, uint64(p.MaxBlockWeight))
 	return taproot.TaggedHash("karat/network", b)
-}
-
-// MineGenesis finds a nonce with which the genesis block has the work that its
-// bits ask for, moving the timestamp on when all nonces are used up. Parameters
-// that make no network are refused as ParseParams refuses them.
-func (p *Params) MineGenesis(ctx context.Context) error {
-	if err := p.Check(); err != nil {
-		return err
-	}
-	header := p.GenesisBlock().Block.Header
-	for header.Nonce = 0; CheckHeader(p, &header, header.Hash()) != nil; header.Nonce++ {
-		if header.Nonce%(1<<16) == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if header.Nonce == math.MaxUint32 {
-			header.Timestamp++
-		}
-	}
-	p.Genesis.Nonce, p.Genesis.Timestamp = header.Nonce, header.Timestamp
-	return nil
-}
-
-// Allocate gives the genesis block its outputs, each "address=amount", and sets
-// MaxMoney to what can ever exist with them. Without any, the one output that a
-// transaction needs holds nothing.
-func (p *Params) Allocate(allocations []string) error {
-	p.Genesis.Outputs = nil
-	for _, allocation := range allocations {
-		address, amount, ok := strings.Cut(allocation, "=")
-		if !ok {
-			return fmt.Errorf("%.100q: want address=amount", allocation)
-		}
-		script, err := taproot.DecodeAddress(p.HRP, address)
-		if err != nil {
-			return err
-		}
-		value, err := types.ParseAmount(amount)
-		if err != nil {
-			return err
-		}
-		p.Genesis.Outputs = append(p.Genesis.Outputs, types.TxOut{Value: value, ScriptPubKey: script})
-	}
-	if len(p.Genesis.Outputs) == 0 {
-		p.Genesis.Outputs = []types.TxOut{{ScriptPubKey: []byte{opReturn}}}
-	}
-	left, ok := p.leftOf(maxMoneyLimit)
-	if !ok {
-		return badField("max_money", "allocations and subsidies are more than %s", maxMoneyLimit)
-	}
-	p.MaxMoney = maxMoneyLimit - left
-	return nil
-}
-
-// leftOf returns what is left of limit after the allocations and all subsidies,
-// and false if they are more.
-func (p *Params) leftOf(limit types.Amount) (left types.Amount, ok bool) {
-	if p.HalvingInterval == 0 {
-		return 0, false
-	}
-	left = limit
-	for _, out := range p.Genesis.Outputs {
-		if out.Value < 0 || out.Value > left {
-			return 0, false
-		}
-		left -= out.Value
-	}
-	for subsidy := p.InitialSubsidy; subsidy > 0; subsidy >>= 1 {
-		if subsidy > left/types.Amount(p.HalvingInterval) {
-			return 0, false
-		}
-		left -= subsidy * types.Amount(p.HalvingInterval)
-	}
-	return left, true
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/filter"
+	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -45,7 +46,7 @@ func testParams(t testing.TB) *consensus.Params {
 	if err != nil {
 		t.Fatal(err)
 	}
-	params, err := consensus.ParseParams(data)
+	params, err := network.Parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}

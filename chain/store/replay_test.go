@@ -16,6 +16,7 @@ import (
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/vectors"
 )
@@ -41,7 +42,7 @@ func loadReplay(t *testing.T) *replay {
 		} `json:"muhash"`
 	}
 	files := map[string]func([]byte) error{
-		"../../testdata/bitcoin-regtest.json": func(b []byte) (err error) { r.params, err = consensus.ParseParams(b); return err },
+		"../../testdata/bitcoin-regtest.json": func(b []byte) (err error) { r.params, err = network.Parse(b); return err },
 		filepath.Join(folder, "chain.dat"):    func(b []byte) error { r.blocks = unframe(b); return nil },
 		filepath.Join(folder, "fork.dat"):     func(b []byte) error { r.branch = unframe(b); return nil },
 		filepath.Join(folder, "fork.json"):    func(b []byte) error { return json.Unmarshal(b, &fork) },

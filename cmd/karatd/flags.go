@@ -65,7 +65,7 @@ func nodeConfig(c *cli.Context, defaultLevel slog.Level) (node.Config, error) {
 	if err := readConfig(c); err != nil {
 		return node.Config{}, err
 	}
-	params, err := network(c)
+	params, err := loadNetwork(c)
 	if err != nil {
 		return node.Config{}, err
 	}
@@ -100,7 +100,8 @@ func openNode(c *cli.Context) (*node.Node, error) {
 	return node.Open(c.Context, config)
 }
 
-func network(c *cli.Context) (*consensus.Params, error) {
+// loadNetwork returns the parameters of --network.
+func loadNetwork(c *cli.Context) (*consensus.Params, error) {
 	return karat.LoadNetwork(stringOption(c, flagNetwork))
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/node"
 )
@@ -53,12 +54,12 @@ func networkShow(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	p, err := network(c)
+	p, err := loadNetwork(c)
 	if err != nil {
 		return err
 	}
 	if c.Bool(flagJSON) {
-		_, err := c.App.Writer.Write(p.Marshal())
+		_, err := c.App.Writer.Write(network.Marshal(p))
 		return err
 	}
 	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
@@ -95,7 +96,7 @@ func networkHash(c *cli.Context) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	p, err := network(c)
+	p, err := loadNetwork(c)
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func networkDiff(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	differences := consensus.Diff(a, b)
+	differences := network.Diff(a, b)
 	if len(differences) == 0 {
 		return nil
 	}
@@ -212,11 +213,11 @@ func networkNew(c *cli.Context) error {
 	}
 	fmt.Fprintf(c.App.ErrWriter, "finding the genesis block's nonce ...\n")
 	start := time.Now()
-	if err := p.MineGenesis(c.Context); err != nil {
+	if err := network.MineGenesis(c.Context, p); err != nil {
 		return err
 	}
-	data := p.Marshal()
-	if _, err := consensus.ParseParams(data); err != nil {
+	data := network.Marshal(p)
+	if _, err := network.Parse(data); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.App.ErrWriter, "network %s, identity %s, found in %s\n", p.Name, p.Identity(), time.Since(start).Round(time.Millisecond))
@@ -338,17 +339,17 @@ func newParams(c *cli.Context, answers *asker) (*consensus.Params, error) {
 		}
 	}
 	allocations := c.StringSlice(flagAllocate)
-	switch err := p.Allocate(allocations); {
+	switch err := network.Allocate(p, allocations); {
 	case err != nil && len(allocations) > 0:
 		return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagAllocate, err)
 	case err != nil:
 		return nil, err
 	}
-	return p, p.Check()
+	return p, network.Check(p)
 }
 
 // setNumbers takes the choices that are numbers. What does not fit into a field is
-// refused, and not made to fit; what a field may have is for Params.Check.
+// refused, and not made to fit; what a field may have is for network.Check.
 func setNumbers(c *cli.Context, p *consensus.Params) error {
 	for _, n := range []struct {
 		flag string

@@ -1,4 +1,4 @@
-package consensus
+package network
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 // case, nulls, and anything after the value.
 func strictUnmarshal(data []byte, into any) error {
 	if !utf8.Valid(data) {
-		return fmt.Errorf("%w: not UTF-8", ErrParams) // it would be replaced without a word
+		return fmt.Errorf("%w: not UTF-8", ErrFile) // it would be replaced without a word
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -25,14 +25,14 @@ func strictUnmarshal(data []byte, into any) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: something stands after the end", ErrParams)
+		return fmt.Errorf("%w: something stands after the end", ErrFile)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
 			return badField(wrong.Field, "%s is no %s", wrong.Value, wrong.Type)
 		}
-		return fmt.Errorf("%w: %w", ErrParams, err)
+		return fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	return nil
 }

@@ -1,0 +1,85 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// MineGenesis finds a nonce with which the genesis block has the work that its
+// bits ask for, moving the timestamp on when all nonces are used up. Parameters
+// that make no network are refused as Parse refuses them.
+func MineGenesis(ctx context.Context, p *consensus.Params) error {
+	if err := Check(p); err != nil {
+		return err
+	}
+	header := p.GenesisBlock().Block.Header
+	for header.Nonce = 0; consensus.CheckHeader(p, &header, header.Hash()) != nil; header.Nonce++ {
+		if header.Nonce%(1<<16) == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if header.Nonce == math.MaxUint32 {
+			header.Timestamp++
+		}
+	}
+	p.Genesis.Nonce, p.Genesis.Timestamp = header.Nonce, header.Timestamp
+	return nil
+}
+
+// Allocate gives the genesis block its outputs, each "address=amount", and sets
+// MaxMoney to what can ever exist with them. Without any, the one output that a
+// transaction needs holds nothing.
+func Allocate(p *consensus.Params, allocations []string) error {
+	p.Genesis.Outputs = nil
+	for _, allocation := range allocations {
+		address, amount, ok := strings.Cut(allocation, "=")
+		if !ok {
+			return fmt.Errorf("%.100q: want address=amount", allocation)
+		}
+		script, err := taproot.DecodeAddress(p.HRP, address)
+		if err != nil {
+			return err
+		}
+		value, err := types.ParseAmount(amount)
+		if err != nil {
+			return err
+		}
+		p.Genesis.Outputs = append(p.Genesis.Outputs, types.TxOut{Value: value, ScriptPubKey: script})
+	}
+	if len(p.Genesis.Outputs) == 0 {
+		p.Genesis.Outputs = []types.TxOut{{ScriptPubKey: []byte{0x6a}}}
+	}
+	left, ok := leftOf(p, maxMoneyLimit)
+	if !ok {
+		return badField("max_money", "allocations and subsidies are more than %s", maxMoneyLimit)
+	}
+	p.MaxMoney = maxMoneyLimit - left
+	return nil
+}
+
+// leftOf returns what is left of limit after the allocations and all subsidies,
+// and false if they are more.
+func leftOf(p *consensus.Params, limit types.Amount) (left types.Amount, ok bool) {
+	if p.HalvingInterval == 0 {
+		return 0, false
+	}
+	left = limit
+	for _, out := range p.Genesis.Outputs {
+		if out.Value < 0 || out.Value > left {
+			return 0, false
+		}
+		left -= out.Value
+	}
+	for subsidy := p.InitialSubsidy; subsidy > 0; subsidy >>= 1 {
+		if subsidy > left/types.Amount(p.HalvingInterval) {
+			return 0, false
+		}
+		left -= subsidy * types.Amount(p.HalvingInterval)
+	}
+	return left, true
+}
