@@ -3,9 +3,8 @@
 // any depth, and tells others what changed.
 //
 // The rules are consensus's, the disk is Store's; this package decides only in
-// which order they are asked. What a subscriber hears is a poke without
-// content; it then pulls UpdatesSince its own position, so that a restart, a
-// reorganisation and a slow subscriber are the same path.
+// which order they are asked. Others follow it as internal/poke tells: after a
+// poke they pull UpdatesSince their own position.
 package chain
 
 import (
@@ -19,6 +18,8 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/baton"
+	"github.com/karatcoin/karat/internal/poke"
 )
 
 // Bodies stores block bodies and their undo data. Reads may happen while
@@ -95,10 +96,9 @@ const saveInterval = time.Second
 
 // Chain is the block chain. All methods may be called concurrently.
 //
-// Two locks, always taken in this order. turn is a baton more than a lock: it
-// can be waited for with a context, and serialises whole operations that change the chain, disk and script checks
-// included. mu guards the tree and the tip, is held for moments, and never
-// across anything that waits.
+// Two locks, always taken in this order. turn serialises whole operations that
+// change the chain, disk and script checks included. mu guards the tree and the
+// tip, is held for moments, and never across anything that waits.
 type Chain struct {
 	params  *consensus.Params
 	store   Store
@@ -108,8 +108,9 @@ type Chain struct {
 	prune   bool
 	failed  chan struct{} // closed with the first local fault
 	keep    func() uint32
+	moved   poke.Bell // rings after the tip has changed
 
-	turn baton
+	turn baton.Baton
 	// Guarded by turn:
 	coinsTip  *node // what the coin cache reflects: the tip, or ahead of it while scripts are being checked
 	pipe      pipeline
@@ -121,13 +122,12 @@ type Chain struct {
 
 	mu sync.RWMutex
 	// Guarded by mu (written only under turn or by AddHeaders):
-	nodes       map[types.Hash]*node
-	tip         *node // of the best chain known to be valid
-	bestHeader  *node // of the chain of headers with the most work that is not refused
-	candidates  map[*node]struct{}
-	unlinked    map[*node][]*node // blocks with a body, by the parent that is not complete
-	dirty       map[*node]struct{}
-	subscribers map[chan struct{}]struct{}
+	nodes      map[types.Hash]*node
+	tip        *node // of the best chain known to be valid
+	bestHeader *node // of the chain of headers with the most work that is not refused
+	candidates map[*node]struct{}
+	unlinked   map[*node][]*node // blocks with a body, by the parent that is not complete
+	dirty      map[*node]struct{}
 }
 
 // New opens the chain that the store holds, or begins one with the network's
@@ -136,14 +136,13 @@ type Chain struct {
 func New(ctx context.Context, params *consensus.Params, store Store, o Options) (*Chain, error) {
 	c := &Chain{
 		params: params, store: store, log: o.Logger, now: o.Now, workers: o.Workers, prune: o.Prune, keep: o.Keep,
-		turn:        newBaton(),
-		failed:      make(chan struct{}),
-		pipe:        pipeline{verified: o.Verified},
-		nodes:       map[types.Hash]*node{},
-		candidates:  map[*node]struct{}{},
-		unlinked:    map[*node][]*node{},
-		dirty:       map[*node]struct{}{},
-		subscribers: map[chan struct{}]struct{}{},
+		turn:       baton.New(),
+		failed:     make(chan struct{}),
+		pipe:       pipeline{verified: o.Verified},
+		nodes:      map[types.Hash]*node{},
+		candidates: map[*node]struct{}{},
+		unlinked:   map[*node][]*node{},
+		dirty:      map[*node]struct{}{},
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -253,19 +252,9 @@ func (c *Chain) HashAt(height uint32) (types.Hash, bool) {
 // Block returns the encoding of a stored block.
 func (c *Chain) Block(hash types.Hash) ([]byte, error) { return c.store.ReadBlock(hash) }
 
-// Subscribe returns a channel that receives a poke, never more than one at a
-// time, after the tip has changed, and a function that ends that.
-func (c *Chain) Subscribe() (poke <-chan struct{}, cancel func()) {
-	ch := make(chan struct{}, 1)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.subscribers[ch] = struct{}{}
-	return ch, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.subscribers, ch)
-	}
-}
+// Subscribe returns a channel that receives a poke after the tip has changed,
+// and a function that ends that.
+func (c *Chain) Subscribe() (poke <-chan struct{}, cancel func()) { return c.moved.Subscribe() }
 
 // setTip publishes a new tip. Called without mu.
 func (c *Chain) setTip(n *node) {
@@ -280,12 +269,7 @@ func (c *Chain) setTip(n *node) {
 			delete(c.candidates, candidate)
 		}
 	}
-	for ch := range c.subscribers {
-		select {
-		case ch <- struct{}{}:
-		default:
-		}
-	}
+	c.moved.Ring()
 }
 
 // Failed returns a channel that is closed when the chain meets a local fault, a
@@ -294,8 +278,8 @@ func (c *Chain) Failed() <-chan struct{} { return c.failed }
 
 // Flush writes everything that is only in memory to disk.
 func (c *Chain) Flush() error {
-	_ = c.turn.take(context.Background()) // which never ends
-	defer c.turn.give()
+	_ = c.turn.Take(context.Background()) // which never ends
+	defer c.turn.Give()
 	if c.fault != nil {
 		return c.fault
 	}

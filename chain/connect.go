@@ -39,10 +39,10 @@ func (c *Chain) AddBlock(ctx context.Context, raw []byte) error {
 // connected. A broken rule does not end the work. The error is the context's,
 // or an ErrLocal.
 func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(Result)) error {
-	if err := c.turn.take(ctx); err != nil {
+	if err := c.turn.Take(ctx); err != nil {
 		return err
 	}
-	defer c.turn.give()
+	defer c.turn.Give()
 	if c.fault != nil {
 		return c.fault
 	}

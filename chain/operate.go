@@ -97,10 +97,10 @@ func (c *Chain) Precious(ctx context.Context, hash types.Hash) error {
 // operate runs a change of the operator's on a known block, then follows the
 // best chain and makes the change durable.
 func (c *Chain) operate(ctx context.Context, hash types.Hash, change func(*node) error) error {
-	if err := c.turn.take(ctx); err != nil {
+	if err := c.turn.Take(ctx); err != nil {
 		return err
 	}
-	defer c.turn.give()
+	defer c.turn.Give()
 	if c.fault != nil {
 		return c.fault
 	}

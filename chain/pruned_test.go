@@ -84,7 +84,7 @@ func TestReorganisationGivenUpHalfWay(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	c := h.chain
-	if err := c.turn.take(context.Background()); err != nil {
+	if err := c.turn.Take(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	n := c.nodes[a[5].Hash]
@@ -95,7 +95,7 @@ func TestReorganisationGivenUpHalfWay(t *testing.T) {
 	if err := c.activate(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Fatalf("activate: %v", err)
 	}
-	c.turn.give()
+	c.turn.Give()
 	_, state, err := c.Coins(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -182,10 +182,10 @@ func (c *Chain) BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error) {
 // Coins looks coins up in the set after the tip, and returns the state of that
 // tip. It waits for a change of the chain that is under way.
 func (c *Chain) Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error) {
-	if err := c.turn.take(ctx); err != nil {
+	if err := c.turn.Take(ctx); err != nil {
 		return nil, consensus.State{}, err
 	}
-	defer c.turn.give()
+	defer c.turn.Give()
 	if c.fault != nil {
 		return nil, consensus.State{}, c.fault
 	}
@@ -200,11 +200,11 @@ func (c *Chain) Coins(ctx context.Context, outPoints []types.OutPoint) ([]consen
 // and returns the block that they are of. The coins are a snapshot: blocks may
 // be added meanwhile. The visitor's error is returned as it is.
 func (c *Chain) ForEachCoin(ctx context.Context, each func(types.OutPoint, *types.Coin) error) (types.Index, error) {
-	if err := c.turn.take(ctx); err != nil {
+	if err := c.turn.Take(ctx); err != nil {
 		return types.Index{}, err
 	}
 	at, visit, err := c.snapshot()
-	c.turn.give()
+	c.turn.Give()
 	if err != nil {
 		return types.Index{}, err
 	}

@@ -212,7 +212,7 @@ func TestCoinsAndSnapshot(t *testing.T) {
 // TestWaitingEndsWithTheContext: who waits for the chain can stop waiting.
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	h := newHarness(t)
-	if err := h.chain.turn.take(context.Background()); err != nil {
+	if err := h.chain.turn.Take(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
@@ -223,7 +223,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	if err := h.chain.AddBlock(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("AddBlock: %v", err)
 	}
-	h.chain.turn.give()
+	h.chain.turn.Give()
 	if _, _, err := h.chain.Coins(context.Background(), nil); err != nil {
 		t.Error(err)
 	}

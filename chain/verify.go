@@ -25,10 +25,10 @@ const (
 // progress is called after each step. The error says which block is wrong and
 // how.
 func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress func(done, total int)) (int, error) {
-	if err := c.turn.take(ctx); err != nil {
+	if err := c.turn.Take(ctx); err != nil {
 		return 0, err
 	}
-	defer c.turn.give()
+	defer c.turn.Give()
 	if c.fault != nil {
 		return 0, c.fault
 	}

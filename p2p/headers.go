@@ -44,7 +44,7 @@ func (pre *presync) top() types.Hash {
 // headers takes headers that a peer sent: an answer, or the announcement of new
 // blocks.
 func (s *syncer) headers(p *peer, headers []types.Header) error {
-	defer s.wake()
+	defer s.more.Poke()
 	return s.takeHeaders(p, headers)
 }
 

@@ -22,6 +22,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/noise"
 )
 
@@ -43,8 +44,7 @@ type Blocks interface {
 	// AddBlocks adds blocks as they come. report is told of each; its error is nil,
 	// an ErrInvalid or an ErrNotYet.
 	AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(types.Index, error)) error
-	// Subscribe pokes after the tip has changed.
-	Subscribe() (poke <-chan struct{}, cancel func())
+	poke.Source // pokes after the tip has changed
 }
 
 // Pool is the transactions that wait for a block.
@@ -59,8 +59,7 @@ type Pool interface {
 	// position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)
 	MinFeeRate() types.FeeRate
-	// Subscribe pokes after a transaction was taken.
-	Subscribe() (poke <-chan struct{}, cancel func())
+	poke.Source // pokes after a transaction was taken
 }
 
 // Options are the choices of New. Params, Key, Headers, Blocks and Pool are

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/wire"
 )
@@ -101,7 +102,7 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 		m: m, address: t.address, inbound: inbound, manual: manual, since: m.o.Now(),
 		closed: make(chan struct{}), requests: make(chan func(), maxRequests),
 	}
-	p.out.poke = make(chan struct{}, 1)
+	p.out.filled = poke.NewSlot()
 	counted := &countedConn{Conn: raw,
 		read:    func(n int) { p.received.Add(uint64(n)); m.received.Add(uint64(n)) },
 		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)) },
@@ -506,7 +507,7 @@ func (p *peer) write() {
 				return
 			}
 			select {
-			case <-p.out.poke:
+			case <-p.out.filled:
 				continue
 			case <-p.closed:
 				return
@@ -523,8 +524,8 @@ func (p *peer) write() {
 
 // outbox is what waits to be sent.
 type outbox struct {
-	poke chan struct{} // one slot: there is something
-	mu   sync.Mutex
+	filled poke.Slot // there is something
+	mu     sync.Mutex
 	// Guarded by mu:
 	queue   wire.Fragmenter
 	drained []chan struct{} // are closed when there is less
@@ -537,10 +538,7 @@ func (o *outbox) push(m wire.Message) bool {
 	if o.queue.Pending() > maxQueued || o.queue.Messages() >= maxMessages || o.queue.Push(m) != nil {
 		return false
 	}
-	select {
-	case o.poke <- struct{}{}:
-	default:
-	}
+	o.filled.Poke()
 	return true
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -18,11 +19,11 @@ type listPool struct {
 	mu   sync.Mutex
 	ids  []types.Hash
 	raws map[types.Hash][]byte
-	poke chan struct{}
+	poke.Bell
 }
 
 func newListPool() *listPool {
-	return &listPool{raws: map[types.Hash][]byte{}, poke: make(chan struct{}, 1)}
+	return &listPool{raws: map[types.Hash][]byte{}}
 }
 
 // Accept implements Pool.
@@ -31,10 +32,7 @@ func (p *listPool) Accept(_ context.Context, tx *types.Tx) error {
 	defer p.mu.Unlock()
 	p.ids = append(p.ids, tx.WTxID())
 	p.raws[tx.WTxID()] = tx.AppendTo(nil)
-	select {
-	case p.poke <- struct{}{}:
-	default:
-	}
+	p.Ring()
 	return nil
 }
 
@@ -70,9 +68,6 @@ func (p *listPool) Accepted(since uint64, limit int) ([]types.Hash, uint64) {
 
 // MinFeeRate implements Pool.
 func (p *listPool) MinFeeRate() types.FeeRate { return 1000 }
-
-// Subscribe implements Pool.
-func (p *listPool) Subscribe() (<-chan struct{}, func()) { return p.poke, func() {} }
 
 func (p *listPool) size() int {
 	p.mu.Lock()

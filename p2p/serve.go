@@ -7,6 +7,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -66,21 +67,15 @@ func (s *syncer) serveBlockTxs(p *peer, m *wire.GetBlockTxs) {
 
 // announcing tells peers of new tips.
 func (s *syncer) announcing(ctx context.Context) {
-	poke, cancel := s.m.o.Blocks.Subscribe()
-	defer cancel()
 	last := s.m.o.Headers.Tip()
-	for {
-		select {
-		case <-poke:
-		case <-ctx.Done():
-			return
-		}
-		s.wake()
+	_ = poke.Follow(ctx, s.m.o.Blocks, func() (more bool, err error) {
+		s.more.Poke()
 		if tip := s.m.o.Headers.Tip(); tip != last && !s.m.Syncing() {
 			last = tip
 			s.announce(tip)
 		}
-	}
+		return false, nil
+	})
 }
 
 // announce tells of a new tip: those that want it so by a compact block, the

@@ -9,6 +9,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -37,7 +38,7 @@ const (
 type syncer struct {
 	m    *Manager
 	feed chan delivery
-	poke chan struct{} // one slot: blocks may be asked for
+	more poke.Slot // blocks may be asked for
 
 	progress progress
 
@@ -88,7 +89,7 @@ type delivery struct {
 
 func newSyncer(m *Manager) *syncer {
 	return &syncer{
-		m: m, feed: make(chan delivery, window), poke: make(chan struct{}, 1),
+		m: m, feed: make(chan delivery, window), more: poke.NewSlot(),
 		peers: map[*peer]*syncPeer{}, flying: map[types.Hash]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
 		room: make(chan struct{}),
 	}
@@ -115,7 +116,7 @@ func (s *syncer) join(p *peer) {
 	s.peers[p] = sp
 	s.mu.Unlock()
 	p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
-	s.wake()
+	s.more.Poke()
 }
 
 // leave forgets a peer; what was asked of it is asked of others.
@@ -126,7 +127,7 @@ func (s *syncer) leave(p *peer) {
 		delete(s.peers, p)
 	}
 	s.mu.Unlock()
-	s.wake()
+	s.more.Poke()
 }
 
 // takeBack lets what was asked of a peer be asked of others. It assumes mu.
@@ -140,20 +141,13 @@ func (s *syncer) takeBack(sp *syncPeer) {
 	clear(sp.partial)
 }
 
-func (s *syncer) wake() {
-	select {
-	case s.poke <- struct{}{}:
-	default:
-	}
-}
-
 // scheduling asks for blocks.
 func (s *syncer) scheduling(ctx context.Context) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-s.poke:
+		case <-s.more:
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
@@ -300,7 +294,7 @@ func (s *syncer) deliver(d delivery) {
 	case <-d.peer.closed:
 		s.settled(d.hash)
 	}
-	s.wake()
+	s.more.Poke()
 }
 
 // take counts a block among those that are with the chain. If there is no room for
@@ -379,7 +373,7 @@ func (s *syncer) feeding(ctx context.Context) error {
 			return err
 		}
 		s.tell()
-		s.wake()
+		s.more.Poke()
 	}
 }
 
@@ -434,7 +428,7 @@ func (s *syncer) notFound(p *peer, hashes []types.Hash) {
 		}
 	}
 	s.mu.Unlock()
-	s.wake()
+	s.more.Poke()
 }
 
 // txsNotFound asks a peer for blocks whole, of which it does not send
@@ -456,7 +450,7 @@ func (s *syncer) txsNotFound(p *peer, hashes []types.Hash) {
 
 // compactBlock takes a new block in its short form.
 func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
-	defer s.wake() // not before it is known how the block is fetched
+	defer s.more.Poke() // not before it is known how the block is fetched
 	if err := s.takeHeaders(p, []types.Header{m.Header}); err != nil {
 		return err
 	}

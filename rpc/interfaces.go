@@ -7,6 +7,7 @@ import (
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 )
 
 // Headers answers about the header tree.
@@ -26,8 +27,7 @@ type Blocks interface {
 	BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error)
 	Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error)
 	UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error)
-	// Subscribe pokes after the tip has changed.
-	Subscribe() (poke <-chan struct{}, cancel func())
+	poke.Source // pokes after the tip has changed
 }
 
 // Operator changes the chain.
@@ -125,7 +125,7 @@ type Pool interface {
 
 // PoolFeed tells of new transactions of the pool.
 type PoolFeed interface {
-	Subscribe() (poke <-chan struct{}, cancel func())
+	poke.Source // pokes after the pool has changed
 	// Accepted returns the transactions that were taken from a position on, and
 	// the position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (entries []PoolEntry, next uint64)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 )
 
 // The limits of a WebSocket.
@@ -259,18 +260,11 @@ func (c *socket) stopNotifyBlocks(json.RawMessage) (any, error) {
 // followBlocks tells of every block that is disconnected and connected after a
 // position, in order and without gaps, however slow the client is.
 func (c *socket) followBlocks(ctx context.Context, at types.Index) {
-	poke, cancel := c.s.Blocks.Subscribe()
-	defer cancel()
-	for {
+	err := poke.Follow(ctx, c.s.Blocks, func() (more bool, err error) {
 		reverted, applied, err := c.s.Blocks.UpdatesSince(at, notifyBlocks)
-		if err != nil {
-			c.s.log.Warn("a client's notifications end", "err", err)
-			c.conn.Close()
-			return
-		}
 		for i := range reverted {
 			if ctx.Err() != nil {
-				return
+				break
 			}
 			u := &reverted[i]
 			c.notify("blockdisconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
@@ -279,21 +273,18 @@ func (c *socket) followBlocks(ctx context.Context, at types.Index) {
 		}
 		for i := range applied {
 			if ctx.Err() != nil {
-				return
+				break
 			}
 			u := &applied[i]
 			c.notify("blockconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
 			c.notify("filteredblockconnected", u.Update.Block.Height, headerHex(u), []string{}) // nobody has a filter here
 			at = u.Update.Block
 		}
-		if len(reverted)+len(applied) > 0 {
-			continue
-		}
-		select {
-		case <-poke:
-		case <-ctx.Done():
-			return
-		}
+		return len(reverted)+len(applied) > 0, err
+	})
+	if err != nil {
+		c.s.log.Warn("a client's notifications end", "err", err)
+		c.conn.Close()
 	}
 }
 
@@ -319,14 +310,12 @@ func (c *socket) stopNotifyTxs(json.RawMessage) (any, error) {
 }
 
 func (c *socket) followTxs(ctx context.Context, since uint64, verbose bool) {
-	poke, cancel := c.s.PoolFeed.Subscribe()
-	defer cancel()
-	for ctx.Err() == nil {
+	_ = poke.Follow(ctx, c.s.PoolFeed, func() (more bool, err error) {
 		entries, next := c.s.PoolFeed.Accepted(since, notifyTxs)
 		since = next
 		for i := range entries {
 			if ctx.Err() != nil {
-				return
+				break
 			}
 			if verbose {
 				c.notify("txacceptedverbose", c.s.txJSON(entries[i].Tx, true))
@@ -338,12 +327,6 @@ func (c *socket) followTxs(ctx context.Context, since uint64, verbose bool) {
 			}
 			c.notify("txaccepted", entries[i].TxID, amount(total))
 		}
-		if len(entries) > 0 {
-			continue
-		}
-		select {
-		case <-poke:
-		case <-ctx.Done():
-		}
-	}
+		return len(entries) > 0, nil
+	})
 }

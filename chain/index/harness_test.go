@@ -1,6 +1,7 @@
 package index
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io/fs"
@@ -211,8 +212,16 @@ var both = Options{Filters: true, Txs: true}
 // catchUp lets the index follow to the tip.
 func (w *world) catchUp(x *Index) {
 	w.t.Helper()
-	if err := x.catchUp(w.t.Context()); err != nil {
+	if err := catchUp(w.t.Context(), x); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+func catchUp(ctx context.Context, x *Index) error {
+	for {
+		if more, err := x.advance(ctx); err != nil || !more {
+			return err
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	blockfilter "github.com/karatcoin/karat/chain/filter"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 )
 
 // Chain is what the index follows.
@@ -37,7 +38,7 @@ type Chain interface {
 	HashAt(height uint32) (types.Hash, bool)
 	BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error)
 	UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error)
-	Subscribe() (poke <-chan struct{}, cancel func())
+	poke.Source // pokes after the tip has changed
 }
 
 // Options are the choices of Open.
@@ -88,8 +89,12 @@ type Index struct {
 	dir   string
 
 	damaged atomic.Bool // a query met damage
-	anew    bool        // it was made anew since Run began
-	stood   types.Index // the last tip that giveWay gave up waiting for
+
+	// Of Run:
+	anew   bool        // it was made anew since Run began
+	limit  int         // blocks to ask for at once
+	logged time.Time   // progress, or that there is none to tell
+	stood  types.Index // the last tip that giveWay gave up waiting for
 
 	mu sync.RWMutex
 	// Guarded by mu:
@@ -142,6 +147,7 @@ func (x *Index) open() error {
 		return errors.Join(err, db.Close())
 	}
 	x.db = db
+	x.limit, x.logged = 1, time.Now()
 	return nil
 }
 
@@ -292,23 +298,14 @@ func (x *Index) Needs() uint32 {
 // the index itself is logged, and leaves it standing still: it is no reason for
 // a node to stop.
 func (x *Index) Run(ctx context.Context) error {
-	poke, cancel := x.chain.Subscribe()
-	defer cancel()
 	x.fail(nil)
 	x.anew = false
-	for {
-		if err := x.catchUp(ctx); err != nil && ctx.Err() == nil {
-			x.o.Logger.Error("the index stands still", "err", err)
-			x.fail(err)
-			<-ctx.Done()
-			return nil
-		}
-		select {
-		case <-poke:
-		case <-ctx.Done():
-			return nil
-		}
+	if err := poke.Follow(ctx, x.chain, func() (bool, error) { return x.advance(ctx) }); err != nil {
+		x.o.Logger.Error("the index stands still", "err", err)
+		x.fail(err)
+		<-ctx.Done()
 	}
+	return nil
 }
 
 // fail notes why the index stands still, or that it does not.
@@ -318,58 +315,50 @@ func (x *Index) fail(err error) {
 	x.failed = err
 }
 
-// catchUp follows the chain to its tip. What is damaged is made anew, once.
-func (x *Index) catchUp(ctx context.Context) error {
-	for {
-		err := x.advance(ctx)
-		if !isDamage(err) || x.anew {
-			return err
-		}
-		x.o.Logger.Warn("making the index anew", "why", err)
-		x.anew = true
-		x.damaged.Store(false)
-		x.mu.Lock()
-		err = x.reset()
-		x.mu.Unlock()
-		if err != nil {
-			return err
-		}
+// advance takes one write's blocks towards the tip, and reports whether there may
+// be more. What is damaged is made anew, once.
+func (x *Index) advance(ctx context.Context) (more bool, err error) {
+	more, err = x.tryAdvance(ctx)
+	if !isDamage(err) || x.anew {
+		return more, err
 	}
+	x.o.Logger.Warn("making the index anew", "why", err)
+	x.anew = true
+	x.damaged.Store(false)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return true, x.reset()
 }
 
-func (x *Index) advance(ctx context.Context) error {
+func (x *Index) tryAdvance(ctx context.Context) (more bool, err error) {
 	if x.damaged.Load() {
-		return fmt.Errorf("%w: a query met damage", errAnew)
+		return false, fmt.Errorf("%w: a query met damage", errAnew)
 	}
 	if x.fresh {
-		if err := x.first(); err != nil {
-			return err
-		}
+		return true, x.first()
 	}
-	logged := time.Now()
-	for limit := 1; ctx.Err() == nil; {
-		x.giveWay(ctx)
-		reverted, applied, err := x.chain.UpdatesSince(x.at, limit)
-		switch {
-		case errors.Is(err, consensus.ErrNotFound):
-			return fmt.Errorf("it is at %s, and blocks from there on were pruned: %w", x.at, err)
-		case errors.Is(err, consensus.ErrLocal):
-			return err
-		case err != nil: // the chain does not know the block: it was made anew
-			return fmt.Errorf("%w: %w", errAnew, err)
-		case len(reverted)+len(applied) == 0:
-			return nil
-		}
-		if err := x.follow(reverted, applied); err != nil {
-			return err
-		}
-		limit = nextLimit(limit, sizeOf(reverted)+sizeOf(applied))
-		if time.Since(logged) > 10*time.Second {
-			logged = time.Now()
-			x.o.Logger.Info("indexing", "height", x.at.Height, "of", x.chain.Tip().Height)
-		}
+	x.giveWay(ctx)
+	reverted, applied, err := x.chain.UpdatesSince(x.at, x.limit)
+	switch {
+	case errors.Is(err, consensus.ErrNotFound):
+		return false, fmt.Errorf("it is at %s, and blocks from there on were pruned: %w", x.at, err)
+	case errors.Is(err, consensus.ErrLocal):
+		return false, err
+	case err != nil: // the chain does not know the block: it was made anew
+		return false, fmt.Errorf("%w: %w", errAnew, err)
+	case len(reverted)+len(applied) == 0:
+		x.limit, x.logged = 1, time.Now()
+		return false, nil
 	}
-	return ctx.Err()
+	if err := x.follow(reverted, applied); err != nil {
+		return false, err
+	}
+	x.limit = nextLimit(x.limit, sizeOf(reverted)+sizeOf(applied))
+	if time.Since(x.logged) > 10*time.Second {
+		x.logged = time.Now()
+		x.o.Logger.Info("indexing", "height", x.at.Height, "of", x.chain.Tip().Height)
+	}
+	return true, nil
 }
 
 // giveWay waits while the node has more urgent work and gets on with it. A tip

@@ -259,7 +259,7 @@ func TestPruned(t *testing.T) {
 
 	w.dir = filepath.Join(t.TempDir(), "new")
 	x = w.open(c, both)
-	if err := x.catchUp(t.Context()); !errors.Is(err, consensus.ErrNotFound) || !strings.Contains(err.Error(), "pruned") {
+	if err := catchUp(t.Context(), x); !errors.Is(err, consensus.ErrNotFound) || !strings.Contains(err.Error(), "pruned") {
 		t.Fatalf("a new index: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -332,7 +332,7 @@ func TestFaultOfTheChain(t *testing.T) {
 	x := w.open(c, both)
 	w.catchUp(x)
 	c.err = consensus.Local(errors.New("the disk broke"))
-	if err := x.catchUp(t.Context()); !errors.Is(err, consensus.ErrLocal) || x.at.Height != 5 {
+	if err := catchUp(t.Context(), x); !errors.Is(err, consensus.ErrLocal) || x.at.Height != 5 {
 		t.Fatalf("%v, at %s", err, x.at)
 	}
 	x.fail(c.err)
@@ -341,7 +341,7 @@ func TestFaultOfTheChain(t *testing.T) {
 	}
 	x.fail(nil)
 	c.err = errors.New("never heard of it")
-	if err := x.catchUp(t.Context()); !errors.Is(err, c.err) {
+	if err := catchUp(t.Context(), x); !errors.Is(err, c.err) {
 		t.Fatal(err)
 	}
 	c.err = nil
