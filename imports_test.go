@@ -58,6 +58,9 @@ var allowed = map[string][]string{
 		".", "chain/types", "chain/consensus", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "p2p", "p2p/noise", "p2p/wire", "rpc",
 	},
+	"internal/chaintest": {
+		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
+	},
 	"cmd/karat": {
 		".", "chain/types", "chain/consensus", "chain/taproot", "wallet", "rpc",
 		"github.com/urfave/cli/v2", "golang.org/x/term", "rsc.io/qr",

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // benchBlock is a valid block of a thousand payments with two inputs and two
@@ -15,14 +16,14 @@ func benchBlock(b *testing.B) (*chainTest, *HashedBlock, []FetchedCoin) {
 		tx := types.Tx{Version: 2}
 		for j := range 2 {
 			outPoint := types.OutPoint{TxID: types.DoubleSHA256([]byte{byte(i), byte(i >> 8), byte(j)}), Index: uint32(j)}
-			entry, _ := types.NewCoin(&types.TxOut{Value: coin, ScriptPubKey: keyScript()}, 0, false)
+			entry, _ := types.NewCoin(&types.TxOut{Value: coin, ScriptPubKey: chaintest.KeyScript()}, 0, false)
 			c.coins[outPoint] = entry
 			tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: outPoint, Sequence: final, Witness: [][]byte{make([]byte, 64)}})
-			tx.Outputs = append(tx.Outputs, types.TxOut{Value: coin / 2, ScriptPubKey: keyScript()})
+			tx.Outputs = append(tx.Outputs, types.TxOut{Value: coin / 2, ScriptPubKey: chaintest.KeyScript()})
 		}
 		txs = append(txs, tx)
 	}
-	block := HashBlock(mine(c.template(txs...)))
+	block := HashBlock(chaintest.Mine(c.template(txs...)))
 	return c, block, c.fetch(block)
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // bip30Height is the height that the first push of Bitcoin's genesis coinbase
@@ -18,7 +19,7 @@ func bip30Params(p *Params) {
 	p.InitialSubsidy = 20 * coin
 	p.HalvingInterval = bip30Height + 1
 	p.MaxMoney = 1 << 61
-	p.Genesis.Outputs = []types.TxOut{{Value: 20 * coin, ScriptPubKey: anyone(1)}}
+	p.Genesis.Outputs = []types.TxOut{{Value: 20 * coin, ScriptPubKey: chaintest.Anyone(1)}}
 }
 
 // atBIP30Height puts the chain below the height at which a block can be built
@@ -27,7 +28,7 @@ func (c *chainTest) atBIP30Height() *types.Block {
 	c.state.Index.Height = bip30Height - 1
 	block := c.template()
 	block.Txs[0] = c.params.GenesisBlock().Block.Txs[0]
-	remerkle(block)
+	chaintest.SetMerkleRoot(block)
 	return block
 }
 
@@ -36,7 +37,7 @@ func (c *chainTest) rich(values ...types.Amount) []types.OutPoint {
 	var outPoints []types.OutPoint
 	for i, value := range values {
 		outPoint := types.OutPoint{TxID: types.DoubleSHA256([]byte{byte(i)})}
-		c.coins[outPoint], _ = types.NewCoin(&types.TxOut{Value: value, ScriptPubKey: anyone(i)}, 0, false)
+		c.coins[outPoint], _ = types.NewCoin(&types.TxOut{Value: value, ScriptPubKey: chaintest.Anyone(i)}, 0, false)
 		outPoints = append(outPoints, outPoint)
 	}
 	return outPoints
@@ -44,7 +45,7 @@ func (c *chainTest) rich(values ...types.Amount) []types.OutPoint {
 
 // pay makes a transaction that spends any outpoints with one output.
 func pay(value types.Amount, outPoints ...types.OutPoint) types.Tx {
-	tx := types.Tx{Version: 2, Outputs: []types.TxOut{{Value: value, ScriptPubKey: anyone(3000)}}}
+	tx := types.Tx{Version: 2, Outputs: []types.TxOut{{Value: value, ScriptPubKey: chaintest.Anyone(3000)}}}
 	for _, outPoint := range outPoints {
 		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: outPoint, Sequence: final})
 	}
@@ -55,7 +56,7 @@ func pay(value types.Amount, outPoints ...types.OutPoint) types.Tx {
 func missing(name string, build func(c *chainTest, broken bool) []types.Tx) ruleCase {
 	return ruleCase{
 		name: "bad-txns-inputs-missingorspent/" + name, reason: "bad-txns-inputs-missingorspent", kind: ErrInvalid, stage: stageConnect,
-		build: func(c *chainTest, broken bool) *types.Block { return mine(c.template(build(c, broken)...)) },
+		build: func(c *chainTest, broken bool) *types.Block { return chaintest.Mine(c.template(build(c, broken)...)) },
 	}
 }
 
@@ -67,7 +68,7 @@ var coinRules = []ruleCase{
 			if !broken { // once the coin is spent, it can be made again
 				delete(c.coins, c.allocation(0))
 			}
-			return mine(block)
+			return chaintest.Mine(block)
 		},
 	},
 	missing("unknown", func(c *chainTest, broken bool) []types.Tx {
@@ -83,7 +84,7 @@ var coinRules = []ruleCase{
 	}),
 	missing("spent-before", func(c *chainTest, broken bool) []types.Tx {
 		tx := c.spend(c.allocation(0))
-		c.add(mine(c.template(tx)))
+		c.add(chaintest.Mine(c.template(tx)))
 		return []types.Tx{pay(coin, c.allocation(choose(broken, uint32(0), 1)))}
 	}),
 	missing("twice-in-block", func(c *chainTest, broken bool) []types.Tx {
@@ -91,7 +92,7 @@ var coinRules = []ruleCase{
 	}),
 	missing("child-twice-in-block", func(c *chainTest, broken bool) []types.Tx {
 		tx := c.spend(c.allocation(0), c.allocation(1))
-		tx.Outputs = []types.TxOut{{Value: coin, ScriptPubKey: anyone(1)}, {Value: coin, ScriptPubKey: anyone(2)}}
+		tx.Outputs = []types.TxOut{{Value: coin, ScriptPubKey: chaintest.Anyone(1)}, {Value: coin, ScriptPubKey: chaintest.Anyone(2)}}
 		first, second := spendOutput(&tx, 0), spendOutput(&tx, choose(broken, uint32(0), 1))
 		second.LockTime = 1 // makes it another transaction
 		return []types.Tx{tx, first, second}
@@ -117,9 +118,9 @@ var coinRules = []ruleCase{
 	{
 		name: "bad-txns-premature-spend-of-coinbase", reason: "bad-txns-premature-spend-of-coinbase", kind: ErrInvalid, stage: stageConnect,
 		build: func(c *chainTest, broken bool) *types.Block {
-			first := c.add(mine(c.template())) // height 1 can be spent at 101
+			first := c.add(chaintest.Mine(c.template())) // height 1 can be spent at 101
 			c.grow(choose(broken, 98, 99))
-			return mine(c.template(c.spend(types.OutPoint{TxID: first.TxIDs[0]})))
+			return chaintest.Mine(c.template(c.spend(types.OutPoint{TxID: first.TxIDs[0]})))
 		},
 	},
 	{
@@ -132,34 +133,34 @@ var coinRules = []ruleCase{
 				block.Txs[0].Inputs[0].Witness = nil
 				block.Txs[0].Outputs = block.Txs[0].Outputs[:1]
 				block.Txs = append(block.Txs, spendOutput(&block.Txs[0], 0))
-				remerkle(block)
+				chaintest.SetMerkleRoot(block)
 			}
-			return mine(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{
 		name: "bad-txns-inputvalues-outofrange/coin", reason: "bad-txns-inputvalues-outofrange", kind: ErrInvalid, stage: stageConnect,
 		build: func(c *chainTest, broken bool) *types.Block {
-			return mine(c.template(pay(btcMaxMoney-coin, c.rich(choose(broken, btcMaxMoney+1, btcMaxMoney))...)))
+			return chaintest.Mine(c.template(pay(btcMaxMoney-coin, c.rich(choose(broken, btcMaxMoney+1, btcMaxMoney))...)))
 		},
 	},
 	{
 		name: "bad-txns-inputvalues-outofrange/negative", reason: "bad-txns-inputvalues-outofrange", kind: ErrInvalid, stage: stageConnect,
 		build: func(c *chainTest, broken bool) *types.Block {
-			return mine(c.template(pay(coin, c.rich(choose(broken, -coin, coin), 3*coin)...)))
+			return chaintest.Mine(c.template(pay(coin, c.rich(choose(broken, -coin, coin), 3*coin)...)))
 		},
 	},
 	{
 		name: "bad-txns-inputvalues-outofrange/total", reason: "bad-txns-inputvalues-outofrange", kind: ErrInvalid, stage: stageConnect,
 		build: func(c *chainTest, broken bool) *types.Block {
-			return mine(c.template(pay(btcMaxMoney-coin, c.rich(btcMaxMoney-1, choose[types.Amount](broken, 2, 1))...)))
+			return chaintest.Mine(c.template(pay(btcMaxMoney-coin, c.rich(btcMaxMoney-1, choose[types.Amount](broken, 2, 1))...)))
 		},
 	},
 	{
 		// A sum that would wrap round.
 		name: "bad-txns-inputvalues-outofrange/overflow", reason: "bad-txns-inputvalues-outofrange", kind: ErrInvalid, stage: stageConnect,
 		build: func(c *chainTest, broken bool) *types.Block {
-			return mine(c.template(pay(coin, c.rich(coin, choose[types.Amount](broken, 1<<63-1, coin))...)))
+			return chaintest.Mine(c.template(pay(coin, c.rich(coin, choose[types.Amount](broken, 1<<63-1, coin))...)))
 		},
 	},
 	{
@@ -167,15 +168,15 @@ var coinRules = []ruleCase{
 		build: func(c *chainTest, broken bool) *types.Block {
 			block := c.template(pay(testAllocation+choose[types.Amount](broken, 1, 0), c.allocation(0)))
 			block.Txs[0].Outputs[0].Value = btcSubsidy // there is no fee
-			remerkle(block)
-			return mine(block)
+			chaintest.SetMerkleRoot(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{
 		name: "bad-txns-accumulated-fee-outofrange", reason: "bad-txns-accumulated-fee-outofrange", kind: ErrInvalid, stage: stageConnect,
 		build: func(c *chainTest, broken bool) *types.Block {
 			coins := c.rich(btcMaxMoney, choose[types.Amount](broken, 2, 1))
-			return mine(c.template(pay(0, coins[0]), pay(1, coins[1])))
+			return chaintest.Mine(c.template(pay(0, coins[0]), pay(1, coins[1])))
 		},
 	},
 	{
@@ -192,7 +193,7 @@ var coinRules = []ruleCase{
 			tx := c.spend(c.allocation(0))
 			child := spendOutput(&tx, 0)
 			child.Inputs[0].Sequence = choose(broken, uint32(1), 0)
-			return mine(c.template(tx, child))
+			return chaintest.Mine(c.template(tx, child))
 		},
 	},
 	{
@@ -201,7 +202,7 @@ var coinRules = []ruleCase{
 			tx := c.spend(c.allocation(0))
 			child := spendOutput(&tx, 0)
 			child.Inputs[0].Sequence = 1<<22 | choose(broken, uint32(1), 0)
-			return mine(c.template(tx, child))
+			return chaintest.Mine(c.template(tx, child))
 		},
 	},
 	{
@@ -217,7 +218,7 @@ var coinRules = []ruleCase{
 		name: "bad-cb-amount", reason: "bad-cb-amount", kind: ErrInvalid, stage: stageConnect,
 		build: inBlock(func(_ *chainTest, block *types.Block) {
 			block.Txs[0].Outputs[0].Value++
-			remerkle(block)
+			chaintest.SetMerkleRoot(block)
 		}),
 	},
 	{
@@ -226,8 +227,8 @@ var coinRules = []ruleCase{
 			c.grow(149)
 			block := c.template() // height 150, the first with half the subsidy
 			block.Txs[0].Outputs[0].Value = 25*coin + choose[types.Amount](broken, 1, 0)
-			remerkle(block)
-			return mine(block)
+			chaintest.SetMerkleRoot(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{
@@ -236,7 +237,7 @@ var coinRules = []ruleCase{
 			witness := slices.Clone(block.Txs[2].Inputs[0].Witness[0])
 			witness[63] ^= 1
 			block.Txs[2].Inputs[0].Witness = [][]byte{witness}
-			recommit(block)
+			chaintest.Commit(block)
 		}),
 	},
 	{
@@ -250,11 +251,11 @@ var coinRules = []ruleCase{
 func (c *chainTest) relative(blocks int, sequence uint32) *types.Block {
 	c.Helper()
 	tx := c.spend(c.allocation(0))
-	c.add(mine(c.template(tx)))
+	c.add(chaintest.Mine(c.template(tx)))
 	c.grow(blocks)
 	spend := spendOutput(&tx, 0)
 	spend.Inputs[0].Sequence = sequence
-	return mine(c.template(spend))
+	return chaintest.Mine(c.template(spend))
 }
 
 // Locks that do not apply: version 1, and the bit that switches them off. The
@@ -279,7 +280,7 @@ func TestRelativeLocksThatDoNotApply(t *testing.T) {
 			c := newChainTest(t)
 			tx := c.spend(c.allocation(0))
 			tx.Version, tx.Inputs[0].Sequence = test.version, test.sequence
-			b := HashBlock(mine(c.template(tx)))
+			b := HashBlock(chaintest.Mine(c.template(tx)))
 			_, err := ConnectBlock(c.params, &c.state, b, c.fetch(b), c)
 			if test.want == "" {
 				if err != nil {
@@ -297,7 +298,7 @@ func TestRelativeLocksThatDoNotApply(t *testing.T) {
 func TestOrderOfCoinRules(t *testing.T) {
 	premature := func(c *chainTest) types.OutPoint {
 		outPoint := types.OutPoint{TxID: types.Hash{1}}
-		c.coins[outPoint], _ = types.NewCoin(&types.TxOut{Value: coin, ScriptPubKey: anyone(1)}, 0, true)
+		c.coins[outPoint], _ = types.NewCoin(&types.TxOut{Value: coin, ScriptPubKey: chaintest.Anyone(1)}, 0, true)
 		return outPoint
 	}
 	for _, test := range []struct {
@@ -356,13 +357,13 @@ func TestNeedsBIP30(t *testing.T) {
 // The height that a script spells is read as BIP34 writes it.
 func TestPushedHeight(t *testing.T) {
 	for _, height := range []uint32{1, 2, 16, 17, 127, 128, 255, 256, 0x7fff, 0x8000, 0x7fffff, 0x800000, 0x7fffffff, 0x80000000, 0xffffffff} {
-		script := heightScript(height)
-		if want := appendScriptNumber(nil, int64(height)); string(script[:len(script)-1]) != string(want) {
-			t.Errorf("height %d is written %x, want %x", height, want, script[:len(script)-1])
+		script := chaintest.HeightScript(height)
+		if got := appendScriptNumber(nil, int64(height)); string(got) != string(script) {
+			t.Errorf("height %d is written %x, want %x", height, got, script)
 		}
 		found := false
 		for size := 1; size <= 5; size++ {
-			if got, ok := pushedHeight(script, size); ok {
+			if got, ok := pushedHeight(append(script, 0), size); ok {
 				found = got == height
 			}
 		}

@@ -11,13 +11,14 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 func testRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }
 
 func TestDecodeBlock(t *testing.T) {
 	c := newChainTest(t)
-	good := HashBlock(mine(c.template(c.spend(c.allocation(0)), c.spend(c.allocation(10)))))
+	good := HashBlock(chaintest.Mine(c.template(c.spend(c.allocation(0)), c.spend(c.allocation(10)))))
 	b, err := DecodeBlock(good.Raw)
 	if err != nil || b.Hash != good.Hash || b.Weight != good.Weight || !slices.Equal(b.WTxIDs, good.WTxIDs) {
 		t.Fatalf("a block is not read as it was written: %v", err)
@@ -46,7 +47,7 @@ func TestAllowedOutputs(t *testing.T) {
 		script            []byte
 		allowed, spending bool
 	}{
-		{"taproot", keyScript(), true, true},
+		{"taproot", chaintest.KeyScript(), true, true},
 		{"version 1, 2 bytes", program(0x51, 2), true, true},
 		{"version 1, 40 bytes", program(0x51, 40), true, true},
 		{"version 16", program(0x60, 32), true, true},
@@ -402,7 +403,7 @@ func randomBlock(r *rand.Rand) *types.Block {
 			tx.Inputs = append(tx.Inputs, in)
 		}
 		for range r.IntN(3) {
-			tx.Outputs = append(tx.Outputs, types.TxOut{Value: 1, ScriptPubKey: choose(r.IntN(3) == 0, []byte{0x6a}, anyone(r.IntN(2)))})
+			tx.Outputs = append(tx.Outputs, types.TxOut{Value: 1, ScriptPubKey: choose(r.IntN(3) == 0, []byte{0x6a}, chaintest.Anyone(r.IntN(2)))})
 		}
 		block.Txs = append(block.Txs, tx)
 	}
@@ -499,7 +500,7 @@ func TestConnectionKeepsNothingOfTheCaller(t *testing.T) {
 	}
 	clear(coins)
 	for i, out := range connection.Prevouts {
-		if !bytes.Equal(out.ScriptPubKey, anyone(i)) || connection.Update.Spent[i].Coin.Value != testAllocation {
+		if !bytes.Equal(out.ScriptPubKey, chaintest.Anyone(i)) || connection.Update.Spent[i].Coin.Value != testAllocation {
 			t.Errorf("prevout %d is %v", i, out)
 		}
 	}

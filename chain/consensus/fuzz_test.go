@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // Compact targets against math/big.
@@ -149,7 +150,7 @@ func fuzzBlock(t testing.TB) (*chainTest, *types.Block) {
 	parent.Outputs = append(parent.Outputs, types.TxOut{ScriptPubKey: []byte{0x6a, 1, 1}})
 	child := spendOutput(&parent, 0)
 	child.Inputs[0].Sequence = 0
-	return c, mine(c.template(parent, child, c.spend(c.allocation(11))))
+	return c, chaintest.Mine(c.template(parent, child, c.spend(c.allocation(11))))
 }
 
 // with returns the chain for another test, with coins of its own.
@@ -185,9 +186,9 @@ func FuzzCheckBlock(f *testing.F) {
 		}
 		if repair && len(b.Block.Txs) > 0 {
 			if outputs := b.Block.Txs[0].Outputs; len(outputs) > 1 {
-				recommit(b.Block)
+				chaintest.Commit(b.Block)
 			}
-			remerkle(b.Block)
+			chaintest.SetMerkleRoot(b.Block)
 			b = HashBlock(b.Block)
 		}
 		fuzzVerdict(chain.with(t), b)
@@ -253,13 +254,13 @@ func FuzzConnect(f *testing.F) {
 			from := types.OutPoint{TxID: ids[int(word&0xff)%len(ids)], Index: word >> 8 & 15}
 			tx := pay(types.Amount(word>>16&0xff)*coin, from)
 			tx.Inputs[0].Sequence = choose(word>>24&1 == 0, final, word>>25&3)
-			tx.Outputs = append(tx.Outputs, types.TxOut{Value: coin, ScriptPubKey: choose(word>>30 == 0, []byte{0x6a}, anyone(5))})
+			tx.Outputs = append(tx.Outputs, types.TxOut{Value: coin, ScriptPubKey: choose(word>>30 == 0, []byte{0x6a}, chaintest.Anyone(5))})
 			txs = append(txs, tx)
 			ids = append(ids, tx.TxID())
 		}
 		block := c.template(txs...)
 		block.Txs[0].Outputs[0].Value = btcSubsidy
-		remerkle(block)
+		chaintest.SetMerkleRoot(block)
 		b := HashBlock(block)
 		connection, err := ConnectBlock(c.params, &c.state, b, c.fetch(b), c)
 		if want := naiveConnect(c, block); want != nil {

@@ -1,19 +1,15 @@
 package consensus
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"maps"
 	"slices"
 	"testing"
 
-	"github.com/btcsuite/btcd/btcec/v2"
-	"github.com/btcsuite/btcd/btcec/v2/schnorr"
-
 	"github.com/karatcoin/karat/chain/secp"
-	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // Bitcoin's constants, typed again so that a changed rule fails a test.
@@ -71,22 +67,6 @@ func mainNetwork() *Params {
 	}
 }
 
-// testKey is a key that everybody knows.
-func testKey() *btcec.PrivateKey {
-	key, _ := btcec.PrivKeyFromBytes([]byte("a key that everybody knows......"))
-	return key
-}
-
-func keyScript() []byte {
-	return append([]byte{0x51, 32}, schnorr.SerializePubKey(testKey().PubKey())...)
-}
-
-// anyone is a witness program of a version without rules: anyone can spend it,
-// with an empty witness.
-func anyone(n int) []byte {
-	return binary.BigEndian.AppendUint32([]byte{0x52, 4}, uint32(n)|1<<31)
-}
-
 // chainTest is a chain of valid blocks, with naive records of what the rules ask
 // for, on a network like Bitcoin's regtest whose genesis block allocates coins:
 // outputs 0 to 9 to anyone, 10 to 19 to the test key.
@@ -94,9 +74,10 @@ type chainTest struct {
 	testing.TB
 	params  *Params
 	state   State
-	coins   map[types.OutPoint]types.Coin
+	coins   chaintest.Coins
 	medians []uint32
 	blocks  []*HashedBlock
+	made    chaintest.Outputs
 	genesis types.Hash // the id of its coinbase
 }
 
@@ -107,22 +88,30 @@ func newChainTest(t testing.TB, change ...func(*Params)) *chainTest {
 	params := regtest(t)
 	params.Genesis.Outputs = nil
 	for i := range 20 {
-		script := anyone(i)
+		script := chaintest.Anyone(i)
 		if i >= 10 {
-			script = keyScript()
+			script = chaintest.KeyScript()
 		}
 		params.Genesis.Outputs = append(params.Genesis.Outputs, types.TxOut{Value: testAllocation, ScriptPubKey: script})
 	}
 	for _, f := range change {
 		f(params)
 	}
-	params.Genesis.Nonce = mine(params.GenesisBlock().Block).Header.Nonce
-	c := &chainTest{TB: t, params: params, state: params.GenesisState(), coins: map[types.OutPoint]types.Coin{}}
+	params.Genesis.Nonce = chaintest.Mine(params.GenesisBlock().Block).Header.Nonce
+	c := chainOf(t, params)
 	for _, entry := range params.GenesisCoins() {
 		c.coins[entry.OutPoint] = entry.Coin
 	}
-	c.medians = []uint32{c.state.MedianTimePast()}
+	c.made.Note(&params.GenesisBlock().Block.Txs[0])
 	c.genesis = params.GenesisBlock().TxIDs[0]
+	return c
+}
+
+// chainOf is a chain of the genesis block, which makes no coins.
+func chainOf(t testing.TB, params *Params) *chainTest {
+	c := &chainTest{TB: t, params: params, state: params.GenesisState()}
+	c.coins, c.made = chaintest.Coins{}, chaintest.Outputs{}
+	c.medians = []uint32{c.state.MedianTimePast()}
 	return c
 }
 
@@ -133,23 +122,10 @@ func (c *chainTest) allocation(i uint32) types.OutPoint {
 	return types.OutPoint{TxID: c.genesis, Index: i}
 }
 
-// spend makes a transaction that moves the coins of the tip's set to one output
-// that anyone can spend, less a fee of one coin.
+// spend makes a transaction that moves coins to one output that anyone can spend,
+// less a fee of one coin.
 func (c *chainTest) spend(outPoints ...types.OutPoint) types.Tx {
-	c.Helper()
-	tx := types.Tx{Version: 2}
-	total := -coin
-	for _, outPoint := range outPoints {
-		entry, ok := c.coins[outPoint]
-		if !ok {
-			c.Fatalf("the test spends %s, which is not there", outPoint)
-		}
-		total += entry.Value
-		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: outPoint, Sequence: final})
-	}
-	tx.Outputs = []types.TxOut{{Value: total, ScriptPubKey: anyone(1000)}}
-	c.sign(&tx)
-	return tx
+	return *c.made.Spend(coin, chaintest.Anyone(1000), outPoints...)
 }
 
 // spendOutput makes a transaction that spends an output of another one.
@@ -157,103 +133,20 @@ func spendOutput(tx *types.Tx, index uint32) types.Tx {
 	return types.Tx{
 		Version: 2,
 		Inputs:  []types.TxIn{{PreviousOutPoint: types.OutPoint{TxID: tx.TxID(), Index: index}, Sequence: final}},
-		Outputs: []types.TxOut{{Value: tx.Outputs[index].Value - coin, ScriptPubKey: anyone(1001)}},
+		Outputs: []types.TxOut{{Value: tx.Outputs[index].Value - coin, ScriptPubKey: chaintest.Anyone(1001)}},
 	}
-}
-
-// sign signs the inputs that spend the test key's coins.
-func (c *chainTest) sign(tx *types.Tx) {
-	c.Helper()
-	var prevouts []types.TxOut
-	for i := range tx.Inputs {
-		entry := c.coins[tx.Inputs[i].PreviousOutPoint]
-		prevouts = append(prevouts, entry.Output())
-	}
-	for i := range tx.Inputs {
-		if string(prevouts[i].ScriptPubKey) != string(keyScript()) {
-			continue
-		}
-		hash, err := taproot.NewContext(tx, prevouts).SignatureHash(i, 0, nil, nil)
-		if err != nil {
-			c.Fatal(err)
-		}
-		signature, err := schnorr.Sign(testKey(), hash[:])
-		if err != nil {
-			c.Fatal(err)
-		}
-		tx.Inputs[i].Witness = [][]byte{signature.Serialize()}
-	}
-}
-
-// heightScript is a coinbase script, with the height as BIP34 wants it.
-func heightScript(height uint32) []byte {
-	var script []byte
-	switch {
-	case height <= 16:
-		script = []byte{0x50 + byte(height)}
-	case height < 0x80:
-		script = []byte{1, byte(height)}
-	case height < 0x8000:
-		script = []byte{2, byte(height), byte(height >> 8)}
-	case height < 0x800000:
-		script = []byte{3, byte(height), byte(height >> 8), byte(height >> 16)}
-	case height < 0x80000000:
-		script = []byte{4, byte(height), byte(height >> 8), byte(height >> 16), byte(height >> 24)}
-	default:
-		script = []byte{5, byte(height), byte(height >> 8), byte(height >> 16), byte(height >> 24), 0}
-	}
-	return append(script, 0x00) // at least two bytes in all
 }
 
 // template makes a valid block on the tip without proof of work. The coinbase's
 // output 0 is the reward, output 1 the witness commitment.
 func (c *chainTest) template(txs ...types.Tx) *types.Block {
-	c.Helper()
-	block := &types.Block{Header: types.Header{
-		Version: 4, PrevBlock: c.state.Index.Hash, Bits: c.params.NextBits(&c.state), Timestamp: c.state.Header.Timestamp + 600,
-	}}
-	block.Txs = append([]types.Tx{{
-		Version: 2,
-		Inputs: []types.TxIn{{
-			PreviousOutPoint: types.OutPoint{Index: 0xffffffff}, ScriptSig: heightScript(c.height()), Sequence: final,
-			Witness: [][]byte{make([]byte, 32)},
-		}},
-		Outputs: []types.TxOut{
-			{Value: Subsidy(c.params, c.height()) + types.Amount(len(txs))*coin, ScriptPubKey: anyone(2000)},
-			{ScriptPubKey: []byte{0x6a}},
-		},
-	}}, txs...)
-	recommit(block)
-	return block
-}
-
-// recommit sets the witness commitment in the coinbase's output 1 and the
-// merkle root.
-func recommit(block *types.Block) {
-	wtxids := make([]types.Hash, len(block.Txs))
-	for i := 1; i < len(block.Txs); i++ {
-		wtxids[i] = block.Txs[i].WTxID()
+	reward := types.TxOut{
+		Value: Subsidy(c.params, c.height()) + types.Amount(len(txs))*coin, ScriptPubKey: chaintest.Anyone(2000),
 	}
-	root, _ := types.MerkleRoot(wtxids)
-	commitment := types.DoubleSHA256(append(root[:], make([]byte, 32)...))
-	block.Txs[0].Outputs[1].ScriptPubKey = append([]byte{0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed}, commitment[:]...)
-	remerkle(block)
-}
-
-func remerkle(block *types.Block) {
-	txids := make([]types.Hash, len(block.Txs))
-	for i := range block.Txs {
-		txids[i] = block.Txs[i].TxID()
-	}
-	block.Header.MerkleRoot, _ = types.MerkleRoot(txids)
-}
-
-// mine finds a nonce for the block's own bits.
-func mine(block *types.Block) *types.Block {
-	target, _, _ := ExpandBits(block.Header.Bits)
-	for Uint256FromHash(block.Hash()).Cmp(target) > 0 {
-		block.Header.Nonce++
-	}
+	block := chaintest.NewBlock(&c.state.Header, chaintest.Coinbase(c.height(), []byte{0}, reward))
+	block.Header.Timestamp = c.state.Header.Timestamp + 600
+	block.Txs = append(block.Txs, txs...)
+	chaintest.Commit(block)
 	return block
 }
 
@@ -351,6 +244,9 @@ func (c *chainTest) addHashed(b *HashedBlock) *HashedBlock {
 	c.state = c.state.Extend(&b.Block.Header, b.Hash)
 	c.medians = append(c.medians, c.state.MedianTimePast())
 	c.blocks = append(c.blocks, b)
+	for i := range b.Block.Txs {
+		c.made.Note(&b.Block.Txs[i])
+	}
 	return b
 }
 
@@ -370,25 +266,12 @@ func (c *chainTest) apply(u *Update) {
 	}
 }
 
-// replay applies a block to the coins before it in the most naive way and
-// compares the result with the coins of the chain.
-func (c *chainTest) replay(b *HashedBlock, coins map[types.OutPoint]types.Coin) {
+// replay compares what a block leaves of the coins before it, in the most naive
+// way, with the coins of the chain.
+func (c *chainTest) replay(b *HashedBlock, before chaintest.Coins) {
 	c.Helper()
-	for i := range b.Block.Txs {
-		tx := &b.Block.Txs[i]
-		for j := range tx.Inputs {
-			delete(coins, tx.Inputs[j].PreviousOutPoint)
-		}
-		txid := tx.TxID()
-		for j := range tx.Outputs {
-			if op := tx.Outputs[j].ScriptPubKey[0]; op != 0x6a {
-				entry, _ := types.NewCoin(&tx.Outputs[j], c.height(), i == 0)
-				coins[types.OutPoint{TxID: txid, Index: uint32(j)}] = entry
-			}
-		}
-	}
-	if !maps.Equal(coins, c.coins) {
-		c.Fatalf("block %d: the update leaves %d coins, a replay %d", c.height(), len(c.coins), len(coins))
+	if want := before.After(b.Block, c.height()); !maps.Equal(want, c.coins) {
+		c.Fatalf("block %d: the update leaves %d coins, a replay %d", c.height(), len(c.coins), len(want))
 	}
 }
 
@@ -396,7 +279,7 @@ func (c *chainTest) replay(b *HashedBlock, coins map[types.OutPoint]types.Coin) 
 func (c *chainTest) grow(n int) {
 	c.Helper()
 	for range n {
-		c.add(mine(c.template()))
+		c.add(chaintest.Mine(c.template()))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // Bitcoin's regtest genesis block, as every node of Bitcoin has it.
@@ -90,11 +91,11 @@ func TestIdentity(t *testing.T) {
 func TestGenesisCoins(t *testing.T) {
 	p := regtest(t)
 	p.Genesis.Outputs = []types.TxOut{
-		{Value: 1, ScriptPubKey: anyone(1)},
+		{Value: 1, ScriptPubKey: chaintest.Anyone(1)},
 		{Value: 2, ScriptPubKey: append([]byte{0x00, 0x14}, make([]byte, 20)...)},
 		{Value: 3, ScriptPubKey: []byte{0x6a}},
 		{Value: 4, ScriptPubKey: []byte{0x51}},
-		{Value: 5, ScriptPubKey: keyScript()},
+		{Value: 5, ScriptPubKey: chaintest.KeyScript()},
 	}
 	coins := p.GenesisCoins()
 	txid := p.GenesisBlock().TxIDs[0]

@@ -32,12 +32,10 @@ func bothScripts(t testing.TB, tx *types.Tx, prevouts []types.TxOut) error {
 // newReplay is a chain on Bitcoin's regtest network itself.
 func newReplay(t testing.TB) *chainTest {
 	params := regtest(t)
-	c := &chainTest{TB: t, params: params, state: params.GenesisState(), coins: map[types.OutPoint]types.Coin{}}
-	c.medians = []uint32{c.state.MedianTimePast()}
 	if entries := params.GenesisCoins(); len(entries) != 0 {
 		t.Fatalf("Bitcoin's genesis block makes %d coins", len(entries))
 	}
-	return c
+	return chainOf(t, params)
 }
 
 func (c *chainTest) stats() coinstats.Stats {

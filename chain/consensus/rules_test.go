@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // ruleCase is a block that breaks one rule and keeps all others. build makes it,
@@ -34,7 +35,7 @@ func inTx(spoil func(c *chainTest, tx *types.Tx)) func(*chainTest, bool) *types.
 		if broken {
 			spoil(c, &tx)
 		}
-		return mine(c.template(tx))
+		return chaintest.Mine(c.template(tx))
 	}
 }
 
@@ -45,7 +46,7 @@ func inBlock(spoil func(c *chainTest, block *types.Block)) func(*chainTest, bool
 		if broken {
 			spoil(c, block)
 		}
-		return mine(block)
+		return chaintest.Mine(block)
 	}
 }
 
@@ -66,7 +67,7 @@ var headerRules = []ruleCase{
 	{
 		name: "high-hash", reason: "high-hash", kind: ErrInvalid, stage: stageHash,
 		build: func(c *chainTest, broken bool) *types.Block {
-			block := mine(c.template())
+			block := chaintest.Mine(c.template())
 			target, _, _ := ExpandBits(block.Header.Bits)
 			for broken && Uint256FromHash(block.Hash()).Cmp(target) <= 0 {
 				block.Header.Nonce++
@@ -86,7 +87,7 @@ var headerRules = []ruleCase{
 			// Of eleven times 600 seconds apart the median is the sixth.
 			median := c.state.Header.Timestamp - 5*600
 			block.Header.Timestamp = choose(broken, median, median+1)
-			return mine(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{
@@ -94,7 +95,7 @@ var headerRules = []ruleCase{
 		build: func(c *chainTest, broken bool) *types.Block {
 			block := c.template()
 			block.Header.Timestamp = uint32(choose(broken, testNow+7201, testNow+7200))
-			return mine(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{
@@ -137,7 +138,7 @@ var bodyRules = []ruleCase{
 		name: "bad-cb-missing", reason: "bad-cb-missing", kind: ErrMutated, stage: stageBody, last: stageBody,
 		build: inBlock(func(_ *chainTest, block *types.Block) {
 			block.Txs = block.Txs[1:]
-			remerkle(block)
+			chaintest.SetMerkleRoot(block)
 		}),
 	},
 	{
@@ -145,21 +146,21 @@ var bodyRules = []ruleCase{
 		also: []string{stageConnect}, // its input has no coin
 		build: inBlock(func(_ *chainTest, block *types.Block) {
 			second := types.Tx{
-				Version: 2, Inputs: slices.Clone(block.Txs[0].Inputs), Outputs: []types.TxOut{{ScriptPubKey: anyone(7)}},
+				Version: 2, Inputs: slices.Clone(block.Txs[0].Inputs), Outputs: []types.TxOut{{ScriptPubKey: chaintest.Anyone(7)}},
 			}
 			second.Inputs[0].Witness = nil
 			block.Txs = append(block.Txs, second)
-			recommit(block)
+			chaintest.Commit(block)
 		}),
 	},
 	{
 		name: "bad-cb-multiple/next", reason: "bad-cb-multiple", kind: ErrInvalid, stage: stageBody,
 		also: []string{stageConnect}, // its input has no coin
 		build: inBlock(func(_ *chainTest, block *types.Block) {
-			second := types.Tx{Inputs: slices.Clone(block.Txs[0].Inputs), Outputs: []types.TxOut{{ScriptPubKey: anyone(7)}}}
+			second := types.Tx{Inputs: slices.Clone(block.Txs[0].Inputs), Outputs: []types.TxOut{{ScriptPubKey: chaintest.Anyone(7)}}}
 			second.Inputs[0].Witness = nil
 			block.Txs = slices.Insert(block.Txs, 1, second)
-			recommit(block)
+			chaintest.Commit(block)
 		}),
 	},
 	{
@@ -184,7 +185,7 @@ var bodyRules = []ruleCase{
 		name: "bad-txns-txouttotal-toolarge", reason: "bad-txns-txouttotal-toolarge", kind: ErrInvalid, stage: stageBody,
 		also: []string{stageConnect}, // no inputs have as much
 		build: inTx(func(_ *chainTest, tx *types.Tx) {
-			tx.Outputs = []types.TxOut{{Value: btcMaxMoney, ScriptPubKey: anyone(7)}, {Value: 1, ScriptPubKey: anyone(7)}}
+			tx.Outputs = []types.TxOut{{Value: btcMaxMoney, ScriptPubKey: chaintest.Anyone(7)}, {Value: 1, ScriptPubKey: chaintest.Anyone(7)}}
 		}),
 	},
 	{
@@ -196,7 +197,7 @@ var bodyRules = []ruleCase{
 		name: "bad-cb-length/short", reason: "bad-cb-length", kind: ErrInvalid, stage: stageBody,
 		build: inBlock(func(_ *chainTest, block *types.Block) {
 			block.Txs[0].Inputs[0].ScriptSig = []byte{0x51} // the height is 1
-			recommit(block)
+			chaintest.Commit(block)
 		}),
 	},
 	{
@@ -204,8 +205,8 @@ var bodyRules = []ruleCase{
 		build: func(c *chainTest, broken bool) *types.Block {
 			block := c.template()
 			block.Txs[0].Inputs[0].ScriptSig = append([]byte{0x51}, make([]byte, choose(broken, 100, 99))...)
-			recommit(block)
-			return mine(block)
+			chaintest.Commit(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{
@@ -225,7 +226,7 @@ var bodyRules = []ruleCase{
 		name: "bad-txns-vout-script/coinbase", reason: "bad-txns-vout-script", kind: ErrInvalid, stage: stageBody,
 		build: inBlock(func(_ *chainTest, block *types.Block) {
 			block.Txs[0].Outputs[0].ScriptPubKey = []byte{0x51} // OP_TRUE alone
-			recommit(block)
+			chaintest.Commit(block)
 		}),
 	},
 	{
@@ -236,7 +237,7 @@ var bodyRules = []ruleCase{
 			tx := c.spend(c.allocation(0))
 			// 1000 OP_CHECKMULTISIG count twenty each, one OP_CHECKSIG once.
 			tx.Inputs[0].ScriptSig = append(bytes.Repeat([]byte{0xae}, 1000), choose(broken, []byte{0xac}, nil)...)
-			return mine(c.template(tx))
+			return chaintest.Mine(c.template(tx))
 		},
 	},
 }
@@ -257,7 +258,7 @@ func (c *chainTest) sized(stripped, weight int) *types.Block {
 		if weight == 0 {
 			block.Txs[0].Inputs[0].Witness = nil
 			block.Txs[0].Outputs = block.Txs[0].Outputs[:1]
-			remerkle(block)
+			chaintest.SetMerkleRoot(block)
 		}
 		return block
 	}
@@ -270,7 +271,7 @@ func (c *chainTest) sized(stripped, weight int) *types.Block {
 		c.Fatalf("the test made a block of %d bytes and weight %d, wanted %d and %d",
 			block.StrippedSize(), block.Weight(), stripped, weight)
 	}
-	return mine(block)
+	return chaintest.Mine(block)
 }
 
 var contextRules = []ruleCase{
@@ -281,7 +282,7 @@ var contextRules = []ruleCase{
 			tx := c.spend(c.allocation(0))
 			tx.Inputs[0].Sequence = final - 1
 			tx.LockTime = choose(broken, uint32(6), 5) // the block has height 6
-			return mine(c.template(tx))
+			return chaintest.Mine(c.template(tx))
 		},
 	},
 	{
@@ -292,7 +293,7 @@ var contextRules = []ruleCase{
 			tx.Inputs[0].Sequence = final - 1
 			median := c.state.Header.Timestamp - 5*600 // as in time-too-old
 			tx.LockTime = choose(broken, median, median-1)
-			return mine(c.template(tx))
+			return chaintest.Mine(c.template(tx))
 		},
 	},
 	{
@@ -302,7 +303,7 @@ var contextRules = []ruleCase{
 			tx := c.spend(c.allocation(0))
 			tx.Inputs[0].Sequence = final - 1
 			tx.LockTime = choose(broken, uint32(499_999_999), 500_000_000)
-			return mine(c.template(tx))
+			return chaintest.Mine(c.template(tx))
 		},
 	},
 	{
@@ -311,22 +312,22 @@ var contextRules = []ruleCase{
 			block := c.template()
 			block.Txs[0].LockTime = 499_999_999 // a height
 			block.Txs[0].Inputs[0].Sequence = choose(broken, final-1, final)
-			recommit(block)
-			return mine(block)
+			chaintest.Commit(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{
 		name: "bad-cb-height", reason: "bad-cb-height", kind: ErrInvalid, stage: stageContext,
 		build: inBlock(func(_ *chainTest, block *types.Block) {
 			block.Txs[0].Inputs[0].ScriptSig = []byte{0x52, 0} // the height is 1
-			recommit(block)
+			chaintest.Commit(block)
 		}),
 	},
 	{
 		name: "bad-cb-height/longer-push", reason: "bad-cb-height", kind: ErrInvalid, stage: stageContext,
 		build: inBlock(func(_ *chainTest, block *types.Block) {
 			block.Txs[0].Inputs[0].ScriptSig = []byte{1, 1} // 1, but not as OP_1
-			recommit(block)
+			chaintest.Commit(block)
 		}),
 	},
 	{
@@ -335,8 +336,8 @@ var contextRules = []ruleCase{
 			c.grow(127)
 			block := c.template() // 128 needs a second byte for the sign
 			block.Txs[0].Inputs[0].ScriptSig = choose(broken, []byte{1, 128}, []byte{2, 128, 0})
-			recommit(block)
-			return mine(block)
+			chaintest.Commit(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{
@@ -347,8 +348,8 @@ var contextRules = []ruleCase{
 			block := c.template(tx)
 			block.Txs[0].Inputs[0].Witness = nil
 			block.Txs[0].Outputs = block.Txs[0].Outputs[:1] // without the commitment
-			remerkle(block)
-			return mine(block)
+			chaintest.SetMerkleRoot(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{
@@ -357,7 +358,7 @@ var contextRules = []ruleCase{
 			block.Txs = block.Txs[:2]                                            // the other one has a signature
 			block.Txs[0].Outputs = block.Txs[0].Outputs[:1]                      // the commitment
 			block.Txs[0].Outputs[0].Value = Subsidy(c.params, c.height()) + coin // one fee less
-			remerkle(block)
+			chaintest.SetMerkleRoot(block)
 		}),
 	},
 	{
@@ -380,7 +381,7 @@ var contextRules = []ruleCase{
 		name: "bad-witness-merkle-match", reason: "bad-witness-merkle-match", kind: ErrMutated, stage: stageContext,
 		build: inBlock(func(_ *chainTest, block *types.Block) {
 			block.Txs[0].Outputs[1].ScriptPubKey[37] ^= 1
-			remerkle(block)
+			chaintest.SetMerkleRoot(block)
 		}),
 	},
 	{
@@ -394,8 +395,8 @@ var contextRules = []ruleCase{
 			right := outputs[1]
 			right.ScriptPubKey = append(right.ScriptPubKey, 1, 0xff) // what follows does not count
 			block.Txs[0].Outputs = choose(broken, []types.TxOut{outputs[0], right, wrong}, []types.TxOut{outputs[0], wrong, right})
-			remerkle(block)
-			return mine(block)
+			chaintest.SetMerkleRoot(block)
+			return chaintest.Mine(block)
 		},
 	},
 	{

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // TestZeroValueCoins: an output without value makes a coin as any other, which
@@ -13,12 +14,12 @@ func TestZeroValueCoins(t *testing.T) {
 	c := newChainTest(t)
 	parent := c.spend(c.allocation(0))
 	parent.Outputs = append(parent.Outputs,
-		types.TxOut{ScriptPubKey: anyone(1)}, types.TxOut{ScriptPubKey: anyone(2)})
+		types.TxOut{ScriptPubKey: chaintest.Anyone(1)}, types.TxOut{ScriptPubKey: chaintest.Anyone(2)})
 	at := func(index uint32) types.OutPoint { return types.OutPoint{TxID: parent.TxID(), Index: index} }
 	// The template's coinbase takes a coin from each transaction: the payer pays for two.
 	sameBlock := pay(0, at(1))
 	payer := pay(testAllocation-2*coin, c.allocation(1))
-	c.add(mine(c.template(parent, sameBlock, payer)))
+	c.add(chaintest.Mine(c.template(parent, sameBlock, payer)))
 	if entry, there := c.coins[at(2)]; !there || entry.Value != 0 {
 		t.Fatalf("the output without value made the coin %+v, %t", entry, there)
 	}
@@ -27,7 +28,7 @@ func TestZeroValueCoins(t *testing.T) {
 	}
 	alone := pay(0, at(2))
 	payer = pay(testAllocation-2*coin, c.allocation(2))
-	c.add(mine(c.template(alone, payer)))
+	c.add(chaintest.Mine(c.template(alone, payer)))
 	if _, there := c.coins[at(2)]; there {
 		t.Fatal("the spent coin is still there")
 	}
