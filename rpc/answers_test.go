@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -215,6 +216,12 @@ func TestWaitingTransactions(t *testing.T) {
 	spent := call[[]struct{ SpendingTxID, SpendingTx string }](s, "gettxspendingprevout", []any{outPoint}, map[string]any{"mempool_only": true, "return_spending_tx": true})
 	if len(spent) != 1 || spent[0].SpendingTxID != child.TxID().String() || spent[0].SpendingTx != hex.EncodeToString(child.AppendTo(nil)) {
 		t.Errorf("spent by %+v", spent)
+	}
+	if named := call[[]struct{ SpendingTxID, SpendingTx string }](s, "gettxspendingprevout", rpc.Named{"args": []any{[]any{outPoint}}, "return_spending_tx": true}); !slices.Equal(named, spent) {
+		t.Errorf("asked by name, spent by %+v", named)
+	}
+	if got := refused(s, "gettxspendingprevout", []any{outPoint}, map[string]any{"mempol_only": true}); got != "-3 Unexpected key mempol_only" {
+		t.Error(got)
 	}
 	outPoint["vout"] = 1
 	if got := refused(s, "gettxspendingprevout", []any{outPoint}, map[string]any{"mempool_only": false}); got != "-1 Mempool lacks a relevant spend, and txospenderindex is unavailable." {

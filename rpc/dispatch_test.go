@@ -132,6 +132,59 @@ func TestWrongTypeIsNamed(t *testing.T) {
 	}
 }
 
+// TestNamedParameters: by position and by name at once, with options as parameters
+// of their own, as Bitcoin Core takes them.
+func TestNamedParameters(t *testing.T) {
+	s := newFake().server(t)
+	s.table["show"] = &method{
+		name: "show", category: "Test", about: "Answers with its parameters.",
+		params: []param{
+			{name: "first", kind: kindAny, optional: "none"},
+			{name: "second|2nd", kind: kindAny, optional: "none"},
+			{name: "options", kind: kindObject, optional: "none", options: []param{{name: "big", kind: kindBool}, {name: "red", kind: kindAny}}},
+			{name: "last", kind: kindAny, optional: "none"},
+		},
+		handle: func(_ context.Context, _ *Server, a *args) (any, error) { return a.values, nil },
+	}
+	for params, want := range map[string]string{
+		`{}`:                                      `[null,null,null,null]`,
+		`{"2nd":1}`:                               `[null,1,null,null]`,
+		`{"args":[1]}`:                            `[1,null,null,null]`,
+		`{"args":null,"last":4}`:                  `[null,null,null,4]`,
+		`{"last":4,"args":[1,2]}`:                 `[1,2,null,4]`,
+		`{"args":[1,2,{"red":3},4]}`:              `[1,2,{"red":3},4]`,
+		`{"red":5,"big":true}`:                    `[null,null,{"big":true,"red":5},null]`,
+		`{"args":[1,2],"red":"r","last":4}`:       `[1,2,{"red":"r"},4]`,
+		`{"options":{"red":1}}`:                   `[null,null,{"red":1},null]`,
+		`{"args":[1],"first":1}`:                  "Parameter first specified twice both as positional and named argument",
+		`{"args":[1,null],"2nd":2}`:               "Parameter second|2nd specified twice both as positional and named argument",
+		`{"args":[1,2,{}],"big":true}`:            "Parameter options specified twice both as positional and named argument",
+		`{"args":[1,2,{},4],"second":2,"last":4}`: "Parameter second|2nd specified twice both as positional and named argument",
+		`{"options":{},"red":1,"big":true}`:       "Parameter options conflicts with parameter big",
+		`{"first":1,"first":2}`:                   "Parameter first specified multiple times",
+		`{"args":[],"args":[1]}`:                  "Parameter args specified multiple times",
+		`{"second":1,"2nd":2}`:                    "Unknown named parameter 2nd",
+		`{"blue":1,"first":1,"green":2}`:          "Unknown named parameter blue",
+		`{"args":[1],"first":1,"blue":1}`:         "Parameter first specified twice both as positional and named argument",
+	} {
+		_, answer := post(s, `{"method":"show","id":1,"params":`+params+`}`)
+		var r struct {
+			Result json.RawMessage
+			Error  *Error
+		}
+		if err := json.Unmarshal([]byte(answer), &r); err != nil {
+			t.Fatal(answer, err)
+		}
+		got := string(r.Result)
+		if r.Error != nil {
+			got = r.Error.Message
+		}
+		if got != want || r.Error != nil && r.Error.Code != CodeInvalidParam {
+			t.Errorf("%s: %s, want %s", params, answer, want)
+		}
+	}
+}
+
 // TestVersions: what a request may say of its version, and that a fault in it is
 // told with the request's id.
 func TestVersions(t *testing.T) {

@@ -100,7 +100,14 @@ func TestMethodTable(t *testing.T) {
 		seen := map[string]bool{"args": true} // has a meaning among named ones
 		optional := false
 		for i, p := range m.params {
-			for alias := range strings.SplitSeq(p.name, "|") {
+			names := strings.Split(p.name, "|")
+			for _, option := range p.options {
+				names = append(names, option.name)
+				if line := fmt.Sprintf("\n%s    (%s, optional, ", option.name, option.kind); option.about == "" || option.optional == "" || !strings.Contains(m.help(), line) {
+					t.Errorf("%s: option %s is not described", name, option.name)
+				}
+			}
+			for _, alias := range names {
 				if seen[alias] || alias == "" {
 					t.Errorf("%s: parameter %q is twice there", name, alias)
 				}

@@ -24,7 +24,9 @@ func poolMethods() []method {
 		{name: "getmempooldescendants", category: category, about: "Returns what builds on a transaction of the mempool there.", params: []param{txid, verbose}, handle: relatives(func(r *PoolRelations) []types.Hash { return r.Descendants.TxIDs })},
 		{name: "gettxspendingprevout", category: category, about: "Finds the transactions of the mempool that spend outputs.", params: []param{
 			{name: "outputs", kind: kindArray, about: "Objects with txid and vout"},
-			{name: "options", kind: kindObject, optional: "none", about: "mempool_only, which must be true, and return_spending_tx"}}, handle: getTxSpendingPrevout},
+			{name: "options", kind: kindObject, optional: "none", about: "An object with any of the named arguments", options: []param{
+				{name: "mempool_only", kind: kindBool, optional: "true", about: "false fails if nothing in the mempool spends an output: no index knows other spends"},
+				{name: "return_spending_tx", kind: kindBool, optional: "false", about: "Whether to add the transactions in hexadecimal"}}}}, handle: getTxSpendingPrevout},
 	}
 }
 
@@ -166,8 +168,8 @@ func getTxSpendingPrevout(_ context.Context, s *Server, a *args) (any, error) {
 		MempoolOnly *bool `json:"mempool_only"`
 		Spender     bool  `json:"return_spending_tx"`
 	}
-	if a.given(1) && json.Unmarshal([]byte(a.unquoted(1)), &options) != nil {
-		return nil, failf(CodeType, "options must be an object with the booleans mempool_only and return_spending_tx")
+	if err := a.options(1, &options); err != nil {
+		return nil, err
 	}
 	results := []map[string]any{}
 	for _, raw := range list {

@@ -2,63 +2,17 @@ package rpc
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/karatcoin/karat/chain/types"
 )
-
-// kind is the type of a parameter as help names it.
-type kind string
-
-const (
-	kindNumber kind = "numeric"
-	kindString kind = "string"
-	kindBool   kind = "boolean"
-	kindArray  kind = "json array"
-	kindObject kind = "json object"
-	kindAny    kind = "any"
-)
-
-// param is a parameter of a method.
-type param struct {
-	name     string
-	kind     kind
-	optional string // the default in words; empty: the parameter is required
-	about    string
-}
-
-// method is one method that clients can call.
-type method struct {
-	name     string
-	category string
-	about    string
-	params   []param
-	result   string
-	// slow methods share a few places, so that they do not hold up the others.
-	slow   bool
-	handle func(ctx context.Context, s *Server, a *args) (any, error)
-}
-
-// methods returns the table of all methods, by name.
-func methods() map[string]*method {
-	table := map[string]*method{}
-	for _, list := range [][]method{
-		blockchainMethods(), rawTransactionMethods(), poolMethods(), utilMethods(),
-		controlMethods(), networkMethods(), miningMethods(), extraMethods(),
-	} {
-		for i := range list {
-			table[list[i].name] = &list[i]
-		}
-	}
-	return table
-}
 
 // args are the parameters of one call, in the order of the method's.
 type args struct {
@@ -133,44 +87,114 @@ func elements(valid []byte) int {
 	return count + 1
 }
 
+// named orders parameters that came by name, as Bitcoin Core does
+// (transformNamedArguments in src/rpc/server.cpp), with its errors. The options of
+// a parameter may stand for it, each by its own name, and args holds parameters by
+// position, which the named ones follow: bitcoin-cli -named sends both.
 func (a *args) named(raw json.RawMessage) error {
-	if most := len(a.values) + 1; elements(raw) > most { // with args
+	most := len(a.values) + 1 // with args
+	for i := range a.method.params {
+		most += len(a.method.params[i].options)
+	}
+	if elements(raw) > most {
 		return failf(CodeInvalidParam, "%s has at most %d parameters", a.method.name, len(a.values))
 	}
-	var byName map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &byName); err != nil {
-		return failf(CodeInvalidRequest, "Params must be an array or object")
+	left, err := readMembers(raw)
+	if err != nil {
+		return err
 	}
-	if list, ok := byName["args"]; ok { // positional ones among named, as bitcoin-cli sends them
-		var positional []json.RawMessage
-		if elements(list) > len(a.values) || json.Unmarshal(list, &positional) != nil {
-			return failf(CodeInvalidParam, "Parameter args is not a list of at most %d", len(a.values))
+	first := len(a.values) // of those that are named
+	for i := range a.method.params {
+		value, err := left.takeParam(&a.method.params[i])
+		if err != nil {
+			return err
 		}
-		copy(a.values, positional)
-		delete(byName, "args")
+		if value != nil {
+			a.values[i] = value
+			first = min(first, i)
+		}
 	}
-	for name, value := range byName {
-		at := a.index(name)
-		if at < 0 {
-			return failf(CodeInvalidParam, "Unknown named parameter %s", name)
-		}
-		if a.values[at] != nil {
-			return failf(CodeInvalidParam, "Parameter %s specified twice both as positional and named argument", name)
-		}
-		a.values[at] = value
+	var positional []json.RawMessage
+	if list := left.take("args"); list != nil && (elements(list) > len(a.values) || json.Unmarshal(list, &positional) != nil) {
+		return failf(CodeInvalidParam, "Parameter args is not a list of at most %d", len(a.values))
+	}
+	if len(positional) > first {
+		return failf(CodeInvalidParam, "Parameter %s specified twice both as positional and named argument", a.method.params[first].name)
+	}
+	copy(a.values, positional)
+	if len(left) > 0 {
+		return failf(CodeInvalidParam, "Unknown named parameter %s", left[0].name)
 	}
 	return nil
 }
 
-func (a *args) index(name string) int {
-	for i, p := range a.method.params {
-		for alias := range strings.SplitSeq(p.name, "|") {
-			if alias == name {
-				return i
-			}
+// members are the members of an object, in its order.
+type members []member
+
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// readMembers reads an object. It refuses a name that is there twice, of which
+// encoding/json would take the last without a word.
+func readMembers(raw json.RawMessage) (members, error) {
+	var list members
+	d := json.NewDecoder(bytes.NewReader(raw))
+	_, err := d.Token() // the brace
+	for err == nil && d.More() {
+		var name json.Token
+		if name, err = d.Token(); err != nil {
+			break
+		}
+		m := member{name: name.(string)}
+		if list.at(m.name) >= 0 {
+			return nil, failf(CodeInvalidParam, "Parameter %s specified multiple times", m.name)
+		}
+		err = d.Decode(&m.value)
+		list = append(list, m)
+	}
+	if err != nil {
+		return nil, failf(CodeInvalidRequest, "Params must be an array or object")
+	}
+	return list, nil
+}
+
+func (l members) at(name string) int {
+	return slices.IndexFunc(l, func(m member) bool { return m.name == name })
+}
+
+// take removes a member by one of its names, and returns its value, or nil.
+func (l *members) take(names string) json.RawMessage {
+	for name := range strings.SplitSeq(names, "|") {
+		if at := l.at(name); at >= 0 {
+			value := (*l)[at].value
+			*l = slices.Delete(*l, at, at+1)
+			return value
 		}
 	}
-	return -1
+	return nil
+}
+
+// takeParam removes a parameter, or its options, which make an object.
+func (l *members) takeParam(p *param) (json.RawMessage, error) {
+	options := map[string]json.RawMessage{}
+	first := ""
+	for i := range p.options {
+		name := p.options[i].name
+		if value := l.take(name); value != nil {
+			options[name] = value
+			first = cmp.Or(first, name)
+		}
+	}
+	value := l.take(p.name)
+	switch {
+	case len(options) == 0:
+		return value, nil
+	case value != nil:
+		return nil, failf(CodeInvalidParam, "Parameter %s conflicts with parameter %s", p.name, first)
+	}
+	return json.Marshal(options)
 }
 
 // given reports whether parameter i was given.
@@ -178,7 +202,7 @@ func (a *args) given(i int) bool { return a.values[i] != nil }
 
 func (a *args) wrongType(i int, want kind) error {
 	return failf(CodeType, "Wrong type passed:\n{\n    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"\n}",
-		i+1, strings.SplitN(a.method.params[i].name, "|", 2)[0], typeName(a.values[i]), typeWord(want))
+		i+1, a.method.params[i].first(), typeName(a.values[i]), typeWord(want))
 }
 
 func typeName(raw json.RawMessage) string {
@@ -295,27 +319,34 @@ func parseHash(name, s string) (types.Hash, error) {
 	return h, nil
 }
 
+// composite returns an array or object, or the text of one, with at most so many
+// elements or members.
+func (a *args) composite(i int, want kind, most int) (json.RawMessage, error) {
+	raw := json.RawMessage(a.unquoted(i))
+	opening := byte('[')
+	if want == kindObject {
+		opening = '{'
+	}
+	if len(raw) == 0 || raw[0] != opening || !json.Valid(raw) { // a text may hold anything
+		return nil, a.wrongType(i, want)
+	}
+	if n := elements(raw); n > most {
+		return nil, failf(CodeInvalidParam, "%s has %d elements, at most %d are allowed", a.method.params[i].name, n, most)
+	}
+	return raw, nil
+}
+
 // list returns an array parameter.
 func (a *args) list(i int, most int) ([]json.RawMessage, error) {
 	if !a.given(i) {
 		return nil, nil
 	}
-	raw := a.values[i]
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		raw = json.RawMessage(s)
-	}
-	if raw = bytes.TrimSpace(raw); len(raw) == 0 || raw[0] != '[' || !json.Valid(raw) { // the text may hold anything
-		return nil, a.wrongType(i, kindArray)
-	}
-	if n := elements(raw); n > most {
-		return nil, failf(CodeInvalidParam, "%s has %d elements, at most %d are allowed", a.method.params[i].name, n, most)
+	raw, err := a.composite(i, kindArray, most)
+	if err != nil {
+		return nil, err
 	}
 	var list []json.RawMessage
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return nil, a.wrongType(i, kindArray)
-	}
-	return list, nil
+	return list, json.Unmarshal(raw, &list)
 }
 
 // texts returns an array of strings.
@@ -333,6 +364,33 @@ func (a *args) texts(i int, most int) ([]string, error) {
 	return texts, nil
 }
 
+// options reads an object parameter into a struct. As in Bitcoin Core, a member
+// that is none of the parameter's options is an error: a misspelt wish should not
+// be passed over.
+func (a *args) options(i int, into any) error {
+	if !a.given(i) {
+		return nil
+	}
+	p := &a.method.params[i]
+	raw, err := a.composite(i, kindObject, len(p.options))
+	if err != nil {
+		return err
+	}
+	given, err := readMembers(raw)
+	if err != nil {
+		return err
+	}
+	for _, m := range given {
+		if !slices.ContainsFunc(p.options, func(option param) bool { return option.name == m.name }) {
+			return failf(CodeType, "Unexpected key %.100s", m.name)
+		}
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return failf(CodeType, "%s: %v", p.name, err)
+	}
+	return nil
+}
+
 // transaction decodes a transaction in hexadecimal.
 func transaction(text string) (*types.Tx, error) {
 	raw, err := hex.DecodeString(text)
@@ -343,60 +401,4 @@ func transaction(text string) (*types.Tx, error) {
 		}
 	}
 	return nil, failf(CodeDeserialization, "TX decode failed. Make sure the tx has at least one input.")
-}
-
-// help returns what a client is told of a method, in the layout of Bitcoin Core's.
-func (m *method) help() string {
-	var b strings.Builder
-	b.WriteString(m.name)
-	optional := false // the rest is, once one is
-	for _, p := range m.params {
-		if p.optional != "" && !optional {
-			b.WriteString(" (")
-			optional = true
-		}
-		b.WriteString(" " + p.display())
-	}
-	if optional {
-		b.WriteString(" )")
-	}
-	fmt.Fprintf(&b, "\n\n%s\n", m.about)
-	if len(m.params) > 0 {
-		b.WriteString("\nArguments:\n")
-		for i, p := range m.params {
-			need := "required"
-			if p.optional != "" {
-				need = "optional, default=" + p.optional
-			}
-			fmt.Fprintf(&b, "%d. %s    (%s, %s) %s\n", i+1, strings.SplitN(p.name, "|", 2)[0], p.kind, need, p.about)
-		}
-	}
-	if m.result != "" {
-		fmt.Fprintf(&b, "\nResult:\n%s\n", m.result)
-	}
-	fmt.Fprintf(&b, "\nExamples:\n> karat rpc %s%s\n", m.name, m.example())
-	return b.String()
-}
-
-func (p *param) display() string {
-	name := strings.SplitN(p.name, "|", 2)[0]
-	switch p.kind {
-	case kindString:
-		return `"` + name + `"`
-	case kindArray:
-		return "[" + name + ",...]"
-	case kindObject:
-		return "{" + name + "}"
-	}
-	return name
-}
-
-func (m *method) example() string {
-	var b strings.Builder
-	for _, p := range m.params {
-		if p.optional == "" {
-			b.WriteString(" " + strings.ToUpper(strings.SplitN(p.name, "|", 2)[0]))
-		}
-	}
-	return b.String()
 }
