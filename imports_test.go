@@ -45,8 +45,8 @@ var allowed = map[string][]string{
 	"p2p/wire":        {"chain/types", "github.com/dchest/siphash"},
 	"p2p/noise":       {"internal/wholefile", "chain/types", "github.com/flynn/noise"},
 	"rpc": {
-		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/taproot", "chain/coinstats",
-		"github.com/gorilla/websocket", "github.com/btcsuite/btcd/btcec/v2/schnorr",
+		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/secp", "chain/taproot", "chain/coinstats",
+		"github.com/gorilla/websocket",
 	},
 	"wallet": {
 		"internal/wholefile", "chain/types", "chain/consensus", "chain/taproot", "chain/filter",

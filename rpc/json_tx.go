@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/secp"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -97,7 +98,7 @@ func (s *Server) descriptor(script []byte, kind string) string {
 	text := "raw(" + hex.EncodeToString(script) + ")"
 	switch kind {
 	case "witness_v1_taproot":
-		if validKey(script[2:]) {
+		if secp.IsPublicKey((*[32]byte)(script[2:])) {
 			text = "rawtr(" + hex.EncodeToString(script[2:]) + ")"
 		} else if address, err := taproot.EncodeAddress(s.Params.HRP, script); err == nil {
 			text = "addr(" + address + ")"
