@@ -236,7 +236,8 @@ func (m *Manager) discover(ctx context.Context) {
 		if busy > 0 || !m.roomToCall() {
 			continue
 		}
-		t, ok := m.book.choose(m.o.Now(), func(id noise.ID) bool { return !m.allowed(id) || m.connected(id) })
+		there := m.connectedTo()
+		t, ok := m.book.choose(m.o.Now(), func(id noise.ID) bool { return there[id] || !m.allowed(id) })
 		switch {
 		case ok:
 			m.dial(t)

@@ -87,10 +87,25 @@ func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 
 // enoughWork returns the headers if they may be stored, as presync tells.
 func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, error) {
-	work, err := s.workOf(headers) // hashing takes time, so not under the lock
+	work, err := s.workOf(headers)
 	if err != nil {
 		return nil, err
 	}
+	least := s.leastWork()
+	base, known := s.m.o.Headers.Info(headers[0].PrevBlock)
+	ready, locator := s.weigh(p, headers, work, least, base, known)
+	if locator != nil {
+		p.send(&wire.GetHeaders{Locator: locator})
+	} else if ready == nil {
+		s.m.log.Debug("headers of no use", "peer", p, "headers", len(headers))
+	}
+	return ready, nil
+}
+
+// weigh returns the headers if the chain has at least so much work, and else the
+// locator of what to ask the peer for next, if for anything. base is the header
+// below them, if it is known.
+func (s *syncer) weigh(p *peer, headers []types.Header, work, least consensus.Uint256, base consensus.BlockInfo, known bool) ([]types.Header, []types.Hash) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sp := s.peers[p]
@@ -98,31 +113,24 @@ func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, er
 		return nil, nil
 	}
 	pre := sp.presync
-	if pre != nil && headers[0].PrevBlock == pre.top() {
+	switch {
+	case pre != nil && headers[0].PrevBlock == pre.top():
 		pre.last = s.m.o.Now()
 		if pre.enough {
 			return sp.secondPass(headers), nil
 		}
-		s.firstPass(p, sp, headers, work)
+		return nil, sp.firstPass(headers, work, least)
+	case !known && pre == nil:
+		return nil, s.m.o.Headers.Locator()
+	case !known:
 		return nil, nil
-	}
-	info, ok := s.m.o.Headers.Info(headers[0].PrevBlock)
-	if !ok {
-		if pre == nil {
-			p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
-		}
-		return nil, nil
-	}
-	if work.Add(info.Work).Cmp(s.leastWork()) >= 0 {
+	case work.Add(base.Work).Cmp(least) >= 0:
 		return headers, nil
-	}
-	if len(headers) < wire.MaxHeaders {
-		s.m.log.Debug("a chain of too little work", "peer", p, "headers", len(headers))
+	case len(headers) < wire.MaxHeaders:
 		return nil, nil
 	}
-	sp.presync = &presync{base: info.Hash, work: info.Work, last: s.m.o.Now()}
-	s.firstPass(p, sp, headers, work)
-	return nil, nil
+	sp.presync = &presync{base: base.Hash, work: base.Work, last: s.m.o.Now()}
+	return nil, sp.firstPass(headers, work, least)
 }
 
 // workOf returns the work of headers, and checks that it was done.
@@ -136,19 +144,18 @@ func (s *syncer) workOf(headers []types.Header) (work consensus.Uint256, err err
 	return work, nil
 }
 
-// firstPass adds the work of headers, and asks for the next, or for the first
-// again once there is enough. It assumes mu.
-func (s *syncer) firstPass(p *peer, sp *syncPeer, headers []types.Header, work consensus.Uint256) {
+// firstPass adds the work of headers, and returns the locator of the next, or of
+// the first again once there is enough.
+func (sp *syncPeer) firstPass(headers []types.Header, work, least consensus.Uint256) []types.Hash {
 	pre := sp.presync
 	pre.work = pre.work.Add(work)
 	pre.marks = append(pre.marks, headers[len(headers)-1].Hash())
-	pre.enough = pre.work.Cmp(s.leastWork()) >= 0
+	pre.enough = pre.work.Cmp(least) >= 0
 	if !pre.enough && (len(headers) < wire.MaxHeaders || len(pre.marks) == maxMarks) {
-		s.m.log.Debug("a chain of too little work", "peer", p, "messages", len(pre.marks))
-		sp.presync = nil
-		return
+		sp.presync = nil // it never has enough
+		return nil
 	}
-	p.send(&wire.GetHeaders{Locator: []types.Hash{pre.top()}})
+	return []types.Hash{pre.top()}
 }
 
 // secondPass returns the headers if they are of the chain of the first pass. If

@@ -368,13 +368,13 @@ func (m *Manager) AddNode(address string) error {
 // RemoveNode ends what AddNode began.
 func (m *Manager) RemoveNode(address string) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	cancel := m.manual[address]
+	delete(m.manual, address)
+	m.mu.Unlock()
 	if cancel == nil {
 		return fmt.Errorf("%s was not added", address)
 	}
 	cancel()
-	delete(m.manual, address)
 	return nil
 }
 
@@ -445,10 +445,8 @@ func (m *Manager) connected(id noise.ID) bool {
 
 // Disconnect hangs up on a peer, by its address or its id.
 func (m *Manager) Disconnect(addressOrID string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for id, p := range m.peers {
-		if p.address == addressOrID || id.String() == addressOrID {
+	for _, p := range m.all() {
+		if p.address == addressOrID || p.id.String() == addressOrID {
 			p.close(errors.New("disconnected by the operator"))
 			return nil
 		}
@@ -484,34 +482,55 @@ func (m *Manager) all() []*peer {
 	return list
 }
 
+// connectedTo returns the ids of the connected peers.
+func (m *Manager) connectedTo() map[noise.ID]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ids := make(map[noise.ID]bool, len(m.peers))
+	for id := range m.peers {
+		ids[id] = true
+	}
+	return ids
+}
+
 // errConnected is for a second connection to a node of which the first stays.
 var errConnected = errors.New("there is a connection already")
+
+// errReplaced is for a connection to a node to which a better one was made.
+var errReplaced = errors.New("there is another connection")
 
 // register lets a peer whose hello is known in, or says why not. Of two
 // connections between the same nodes both sides keep the same one.
 func (m *Manager) register(p *peer) error {
+	old, err := m.enter(p)
+	if old != nil {
+		old.close(errReplaced)
+	}
+	return err
+}
+
+// enter puts a peer on the list, and returns the one whose place it takes. That
+// one is closed by the caller, since nothing that can wait is done under the lock.
+func (m *Manager) enter(p *peer) (old *peer, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if until, ok := m.banned[p.id]; ok {
 		if m.o.Now().Before(until) {
-			return errors.New("it misbehaved lately")
+			return nil, errors.New("it misbehaved lately")
 		}
 		delete(m.banned, p.id)
 	}
-	old := m.peers[p.id]
+	old = m.peers[p.id]
 	if in, _ := m.connections(); p.inbound && old == nil && in >= m.o.MaxInbound {
-		return errors.New("there is no room") // any more
+		return nil, errors.New("there is no room") // any more
 	}
-	if old != nil {
-		if !m.better(p, old) {
-			return errConnected
-		}
-		old.close(errors.New("there is another connection"))
+	if old != nil && !m.better(p, old) {
+		return nil, errConnected
 	}
 	m.peers[p.id] = p
 	p.number = m.nextID
 	m.nextID++
-	return nil
+	return old, nil
 }
 
 // better reports whether to keep a connection instead of an old one to the same

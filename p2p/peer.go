@@ -52,8 +52,8 @@ type peer struct {
 	requests chan func() // answers that take long, in order
 
 	closed   chan struct{}
-	closeErr error // set before closed is closed
-	once     sync.Once
+	closeErr error       // set before closed is closed
+	closing  atomic.Bool // close was called
 
 	received, sent atomic.Uint64 // bytes
 	lastSend       atomic.Int64  // nanoseconds since 1970
@@ -239,20 +239,24 @@ func (p *peer) talk(ctx context.Context) error {
 	err := p.read(ctx)
 	p.close(err)
 	work.Wait()
+	<-p.closed // by another goroutine, perhaps
 	p.m.txs.leave(p)
 	p.m.sync.leave(p)
 	return p.closeErr
 }
 
-// close ends the connection. It may be called by anyone, and more than once. What
-// it costs the peer is settled first, so that it cannot be back before.
+// close ends the connection. It may be called by anyone, and more than once: only
+// the first call counts, and no other waits for it. What it costs the peer is
+// settled first, so that it cannot be back before. It takes the manager's lock, and
+// must not be called under any.
 func (p *peer) close(err error) {
-	p.once.Do(func() {
-		p.m.punish(p, err)
-		p.closeErr = err
-		close(p.closed)
-		p.conn.Close()
-	})
+	if p.closing.Swap(true) {
+		return
+	}
+	p.m.punish(p, err)
+	p.closeErr = err
+	close(p.closed)
+	p.conn.Close()
 }
 
 // read handles messages until the connection ends.

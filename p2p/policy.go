@@ -57,12 +57,21 @@ func judge(err error) (cost, time.Duration) {
 }
 
 // punish bans a peer if the error asks for it. Manual peers are the operator's
-// choice and only lose the connection. It takes mu only to ban.
+// choice and only lose the connection.
 func (m *Manager) punish(p *peer, err error) {
 	what, how := judge(err)
 	if what != ban || p.manual {
 		return
 	}
+	if other := m.ban(p, how); other != nil {
+		other.close(errors.New("another connection of it misbehaved"))
+	}
+	m.log.Warn("a peer misbehaved", "peer", p, "err", err, "banned_for", how)
+}
+
+// ban keeps a peer's id out for a time. It returns another connection of that id,
+// if there is one.
+func (m *Manager) ban(p *peer, how time.Duration) (other *peer) {
 	const maxBanned = 10_000
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,5 +84,8 @@ func (m *Manager) punish(p *peer, err error) {
 		}
 	}
 	m.banned[p.id] = now.Add(how)
-	m.log.Warn("a peer misbehaved", "peer", p, "err", err, "banned_for", how)
+	if other = m.peers[p.id]; other == p || other != nil && other.manual {
+		return nil
+	}
+	return other
 }

@@ -161,17 +161,18 @@ func (r *relay) announce() {
 	}
 	var due []batch
 	var everything []types.Hash
+	newcomers := r.newcomer(now)
+	if newcomers {
+		everything = r.m.o.Pool.WTxIDs()
+	}
 	r.mu.Lock()
 	for p, tp := range r.peers {
 		if now.Before(tp.due) {
 			continue
 		}
 		tp.due = now.Add(delay())
-		if !tp.started {
+		if newcomers && !tp.started {
 			tp.started = true
-			if everything == nil {
-				everything = r.m.o.Pool.WTxIDs()
-			}
 			tp.queue = append(tp.queue, everything[:min(len(everything), maxToAnnounce)]...)
 		}
 		n := min(len(tp.queue), maxAnnounce)
@@ -184,6 +185,18 @@ func (r *relay) announce() {
 	for _, b := range due {
 		r.tell(b.p, b.wtxids)
 	}
+}
+
+// newcomer reports whether the time has come of a peer that was told nothing yet.
+func (r *relay) newcomer(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, tp := range r.peers {
+		if !tp.started && !now.Before(tp.due) {
+			return true
+		}
+	}
+	return false
 }
 
 // tell announces transactions that the peer does not know and that pay what it
