@@ -7,19 +7,20 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// The digest of a set that changes costs one multiplication a change: nothing
-// is read again, and the order of the changes does not matter.
+// The order of the elements does not matter, and parts of a set can be hashed
+// apart, on several processors for one.
 func ExampleMuHash() {
 	output := types.TxOut{Value: 50 * types.GrainsPerCoin, ScriptPubKey: []byte{0x51, 0x02, 0x4e, 0x73}}
 	coin, _ := types.NewCoin(&output, 1, true)
 	first := coinstats.AppendCoin(nil, types.OutPoint{Index: 0}, &coin)
 	second := coinstats.AppendCoin(nil, types.OutPoint{Index: 1}, &coin)
 
-	var set, other coinstats.MuHash
+	var set, part, whole coinstats.MuHash
 	set.Insert(first)
 	set.Insert(second)
-	set.Remove(first)
-	other.Insert(second)
-	fmt.Println(set.Digest() == other.Digest())
+	part.Insert(first)
+	whole.Insert(second)
+	whole.Combine(&part)
+	fmt.Println(set.Digest() == whole.Digest())
 	// Output: true
 }

@@ -2,10 +2,7 @@ package coinstats
 
 import (
 	"encoding/binary"
-	"math"
-	"math/big"
 	"math/bits"
-	"slices"
 )
 
 const (
@@ -80,43 +77,17 @@ func (n *number) reduce(product *[2 * limbs]uint64) {
 	}
 }
 
-// divided returns n/x, wholly reduced.
-func (n *number) divided(x *number) (quotient number) {
-	modulus := prime()
-	q := n.big()
-	if *x != (number{}) {
-		// The inverse exists: the modulus is prime and no product of factors
-		// is a multiple of it.
-		q.Mul(q, new(big.Int).ModInverse(x.big(), modulus))
+// reduced returns n as a number below the prime.
+func (n *number) reduced() number {
+	less := *n // becomes n - prime, which is n + primeGap less 2^3072
+	carry := uint64(primeGap)
+	for i := range less {
+		less[i], carry = bits.Add64(less[i], carry, 0)
 	}
-	q.Mod(q, modulus)
-	var buf [numberSize]byte
-	q.FillBytes(buf[:])
-	slices.Reverse(buf[:])
-	quotient.setBytes(&buf)
-	return quotient
-}
-
-// isMultiple reports whether the number that the limbs spell is a multiple of
-// the prime: zero or the prime itself, for twice the prime has more limbs.
-func (n *number) isMultiple() bool {
-	for _, limb := range n[1:] {
-		if limb != n[1] {
-			return false
-		}
+	if carry == 0 { // n was below the prime
+		return *n
 	}
-	return n[0] == 0 && n[1] == 0 || n[0] == math.MaxUint64-primeGap+1 && n[1] == math.MaxUint64
-}
-
-func prime() *big.Int {
-	p := new(big.Int).Lsh(big.NewInt(1), limbs*64)
-	return p.Sub(p, big.NewInt(primeGap))
-}
-
-func (n *number) big() *big.Int {
-	b := n.appendTo(make([]byte, 0, numberSize))
-	slices.Reverse(b)
-	return new(big.Int).SetBytes(b)
+	return less
 }
 
 // appendTo appends the number in little-endian order.

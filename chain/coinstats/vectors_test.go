@@ -22,7 +22,7 @@ type coinSet map[types.OutPoint]types.Coin
 
 // connect applies a block, whose validity is not the question here, and keeps
 // an incremental MuHash of the set beside it.
-func (s coinSet) connect(t *testing.T, block *types.Block, height uint32, incremental *MuHash) {
+func (s coinSet) connect(t *testing.T, block *types.Block, height uint32, incremental *changingSet) {
 	t.Helper()
 	for i := range block.Txs {
 		tx := &block.Txs[i]
@@ -92,7 +92,7 @@ func TestEveryBlock(t *testing.T) {
 			}
 		}
 		vectors.ReadJSON(t, file, &chain)
-		set, incremental, last := coinSet{}, new(MuHash), Stats{}
+		set, incremental, last := coinSet{}, new(changingSet), Stats{}
 		for _, b := range chain.Blocks {
 			raw, err := hex.DecodeString(b.Block)
 			if err != nil {
@@ -156,7 +156,7 @@ func TestCoreAnswers(t *testing.T) {
 	for _, file := range vectors.Files(t, "*/chain.dat") {
 		var answers map[string]json.RawMessage
 		vectors.ReadJSON(t, filepath.Join(filepath.Dir(file), "answers.json"), &answers)
-		set, incremental := coinSet{}, new(MuHash)
+		set, incremental := coinSet{}, new(changingSet)
 		for height, block := range readChain(t, file) {
 			if height > 0 { // the genesis coinbase makes no coins
 				set.connect(t, block, uint32(height), incremental)
@@ -196,7 +196,7 @@ func TestReorganization(t *testing.T) {
 			MuHash json.RawMessage
 		}
 		vectors.ReadJSON(t, file, &fork)
-		set, incremental := coinSet{}, new(MuHash)
+		set, incremental := coinSet{}, new(changingSet)
 		sets, heights := map[types.Hash]coinSet{}, map[types.Hash]int{}
 		var tip types.Hash
 		add := func(block *types.Block, height int) {
@@ -235,7 +235,7 @@ func TestReorganization(t *testing.T) {
 }
 
 // become makes the set equal to another, as disconnecting blocks does.
-func (s coinSet) become(target coinSet, incremental *MuHash) {
+func (s coinSet) become(target coinSet, incremental *changingSet) {
 	for op, coin := range s {
 		if _, stays := target[op]; !stays {
 			incremental.Remove(AppendCoin(nil, op, &coin))
