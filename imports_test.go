@@ -35,17 +35,18 @@ var allowed = map[string][]string{
 	"chain/network":   {"chain/types", "chain/taproot", "chain/consensus"},
 	"chain/coinstats": {"chain/types", "golang.org/x/crypto/chacha20"},
 	"chain/bootstrap": {"chain/types", "chain/consensus"},
+	"chain/pending":   {"chain/types"},
 	"chain/filter":    {"chain/types", "chain/consensus", "github.com/dchest/siphash"},
 	"chain":           {"internal/poke", "internal/baton", "chain/types", "chain/secp", "chain/consensus"},
 	"chain/store":     {"chain/types", "chain/consensus", "github.com/syndtr/goleveldb/", "golang.org/x/sys/unix"},
 	"chain/index":     {"internal/poke", "chain/types", "chain/consensus", "chain/filter", "github.com/syndtr/goleveldb/"},
-	"mempool":         {"internal/wholefile", "chain/types", "chain/consensus", "chain/secp", "chain/taproot"},
-	"miner":           {"chain/types", "chain/consensus"},
-	"p2p":             {"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "p2p/wire", "p2p/noise"},
+	"mempool":         {"internal/wholefile", "chain/pending", "chain/types", "chain/consensus", "chain/secp", "chain/taproot"},
+	"miner":           {"chain/pending", "chain/types", "chain/consensus"},
+	"p2p":             {"internal/wholefile", "internal/poke", "chain/pending", "chain/types", "chain/consensus", "p2p/wire", "p2p/noise"},
 	"p2p/wire":        {"chain/types", "github.com/dchest/siphash"},
 	"p2p/noise":       {"internal/wholefile", "chain/types", "github.com/flynn/noise"},
 	"rpc": {
-		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/secp", "chain/taproot", "chain/coinstats",
+		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/pending", "chain/secp", "chain/taproot", "chain/coinstats",
 		"github.com/gorilla/websocket",
 	},
 	"wallet": {
@@ -55,7 +56,7 @@ var allowed = map[string][]string{
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20poly1305",
 	},
 	"node": {
-		".", "chain/types", "chain/consensus", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
+		".", "chain/types", "chain/consensus", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "p2p", "p2p/noise", "p2p/wire", "rpc",
 	},
 	"internal/chaintest": {

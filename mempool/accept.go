@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/secp"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -20,7 +21,7 @@ import (
 // transaction, ErrNotYet if a later one may (inputs missing, locks, immature
 // coins), ErrPolicy if this pool does not want it, ErrLocal; or the context's.
 // With ReasonInPool the entry that is there is returned too.
-func (p *Pool) Accept(ctx context.Context, tx *types.Tx) (*Entry, error) {
+func (p *Pool) Accept(ctx context.Context, tx *types.Tx) (*pending.Entry, error) {
 	return p.accept(ctx, tx, p.now())
 }
 
@@ -28,7 +29,7 @@ func (p *Pool) Accept(ctx context.Context, tx *types.Tx) (*Entry, error) {
 // looked at, so that it has to be looked at again.
 var errMoved = errors.New("the chain or the pool has moved")
 
-func (p *Pool) accept(ctx context.Context, tx *types.Tx, at time.Time) (*Entry, error) {
+func (p *Pool) accept(ctx context.Context, tx *types.Tx, at time.Time) (*pending.Entry, error) {
 	c, err := p.newCandidate(tx, at)
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (c *chunk) feeRate() types.FeeRate {
 // candidate is a transaction that may come into the pool, and what was found out
 // about it.
 type candidate struct {
-	*Entry
+	*pending.Entry
 	position types.Index  // the tip that the coins are of
 	coins    []types.Coin // that the inputs spend
 	parents  []types.Hash // transactions whose coins are not confirmed
@@ -143,7 +144,7 @@ func (p *Pool) newCandidate(tx *types.Tx, at time.Time) (*candidate, error) {
 	if err != nil {
 		return nil, refuse(consensus.ErrInvalid, consensus.ReasonDecode, "%v", err)
 	}
-	return &candidate{Entry: &Entry{
+	return &candidate{Entry: &pending.Entry{
 		Tx: own, Raw: raw, TxID: own.TxID(), WTxID: types.DoubleSHA256(raw),
 		Weight: own.Weight(), VSize: own.VirtualSize(), Time: at.Truncate(time.Second),
 	}}, nil
@@ -192,7 +193,7 @@ type missingInput struct{ candidate, input int }
 func (p *Pool) poolCoins(candidates []*candidate) (missing []missingInput, failed int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	earlier := map[types.Hash]*Entry{}
+	earlier := map[types.Hash]*pending.Entry{}
 	for n, c := range candidates {
 		if err := p.duplicate(c); err != nil {
 			return nil, n, err
@@ -209,7 +210,7 @@ func (p *Pool) poolCoins(candidates []*candidate) (missing []missingInput, faile
 				missing = append(missing, missingInput{n, i})
 				continue
 			}
-			coin, ok := parent.coin(outPoint.Index, p.position.Height+1)
+			coin, ok := coinOf(parent, outPoint.Index, p.position.Height+1)
 			if !ok {
 				return nil, n, missingInputs(outPoint)
 			}
@@ -221,9 +222,9 @@ func (p *Pool) poolCoins(candidates []*candidate) (missing []missingInput, faile
 	return missing, 0, nil
 }
 
-// coin returns an output of the transaction as a coin that was made at the
+// coinOf returns an output of the transaction as a coin that was made at the
 // height. It reports false if there is no such output or it holds data.
-func (e *Entry) coin(index, height uint32) (types.Coin, bool) {
+func coinOf(e *pending.Entry, index, height uint32) (types.Coin, bool) {
 	if uint64(index) >= uint64(len(e.Tx.Outputs)) || !consensus.IsSpendable(e.Tx.Outputs[index].ScriptPubKey) {
 		return types.Coin{}, false
 	}
@@ -306,7 +307,7 @@ func (p *Pool) fit(c *candidate, replace bool) error {
 
 // replacement prepares the change that puts an entry in the place of those that
 // it conflicts with and their descendants, if that makes the pool better.
-func (g *graph) replacement(e *Entry, conflicts []*node, increment types.FeeRate) (*change, error) {
+func (g *graph) replacement(e *pending.Entry, conflicts []*node, increment types.FeeRate) (*change, error) {
 	removed, err := g.replaced(e, conflicts, increment)
 	if err != nil {
 		return nil, err
@@ -324,7 +325,7 @@ func (g *graph) replacement(e *Entry, conflicts []*node, increment types.FeeRate
 // replaced returns the conflicts of an entry and their descendants. It refuses an
 // entry that touches too much, pays too little, or spends what it would replace,
 // which no block can hold.
-func (g *graph) replaced(e *Entry, conflicts []*node, increment types.FeeRate) ([]*node, error) {
+func (g *graph) replaced(e *pending.Entry, conflicts []*node, increment types.FeeRate) ([]*node, error) {
 	if len(conflicts) == 0 {
 		return nil, nil
 	}
@@ -337,10 +338,10 @@ func (g *graph) replaced(e *Entry, conflicts []*node, increment types.FeeRate) (
 	}
 	removed := withDescendants(conflicts)
 	leaving := make(map[*node]bool, len(removed))
-	var old Total
+	var old pending.Total
 	for _, n := range removed {
 		leaving[n] = true
-		old.add(n.Entry)
+		old.Add(n.Entry)
 	}
 	// BIP125's rules 3 and 4.
 	if e.Fee < old.Fees {

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -136,7 +137,7 @@ func linearize(nodes []*node, above []uint64) []int {
 	return order
 }
 
-func (c *chunk) add(e *Entry) {
+func (c *chunk) add(e *pending.Entry) {
 	c.fee += e.Fee
 	c.weight += e.Weight
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestClusterOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 400 {
-		w := &twin{txs: map[types.Hash]*Entry{}}
+		w := &twin{txs: map[types.Hash]*pending.Entry{}}
 		var nodes []*node
 		for i := range 2 + random.IntN(9) {
 			tx := &types.Tx{}
@@ -23,7 +24,7 @@ func TestClusterOrder(t *testing.T) {
 					tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: types.OutPoint{TxID: parent}})
 				}
 			}
-			e := &Entry{
+			e := &pending.Entry{
 				Tx: tx, TxID: types.DoubleSHA256([]byte{byte(i), byte(random.Uint32())}),
 				Fee: types.Amount(random.IntN(4)), Weight: 1 + random.IntN(2),
 			}

@@ -5,32 +5,17 @@ import (
 	"errors"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
-
-// TestResult is what would become of a transaction.
-type TestResult struct {
-	TxID, WTxID types.Hash
-	// Entry is what the transaction would be in the pool. It is nil unless it
-	// would be accepted.
-	Entry *Entry
-	// Err is why the transaction would be refused. If it and Entry are nil, the
-	// transaction was not looked at to the end, because another one was refused.
-	Err error
-	// PackageErr is why the list as a whole is refused; all results have it.
-	PackageErr error
-}
 
 // Test tells whether transactions would be accepted, and changes nothing. It is
 // testmempoolaccept: a single one may replace others; several must stand in an
 // order in which each comes after those that it spends, and replace nothing. The
 // error is an ErrLocal or the context's.
-func (p *Pool) Test(ctx context.Context, txs []*types.Tx) ([]TestResult, error) {
-	results := make([]TestResult, len(txs))
-	for i, tx := range txs {
-		results[i] = TestResult{TxID: tx.TxID(), WTxID: tx.WTxID()}
-	}
-	if err := checkPackage(txs, results); err != nil {
+func (p *Pool) Test(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error) {
+	results := make([]pending.Verdict, len(txs))
+	if err := checkPackage(txs); err != nil {
 		for i := range results {
 			results[i].PackageErr = err
 		}
@@ -66,7 +51,7 @@ func (p *Pool) Test(ctx context.Context, txs []*types.Tx) ([]TestResult, error) 
 }
 
 // checkPackage checks a list of several transactions as a whole.
-func checkPackage(txs []*types.Tx, results []TestResult) error {
+func checkPackage(txs []*types.Tx) error {
 	if len(txs) < 2 {
 		return nil
 	}
@@ -77,10 +62,11 @@ func checkPackage(txs []*types.Tx, results []TestResult) error {
 	place := map[types.Hash]int{}
 	for i, tx := range txs {
 		weight += tx.Weight()
-		if _, twice := place[results[i].TxID]; twice {
+		txid := tx.TxID()
+		if _, twice := place[txid]; twice {
 			return policy(ReasonPackageRepeats, "")
 		}
-		place[results[i].TxID] = i
+		place[txid] = i
 	}
 	if weight > MaxPackageWeight {
 		return policy(ReasonPackageWeight, "a weight of %d is more than %d", weight, MaxPackageWeight)

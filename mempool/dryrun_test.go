@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
-func (h *harness) try(txs ...*types.Tx) []TestResult {
+func (h *harness) try(txs ...*types.Tx) []pending.Verdict {
 	h.t.Helper()
 	before := h.pool.Info()
 	before.MinFeeRate = 0
@@ -32,7 +33,7 @@ func TestTestSingle(t *testing.T) {
 	coin := h.coins(1)[0]
 	tx := h.pay(1000, 1, coin)
 	result := h.try(tx)[0]
-	if result.Err != nil || result.Entry == nil || result.Entry.Fee != 1000 || result.TxID != tx.TxID() || result.WTxID != tx.WTxID() {
+	if result.Err != nil || result.Entry == nil || result.Entry.Fee != 1000 || result.Entry.TxID != tx.TxID() || result.Entry.WTxID != tx.WTxID() {
 		t.Errorf("good: %+v", result)
 	}
 	h.accept(tx)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/wholefile"
 )
@@ -136,7 +137,7 @@ func readFileHeader(r io.Reader, params *consensus.Params) error {
 
 const recordHead = 4 + 8
 
-func appendRecord(b []byte, e *Entry) []byte {
+func appendRecord(b []byte, e *pending.Entry) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(e.Raw)))
 	b = binary.LittleEndian.AppendUint64(b, uint64(e.Time.Unix()))
 	return appendChecksum(append(b, e.Raw...))

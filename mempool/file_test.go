@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -156,7 +157,7 @@ func TestDamagedFile(t *testing.T) {
 
 func FuzzReadRecord(f *testing.F) {
 	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{Witness: [][]byte{{1, 2}}}}, Outputs: []types.TxOut{{Value: 1, ScriptPubKey: anchor}}}
-	record := appendRecord(nil, &Entry{Raw: tx.AppendTo(nil), Time: time.Unix(1_800_000_000, 0)})
+	record := appendRecord(nil, &pending.Entry{Raw: tx.AppendTo(nil), Time: time.Unix(1_800_000_000, 0)})
 	f.Add(record[:len(record)-4])
 	f.Add([]byte{})
 	f.Add(binary.LittleEndian.AppendUint32(nil, 1<<31))
@@ -173,7 +174,7 @@ func FuzzReadRecord(f *testing.F) {
 			return
 		}
 		used := data[:len(data)-r.Len()]
-		if again := appendRecord(nil, &Entry{Raw: tx.AppendTo(nil), Time: at}); !bytes.Equal(again, used) {
+		if again := appendRecord(nil, &pending.Entry{Raw: tx.AppendTo(nil), Time: at}); !bytes.Equal(again, used) {
 			t.Fatalf("%x became %x", used, again)
 		}
 	})

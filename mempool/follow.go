@@ -269,7 +269,7 @@ func (p *Pool) takeBack(g *graph, c *candidate, coins map[types.OutPoint]types.C
 		outPoint := c.Tx.Inputs[i].PreviousOutPoint
 		coin, ok := coins[outPoint]
 		if parent := g.byTxID[outPoint.TxID]; parent != nil {
-			coin, ok = parent.coin(outPoint.Index, state.Index.Height+1)
+			coin, ok = coinOf(parent.Entry, outPoint.Index, state.Index.Height+1)
 		}
 		if !ok {
 			return missingInputs(outPoint)

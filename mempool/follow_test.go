@@ -451,7 +451,7 @@ func TestRun(t *testing.T) {
 				}
 				h.pool.Select(100_000)
 				h.pool.Estimate(1)
-				h.pool.AllDetails()
+				h.pool.Details(txs[0].TxID())
 			}
 		})
 	}

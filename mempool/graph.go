@@ -6,12 +6,13 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
 // node is a transaction's place in a graph.
 type node struct {
-	*Entry
+	*pending.Entry
 	cluster *cluster
 	at      int // in the cluster's nodes
 }
@@ -45,8 +46,8 @@ const (
 	usageOutput  = 36
 )
 
-// usage returns about how many bytes an entry takes in a pool.
-func (e *Entry) usage() int {
+// usageOf returns about how many bytes an entry takes in a pool.
+func usageOf(e *pending.Entry) int {
 	size := usageEntry + len(e.Raw) + len(e.Tx.Inputs)*usageInput + len(e.Tx.Outputs)*usageOutput
 	for i := range e.Tx.Inputs {
 		size += len(e.Tx.Inputs[i].Witness) * usageWitness
@@ -55,8 +56,8 @@ func (e *Entry) usage() int {
 }
 
 // entries returns all entries, each after those that it spends.
-func (g *graph) entries() []*Entry {
-	all := make([]*Entry, 0, len(g.byTxID))
+func (g *graph) entries() []*pending.Entry {
+	all := make([]*pending.Entry, 0, len(g.byTxID))
 	for _, c := range g.clusters {
 		for _, n := range c.nodes {
 			all = append(all, n.Entry)
@@ -127,26 +128,28 @@ func withDescendants(nodes []*node) []*node {
 	return all
 }
 
-func (n *node) details() Details {
-	d := Details{Entry: n.Entry}
+func (n *node) details() pending.Details {
+	d := pending.Details{Entry: n.Entry}
 	for _, a := range n.ancestors() {
-		d.Ancestors.add(a.Entry)
+		d.Ancestors.Add(a.Entry)
+		d.Ancestors.TxIDs = append(d.Ancestors.TxIDs, a.TxID)
 		if n.spendsFrom(a) {
 			d.Depends = append(d.Depends, a.TxID)
 		}
 	}
 	for _, e := range n.descendants() {
-		d.Descendants.add(e.Entry)
+		d.Descendants.Add(e.Entry)
+		d.Descendants.TxIDs = append(d.Descendants.TxIDs, e.TxID)
 		if e.spendsFrom(n) {
 			d.SpentBy = append(d.SpentBy, e.TxID)
 		}
 	}
-	d.Ancestors.add(n.Entry)
-	d.Descendants.add(n.Entry)
+	d.Ancestors.Add(n.Entry)
+	d.Descendants.Add(n.Entry)
 	for _, c := range n.cluster.chunks {
 		if n.at < c.end {
 			for _, e := range n.cluster.nodes[c.first:c.end] {
-				d.Chunk.add(e.Entry)
+				d.Chunk.Add(e.Entry)
 			}
 			break
 		}
@@ -301,7 +304,7 @@ func (g *graph) apply(c *change) {
 }
 
 func (g *graph) count(n *node, sign int) {
-	g.usage += sign * n.usage()
+	g.usage += sign * usageOf(n.Entry)
 	g.vsize += sign * n.VSize
 	g.fees += types.Amount(sign) * n.Fee
 }

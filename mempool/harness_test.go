@@ -357,7 +357,7 @@ func checkGraph(t testing.TB, p *Pool) {
 		}
 		for i, n := range c.nodes {
 			nodes++
-			usage, vsize, fees, inputs = usage+n.usage(), vsize+n.VSize, fees+n.Fee, inputs+len(n.Tx.Inputs)
+			usage, vsize, fees, inputs = usage+usageOf(n.Entry), vsize+n.VSize, fees+n.Fee, inputs+len(n.Tx.Inputs)
 			if n.cluster != c || n.at != i || g.byTxID[n.TxID] != n || g.byWTxID[n.WTxID] != n {
 				t.Fatalf("node %d of cluster %d is not where it says", i, at)
 			}

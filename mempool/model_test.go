@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -45,7 +46,7 @@ func TestModel(t *testing.T) {
 				m.blocks = append(m.blocks, m.mine())
 			}
 			m.sync()
-			m.twin = &twin{txs: map[types.Hash]*Entry{}, coins: m.tip.coins, height: m.tip.height, maxBytes: maxBytes}
+			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, coins: m.tip.coins, height: m.tip.height, maxBytes: maxBytes}
 			for range steps {
 				m.step()
 				m.compare()
@@ -124,7 +125,7 @@ func (m *model) submit() {
 	}
 	m.made = append(m.made, tx)
 	before := len(m.twin.txs)
-	e := &Entry{Tx: tx, Raw: tx.AppendTo(nil), TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Time: m.now}
+	e := &pending.Entry{Tx: tx, Raw: tx.AppendTo(nil), TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Time: m.now}
 	m.pool.mu.Lock()
 	floor, rate := m.pool.rollingMinimum(), m.pool.rolling.rate
 	m.pool.mu.Unlock()
@@ -154,10 +155,10 @@ func (m *model) submit() {
 // contents makes a list of transactions for a block: a selection, and some that
 // the pool may never have seen.
 func (m *model) contents(coins map[types.OutPoint]types.Coin, height uint32) []*types.Tx {
-	w := &twin{txs: map[types.Hash]*Entry{}, coins: coins, height: height}
+	w := &twin{txs: map[types.Hash]*pending.Entry{}, coins: coins, height: height}
 	var list []*types.Tx
 	add := func(tx *types.Tx) {
-		e := &Entry{Tx: tx, TxID: tx.TxID(), Weight: tx.Weight()}
+		e := &pending.Entry{Tx: tx, TxID: tx.TxID(), Weight: tx.Weight()}
 		fee, err := w.fee(e)
 		if err != nil || w.txs[e.TxID] != nil || fee < 0 {
 			return
@@ -229,11 +230,11 @@ func (m *model) reorganise() {
 	}
 	m.tip = parent
 	m.sync()
-	var returned []*Entry
+	var returned []*pending.Entry
 	for _, b := range undone {
 		for i := 1; i < len(b.Block.Txs); i++ {
 			tx := &b.Block.Txs[i]
-			returned = append(returned, &Entry{Tx: tx, Raw: tx.AppendTo(nil), TxID: b.TxIDs[i], Weight: tx.Weight(), VSize: tx.VirtualSize(), Time: m.now})
+			returned = append(returned, &pending.Entry{Tx: tx, Raw: tx.AppendTo(nil), TxID: b.TxIDs[i], Weight: tx.Weight(), VSize: tx.VirtualSize(), Time: m.now})
 		}
 	}
 	m.twin.rebuild(append(returned, list...), m.tip)
@@ -264,15 +265,16 @@ func (m *model) compare() {
 	if len(entries) != len(m.twin.txs) {
 		m.t.Fatalf("the pool has %d transactions, the twin %d", len(entries), len(m.twin.txs))
 	}
-	for _, d := range m.pool.AllDetails() {
-		e := m.twin.txs[d.TxID]
+	for _, e := range m.pool.Entries() {
+		d, _ := m.pool.Details(e.TxID)
+		e = m.twin.txs[d.TxID]
 		if e == nil || d.Fee != e.Fee || !d.Time.Equal(e.Time) {
 			m.t.Fatalf("%s is not in the twin, or not so", d.TxID)
 		}
-		if d.Ancestors != sum(m.twin.ancestors(e)) || d.Descendants != sum(m.twin.descendants(e)) {
+		if d.Ancestors.Total != sum(m.twin.ancestors(e)) || d.Descendants.Total != sum(m.twin.descendants(e)) {
 			m.t.Fatalf("%s has relatives %+v and %+v", d.TxID, d.Ancestors, d.Descendants)
 		}
-		if len(d.Depends) != len(m.twin.parents(e)) || len(m.pool.Ancestors(d.TxID)) != d.Ancestors.Count-1 || len(m.pool.Descendants(d.TxID)) != d.Descendants.Count-1 {
+		if len(d.Depends) != len(m.twin.parents(e)) || len(d.Ancestors.TxIDs) != d.Ancestors.Count-1 || len(d.Descendants.TxIDs) != d.Descendants.Count-1 {
 			m.t.Fatalf("%s depends on %d", d.TxID, len(d.Depends))
 		}
 	}
@@ -291,7 +293,7 @@ func (m *model) compare() {
 			}
 		}
 		got := entriesOf(m.pool.graph.byTxID[e.TxID].cluster.nodes)
-		if want := slices.Concat(cut...); !slices.EqualFunc(got, want, func(a, b *Entry) bool { return a.TxID == b.TxID }) {
+		if want := slices.Concat(cut...); !slices.EqualFunc(got, want, func(a, b *pending.Entry) bool { return a.TxID == b.TxID }) {
 			m.t.Fatal("a cluster is in another order than the twin's")
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -57,19 +58,6 @@ type Options struct {
 
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: discard
-}
-
-// Entry is a transaction of the pool. It is never changed, and may be kept.
-type Entry struct {
-	Tx     *types.Tx
-	Raw    []byte // the encoding, to which Tx refers
-	TxID   types.Hash
-	WTxID  types.Hash
-	Fee    types.Amount
-	Weight int
-	VSize  int       // virtual bytes; signature operations never count for more
-	Time   time.Time // when it came, in whole seconds
-	Height uint32    // of the tip when it came
 }
 
 // Pool is the memory pool. All methods may be called concurrently.
@@ -130,7 +118,7 @@ func setDefault[T comparable](option *T, value T) {
 }
 
 // Get returns the transaction with the id, nil if the pool has none.
-func (p *Pool) Get(txid types.Hash) *Entry {
+func (p *Pool) Get(txid types.Hash) *pending.Entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return entryOf(p.graph.byTxID[txid])
@@ -138,7 +126,7 @@ func (p *Pool) Get(txid types.Hash) *Entry {
 
 // GetByWitness returns the transaction with the witness id, nil if the pool has
 // none.
-func (p *Pool) GetByWitness(wtxid types.Hash) *Entry {
+func (p *Pool) GetByWitness(wtxid types.Hash) *pending.Entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return entryOf(p.graph.byWTxID[wtxid])
@@ -146,13 +134,13 @@ func (p *Pool) GetByWitness(wtxid types.Hash) *Entry {
 
 // SpentBy returns the transaction that spends the output, nil if the pool has
 // none.
-func (p *Pool) SpentBy(outPoint types.OutPoint) *Entry {
+func (p *Pool) SpentBy(outPoint types.OutPoint) *pending.Entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return entryOf(p.graph.spends[outPoint])
 }
 
-func entryOf(n *node) *Entry {
+func entryOf(n *node) *pending.Entry {
 	if n == nil {
 		return nil
 	}
@@ -160,117 +148,41 @@ func entryOf(n *node) *Entry {
 }
 
 // Entries returns all transactions, each after those that it spends.
-func (p *Pool) Entries() []*Entry {
+func (p *Pool) Entries() []*pending.Entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.graph.entries()
 }
 
-// Ancestors returns the transactions of the pool without which the one with the
-// id could not be, parents first, itself left out. It returns nil if there is no
-// such transaction.
-func (p *Pool) Ancestors(txid types.Hash) []*Entry { return p.relatives(txid, (*node).ancestors) }
-
-// Descendants returns the transactions of the pool that could not be without the
-// one with the id, parents first, itself left out. It returns nil if there is no
-// such transaction.
-func (p *Pool) Descendants(txid types.Hash) []*Entry { return p.relatives(txid, (*node).descendants) }
-
-func (p *Pool) relatives(txid types.Hash, of func(*node) []*node) []*Entry {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := p.graph.byTxID[txid]
-	if n == nil {
-		return nil
-	}
-	return entriesOf(of(n))
-}
-
-func entriesOf(nodes []*node) []*Entry {
-	entries := make([]*Entry, len(nodes))
+func entriesOf(nodes []*node) []*pending.Entry {
+	entries := make([]*pending.Entry, len(nodes))
 	for i, n := range nodes {
 		entries[i] = n.Entry
 	}
 	return entries
 }
 
-// Details is a transaction with its place among the others.
-type Details struct {
-	*Entry
-	Depends []types.Hash // ids of the transactions of the pool that it spends
-	SpentBy []types.Hash // ids of those that spend it
-
-	// Ancestors and Descendants count the transaction itself.
-	Ancestors, Descendants Total
-	// Chunk is the set with which a miner would take it.
-	Chunk Total
-}
-
-// Total sums transactions up.
-type Total struct {
-	Count  int
-	Weight int
-	VSize  int // the sum of virtual sizes, each rounded up
-	Fees   types.Amount
-}
-
-func (t *Total) add(e *Entry) {
-	t.Count++
-	t.Weight += e.Weight
-	t.VSize += e.VSize
-	t.Fees += e.Fee
-}
-
 // Details returns the transaction with the id and its place among the others.
-func (p *Pool) Details(txid types.Hash) (Details, bool) {
+func (p *Pool) Details(txid types.Hash) (pending.Details, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := p.graph.byTxID[txid]
 	if n == nil {
-		return Details{}, false
+		return pending.Details{}, false
 	}
 	return n.details(), true
 }
 
-// AllDetails returns all transactions with their places, each after those that
-// it spends.
-func (p *Pool) AllDetails() []Details {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make([]Details, 0, len(p.graph.byTxID))
-	for _, c := range p.graph.clusters {
-		for _, n := range c.nodes {
-			all = append(all, n.details())
-		}
-	}
-	return all
-}
-
-// Info is the state of the pool, about what getmempoolinfo tells.
-type Info struct {
-	Position         types.Index // the block on which everything in the pool is valid next
-	Loaded           bool        // Load has read its file to the end
-	Count            int         // transactions
-	VSize            int         // sum of their virtual sizes
-	Usage            int         // bytes of memory
-	TotalFee         types.Amount
-	MaxBytes         int
-	MinFeeRate       types.FeeRate // the least that a transaction must pay now
-	MinRelay         types.FeeRate
-	IncrementalRelay types.FeeRate
-	Sequence         uint64 // grows with each transaction that comes or goes
-}
-
 // Info returns the state of the pool.
-func (p *Pool) Info() Info {
+func (p *Pool) Info() pending.Info {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Info{
+	return pending.Info{
 		Position: p.position, Loaded: p.loaded,
 		Count: len(p.graph.byTxID), VSize: p.graph.vsize, Usage: p.graph.usage, TotalFee: p.graph.fees,
 		MaxBytes: p.options.MaxBytes, MinFeeRate: p.minFeeRate(),
 		MinRelay: p.options.MinRelay, IncrementalRelay: p.options.IncrementalRelay,
-		Sequence: p.changes,
+		Sequence: p.changes, MaxClusterCount: MaxClusterCount, MaxClusterVSize: MaxClusterVSize, MaxDataCarrier: MaxDataCarrier,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -24,23 +25,15 @@ func TestQueries(t *testing.T) {
 	e := h.pay(500, 1, coins[1])
 	h.accept(a, b, c, d, e)
 
-	ids := func(entries []*Entry) (list []types.Hash) {
-		for _, e := range entries {
-			list = append(list, e.TxID)
-		}
-		return list
-	}
-	if got := ids(h.pool.Ancestors(d.TxID())); len(got) != 3 || got[0] != a.TxID() {
+	of := func(tx *types.Tx) pending.Details { details, _ := h.pool.Details(tx.TxID()); return details }
+	if got := of(d).Ancestors.TxIDs; len(got) != 3 || got[0] != a.TxID() {
 		t.Errorf("ancestors of d: %v", got)
 	}
-	if got := ids(h.pool.Descendants(a.TxID())); len(got) != 3 || got[2] != d.TxID() {
+	if got := of(a).Descendants.TxIDs; len(got) != 3 || got[2] != d.TxID() {
 		t.Errorf("descendants of a: %v", got)
 	}
-	if got := h.pool.Ancestors(a.TxID()); got == nil || len(got) != 0 {
+	if got := of(a).Ancestors.TxIDs; len(got) != 0 {
 		t.Errorf("ancestors of a: %v", got)
-	}
-	if h.pool.Ancestors(types.Hash{1}) != nil {
-		t.Error("an unknown transaction has ancestors")
 	}
 	if got := h.pool.SpentBy(output(a, 1)); got == nil || got.TxID != c.TxID() {
 		t.Errorf("a's second output is spent by %v", got)
@@ -316,7 +309,7 @@ func TestUsage(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				e := &Entry{Tx: own, Raw: raw, TxID: own.TxID(), WTxID: own.WTxID(), Weight: own.Weight(), VSize: own.VirtualSize(), Time: time.Now()}
+				e := &pending.Entry{Tx: own, Raw: raw, TxID: own.TxID(), WTxID: own.WTxID(), Weight: own.Weight(), VSize: own.VirtualSize(), Time: time.Now()}
 				c, ok := g.prepare(nil, &node{Entry: e})
 				if !ok {
 					t.Fatal("refused")

@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"slices"
 
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -17,14 +18,14 @@ const maxMisfits = 1000
 // valid next, by themselves and as a set. It takes chunks, the best feerates
 // first, so that a child pays for its parents. Signature operations need no
 // limit, as they are counted in scriptSigs only.
-func (p *Pool) Select(maxWeight int) ([]*Entry, types.Index) {
+func (p *Pool) Select(maxWeight int) ([]*pending.Entry, types.Index) {
 	clusters, position := p.snapshot()
 	queue := make(selection, 0, len(clusters))
 	for _, c := range clusters {
 		queue = append(queue, offer{cluster: c, chunk: c.chunks[0]})
 	}
 	heap.Init(&queue)
-	var selected []*Entry
+	var selected []*pending.Entry
 	for misfits := 0; len(queue) > 0 && misfits < maxMisfits; {
 		best := &queue[0]
 		c := best.chunk

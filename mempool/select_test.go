@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -74,7 +75,7 @@ func BenchmarkCluster(b *testing.B) {
 			nodes := make([]*node, MaxClusterCount)
 			parents := make([]uint64, len(nodes))
 			for i := range nodes {
-				nodes[i] = &node{Entry: &Entry{TxID: types.DoubleSHA256([]byte{byte(i)}), Fee: types.Amount(i * i % 97), Weight: 400 + i}}
+				nodes[i] = &node{Entry: &pending.Entry{TxID: types.DoubleSHA256([]byte{byte(i)}), Fee: types.Amount(i * i % 97), Weight: 400 + i}}
 				switch {
 				case i > 0 && shape == "chain":
 					parents[i] = 1 << (i - 1)
@@ -96,7 +97,7 @@ func BenchmarkPool(b *testing.B) {
 		var in types.TxIn
 		in.PreviousOutPoint.TxID = types.DoubleSHA256(fmt.Append(nil, i))
 		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{in}, Outputs: []types.TxOut{{Value: types.Amount(i), ScriptPubKey: anchor}}}
-		e := &Entry{Tx: tx, TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Fee: types.Amount(100 + i*7919%10_000)}
+		e := &pending.Entry{Tx: tx, TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Fee: types.Amount(100 + i*7919%10_000)}
 		c, _ := g.prepare(nil, &node{Entry: e})
 		g.apply(c)
 	}

@@ -6,20 +6,21 @@ import (
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
 // twin is a pool as one would write it on a blackboard: a map of transactions,
 // and everything that is asked is computed from nothing.
 type twin struct {
-	txs      map[types.Hash]*Entry
+	txs      map[types.Hash]*pending.Entry
 	coins    map[types.OutPoint]types.Coin
 	height   uint32 // of the tip
 	maxBytes int
 }
 
-func (w *twin) parents(e *Entry) map[types.Hash]*Entry {
-	parents := map[types.Hash]*Entry{}
+func (w *twin) parents(e *pending.Entry) map[types.Hash]*pending.Entry {
+	parents := map[types.Hash]*pending.Entry{}
 	for _, in := range e.Tx.Inputs {
 		if p := w.txs[in.PreviousOutPoint.TxID]; p != nil {
 			parents[p.TxID] = p
@@ -29,8 +30,8 @@ func (w *twin) parents(e *Entry) map[types.Hash]*Entry {
 }
 
 // ancestors includes the transaction itself.
-func (w *twin) ancestors(e *Entry) map[types.Hash]*Entry {
-	all := map[types.Hash]*Entry{e.TxID: e}
+func (w *twin) ancestors(e *pending.Entry) map[types.Hash]*pending.Entry {
+	all := map[types.Hash]*pending.Entry{e.TxID: e}
 	for _, p := range w.parents(e) {
 		maps.Copy(all, w.ancestors(p))
 	}
@@ -38,8 +39,8 @@ func (w *twin) ancestors(e *Entry) map[types.Hash]*Entry {
 }
 
 // descendants includes the transaction itself.
-func (w *twin) descendants(e *Entry) map[types.Hash]*Entry {
-	all := map[types.Hash]*Entry{}
+func (w *twin) descendants(e *pending.Entry) map[types.Hash]*pending.Entry {
+	all := map[types.Hash]*pending.Entry{}
 	for _, other := range w.txs {
 		if w.ancestors(other)[e.TxID] != nil {
 			all[other.TxID] = other
@@ -48,7 +49,7 @@ func (w *twin) descendants(e *Entry) map[types.Hash]*Entry {
 	return all
 }
 
-func (w *twin) without(gone map[types.Hash]*Entry) *twin {
+func (w *twin) without(gone map[types.Hash]*pending.Entry) *twin {
 	rest := &twin{txs: maps.Clone(w.txs), coins: w.coins, height: w.height}
 	for txid := range gone {
 		delete(rest.txs, txid)
@@ -57,8 +58,8 @@ func (w *twin) without(gone map[types.Hash]*Entry) *twin {
 }
 
 // cluster returns the transactions that are connected with one.
-func (w *twin) cluster(e *Entry) map[types.Hash]*Entry {
-	found := map[types.Hash]*Entry{e.TxID: e}
+func (w *twin) cluster(e *pending.Entry) map[types.Hash]*pending.Entry {
+	found := map[types.Hash]*pending.Entry{e.TxID: e}
 	for grown := true; grown; {
 		grown = false
 		for _, other := range w.txs {
@@ -77,31 +78,31 @@ func (w *twin) cluster(e *Entry) map[types.Hash]*Entry {
 }
 
 // sum returns the fees and the weight of a set.
-func sum(set map[types.Hash]*Entry) (t Total) {
+func sum(set map[types.Hash]*pending.Entry) (t pending.Total) {
 	for _, e := range set {
-		t.add(e)
+		t.Add(e)
 	}
 	return t
 }
 
-func (t Total) rate() *big.Rat { return big.NewRat(int64(t.Fees), int64(t.Weight)) }
+func rateOf(t pending.Total) *big.Rat { return big.NewRat(int64(t.Fees), int64(t.Weight)) }
 
 // order is the linearization: the best set of a transaction and its ancestors
 // that are left, again and again.
-func (w *twin) order(cluster map[types.Hash]*Entry) []*Entry {
+func (w *twin) order(cluster map[types.Hash]*pending.Entry) []*pending.Entry {
 	left := maps.Clone(cluster)
-	var order []*Entry
+	var order []*pending.Entry
 	for len(left) > 0 {
-		var best map[types.Hash]*Entry
+		var best map[types.Hash]*pending.Entry
 		var bestID types.Hash
 		for txid, e := range left {
 			set := w.ancestors(e)
-			maps.DeleteFunc(set, func(id types.Hash, _ *Entry) bool { return left[id] == nil })
+			maps.DeleteFunc(set, func(id types.Hash, _ *pending.Entry) bool { return left[id] == nil })
 			if best == nil {
 				best, bestID = set, txid
 				continue
 			}
-			switch d := sum(set).rate().Cmp(sum(best).rate()); {
+			switch d := rateOf(sum(set)).Cmp(rateOf(sum(best))); {
 			case d > 0,
 				d == 0 && sum(set).Weight < sum(best).Weight,
 				d == 0 && sum(set).Weight == sum(best).Weight && slices.Compare(txid[:], bestID[:]) < 0:
@@ -109,28 +110,28 @@ func (w *twin) order(cluster map[types.Hash]*Entry) []*Entry {
 			}
 		}
 		part := slices.Collect(maps.Values(best))
-		slices.SortFunc(part, func(a, b *Entry) int {
+		slices.SortFunc(part, func(a, b *pending.Entry) int {
 			if d := len(w.ancestors(a)) - len(w.ancestors(b)); d != 0 {
 				return d
 			}
 			return slices.Compare(a.TxID[:], b.TxID[:])
 		})
 		order = append(order, part...)
-		maps.DeleteFunc(left, func(id types.Hash, _ *Entry) bool { return best[id] != nil })
+		maps.DeleteFunc(left, func(id types.Hash, _ *pending.Entry) bool { return best[id] != nil })
 	}
 	return order
 }
 
 // chunks cuts an order: again and again the beginning with the best feerate.
-func chunks(order []*Entry) [][]*Entry {
-	var cut [][]*Entry
+func chunks(order []*pending.Entry) [][]*pending.Entry {
+	var cut [][]*pending.Entry
 	for len(order) > 0 {
-		best, total := 0, Total{}
+		best, total := 0, pending.Total{}
 		var rate *big.Rat
 		for i, e := range order {
-			total.add(e)
-			if rate == nil || total.rate().Cmp(rate) > 0 {
-				best, rate = i+1, total.rate()
+			total.Add(e)
+			if rate == nil || rateOf(total).Cmp(rate) > 0 {
+				best, rate = i+1, rateOf(total)
 			}
 		}
 		cut = append(cut, order[:best])
@@ -139,18 +140,18 @@ func chunks(order []*Entry) [][]*Entry {
 	return cut
 }
 
-func total(entries []*Entry) (t Total) {
+func total(entries []*pending.Entry) (t pending.Total) {
 	for _, e := range entries {
-		t.add(e)
+		t.Add(e)
 	}
 	return t
 }
 
 // allChunks returns the chunks of each cluster that one of the transactions
 // belongs to.
-func (w *twin) allChunks(of map[types.Hash]*Entry) [][][]*Entry {
+func (w *twin) allChunks(of map[types.Hash]*pending.Entry) [][][]*pending.Entry {
 	seen := map[types.Hash]bool{}
-	var all [][][]*Entry
+	var all [][][]*pending.Entry
 	for _, e := range of {
 		if !seen[e.TxID] {
 			cluster := w.cluster(e)
@@ -164,34 +165,34 @@ func (w *twin) allChunks(of map[types.Hash]*Entry) [][][]*Entry {
 }
 
 // curve returns the fees that chunks bring in a room of a weight.
-func curve(clusters [][][]*Entry, room int) *big.Rat {
-	var totals []Total
+func curve(clusters [][][]*pending.Entry, room int) *big.Rat {
+	var totals []pending.Total
 	for _, c := range clusters {
 		for _, chunk := range c {
 			totals = append(totals, total(chunk))
 		}
 	}
-	slices.SortFunc(totals, func(a, b Total) int { return b.rate().Cmp(a.rate()) })
+	slices.SortFunc(totals, func(a, b pending.Total) int { return rateOf(b).Cmp(rateOf(a)) })
 	fees := new(big.Rat)
 	for _, t := range totals {
 		if room <= 0 {
 			break
 		}
 		part := big.NewRat(int64(min(room, t.Weight)), 1)
-		fees.Add(fees, part.Mul(part, t.rate()))
+		fees.Add(fees, part.Mul(part, rateOf(t)))
 		room -= t.Weight
 	}
 	return fees
 }
 
-func corners(clusters [][][]*Entry) []int {
-	var totals []Total
+func corners(clusters [][][]*pending.Entry) []int {
+	var totals []pending.Total
 	for _, c := range clusters {
 		for _, chunk := range c {
 			totals = append(totals, total(chunk))
 		}
 	}
-	slices.SortFunc(totals, func(a, b Total) int { return b.rate().Cmp(a.rate()) })
+	slices.SortFunc(totals, func(a, b pending.Total) int { return rateOf(b).Cmp(rateOf(a)) })
 	var weights []int
 	weight := 0
 	for _, t := range totals {
@@ -202,7 +203,7 @@ func corners(clusters [][][]*Entry) []int {
 }
 
 // accept is the verdict on a transaction; nil puts it in.
-func (w *twin) accept(e *Entry, floor, relay, increment types.FeeRate) error {
+func (w *twin) accept(e *pending.Entry, floor, relay, increment types.FeeRate) error {
 	if w.txs[e.TxID] != nil {
 		return ReasonInPool
 	}
@@ -217,8 +218,8 @@ func (w *twin) accept(e *Entry, floor, relay, increment types.FeeRate) error {
 	if fee < relay.Fee(e.VSize) {
 		return ReasonMinRelayFee
 	}
-	gone, touched := map[types.Hash]*Entry{}, w.parents(e)
-	direct := map[types.Hash]*Entry{}
+	gone, touched := map[types.Hash]*pending.Entry{}, w.parents(e)
+	direct := map[types.Hash]*pending.Entry{}
 	for _, other := range w.txs {
 		for _, in := range other.Tx.Inputs {
 			if slices.ContainsFunc(e.Tx.Inputs, func(mine types.TxIn) bool { return mine.PreviousOutPoint == in.PreviousOutPoint }) {
@@ -245,9 +246,9 @@ func (w *twin) accept(e *Entry, floor, relay, increment types.FeeRate) error {
 		return ReasonClusterTooLarge
 	}
 	if len(gone) > 0 {
-		maps.DeleteFunc(touched, func(id types.Hash, _ *Entry) bool { return w.txs[id] == nil })
+		maps.DeleteFunc(touched, func(id types.Hash, _ *pending.Entry) bool { return w.txs[id] == nil })
 		before := w.allChunks(touched)
-		maps.DeleteFunc(touched, func(id types.Hash, _ *Entry) bool { return gone[id] != nil })
+		maps.DeleteFunc(touched, func(id types.Hash, _ *pending.Entry) bool { return gone[id] != nil })
 		touched[e.TxID] = e
 		then := after.allChunks(touched)
 		better := false
@@ -272,7 +273,7 @@ func (w *twin) accept(e *Entry, floor, relay, increment types.FeeRate) error {
 }
 
 // fee returns the fee of a transaction whose inputs are all there.
-func (w *twin) fee(e *Entry) (types.Amount, error) {
+func (w *twin) fee(e *pending.Entry) (types.Amount, error) {
 	fee := types.Amount(0)
 	premature, locked := false, false
 	for _, in := range e.Tx.Inputs {
@@ -312,16 +313,16 @@ func (w *twin) evict() {
 	for {
 		usage := 0
 		for _, e := range w.txs {
-			usage += e.usage()
+			usage += usageOf(e)
 		}
 		if usage <= w.maxBytes {
 			return
 		}
-		var worst []*Entry
+		var worst []*pending.Entry
 		for _, cluster := range w.allChunks(w.txs) {
 			last := cluster[len(cluster)-1]
 			if worst != nil {
-				d := total(last).rate().Cmp(total(worst).rate())
+				d := rateOf(total(last)).Cmp(rateOf(total(worst)))
 				a, b := last[len(last)-1].TxID, worst[len(worst)-1].TxID
 				if d > 0 || d == 0 && slices.Compare(a[:], b[:]) > 0 {
 					continue
@@ -353,8 +354,8 @@ func (w *twin) confirm(b *testBlock) {
 }
 
 // rebuild puts in what is valid of a list, in its order.
-func (w *twin) rebuild(list []*Entry, tip *testBlock) {
-	w.txs, w.coins, w.height = map[types.Hash]*Entry{}, tip.coins, tip.height
+func (w *twin) rebuild(list []*pending.Entry, tip *testBlock) {
+	w.txs, w.coins, w.height = map[types.Hash]*pending.Entry{}, tip.coins, tip.height
 	for _, e := range list {
 		fee, err := w.fee(e)
 		if err != nil || w.txs[e.TxID] != nil {
@@ -378,7 +379,7 @@ func (w *twin) selection(room int) []types.Hash {
 				continue
 			}
 			if best >= 0 {
-				d := total(q[0]).rate().Cmp(total(queues[best][0]).rate())
+				d := rateOf(total(q[0])).Cmp(rateOf(total(queues[best][0])))
 				a, b := q[0][0].TxID, queues[best][0][0].TxID
 				if d < 0 || d == 0 && slices.Compare(a[:], b[:]) > 0 {
 					continue

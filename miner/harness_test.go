@@ -13,6 +13,7 @@ import (
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/network"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/mempool"
@@ -38,18 +39,6 @@ func testParams(t testing.TB) *consensus.Params {
 	}
 	params.CoinbaseMaturity = 1
 	return params
-}
-
-// poolOf is the pool as the miner sees it.
-type poolOf struct{ *mempool.Pool }
-
-func (p poolOf) Candidates(maxWeight int) ([]Candidate, types.Index) {
-	entries, at := p.Select(maxWeight)
-	list := make([]Candidate, len(entries))
-	for i, e := range entries {
-		list[i] = Candidate{Tx: e.Tx, Fee: e.Fee, Weight: e.Weight}
-	}
-	return list, at
 }
 
 // world is a miner on a real chain with a real pool.
@@ -90,7 +79,7 @@ func newWorld(t testing.TB, change func(*consensus.Params, *Options)) *world {
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait(); s.Close() })
-	o.Chain, o.Pool = w.chain, poolOf{w.pool}
+	o.Chain, o.Pool = w.chain, w.pool
 	w.miner = New(o)
 	return w
 }
@@ -274,8 +263,8 @@ func (c *fakeChain) Subscribe() (<-chan struct{}, func()) { return c.poke, func(
 // fakePool is a pool of candidates for a tip.
 type fakePool struct {
 	poke chan struct{}
-	make func(maxWeight int) ([]Candidate, types.Index)
+	make func(maxWeight int) ([]*pending.Entry, types.Index)
 }
 
-func (p *fakePool) Candidates(maxWeight int) ([]Candidate, types.Index) { return p.make(maxWeight) }
-func (p *fakePool) Subscribe() (<-chan struct{}, func())                { return p.poke, func() {} }
+func (p *fakePool) Select(maxWeight int) ([]*pending.Entry, types.Index) { return p.make(maxWeight) }
+func (p *fakePool) Subscribe() (<-chan struct{}, func())                 { return p.poke, func() {} }

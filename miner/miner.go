@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -28,18 +29,11 @@ type Chain interface {
 
 // Pool is where transactions come from.
 type Pool interface {
-	// Candidates returns transactions of at most the given weight in an order in
+	// Select returns transactions of at most the given weight in an order in
 	// which a block can have them, and the tip that they are valid on.
-	Candidates(maxWeight int) ([]Candidate, types.Index)
+	Select(maxWeight int) ([]*pending.Entry, types.Index)
 	// Subscribe pokes after the pool has taken a transaction.
 	Subscribe() (poke <-chan struct{}, cancel func())
-}
-
-// Candidate is a transaction for a block.
-type Candidate struct {
-	Tx     *types.Tx
-	Fee    types.Amount
-	Weight int // weight units
 }
 
 // Options are the choices of New.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -281,7 +282,7 @@ func runner(t *testing.T, threads int) (m *Miner, c *fakeChain, p *fakePool, sto
 	c = newFakeChain(params, time.Now().Unix())
 	c.asked, c.over = make(chan struct{}), make(chan struct{})
 	p = &fakePool{poke: make(chan struct{}, 1)}
-	p.make = func(int) ([]Candidate, types.Index) { return nil, types.Index{Height: 7, Hash: types.Hash{7}} }
+	p.make = func(int) ([]*pending.Entry, types.Index) { return nil, types.Index{Height: 7, Hash: types.Hash{7}} }
 	m = New(Options{Params: params, Chain: c, Pool: p, ScriptPubKey: anchor, Threads: threads})
 	m.refreshAfter, m.renewAfter = time.Hour, time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
@@ -348,7 +349,7 @@ func TestBehindIsRefreshed(t *testing.T) {
 	_, c, p, start := runner(t, 1)
 	now := p.make
 	var followed atomic.Bool
-	p.make = func(maxWeight int) ([]Candidate, types.Index) {
+	p.make = func(maxWeight int) ([]*pending.Entry, types.Index) {
 		if !followed.Load() {
 			return nil, types.Index{}
 		}

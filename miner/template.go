@@ -28,7 +28,7 @@ func (m *Miner) Template(scriptPubKey []byte) *Template {
 	t := &Template{Height: state.Index.Height + 1}
 	txs := []types.Tx{{}}
 	if m.o.Pool != nil {
-		candidates, at := m.o.Pool.Candidates(max(0, m.o.Params.MaxBlockWeight-coinbaseWeight-types.WitnessScale*len(scriptPubKey)))
+		candidates, at := m.o.Pool.Select(max(0, m.o.Params.MaxBlockWeight-coinbaseWeight-types.WitnessScale*len(scriptPubKey)))
 		t.behind = at != state.Index // it is about to follow the chain
 		if !t.behind {
 			for _, c := range candidates {

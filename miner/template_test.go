@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -81,10 +82,10 @@ func TestWeightLimit(t *testing.T) {
 	} {
 		for _, txs := range []int{0, 1, 40} {
 			asked := 0
-			pool := &fakePool{make: func(maxWeight int) (list []Candidate, at types.Index) {
+			pool := &fakePool{make: func(maxWeight int) (list []*pending.Entry, at types.Index) {
 				asked = maxWeight
 				for range txs {
-					list = append(list, Candidate{Tx: padded(maxWeight / txs), Weight: maxWeight / txs})
+					list = append(list, &pending.Entry{Tx: padded(maxWeight / txs), Weight: maxWeight / txs})
 				}
 				return list, c.state.Index
 			}}
@@ -328,7 +329,7 @@ func TestPoolBehind(t *testing.T) {
 	c := newFakeChain(params, 1_800_000_000)
 	at := c.state.Index
 	at.Hash[31] ^= 1
-	pool := &fakePool{make: func(int) ([]Candidate, types.Index) { return []Candidate{{Tx: padded(400), Fee: 5}}, at }}
+	pool := &fakePool{make: func(int) ([]*pending.Entry, types.Index) { return []*pending.Entry{{Tx: padded(400), Fee: 5}}, at }}
 	m := New(Options{Params: params, Chain: c, Pool: pool})
 	if tpl := m.Template(anchor); len(tpl.Block.Txs) != 1 || tpl.Fees != 0 || tpl.Block.Txs[0].Outputs[0].Value != 50*coin {
 		t.Fatalf("%d transactions, fees %d", len(tpl.Block.Txs), tpl.Fees)

@@ -12,6 +12,7 @@ import (
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/index"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
@@ -38,7 +39,7 @@ func (n *Node) assemble() (s *services, err error) {
 		Params: n.config.Params, Chain: n.chain, MaxBytes: int(n.config.MempoolBytes), MinRelay: n.config.MinFeeRate, Now: n.clock.now, Logger: n.log,
 	})
 	s.miner = miner.New(miner.Options{
-		Params: n.config.Params, Chain: n.chain, Pool: minerPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
+		Params: n.config.Params, Chain: n.chain, Pool: currentPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
 		Interval: n.config.MineInterval, Tag: UserAgent, Now: n.clock.now, Logger: n.log,
 	})
 	if s.peerListener, err = n.listen(n.config.Listen, "peers", "--listen"); err != nil {
@@ -101,7 +102,7 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 		}
 	}
 	return p2p.New(p2p.Options{
-		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: peerBlocks{n.chain}, Pool: peerPool{s.pool},
+		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: peerBlocks{n.chain}, Pool: s.pool,
 		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port, Dial: n.config.Dial,
 		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers,
 		File: filepath.Join(n.config.DataDir, "peers.json"), Now: n.clock.real, Logger: n.log,
@@ -132,8 +133,8 @@ func (n *Node) newServer(s *services) error {
 		}
 	}
 	options := rpc.Options{
-		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n}, Pool: rpcPool{s.pool},
-		PoolFeed: rpcFeed{s.pool}, Miner: rpcMiner{s.miner, n.config.MineTo}, Network: rpcNetwork{s.peers, s.peerListener}, Hangup: rpcNetwork{s.peers, s.peerListener},
+		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: currentPool{s.pool},
+		Miner: rpcMiner{s.miner, n.config.MineTo}, Network: rpcNetwork{s.peers, s.peerListener},
 		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logger: n.log,
 	}
 	if n.index != nil {
@@ -143,27 +144,42 @@ func (n *Node) newServer(s *services) error {
 	return nil
 }
 
-// current lets the pool follow the chain before it is asked. If that takes long,
-// or fails, the answer is of an earlier tip.
-func current(pool *mempool.Pool) *mempool.Pool {
+// currentPool is the pool for those who need an answer of the chain's tip: it follows
+// the chain before it is asked. If that takes long, or fails, the answer is of an
+// earlier tip.
+type currentPool struct{ *mempool.Pool }
+
+func (p currentPool) current() *mempool.Pool {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_ = pool.CatchUp(ctx)
-	return pool
+	_ = p.CatchUp(ctx)
+	return p.Pool
 }
 
-// minerPool is the pool as the miner sees it.
-type minerPool struct{ *mempool.Pool }
-
-// Candidates implements miner.Pool.
-func (p minerPool) Candidates(maxWeight int) ([]miner.Candidate, types.Index) {
-	entries, at := current(p.Pool).Select(maxWeight)
-	candidates := make([]miner.Candidate, len(entries))
-	for i, e := range entries {
-		candidates[i] = miner.Candidate{Tx: e.Tx, Fee: e.Fee, Weight: e.Weight}
-	}
-	return candidates, at
+// Select implements miner.Pool.
+func (p currentPool) Select(maxWeight int) ([]*pending.Entry, types.Index) {
+	return p.current().Select(maxWeight)
 }
+
+// Get implements rpc.Pool.
+func (p currentPool) Get(txid types.Hash) *pending.Entry { return p.current().Get(txid) }
+
+// SpentBy implements rpc.Pool.
+func (p currentPool) SpentBy(o types.OutPoint) *pending.Entry { return p.current().SpentBy(o) }
+
+// Details implements rpc.Pool.
+func (p currentPool) Details(txid types.Hash) (pending.Details, bool) {
+	return p.current().Details(txid)
+}
+
+// Entries implements rpc.Pool.
+func (p currentPool) Entries() []*pending.Entry { return p.current().Entries() }
+
+// Info implements rpc.Pool.
+func (p currentPool) Info() pending.Info { return p.current().Info() }
+
+// Estimate implements rpc.Pool.
+func (p currentPool) Estimate(blocks int) types.FeeRate { return p.current().Estimate(blocks) }
 
 // peerBlocks is the chain as peers see it.
 type peerBlocks struct{ *chain.Chain }
@@ -173,63 +189,15 @@ func (b peerBlocks) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report
 	return b.Chain.AddBlocks(ctx, raws, func(r chain.Result) { report(r.Block, r.Err) })
 }
 
-// peerPool is the pool as peers see it.
-type peerPool struct{ *mempool.Pool }
-
-// Accept implements p2p.Pool.
-func (p peerPool) Accept(ctx context.Context, tx *types.Tx) error {
-	_, err := p.Pool.Accept(ctx, tx)
-	return err
-}
-
-// Has implements p2p.Pool.
-func (p peerPool) Has(wtxid types.Hash) bool { return p.GetByWitness(wtxid) != nil }
-
-// Raw implements p2p.Pool.
-func (p peerPool) Raw(wtxid types.Hash) ([]byte, types.FeeRate, bool) {
-	e := p.GetByWitness(wtxid)
-	if e == nil {
-		return nil, 0, false
-	}
-	return e.Raw, types.NewFeeRate(e.Fee, e.VSize), true
-}
-
-// WTxIDs implements p2p.Pool.
-func (p peerPool) WTxIDs() []types.Hash {
-	entries := p.Entries()
-	ids := make([]types.Hash, len(entries))
-	for i, e := range entries {
-		ids[i] = e.WTxID
-	}
-	return ids
-}
-
 // operator changes the chain for RPC clients.
-type operator struct{ n *Node }
-
-// AddBlock implements rpc.Operator.
-func (o operator) AddBlock(ctx context.Context, raw []byte) error {
-	return o.n.chain.AddBlock(ctx, raw)
-}
-
-// Invalidate implements rpc.Operator.
-func (o operator) Invalidate(ctx context.Context, hash types.Hash) error {
-	return o.n.chain.Invalidate(ctx, hash)
-}
-
-// Reconsider implements rpc.Operator.
-func (o operator) Reconsider(ctx context.Context, hash types.Hash) error {
-	return o.n.chain.Reconsider(ctx, hash)
-}
-
-// Precious implements rpc.Operator.
-func (o operator) Precious(ctx context.Context, hash types.Hash) error {
-	return o.n.chain.Precious(ctx, hash)
+type operator struct {
+	*chain.Chain
+	n *Node
 }
 
 // Verify implements rpc.Operator.
 func (o operator) Verify(ctx context.Context, depth uint32, level int) error {
-	_, err := o.n.chain.Verify(ctx, depth, level, func(int, int) {})
+	_, err := o.Chain.Verify(ctx, depth, level, func(int, int) {})
 	return err
 }
 
@@ -259,108 +227,6 @@ func (x rpcIndex) Names() (names []string) {
 	return names
 }
 
-func poolEntry(e *mempool.Entry) rpc.PoolEntry {
-	return rpc.PoolEntry{
-		Tx: e.Tx, TxID: e.TxID, WTxID: e.WTxID, Fee: e.Fee, VirtualSize: e.VSize, Weight: e.Weight, Time: e.Time, Height: e.Height,
-	}
-}
-
-// rpcPool is the pool as RPC clients see it.
-type rpcPool struct{ pool *mempool.Pool }
-
-// Accept implements rpc.Pool.
-func (p rpcPool) Accept(ctx context.Context, tx *types.Tx) error {
-	_, err := p.pool.Accept(ctx, tx)
-	return err
-}
-
-// Test implements rpc.Pool.
-func (p rpcPool) Test(ctx context.Context, txs []*types.Tx) ([]rpc.PoolVerdict, error) {
-	results, err := p.pool.Test(ctx, txs)
-	list := make([]rpc.PoolVerdict, len(results))
-	for i, r := range results {
-		list[i] = rpc.PoolVerdict{Err: r.Err, PackageErr: r.PackageErr, Undecided: r.Err == nil && r.Entry == nil}
-		if r.Entry != nil {
-			list[i].Entry = poolEntry(r.Entry)
-		}
-	}
-	return list, err
-}
-
-// Get implements rpc.Pool.
-func (p rpcPool) Get(txid types.Hash) (rpc.PoolEntry, bool) {
-	e := current(p.pool).Get(txid)
-	if e == nil {
-		return rpc.PoolEntry{}, false
-	}
-	return poolEntry(e), true
-}
-
-// Relations implements rpc.Pool.
-func (p rpcPool) Relations(txid types.Hash) (rpc.PoolRelations, bool) {
-	d, ok := current(p.pool).Details(txid)
-	if !ok {
-		return rpc.PoolRelations{}, false
-	}
-	return rpc.PoolRelations{
-		PoolEntry: poolEntry(d.Entry), Parents: d.Depends, Children: d.SpentBy,
-		Ancestors: poolFamily(d.Ancestors, p.pool.Ancestors(txid)), Descendants: poolFamily(d.Descendants, p.pool.Descendants(txid)),
-		ChunkWeight: d.Chunk.Weight, ChunkFees: d.Chunk.Fees,
-	}, true
-}
-
-func poolFamily(total mempool.Total, entries []*mempool.Entry) rpc.PoolFamily {
-	family := rpc.PoolFamily{Count: total.Count, VirtualSize: total.VSize, Fees: total.Fees}
-	for _, e := range entries {
-		family.TxIDs = append(family.TxIDs, e.TxID)
-	}
-	return family
-}
-
-// Entries implements rpc.Pool.
-func (p rpcPool) Entries() []rpc.PoolEntry {
-	entries := current(p.pool).Entries()
-	list := make([]rpc.PoolEntry, len(entries))
-	for i, e := range entries {
-		list[i] = poolEntry(e)
-	}
-	return list
-}
-
-// SpentBy implements rpc.Pool.
-func (p rpcPool) SpentBy(outPoint types.OutPoint) (types.Hash, bool) {
-	e := current(p.pool).SpentBy(outPoint)
-	if e == nil {
-		return types.Hash{}, false
-	}
-	return e.TxID, true
-}
-
-// Info implements rpc.Pool.
-func (p rpcPool) Info() rpc.PoolInfo {
-	i := current(p.pool).Info()
-	return rpc.PoolInfo{
-		Count: i.Count, VirtualSize: i.VSize, Usage: int64(i.Usage), MaxBytes: int64(i.MaxBytes), Fees: i.TotalFee,
-		MinFeeRate: i.MinFeeRate, RelayFeeRate: i.MinRelay, Extra: i.IncrementalRelay,
-		MaxClusterCount: mempool.MaxClusterCount, MaxClusterVSize: mempool.MaxClusterVSize, MaxDataSize: mempool.MaxDataCarrier,
-	}
-}
-
-// rpcFeed tells RPC clients of new transactions.
-type rpcFeed struct{ *mempool.Pool }
-
-// Accepted implements rpc.PoolFeed.
-func (f rpcFeed) Accepted(since uint64, limit int) ([]rpc.PoolEntry, uint64) {
-	wtxids, next := f.Pool.Accepted(since, limit)
-	var entries []rpc.PoolEntry
-	for _, wtxid := range wtxids {
-		if e := f.GetByWitness(wtxid); e != nil {
-			entries = append(entries, poolEntry(e))
-		}
-	}
-	return entries, next
-}
-
 // rpcMiner is the miner as RPC clients see it.
 type rpcMiner struct {
 	miner  *miner.Miner
@@ -385,14 +251,14 @@ func (m rpcMiner) Template() (txs, weight int) {
 
 // rpcNetwork is the peers as RPC clients see them.
 type rpcNetwork struct {
-	peers    *p2p.Manager
+	*p2p.Manager
 	listener net.Listener
 }
 
 // Peers implements rpc.Network.
 func (w rpcNetwork) Peers() []rpc.Peer {
 	var list []rpc.Peer
-	for _, p := range w.peers.Peers() {
+	for _, p := range w.Manager.Peers() {
 		kind := "outbound-full-relay"
 		switch {
 		case p.Inbound:
@@ -412,7 +278,7 @@ func (w rpcNetwork) Peers() []rpc.Peer {
 }
 
 // NodeID implements rpc.Network.
-func (w rpcNetwork) NodeID() string { return w.peers.NodeID().String() }
+func (w rpcNetwork) NodeID() string { return w.Manager.NodeID().String() }
 
 // Listening implements rpc.Network.
 func (w rpcNetwork) Listening() []string {
@@ -422,31 +288,10 @@ func (w rpcNetwork) Listening() []string {
 	return []string{w.listener.Addr().String()}
 }
 
-// Totals implements rpc.Network.
-func (w rpcNetwork) Totals() (received, sent uint64) { return w.peers.Totals() }
-
-// AddNode implements rpc.Network.
-func (w rpcNetwork) AddNode(address string) error { return w.peers.AddNode(address) }
-
-// RemoveNode implements rpc.Network.
-func (w rpcNetwork) RemoveNode(address string) error { return w.peers.RemoveNode(address) }
-
-// TryNode implements rpc.Network.
-func (w rpcNetwork) TryNode(address string) error { return w.peers.TryNode(address) }
-
-// AddedNodes implements rpc.Network.
-func (w rpcNetwork) AddedNodes() []string { return w.peers.AddedNodes() }
-
-// Disconnect implements rpc.Hangup.
-func (w rpcNetwork) Disconnect(addressOrID string) error { return w.peers.Disconnect(addressOrID) }
-
-// Ping implements rpc.Hangup.
-func (w rpcNetwork) Ping() { w.peers.Ping() }
-
-// KnownAddresses implements rpc.Hangup.
+// KnownAddresses implements rpc.Network.
 func (w rpcNetwork) KnownAddresses(limit int) []rpc.KnownAddress {
 	var list []rpc.KnownAddress
-	for _, known := range w.peers.KnownAddresses(limit) {
+	for _, known := range w.Manager.KnownAddresses(limit) {
 		list = append(list, rpc.KnownAddress{
 			NodeID: known.ID.String(), Host: known.Address.Addr().String(), Port: known.Address.Port(), LastSeen: known.LastSeen,
 		})

@@ -102,7 +102,7 @@ func (w *world) start(name string, connect ...string) *simNode {
 		done <- nil
 		w.t.Fatalf("%s ended: %v", name, err)
 	}
-	s.miner = miner.New(miner.Options{Params: w.params, Chain: n.chain, Pool: minerPool{n.running.Load().pool}, Threads: 1, Tag: name, Now: n.clock.now})
+	s.miner = miner.New(miner.Options{Params: w.params, Chain: n.chain, Pool: currentPool{n.running.Load().pool}, Threads: 1, Tag: name, Now: n.clock.now})
 	return s
 }
 
@@ -195,8 +195,10 @@ func (w *world) agree(what string, nodes ...*simNode) {
 	}
 }
 
-func poolOf(s *simNode) []types.Hash {
-	ids := peerPool{s.running.Load().pool}.WTxIDs()
+func poolOf(s *simNode) (ids []types.Hash) {
+	for _, e := range s.running.Load().pool.Entries() {
+		ids = append(ids, e.WTxID)
+	}
 	slices.SortFunc(ids, func(a, b types.Hash) int { return slices.Compare(a[:], b[:]) })
 	return ids
 }
@@ -410,7 +412,7 @@ func TestInvalidateIsNoGuilt(t *testing.T) {
 		a.mine(10)
 		w.agree("the beginning", a, b, c)
 		out, _ := a.chain.HashAt(9)
-		if err := (operator{a.Node}).Invalidate(t.Context(), out); err != nil {
+		if err := a.chain.Invalidate(t.Context(), out); err != nil {
 			t.Fatal(err)
 		}
 		b.mine(2)
@@ -420,7 +422,7 @@ func TestInvalidateIsNoGuilt(t *testing.T) {
 		}
 		a.mine(1)
 		time.Sleep(time.Minute)
-		if err := (operator{a.Node}).Reconsider(t.Context(), out); err != nil {
+		if err := a.chain.Reconsider(t.Context(), out); err != nil {
 			t.Fatal(err)
 		}
 		w.agree("the heavier branch after all", b, a, c)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/noise"
@@ -49,12 +50,9 @@ type Blocks interface {
 
 // Pool is the transactions that wait for a block.
 type Pool interface {
-	Accept(ctx context.Context, tx *types.Tx) error
-	Has(wtxid types.Hash) bool
-	// Raw returns the encoding and the feerate of a transaction.
-	Raw(wtxid types.Hash) (raw []byte, rate types.FeeRate, ok bool)
-	// WTxIDs returns the witness ids of all.
-	WTxIDs() []types.Hash
+	Accept(ctx context.Context, tx *types.Tx) (*pending.Entry, error)
+	GetByWitness(wtxid types.Hash) *pending.Entry // nil: the pool has none
+	Entries() []*pending.Entry
 	// Accepted returns the witness ids of those taken from a position on, and the
 	// position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)

@@ -87,7 +87,7 @@ func (w *world) start(name string, change func(*Options), connect ...string) *te
 	}
 	pool := mempool.New(mempool.Options{Params: w.params, Chain: c})
 	o := Options{
-		Params: w.params, Key: key, Headers: c, Blocks: testBlocks{c}, Pool: testPool{pool}, UserAgent: "/" + name + "/", MaxInbound: 125,
+		Params: w.params, Key: key, Headers: c, Blocks: testBlocks{c}, Pool: pool, UserAgent: "/" + name + "/", MaxInbound: 125,
 		Dial: func(_ context.Context, address string) (net.Conn, error) { return w.dial(name, address) }, Listener: w.net.Listen(name + ":1"),
 	}
 	for _, other := range connect {
@@ -125,35 +125,6 @@ type testBlocks struct{ *chain.Chain }
 // AddBlocks implements Blocks.
 func (b testBlocks) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(types.Index, error)) error {
 	return b.Chain.AddBlocks(ctx, raws, func(r chain.Result) { report(r.Block, r.Err) })
-}
-
-// testPool is the pool as the manager sees it.
-type testPool struct{ *mempool.Pool }
-
-// Accept implements Pool.
-func (p testPool) Accept(ctx context.Context, tx *types.Tx) error {
-	_, err := p.Pool.Accept(ctx, tx)
-	return err
-}
-
-// Has implements Pool.
-func (p testPool) Has(wtxid types.Hash) bool { return p.GetByWitness(wtxid) != nil }
-
-// Raw implements Pool.
-func (p testPool) Raw(wtxid types.Hash) ([]byte, types.FeeRate, bool) {
-	e := p.GetByWitness(wtxid)
-	if e == nil {
-		return nil, 0, false
-	}
-	return e.Raw, types.NewFeeRate(e.Fee, e.VSize), true
-}
-
-// WTxIDs implements Pool.
-func (p testPool) WTxIDs() (ids []types.Hash) {
-	for _, e := range p.Entries() {
-		ids = append(ids, e.WTxID)
-	}
-	return ids
 }
 
 // build makes n blocks on a state, the first of them with the transactions.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/wire"
 )
@@ -160,10 +161,10 @@ func (r *relay) announce() {
 		wtxids []types.Hash
 	}
 	var due []batch
-	var everything []types.Hash
+	var everything []*pending.Entry
 	newcomers := r.newcomer(now)
 	if newcomers {
-		everything = r.m.o.Pool.WTxIDs()
+		everything = r.m.o.Pool.Entries()
 	}
 	r.mu.Lock()
 	for p, tp := range r.peers {
@@ -173,7 +174,9 @@ func (r *relay) announce() {
 		tp.due = now.Add(delay())
 		if newcomers && !tp.started {
 			tp.started = true
-			tp.queue = append(tp.queue, everything[:min(len(everything), maxToAnnounce)]...)
+			for _, tx := range everything[:min(len(everything), maxToAnnounce)] {
+				tp.queue = append(tp.queue, tx.WTxID)
+			}
 		}
 		n := min(len(tp.queue), maxAnnounce)
 		if n > 0 {
@@ -207,7 +210,7 @@ func (r *relay) tell(p *peer, wtxids []types.Hash) {
 	p.mu.Unlock()
 	inv := &wire.Inv{}
 	for _, wtxid := range wtxids {
-		if _, rate, ok := r.m.o.Pool.Raw(wtxid); ok && rate >= least {
+		if tx := r.m.o.Pool.GetByWitness(wtxid); tx != nil && tx.FeeRate() >= least {
 			inv.WTxIDs = append(inv.WTxIDs, wtxid)
 		}
 	}
@@ -270,7 +273,7 @@ func (r *relay) fetch(p *peer, tp *txPeer, now time.Time) (get []types.Hash) {
 		wtxid := tp.backlog[0]
 		tp.backlog = tp.backlog[1:]
 		_, rejected := r.rejected[wtxid]
-		if rejected || r.orphans[wtxid] != nil || r.m.o.Pool.Has(wtxid) {
+		if rejected || r.orphans[wtxid] != nil || r.m.o.Pool.GetByWitness(wtxid) != nil {
 			continue
 		}
 		if w := r.wanted[wtxid]; w == nil {
@@ -403,7 +406,7 @@ func (r *relay) tx(ctx context.Context, p *peer, raw []byte) error {
 
 // accept gives a transaction to the pool.
 func (r *relay) accept(ctx context.Context, p *peer, tx *types.Tx, wtxid types.Hash) error {
-	err := r.m.o.Pool.Accept(ctx, tx)
+	_, err := r.m.o.Pool.Accept(ctx, tx)
 	if err == nil || ctx.Err() != nil {
 		return nil
 	}
@@ -468,10 +471,8 @@ func (r *relay) childOf(wtxids []types.Hash) func(*orphan) bool {
 	return func(o *orphan) bool {
 		if len(parents) == 0 { // not before there is an orphan
 			for _, wtxid := range wtxids {
-				if raw, _, ok := r.m.o.Pool.Raw(wtxid); ok {
-					if tx, err := types.DecodeTx(raw); err == nil {
-						parents[tx.TxID()] = true
-					}
+				if tx := r.m.o.Pool.GetByWitness(wtxid); tx != nil {
+					parents[tx.TxID] = true
 				}
 			}
 		}
@@ -483,7 +484,7 @@ func (r *relay) childOf(wtxids []types.Hash) func(*orphan) bool {
 // same way.
 func (r *relay) adopt(ctx context.Context, orphans []*orphan) {
 	for _, o := range orphans {
-		switch err := r.m.o.Pool.Accept(ctx, o.tx); {
+		switch _, err := r.m.o.Pool.Accept(ctx, o.tx); {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errMissingInputs):
@@ -502,15 +503,15 @@ func (r *relay) adopt(ctx context.Context, orphans []*orphan) {
 func (r *relay) serve(p *peer, m *wire.GetTxs) {
 	var lacking []types.Hash
 	for _, wtxid := range m.WTxIDs {
-		raw, _, ok := r.m.o.Pool.Raw(wtxid)
-		if !ok {
+		tx := r.m.o.Pool.GetByWitness(wtxid)
+		if tx == nil {
 			lacking = append(lacking, wtxid)
 			continue
 		}
 		if !p.out.wait(serveBelow, p.closed) {
 			return
 		}
-		p.send(&wire.Tx{Raw: raw})
+		p.send(&wire.Tx{Raw: tx.Raw})
 	}
 	if len(lacking) > 0 {
 		p.send(&wire.NotFound{What: wire.WhatTxs, Hashes: lacking})

@@ -3,12 +3,14 @@ package p2p
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/wire"
@@ -17,53 +19,48 @@ import (
 // listPool is a pool that takes whatever it is given.
 type listPool struct {
 	mu   sync.Mutex
-	ids  []types.Hash
-	raws map[types.Hash][]byte
+	list []*pending.Entry
+	by   map[types.Hash]*pending.Entry // witness id
 	poke.Bell
 }
 
-func newListPool() *listPool {
-	return &listPool{raws: map[types.Hash][]byte{}}
-}
+func newListPool() *listPool { return &listPool{by: map[types.Hash]*pending.Entry{}} }
 
 // Accept implements Pool.
-func (p *listPool) Accept(_ context.Context, tx *types.Tx) error {
+func (p *listPool) Accept(_ context.Context, tx *types.Tx) (*pending.Entry, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ids = append(p.ids, tx.WTxID())
-	p.raws[tx.WTxID()] = tx.AppendTo(nil)
+	e := &pending.Entry{Tx: tx, Raw: tx.AppendTo(nil), TxID: tx.TxID(), WTxID: tx.WTxID(), Fee: types.FeeRate(1000).Fee(tx.VirtualSize()), VSize: tx.VirtualSize()}
+	p.list, p.by[e.WTxID] = append(p.list, e), e
 	p.Ring()
-	return nil
+	return e, nil
 }
 
-// Has implements Pool.
-func (p *listPool) Has(wtxid types.Hash) bool {
-	_, _, ok := p.Raw(wtxid)
-	return ok
-}
-
-// Raw implements Pool.
-func (p *listPool) Raw(wtxid types.Hash) ([]byte, types.FeeRate, bool) {
+// GetByWitness implements Pool.
+func (p *listPool) GetByWitness(wtxid types.Hash) *pending.Entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	raw, ok := p.raws[wtxid]
-	return raw, 1000, ok
+	return p.by[wtxid]
 }
 
-// WTxIDs implements Pool.
-func (p *listPool) WTxIDs() []types.Hash {
+// Entries implements Pool.
+func (p *listPool) Entries() []*pending.Entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]types.Hash(nil), p.ids...)
+	return slices.Clone(p.list)
 }
 
 // Accepted implements Pool.
 func (p *listPool) Accepted(since uint64, limit int) ([]types.Hash, uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	since = min(since, uint64(len(p.ids)))
-	end := min(since+uint64(limit), uint64(len(p.ids)))
-	return append([]types.Hash(nil), p.ids[since:end]...), end
+	since = min(since, uint64(len(p.list)))
+	end := min(since+uint64(limit), uint64(len(p.list)))
+	var ids []types.Hash
+	for _, e := range p.list[since:end] {
+		ids = append(ids, e.WTxID)
+	}
+	return ids, end
 }
 
 // MinFeeRate implements Pool.
@@ -72,7 +69,7 @@ func (p *listPool) MinFeeRate() types.FeeRate { return 1000 }
 func (p *listPool) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.ids)
+	return len(p.list)
 }
 
 // someTx is a transaction that spends nothing.
@@ -89,7 +86,7 @@ func TestWholePoolArrives(t *testing.T) {
 		const count = 12_000
 		full, empty := newListPool(), newListPool()
 		for i := range count {
-			_ = full.Accept(t.Context(), someTx(i))
+			_, _ = full.Accept(t.Context(), someTx(i))
 		}
 		w.start("a", func(o *Options) { o.Pool = full })
 		w.start("b", func(o *Options) { o.Pool = empty }, "a")
@@ -424,6 +421,6 @@ func TestLocalFaultIsNobodysGuilt(t *testing.T) {
 type faultyPool struct{ *listPool }
 
 // Accept implements Pool.
-func (faultyPool) Accept(context.Context, *types.Tx) error {
-	return consensus.Local(context.DeadlineExceeded)
+func (faultyPool) Accept(context.Context, *types.Tx) (*pending.Entry, error) {
+	return nil, consensus.Local(context.DeadlineExceeded)
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/wire"
 )
@@ -79,7 +80,7 @@ type slowPool struct {
 }
 
 // Accept implements Pool.
-func (p slowPool) Accept(ctx context.Context, tx *types.Tx) error {
+func (p slowPool) Accept(ctx context.Context, tx *types.Tx) (*pending.Entry, error) {
 	time.Sleep(p.takes)
 	return p.listPool.Accept(ctx, tx)
 }

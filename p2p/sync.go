@@ -467,11 +467,9 @@ func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 		s.ask(p, hash)
 		return nil
 	}
-	for _, wtxid := range s.m.o.Pool.WTxIDs() {
-		if r.Wants(wtxid) {
-			if raw, _, ok := s.m.o.Pool.Raw(wtxid); ok {
-				r.Offer(wtxid, raw)
-			}
+	for _, tx := range s.m.o.Pool.Entries() {
+		if r.Wants(tx.WTxID) {
+			r.Offer(tx.WTxID, tx.Raw)
 		}
 	}
 	if raw, ok := r.Block(); ok {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/nodetest"
+	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/node"
 	"github.com/karatcoin/karat/rpc"
 )
@@ -230,6 +232,38 @@ func TestWaitingTransactions(t *testing.T) {
 	if got := refused(s, "gettxspendingprevout", []any{outPoint}, map[string]any{"mempool_only": 1}); !strings.HasPrefix(got, "-3 ") {
 		t.Error(got)
 	}
+}
+
+// TestFeesToOutbid: estimatesmartfee always answers, and knows that a child pays for
+// its parent: the two take the room of the next block, although the parent alone pays
+// less than all others.
+func TestFeesToOutbid(t *testing.T) {
+	s := start(t, func(c *node.Config) { c.Params.MaxBlockWeight = 40_000 })
+	call[[]string](s, "generatetoaddress", 4, s.anchor)
+	send := func(from types.OutPoint, value, fee types.Amount, data int) *types.Tx {
+		script := append([]byte{0x6a, 0x4d, byte(data), byte(data >> 8)}, make([]byte, data)...)
+		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: from}}, Outputs: []types.TxOut{{Value: value - fee, ScriptPubKey: nodetest.Anchor}, {ScriptPubKey: script}}}
+		call[string](s, "sendrawtransaction", hex.EncodeToString(tx.AppendTo(nil)), 0)
+		return tx
+	}
+	coinbase := func(height int) types.OutPoint {
+		block := call[struct{ Tx []types.Hash }](s, "getblock", call[string](s, "getblockhash", height))
+		return types.OutPoint{TxID: block.Tx[0]}
+	}
+	expect := func(what string, blocks int, rate types.FeeRate) {
+		t.Helper()
+		got := call[struct{ FeeRate json.Number }](s, "estimatesmartfee", blocks)
+		if want := types.Amount(rate).String(); string(got.FeeRate) != want {
+			t.Errorf("%s, in %d blocks: %s, want %s", what, blocks, got.FeeRate, want)
+		}
+	}
+	expect("an empty pool", 1, node.DefaultMinFeeRate)
+	parent := send(coinbase(1), 10*types.GrainsPerCoin, 1000, 6000)
+	loner := send(coinbase(2), 10*types.GrainsPerCoin, 120_000, 6000)
+	expect("the parent alone has no room", 1, types.NewFeeRate(1000, parent.VirtualSize())+mempool.DefaultIncrementalRelay)
+	send(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value, 300_000, 1)
+	expect("its child pays for it", 1, types.NewFeeRate(120_000, loner.VirtualSize())+mempool.DefaultIncrementalRelay)
+	expect("all have room", 2, node.DefaultMinFeeRate)
 }
 
 // TestWholeLists: of a list that is refused as a whole, nothing else is told.

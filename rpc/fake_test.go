@@ -15,6 +15,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -24,7 +25,6 @@ type fake struct {
 	Headers
 	Blocks
 	Operator
-	PoolFeed
 	Control
 
 	mu      sync.Mutex
@@ -33,7 +33,7 @@ type fake struct {
 	coinSet func(ctx context.Context) // is called by gettxoutsetinfo
 	blocks  chan struct{}             // poked by a test
 	txs     chan struct{}
-	entries []PoolEntry
+	entries []*pending.Entry
 	stop    func()
 
 	blockFeeds, txFeeds atomic.Int32 // subscriptions that are not cancelled
@@ -74,21 +74,39 @@ func (f blockFeed) Subscribe() (<-chan struct{}, func()) {
 	return f.blocks, func() { f.blockFeeds.Add(-1) }
 }
 
-type txFeed struct{ *fake }
+type txFeed struct {
+	Pool
+	*fake
+}
 
 func (f txFeed) Subscribe() (<-chan struct{}, func()) {
 	f.txFeeds.Add(1)
 	return f.txs, func() { f.txFeeds.Add(-1) }
 }
 
-// Accepted implements PoolFeed.
-func (f txFeed) Accepted(since uint64, limit int) ([]PoolEntry, uint64) {
+// Accepted implements Pool.
+func (f txFeed) Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	end := uint64(len(f.entries))
 	since = min(since, end)
-	next := min(end, since+uint64(limit))
-	return f.entries[since:next], next
+	next = min(end, since+uint64(limit))
+	for _, e := range f.entries[since:next] {
+		wtxids = append(wtxids, e.WTxID)
+	}
+	return wtxids, next
+}
+
+// GetByWitness implements Pool.
+func (f txFeed) GetByWitness(wtxid types.Hash) *pending.Entry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.entries {
+		if e.WTxID == wtxid {
+			return e
+		}
+	}
+	return nil
 }
 
 // The user whom server knows.
@@ -103,7 +121,7 @@ func (f *fake) server(t testing.TB) *Server {
 	}
 	s := NewServer(Options{
 		Params: &consensus.Params{Name: "test", HRP: "test"}, Headers: f, Blocks: blockFeed{f}, Operator: f,
-		PoolFeed: txFeed{f}, Control: f, Auth: auth,
+		Pool: txFeed{fake: f}, Control: f, Auth: auth,
 	})
 	s.Ready()
 	return s

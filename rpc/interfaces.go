@@ -6,6 +6,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 )
@@ -63,72 +64,24 @@ type Index interface {
 	Names() []string
 }
 
-// PoolEntry is a transaction of the pool.
-type PoolEntry struct {
-	Tx          *types.Tx
-	TxID        types.Hash
-	WTxID       types.Hash
-	Fee         types.Amount
-	VirtualSize int
-	Weight      int
-	Time        time.Time
-	Height      uint32 // of the tip when it came
-}
-
-// PoolFamily counts a transaction and its ancestors or descendants.
-type PoolFamily struct {
-	TxIDs       []types.Hash // without the transaction itself
-	Count       int
-	VirtualSize int
-	Fees        types.Amount
-}
-
-// PoolRelations is a transaction of the pool with what is around it.
-type PoolRelations struct {
-	PoolEntry
-	Parents, Children      []types.Hash
-	Ancestors, Descendants PoolFamily
-	ChunkWeight            int // of the set with which a miner would take it
-	ChunkFees              types.Amount
-}
-
-// PoolInfo is the state of the pool.
-type PoolInfo struct {
-	Count                           int
-	VirtualSize                     int
-	Usage, MaxBytes                 int64
-	Fees                            types.Amount
-	MinFeeRate, RelayFeeRate, Extra types.FeeRate // now, at all, and for a replacement
-	MaxClusterCount                 int
-	MaxClusterVSize                 int // virtual bytes
-	MaxDataSize                     int // bytes of data in a transaction
-}
-
-// PoolVerdict says whether a transaction would be taken.
-type PoolVerdict struct {
-	Entry      PoolEntry // if it would be taken
-	Err        error
-	PackageErr error // of the list as a whole, of which nothing was looked at then
-	Undecided  bool  // another transaction of the list was refused
-}
-
-// Pool answers about transactions that wait for a block.
+// Pool answers about transactions that wait for a block. Get, GetByWitness and
+// SpentBy return nil if there is no such transaction.
 type Pool interface {
-	Accept(ctx context.Context, tx *types.Tx) error
-	Test(ctx context.Context, txs []*types.Tx) ([]PoolVerdict, error)
-	Get(txid types.Hash) (PoolEntry, bool)
-	Relations(txid types.Hash) (PoolRelations, bool)
-	Entries() []PoolEntry
-	SpentBy(outPoint types.OutPoint) (types.Hash, bool)
-	Info() PoolInfo
-}
-
-// PoolFeed tells of new transactions of the pool.
-type PoolFeed interface {
+	Accept(ctx context.Context, tx *types.Tx) (*pending.Entry, error)
+	Test(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error)
+	Get(txid types.Hash) *pending.Entry
+	GetByWitness(wtxid types.Hash) *pending.Entry
+	SpentBy(outPoint types.OutPoint) *pending.Entry
+	Details(txid types.Hash) (pending.Details, bool)
+	Entries() []*pending.Entry
+	Info() pending.Info
+	// Estimate returns the feerate with which a transaction would be in one of the
+	// next blocks.
+	Estimate(blocks int) types.FeeRate
+	// Accepted returns the witness ids of the transactions that were taken from a
+	// position on, and the position to go on from, which is the end for one behind it.
+	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)
 	poke.Source // pokes after the pool has changed
-	// Accepted returns the transactions that were taken from a position on, and
-	// the position to go on from, which is the end for one behind it.
-	Accepted(since uint64, limit int) (entries []PoolEntry, next uint64)
 }
 
 // Miner makes blocks.
@@ -175,10 +128,6 @@ type Network interface {
 	RemoveNode(address string) error
 	TryNode(address string) error
 	AddedNodes() []string
-}
-
-// Hangup ends connections and asks questions of all.
-type Hangup interface {
 	Disconnect(addressOrID string) error
 	Ping()
 	KnownAddresses(limit int) []KnownAddress

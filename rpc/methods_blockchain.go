@@ -364,10 +364,10 @@ func getTxOut(ctx context.Context, s *Server, a *args) (any, error) {
 		Coinbase      bool        `json:"coinbase"`
 	}
 	if withPool {
-		if _, spent := s.Pool.SpentBy(outPoint); spent {
+		if s.Pool.SpentBy(outPoint) != nil {
 			return nil, nil
 		}
-		if e, ok := s.Pool.Get(txid); ok {
+		if e := s.Pool.Get(txid); e != nil {
 			if int(n) >= len(e.Tx.Outputs) {
 				return nil, nil
 			}

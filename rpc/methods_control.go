@@ -135,7 +135,7 @@ func getNetworkInfo(_ context.Context, s *Server, _ *args) (any, error) {
 		"version": coreVersion, "subversion": s.subversion(), "protocolversion": protocolVersion,
 		"localservices": digits, "localservicesnames": names, "localrelay": true, "timeoffset": 0, "networkactive": true,
 		"connections": len(peers), "connections_in": in, "connections_out": len(peers) - in, "networks": networks,
-		"relayfee": feeRate(info.RelayFeeRate), "incrementalfee": feeRate(info.Extra), "localaddresses": []any{}, "warnings": []string{},
+		"relayfee": feeRate(info.MinRelay), "incrementalfee": feeRate(info.IncrementalRelay), "localaddresses": []any{}, "warnings": []string{},
 		"nodeid": s.Network.NodeID(), "listening": append([]string{}, s.Network.Listening()...),
 	}, nil
 }
@@ -268,7 +268,7 @@ func disconnectNode(_ context.Context, s *Server, a *args) (any, error) {
 			}
 		}
 	}
-	if address == "" || s.Hangup.Disconnect(address) != nil {
+	if address == "" || s.Network.Disconnect(address) != nil {
 		return nil, failf(CodeNodeNotFound, "Node not found in connected nodes")
 	}
 	return nil, nil
@@ -293,7 +293,7 @@ func getNodeAddresses(_ context.Context, s *Server, a *args) (any, error) {
 	}
 	list := []map[string]any{}
 	_, names := services(true)
-	for _, known := range s.Hangup.KnownAddresses(math.MaxInt32) {
+	for _, known := range s.Network.KnownAddresses(math.MaxInt32) {
 		network := networkOf(known.Host)
 		if only != "" && only != network {
 			continue
@@ -318,7 +318,7 @@ func networkOf(address string) string {
 }
 
 func ping(_ context.Context, s *Server, _ *args) (any, error) {
-	s.Hangup.Ping()
+	s.Network.Ping()
 	return nil, nil
 }
 
@@ -345,7 +345,7 @@ func getMiningInfo(_ context.Context, s *Server, _ *args) (any, error) {
 	nextTarget, _, _ := consensus.ExpandBits(next)
 	j := map[string]any{
 		"blocks": state.Index.Height, "bits": bitsHex(state.Header.Bits), "difficulty": difficulty(state.Header.Bits), "target": target.String(),
-		"networkhashps": s.networkHashRate(end, 120), "pooledtx": s.Pool.Info().Count, "blockmintxfee": feeRate(s.Pool.Info().RelayFeeRate),
+		"networkhashps": s.networkHashRate(end, 120), "pooledtx": s.Pool.Info().Count, "blockmintxfee": feeRate(s.Pool.Info().MinRelay),
 		"chain": s.Params.Name, "warnings": []string{},
 		"next": map[string]any{"height": state.Index.Height + 1, "bits": bitsHex(next), "difficulty": difficulty(next), "target": nextTarget.String()},
 	}

@@ -1,13 +1,12 @@
 package rpc
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"math"
-	"slices"
 
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -20,8 +19,8 @@ func poolMethods() []method {
 		{name: "getrawmempool", category: category, about: "Returns the transactions of the mempool.", params: []param{verbose,
 			{name: "mempool_sequence", kind: kindBool, optional: "false", about: "Whether to add the mempool's sequence number"}}, handle: getRawMempool},
 		{name: "getmempoolentry", category: category, about: "Returns what the mempool knows of a transaction.", params: []param{txid}, handle: getMempoolEntry},
-		{name: "getmempoolancestors", category: category, about: "Returns what a transaction of the mempool builds on there.", params: []param{txid, verbose}, handle: relatives(func(r *PoolRelations) []types.Hash { return r.Ancestors.TxIDs })},
-		{name: "getmempooldescendants", category: category, about: "Returns what builds on a transaction of the mempool there.", params: []param{txid, verbose}, handle: relatives(func(r *PoolRelations) []types.Hash { return r.Descendants.TxIDs })},
+		{name: "getmempoolancestors", category: category, about: "Returns what a transaction of the mempool builds on there.", params: []param{txid, verbose}, handle: relatives(func(r *pending.Details) []types.Hash { return r.Ancestors.TxIDs })},
+		{name: "getmempooldescendants", category: category, about: "Returns what builds on a transaction of the mempool there.", params: []param{txid, verbose}, handle: relatives(func(r *pending.Details) []types.Hash { return r.Descendants.TxIDs })},
 		{name: "gettxspendingprevout", category: category, about: "Finds the transactions of the mempool that spend outputs.", params: []param{
 			{name: "outputs", kind: kindArray, about: "Objects with txid and vout"},
 			{name: "options", kind: kindObject, optional: "none", about: "An object with any of the named arguments", options: []param{
@@ -33,10 +32,10 @@ func poolMethods() []method {
 func getMempoolInfo(_ context.Context, s *Server, _ *args) (any, error) {
 	info := s.Pool.Info()
 	return map[string]any{
-		"loaded": true, "size": info.Count, "bytes": info.VirtualSize, "usage": info.Usage, "total_fee": amount(info.Fees),
-		"maxmempool": info.MaxBytes, "mempoolminfee": feeRate(max(info.MinFeeRate, info.RelayFeeRate)), "minrelaytxfee": feeRate(info.RelayFeeRate),
-		"incrementalrelayfee": feeRate(info.Extra), "unbroadcastcount": 0, "optimal": true,
-		"limitclustercount": info.MaxClusterCount, "limitclustersize": info.MaxClusterVSize, "maxdatacarriersize": info.MaxDataSize,
+		"loaded": info.Loaded, "size": info.Count, "bytes": info.VSize, "usage": info.Usage, "total_fee": amount(info.TotalFee),
+		"maxmempool": info.MaxBytes, "mempoolminfee": feeRate(info.MinFeeRate), "minrelaytxfee": feeRate(info.MinRelay),
+		"incrementalrelayfee": feeRate(info.IncrementalRelay), "unbroadcastcount": 0, "optimal": true,
+		"limitclustercount": info.MaxClusterCount, "limitclustersize": info.MaxClusterVSize, "maxdatacarriersize": info.MaxDataCarrier,
 	}, nil
 }
 
@@ -66,14 +65,14 @@ type poolEntryJSON struct {
 	Unbroadcast     bool         `json:"unbroadcast"`
 }
 
-func entryJSON(r *PoolRelations) poolEntryJSON {
+func entryJSON(r *pending.Details) poolEntryJSON {
 	return poolEntryJSON{
-		VSize: r.VirtualSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
-		DescendantCount: r.Descendants.Count, DescendantSize: r.Descendants.VirtualSize,
-		AncestorCount: r.Ancestors.Count, AncestorSize: r.Ancestors.VirtualSize,
-		Fees:        poolFeesJSON{amount(r.Fee), amount(r.Fee), amount(r.Ancestors.Fees), amount(r.Descendants.Fees), amount(r.ChunkFees)},
-		ChunkWeight: r.ChunkWeight,
-		Depends:     append([]types.Hash{}, r.Parents...), SpentBy: append([]types.Hash{}, r.Children...), Replaceable: true,
+		VSize: r.VSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
+		DescendantCount: r.Descendants.Count, DescendantSize: r.Descendants.VSize,
+		AncestorCount: r.Ancestors.Count, AncestorSize: r.Ancestors.VSize,
+		Fees:        poolFeesJSON{amount(r.Fee), amount(r.Fee), amount(r.Ancestors.Fees), amount(r.Descendants.Fees), amount(r.Chunk.Fees)},
+		ChunkWeight: r.Chunk.Weight,
+		Depends:     append([]types.Hash{}, r.Depends...), SpentBy: append([]types.Hash{}, r.SpentBy...), Replaceable: true,
 	}
 }
 
@@ -88,7 +87,7 @@ func (s *Server) describe(ctx context.Context, txids []types.Hash, verbose bool)
 		if err := ctx.Err(); err != nil { // each may have to wait for the pool
 			return nil, err
 		}
-		if r, ok := s.Pool.Relations(txid); ok {
+		if r, ok := s.Pool.Details(txid); ok {
 			all[txid.String()] = entryJSON(&r)
 		}
 	}
@@ -114,20 +113,20 @@ func getRawMempool(ctx context.Context, s *Server, a *args) (any, error) {
 	if verbose {
 		return nil, failf(CodeInvalidParam, "Verbose results cannot contain mempool sequence values.")
 	}
-	_, number := s.PoolFeed.Accepted(math.MaxUint64, 0)
+	_, number := s.Pool.Accepted(math.MaxUint64, 0)
 	return map[string]any{"txids": append([]types.Hash{}, txids...), "mempool_sequence": number}, nil
 }
 
-func (s *Server) relations(a *args) (PoolRelations, error) {
+func (s *Server) poolDetails(a *args) (pending.Details, error) {
 	text, err := a.text(0, "")
 	if err != nil {
-		return PoolRelations{}, err
+		return pending.Details{}, err
 	}
 	txid, err := parseHash("txid", text)
 	if err != nil {
-		return PoolRelations{}, err
+		return pending.Details{}, err
 	}
-	r, ok := s.Pool.Relations(txid)
+	r, ok := s.Pool.Details(txid)
 	if !ok {
 		return r, errNotInPool
 	}
@@ -135,20 +134,20 @@ func (s *Server) relations(a *args) (PoolRelations, error) {
 }
 
 func getMempoolEntry(_ context.Context, s *Server, a *args) (any, error) {
-	r, err := s.relations(a)
+	r, err := s.poolDetails(a)
 	if err != nil {
 		return nil, err
 	}
 	return entryJSON(&r), nil
 }
 
-func relatives(which func(*PoolRelations) []types.Hash) func(context.Context, *Server, *args) (any, error) {
+func relatives(which func(*pending.Details) []types.Hash) func(context.Context, *Server, *args) (any, error) {
 	return func(ctx context.Context, s *Server, a *args) (any, error) {
 		verbose, err := a.flag(1, false)
 		if err != nil {
 			return nil, err
 		}
-		r, err := s.relations(a)
+		r, err := s.poolDetails(a)
 		if err != nil {
 			return nil, err
 		}
@@ -181,30 +180,16 @@ func getTxSpendingPrevout(_ context.Context, s *Server, a *args) (any, error) {
 			return nil, failf(CodeInvalidParam, "outputs must be objects with txid and vout")
 		}
 		j := map[string]any{"txid": *wanted.TxID, "vout": *wanted.Vout}
-		spender, spent := s.Pool.SpentBy(types.OutPoint{TxID: *wanted.TxID, Index: *wanted.Vout})
-		if spent {
-			j["spendingtxid"] = spender
+		spender := s.Pool.SpentBy(types.OutPoint{TxID: *wanted.TxID, Index: *wanted.Vout})
+		if spender != nil {
+			j["spendingtxid"] = spender.TxID
 		} else if options.MempoolOnly != nil && !*options.MempoolOnly {
 			return nil, failf(CodeMisc, "Mempool lacks a relevant spend, and txospenderindex is unavailable.")
 		}
-		if e, ok := s.Pool.Get(spender); ok && spent && options.Spender {
-			j["spendingtx"] = hex.EncodeToString(e.Tx.AppendTo(nil))
+		if spender != nil && options.Spender {
+			j["spendingtx"] = hex.EncodeToString(spender.Raw)
 		}
 		results = append(results, j)
 	}
 	return results, nil
-}
-
-// nthFeeRate returns the feerate of the transaction with which, from the best
-// down, the room in virtual bytes is used up.
-func nthFeeRate(entries []PoolEntry, room int) types.FeeRate {
-	slices.SortFunc(entries, func(a, b PoolEntry) int {
-		return cmp.Compare(types.NewFeeRate(b.Fee, b.VirtualSize), types.NewFeeRate(a.Fee, a.VirtualSize))
-	})
-	for _, e := range entries {
-		if room -= e.VirtualSize; room < 0 {
-			return types.NewFeeRate(e.Fee, e.VirtualSize)
-		}
-	}
-	return 0
 }

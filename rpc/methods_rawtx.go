@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -53,7 +54,7 @@ func getRawTransaction(ctx context.Context, s *Server, a *args) (any, error) {
 		return nil, err
 	}
 	if !a.given(2) {
-		if e, ok := s.Pool.Get(txid); ok {
+		if e := s.Pool.Get(txid); e != nil {
 			if verbosity <= 0 {
 				return hex.EncodeToString(e.Tx.AppendTo(nil)), nil
 			}
@@ -227,7 +228,7 @@ func sendRawTransaction(ctx context.Context, s *Server, a *args) (any, error) {
 		return nil, err
 	}
 	txid := tx.TxID()
-	if _, ok := s.Pool.Get(txid); ok { // perhaps with other witnesses, which change nothing that is paid
+	if s.Pool.Get(txid) != nil { // perhaps with other witnesses, which change nothing that is paid
 		return txid, nil
 	}
 	if limit > 0 {
@@ -235,11 +236,11 @@ func sendRawTransaction(ctx context.Context, s *Server, a *args) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if v := verdicts[0]; v.Err == nil && v.Entry.Fee > limit.Fee(v.Entry.VirtualSize) {
+		if v := verdicts[0]; v.Err == nil && v.Entry.Fee > limit.Fee(v.Entry.VSize) {
 			return nil, failf(CodeVerify, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
 		}
 	}
-	if err := s.Pool.Accept(ctx, tx); err != nil {
+	if _, err := s.Pool.Accept(ctx, tx); err != nil {
 		return nil, rejection(err)
 	}
 	return txid, nil
@@ -321,26 +322,26 @@ func testMempoolAccept(ctx context.Context, s *Server, a *args) (any, error) {
 			if errors.As(v.PackageErr, &rule) {
 				j["package-error"] = rejectReason(rule)
 			}
-		case !v.Undecided && !dear:
-			dear = v.tell(j, limit)
+		case (v.Err != nil || v.Entry != nil) && !dear:
+			dear = tellVerdict(v, j, limit)
 		}
 	}
 	return results, nil
 }
 
-// tell writes down whether a transaction would be taken. It reports whether its
+// tellVerdict writes down whether a transaction would be taken. It reports whether its
 // feerate is over the limit.
-func (v *PoolVerdict) tell(j map[string]any, limit types.FeeRate) (dear bool) {
+func tellVerdict(v pending.Verdict, j map[string]any, limit types.FeeRate) (dear bool) {
 	j["allowed"] = false
 	var rule *consensus.RuleError
 	switch {
-	case v.Err == nil && limit > 0 && v.Entry.Fee > limit.Fee(v.Entry.VirtualSize):
+	case v.Err == nil && limit > 0 && v.Entry.Fee > limit.Fee(v.Entry.VSize):
 		j["reject-reason"] = "max-fee-exceeded"
 		return true
 	case v.Err == nil:
-		j["allowed"], j["vsize"] = true, v.Entry.VirtualSize
+		j["allowed"], j["vsize"] = true, v.Entry.VSize
 		j["fees"] = map[string]any{
-			"base": amount(v.Entry.Fee), "effective-feerate": feeRate(types.NewFeeRate(v.Entry.Fee, v.Entry.VirtualSize)),
+			"base": amount(v.Entry.Fee), "effective-feerate": feeRate(types.NewFeeRate(v.Entry.Fee, v.Entry.VSize)),
 			"effective-includes": []types.Hash{v.Entry.WTxID},
 		}
 	case !errors.As(v.Err, &rule):
@@ -389,8 +390,7 @@ func validateAddress(_ context.Context, s *Server, a *args) (any, error) {
 	return j, nil
 }
 
-// estimateSmartFee answers from the pool itself: what does not fit into the blocks
-// up to the target has to be outbid.
+// estimateSmartFee asks the pool what has to be outbid.
 func estimateSmartFee(_ context.Context, s *Server, a *args) (any, error) {
 	target, err := a.number(0, 0, math.MinInt64, math.MaxInt64)
 	if err != nil {
@@ -406,12 +406,7 @@ func estimateSmartFee(_ context.Context, s *Server, a *args) (any, error) {
 	if !slices.Contains([]string{"unset", "economical", "conservative"}, strings.ToLower(mode)) {
 		return nil, failf(CodeInvalidParam, `Invalid estimate_mode parameter, must be one of: "unset", "economical", "conservative"`)
 	}
-	info := s.Pool.Info()
-	rate := max(info.MinFeeRate, info.RelayFeeRate)
-	if room := int(target) * s.Params.MaxBlockWeight / types.WitnessScale; info.VirtualSize > room {
-		rate = max(rate, nthFeeRate(s.Pool.Entries(), room)+info.Extra)
-	}
-	return map[string]any{"feerate": feeRate(rate), "blocks": target}, nil
+	return map[string]any{"feerate": feeRate(s.Pool.Estimate(int(target))), "blocks": target}, nil
 }
 
 func getIndexInfo(_ context.Context, s *Server, a *args) (any, error) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -83,7 +84,7 @@ func result(t testing.TB, s *Server, method, params string) string {
 // TestPeersAreAdded: addnode and getaddednodeinfo, with Bitcoin Core's codes.
 func TestPeersAreAdded(t *testing.T) {
 	s, n := newFake().server(t), newNet()
-	s.Network, s.Hangup = n, n
+	s.Network = n
 	for _, c := range [][3]string{
 		{"addnode", `["1.2.3.4:5","add"]`, "null"},
 		{"addnode", `["1.2.3.4:5","add"]`, "-23"},
@@ -114,7 +115,7 @@ func TestPeersAreAdded(t *testing.T) {
 // TestDisconnect: a peer is named by its address or its number.
 func TestDisconnect(t *testing.T) {
 	s, n := newFake().server(t), newNet()
-	s.Network, s.Hangup = n, n
+	s.Network = n
 	for params, want := range map[string]string{
 		`["1.2.3.4:5"]`: "null", `["",7]`: "null", `{"nodeid":3}`: "null",
 		`["9.9.9.9:9"]`: "-29", `["",4]`: "-29", `[]`: "-32602", `["1.2.3.4:5",3]`: "-32602", `["","x"]`: "-3",
@@ -154,31 +155,33 @@ type pool struct {
 	Pool
 	err     error
 	fee     types.Amount
-	entries []PoolEntry
+	entries []*pending.Entry
+	info    pending.Info
 	taken   int
 	whole   error // of a list
 	all     bool  // the last of a list is looked at, too
 }
 
-func (p *pool) Get(types.Hash) (PoolEntry, bool) { return PoolEntry{}, false }
-func (p *pool) Entries() []PoolEntry             { return p.entries }
+func (p *pool) Get(types.Hash) *pending.Entry { return nil }
+func (p *pool) Entries() []*pending.Entry     { return p.entries }
+func (p *pool) Info() pending.Info            { return p.info }
 
-func (p *pool) Info() PoolInfo {
-	info := PoolInfo{RelayFeeRate: 1000, MinFeeRate: 2000, Extra: 100}
-	for _, e := range p.entries {
-		info.VirtualSize += e.VirtualSize
-	}
-	return info
+// Estimate implements Pool. The less patience, the dearer.
+func (p *pool) Estimate(blocks int) types.FeeRate { return types.FeeRate(6000 / blocks) }
+
+func (p *pool) Accept(context.Context, *types.Tx) (*pending.Entry, error) {
+	p.taken++
+	return nil, p.err
 }
 
-func (p *pool) Accept(context.Context, *types.Tx) error { p.taken++; return p.err }
-
-func (p *pool) Test(_ context.Context, txs []*types.Tx) ([]PoolVerdict, error) {
-	verdicts := make([]PoolVerdict, len(txs))
+func (p *pool) Test(_ context.Context, txs []*types.Tx) ([]pending.Verdict, error) {
+	verdicts := make([]pending.Verdict, len(txs))
 	for i := range verdicts {
-		verdicts[i] = PoolVerdict{Err: p.err, PackageErr: p.whole, Entry: PoolEntry{Fee: p.fee, VirtualSize: 100}}
+		verdicts[i] = pending.Verdict{Err: p.err, PackageErr: p.whole}
+		if p.err == nil && (i < len(txs)-1 || len(txs) == 1 || p.all) {
+			verdicts[i].Entry = &pending.Entry{Fee: p.fee, VSize: 100}
+		}
 	}
-	verdicts[len(verdicts)-1].Undecided = len(verdicts) > 1 && !p.all
 	return verdicts, nil
 }
 
@@ -279,10 +282,10 @@ type waiting struct {
 	asked func()
 }
 
-// Relations implements Pool.
-func (w *waiting) Relations(types.Hash) (PoolRelations, bool) {
+// Details implements Pool.
+func (w *waiting) Details(types.Hash) (pending.Details, bool) {
 	w.asked()
-	return PoolRelations{}, true
+	return pending.Details{Entry: &pending.Entry{}}, true
 }
 
 // TestLongListEnds: a call about many transactions ends with its client or the node.
@@ -290,39 +293,31 @@ func TestLongListEnds(t *testing.T) {
 	s := newFake().server(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
-	s.Pool = &waiting{pool: pool{entries: make([]PoolEntry, 1000)}, asked: func() { calls++; cancel() }}
+	s.Pool = &waiting{pool: pool{entries: slices.Repeat([]*pending.Entry{{}}, 1000)}, asked: func() { calls++; cancel() }}
 	raw, _ := s.answer(ctx, &session{user: &User{}}, []byte(`{"method":"getrawmempool","params":[true],"id":1}`))
 	if code(t, string(raw)) != CodeMisc || calls != 1 {
 		t.Errorf("%d transactions were asked for: %.200s", calls, raw)
 	}
 }
 
-// TestFeeEstimate: it always answers: the least that is relayed while the pool fits
-// into the blocks until then, and what outbids the rest after that.
+// TestPoolIsLoaded: a client is told whether what waited when the node was stopped
+// is back.
+func TestPoolIsLoaded(t *testing.T) {
+	s := newFake().server(t)
+	for _, loaded := range []bool{false, true} {
+		s.Pool = &pool{info: pending.Info{Loaded: loaded}}
+		if got := result(t, s, "getmempoolinfo", "[]"); !strings.Contains(got, fmt.Sprintf(`"loaded":%v,`, loaded)) {
+			t.Errorf("loaded %v: %s", loaded, got)
+		}
+	}
+}
+
+// TestFeeEstimate: the pool's answer, within the bounds of Bitcoin Core's.
 func TestFeeEstimate(t *testing.T) {
 	s := newFake().server(t)
-	s.Params.MaxBlockWeight = 4000 // 1000 virtual bytes
-	p := &pool{}
-	s.Pool = p
-	ask := func(target string) string { return result(t, s, "estimatesmartfee", "["+target+"]") }
-	if got := ask("1"); got != `{"blocks":1,"feerate":0.00002000}` {
-		t.Errorf("an empty pool: %s", got)
-	}
-	for i := range 10 {
-		p.entries = append(p.entries, PoolEntry{Fee: types.Amount(1000 * (i + 1)), VirtualSize: 300})
-	}
-	// 3 fit into a block; the best that does not fit into the first pays 7000/300.
-	if got := ask("1"); got != `{"blocks":1,"feerate":0.00023433}` {
-		t.Errorf("a full pool: %s", got)
-	}
-	if got := ask("2"); got != `{"blocks":2,"feerate":0.00013433}` {
-		t.Errorf("in two blocks: %s", got)
-	}
-	if got := ask("3"); got != `{"blocks":3,"feerate":0.00002000}` {
-		t.Errorf("in three blocks, which hold all: %s", got)
-	}
-	for target, want := range map[string]string{"0": "-8", "1009": "-8", "-1": "-8", `"6"`: `{"blocks":6,"feerate":0.00002000}`} {
-		if got := ask(target); got != want {
+	s.Pool = &pool{}
+	for target, want := range map[string]string{"0": "-8", "1009": "-8", "-1": "-8", `"6"`: `{"blocks":6,"feerate":0.00001000}`, "2": `{"blocks":2,"feerate":0.00003000}`} {
+		if got := result(t, s, "estimatesmartfee", "["+target+"]"); got != want {
 			t.Errorf("%s: %s, want %s", target, got, want)
 		}
 	}

@@ -45,7 +45,7 @@ const (
 )
 
 // Options are what a server answers from. Params, Headers, Blocks, Operator, Pool,
-// PoolFeed, Network, Hangup and Control are needed.
+// Network and Control are needed.
 type Options struct {
 	Params    *consensus.Params
 	UserAgent string // such as "/karat:0.1.0/"
@@ -54,10 +54,8 @@ type Options struct {
 	Operator  Operator
 	Index     Index // nil: there is none
 	Pool      Pool
-	PoolFeed  PoolFeed
 	Miner     Miner // nil: nothing can be mined here
 	Network   Network
-	Hangup    Hangup
 	Control   Control
 	Auth      *Auth
 	Logger    *slog.Logger // nil: discard

@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -229,7 +230,7 @@ func TestSubscribeTwice(t *testing.T) {
 			t.Errorf("it is told %d times of blocks and %d of transactions", f.blockFeeds.Load(), f.txFeeds.Load())
 		}
 		f.mu.Lock()
-		f.entries = append(f.entries, PoolEntry{Tx: &types.Tx{Outputs: []types.TxOut{{Value: 1}, {Value: 2}}}})
+		f.entries = append(f.entries, &pending.Entry{Tx: &types.Tx{Outputs: []types.TxOut{{Value: 1}, {Value: 2}}}})
 		f.mu.Unlock()
 		f.txs <- struct{}{}
 		if got := receive(t, c); !strings.Contains(got, `"txaccepted","params":["`+strings.Repeat("0", 64)+`",0.00000003]`) {

@@ -299,7 +299,7 @@ func (c *socket) notifyTxs(params json.RawMessage) (any, error) {
 		verbose = list[0]
 	}
 	c.unfollow(&c.txs) // another choice takes the place of the first
-	_, since := c.s.PoolFeed.Accepted(math.MaxUint64, 0)
+	_, since := c.s.Pool.Accepted(math.MaxUint64, 0)
 	c.follow(&c.txs, func(ctx context.Context) { c.followTxs(ctx, since, verbose) })
 	return nil, nil
 }
@@ -310,23 +310,27 @@ func (c *socket) stopNotifyTxs(json.RawMessage) (any, error) {
 }
 
 func (c *socket) followTxs(ctx context.Context, since uint64, verbose bool) {
-	_ = poke.Follow(ctx, c.s.PoolFeed, func() (more bool, err error) {
-		entries, next := c.s.PoolFeed.Accepted(since, notifyTxs)
+	_ = poke.Follow(ctx, c.s.Pool, func() (more bool, err error) {
+		wtxids, next := c.s.Pool.Accepted(since, notifyTxs)
 		since = next
-		for i := range entries {
+		for _, wtxid := range wtxids {
+			e := c.s.Pool.GetByWitness(wtxid)
 			if ctx.Err() != nil {
 				break
 			}
+			if e == nil {
+				continue // it has left meanwhile
+			}
 			if verbose {
-				c.notify("txacceptedverbose", c.s.txJSON(entries[i].Tx, true))
+				c.notify("txacceptedverbose", c.s.txJSON(e.Tx, true))
 				continue
 			}
 			total := types.Amount(0)
-			for j := range entries[i].Tx.Outputs {
-				total += entries[i].Tx.Outputs[j].Value
+			for j := range e.Tx.Outputs {
+				total += e.Tx.Outputs[j].Value
 			}
-			c.notify("txaccepted", entries[i].TxID, amount(total))
+			c.notify("txaccepted", e.TxID, amount(total))
 		}
-		return len(entries) > 0, nil
+		return len(wtxids) > 0, nil
 	})
 }

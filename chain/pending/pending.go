@@ -1,0 +1,92 @@
+// Package pending holds what is said of transactions that wait for a block: the
+// pool makes these values, and the miner, peers and RPC clients are handed them as
+// they are.
+//
+// They are snapshots. An Entry never changes and may be kept for as long as anyone
+// likes; the others were true when the pool was asked, and the next transaction or
+// block may make them history. So nothing here has a lock, and whoever needs two
+// facts that fit together asks for both at once.
+package pending
+
+import (
+	"time"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Entry is a transaction that the pool has, or would have. It is never changed.
+type Entry struct {
+	Tx     *types.Tx
+	Raw    []byte // the encoding (BIP144), to which Tx refers
+	TxID   types.Hash
+	WTxID  types.Hash
+	Fee    types.Amount
+	Weight int
+	VSize  int       // virtual bytes; signature operations never count for more
+	Time   time.Time // when it came, in whole seconds
+	Height uint32    // of the tip when it came
+}
+
+// FeeRate returns what the transaction pays for its own size, rounded down. What it
+// is worth to a miner also depends on its relatives: that is its chunk's feerate.
+func (e *Entry) FeeRate() types.FeeRate { return types.NewFeeRate(e.Fee, e.VSize) }
+
+// Total sums transactions up.
+type Total struct {
+	Count  int
+	Weight int
+	VSize  int // the sum of virtual sizes, each rounded up
+	Fees   types.Amount
+}
+
+// Add counts one more transaction.
+func (t *Total) Add(e *Entry) {
+	t.Count++
+	t.Weight += e.Weight
+	t.VSize += e.VSize
+	t.Fees += e.Fee
+}
+
+// Family is a transaction with its ancestors or its descendants. The total counts
+// the transaction itself, as Bitcoin Core does; the ids leave it out.
+type Family struct {
+	Total
+	TxIDs []types.Hash // parents first
+}
+
+// Details is a transaction with its place among the others.
+type Details struct {
+	*Entry
+	Depends     []types.Hash // ids of the transactions of the pool that it spends
+	SpentBy     []types.Hash // ids of those that spend it
+	Ancestors   Family
+	Descendants Family
+	Chunk       Total // the set with which a miner would take it
+}
+
+// Verdict is what would become of a transaction that is only tried. If all fields
+// are nil, it was not looked at to the end, because another one of its list was
+// refused.
+type Verdict struct {
+	Entry      *Entry // what it would be in the pool, if it would be accepted
+	Err        error  // why it would be refused
+	PackageErr error  // why the list as a whole is refused; all its verdicts have it
+}
+
+// Info is the state of the pool.
+type Info struct {
+	Position         types.Index   // the block on which everything in the pool is valid next
+	Loaded           bool          // the pool's file was read to the end
+	Count            int           // transactions
+	VSize            int           // sum of their virtual sizes
+	Usage            int           // bytes of memory
+	MaxBytes         int           // that it may use
+	TotalFee         types.Amount  // of all transactions
+	MinFeeRate       types.FeeRate // the least that a transaction must pay now
+	MinRelay         types.FeeRate // the least that it must pay at any time
+	IncrementalRelay types.FeeRate // what a replacement must pay more for its own size
+	Sequence         uint64        // grows with each transaction that comes or goes
+	MaxClusterCount  int           // transactions that may be connected by spending each other
+	MaxClusterVSize  int           // virtual bytes of those together
+	MaxDataCarrier   int           // bytes of all OP_RETURN scripts of a transaction
+}
