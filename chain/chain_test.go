@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -11,28 +10,15 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
-
-// badSignature spoils the signature of the last transaction, and commits to
-// what is left.
-func badSignature(block *types.Block) {
-	witness := block.Txs[len(block.Txs)-1].Inputs[0].Witness
-	witness[0] = slices.Clone(witness[0])
-	witness[0][40] ^= 1
-	commit(block)
-}
-
-func greedy(block *types.Block) {
-	block.Txs[0].Outputs[0].Value++
-	setMerkleRoot(block)
-}
 
 func TestFirstSeenWinsATie(t *testing.T) {
 	// genesis -> a1 -> a2
 	//        \-> b1 -> b2 -> b3
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 2)
-	b := h.linear("b", h.genesis, 3)
+	a := h.Blocks("a", h.Genesis, 2)
+	b := h.Blocks("b", h.Genesis, 3)
 	h.add(a...)
 	h.expectTip(a[1])
 	h.add(b[0], b[1])
@@ -52,28 +38,24 @@ func TestFirstSeenWinsATie(t *testing.T) {
 
 func TestBlocksInAnyOrder(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 40)
-	var headers []types.Header
-	for _, b := range a {
-		headers = append(headers, b.Block.Header)
-	}
-	if err := h.chain.AddHeaders(headers); err != nil {
+	a := h.Blocks("a", h.Genesis, 40)
+	if err := h.chain.AddHeaders(headers(a...)); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.chain.BestHeader(); got != a[39].index() {
+	if got := h.chain.BestHeader(); got != a[39].Index() {
 		t.Fatalf("best header %s", got)
 	}
 	reversed := slices.Clone(a)
 	slices.Reverse(reversed)
 	h.add(reversed[:39]...)
-	h.expectTip(h.genesis)
+	h.expectTip(h.Genesis)
 	h.add(reversed[39])
 	h.expectTip(a[39])
 }
 
 func TestUnknownParentIsNotYet(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 2)
+	a := h.Blocks("a", h.Genesis, 2)
 	if err := h.chain.AddBlock(context.Background(), a[1].Raw); !errors.Is(err, consensus.ErrNotYet) || !errors.Is(err, consensus.ReasonParentUnknown) {
 		t.Fatalf("a block without its parent: %v", err)
 	}
@@ -85,14 +67,14 @@ func TestUnknownParentIsNotYet(t *testing.T) {
 // block: everything goes back to the last good block.
 func TestBadSignatureInTheMiddleOfAStream(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 3)
-	lock := h.build("lock", a[2], []types.Tx{h.spend(a[2], h.script, h.anyCoin(a[2]))}, "", nil)
+	a := h.Blocks("a", h.Genesis, 3)
+	lock := h.Block("lock", a[2], h.Spend(1, chaintest.KeyScript(), h.anyCoin(a[2])))
 	out := types.OutPoint{TxID: lock.TxIDs[1]}
-	bad := h.build("bad", lock, []types.Tx{h.spend(lock, h.anyoneScript(), out)}, consensus.ReasonScript, badSignature)
-	above := h.linear("above", bad, 5)
-	good := h.build("good", lock, []types.Tx{h.spend(lock, h.anyoneScript(), out)}, "", nil)
+	bad := h.Spoiled("bad", lock, consensus.ReasonScript, chaintest.BadSignature, h.Spend(1, h.Anyone(), out))
+	above := h.Blocks("above", bad, 5)
+	good := h.Block("good", lock, h.Spend(1, h.Anyone(), out))
 
-	verdicts := h.add(slices.Concat(a, []*testBlock{lock, bad}, above, []*testBlock{good})...)
+	verdicts := h.add(slices.Concat(a, []*chaintest.Block{lock, bad}, above, []*chaintest.Block{good})...)
 	h.expectTip(good)
 	if err := verdicts[bad.Hash]; !errors.Is(err, consensus.ReasonScript) || !errors.Is(err, consensus.ErrInvalid) {
 		t.Errorf("the bad block: %v", err)
@@ -104,7 +86,7 @@ func TestBadSignatureInTheMiddleOfAStream(t *testing.T) {
 	}
 	for _, b := range append(a, lock, good) {
 		if err, reported := verdicts[b.Hash]; err != nil || !reported {
-			t.Errorf("%s: reported %v, %v", b.name, reported, err)
+			t.Errorf("%s: reported %v, %v", b.Name, reported, err)
 		}
 	}
 	h.open() // the mark persists
@@ -120,10 +102,10 @@ func TestReorganisationThatTurnsOutInvalid(t *testing.T) {
 	// genesis -> a1 -> a2 -> a3
 	//        \-> b1 -> b2 -> b3(greedy) -> b4 -> b5
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 3)
-	b := h.linear("b", h.genesis, 2)
-	b3 := h.build("b3", b[1], nil, consensus.ReasonCoinbaseAmount, greedy)
-	b4 := h.linear("b4-", b3, 2)
+	a := h.Blocks("a", h.Genesis, 3)
+	b := h.Blocks("b", h.Genesis, 2)
+	b3 := h.Spoiled("b3", b[1], consensus.ReasonCoinbaseAmount, chaintest.Greedy)
+	b4 := h.Blocks("b4-", b3, 2)
 	h.add(a...)
 	verdicts := h.add(b[0], b[1], b3, b4[0], b4[1])
 	h.expectTip(a[2])
@@ -131,7 +113,7 @@ func TestReorganisationThatTurnsOutInvalid(t *testing.T) {
 		t.Errorf("b3: %v", err)
 	}
 	// Two more honest blocks on b2 make it best after all.
-	more := h.linear("c", b[1], 2)
+	more := h.Blocks("c", b[1], 2)
 	h.add(more...)
 	h.expectTip(more[1])
 }
@@ -139,8 +121,8 @@ func TestReorganisationThatTurnsOutInvalid(t *testing.T) {
 func TestDeepReorganisation(t *testing.T) {
 	h := newHarness(t)
 	h.store.flushEvery = 7
-	a := h.linear("a", h.genesis, 60)
-	b := h.linear("b", h.genesis, 61)
+	a := h.Blocks("a", h.Genesis, 60)
+	b := h.Blocks("b", h.Genesis, 61)
 	h.add(a...)
 	h.add(b...)
 	h.expectTip(b[60])
@@ -151,18 +133,22 @@ func TestDeepReorganisation(t *testing.T) {
 
 func TestMutatedBodyIsNotHeldAgainstTheHash(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 2)
-	honest := h.build("honest", a[1], []types.Tx{h.spend(a[1], h.anyoneScript(), h.anyCoin(a[1]))}, "", nil)
+	a := h.Blocks("a", h.Genesis, 2)
+	coins := a[1].Spendable(h.params.CoinbaseMaturity, nil)
+	honest := h.Block("honest", a[1], h.Spend(1, h.Anyone(), coins[0]), h.Spend(1, h.Anyone(), coins[1]))
 	h.add(a...)
-	twisted := *honest.Block
-	twisted.Txs = append(slices.Clone(honest.Block.Txs), honest.Block.Txs[1])
-	for _, spoil := range [][]byte{
-		twisted.AppendTo(nil), // a repeated transaction
-		bytes.Replace(honest.Raw, make([]byte, 32), append(make([]byte, 31), 1), 1), // the witness reserved value
+	for reason, spoil := range map[consensus.Reason]func(*types.Block){
+		consensus.ReasonDuplicateTx: func(b *types.Block) { b.Txs = append(b.Txs, b.Txs[2]) }, // the root stays
+		consensus.ReasonWitnessRoot: func(b *types.Block) { b.Txs[0].Inputs[0].Witness = [][]byte{{31: 1}} },
 	} {
-		err := h.chain.AddBlock(context.Background(), spoil)
-		if !errors.Is(err, consensus.ErrInvalid) {
-			t.Fatalf("mutated body: %v", err)
+		twisted, err := types.DecodeBlock(honest.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(twisted)
+		err = h.chain.AddBlock(context.Background(), twisted.AppendTo(nil))
+		if !errors.Is(err, consensus.ErrInvalid) || !errors.Is(err, reason) || twisted.Hash() != honest.Hash {
+			t.Fatalf("mutated body: %v, want %v", err, reason)
 		}
 	}
 	h.add(honest)
@@ -172,8 +158,8 @@ func TestMutatedBodyIsNotHeldAgainstTheHash(t *testing.T) {
 func TestInvalidateReconsiderPrecious(t *testing.T) {
 	ctx := context.Background()
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 4)
-	b := h.linear("b", a[0], 3) // as much work as a
+	a := h.Blocks("a", h.Genesis, 4)
+	b := h.Blocks("b", a[0], 3) // as much work as a
 	h.add(slices.Concat(a, b)...)
 	h.expectTip(a[3])
 
@@ -195,8 +181,8 @@ func TestInvalidateReconsiderPrecious(t *testing.T) {
 	if err := h.chain.Invalidate(ctx, a[0].Hash); err != nil {
 		t.Fatal(err)
 	}
-	h.expectTip(h.genesis)
-	longer := h.linear("c", h.genesis, 1)
+	h.expectTip(h.Genesis)
+	longer := h.Blocks("c", h.Genesis, 1)
 	h.add(longer...)
 	h.expectTip(longer[0])
 	if err := h.chain.Reconsider(ctx, a[3].Hash); err != nil {
@@ -208,7 +194,7 @@ func TestInvalidateReconsiderPrecious(t *testing.T) {
 	if err := h.chain.Reconsider(ctx, types.Hash{1}); !errors.Is(err, ErrUnknownBlock) {
 		t.Errorf("an unknown block: %v", err)
 	}
-	if err := h.chain.Invalidate(ctx, h.genesis.Hash); !errors.Is(err, ErrGenesis) {
+	if err := h.chain.Invalidate(ctx, h.Genesis.Hash); !errors.Is(err, ErrGenesis) {
 		t.Errorf("the genesis block: %v", err)
 	}
 }
@@ -218,18 +204,18 @@ func TestReconsiderFreesBranchesBeside(t *testing.T) {
 	//              \-> b2
 	ctx := context.Background()
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 3)
-	b := h.linear("b", a[0], 1)
+	a := h.Blocks("a", h.Genesis, 3)
+	b := h.Blocks("b", a[0], 1)
 	h.add(append(a, b...)...)
 	if err := h.chain.Invalidate(ctx, a[0].Hash); err != nil {
 		t.Fatal(err)
 	}
-	h.expectTip(h.genesis)
+	h.expectTip(h.Genesis)
 	if err := h.chain.Reconsider(ctx, a[2].Hash); err != nil {
 		t.Fatal(err)
 	}
 	h.expectTip(a[2])
-	more := h.linear("c", b[0], 2)
+	more := h.Blocks("c", b[0], 2)
 	h.add(more...)
 	h.expectTip(more[1])
 }
@@ -284,10 +270,10 @@ func TestSubscriberIsPokedAndFollowsReorganisations(t *testing.T) {
 	h := newHarness(t)
 	poke, cancel := h.chain.Subscribe()
 	defer cancel()
-	f := follower{at: h.genesis.index(), coins: maps.Clone(h.genesis.coins)}
-	a := h.linear("a", h.genesis, 5)
-	b := h.linear("b", a[1], 6)
-	for _, blocks := range [][]*testBlock{a, b} {
+	f := follower{at: h.Genesis.Index(), coins: maps.Clone(h.Genesis.Coins)}
+	a := h.Blocks("a", h.Genesis, 5)
+	b := h.Blocks("b", a[1], 6)
+	for _, blocks := range [][]*chaintest.Block{a, b} {
 		h.add(blocks...)
 		select {
 		case <-poke:
@@ -295,7 +281,7 @@ func TestSubscriberIsPokedAndFollowsReorganisations(t *testing.T) {
 			t.Fatal("no poke after the tip moved")
 		}
 		f.follow(t, h.chain, 2)
-		if want := blocks[len(blocks)-1]; f.at != want.index() || !maps.Equal(f.coins, want.coins) {
+		if want := blocks[len(blocks)-1]; f.at != want.Index() || !maps.Equal(f.coins, want.Coins) {
 			t.Fatalf("the follower is at %s with %d coins", f.at, len(f.coins))
 		}
 	}
@@ -306,7 +292,7 @@ func TestSubscriberIsPokedAndFollowsReorganisations(t *testing.T) {
 
 func TestCrashLosesOnlyWhatWasNotFlushed(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 20)
+	a := h.Blocks("a", h.Genesis, 20)
 	h.add(a[:10]...)
 	if err := h.chain.Flush(); err != nil {
 		t.Fatal(err)
@@ -319,7 +305,7 @@ func TestCrashLosesOnlyWhatWasNotFlushed(t *testing.T) {
 
 func TestLocalFaultStopsTheChain(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 6)
+	a := h.Blocks("a", h.Genesis, 6)
 	h.add(a[:2]...)
 	for fail := 1; fail <= 6; fail++ {
 		h.store.failAt = h.store.writes + fail
@@ -360,7 +346,7 @@ func TestLocalFaultStopsTheChain(t *testing.T) {
 
 func TestCancelledContext(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 30)
+	a := h.Blocks("a", h.Genesis, 30)
 	ctx, cancel := context.WithCancel(context.Background())
 	given := 0
 	err := h.chain.AddBlocks(ctx, func(yield func([]byte) bool) {
@@ -383,9 +369,9 @@ func TestCancelledContext(t *testing.T) {
 func TestVerify(t *testing.T) {
 	ctx := context.Background()
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 5)
-	pay := h.build("pay", a[4], []types.Tx{h.spend(a[4], h.script, h.anyCoin(a[4]))}, "", nil)
-	back := h.build("back", pay, []types.Tx{h.spend(pay, h.anyoneScript(), types.OutPoint{TxID: pay.TxIDs[1]})}, "", nil)
+	a := h.Blocks("a", h.Genesis, 5)
+	pay := h.Block("pay", a[4], h.Spend(1, chaintest.KeyScript(), h.anyCoin(a[4])))
+	back := h.Block("back", pay, h.Spend(1, h.Anyone(), types.OutPoint{TxID: pay.TxIDs[1]}))
 	h.add(append(a, pay, back)...)
 	steps := 0
 	for level := VerifyRead; level <= VerifyScripts; level++ {
@@ -415,7 +401,7 @@ func TestVerify(t *testing.T) {
 		"a lost coin": {VerifyCoins,
 			func() { delete(h.store.coins, types.OutPoint{TxID: a[3].TxIDs[0]}) },
 			func() {
-				h.store.coins[types.OutPoint{TxID: a[3].TxIDs[0]}] = back.coins[types.OutPoint{TxID: a[3].TxIDs[0]}]
+				h.store.coins[types.OutPoint{TxID: a[3].TxIDs[0]}] = back.Coins[types.OutPoint{TxID: a[3].TxIDs[0]}]
 			}},
 	}
 	for name, fault := range faults {
@@ -443,8 +429,8 @@ func prunedNode(t *testing.T, restart bool) {
 	h := newHarness(t)
 	h.store.prune = true
 	h.open()
-	a := h.linear("a", h.genesis, 310)
-	stump := h.linear("stump", a[4], 3)
+	a := h.Blocks("a", h.Genesis, 310)
+	stump := h.Blocks("stump", a[4], 3)
 	h.add(append(a[:8:8], stump...)...)
 	h.add(a[8:]...)
 	if err := h.chain.Flush(); err != nil {
@@ -461,11 +447,11 @@ func prunedNode(t *testing.T, restart bool) {
 		t.Fatalf("verified %d blocks: %v", blocks, err)
 	}
 	// More work on the stump than on the chain, but without the stump's bodies.
-	top := h.linear("top", stump[2], 310)
+	top := h.Blocks("top", stump[2], 310)
 	h.add(top...)
 	h.expectTip(a[309])
 	// A branch from the lowest block that is still there.
-	b := h.linear("b", a[309-PruneKeep+1], PruneKeep)
+	b := h.Blocks("b", a[309-PruneKeep+1], PruneKeep)
 	h.add(b...)
 	h.expectTip(b[PruneKeep-1])
 	h.open()
@@ -475,32 +461,28 @@ func prunedNode(t *testing.T, restart bool) {
 func TestAssumedValidBlocksSkipScripts(t *testing.T) {
 	for _, trusted := range []bool{false, true} {
 		h := newHarness(t)
-		a := h.linear("a", h.genesis, 2)
-		lock := h.build("lock", a[1], []types.Tx{h.spend(a[1], h.script, h.anyCoin(a[1]))}, "", nil)
-		forged := h.build("forged", lock, []types.Tx{h.spend(lock, h.anyoneScript(), types.OutPoint{TxID: lock.TxIDs[1]})}, "", badSignature)
-		anchor := h.build("anchor", forged, nil, "", nil)
+		a := h.Blocks("a", h.Genesis, 2)
+		lock := h.Block("lock", a[1], h.Spend(1, chaintest.KeyScript(), h.anyCoin(a[1])))
+		forged := h.Spoiled("forged", lock, nil, chaintest.BadSignature, h.Spend(1, h.Anyone(), types.OutPoint{TxID: lock.TxIDs[1]}))
+		anchor := h.Block("anchor", forged)
 		want := lock
 		if trusted {
 			h.params.AssumeValid = anchor.Hash
 			want = anchor
 		}
-		var headers []types.Header
-		for _, b := range append(a, lock, forged, anchor) {
-			headers = append(headers, b.Block.Header)
-		}
-		if err := h.chain.AddHeaders(headers); err != nil {
+		if err := h.chain.AddHeaders(headers(append(a, lock, forged, anchor)...)); err != nil {
 			t.Fatal(err)
 		}
 		h.add(append(a, lock, forged, anchor)...)
-		if tip := h.chain.Tip(); tip != want.index() {
-			t.Errorf("assumed valid %v: tip %s, want %s", trusted, tip, want.name)
+		if tip := h.chain.Tip(); tip != want.Index() {
+			t.Errorf("assumed valid %v: tip %s, want %s", trusted, tip, want.Name)
 		}
 	}
 }
 
 func TestBlockFromTheFutureMayComeAgain(t *testing.T) {
 	h := newHarness(t)
-	future := h.build("future", h.genesis, nil, "", func(b *types.Block) {
+	future := h.Spoiled("future", h.Genesis, nil, func(b *types.Block) {
 		b.Header.Timestamp = uint32(h.now.Unix()) + 2*60*60 + 1
 	})
 	err := h.chain.AddBlock(context.Background(), future.Raw)
@@ -536,7 +518,7 @@ func TestAncestor(t *testing.T) {
 // and both branches begin above what they reflect.
 func TestFirstSeenWinsATieAfterACrash(t *testing.T) {
 	h := newHarness(t)
-	a, b := h.linear("a", h.genesis, 3), h.linear("b", h.genesis, 3)
+	a, b := h.Blocks("a", h.Genesis, 3), h.Blocks("b", h.Genesis, 3)
 	h.add(a...)
 	h.add(b...)
 	h.expectTip(a[2])

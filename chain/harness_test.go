@@ -2,38 +2,17 @@ package chain
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/btcsuite/btcd/btcec/v2"
-	"github.com/btcsuite/btcd/btcec/v2/schnorr"
-
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
-	"github.com/karatcoin/karat/chain/network"
-	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
-
-// testParams are Bitcoin's regtest parameters with coins that mature at once,
-// so that short chains can spend.
-func testParams(t testing.TB) *consensus.Params {
-	t.Helper()
-	data, err := os.ReadFile("../testdata/bitcoin-regtest.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	params, err := network.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	params.CoinbaseMaturity = 1
-	return params
-}
 
 // memStore is the naive twin of the real store: maps, and a copy of them for
 // what a crash leaves.
@@ -187,47 +166,27 @@ func (s *memStore) Flush(records []consensus.HeaderRecord, tip types.Index) erro
 	return nil
 }
 
-// testBlock is a block that a test made, with the coin set that a naive replay
-// gives after it.
-type testBlock struct {
-	*consensus.HashedBlock
-	name   string
-	parent *testBlock
-	height uint32
-	fault  consensus.Reason // what it breaks itself; empty: nothing
-	coins  map[types.OutPoint]types.Coin
-}
-
-// valid reports whether neither the block nor one below breaks a rule.
-func (b *testBlock) valid() bool {
-	return b == nil || b.fault == "" && b.parent.valid()
-}
-
-func (b *testBlock) index() types.Index { return types.Index{Height: b.height, Hash: b.Hash} }
-
-// harness is a chain under test and a builder of blocks for it.
+// harness is a chain under test and the tree of blocks that it is given.
 type harness struct {
-	t       testing.TB
-	params  *consensus.Params
-	store   *memStore
-	chain   *Chain
-	genesis *testBlock
-	key     *btcec.PrivateKey
-	script  []byte // pays to key
-	counter uint32
-	now     time.Time
+	*chaintest.Tree
+	t      testing.TB
+	params *consensus.Params
+	store  *memStore
+	chain  *Chain
+	now    time.Time
 }
 
+// newHarness is a chain of Bitcoin's regtest network, but with coins that mature at
+// once, so that short chains can spend.
 func newHarness(t testing.TB) *harness {
 	t.Helper()
-	h := &harness{t: t, params: testParams(t), store: newMemStore(), now: time.Unix(1_800_000_000, 0)}
-	genesis := h.params.GenesisBlock()
-	h.genesis = &testBlock{HashedBlock: genesis, name: "genesis", coins: map[types.OutPoint]types.Coin{}}
-	for _, entry := range h.params.GenesisCoins() {
-		h.genesis.coins[entry.OutPoint] = entry.Coin
+	params, err := karat.LoadNetwork("../testdata/bitcoin-regtest.json")
+	if err != nil {
+		t.Fatal(err)
 	}
-	h.key, _ = btcec.PrivKeyFromBytes([]byte("a key that everybody knows......"))
-	h.script = append([]byte{0x51, 32}, schnorr.SerializePubKey(h.key.PubKey())...)
+	params.CoinbaseMaturity = 1
+	h := &harness{t: t, params: params, store: newMemStore(), now: time.Unix(1_800_000_000, 0)}
+	h.Tree = chaintest.NewTree(h.params.GenesisBlock().Block)
 	h.open()
 	return h
 }
@@ -243,137 +202,8 @@ func (h *harness) open() {
 	h.chain = c
 }
 
-// anyoneScript is a witness program of a version without rules, distinct at
-// each call: anyone can spend it, with an empty witness.
-func (h *harness) anyoneScript() []byte {
-	h.counter++
-	return binary.BigEndian.AppendUint32([]byte{0x52, 4}, h.counter|1<<31)
-}
-
-// spend makes a transaction that moves the given coins of the parent's set to
-// one output, with a fee of one grain.
-func (h *harness) spend(parent *testBlock, script []byte, outPoints ...types.OutPoint) types.Tx {
-	tx := types.Tx{Version: 2}
-	total := types.Amount(-1)
-	var prevouts []types.TxOut
-	for _, outPoint := range outPoints {
-		coin := parent.coins[outPoint]
-		total += coin.Value
-		prevouts = append(prevouts, types.TxOut{Value: coin.Value, ScriptPubKey: slices.Clone(coin.ScriptPubKey())})
-		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: outPoint, Sequence: 0xffffffff})
-	}
-	tx.Outputs = []types.TxOut{{Value: total, ScriptPubKey: script}}
-	h.sign(&tx, prevouts)
-	return tx
-}
-
-// sign signs the inputs that spend the harness's key.
-func (h *harness) sign(tx *types.Tx, prevouts []types.TxOut) {
-	for i := range tx.Inputs {
-		if string(prevouts[i].ScriptPubKey) != string(h.script) {
-			continue
-		}
-		hash, err := taproot.NewContext(tx, prevouts).SignatureHash(i, 0, nil, nil)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		signature, err := schnorr.Sign(h.key, hash[:])
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		tx.Inputs[i].Witness = [][]byte{signature.Serialize()}
-	}
-}
-
-// build makes a block of transactions on the parent. change, if there is one,
-// spoils it before its proof of work is found; fault says how.
-func (h *harness) build(name string, parent *testBlock, txs []types.Tx, fault consensus.Reason, change func(*types.Block)) *testBlock {
-	h.t.Helper()
-	h.counter++
-	height := parent.height + 1
-	fees := types.Amount(len(txs))
-	scriptSig := []byte{3, byte(height), byte(height >> 8), byte(height >> 16)}
-	if height <= 16 {
-		scriptSig = []byte{0x50 + byte(height)}
-	} else if height < 128 {
-		scriptSig = []byte{1, byte(height)}
-	} else if height < 1<<15 {
-		scriptSig = []byte{2, byte(height), byte(height >> 8)}
-	}
-	scriptSig = append(scriptSig, 4, byte(h.counter), byte(h.counter>>8), byte(h.counter>>16), byte(h.counter>>24))
-	reward := types.TxOut{Value: consensus.Subsidy(h.params, height) + fees, ScriptPubKey: h.anyoneScript()}
-	coinbase := types.Tx{
-		Version: 2,
-		Inputs: []types.TxIn{{
-			PreviousOutPoint: types.OutPoint{Index: types.NullIndex}, ScriptSig: scriptSig, Sequence: 0xffffffff,
-			Witness: [][]byte{make([]byte, 32)},
-		}},
-		Outputs: []types.TxOut{reward, {}},
-	}
-	block := &types.Block{
-		Header: types.Header{
-			Version: 0x20000000, PrevBlock: parent.Hash, Bits: parent.Block.Header.Bits,
-			Timestamp: parent.Block.Header.Timestamp + 1,
-		},
-		Txs: append([]types.Tx{coinbase}, txs...),
-	}
-	commit(block)
-	if change != nil {
-		change(block)
-	}
-	h.mine(block)
-	b := &testBlock{HashedBlock: consensus.HashBlock(block), name: name, parent: parent, height: height, fault: fault}
-	if b.valid() {
-		b.coins = replay(parent.coins, b)
-	}
-	return b
-}
-
-// commit sets the witness commitment (BIP141) and the merkle root.
-func commit(block *types.Block) {
-	wtxids := make([]types.Hash, len(block.Txs))
-	for i := 1; i < len(block.Txs); i++ {
-		wtxids[i] = block.Txs[i].WTxID()
-	}
-	root, _ := types.MerkleRoot(wtxids)
-	commitment := types.DoubleSHA256(append(root[:], make([]byte, 32)...))
-	block.Txs[0].Outputs[1].ScriptPubKey = append([]byte{0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed}, commitment[:]...)
-	setMerkleRoot(block)
-}
-
-func setMerkleRoot(block *types.Block) {
-	txids := make([]types.Hash, len(block.Txs))
-	for i := range block.Txs {
-		txids[i] = block.Txs[i].TxID()
-	}
-	block.Header.MerkleRoot, _ = types.MerkleRoot(txids)
-}
-
-func (h *harness) mine(block *types.Block) {
-	for consensus.CheckHeader(h.params, &block.Header, block.Header.Hash()) != nil {
-		block.Header.Nonce++
-	}
-}
-
-// replay is the naive rule of what a block does to a coin set.
-func replay(before map[types.OutPoint]types.Coin, b *testBlock) map[types.OutPoint]types.Coin {
-	after := maps.Clone(before)
-	for i := range b.Block.Txs {
-		tx := &b.Block.Txs[i]
-		for _, in := range tx.Inputs {
-			delete(after, in.PreviousOutPoint)
-		}
-		for j := range tx.Outputs {
-			if version, _, ok := types.WitnessProgram(tx.Outputs[j].ScriptPubKey); ok && version > 0 {
-				after[types.OutPoint{TxID: b.TxIDs[i], Index: uint32(j)}], _ = types.NewCoin(&tx.Outputs[j], b.height, i == 0)
-			}
-		}
-	}
-	return after
-}
-
 // add gives blocks to the chain in one stream and returns the verdicts.
-func (h *harness) add(blocks ...*testBlock) map[types.Hash]error {
+func (h *harness) add(blocks ...*chaintest.Block) map[types.Hash]error {
 	h.t.Helper()
 	verdicts := map[types.Hash]error{}
 	err := h.chain.AddBlocks(context.Background(), func(yield func([]byte) bool) {
@@ -389,46 +219,31 @@ func (h *harness) add(blocks ...*testBlock) map[types.Hash]error {
 	return verdicts
 }
 
+// headers are those of blocks.
+func headers(blocks ...*chaintest.Block) (headers []types.Header) {
+	for _, b := range blocks {
+		headers = append(headers, b.Header)
+	}
+	return headers
+}
+
 // expectTip checks the tip and that the coins are those of a replay.
-func (h *harness) expectTip(want *testBlock) {
+func (h *harness) expectTip(want *chaintest.Block) {
 	h.t.Helper()
-	if got := h.chain.Tip(); got != want.index() {
-		h.t.Fatalf("tip is %s, want %s (%s)", got, want.index(), want.name)
+	if got := h.chain.Tip(); got != want.Index() {
+		h.t.Fatalf("tip is %s, want %s (%s)", got, want.Index(), want.Name)
 	}
 	h.expectCoins(want)
 }
 
-func (h *harness) expectCoins(want *testBlock) {
+func (h *harness) expectCoins(want *chaintest.Block) {
 	h.t.Helper()
-	if !maps.Equal(h.store.coins, want.coins) {
-		h.t.Fatalf("at %s the store has %d coins, a replay from genesis %d, or they differ", want.name, len(h.store.coins), len(want.coins))
+	if !maps.Equal(h.store.coins, want.Coins) {
+		h.t.Fatalf("at %s the store has %d coins, a replay from genesis %d, or they differ", want.Name, len(h.store.coins), len(want.Coins))
 	}
 }
 
-// linear builds n blocks without payments.
-func (h *harness) linear(prefix string, parent *testBlock, n int) []*testBlock {
-	var blocks []*testBlock
-	for i := range n {
-		parent = h.build(fmt.Sprintf("%s%d", prefix, i+1), parent, nil, "", nil)
-		blocks = append(blocks, parent)
-	}
-	return blocks
-}
-
-// anyCoin returns a coin of the set that can be spent in a child of the block.
-func (h *harness) anyCoin(b *testBlock) types.OutPoint {
-	h.t.Helper()
-	best, found := types.OutPoint{}, false
-	for outPoint, coin := range b.coins {
-		if coin.IsCoinbase && coin.Height+h.params.CoinbaseMaturity > b.height+1 {
-			continue
-		}
-		if !found || slices.Compare(outPoint.TxID[:], best.TxID[:]) < 0 {
-			best, found = outPoint, true
-		}
-	}
-	if !found {
-		h.t.Fatalf("no coin to spend at %s", b.name)
-	}
-	return best
+// anyCoin returns a coin that a child of the block can spend.
+func (h *harness) anyCoin(b *chaintest.Block) types.OutPoint {
+	return b.Spendable(h.params.CoinbaseMaturity, nil)[0]
 }

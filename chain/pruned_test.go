@@ -6,15 +6,16 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // prunedHarness is a pruned node on a chain of 310 blocks.
-func prunedHarness(t *testing.T) (h *harness, a []*testBlock) {
+func prunedHarness(t *testing.T) (h *harness, a []*chaintest.Block) {
 	t.Helper()
 	h = newHarness(t)
 	h.store.prune = true
 	h.open()
-	a = h.linear("a", h.genesis, 310)
+	a = h.Blocks("a", h.Genesis, 310)
 	h.add(a...)
 	if err := h.chain.Flush(); err != nil {
 		t.Fatal(err)
@@ -43,7 +44,7 @@ func TestInvalidateBelowWhatIsKept(t *testing.T) {
 	if r, _ := h.chain.Header(a[10].Hash); r.Status.Has(consensus.StatusInvalid) {
 		t.Error("it was marked all the same")
 	}
-	next := h.linear("next", a[309], 1)
+	next := h.Blocks("next", a[309], 1)
 	h.add(next...)
 	h.expectTip(next[0])
 	h.reopen()
@@ -54,7 +55,7 @@ func TestInvalidateBelowWhatIsKept(t *testing.T) {
 // coins and tip as they were, and says what to do.
 func TestReorganisationBelowWhatIsKept(t *testing.T) {
 	h, a := prunedHarness(t)
-	b := h.linear("b", a[9], 302)
+	b := h.Blocks("b", a[9], 302)
 	err := h.chain.AddBlocks(context.Background(), func(yield func([]byte) bool) {
 		for _, block := range b {
 			if !yield(block.Raw) {
@@ -77,8 +78,8 @@ func TestReorganisationBelowWhatIsKept(t *testing.T) {
 // Whoever gives up waiting leaves a tip that is good and that the coins are of.
 func TestReorganisationGivenUpHalfWay(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 20)
-	b := h.linear("b", a[4], 10)
+	a := h.Blocks("a", h.Genesis, 20)
+	b := h.Blocks("b", a[4], 10)
 	h.add(a...)
 	h.add(b...)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -100,11 +101,11 @@ func TestReorganisationGivenUpHalfWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if state.Index != a[4].index() {
-		t.Errorf("the coins are those of %s, and said to be of %s", a[4].index(), state.Index)
+	if state.Index != a[4].Index() {
+		t.Errorf("the coins are those of %s, and said to be of %s", a[4].Index(), state.Index)
 	}
 	h.expectTip(a[4])
-	next := h.linear("next", b[9], 1)
+	next := h.Blocks("next", b[9], 1)
 	h.add(next...)
 	h.expectTip(next[0])
 }

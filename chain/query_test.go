@@ -10,6 +10,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // forked is a chain with a tip a8, a side branch of bodies b4..b5, headers
@@ -18,17 +19,16 @@ import (
 //	genesis - a1 - a2 - a3 - a4 - ... - a8 - (c1 - c2)
 //	                    |- b1 - b2
 //	                    |- bad
-func forked(t *testing.T) (h *harness, a, b, c []*testBlock, bad *testBlock) {
+func forked(t *testing.T) (h *harness, a, b, c []*chaintest.Block, bad *chaintest.Block) {
 	h = newHarness(t)
-	a = h.linear("a", h.genesis, 8)
-	b = h.linear("b", a[2], 2)
-	c = h.linear("c", a[7], 2)
+	a = h.Blocks("a", h.Genesis, 8)
+	b = h.Blocks("b", a[2], 2)
+	c = h.Blocks("c", a[7], 2)
 	h.add(a...)
 	h.add(b...)
-	greedy := func(block *types.Block) { block.Txs[0].Outputs[0].Value++; setMerkleRoot(block) }
-	bad = h.build("bad", a[7], nil, consensus.ReasonCoinbaseAmount, greedy)
+	bad = h.Spoiled("bad", a[7], consensus.ReasonCoinbaseAmount, chaintest.Greedy)
 	h.add(bad)
-	if err := h.chain.AddHeaders([]types.Header{c[0].Block.Header, c[1].Block.Header}); err != nil {
+	if err := h.chain.AddHeaders(headers(c...)); err != nil {
 		t.Fatal(err)
 	}
 	return h, a, b, c, bad
@@ -41,10 +41,10 @@ func TestTips(t *testing.T) {
 		got[tip.Index.Hash] = tip
 	}
 	want := map[types.Hash]consensus.ChainTip{
-		a[7].Hash: {Index: a[7].index(), BranchLength: 0, Status: "active"},
-		b[1].Hash: {Index: b[1].index(), BranchLength: 2, Status: "valid-headers"},
-		c[1].Hash: {Index: c[1].index(), BranchLength: 2, Status: "headers-only"},
-		bad.Hash:  {Index: bad.index(), BranchLength: 1, Status: "invalid"},
+		a[7].Hash: {Index: a[7].Index(), BranchLength: 0, Status: "active"},
+		b[1].Hash: {Index: b[1].Index(), BranchLength: 2, Status: "valid-headers"},
+		c[1].Hash: {Index: c[1].Index(), BranchLength: 2, Status: "headers-only"},
+		bad.Hash:  {Index: bad.Index(), BranchLength: 1, Status: "invalid"},
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
@@ -57,7 +57,7 @@ func TestTips(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tip := range h.chain.Tips() {
-		if tip.Index == b[1].index() && tip.Status != "valid-fork" {
+		if tip.Index == b[1].Index() && tip.Status != "valid-fork" {
 			t.Errorf("the branch that was connected is %q", tip.Status)
 		}
 	}
@@ -69,7 +69,7 @@ func TestInfo(t *testing.T) {
 	if !ok || !info.OnBestChain || info.Next != a[3].Hash || info.Height != 3 || info.ChainTxs != 4 || info.TxCount != 1 {
 		t.Errorf("a3: %+v", info)
 	}
-	if info.MedianTime != a[1].Block.Header.Timestamp { // of genesis, a1, a2, a3
+	if info.MedianTime != a[1].Header.Timestamp { // of genesis, a1, a2, a3
 		t.Errorf("median time %d", info.MedianTime)
 	}
 	tip, _ := h.chain.Info(a[7].Hash)
@@ -108,15 +108,14 @@ func (h *harness) reopen() {
 
 func TestLocatorAndHeadersAfter(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 100)
+	a := h.Blocks("a", h.Genesis, 100)
 	h.add(a...)
 	locator := h.chain.Locator()
-	if locator[0] != a[99].Hash || locator[9] != a[90].Hash || locator[len(locator)-1] != h.genesis.Hash || len(locator) > 20 {
+	if locator[0] != a[99].Hash || locator[9] != a[90].Hash || locator[len(locator)-1] != h.Genesis.Hash || len(locator) > 20 {
 		t.Errorf("a locator of %d hashes", len(locator))
 	}
 	other := newHarness(t)
-	other.counter = 1 << 20 // another miner
-	b := other.linear("b", a[59], 3)
+	b := other.Blocks("b", a[59], 3)
 	other.add(a[:60]...)
 	other.add(b...)
 	for _, c := range []struct {
@@ -148,12 +147,8 @@ func TestLocatorAndHeadersAfter(t *testing.T) {
 
 func TestMissingBlocks(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 10)
-	var headers []types.Header
-	for _, b := range a {
-		headers = append(headers, b.Block.Header)
-	}
-	if err := h.chain.AddHeaders(headers); err != nil {
+	a := h.Blocks("a", h.Genesis, 10)
+	if err := h.chain.AddHeaders(headers(a...)); err != nil {
 		t.Fatal(err)
 	}
 	heights := func(list []types.Index) (heights []uint32) {
@@ -172,7 +167,7 @@ func TestMissingBlocks(t *testing.T) {
 	if got := heights(h.chain.MissingTowards(a[5].Hash, 100)); !slices.Equal(got, []uint32{3, 4, 6}) {
 		t.Errorf("towards the sixth: %v", got)
 	}
-	for _, hash := range []types.Hash{{1}, h.genesis.Hash} {
+	for _, hash := range []types.Hash{{1}, h.Genesis.Hash} {
 		if got := h.chain.MissingTowards(hash, 100); len(got) != 0 {
 			t.Errorf("towards %s: %v", hash, got)
 		}
@@ -185,22 +180,22 @@ func TestMissingBlocks(t *testing.T) {
 
 func TestCoinsAndSnapshot(t *testing.T) {
 	h := newHarness(t)
-	a := h.linear("a", h.genesis, 3)
+	a := h.Blocks("a", h.Genesis, 3)
 	h.add(a...)
 	there, gone := types.OutPoint{TxID: a[0].TxIDs[0]}, types.OutPoint{TxID: types.Hash{7}}
 	coins, state, err := h.chain.Coins(context.Background(), []types.OutPoint{there, gone})
-	if err != nil || !coins[0].Found || coins[0].Coin != a[2].coins[there] || coins[1].Found || state.Index != a[2].index() {
+	if err != nil || !coins[0].Found || coins[0].Coin != a[2].Coins[there] || coins[1].Found || state.Index != a[2].Index() {
 		t.Errorf("%v at %s: %v", coins, state.Index, err)
 	}
 	got := map[types.OutPoint]types.Coin{}
 	at, err := h.chain.ForEachCoin(context.Background(), func(outPoint types.OutPoint, coin *types.Coin) error {
 		if len(got) == 0 {
-			h.add(h.linear("b", a[2], 2)...) // the chain is not held up
+			h.add(h.Blocks("b", a[2], 2)...) // the chain is not held up
 		}
 		got[outPoint] = *coin
 		return nil
 	})
-	if err != nil || at != a[2].index() || !maps.Equal(got, a[2].coins) {
+	if err != nil || at != a[2].Index() || !maps.Equal(got, a[2].Coins) {
 		t.Errorf("%d coins at %s: %v", len(got), at, err)
 	}
 	stop := errors.New("stop")
@@ -234,12 +229,12 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 func TestVerifiedScriptsDoNotRunAgain(t *testing.T) {
 	for _, known := range []bool{false, true} {
 		h := newHarness(t)
-		base := h.linear("base", h.genesis, int(h.params.CoinbaseMaturity)+1)
+		base := h.Blocks("base", h.Genesis, int(h.params.CoinbaseMaturity)+1)
 		h.add(base...)
 		parent := base[len(base)-1]
-		pay := h.build("pay", parent, []types.Tx{h.spend(parent, h.script, h.anyCoin(parent))}, "", nil)
+		pay := h.Block("pay", parent, h.Spend(1, chaintest.KeyScript(), h.anyCoin(parent)))
 		h.add(pay)
-		tx := h.spend(pay, h.anyoneScript(), types.OutPoint{TxID: pay.TxIDs[1]})
+		tx := h.Spend(1, h.Anyone(), types.OutPoint{TxID: pay.TxIDs[1]})
 		tx.Inputs[0].Witness[0][5] ^= 1
 		wtxid := tx.WTxID()
 		h.reopen()
@@ -250,7 +245,7 @@ func TestVerifiedScriptsDoNotRunAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		block := h.build("spend", pay, []types.Tx{tx}, "", nil)
+		block := h.Block("spend", pay, tx)
 		if err := c.AddBlock(context.Background(), block.Raw); (err == nil) != known {
 			t.Errorf("known %v: %v", known, err)
 		}
@@ -269,7 +264,7 @@ func TestKeepHoldsPruningBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.chain = c
-	a := h.linear("a", h.genesis, PruneKeep+20)
+	a := h.Blocks("a", h.Genesis, PruneKeep+20)
 	h.add(a...)
 	for _, want := range []uint32{5, 9, 20} {
 		needed = want
@@ -286,14 +281,12 @@ func TestKeepHoldsPruningBack(t *testing.T) {
 
 func TestBlockUpdate(t *testing.T) {
 	h := newHarness(t)
-	base := h.linear("base", h.genesis, int(h.params.CoinbaseMaturity)+1)
+	base := h.Blocks("base", h.Genesis, int(h.params.CoinbaseMaturity)+1)
 	h.add(base...)
 	parent := base[len(base)-1]
-	first := h.spend(parent, h.anyoneScript(), h.anyCoin(parent))
-	half := &testBlock{HashedBlock: consensus.HashBlock(&types.Block{Txs: []types.Tx{first}}), height: parent.height + 1}
-	half.coins = replay(parent.coins, half)
-	second := h.spend(half, h.anyoneScript(), types.OutPoint{TxID: first.TxID()})
-	b := h.build("b", parent, []types.Tx{first, second}, "", nil)
+	first := h.Spend(1, h.Anyone(), h.anyCoin(parent))
+	second := h.Spend(1, h.Anyone(), chaintest.Output(first, 0))
+	b := h.Block("b", parent, first, second)
 	h.add(b)
 	u, err := h.chain.BlockUpdate(b.Hash)
 	if err != nil {
@@ -301,8 +294,8 @@ func TestBlockUpdate(t *testing.T) {
 	}
 	spent := u.SpentCoins()
 	if len(spent) != 3 || len(spent[0]) != 0 || len(spent[1]) != 1 || len(spent[2]) != 1 ||
-		spent[1][0] != parent.coins[first.Inputs[0].PreviousOutPoint] ||
-		spent[2][0].Value != first.Outputs[0].Value || spent[2][0].Height != b.height || spent[2][0].IsCoinbase {
+		spent[1][0] != parent.Coins[first.Inputs[0].PreviousOutPoint] ||
+		spent[2][0].Value != first.Outputs[0].Value || spent[2][0].Height != b.Height || spent[2][0].IsCoinbase {
 		t.Errorf("spent: %v", spent)
 	}
 	u.Update.Spent = nil

@@ -75,7 +75,7 @@ func (t *Tree) Anyone() []byte { return Anyone(len(t.Outputs)) }
 
 // Block makes a valid block of transactions on a parent.
 func (t *Tree) Block(name string, parent *Block, txs ...*types.Tx) *Block {
-	return t.Spoiled(name, parent, nil, func(*types.Block) {}, txs...)
+	return t.Spoiled(name, parent, nil, nil, txs...)
 }
 
 // Blocks makes n blocks without payments, each on the one before.
@@ -88,8 +88,8 @@ func (t *Tree) Blocks(prefix string, parent *Block, n int) []*Block {
 	return blocks
 }
 
-// Spoiled makes a block that is valid but for one fault, which spoil brings in
-// before the proof of work is found.
+// Spoiled makes a block that is valid but for one fault. If no transaction brings it
+// in, spoil does, before the proof of work is found.
 func (t *Tree) Spoiled(name string, parent *Block, fault error, spoil func(*types.Block), txs ...*types.Tx) *Block {
 	height := parent.Height + 1
 	value := types.Amount(50*100_000_000) >> (height / 150) // the subsidy
@@ -98,7 +98,9 @@ func (t *Tree) Spoiled(name string, parent *Block, fault error, spoil func(*type
 	}
 	tag := append(binary.LittleEndian.AppendUint32(nil, uint32(len(t.Outputs))), name...)
 	block := NewBlock(&parent.Header, Coinbase(height, tag, t.Reward(height, value)...), txs...)
-	spoil(block)
+	if spoil != nil {
+		spoil(block)
+	}
 	return t.note(&Block{Block: Mine(block), Name: name, Parent: parent, Height: height, Fault: fault})
 }
 
