@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/baton"
 	"github.com/karatcoin/karat/internal/poke"
@@ -53,12 +54,12 @@ type Coins interface {
 
 // Records stores what is known of every header, atomically with the coins.
 type Records interface {
-	Headers(each func(consensus.HeaderRecord) error) error
+	Headers(each func(header.Record) error) error
 	// SaveHeaders makes the bodies written so far durable, then the records.
-	SaveHeaders(records []consensus.HeaderRecord) error
+	SaveHeaders(records []header.Record) error
 	// Flush does the same and, in the same atomic step, writes all changed coins
 	// and the block that they reflect.
-	Flush(records []consensus.HeaderRecord, tip types.Index) error
+	Flush(records []header.Record, tip types.Index) error
 }
 
 // Store is all that Chain keeps.
@@ -176,7 +177,7 @@ func New(ctx context.Context, params *consensus.Params, store Store, o Options) 
 func (c *Chain) begin() error {
 	genesis := c.params.GenesisBlock()
 	n := newNode(nil, genesis.Block.Header, genesis.Hash)
-	n.status = consensus.StatusBody | consensus.StatusUndo | consensus.StatusValid
+	n.status = header.StatusBody | header.StatusUndo | header.StatusValid
 	n.txCount = uint32(len(genesis.Block.Txs))
 	n.chainTxs = uint64(n.txCount)
 	n.complete = true
@@ -227,12 +228,12 @@ func (c *Chain) BestHeader() types.Index {
 }
 
 // Header returns what is known of a block, if it is known.
-func (c *Chain) Header(hash types.Hash) (consensus.HeaderRecord, bool) {
+func (c *Chain) Header(hash types.Hash) (header.Record, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	n, ok := c.nodes[hash]
 	if !ok {
-		return consensus.HeaderRecord{}, false
+		return header.Record{}, false
 	}
 	return n.record(), true
 }
@@ -325,7 +326,7 @@ func (c *Chain) pruneBodies(below uint32) error {
 	defer c.mu.Unlock()
 	for _, hash := range pruned {
 		if n := c.nodes[hash]; n != nil {
-			n.status &^= consensus.StatusBody | consensus.StatusUndo
+			n.status &^= header.StatusBody | header.StatusUndo
 		}
 	}
 	c.relink()
@@ -333,10 +334,10 @@ func (c *Chain) pruneBodies(below uint32) error {
 	return nil
 }
 
-func (c *Chain) takeDirty() []consensus.HeaderRecord {
+func (c *Chain) takeDirty() []header.Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	records := make([]consensus.HeaderRecord, 0, len(c.dirty))
+	records := make([]header.Record, 0, len(c.dirty))
 	for n := range c.dirty {
 		records = append(records, n.record())
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 )
@@ -93,7 +94,7 @@ func TestBadSignatureInTheMiddleOfAStream(t *testing.T) {
 	if err := h.chain.AddBlock(context.Background(), bad.Raw); !errors.Is(err, consensus.ReasonDuplicateInvalid) {
 		t.Errorf("the bad block after a restart: %v", err)
 	}
-	if record, _ := h.chain.Header(above[4].Hash); record.Status&consensus.StatusInvalidAncestor == 0 && record.Height != 0 {
+	if record, _ := h.chain.Header(above[4].Hash); record.Status&header.StatusInvalidAncestor == 0 && record.Height != 0 {
 		t.Errorf("the last block above the bad one has status %b", record.Status)
 	}
 }

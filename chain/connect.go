@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -109,7 +110,7 @@ func (c *Chain) isNext(n *node) bool {
 func (c *Chain) accept(p *prepared) (n *node, added bool, err error) {
 	c.mu.Lock()
 	n, err = c.addHeader(&p.block.Block.Header, p.block.Hash, c.now().Unix())
-	known := err == nil && (n.status.Has(consensus.StatusBody) || n.status.Has(consensus.StatusValid))
+	known := err == nil && (n.status.Has(header.StatusBody) || n.status.Has(header.StatusValid))
 	c.mu.Unlock()
 	if err != nil || known {
 		return n, false, err
@@ -129,7 +130,7 @@ func (c *Chain) accept(p *prepared) (n *node, added bool, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n.status |= consensus.StatusBody
+	n.status |= header.StatusBody
 	n.txCount = uint32(len(p.block.Block.Txs))
 	c.dirty[n] = struct{}{}
 	c.link(n)
@@ -286,7 +287,7 @@ func (c *Chain) connect(n *node, block *consensus.HashedBlock, announce bool, re
 	if err := c.store.ApplyUpdate(&connection.Update); err != nil {
 		return consensus.Local(err)
 	}
-	if !n.status.Has(consensus.StatusUndo) {
+	if !n.status.Has(header.StatusUndo) {
 		if err := c.store.WriteUndo(n.index(), connection.Update.SpentCoins()); err != nil {
 			return consensus.Local(err)
 		}
@@ -295,7 +296,7 @@ func (c *Chain) connect(n *node, block *consensus.HashedBlock, announce bool, re
 	c.pipe.start(c.workers)
 	c.pipe.push(&connecting{
 		node: n, block: block, prevouts: connection.Prevouts, update: connection.Update, announce: announce,
-	}, !n.status.Has(consensus.StatusValid) && !c.assumedValid(n))
+	}, !n.status.Has(header.StatusValid) && !c.assumedValid(n))
 	return nil
 }
 
@@ -363,7 +364,7 @@ func (c *Chain) settle(report func(Result)) error {
 			}
 		}
 		c.mu.Lock()
-		done.node.status |= consensus.StatusValid | consensus.StatusUndo
+		done.node.status |= header.StatusValid | header.StatusUndo
 		c.dirty[done.node] = struct{}{}
 		better := done.node.better(c.tip)
 		c.mu.Unlock()
@@ -410,7 +411,7 @@ func (c *Chain) canUndoTo(base *node) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for n := c.coinsTip; n != base; n = n.parent {
-		if !n.status.Has(consensus.StatusBody | consensus.StatusUndo) {
+		if !n.status.Has(header.StatusBody | header.StatusUndo) {
 			return fmt.Errorf("undoing blocks down to %s: %w, %s among them", base.index(), ErrPruned, n.index())
 		}
 	}
@@ -451,11 +452,11 @@ func (c *Chain) disconnect() error {
 func (c *Chain) refuse(n *node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n.status |= consensus.StatusInvalid
+	n.status |= header.StatusInvalid
 	c.dirty[n] = struct{}{}
 	for _, above := range c.nodes {
-		if above != n && !above.status.Has(consensus.StatusInvalidAncestor) && above.descendsFrom(n) {
-			above.status |= consensus.StatusInvalidAncestor
+		if above != n && !above.status.Has(header.StatusInvalidAncestor) && above.descendsFrom(n) {
+			above.status |= header.StatusInvalidAncestor
 			c.dirty[above] = struct{}{}
 		}
 	}

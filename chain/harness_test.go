@@ -10,6 +10,7 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 )
@@ -20,7 +21,7 @@ type memStore struct {
 	bodies, savedBodies map[types.Hash][]byte
 	undos, savedUndos   map[types.Hash][]types.Coin
 	coins, savedCoins   map[types.OutPoint]types.Coin
-	records             map[types.Hash]consensus.HeaderRecord
+	records             map[types.Hash]header.Record
 	tip                 types.Index
 	flushes             int
 	flushEvery          int // updates between demands to flush; 0: never
@@ -35,7 +36,7 @@ func newMemStore() *memStore {
 		bodies: map[types.Hash][]byte{}, savedBodies: map[types.Hash][]byte{},
 		undos: map[types.Hash][]types.Coin{}, savedUndos: map[types.Hash][]types.Coin{},
 		coins: map[types.OutPoint]types.Coin{}, savedCoins: map[types.OutPoint]types.Coin{},
-		records: map[types.Hash]consensus.HeaderRecord{},
+		records: map[types.Hash]header.Record{},
 	}
 }
 
@@ -78,8 +79,8 @@ func (s *memStore) ReadUndo(hash types.Hash) ([]types.Coin, error) {
 
 func (s *memStore) Prune(below uint32) (pruned []types.Hash, err error) {
 	for hash, r := range s.records {
-		if s.prune && r.Height < below && r.Status.Has(consensus.StatusBody) {
-			r.Status &^= consensus.StatusBody | consensus.StatusUndo
+		if s.prune && r.Height < below && r.Status.Has(header.StatusBody) {
+			r.Status &^= header.StatusBody | header.StatusUndo
 			s.records[hash] = r
 			for _, m := range []map[types.Hash][]byte{s.bodies, s.savedBodies} {
 				delete(m, hash)
@@ -136,7 +137,7 @@ func (s *memStore) CoinSnapshot() (func(func(types.OutPoint, *types.Coin) error)
 	}, nil
 }
 
-func (s *memStore) Headers(each func(consensus.HeaderRecord) error) error {
+func (s *memStore) Headers(each func(header.Record) error) error {
 	for _, r := range s.records {
 		if err := each(r); err != nil {
 			return err
@@ -145,7 +146,7 @@ func (s *memStore) Headers(each func(consensus.HeaderRecord) error) error {
 	return nil
 }
 
-func (s *memStore) SaveHeaders(records []consensus.HeaderRecord) error {
+func (s *memStore) SaveHeaders(records []header.Record) error {
 	if err := s.write(); err != nil {
 		return err
 	}
@@ -156,7 +157,7 @@ func (s *memStore) SaveHeaders(records []consensus.HeaderRecord) error {
 	return nil
 }
 
-func (s *memStore) Flush(records []consensus.HeaderRecord, tip types.Index) error {
+func (s *memStore) Flush(records []header.Record, tip types.Index) error {
 	if err := s.SaveHeaders(records); err != nil {
 		return err
 	}

@@ -8,14 +8,15 @@ import (
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
 // load builds the tree from the stored records. On an empty store the tip
 // stays nil.
 func (c *Chain) load() error {
-	var records []consensus.HeaderRecord
-	err := c.store.Headers(func(r consensus.HeaderRecord) error {
+	var records []header.Record
+	err := c.store.Headers(func(r header.Record) error {
 		records = append(records, r)
 		return nil
 	})
@@ -28,7 +29,7 @@ func (c *Chain) load() error {
 		}
 		return nil
 	}
-	slices.SortFunc(records, func(a, b consensus.HeaderRecord) int { return cmp.Compare(a.Height, b.Height) })
+	slices.SortFunc(records, func(a, b header.Record) int { return cmp.Compare(a.Height, b.Height) })
 	for _, r := range records {
 		if err := c.loadRecord(r); err != nil {
 			return err
@@ -39,7 +40,7 @@ func (c *Chain) load() error {
 	if tip == nil || tip.height != at.Height {
 		return fmt.Errorf("the store's coins are of block %s, which its headers lack", at)
 	}
-	if !tip.status.Has(consensus.StatusValid) {
+	if !tip.status.Has(header.StatusValid) {
 		return fmt.Errorf("the store's coins are of block %s, which was never found valid", at)
 	}
 	c.tip, c.coinsTip = tip, tip
@@ -48,7 +49,7 @@ func (c *Chain) load() error {
 	// that was connected once: the others were never better.
 	for _, n := range c.nodes {
 		switch n.order = 2; {
-		case tip.descendsFrom(n), n.descendsFrom(tip) && n.status.Has(consensus.StatusValid):
+		case tip.descendsFrom(n), n.descendsFrom(tip) && n.status.Has(header.StatusValid):
 			n.order = 0
 		case n.descendsFrom(tip):
 			n.order = 1
@@ -59,7 +60,7 @@ func (c *Chain) load() error {
 	return nil
 }
 
-func (c *Chain) loadRecord(r consensus.HeaderRecord) error {
+func (c *Chain) loadRecord(r header.Record) error {
 	parent := c.nodes[r.Header.PrevBlock]
 	switch {
 	case r.Height == 0 && r.Hash != c.params.GenesisBlock().Hash:
@@ -70,7 +71,7 @@ func (c *Chain) loadRecord(r consensus.HeaderRecord) error {
 	n := newNode(parent, r.Header, r.Hash)
 	n.status, n.txCount = r.Status, r.TxCount
 	if parent != nil && parent.refused() && !n.refused() {
-		n.status |= consensus.StatusInvalidAncestor
+		n.status |= header.StatusInvalidAncestor
 	}
 	c.nodes[n.hash] = n
 	return nil
@@ -91,7 +92,7 @@ func (c *Chain) relink() {
 	}
 	slices.SortFunc(byHeight, func(a, b *node) int { return cmp.Compare(a.height, b.height) })
 	for _, n := range byHeight {
-		if !n.complete && n.status.Has(consensus.StatusBody) {
+		if !n.complete && n.status.Has(header.StatusBody) {
 			if n.complete = n.parent.complete; !n.complete {
 				c.unlinked[n.parent] = append(c.unlinked[n.parent], n)
 			}

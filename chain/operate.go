@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -55,8 +56,8 @@ func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 		// A block beside the line that hangs on an ancestor that was refused is
 		// free now as well, unless it is refused for itself.
 		for _, other := range c.nodes {
-			if other.status.Has(consensus.StatusInvalidAncestor) && !refusedBelow(other) {
-				other.status &^= consensus.StatusInvalidAncestor
+			if other.status.Has(header.StatusInvalidAncestor) && !refusedBelow(other) {
+				other.status &^= header.StatusInvalidAncestor
 				c.dirty[other] = struct{}{}
 			}
 		}
@@ -68,7 +69,7 @@ func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 // refusedBelow reports whether an ancestor of n breaks a rule itself.
 func refusedBelow(n *node) bool {
 	for n = n.parent; n != nil; n = n.parent {
-		if n.status.Has(consensus.StatusInvalid) {
+		if n.status.Has(header.StatusInvalid) {
 			return true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/internal/chaintest"
 )
 
@@ -41,7 +42,7 @@ func TestInvalidateBelowWhatIsKept(t *testing.T) {
 		t.Fatalf("invalidate a block whose successors were pruned: %v", err)
 	}
 	h.expectTip(a[309])
-	if r, _ := h.chain.Header(a[10].Hash); r.Status.Has(consensus.StatusInvalid) {
+	if r, _ := h.chain.Header(a[10].Hash); r.Status.Has(header.StatusInvalid) {
 		t.Error("it was marked all the same")
 	}
 	next := h.Blocks("next", a[309], 1)

@@ -7,20 +7,21 @@ import (
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
 // Info returns what the header tree tells of a block, if it is known.
-func (c *Chain) Info(hash types.Hash) (consensus.BlockInfo, bool) {
+func (c *Chain) Info(hash types.Hash) (header.Info, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	n := c.nodes[hash]
 	if n == nil {
-		return consensus.BlockInfo{}, false
+		return header.Info{}, false
 	}
 	state := n.state()
-	info := consensus.BlockInfo{
-		HeaderRecord: n.record(), Work: n.work, MedianTime: state.MedianTimePast(),
+	info := header.Info{
+		Record: n.record(), Work: n.work, MedianTime: state.MedianTimePast(),
 		OnBestChain: c.tip.descendsFrom(n), ChainTxs: n.chainTxs,
 	}
 	if info.OnBestChain && n != c.tip {
@@ -44,7 +45,7 @@ func (c *Chain) PruneHeight() uint32 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	n := c.tip
-	for n.parent != nil && n.status.Has(consensus.StatusBody|consensus.StatusUndo) {
+	for n.parent != nil && n.status.Has(header.StatusBody|header.StatusUndo) {
 		n = n.parent
 	}
 	if n.parent == nil {
@@ -54,22 +55,22 @@ func (c *Chain) PruneHeight() uint32 {
 }
 
 // Tips returns all blocks without descendants, the highest first.
-func (c *Chain) Tips() []consensus.ChainTip {
+func (c *Chain) Tips() []header.Tip {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	hasChild := make(map[*node]bool, len(c.nodes))
 	for _, n := range c.nodes {
 		hasChild[n.parent] = true
 	}
-	var tips []consensus.ChainTip
+	var tips []header.Tip
 	for _, n := range c.nodes {
 		if !hasChild[n] || n == c.tip {
-			tips = append(tips, consensus.ChainTip{
+			tips = append(tips, header.Tip{
 				Index: n.index(), BranchLength: n.height - fork(n, c.tip).height, Status: c.tipStatus(n),
 			})
 		}
 	}
-	slices.SortFunc(tips, func(a, b consensus.ChainTip) int {
+	slices.SortFunc(tips, func(a, b header.Tip) int {
 		return cmp.Or(cmp.Compare(b.Index.Height, a.Index.Height), slices.Compare(a.Index.Hash[:], b.Index.Hash[:]))
 	})
 	return tips
@@ -84,7 +85,7 @@ func (c *Chain) tipStatus(n *node) string {
 		return "invalid"
 	case !n.complete:
 		return "headers-only"
-	case n.status.Has(consensus.StatusValid):
+	case n.status.Has(header.StatusValid):
 		return "valid-fork"
 	}
 	return "valid-headers"
@@ -159,7 +160,7 @@ func missing(base, to *node, limit int) []types.Index {
 	var list []types.Index
 	for height := base.height + 1; height <= to.height && len(list) < limit; height++ {
 		n := to.ancestor(height)
-		if !n.complete && !n.status.Has(consensus.StatusBody) && !n.status.Has(consensus.StatusValid) {
+		if !n.complete && !n.status.Has(header.StatusBody) && !n.status.Has(header.StatusValid) {
 			list = append(list, n.index())
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 )
@@ -36,11 +37,11 @@ func forked(t *testing.T) (h *harness, a, b, c []*chaintest.Block, bad *chaintes
 
 func TestTips(t *testing.T) {
 	h, a, b, c, bad := forked(t)
-	got := map[types.Hash]consensus.ChainTip{}
+	got := map[types.Hash]header.Tip{}
 	for _, tip := range h.chain.Tips() {
 		got[tip.Index.Hash] = tip
 	}
-	want := map[types.Hash]consensus.ChainTip{
+	want := map[types.Hash]header.Tip{
 		a[7].Hash: {Index: a[7].Index(), BranchLength: 0, Status: "active"},
 		b[1].Hash: {Index: b[1].Index(), BranchLength: 2, Status: "valid-headers"},
 		c[1].Hash: {Index: c[1].Index(), BranchLength: 2, Status: "headers-only"},

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -18,21 +19,21 @@ type node struct {
 	parent *node             // nil for the genesis block
 	skip   *node             // an ancestor far below, see ancestor
 
-	status   consensus.Status
+	status   header.Status
 	txCount  uint32
 	complete bool   // this block's body and all bodies below are stored
 	chainTxs uint64 // transactions up to and with this block; 0 until it is complete
 	order    int64  // when the block became complete; the lower wins a tie
 }
 
-const statusRefused = consensus.StatusInvalid | consensus.StatusInvalidAncestor
+const statusRefused = header.StatusInvalid | header.StatusInvalidAncestor
 
 func (n *node) index() types.Index { return types.Index{Height: n.height, Hash: n.hash} }
 
 func (n *node) refused() bool { return n.status&statusRefused != 0 }
 
-func (n *node) record() consensus.HeaderRecord {
-	return consensus.HeaderRecord{Header: n.header, Hash: n.hash, Height: n.height, TxCount: n.txCount, Status: n.status}
+func (n *node) record() header.Record {
+	return header.Record{Header: n.header, Hash: n.hash, Height: n.height, TxCount: n.txCount, Status: n.status}
 }
 
 // better reports whether n is preferred to other as a tip: by work, then by

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -47,7 +48,7 @@ func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress fu
 	v.total = int(c.coinsTip.height - lowest)
 	base := c.coinsTip
 	for ; base.height > lowest; base = base.parent {
-		if !base.status.Has(consensus.StatusBody | consensus.StatusUndo) {
+		if !base.status.Has(header.StatusBody | header.StatusUndo) {
 			break // pruned, in this run or an earlier one: nothing else takes the flags away
 		}
 		if err := v.step(ctx, base, v.down); err != nil {

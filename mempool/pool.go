@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -39,7 +40,7 @@ const (
 type Chain interface {
 	consensus.Ancestry
 	Tip() types.Index
-	Info(hash types.Hash) (consensus.BlockInfo, bool)
+	Info(hash types.Hash) (header.Info, bool)
 	// Coins looks coins up after the tip, and tells which tip that was.
 	Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error)
 	UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/wire"
 )
@@ -105,7 +106,7 @@ func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, er
 // weigh returns the headers if the chain has at least so much work, and else the
 // locator of what to ask the peer for next, if for anything. base is the header
 // below them, if it is known.
-func (s *syncer) weigh(p *peer, headers []types.Header, work, least consensus.Uint256, base consensus.BlockInfo, known bool) ([]types.Header, []types.Hash) {
+func (s *syncer) weigh(p *peer, headers []types.Header, work, least consensus.Uint256, base header.Info, known bool) ([]types.Header, []types.Hash) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sp := s.peers[p]

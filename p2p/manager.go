@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
@@ -32,7 +33,7 @@ type Headers interface {
 	Tip() types.Index
 	TipState() consensus.State
 	BestHeader() types.Index
-	Info(hash types.Hash) (consensus.BlockInfo, bool)
+	Info(hash types.Hash) (header.Info, bool)
 	Locator() []types.Hash
 	HeadersAfter(locator []types.Hash, stop types.Hash, limit int) []types.Header
 	AddHeaders(headers []types.Header) error

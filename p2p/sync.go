@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/wire"
@@ -456,7 +457,7 @@ func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 	}
 	hash := m.Header.Hash()
 	info, ok := s.m.o.Headers.Info(hash)
-	if !ok || info.Status.Has(consensus.StatusBody) || info.Status.Has(consensus.StatusValid) || info.Height > s.m.o.Headers.Tip().Height+2 {
+	if !ok || info.Status.Has(header.StatusBody) || info.Status.Has(header.StatusValid) || info.Height > s.m.o.Headers.Tip().Height+2 {
 		return nil // it has no place yet, came before, or others come first
 	}
 	if !s.claim(p, types.Index{Height: info.Height, Hash: hash}) {

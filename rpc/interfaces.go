@@ -6,6 +6,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
@@ -16,9 +17,9 @@ type Headers interface {
 	Tip() types.Index
 	TipState() consensus.State
 	BestHeader() types.Index
-	Info(hash types.Hash) (consensus.BlockInfo, bool)
+	Info(hash types.Hash) (header.Info, bool)
 	HashAt(height uint32) (types.Hash, bool)
-	Tips() []consensus.ChainTip
+	Tips() []header.Tip
 	HeadersAfter(locator []types.Hash, stop types.Hash, limit int) []types.Header
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -101,7 +102,7 @@ type headerJSON struct {
 	Next          *types.Hash `json:"nextblockhash,omitempty"`
 }
 
-func (s *Server) headerJSON(info *consensus.BlockInfo) headerJSON {
+func (s *Server) headerJSON(info *header.Info) headerJSON {
 	h := &info.Header
 	target, _, _ := consensus.ExpandBits(h.Bits)
 	j := headerJSON{
@@ -122,7 +123,7 @@ func (s *Server) headerJSON(info *consensus.BlockInfo) headerJSON {
 
 // confirmations counts the blocks from one on the best chain to the tip; it is -1
 // for one that is not on it.
-func (s *Server) confirmations(info *consensus.BlockInfo) int64 {
+func (s *Server) confirmations(info *header.Info) int64 {
 	if !info.OnBestChain {
 		return -1
 	}
@@ -154,18 +155,18 @@ func double(d float64) json.Number {
 }
 
 // blockInfo finds a block by a parameter.
-func (s *Server) blockInfo(a *args, i int, name string) (consensus.BlockInfo, error) {
+func (s *Server) blockInfo(a *args, i int, name string) (header.Info, error) {
 	text, err := a.text(i, "")
 	if err != nil {
-		return consensus.BlockInfo{}, err
+		return header.Info{}, err
 	}
 	hash, err := parseHash(name, text)
 	if err != nil {
-		return consensus.BlockInfo{}, err
+		return header.Info{}, err
 	}
 	info, ok := s.Headers.Info(hash)
 	if !ok {
-		return consensus.BlockInfo{}, errNoBlock
+		return header.Info{}, errNoBlock
 	}
 	return info, nil
 }
@@ -253,12 +254,12 @@ func coinbaseOf(tx *types.Tx) *coinbaseJSON {
 }
 
 // body returns the encoding of a block.
-func (s *Server) body(info *consensus.BlockInfo) ([]byte, error) {
+func (s *Server) body(info *header.Info) ([]byte, error) {
 	raw, err := s.Blocks.Block(info.Hash)
 	if !errors.Is(err, consensus.ErrNotFound) {
 		return raw, err
 	}
-	if info.Status.Has(consensus.StatusValid) {
+	if info.Status.Has(header.StatusValid) {
 		return nil, failf(CodeMisc, "Block not available (pruned data)")
 	}
 	return nil, failf(CodeMisc, "Block not available (not fully downloaded)")
@@ -266,8 +267,8 @@ func (s *Server) body(info *consensus.BlockInfo) ([]byte, error) {
 
 // spentCoins returns what the transactions of a block spend, or nil if that is not
 // known, as of a block that was never connected.
-func (s *Server) spentCoins(info *consensus.BlockInfo) [][]types.Coin {
-	if !info.Status.Has(consensus.StatusUndo) {
+func (s *Server) spentCoins(info *header.Info) [][]types.Coin {
+	if !info.Status.Has(header.StatusUndo) {
 		return nil
 	}
 	u, err := s.Blocks.BlockUpdate(info.Hash)
@@ -522,7 +523,7 @@ func verifyChain(ctx context.Context, s *Server, a *args) (any, error) {
 
 // networkHashRate estimates the hashes a second that the blocks up to one took,
 // over a number of blocks.
-func (s *Server) networkHashRate(end consensus.BlockInfo, blocks int64) json.Number {
+func (s *Server) networkHashRate(end header.Info, blocks int64) json.Number {
 	if blocks <= 0 || blocks > int64(end.Height) {
 		blocks = int64(end.Height)
 	}

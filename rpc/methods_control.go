@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -401,9 +402,9 @@ func submitBlock(ctx context.Context, s *Server, a *args) (any, error) {
 	}
 	if info, known := s.Headers.Info(block.Hash()); known {
 		switch {
-		case info.Status.Has(consensus.StatusInvalid), info.Status.Has(consensus.StatusInvalidAncestor):
+		case info.Status.Has(header.StatusInvalid), info.Status.Has(header.StatusInvalidAncestor):
 			return "duplicate-invalid", nil
-		case info.Status.Has(consensus.StatusValid), info.Status.Has(consensus.StatusBody):
+		case info.Status.Has(header.StatusValid), info.Status.Has(header.StatusBody):
 			return "duplicate", nil
 		}
 	}

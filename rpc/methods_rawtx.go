@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -89,15 +90,15 @@ func (s *Server) isUnspendableGenesis(txid types.Hash) bool {
 
 // blockOf finds the block of a transaction: the one that was named, or by the
 // index.
-func (s *Server) blockOf(ctx context.Context, a *args, txid types.Hash) (consensus.BlockInfo, error) {
+func (s *Server) blockOf(ctx context.Context, a *args, txid types.Hash) (header.Info, error) {
 	if a.given(2) {
 		text, err := a.text(2, "")
 		if err != nil {
-			return consensus.BlockInfo{}, err
+			return header.Info{}, err
 		}
 		hash, err := parseHash("parameter 3", text)
 		if err != nil {
-			return consensus.BlockInfo{}, err
+			return header.Info{}, err
 		}
 		info, ok := s.Headers.Info(hash)
 		if !ok {
@@ -118,10 +119,10 @@ func (s *Server) blockOf(ctx context.Context, a *args, txid types.Hash) (consens
 			message = "No such mempool transaction. Blockchain transactions are still in the process of being indexed."
 		}
 	}
-	return consensus.BlockInfo{}, failf(CodeAddressOrKey, "%s Use gettransaction for wallet transactions.", message)
+	return header.Info{}, failf(CodeAddressOrKey, "%s Use gettransaction for wallet transactions.", message)
 }
 
-func (s *Server) transactionOf(info *consensus.BlockInfo, block *consensus.HashedBlock, i int, verbosity int64, named bool) any {
+func (s *Server) transactionOf(info *header.Info, block *consensus.HashedBlock, i int, verbosity int64, named bool) any {
 	tx := &block.Block.Txs[i]
 	if verbosity <= 0 {
 		return hex.EncodeToString(tx.AppendTo(nil))

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -116,7 +117,7 @@ func getTxOutProof(ctx context.Context, s *Server, a *args) (any, error) {
 }
 
 // proofBlock is the block that was named, or the one that the index finds.
-func (s *Server) proofBlock(ctx context.Context, a *args, txid types.Hash) (consensus.BlockInfo, error) {
+func (s *Server) proofBlock(ctx context.Context, a *args, txid types.Hash) (header.Info, error) {
 	if a.given(1) {
 		return s.blockInfo(a, 1, "blockhash")
 	}
@@ -128,5 +129,5 @@ func (s *Server) proofBlock(ctx context.Context, a *args, txid types.Hash) (cons
 			}
 		}
 	}
-	return consensus.BlockInfo{}, failf(CodeAddressOrKey, "Transaction not yet in block")
+	return header.Info{}, failf(CodeAddressOrKey, "Transaction not yet in block")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -315,7 +316,7 @@ func TestSocketCallLimit(t *testing.T) {
 type known struct{ *fake }
 
 // Info implements Headers.
-func (known) Info(types.Hash) (consensus.BlockInfo, bool) { return consensus.BlockInfo{}, true }
+func (known) Info(types.Hash) (header.Info, bool) { return header.Info{}, true }
 
 // slowBlocks reads blocks only after something.
 type slowBlocks struct {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -136,7 +137,7 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 	if _, err := s.body(&info); err != nil {
 		return nil, err
 	}
-	if info.Height > 0 && !info.Status.Has(consensus.StatusUndo) { // it never was on the best chain
+	if info.Height > 0 && !info.Status.Has(header.StatusUndo) { // it never was on the best chain
 		return nil, failf(CodeMisc, "Undo data not available")
 	}
 	u, err := s.Blocks.BlockUpdate(info.Hash)
@@ -169,18 +170,18 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 }
 
 // statsBlock finds a block by its height or its hash.
-func (s *Server) statsBlock(a *args) (consensus.BlockInfo, error) {
+func (s *Server) statsBlock(a *args) (header.Info, error) {
 	if _, err := strconv.ParseFloat(a.unquoted(0), 64); a.values[0][0] == '"' && (err != nil || len(a.unquoted(0)) == 2*types.HashSize) {
 		return s.blockInfo(a, 0, "hash_or_height")
 	}
 	height, err := a.number(0, 0, math.MinInt64, math.MaxInt64)
 	if err != nil {
-		return consensus.BlockInfo{}, err
+		return header.Info{}, err
 	}
 	if tip := s.Headers.Tip(); height < 0 {
-		return consensus.BlockInfo{}, failf(CodeInvalidParam, "Target block height %d is negative", height)
+		return header.Info{}, failf(CodeInvalidParam, "Target block height %d is negative", height)
 	} else if height > int64(tip.Height) {
-		return consensus.BlockInfo{}, failf(CodeInvalidParam, "Target block height %d after current tip %d", height, tip.Height)
+		return header.Info{}, failf(CodeInvalidParam, "Target block height %d after current tip %d", height, tip.Height)
 	}
 	hash, _ := s.Headers.HashAt(uint32(height))
 	info, ok := s.Headers.Info(hash)

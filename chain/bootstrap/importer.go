@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
 // Headers is what the importer asks of the chain before it hands a block over.
 type Headers interface {
 	AddHeaders(headers []types.Header) error
-	Header(hash types.Hash) (consensus.HeaderRecord, bool)
+	Header(hash types.Hash) (header.Record, bool)
 }
 
 // Spool keeps blocks that came before their parents when the input cannot be
@@ -196,7 +197,7 @@ func (im *Importer) release(raw []byte, yield func([]byte) bool) bool {
 			}
 		}
 		hash := types.DoubleSHA256(item.raw[:types.HeaderSize])
-		if record, ok := im.headers.Header(hash); ok && record.Status&(consensus.StatusBody|consensus.StatusValid) != 0 {
+		if record, ok := im.headers.Header(hash); ok && record.Status&(header.StatusBody|header.StatusValid) != 0 {
 			im.tally.known.Add(1)
 		} else if !yield(item.raw) {
 			return false

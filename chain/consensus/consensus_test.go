@@ -335,9 +335,6 @@ func TestErrors(t *testing.T) {
 	if want := "prev-blk-not-found: transaction " + strings.Repeat("0", 64); named != want {
 		t.Errorf("got %q", named)
 	}
-	if s := StatusBody | StatusValid; !s.Has(StatusBody) || s.Has(StatusBody|StatusUndo) || !s.Has(0) {
-		t.Error("Has is wrong")
-	}
 }
 
 // What is our own fault is never the block's.

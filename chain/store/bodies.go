@@ -7,6 +7,7 @@ import (
 	"github.com/syndtr/goleveldb/leveldb"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -221,8 +222,8 @@ func (s *Store) eachPlace(prefix byte, visit func(types.Hash, place)) error {
 
 // withoutBodies returns the header records of blocks without the flags that say
 // that body and undo data are there.
-func (s *Store) withoutBodies(hashes []types.Hash) ([]consensus.HeaderRecord, error) {
-	var records []consensus.HeaderRecord
+func (s *Store) withoutBodies(hashes []types.Hash) ([]header.Record, error) {
+	var records []header.Record
 	for _, hash := range hashes {
 		key := hashKey(keyHeader, hash)
 		value, err := s.db.Get(key, nil)
@@ -236,7 +237,7 @@ func (s *Store) withoutBodies(hashes []types.Hash) ([]consensus.HeaderRecord, er
 		if err != nil {
 			return nil, err
 		}
-		r.Status &^= consensus.StatusBody | consensus.StatusUndo
+		r.Status &^= header.StatusBody | header.StatusUndo
 		records = append(records, r)
 	}
 	return records, nil

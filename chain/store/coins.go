@@ -13,6 +13,7 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/opt"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -244,7 +245,7 @@ func (s *Store) CoinSnapshot() (visit func(each func(types.OutPoint, *types.Coin
 
 // Headers visits every stored header record, in the order of hashes. It returns
 // the visitor's error as it is; its own are ErrLocal.
-func (s *Store) Headers(visit func(consensus.HeaderRecord) error) error {
+func (s *Store) Headers(visit func(header.Record) error) error {
 	if err := s.faulty(); err != nil {
 		return err
 	}
@@ -266,7 +267,7 @@ func (s *Store) Headers(visit func(consensus.HeaderRecord) error) error {
 // SaveHeaders makes the bodies and undo data written so far durable, then, in
 // one atomic step, the records and where those lie. It puts the records in
 // another order.
-func (s *Store) SaveHeaders(records []consensus.HeaderRecord) error {
+func (s *Store) SaveHeaders(records []header.Record) error {
 	return s.step(len(records)*headerBytes, func(c *changes) { putHeaders(c, records) })
 }
 
@@ -277,8 +278,8 @@ const (
 )
 
 // putHeaders writes header records, in key order.
-func putHeaders(c *changes, records []consensus.HeaderRecord) {
-	slices.SortFunc(records, func(a, b consensus.HeaderRecord) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+func putHeaders(c *changes, records []header.Record) {
+	slices.SortFunc(records, func(a, b header.Record) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
 	var value []byte
 	for i := range records {
 		value = appendHeaderRecord(value[:0], &records[i])
@@ -289,7 +290,7 @@ func putHeaders(c *changes, records []consensus.HeaderRecord) {
 // Flush makes everything durable: bodies and undo data first, then, in one
 // atomic step, the records, where those lie, all changed coins and the block
 // that they reflect. It puts the records in another order.
-func (s *Store) Flush(records []consensus.HeaderRecord, tip types.Index) error {
+func (s *Store) Flush(records []header.Record, tip types.Index) error {
 	dirty := s.sortedDirty()
 	err := s.step(len(dirty)*coinBytes+len(records)*headerBytes, func(c *changes) {
 		s.putCoins(c, dirty)

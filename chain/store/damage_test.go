@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -72,12 +73,12 @@ func (w *world) honestFetch(s *Store, want coinSet) error {
 }
 
 func (w *world) honestBodies(s *Store) error {
-	return local(s.Headers(func(r consensus.HeaderRecord) error {
+	return local(s.Headers(func(r header.Record) error {
 		b := w.blocks[r.Hash]
 		if b == nil || r != b.record(r.Status) {
 			return fmt.Errorf("WRONG: header record %v", r)
 		}
-		if !r.Status.Has(consensus.StatusBody | consensus.StatusUndo) {
+		if !r.Status.Has(header.StatusBody | header.StatusUndo) {
 			return nil
 		}
 		raw, err := s.ReadBlock(r.Hash)

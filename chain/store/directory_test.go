@@ -17,6 +17,7 @@ import (
 	"github.com/syndtr/goleveldb/leveldb"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -27,9 +28,9 @@ func diskOptions() Options {
 }
 
 // blockAt makes the block of a height: its place in the chain and its body.
-func blockAt(height uint32) (consensus.HeaderRecord, []byte) {
-	r := consensus.HeaderRecord{
-		Header: types.Header{Nonce: height}, Height: height, TxCount: 1, Status: consensus.StatusBody | consensus.StatusUndo,
+func blockAt(height uint32) (header.Record, []byte) {
+	r := header.Record{
+		Header: types.Header{Nonce: height}, Height: height, TxCount: 1, Status: header.StatusBody | header.StatusUndo,
 	}
 	r.Hash = r.Header.Hash()
 	return r, bytes.Repeat([]byte{byte(height)}, 900+int(height))
@@ -42,7 +43,7 @@ func undoAt(height uint32) []types.Coin {
 // writeBlocks writes blocks of heights from first to before end, and flushes.
 func writeBlocks(t testing.TB, s *Store, first, end uint32) {
 	t.Helper()
-	var records []consensus.HeaderRecord
+	var records []header.Record
 	var tip types.Index
 	for height := first; height < end; height++ {
 		r, raw := blockAt(height)
@@ -224,8 +225,8 @@ func TestPruneRemovesFiles(t *testing.T) {
 				t.Errorf("block %d, pruned %v: %v", height, gone, err)
 			}
 		}
-		err := s.Headers(func(r consensus.HeaderRecord) error {
-			if r.Status.Has(consensus.StatusBody) == slices.Contains(pruned, r.Hash) {
+		err := s.Headers(func(r header.Record) error {
+			if r.Status.Has(header.StatusBody) == slices.Contains(pruned, r.Hash) {
 				t.Errorf("block %d has status %d", r.Height, r.Status)
 			}
 			return nil

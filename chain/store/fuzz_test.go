@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -82,7 +82,7 @@ func framed(k kind, at types.Index, payload []byte) []byte {
 }
 
 func FuzzHeaderRecord(f *testing.F) {
-	r := consensus.HeaderRecord{Header: types.Header{Nonce: 5}, Height: 3, TxCount: 2, Status: consensus.StatusBody | consensus.StatusValid}
+	r := header.Record{Header: types.Header{Nonce: 5}, Height: 3, TxCount: 2, Status: header.StatusBody | header.StatusValid}
 	r.Hash = r.Header.Hash()
 	f.Add(hashKey(keyHeader, r.Hash), appendHeaderRecord(nil, &r))
 	f.Add(hashKey(keyHeader, types.Hash{}), appendHeaderRecord(nil, &r))

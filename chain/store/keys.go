@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -163,7 +163,7 @@ func uvarint(b []byte) (v uint64, n int) {
 	return v, n
 }
 
-func appendHeaderRecord(b []byte, r *consensus.HeaderRecord) []byte {
+func appendHeaderRecord(b []byte, r *header.Record) []byte {
 	b = r.Header.AppendTo(b)
 	b = binary.LittleEndian.AppendUint32(b, r.Height)
 	b = binary.LittleEndian.AppendUint32(b, r.TxCount)
@@ -171,7 +171,7 @@ func appendHeaderRecord(b []byte, r *consensus.HeaderRecord) []byte {
 }
 
 // parseHeaderRecord also checks that the header has the hash that is its key.
-func parseHeaderRecord(key, value []byte) (r consensus.HeaderRecord, err error) {
+func parseHeaderRecord(key, value []byte) (r header.Record, err error) {
 	if r.Hash, err = parseHashKey(key); err != nil {
 		return r, err
 	}
@@ -187,7 +187,7 @@ func parseHeaderRecord(key, value []byte) (r consensus.HeaderRecord, err error) 
 	rest := value[types.HeaderSize:]
 	r.Height = binary.LittleEndian.Uint32(rest)
 	r.TxCount = binary.LittleEndian.Uint32(rest[4:])
-	r.Status = consensus.Status(rest[8])
+	r.Status = header.Status(rest[8])
 	return r, nil
 }
 

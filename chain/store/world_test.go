@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -28,8 +29,8 @@ type testBlock struct {
 	coins  coinSet // after it
 }
 
-func (b *testBlock) record(status consensus.Status) consensus.HeaderRecord {
-	return consensus.HeaderRecord{Header: b.header, Hash: b.at.Hash, Height: b.at.Height, TxCount: uint32(len(b.raw)), Status: status}
+func (b *testBlock) record(status header.Status) header.Record {
+	return header.Record{Header: b.header, Hash: b.at.Hash, Height: b.at.Height, TxCount: uint32(len(b.raw)), Status: status}
 }
 
 // world drives a store as a chain would, with everything drawn from rng, and
@@ -42,13 +43,13 @@ type world struct {
 
 	blocks map[types.Hash]*testBlock
 	tip    *testBlock // what the coins in the cache reflect
-	status map[types.Hash]consensus.Status
+	status map[types.Hash]header.Status
 	dirty  map[types.Hash]struct{} // records that are not saved
 	pruned map[types.Hash]struct{} // what Prune may have removed
 
 	flushed  *testBlock // what the last Flush that returned reflects
 	flushing *testBlock // what the last Flush that began reflects
-	saved    map[types.Hash]consensus.Status
+	saved    map[types.Hash]header.Status
 	tips     map[types.Index]bool // all that Flush was called for
 
 	prunes, reverts, restarts int // that did something
@@ -57,8 +58,8 @@ type world struct {
 func newWorld(seed uint64, d *faultDisk, o Options) *world {
 	return &world{
 		rng: rand.New(rand.NewPCG(seed, 2)), disk: d, o: o,
-		blocks: map[types.Hash]*testBlock{}, status: map[types.Hash]consensus.Status{},
-		dirty: map[types.Hash]struct{}{}, pruned: map[types.Hash]struct{}{}, saved: map[types.Hash]consensus.Status{},
+		blocks: map[types.Hash]*testBlock{}, status: map[types.Hash]header.Status{},
+		dirty: map[types.Hash]struct{}{}, pruned: map[types.Hash]struct{}{}, saved: map[types.Hash]header.Status{},
 		tips: map[types.Index]bool{},
 	}
 }
@@ -146,7 +147,7 @@ func (w *world) extend(spends, makes int) error {
 		return err
 	}
 	w.tip = b
-	w.mark(b, consensus.StatusBody|consensus.StatusUndo|consensus.StatusValid)
+	w.mark(b, header.StatusBody|header.StatusUndo|header.StatusValid)
 	if w.store.NeedsFlush() {
 		return w.flush()
 	}
@@ -187,7 +188,7 @@ func (w *world) fetch(b *testBlock) error {
 	return nil
 }
 
-func (w *world) mark(b *testBlock, status consensus.Status) {
+func (w *world) mark(b *testBlock, status header.Status) {
 	w.status[b.at.Hash] = status
 	w.dirty[b.at.Hash] = struct{}{}
 }
@@ -195,7 +196,7 @@ func (w *world) mark(b *testBlock, status consensus.Status) {
 // revert disconnects the tip, if its undo data is there.
 func (w *world) revert() error {
 	b := w.tip
-	if b == nil || b.parent == nil || !w.status[b.at.Hash].Has(consensus.StatusUndo) {
+	if b == nil || b.parent == nil || !w.status[b.at.Hash].Has(header.StatusUndo) {
 		return nil
 	}
 	undo, err := w.store.ReadUndo(b.at.Hash)
@@ -213,8 +214,8 @@ func (w *world) revert() error {
 	return nil
 }
 
-func (w *world) records() []consensus.HeaderRecord {
-	var records []consensus.HeaderRecord
+func (w *world) records() []header.Record {
+	var records []header.Record
 	for hash := range w.dirty {
 		records = append(records, w.blocks[hash].record(w.status[hash]))
 	}
@@ -222,7 +223,7 @@ func (w *world) records() []consensus.HeaderRecord {
 	return records
 }
 
-func (w *world) acknowledge(records []consensus.HeaderRecord) {
+func (w *world) acknowledge(records []header.Record) {
 	for _, r := range records {
 		w.saved[r.Hash] = r.Status
 	}
@@ -278,8 +279,8 @@ func (w *world) prune(keep uint32) error {
 		if _, err := w.store.ReadBlock(hash); !errors.Is(err, consensus.ErrNotFound) {
 			return w.unreadable("pruned body", w.blocks[hash], err)
 		}
-		w.status[hash] &^= consensus.StatusBody | consensus.StatusUndo
-		w.saved[hash] &^= consensus.StatusBody | consensus.StatusUndo
+		w.status[hash] &^= header.StatusBody | header.StatusUndo
+		w.saved[hash] &^= header.StatusBody | header.StatusUndo
 	}
 	return nil
 }
@@ -345,19 +346,19 @@ func (w *world) checkCoins(want coinSet) error {
 // checkBodies reads every body and undo data that a record or the database
 // names, and checks that no record that was acknowledged is missing.
 func (w *world) checkBodies() error {
-	found := map[types.Hash]consensus.Status{}
-	err := w.store.Headers(func(r consensus.HeaderRecord) error {
+	found := map[types.Hash]header.Status{}
+	err := w.store.Headers(func(r header.Record) error {
 		b := w.blocks[r.Hash]
 		if b == nil || r != b.record(r.Status) {
 			return fmt.Errorf("WRONG: header record %v", r)
 		}
 		found[r.Hash] = r.Status
-		if r.Status.Has(consensus.StatusBody) {
+		if r.Status.Has(header.StatusBody) {
 			if raw, err := w.store.ReadBlock(r.Hash); err != nil || !bytes.Equal(raw, b.raw) {
 				return w.unreadable("body", b, err)
 			}
 		}
-		if r.Status.Has(consensus.StatusUndo) {
+		if r.Status.Has(header.StatusUndo) {
 			if undo, err := w.store.ReadUndo(r.Hash); err != nil || !slices.Equal(undo, b.update.SpentCoins()) {
 				return w.unreadable("undo data", b, err)
 			}
@@ -369,7 +370,7 @@ func (w *world) checkBodies() error {
 	}
 	for hash, status := range w.saved {
 		if _, pruned := w.pruned[hash]; pruned {
-			status &^= consensus.StatusBody | consensus.StatusUndo
+			status &^= header.StatusBody | header.StatusUndo
 		}
 		if got, ok := found[hash]; !ok || !got.Has(status) {
 			return fmt.Errorf("WRONG: record of block %s is there %v with %v, saved was %v", w.blocks[hash].at, ok, got, status)

@@ -1,0 +1,56 @@
+package header
+
+import (
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Record is what is stored of every block of the header tree.
+type Record struct {
+	Header  types.Header
+	Hash    types.Hash
+	Height  uint32
+	TxCount uint32 // 0 until the body was seen
+	Status  Status
+}
+
+// Status is what is known of a block, a set of flags that is stored on disk:
+// the values never change.
+type Status uint8
+
+const (
+	// StatusBody says that the block's body is stored.
+	StatusBody Status = 1
+	// StatusUndo says that the block's undo data is stored.
+	StatusUndo Status = 2
+	// StatusValid says that the block was connected once: body, inputs and
+	// scripts obey the rules.
+	StatusValid Status = 4
+	// StatusInvalid says that the block itself breaks a rule, or that the
+	// operator has ruled it out.
+	StatusInvalid Status = 8
+	// StatusInvalidAncestor says that a block below is StatusInvalid.
+	StatusInvalidAncestor Status = 16
+)
+
+// Has reports whether all given flags are set.
+func (s Status) Has(flags Status) bool { return s&flags == flags }
+
+// Info is what the header tree tells of a block.
+type Info struct {
+	Record
+	Work        consensus.Uint256 // of the chain up to and with the block
+	MedianTime  uint32            // median time past of the block, seconds since 1970
+	OnBestChain bool              // it is the tip or an ancestor of it
+	Next        types.Hash        // the block above on the best chain; zero: none
+	ChainTxs    uint64            // transactions of the chain up to and with the block; 0: not known
+}
+
+// Tip is a block without descendants.
+type Tip struct {
+	Index        types.Index
+	BranchLength uint32 // blocks above the best chain
+	// Status is a word of Bitcoin Core's getchaintips: active, invalid,
+	// headers-only, valid-fork or valid-headers.
+	Status string
+}
