@@ -16,10 +16,11 @@ import (
 )
 
 // CookieUser is the user whose password is made anew at each start and stands in
-// the cookie file.
+// the cookie file. The name is Bitcoin Core's, so that its clients find it.
 const CookieUser = "__cookie__"
 
-// User is who may call methods.
+// User is who may call methods. The password itself is not kept, so that a dump of
+// the node's memory does not show it.
 type User struct {
 	Name string
 	salt string
@@ -29,10 +30,11 @@ type User struct {
 
 func (u *User) may(method string) bool { return u.only == nil || u.only[method] }
 
-// Auth knows the users. It is not changed while a server uses it.
+// Auth knows the users. It is complete before a server uses it, and needs no lock.
 type Auth struct{ users []*User }
 
-// AddPassword lets a user in by a password.
+// AddPassword lets a user in by a password. A colon would end the name early in HTTP's
+// basic authentication.
 func (a *Auth) AddPassword(name, password string) error {
 	if name == "" || strings.Contains(name, ":") {
 		return fmt.Errorf("a user's name must not be empty and have no colon: %q", name)
@@ -56,8 +58,9 @@ func (a *Auth) AddHashed(line string) error {
 	return nil
 }
 
-// Allow lets a user that was added before call nothing but some methods:
-// NAME:METHOD+METHOD….
+// Allow lets a user that was added before call some methods only: NAME:METHOD+METHOD….
+// More than one line for a user adds up. A method or user that does not exist is an
+// error: a misspelt line should not lock anybody out, or in.
 func (a *Auth) Allow(line string) error {
 	name, list, ok := strings.Cut(line, ":")
 	if !ok || list == "" {
@@ -87,7 +90,7 @@ func (a *Auth) Allow(line string) error {
 }
 
 // AddCookie makes a password for CookieUser, writes both to a file that only the
-// user can read, and returns what removes it.
+// operating system's user that runs the node can read, and returns what removes it.
 func (a *Auth) AddCookie(path string) (remove func() error, err error) {
 	var secret [32]byte
 	if _, err := rand.Read(secret[:]); err != nil {
@@ -109,7 +112,7 @@ func hashPassword(salt, password string) [sha256.Size]byte {
 	return [sha256.Size]byte(mac.Sum(nil))
 }
 
-// check finds the user of a request. It takes the same time for every wrong one.
+// check finds the user of a request.
 func (a *Auth) check(r *http.Request) (*User, bool) {
 	name, password, ok := r.BasicAuth()
 	if !ok {
@@ -118,6 +121,8 @@ func (a *Auth) check(r *http.Request) (*User, bool) {
 	return a.find(name, password)
 }
 
+// find compares with every user, found or not, so that the time that it takes does
+// not tell which names exist.
 func (a *Auth) find(name, password string) (*User, bool) {
 	var found *User
 	for _, u := range a.users {

@@ -16,15 +16,15 @@ import (
 
 // The limits of a client.
 const (
-	maxReply      = 256 << 20 // bytes
-	clientTimeout = 16 * time.Minute
-	clientBatch   = 1000 // calls in one request
+	maxReply      = 256 << 20                 // bytes, so that no server can fill the memory
+	clientTimeout = callTimeout + time.Minute // the server gives up first, and says so
+	clientBatch   = 1000                      // calls in one request: enough to make a round trip cheap
 )
 
 // Client calls methods of a node. Its methods may be called concurrently.
 type Client struct {
 	url    string
-	cookie string // file, read for each try; empty: user and password
+	cookie string // a file, read for each call: a node that starts again has another; empty: user and password
 	user   string
 	pass   string
 	http   http.Client
@@ -48,7 +48,8 @@ var ErrUnreachable = errors.New("no node answers")
 // and password.
 var ErrUnauthorized = errors.New("the node refuses user and password")
 
-// Named are parameters by name. One of them takes the place of all parameters.
+// Named are parameters by name. If it is the only parameter of a call, it takes the
+// place of the list.
 type Named map[string]any
 
 // Call calls a method and decodes its result, unless that is nil. An error of the
@@ -90,8 +91,8 @@ type reply struct {
 	Error  *Error          `json:"error"`
 }
 
-// Batch calls a method with many lists of parameters, and hands each result or
-// *Error over in order. It ends with the first error that each returns.
+// Batch calls a method with many lists of parameters, in few requests, and hands each
+// result or *Error over in order. It ends with the first error that each returns.
 func (c *Client) Batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) error {
 	for first := 0; first < len(params); first += clientBatch {
 		part := params[first:min(first+clientBatch, len(params))]
@@ -116,9 +117,11 @@ func (c *Client) Batch(ctx context.Context, method string, params [][]any, each 
 	return nil
 }
 
+// eachReply sorts the replies of a batch by their ids: JSON-RPC lets a server answer
+// in any order.
 func eachReply(raw []byte, method string, calls int, each func(i int, result json.RawMessage, err error) error) error {
 	var refusal reply
-	if json.Unmarshal(raw, &refusal) == nil && refusal.Error != nil { // of all at once
+	if json.Unmarshal(raw, &refusal) == nil && refusal.Error != nil { // of the batch as a whole
 		return refusal.Error
 	}
 	var replies []reply
@@ -179,13 +182,14 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 	switch raw = bytes.TrimSpace(raw); {
 	case len(raw) == 0:
 		return nil, fmt.Errorf("the node answers with HTTP status %s and nothing else", answer.Status)
-	case answer.StatusCode != http.StatusOK && raw[0] != '{': // from before, or instead of, JSON-RPC
+	case answer.StatusCode != http.StatusOK && raw[0] != '{': // from another server than a node, or from before JSON-RPC
 		return nil, fmt.Errorf("the node answers with HTTP status %s: %.200s", answer.Status, raw)
 	}
 	return raw, nil
 }
 
-// unanswered says what it means that a request failed.
+// unanswered says what it means that a request failed, so that the user of a command
+// reads that the node does not run, not that a socket was refused.
 func (c *Client) unanswered(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
@@ -194,7 +198,7 @@ func (c *Client) unanswered(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &netErr):
 		return fmt.Errorf("%w at %s (%w)", ErrUnreachable, c.url, netErr.Err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // it ended meanwhile
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the node ended meanwhile
 		return fmt.Errorf("%w at %s any more (%w)", ErrUnreachable, c.url, err)
 	}
 	return err

@@ -8,27 +8,28 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 )
 
-// The error codes of JSON-RPC and, where it has its own, of Bitcoin Core
-// (src/rpc/protocol.h), by which clients tell errors apart.
+// The error codes by which clients tell errors apart. Those of JSON-RPC itself are
+// below -32000; the others are Bitcoin Core's (src/rpc/protocol.h).
 const (
-	CodeInvalidRequest  = -32600
-	CodeMethodNotFound  = -32601
-	CodeInvalidParams   = -32602
-	CodeInternal        = -32603
-	CodeParse           = -32700
-	CodeMisc            = -1
-	CodeForbidden       = -2 // to this user (in Core once: by safe mode)
-	CodeType            = -3
+	CodeParse          = -32700 // not JSON
+	CodeInvalidRequest = -32600 // JSON, but not a request
+	CodeMethodNotFound = -32601
+	CodeInvalidParams  = -32602 // disconnectnode alone has it, in Core as well; else -1, -3 or -8
+	CodeInternal       = -32603 // a bug in a method
+
+	CodeMisc            = -1 // used wrongly, and whatever has no code of its own
+	CodeForbidden       = -2 // to this user; Core has given up its meaning, safe mode
+	CodeType            = -3 // a parameter of the wrong type
 	CodeAddressOrKey    = -5 // an unknown block or transaction, a bad address
-	CodeInvalidParam    = -8
+	CodeInvalidParam    = -8 // a parameter of the right type with an impossible value
 	CodeDatabase        = -20
-	CodeDeserialization = -22
-	CodeVerify          = -25
-	CodeVerifyRejected  = -26
-	CodeAlreadyInChain  = -27
-	CodeInWarmup        = -28
-	CodeNodeNotAdded    = -24
+	CodeDeserialization = -22 // hexadecimal that is no transaction or block
 	CodeNodeAdded       = -23
+	CodeNodeNotAdded    = -24
+	CodeVerify          = -25 // the inputs are missing or spent, or a limit of the call is passed
+	CodeVerifyRejected  = -26 // refused by consensus or policy, with the reason
+	CodeAlreadyInChain  = -27
+	CodeInWarmup        = -28 // ask again later
 	CodeNodeNotFound    = -29
 )
 
@@ -41,22 +42,24 @@ type Error struct {
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-// RPCCode returns the code.
+// RPCCode returns the code, for packages that ask through an interface of their own.
 func (e *Error) RPCCode() int { return e.Code }
 
 func failf(code int, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// asError makes an error one that clients see. What is our own fault is not told
-// in detail to whom it is of no use.
+// asError makes an error one that clients see. A fault of this node keeps its words,
+// because clients are the operator's own programs, and an operator needs them. The
+// order matters: an error that a method has chosen wins, and a call that was ended
+// may have failed in any way.
 func asError(err error) *Error {
 	var e *Error
 	switch {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, context.DeadlineExceeded):
-		return failf(CodeMisc, "the node took too long; try again")
+		return failf(CodeMisc, "the call took too long; try again")
 	case errors.Is(err, context.Canceled):
 		return failf(CodeMisc, "the node is shutting down")
 	case errors.Is(err, consensus.ErrNotFound):

@@ -22,25 +22,29 @@ import (
 // The limits of a WebSocket.
 const (
 	socketLogin   = 10 * time.Second // in which a client must say who it is
-	loginBytes    = 4 << 10          // of that message
-	socketWrite   = 30 * time.Second // in which a client must take what is sent
+	loginBytes    = 4 << 10          // of that message: one who may be anybody gets little memory
+	socketWrite   = 30 * time.Second // in which a client must take a piece of what is sent
 	socketPing    = 30 * time.Second
-	socketSilence = 90 * time.Second // after which a client that answers no ping is gone
-	socketCalls   = 16               // calls at once; more wait
-	notifyBlocks  = 2                // are read at once, and held until the client has taken them
-	notifyTxs     = 500
+	socketSilence = 3 * socketPing // a client that answered none of three pings is gone
+	socketCalls   = 16             // calls of a client at once; it is not read while all are busy
+
+	// What a slow client has not taken yet is held in memory: two blocks, or some
+	// hundreds of transaction ids. It asks for more only when they are gone.
+	notifyBlocks = 2
+	notifyTxs    = 500
 )
 
-// socket is one WebSocket. Calls are answered in the order in which they end.
+// socket is one WebSocket. Calls are answered in the order in which they end, so
+// that a slow one does not hold up the others; clients tell answers apart by id.
 type socket struct {
 	s      *Server
-	id     uint64 // random
+	id     uint64 // random, so that a client sees when it talks to another connection
 	conn   *websocket.Conn
-	user   *User // set before the first call
-	ctx    context.Context
-	work   sync.WaitGroup
-	calls  chan struct{}
-	sendMu sync.Mutex // one message at a time
+	user   *User           // set before the first call
+	ctx    context.Context // ends with the connection
+	work   sync.WaitGroup  // calls, pings and notifications
+	calls  chan struct{}   // the places of calls
+	sendMu sync.Mutex      // held while a message is written: gorilla/websocket has one writer
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -48,13 +52,14 @@ type socket struct {
 	txs    *following
 }
 
-// following is a flow of notifications.
+// following is one kind of notifications to a client.
 type following struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed behind the last one
 }
 
-// socketMethod is a method that only a WebSocket has.
+// socketMethod is a method that only a WebSocket has: it changes what the client is
+// told of.
 type socketMethod func(c *socket, params json.RawMessage) (any, error)
 
 // socketMethods are btcd's, from which their names and notifications come.
@@ -66,8 +71,9 @@ var socketMethods = map[string]socketMethod{
 	"session":                   (*socket).session,
 }
 
-// serveSocket turns a request into a WebSocket. A client that sends no user with
-// it must send authenticate first.
+// serveSocket turns a request into a WebSocket, and serves it until the client goes
+// or the server ends. A client that sends no user with the request must call
+// authenticate first, as btcd's does.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s.sockets.Add(1)
 	defer s.sockets.Done()
@@ -84,8 +90,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	c := &socket{s: s, id: rand.Uint64() >> 1, conn: conn, ctx: ctx, calls: make(chan struct{}, socketCalls), user: user}
 	context.AfterFunc(ctx, func() {
-		_ = conn.SetReadDeadline(time.Now())                        // ends read
-		time.AfterFunc(shutdownWait/5, func() { _ = conn.Close() }) // by then the last answers are out
+		_ = conn.SetReadDeadline(time.Now())                        // read returns, and with it serveSocket
+		time.AfterFunc(shutdownWait/5, func() { _ = conn.Close() }) // the last answers are out by then
 	})
 	c.work.Go(c.keepAlive)
 	c.read()
@@ -94,7 +100,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	conn.Close()
 }
 
-// keepAlive pings the client, so that one that is gone is noticed.
+// keepAlive pings the client: a connection over which nothing is said does not notice
+// that the other end is gone.
 func (c *socket) keepAlive() {
 	ticker := time.NewTicker(socketPing)
 	defer ticker.Stop()
@@ -103,7 +110,7 @@ func (c *socket) keepAlive() {
 		case <-c.ctx.Done():
 			return
 		case <-ticker.C:
-			// It may have to wait for a frame that is on its way.
+			// The ping waits for a frame that is on its way, which has a deadline of its own.
 			if c.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(2*socketWrite)) != nil {
 				c.conn.Close()
 				return
@@ -123,7 +130,7 @@ func (c *socket) read() {
 	for {
 		alive()
 		if c.ctx.Err() != nil {
-			return // alive has moved the deadline that should have ended this
+			return // the deadline that should have ended this was moved by alive
 		}
 		_, message, err := c.conn.ReadMessage()
 		if err != nil {
@@ -144,8 +151,7 @@ func (c *socket) read() {
 	}
 }
 
-// login takes the first message of a client without a user in its request. Who is
-// not known yet gets little time and memory.
+// login takes the first message of a client that sent no user with its request.
 func (c *socket) login() bool {
 	c.conn.SetReadLimit(loginBytes)
 	_ = c.conn.SetReadDeadline(time.Now().Add(socketLogin))
@@ -171,7 +177,8 @@ func (c *socket) authenticate(message []byte) bool {
 	return true
 }
 
-// send writes one message. A client that does not take it is hung up on.
+// send writes one message. A client that does not take it in time is hung up on:
+// others must not wait for it, and nothing may be left out.
 func (c *socket) send(message []byte) {
 	c.sendMu.Lock()
 	defer c.sendMu.Unlock()
@@ -183,7 +190,7 @@ func (c *socket) send(message []byte) {
 		}
 		return
 	}
-	// A long one goes in frames, each of which has its time, with pings between them.
+	// A long message goes in frames. Each has its own time, and pings pass between them.
 	w, err := c.conn.NextWriter(websocket.TextMessage)
 	for piece := range slices.Chunk(message, writePiece) {
 		if inTime(); err == nil {
@@ -198,7 +205,7 @@ func (c *socket) send(message []byte) {
 	}
 }
 
-// notify sends a notification, in btcd's form.
+// notify sends a notification, in btcd's form: a request of version 1.0 without an id.
 func (c *socket) notify(method string, params ...any) {
 	message, err := marshal(map[string]any{"jsonrpc": "1.0", "method": method, "params": params, "id": nil})
 	if err == nil {
@@ -218,7 +225,7 @@ func (c *socket) session(json.RawMessage) (any, error) {
 	return map[string]any{"sessionid": c.id}, nil
 }
 
-// follow starts notifications unless they run.
+// follow starts a kind of notifications unless it runs.
 func (c *socket) follow(which **following, run func(context.Context)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -234,7 +241,8 @@ func (c *socket) follow(which **following, run func(context.Context)) {
 	})
 }
 
-// unfollow ends notifications: behind the answer to it none comes.
+// unfollow ends a kind of notifications, and waits until the last is out: none comes
+// behind the answer to the client's call.
 func (c *socket) unfollow(which **following) {
 	c.mu.Lock()
 	f := *which
@@ -246,6 +254,7 @@ func (c *socket) unfollow(which **following) {
 	}
 }
 
+// notifyBlocks begins at the tip of now: what is older the client can ask for.
 func (c *socket) notifyBlocks(json.RawMessage) (any, error) {
 	at := c.s.Headers.Tip()
 	c.follow(&c.blocks, func(ctx context.Context) { c.followBlocks(ctx, at) })
@@ -277,13 +286,13 @@ func (c *socket) followBlocks(ctx context.Context, at types.Index) {
 			}
 			u := &applied[i]
 			c.notify("blockconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
-			c.notify("filteredblockconnected", u.Update.Block.Height, headerHex(u), []string{}) // nobody has a filter here
+			c.notify("filteredblockconnected", u.Update.Block.Height, headerHex(u), []string{}) // clients load no filters here
 			at = u.Update.Block
 		}
 		return len(reverted)+len(applied) > 0, err
 	})
 	if err != nil {
-		c.s.log.Warn("a client's notifications end", "err", err)
+		c.s.log.Warn("a client is hung up on: the blocks that it should be told of cannot be read", "err", err)
 		c.conn.Close()
 	}
 }
@@ -292,13 +301,15 @@ func headerHex(u *consensus.BlockUpdate) string {
 	return hex.EncodeToString(u.Block.Block.Header.AppendTo(nil))
 }
 
+// notifyTxs takes whether transactions are told in full. A second call changes that,
+// from the next transaction on.
 func (c *socket) notifyTxs(params json.RawMessage) (any, error) {
 	verbose := false
 	var list []bool
 	if len(params) > 0 && json.Unmarshal(params, &list) == nil && len(list) == 1 {
 		verbose = list[0]
 	}
-	c.unfollow(&c.txs) // another choice takes the place of the first
+	c.unfollow(&c.txs)
 	_, since := c.s.Pool.Accepted(math.MaxUint64, 0)
 	c.follow(&c.txs, func(ctx context.Context) { c.followTxs(ctx, since, verbose) })
 	return nil, nil
@@ -309,6 +320,7 @@ func (c *socket) stopNotifyTxs(json.RawMessage) (any, error) {
 	return nil, nil
 }
 
+// followTxs tells of the transactions that the pool takes after a position.
 func (c *socket) followTxs(ctx context.Context, since uint64, verbose bool) {
 	_ = poke.Follow(ctx, c.s.Pool, func() (more bool, err error) {
 		wtxids, next := c.s.Pool.Accepted(since, notifyTxs)
