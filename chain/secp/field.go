@@ -63,13 +63,6 @@ func (z *field) equal(x *field) bool {
 	return d.isZero()
 }
 
-// isOdd reports whether the number below p that z stands for is odd.
-func (z *field) isOdd() bool {
-	t := *z
-	t.normalize()
-	return t[0]&1 == 1
-}
-
 // add sets z = x + y. A carry is folded back in; that can carry once more, but
 // then leaves so small a number that the second fold cannot.
 func (z *field) add(x, y *field) {

@@ -12,6 +12,13 @@ var (
 	bigN, _ = new(big.Int).SetString("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16)
 )
 
+// isOdd reports whether the number below p that z stands for is odd.
+func (z *field) isOdd() bool {
+	t := *z
+	t.normalize()
+	return t[0]&1 == 1
+}
+
 // limbsOf and bigOf convert between limbs and big integers.
 func limbsOf(b *big.Int) (l [4]uint64) {
 	m := new(big.Int)

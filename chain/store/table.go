@@ -81,15 +81,6 @@ func newCoinTable(slots int) *coinTable {
 // stay in it, and slightly beyond.
 func (t *coinTable) full() bool { return t.dirty >= t.limit*shardCount/16*keepLoad }
 
-// bytes returns the memory of the table.
-func (t *coinTable) bytes() int {
-	total := 0
-	for i := range t.shards {
-		total += len(t.shards[i].states) * slotBytes
-	}
-	return total
-}
-
 func (t *coinTable) locate(outPoint *types.OutPoint) (in *shard, hash uint32, tag state) {
 	var b [types.HashSize + 4]byte
 	copy(b[:], outPoint.TxID[:])

@@ -7,6 +7,15 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
+// bytes returns the memory of the table.
+func (t *coinTable) bytes() int {
+	total := 0
+	for i := range t.shards {
+		total += len(t.shards[i].states) * slotBytes
+	}
+	return total
+}
+
 // TestTableAgainstMap runs random changes on a small table and a map. Dirty
 // entries must stay whatever happens; clean ones may go, but never change.
 func TestTableAgainstMap(t *testing.T) {
