@@ -66,7 +66,7 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	if config.Filters || config.TxIndex {
-		dir := filepath.Join(config.DataDir, indexDir)
+		dir := filepath.Join(config.DataDir, indexesDir)
 		n.index, err = index.Open(dir, n.chain, index.Options{Filters: config.Filters, Txs: config.TxIndex, Later: n.later, Logger: log})
 		if err != nil { // the node is of use without
 			log.Error("the indexes cannot be opened", "err", err)

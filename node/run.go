@@ -21,7 +21,7 @@ const (
 	cookieFile  = ".cookie"
 	mempoolFile = "mempool.dat"
 	keyFile     = "node.key"
-	indexDir    = "indexes"
+	indexesDir  = "indexes"
 )
 
 // UserAgent is how a node introduces itself.

@@ -36,7 +36,7 @@ type Importer struct {
 	params  *consensus.Params
 	refused func(types.Hash, error)
 
-	waiting map[types.Hash][]place // by parent
+	waiting map[types.Hash][]span // by parent
 	tally   struct{ read, known, waiting atomic.Int64 }
 	bytes   atomic.Int64
 	done    int64 // bytes of the sources before this one
@@ -44,17 +44,17 @@ type Importer struct {
 	notes   []string
 }
 
-// place says where a waiting block can be read again.
-type place struct {
-	from io.ReaderAt
-	at   int64
-	size int
+// span is where a waiting block can be read again.
+type span struct {
+	from   io.ReaderAt
+	offset int64
+	size   int
 }
 
 // NewImporter returns an importer. refused is called with each block whose
 // header the chain refuses, on the goroutine that pulls Blocks.
 func NewImporter(headers Headers, params *consensus.Params, refused func(types.Hash, error)) *Importer {
-	return &Importer{headers: headers, params: params, refused: refused, waiting: map[types.Hash][]place{}}
+	return &Importer{headers: headers, params: params, refused: refused, waiting: map[types.Hash][]span{}}
 }
 
 // Source is one input.
@@ -120,16 +120,16 @@ func (im *Importer) source(ctx context.Context, source Source, yield func([]byte
 		im.tally.read.Add(1)
 		parent, ready := im.offer(record.Raw)
 		if parent != nil {
-			p := place{from: source.At, at: record.Offset, size: len(record.Raw)}
+			s := span{from: source.At, offset: record.Offset, size: len(record.Raw)}
 			if source.At == nil {
 				if _, err := source.Spool.Write(record.Raw); err != nil {
 					im.err = fmt.Errorf("keep a block of %s that waits for its parent: %w", source.Name, err)
 					return false
 				}
-				p.from, p.at = source.Spool, spooled
-				spooled += int64(p.size)
+				s.from, s.offset = source.Spool, spooled
+				spooled += int64(s.size)
 			}
-			im.waiting[*parent] = append(im.waiting[*parent], p)
+			im.waiting[*parent] = append(im.waiting[*parent], s)
 			im.tally.waiting.Add(1)
 		}
 		if ready && !im.release(record.Raw, yield) {
@@ -178,17 +178,17 @@ func (im *Importer) offer(raw []byte) (parent *types.Hash, ready bool) {
 // waited for it, children after parents.
 func (im *Importer) release(raw []byte, yield func([]byte) bool) bool {
 	type next struct {
-		raw   []byte
-		place *place
+		raw  []byte
+		span *span
 	}
 	queue := []next{{raw: raw}}
 	for len(queue) > 0 {
 		item := queue[0]
 		queue = queue[1:]
 		if item.raw == nil {
-			item.raw = make([]byte, item.place.size)
-			if _, err := item.place.from.ReadAt(item.raw, item.place.at); err != nil {
-				im.err = fmt.Errorf("read a block again at byte %d: %w", item.place.at, err)
+			item.raw = make([]byte, item.span.size)
+			if _, err := item.span.from.ReadAt(item.raw, item.span.offset); err != nil {
+				im.err = fmt.Errorf("read a block again at byte %d: %w", item.span.offset, err)
 				return false
 			}
 			im.tally.waiting.Add(-1)
@@ -202,8 +202,8 @@ func (im *Importer) release(raw []byte, yield func([]byte) bool) bool {
 		} else if !yield(item.raw) {
 			return false
 		}
-		for _, p := range im.waiting[hash] {
-			queue = append(queue, next{place: &p})
+		for _, s := range im.waiting[hash] {
+			queue = append(queue, next{span: &s})
 		}
 		delete(im.waiting, hash)
 	}

@@ -64,35 +64,35 @@ func (s *Store) readRecord(from *segments, prefix byte, hash types.Hash) ([]byte
 	}
 	s.removing.RLock()
 	defer s.removing.RUnlock()
-	p, err := s.place(from, prefix, hash)
+	loc, err := s.location(from, prefix, hash)
 	if err != nil {
 		return nil, err
 	}
-	payload, err := from.read(p, hash)
+	payload, err := from.read(loc, hash)
 	if err != nil {
-		return nil, consensus.Local(fmt.Errorf("block %d:%s: %w", p.height, hash, err))
+		return nil, consensus.Local(fmt.Errorf("block %d:%s: %w", loc.height, hash, err))
 	}
 	return payload, nil
 }
 
-// place finds where a record lies. The pending ones are asked first: they move
+// location finds where a record lies. The pending ones are asked first: they move
 // to the database, not from it.
-func (s *Store) place(from *segments, prefix byte, hash types.Hash) (place, error) {
-	if p, ok := from.find(hash); ok {
-		return p, nil
+func (s *Store) location(from *segments, prefix byte, hash types.Hash) (location, error) {
+	if loc, ok := from.find(hash); ok {
+		return loc, nil
 	}
 	value, err := s.db.Get(hashKey(prefix, hash), nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
-		return place{}, fmt.Errorf("block %s: %w", hash, consensus.ErrNotFound)
+		return location{}, fmt.Errorf("block %s: %w", hash, consensus.ErrNotFound)
 	}
-	var p place
+	var loc location
 	if err == nil {
-		p, err = parsePlace(value)
+		loc, err = parseLocation(value)
 	}
 	if err != nil {
-		return place{}, consensus.Local(fmt.Errorf("place of block %s in the database: %w", hash, err))
+		return location{}, consensus.Local(fmt.Errorf("location of block %s in the database: %w", hash, err))
 	}
-	return p, nil
+	return loc, nil
 }
 
 // Prune removes segment files, the oldest first, while bodies and undo data take
@@ -173,8 +173,8 @@ func (s *Store) choose(below uint32) map[uint32]struct{} {
 // blocksIn returns the blocks whose bodies lie in the files.
 func (s *Store) blocksIn(files map[uint32]struct{}) ([]types.Hash, error) {
 	var hashes []types.Hash
-	err := s.eachPlace(keyBlock, func(hash types.Hash, p place) {
-		if _, ok := files[p.segment]; ok {
+	err := s.eachLocation(keyBlock, func(hash types.Hash, loc location) {
+		if _, ok := files[loc.segment]; ok {
 			hashes = append(hashes, hash)
 		}
 	})
@@ -189,9 +189,9 @@ func (s *Store) emptied(doomed []types.Hash) ([]uint32, error) {
 		gone[hash] = struct{}{}
 	}
 	needed := map[uint32]struct{}{}
-	err := s.eachPlace(keyUndo, func(hash types.Hash, p place) {
+	err := s.eachLocation(keyUndo, func(hash types.Hash, loc location) {
 		if _, ok := gone[hash]; !ok {
-			needed[p.segment] = struct{}{}
+			needed[loc.segment] = struct{}{}
 		}
 	})
 	var empty []uint32
@@ -204,18 +204,18 @@ func (s *Store) emptied(doomed []types.Hash) ([]uint32, error) {
 	return empty, err
 }
 
-// eachPlace visits all records of a kind that the database knows.
-func (s *Store) eachPlace(prefix byte, visit func(types.Hash, place)) error {
+// eachLocation visits all records of a kind that the database knows.
+func (s *Store) eachLocation(prefix byte, visit func(types.Hash, location)) error {
 	return s.each(prefix, func(key, value []byte) error {
 		hash, err := parseHashKey(key)
 		if err != nil {
 			return err
 		}
-		p, err := parsePlace(value)
+		loc, err := parseLocation(value)
 		if err != nil {
 			return fmt.Errorf("block %s: %w", hash, err)
 		}
-		visit(hash, p)
+		visit(hash, loc)
 		return nil
 	})
 }

@@ -73,7 +73,7 @@ func compareOutPoints(a, b *types.OutPoint) int {
 	return cmp.Compare(a.Index, b.Index)
 }
 
-// readCoins reads the coins at the given places of outPoints from the database,
+// readCoins reads the coins at the given indexes of outPoints from the database,
 // on all processors if there are many.
 func (s *Store) readCoins(outPoints []types.OutPoint, at []int, into []consensus.FetchedCoin) error {
 	if len(at) < parallelFetch {
@@ -114,7 +114,7 @@ func (s *Store) readCoin(outPoint *types.OutPoint, into *consensus.FetchedCoin) 
 		into.Coin, err = parseCoin(value)
 	}
 	if err != nil {
-		return fmt.Errorf("read coin %s from the database in %s: %w", outPoint, s.disk.path(indexDir), err)
+		return fmt.Errorf("read coin %s from the database in %s: %w", outPoint, s.disk.path(databaseDir), err)
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func (s *Store) CoinSnapshot() (visit func(each func(types.OutPoint, *types.Coin
 			}
 			coin, err := parseCoin(value)
 			if err != nil {
-				return fmt.Errorf("coin %s in the database in %s: %w", outPoint, s.disk.path(indexDir), err)
+				return fmt.Errorf("coin %s in the database in %s: %w", outPoint, s.disk.path(databaseDir), err)
 			}
 			visitErr = each(outPoint, &coin)
 			return visitErr
@@ -253,7 +253,7 @@ func (s *Store) Headers(visit func(header.Record) error) error {
 	err := s.each(keyHeader, func(key, value []byte) error {
 		r, err := parseHeaderRecord(key, value)
 		if err != nil {
-			return fmt.Errorf("database in %s: %w", s.disk.path(indexDir), err)
+			return fmt.Errorf("database in %s: %w", s.disk.path(databaseDir), err)
 		}
 		visitErr = visit(r)
 		return visitErr

@@ -129,7 +129,7 @@ func (w *world) recover(d *faultDisk) error {
 	if err := w.open(); err != nil {
 		return fmt.Errorf("WRONG: does not open: %w", err)
 	}
-	if err := w.settle(); err != nil {
+	if err := w.resume(); err != nil {
 		return err
 	}
 	if err := w.play(6); err != nil {
@@ -153,7 +153,7 @@ func operations(t *testing.T, seed uint64) int {
 		t.Fatal(err)
 	}
 	t.Logf("seed %d: %d blocks, %d reverts, %d prunes, %d restarts, %d steps, %d operations, %d reads",
-		seed, len(w.blocks), w.reverts, w.prunes, w.restarts, w.store.generation, d.ops, d.reads)
+		seed, len(w.blocks), w.reverts, w.prunes, w.restarts, w.store.lastStep, d.ops, d.reads)
 	if w.reverts == 0 || w.prunes == 0 || w.restarts == 0 {
 		t.Errorf("the story of seed %d lacks something", seed)
 	}

@@ -258,7 +258,7 @@ func TestFullDisk(t *testing.T) {
 	if err := w.open(); !errors.Is(err, nil) {
 		t.Fatalf("open on a full disk: %v", err)
 	}
-	if err := w.settle(); err != nil {
+	if err := w.resume(); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.extend(1, 5); !strings.Contains(fmt.Sprint(err), "disk full") {

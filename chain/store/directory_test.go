@@ -134,7 +134,7 @@ func TestDirectoryOfAnotherNetwork(t *testing.T) {
 func TestDirectoryOfAnotherSchema(t *testing.T) {
 	dir := t.TempDir()
 	closeStore(t, openDir(t, dir, diskOptions()))
-	db, err := leveldb.OpenFile(filepath.Join(dir, indexDir), nil)
+	db, err := leveldb.OpenFile(filepath.Join(dir, databaseDir), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,12 +155,12 @@ func TestDirectoryWithoutIndex(t *testing.T) {
 	writeBlocks(t, s, 0, 10)
 	closeStore(t, s)
 	before := segmentFiles(t, dir, "*.seg")
-	if err := os.RemoveAll(filepath.Join(dir, indexDir)); err != nil {
+	if err := os.RemoveAll(filepath.Join(dir, databaseDir)); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		_, err := Open(dir, diskOptions())
-		expectLocal(t, err, filepath.Join(dir, indexDir), filepath.Join(dir, blocksDir))
+		expectLocal(t, err, filepath.Join(dir, databaseDir), filepath.Join(dir, blocksDir))
 	}
 	if after := segmentFiles(t, dir, "*.seg"); !slices.Equal(before, after) || len(after) == 0 {
 		t.Errorf("files %v became %v", before, after)
@@ -178,11 +178,11 @@ func TestFirstStartCutOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := os.MkdirAll(filepath.Join(dir, indexDir), 0o700); err != nil {
+			if err := os.MkdirAll(filepath.Join(dir, databaseDir), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			for file, content := range files {
-				if err := os.WriteFile(filepath.Join(dir, indexDir, file), []byte(content), 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(dir, databaseDir, file), []byte(content), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}

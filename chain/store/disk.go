@@ -53,8 +53,8 @@ type segmentInfo struct {
 
 // The parts of a data directory.
 const (
-	indexDir  = "index"  // LevelDB's
-	blocksDir = "blocks" // segment files
+	databaseDir = "index"  // LevelDB's
+	blocksDir   = "blocks" // segment files
 )
 
 // osDisk is a directory of the operating system.
@@ -62,7 +62,7 @@ type osDisk struct{ dir string }
 
 func newOSDisk(dir string) (*osDisk, error) {
 	d := &osDisk{dir: dir}
-	for _, sub := range []string{indexDir, blocksDir} {
+	for _, sub := range []string{databaseDir, blocksDir} {
 		if err := os.MkdirAll(d.path(sub), 0o700); err != nil {
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func newOSDisk(dir string) (*osDisk, error) {
 }
 
 func (d *osDisk) database() (storage.Storage, error) {
-	s, err := storage.OpenFile(d.path(indexDir), false)
+	s, err := storage.OpenFile(d.path(databaseDir), false)
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, storage.ErrLocked) {
 		return nil, fmt.Errorf("data directory %s is in use by another karatd; stop that first, or use another directory", d.dir)
 	}
@@ -246,7 +246,7 @@ func (w *guardedWriter) Sync() error {
 			return err
 		}
 		w.named = true
-		return w.storage.disk.syncDir(indexDir)
+		return w.storage.disk.syncDir(databaseDir)
 	})
 }
 

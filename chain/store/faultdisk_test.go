@@ -130,15 +130,15 @@ func (d *faultDisk) reboot(mode crashMode, seed uint64) *faultDisk {
 		}
 	}
 	for name, f := range names {
-		content := n.settle(f, mode)
+		content := n.survivor(f, mode)
 		n.files[name] = &faultFile{data: content, synced: bytes.Clone(content)}
 	}
 	n.durable = maps.Clone(n.files)
 	return n
 }
 
-// settle returns what is left of a file.
-func (d *faultDisk) settle(f *faultFile, mode crashMode) []byte {
+// survivor returns what is left of a file.
+func (d *faultDisk) survivor(f *faultFile, mode crashMode) []byte {
 	same := 0
 	for same < min(len(f.data), len(f.synced)) && f.data[same] == f.synced[same] {
 		same++
@@ -211,7 +211,9 @@ func (d *faultDisk) syncNames(part string) error {
 	if (err != nil && !half) || d.lying || d.poison {
 		return err
 	}
-	other := func(name string, _ *faultFile) bool { return strings.HasPrefix(name, indexDir) != (part == indexDir) }
+	other := func(name string, _ *faultFile) bool {
+		return strings.HasPrefix(name, databaseDir) != (part == databaseDir)
+	}
 	maps.DeleteFunc(d.durable, func(name string, f *faultFile) bool { return !other(name, f) })
 	for name, f := range d.files {
 		if !other(name, f) {
@@ -317,7 +319,7 @@ func (w *faultWriter) Sync() error {
 		w.f.synced = bytes.Clone(w.f.data)
 	}
 	if err == nil && w.fd.Type == storage.TypeManifest {
-		return w.d.syncNames(indexDir) // as goleveldb's own files do
+		return w.d.syncNames(databaseDir) // as goleveldb's own files do
 	}
 	return err
 }
@@ -377,7 +379,9 @@ type faultLock struct{}
 
 func (faultLock) Unlock() {}
 
-func indexName(fd storage.FileDesc) string { return fmt.Sprintf(indexDir+"/%06d.%s", fd.Num, fd.Type) }
+func indexName(fd storage.FileDesc) string {
+	return fmt.Sprintf(databaseDir+"/%06d.%s", fd.Num, fd.Type)
+}
 
 func (s *faultStorage) Lock() (storage.Locker, error) { return faultLock{}, nil }
 
@@ -453,7 +457,7 @@ func (s *faultStorage) SetMeta(fd storage.FileDesc) error {
 	if err != nil {
 		return err
 	}
-	return s.syncNames(indexDir)
+	return s.syncNames(databaseDir)
 }
 
 func (s *faultStorage) GetMeta() (storage.FileDesc, error) {

@@ -100,10 +100,10 @@ func FuzzHeaderRecord(f *testing.F) {
 	})
 }
 
-// FuzzPosition is about all that says where something lies: places, extents,
+// FuzzPosition is about all that says where something lies: locations, extents,
 // the tip and the meta record.
 func FuzzPosition(f *testing.F) {
-	f.Add(hashKey(keyBlock, types.Hash{9}), appendPlace(nil, place{height: 1, segment: 2, offset: 3, length: 400}))
+	f.Add(hashKey(keyBlock, types.Hash{9}), appendLocation(nil, location{height: 1, segment: 2, offset: 3, length: 400}))
 	f.Add(segmentKey(kindUndo, 7), appendExtent(nil, extent{end: 1 << 20, maxHeight: 77}))
 	f.Add(appendKey(nil, keyTip), appendTip(nil, types.Index{Height: 5, Hash: types.Hash{1}}))
 	f.Add(appendKey(nil, keyMeta), appendMeta(nil, types.Hash{1}, "main"))
@@ -113,8 +113,8 @@ func FuzzPosition(f *testing.F) {
 				t.Errorf("%s %x is written as %x", what, value, again)
 			}
 		}
-		p, err := parsePlace(value)
-		same("place", err, appendPlace(nil, p))
+		p, err := parseLocation(value)
+		same("location", err, appendLocation(nil, p))
 		if err == nil && p.length < frameSize {
 			t.Errorf("a record of %d bytes", p.length)
 		}

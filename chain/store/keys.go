@@ -15,26 +15,26 @@ import (
 // the names; numbers in values are little-endian; hashes are in wire order.
 //
 //	key                              value
-//	'b' 1 block hash 32              place of the body 16
+//	'b' 1 block hash 32              location of the body 16
 //	'c' 1 txid 32 | index 4          coin: see appendCoin
-//	'g' 1 step 8                     nothing: exactly one such key, see readGeneration
+//	'g' 1 step 8                     nothing: exactly one such key, see readLastStep
 //	'h' 1 block hash 32              header 80 | height 4 | transactions 4 | status 1
 //	'm' 1                            schema 4 | network identity 32 | network name
 //	's' 1 kind 4 | segment 4         end of the last record 4 | greatest height 4
 //	't' 1                            height 4 | block hash 32: what the coins reflect
-//	'u' 1 block hash 32              place of the undo data 16
+//	'u' 1 block hash 32              location of the undo data 16
 //
-// A place is height 4 | segment 4 | offset 4 | length 4 of the record, its
+// A location is height 4 | segment 4 | offset 4 | length 4 of the record, its
 // frame included.
 const (
-	keyBlock      = 'b'
-	keyCoin       = 'c'
-	keyGeneration = 'g'
-	keyHeader     = 'h'
-	keyMeta       = 'm'
-	keySegment    = 's'
-	keyTip        = 't'
-	keyUndo       = 'u'
+	keyBlock   = 'b'
+	keyCoin    = 'c'
+	keyStep    = 'g'
+	keyHeader  = 'h'
+	keyMeta    = 'm'
+	keySegment = 's'
+	keyTip     = 't'
+	keyUndo    = 'u'
 )
 
 // formatVersion is the version of every value's format so far. schemaVersion
@@ -45,12 +45,12 @@ const (
 )
 
 const (
-	keyPrefixSize     = 2
-	coinKeySize       = keyPrefixSize + types.HashSize + 4
-	hashKeySize       = keyPrefixSize + types.HashSize
-	generationKeySize = keyPrefixSize + 8
-	headerRecordSize  = types.HeaderSize + 4 + 4 + 1
-	placeSize         = 4 * 4
+	keyPrefixSize    = 2
+	coinKeySize      = keyPrefixSize + types.HashSize + 4
+	hashKeySize      = keyPrefixSize + types.HashSize
+	stepKeySize      = keyPrefixSize + 8
+	headerRecordSize = types.HeaderSize + 4 + 4 + 1
+	locationSize     = 4 * 4
 )
 
 // errDamaged is wrapped by the error of every decoder in this package.
@@ -87,8 +87,8 @@ func parseCoinKey(key []byte) (outPoint types.OutPoint, err error) {
 	return outPoint, nil
 }
 
-func generationKey(n uint64) []byte {
-	return binary.BigEndian.AppendUint64(appendKey(nil, keyGeneration), n)
+func stepKey(n uint64) []byte {
+	return binary.BigEndian.AppendUint64(appendKey(nil, keyStep), n)
 }
 
 // rawScript is in the place of a witness program's opcode for a script that is
@@ -191,35 +191,35 @@ func parseHeaderRecord(key, value []byte) (r header.Record, err error) {
 	return r, nil
 }
 
-// place says where a record of a segment file lies.
-type place struct {
+// location says where a record of a segment file lies.
+type location struct {
 	height  uint32 // of the block
 	segment uint32
 	offset  uint32 // of the frame
 	length  uint32 // frame and payload
 }
 
-func appendPlace(b []byte, p place) []byte {
-	b = binary.LittleEndian.AppendUint32(b, p.height)
-	b = binary.LittleEndian.AppendUint32(b, p.segment)
-	b = binary.LittleEndian.AppendUint32(b, p.offset)
-	return binary.LittleEndian.AppendUint32(b, p.length)
+func appendLocation(b []byte, loc location) []byte {
+	b = binary.LittleEndian.AppendUint32(b, loc.height)
+	b = binary.LittleEndian.AppendUint32(b, loc.segment)
+	b = binary.LittleEndian.AppendUint32(b, loc.offset)
+	return binary.LittleEndian.AppendUint32(b, loc.length)
 }
 
-func parsePlace(b []byte) (place, error) {
-	if len(b) != placeSize {
-		return place{}, damaged("place of a record, %d bytes", len(b))
+func parseLocation(b []byte) (location, error) {
+	if len(b) != locationSize {
+		return location{}, damaged("location of a record, %d bytes", len(b))
 	}
-	p := place{
+	loc := location{
 		height:  binary.LittleEndian.Uint32(b),
 		segment: binary.LittleEndian.Uint32(b[4:]),
 		offset:  binary.LittleEndian.Uint32(b[8:]),
 		length:  binary.LittleEndian.Uint32(b[12:]),
 	}
-	if p.length < frameSize {
-		return place{}, damaged("place of a record, which is %d bytes long", p.length)
+	if loc.length < frameSize {
+		return location{}, damaged("location of a record, which is %d bytes long", loc.length)
 	}
-	return p, nil
+	return loc, nil
 }
 
 // extent is what the database names in a segment file.

@@ -38,7 +38,7 @@ func TestAgainstModel(t *testing.T) {
 		if err := w.restart(); err != nil {
 			t.Fatalf("life %d: %v", life, err)
 		}
-		flushes += int(w.store.generation)
+		flushes += int(w.store.lastStep)
 		if err := w.store.Close(); err != nil {
 			t.Fatal(err)
 		}

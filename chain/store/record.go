@@ -18,7 +18,7 @@ const (
 )
 
 // A record of a segment file has a frame, so that a file can be read without
-// the database, and so that a place that leads elsewhere is noticed:
+// the database, and so that a location that leads elsewhere is noticed:
 //
 //	magic 4 | payload length 4 | height 4 | block hash 32 | payload | checksum 4
 //

@@ -36,13 +36,13 @@ type segments struct {
 	mu      sync.Mutex
 	last    uint32 // the file that is appended to
 	extents map[uint32]extent
-	pending map[types.Hash]place // records that the database does not know
+	pending map[types.Hash]location // records that the database does not know
 }
 
 func newSegments(d disk, k kind, size uint32) *segments {
 	return &segments{
 		disk: d, kind: k, size: size,
-		changed: map[uint32]struct{}{}, extents: map[uint32]extent{}, pending: map[types.Hash]place{},
+		changed: map[uint32]struct{}{}, extents: map[uint32]extent{}, pending: map[types.Hash]location{},
 	}
 }
 
@@ -123,12 +123,12 @@ func (s *segments) append(at types.Index, fill func([]byte) []byte) error {
 	if _, err := s.file.WriteAt(record, int64(e.end)); err != nil {
 		return fmt.Errorf("write %s: %w", s.path(s.last), err)
 	}
-	p := place{height: at.Height, segment: s.last, offset: e.end, length: uint32(len(record))}
+	loc := location{height: at.Height, segment: s.last, offset: e.end, length: uint32(len(record))}
 	s.changed[s.last] = struct{}{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.extents[s.last] = extent{end: e.end + p.length, maxHeight: max(e.maxHeight, at.Height)}
-	s.pending[at.Hash] = p
+	s.extents[s.last] = extent{end: e.end + loc.length, maxHeight: max(e.maxHeight, at.Height)}
+	s.pending[at.Hash] = loc
 	return nil
 }
 
@@ -184,8 +184,8 @@ func (s *segments) sync() error {
 func (s *segments) save(prefix byte, c *changes) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for hash, p := range s.pending {
-		c.put(hashKey(prefix, hash), appendPlace(nil, p))
+	for hash, loc := range s.pending {
+		c.put(hashKey(prefix, hash), appendLocation(nil, loc))
 	}
 	for segment := range s.changed {
 		c.put(segmentKey(s.kind, segment), appendExtent(nil, s.extents[segment]))
@@ -200,50 +200,50 @@ func (s *segments) saved() {
 	clear(s.pending)
 }
 
-// find returns the place of a record that the database does not know yet.
-func (s *segments) find(hash types.Hash) (place, bool) {
+// find returns the location of a record that the database does not know yet.
+func (s *segments) find(hash types.Hash) (location, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, ok := s.pending[hash]
-	return p, ok
+	loc, ok := s.pending[hash]
+	return loc, ok
 }
 
 // read returns the payload of a record. An error names the file and the byte.
-func (s *segments) read(p place, hash types.Hash) ([]byte, error) {
-	payload, err := s.readRecord(p, types.Index{Height: p.height, Hash: hash})
+func (s *segments) read(loc location, hash types.Hash) ([]byte, error) {
+	payload, err := s.readRecord(loc, types.Index{Height: loc.height, Hash: hash})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s is missing: bring it back, or remove the data directory and sync again", s.path(p.segment))
+		return nil, fmt.Errorf("%s is missing: bring it back, or remove the data directory and sync again", s.path(loc.segment))
 	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s ends before the record at byte %d does: bring the file back, or remove the data directory and sync again", s.path(p.segment), p.offset)
+		return nil, fmt.Errorf("%s ends before the record at byte %d does: bring the file back, or remove the data directory and sync again", s.path(loc.segment), loc.offset)
 	case err != nil:
-		return nil, fmt.Errorf("%s, the record at byte %d: %w; check the disk, and bring the file back or remove the data directory and sync again", s.path(p.segment), p.offset, err)
+		return nil, fmt.Errorf("%s, the record at byte %d: %w; check the disk, and bring the file back or remove the data directory and sync again", s.path(loc.segment), loc.offset, err)
 	}
 	return payload, nil
 }
 
-func (s *segments) readRecord(p place, of types.Index) ([]byte, error) {
-	f, err := s.disk.open(s.kind.fileName(p.segment))
+func (s *segments) readRecord(loc location, of types.Index) ([]byte, error) {
+	f, err := s.disk.open(s.kind.fileName(loc.segment))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // nothing was written through it
-	if s.lacks(p) {
-		return nil, damaged("the place is beyond the end of the file")
+	if s.lacks(loc) {
+		return nil, damaged("the location is beyond the end of the file")
 	}
-	record := make([]byte, p.length)
-	if _, err := f.ReadAt(record, int64(p.offset)); err != nil {
+	record := make([]byte, loc.length)
+	if _, err := f.ReadAt(record, int64(loc.offset)); err != nil {
 		return nil, err
 	}
 	return checkRecord(record, s.kind, of)
 }
 
-// lacks reports that a place is not in the file that it names. It bounds what
+// lacks reports that a location is not in the file that it names. It bounds what
 // is allocated for a damaged length.
-func (s *segments) lacks(p place) bool {
+func (s *segments) lacks(loc location) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return uint64(p.offset)+uint64(p.length) > uint64(s.extents[p.segment].end)
+	return uint64(loc.offset)+uint64(loc.length) > uint64(s.extents[loc.segment].end)
 }
 
 // bytes returns the length of all records.

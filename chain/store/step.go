@@ -60,10 +60,10 @@ func (s *Store) commit(c *changes) error {
 }
 
 // step makes durable, in this order: the segment files, then at once what fill
-// writes and the places of all records that the database does not know yet.
+// writes and the locations of all records that the database does not know yet.
 // size estimates the bytes that fill writes.
 func (s *Store) step(size int, fill func(*changes)) error {
-	size += (len(s.blocks.pending)+len(s.undos.pending))*(hashKeySize+placeSize+8) + 256
+	size += (len(s.blocks.pending)+len(s.undos.pending))*(hashKeySize+locationSize+8) + 256
 	if err := s.faulty(); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (s *Store) step(size int, fill func(*changes)) error {
 	if err := s.write(size, fill); err != nil {
 		return s.failed(fmt.Errorf("write the database: %w", err))
 	}
-	s.generation++
+	s.lastStep++
 	s.blocks.saved()
 	s.undos.saved()
 	return nil
@@ -90,10 +90,10 @@ func (s *Store) write(size int, fill func(*changes)) error {
 		return err
 	}
 	fill(c)
-	if s.generation > 0 {
-		c.delete(generationKey(s.generation))
+	if s.lastStep > 0 {
+		c.delete(stepKey(s.lastStep))
 	}
-	c.put(generationKey(s.generation+1), nil)
+	c.put(stepKey(s.lastStep+1), nil)
 	s.blocks.save(keyBlock, c)
 	s.undos.save(keyUndo, c)
 	return s.commit(c)

@@ -60,7 +60,7 @@ func TestLostStep(t *testing.T) {
 			}
 			closeStore(t, s)
 		} else {
-			expectLocal(t, err, "has lost what was written", indexDir)
+			expectLocal(t, err, "has lost what was written", databaseDir)
 		}
 	}
 }

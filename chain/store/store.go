@@ -1,4 +1,4 @@
-// Package store keeps a chain on disk: header records, coins and the places of
+// Package store keeps a chain on disk: header records, coins and the locations of
 // bodies in one LevelDB, bodies and undo data in append-only segment files, and
 // a write-back cache of coins in memory. It decides nothing about blocks.
 //
@@ -63,7 +63,7 @@ type Store struct {
 	coins      *coinTable
 	batchSize  int
 	pruneBytes int64
-	generation uint64 // of the last durable step
+	lastStep   uint64 // the number of the last durable step
 	tip        types.Index
 	unchecked  int64    // bytes written since the last look at the free space
 	unsaved    [][]byte // bodies that TakeUnsaved returns
@@ -105,7 +105,7 @@ func open(d disk, o Options) (*Store, error) {
 		db, err = leveldb.Open(guarded, levelDBOptions(&o))
 	}
 	if err != nil {
-		err = fmt.Errorf("open the database in %s: %w", d.path(indexDir), err)
+		err = fmt.Errorf("open the database in %s: %w", d.path(databaseDir), err)
 		return nil, errors.Join(consensus.Local(err), files.Close())
 	}
 	s := &Store{
@@ -173,7 +173,7 @@ func (s *Store) load(o *Options, files []segmentInfo) error {
 	if err != nil {
 		return err
 	}
-	if err := s.readGeneration(); err != nil {
+	if err := s.readLastStep(); err != nil {
 		return err
 	}
 	if err := s.readTip(); err != nil {
@@ -212,7 +212,7 @@ func (s *Store) checkMeta(o *Options, haveFiles bool) (fresh bool, err error) {
 	if errors.Is(err, leveldb.ErrNotFound) {
 		if haveFiles {
 			return true, fmt.Errorf("%s has blocks, but the database in %s is empty; bring that back, or remove both to begin anew",
-				s.disk.path(blocksDir), s.disk.path(indexDir))
+				s.disk.path(blocksDir), s.disk.path(databaseDir))
 		}
 		return true, nil
 	}
@@ -231,22 +231,22 @@ func (s *Store) checkMeta(o *Options, haveFiles bool) (fresh bool, err error) {
 	return false, nil
 }
 
-// readGeneration finds the last step. Each step writes a key of its own and
+// readLastStep finds the last step. Each step writes a key of its own and
 // deletes that of the step before, so a database from which a step was lost
 // has two, and must not be used: goleveldb passes silently over a damaged
 // part of its journal.
-func (s *Store) readGeneration() error {
+func (s *Store) readLastStep() error {
 	found := 0
-	err := s.each(keyGeneration, func(key, _ []byte) error {
+	err := s.each(keyStep, func(key, _ []byte) error {
 		n := uint64(0)
-		if len(key) == generationKeySize {
+		if len(key) == stepKeySize {
 			n = binary.BigEndian.Uint64(key[2:])
 		}
 		if found++; found > 1 {
 			return fmt.Errorf("%w: the database in %s has lost what was written between steps %d and %d; restore a copy, or remove the directory and sync again",
-				errDamaged, s.disk.path(indexDir), s.generation, n)
+				errDamaged, s.disk.path(databaseDir), s.lastStep, n)
 		}
-		s.generation = n
+		s.lastStep = n
 		return nil
 	})
 	return err

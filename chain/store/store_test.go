@@ -144,9 +144,9 @@ func TestPruneUnsaved(t *testing.T) {
 	}
 	for range 2 {
 		left := 0
-		must(t, s.eachPlace(keyBlock, func(types.Hash, place) { left++ }))
+		must(t, s.eachLocation(keyBlock, func(types.Hash, location) { left++ }))
 		if left != 12-len(gone) {
-			t.Errorf("%d places are left of %d blocks", left, 12-len(gone))
+			t.Errorf("%d locations are left of %d blocks", left, 12-len(gone))
 		}
 		for _, hash := range gone {
 			if _, err := s.ReadBlock(hash); !errors.Is(err, consensus.ErrNotFound) {
@@ -160,9 +160,9 @@ func TestPruneUnsaved(t *testing.T) {
 	closeStore(t, s)
 }
 
-// TestWrongPlace: a place that leads to a sound record of another block is not
+// TestWrongLocation: a location that leads to a sound record of another block is not
 // believed.
-func TestWrongPlace(t *testing.T) {
+func TestWrongLocation(t *testing.T) {
 	s, err := open(newFaultDisk(1), smallOptions())
 	must(t, err)
 	must(t, s.WriteBlock(tipAt(1), []byte("one")))

@@ -294,12 +294,12 @@ func (w *world) restart() error {
 	if err := w.open(); err != nil {
 		return err
 	}
-	return w.settle()
+	return w.resume()
 }
 
-// settle checks the store that was opened against what must be in it, and goes
+// resume checks the store that was opened against what must be in it, and goes
 // on from there.
-func (w *world) settle() error {
+func (w *world) resume() error {
 	if err := w.check(); err != nil {
 		return err
 	}
@@ -377,7 +377,7 @@ func (w *world) checkBodies() error {
 		}
 	}
 	w.status = found
-	return errors.Join(w.checkPlaces(keyBlock, w.store.blocks), w.checkPlaces(keyUndo, w.store.undos))
+	return errors.Join(w.checkLocations(keyBlock, w.store.blocks), w.checkLocations(keyUndo, w.store.undos))
 }
 
 // unreadable is the error for a part of a block that must be there, unless the
@@ -389,9 +389,9 @@ func (w *world) unreadable(part string, b *testBlock, err error) error {
 	return fmt.Errorf("WRONG: %s of block %s, which the database names: %w", part, b.at, err)
 }
 
-func (w *world) checkPlaces(prefix byte, of *segments) error {
+func (w *world) checkLocations(prefix byte, of *segments) error {
 	var unread error
-	err := w.store.eachPlace(prefix, func(hash types.Hash, p place) {
+	err := w.store.eachLocation(prefix, func(hash types.Hash, p location) {
 		if _, err := of.read(p, hash); err != nil {
 			unread = w.unreadable("record", w.blocks[hash], consensus.Local(err))
 		}
