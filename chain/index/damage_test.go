@@ -149,7 +149,7 @@ func TestGapInJournal(t *testing.T) {
 			}
 		}
 		if !hit {
-			t.Fatalf("block %d is in no journal", b.height)
+			t.Fatalf("block %d is in no journal", b.Height)
 		}
 		x := w.open(w.chain, both)
 		w.catchUp(x)

@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io/fs"
 	"math/rand/v2"
@@ -12,55 +11,44 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/filter"
-	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
-// testBlock is a block that a test made, and what can be spent after it.
-type testBlock struct {
-	*consensus.HashedBlock
-	parent *testBlock
-	height uint32
-	free   []types.OutPoint // that are unspent, all of one value
-}
-
-// world is a real chain on a real store, and a maker of blocks for it.
+// world is a real chain on a real store, and the tree of its blocks.
 type world struct {
-	t       testing.TB
-	params  *consensus.Params
-	chain   *chain.Chain
-	genesis *testBlock
-	tip     *testBlock
-	all     []*testBlock
-	random  *rand.Rand
-	counter uint32
-	dir     string // of the index
-}
-
-func testParams(t testing.TB) *consensus.Params {
-	t.Helper()
-	data, err := os.ReadFile("../../testdata/bitcoin-regtest.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	params, err := network.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	params.CoinbaseMaturity = 1
-	return params
+	*chaintest.Tree
+	t      testing.TB
+	params *consensus.Params
+	chain  *chain.Chain
+	tip    *chaintest.Block
+	all    []*chaintest.Block
+	random *rand.Rand
+	dir    string // of the index
 }
 
 func newWorld(t testing.TB, seed uint64) *world {
 	t.Helper()
-	w := &world{t: t, params: testParams(t), random: rand.New(rand.NewPCG(seed, 1)), dir: filepath.Join(t.TempDir(), "indexes")}
+	params, err := karat.LoadNetwork("../../testdata/bitcoin-regtest.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	params.CoinbaseMaturity = 1
+	w := &world{t: t, params: params, random: rand.New(rand.NewPCG(seed, 1)), dir: filepath.Join(t.TempDir(), "indexes")}
 	w.chain = w.newChain()
-	w.genesis = &testBlock{HashedBlock: w.params.GenesisBlock()}
-	w.tip, w.all = w.genesis, []*testBlock{w.genesis}
+	w.Tree = chaintest.NewTree(params.GenesisBlock().Block)
+	w.Reward = func(uint32, types.Amount) (outputs []types.TxOut) {
+		for i := range 3 {
+			outputs = append(outputs, types.TxOut{Value: coin, ScriptPubKey: chaintest.Anyone(len(w.Outputs) + i)})
+		}
+		return outputs
+	}
+	w.tip, w.all = w.Genesis, []*chaintest.Block{w.Genesis}
 	return w
 }
 
@@ -80,69 +68,25 @@ func (w *world) newChain() *chain.Chain {
 	return c
 }
 
-// script can be spent by anyone, and is new at each call.
-func (w *world) script() []byte {
-	w.counter++
-	return binary.BigEndian.AppendUint32([]byte{0x52, 4}, w.counter|1<<31)
-}
+const coin = types.Amount(100_000_000)
 
-// coinbaseOutputs is how many outputs a coinbase has, each of a coin.
-const coinbaseOutputs = 3
-
-// pay moves a coin without a fee.
-func (w *world) pay(from types.OutPoint) types.Tx {
-	return types.Tx{
-		Version: 2,
-		Inputs:  []types.TxIn{{PreviousOutPoint: from, Sequence: 0xffffffff}},
-		Outputs: []types.TxOut{{Value: 100_000_000, ScriptPubKey: w.script()}, {ScriptPubKey: []byte{0x6a, 1, 7}}},
-	}
-}
-
-// build makes a block on a parent.
-func (w *world) build(parent *testBlock, txs ...types.Tx) *testBlock {
-	w.t.Helper()
-	b := &testBlock{parent: parent, height: parent.height + 1, free: slices.Clone(parent.free)}
-	w.counter++
-	coinbase := types.Tx{Version: 2, Inputs: []types.TxIn{{
-		PreviousOutPoint: types.OutPoint{Index: types.NullIndex}, Sequence: 0xffffffff,
-		ScriptSig: binary.LittleEndian.AppendUint32(append(consensus.CoinbaseHeight(b.height), 4), w.counter),
-	}}}
-	for range coinbaseOutputs {
-		coinbase.Outputs = append(coinbase.Outputs, types.TxOut{Value: 100_000_000, ScriptPubKey: w.script()})
-	}
-	block := &types.Block{
-		Header: types.Header{
-			Version: 4, PrevBlock: parent.Hash, Bits: w.params.Genesis.Bits, Timestamp: parent.Block.Header.Timestamp + 60,
-		},
-		Txs: append([]types.Tx{coinbase}, txs...),
-	}
-	consensus.Commit(block)
-	for consensus.CheckHeader(w.params, &block.Header, block.Hash()) != nil {
-		block.Header.Nonce++
-	}
-	b.HashedBlock = consensus.HashBlock(block)
-	for i := range block.Txs {
-		for _, in := range block.Txs[i].Inputs {
-			b.free = slices.DeleteFunc(b.free, func(o types.OutPoint) bool { return o == in.PreviousOutPoint })
-		}
-		for j, out := range block.Txs[i].Outputs {
-			if out.Value > 0 {
-				b.free = append(b.free, types.OutPoint{TxID: b.TxIDs[i], Index: uint32(j)})
-			}
-		}
-	}
-	return b
+// pay moves a coin without a fee, and says something beside.
+func (w *world) pay(from types.OutPoint) *types.Tx {
+	tx := w.Spend(0, w.Anyone(), from)
+	tx.Outputs = append(tx.Outputs, types.TxOut{ScriptPubKey: []byte{0x6a, 1, 7}})
+	w.Note(tx)
+	return tx
 }
 
 // grow adds a block with random payments and with those of another branch that
 // are possible still, and makes it the tip of the tests if the chain does.
-func (w *world) grow(parent *testBlock, others ...types.Tx) *testBlock {
+func (w *world) grow(parent *chaintest.Block, others ...*types.Tx) *chaintest.Block {
 	w.t.Helper()
-	free := slices.Clone(parent.free)
-	var txs []types.Tx
-	take := func(tx types.Tx) {
+	free := parent.Spendable(1, nil)
+	var txs []*types.Tx
+	take := func(tx *types.Tx) {
 		if i := slices.Index(free, tx.Inputs[0].PreviousOutPoint); i >= 0 {
-			free[i] = types.OutPoint{TxID: tx.TxID()} // may be spent in the same block
+			free[i] = chaintest.Output(tx, 0) // may be spent in the same block
 			txs = append(txs, tx)
 		}
 	}
@@ -154,15 +98,15 @@ func (w *world) grow(parent *testBlock, others ...types.Tx) *testBlock {
 			take(w.pay(free[w.random.IntN(len(free))]))
 		}
 	}
-	b := w.build(parent, txs...)
+	b := w.Block("", parent, txs...)
 	w.add(b)
 	return b
 }
 
-func (w *world) add(b *testBlock) {
+func (w *world) add(b *chaintest.Block) {
 	w.t.Helper()
 	if err := w.chain.AddBlock(w.t.Context(), b.Raw); err != nil {
-		w.t.Fatalf("block at %d: %v", b.height, err)
+		w.t.Fatalf("block at %d: %v", b.Height, err)
 	}
 	w.all = append(w.all, b)
 	if w.chain.Tip().Hash == b.Hash {
@@ -184,12 +128,14 @@ func (w *world) growBy(n int) {
 func (w *world) fork(depth, more int) {
 	w.t.Helper()
 	base := w.tip
-	var payments []types.Tx
-	for range min(depth, int(base.height)) {
-		payments = append(slices.Clone(base.Block.Txs[1:]), payments...)
-		base = base.parent
+	var payments []*types.Tx
+	for range min(depth, int(base.Height)) {
+		for i := range base.Txs[1:] {
+			payments = slices.Insert(payments, i, &base.Txs[i+1])
+		}
+		base = base.Parent
 	}
-	for n := int(w.tip.height-base.height) + more; n > 0; n-- {
+	for n := int(w.tip.Height-base.Height) + more; n > 0; n-- {
 		take := w.random.IntN(len(payments) + 1)
 		base = w.grow(base, payments[:take]...)
 		payments = payments[take:]
@@ -229,12 +175,12 @@ func catchUp(ctx context.Context, x *Index) error {
 // transaction that there ever was.
 func (w *world) expect(x *Index) {
 	w.t.Helper()
-	if at, synced := x.Position(); !synced || at.Hash != w.tip.Hash || at.Height != w.tip.height {
-		w.t.Fatalf("the index is at %s (%t), the tip is at %d", at, synced, w.tip.height)
+	if at, synced := x.Position(); !synced || at.Hash != w.tip.Hash || at.Height != w.tip.Height {
+		w.t.Fatalf("the index is at %s (%t), the tip is at %d", at, synced, w.tip.Height)
 	}
 	where := map[types.Hash]types.Hash{}
-	var path []*testBlock
-	for b := w.tip; b != nil; b = b.parent {
+	var path []*chaintest.Block
+	for b := w.tip; b != nil; b = b.Parent {
 		path = append(path, b)
 		for _, txid := range b.TxIDs {
 			where[txid] = b.Hash
@@ -261,7 +207,7 @@ func (w *world) expect(x *Index) {
 	}
 }
 
-func (w *world) expectFilters(x *Index, path []*testBlock) {
+func (w *world) expectFilters(x *Index, path []*chaintest.Block) {
 	w.t.Helper()
 	var want types.Hash
 	for _, b := range path {
@@ -276,7 +222,7 @@ func (w *world) expectFilters(x *Index, path []*testBlock) {
 		want = filter.Header(bytes, want)
 		got, header, err := x.Filter(b.Hash)
 		if err != nil || string(got) != string(bytes) || header != want {
-			w.t.Fatalf("filter at %d is %x with header %s (%v), want %x, %s", b.height, got, header, err, bytes, want)
+			w.t.Fatalf("filter at %d is %x with header %s (%v), want %x, %s", b.Height, got, header, err, bytes, want)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func TestFollowsFromNothing(t *testing.T) {
 	if _, synced := x.Position(); synced {
 		t.Fatal("an empty index is not at the tip, not even of an empty chain")
 	}
-	if _, _, err := x.Filter(w.genesis.Hash); !errors.Is(err, ErrBehind) {
+	if _, _, err := x.Filter(w.Genesis.Hash); !errors.Is(err, ErrBehind) {
 		t.Fatalf("filter of the genesis block: %v", err)
 	}
 	w.catchUp(x)
@@ -203,7 +203,7 @@ func TestChainMadeAnew(t *testing.T) {
 	x := w.open(w.chain, both)
 	w.catchUp(x)
 	x.Close()
-	w.chain, w.tip = w.newChain(), w.genesis
+	w.chain, w.tip = w.newChain(), w.Genesis
 	w.growBy(4)
 	x = w.open(w.chain, both)
 	w.catchUp(x)
