@@ -265,7 +265,7 @@ func (c *Chain) readBlock(n *node) (*consensus.HashedBlock, error) {
 // scripts to be checked. A block that breaks a rule is refused and reported;
 // the error is nil then. announce says whether success is reported as well.
 func (c *Chain) connect(n *node, block *consensus.HashedBlock, announce bool, report func(Result)) error {
-	needed := c.params.CoinsNeeded(n.height, block)
+	needed := consensus.CoinsNeeded(c.params, n.height, block)
 	coins := make([]consensus.FetchedCoin, len(needed))
 	if err := c.store.FetchCoins(needed, coins); err != nil {
 		return consensus.Local(err)

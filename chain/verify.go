@@ -173,7 +173,7 @@ func (v *verification) up(n *node) error {
 	if err != nil {
 		return err
 	}
-	needed := c.params.CoinsNeeded(n.height, block)
+	needed := consensus.CoinsNeeded(c.params, n.height, block)
 	coins := make([]consensus.FetchedCoin, len(needed))
 	if err := v.view.fetch(needed, coins); err != nil {
 		return err

@@ -50,7 +50,7 @@ func (m *Miner) Template(scriptPubKey []byte) *Template {
 	}
 	t.Block = &types.Block{
 		Header: types.Header{
-			Version: 0x20000000, PrevBlock: state.Index.Hash, Bits: m.o.Params.NextBits(&state),
+			Version: 0x20000000, PrevBlock: state.Index.Hash, Bits: consensus.NextBits(m.o.Params, &state),
 			Timestamp: uint32(max(m.o.Now().Unix(), int64(state.MedianTimePast())+1)),
 		},
 		Txs: txs,

@@ -472,7 +472,7 @@ func TestWorklessBranchesAreNotStored(t *testing.T) {
 		var headers []types.Header
 		for range 100 {
 			b := &types.Block{Header: types.Header{
-				Version: 4, PrevBlock: state.Index.Hash, Timestamp: state.Header.Timestamp + 1, Bits: w.params.NextBits(&state), MerkleRoot: types.Hash{1},
+				Version: 4, PrevBlock: state.Index.Hash, Timestamp: state.Header.Timestamp + 1, Bits: consensus.NextBits(w.params, &state), MerkleRoot: types.Hash{1},
 			}}
 			solve(w.params, b)
 			headers = append(headers, b.Header)

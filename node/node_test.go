@@ -68,7 +68,7 @@ func emptyBlocks(t testing.TB, params *consensus.Params, n int) [][]byte {
 		}
 		block := &types.Block{Header: types.Header{
 			Version: 4, PrevBlock: state.Index.Hash, MerkleRoot: coinbase.TxID(),
-			Timestamp: state.Header.Timestamp + 1, Bits: params.NextBits(&state),
+			Timestamp: state.Header.Timestamp + 1, Bits: consensus.NextBits(params, &state),
 		}, Txs: []types.Tx{coinbase}}
 		for consensus.CheckHeader(params, &block.Header, block.Hash()) != nil {
 			block.Header.Nonce++

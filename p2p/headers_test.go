@@ -14,7 +14,7 @@ func (w *world) bareHeaders(on consensus.State, n int) []types.Header {
 	headers := make([]types.Header, n)
 	for i := range headers {
 		b := types.Block{Header: types.Header{
-			Version: 0x20000000, PrevBlock: on.Index.Hash, Timestamp: on.Header.Timestamp + 1, Bits: w.params.NextBits(&on), MerkleRoot: types.Hash{1},
+			Version: 0x20000000, PrevBlock: on.Index.Hash, Timestamp: on.Header.Timestamp + 1, Bits: consensus.NextBits(w.params, &on), MerkleRoot: types.Hash{1},
 		}}
 		w.solve(&b)
 		headers[i] = b.Header

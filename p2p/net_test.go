@@ -140,7 +140,7 @@ func (w *world) build(on consensus.State, n int, txs ...*types.Tx) []*types.Bloc
 			ScriptSig: binary.LittleEndian.AppendUint32(append(consensus.CoinbaseHeight(on.Index.Height+1), 4), unique),
 		}}, Outputs: []types.TxOut{{Value: 1_000_000, ScriptPubKey: anchor}}}
 		b := &types.Block{
-			Header: types.Header{Version: 0x20000000, PrevBlock: on.Index.Hash, Timestamp: on.Header.Timestamp + 60, Bits: w.params.NextBits(&on)},
+			Header: types.Header{Version: 0x20000000, PrevBlock: on.Index.Hash, Timestamp: on.Header.Timestamp + 60, Bits: consensus.NextBits(w.params, &on)},
 			Txs:    []types.Tx{coinbase},
 		}
 		if i == 0 {

@@ -342,7 +342,7 @@ func getMiningInfo(_ context.Context, s *Server, _ *args) (any, error) {
 	state := s.Headers.TipState()
 	end, _ := s.Headers.Info(state.Index.Hash)
 	target, _, _ := consensus.ExpandBits(state.Header.Bits)
-	next := s.Params.NextBits(&state)
+	next := consensus.NextBits(s.Params, &state)
 	nextTarget, _, _ := consensus.ExpandBits(next)
 	j := map[string]any{
 		"blocks": state.Index.Height, "bits": bitsHex(state.Header.Bits), "difficulty": difficulty(state.Header.Bits), "target": target.String(),

@@ -3,7 +3,7 @@ package consensus
 import "math/big"
 
 // NextBits returns the compact target that the child of the parent must have.
-func (p *Params) NextBits(parent *State) uint32 {
+func NextBits(p *Params, parent *State) uint32 {
 	if p.Difficulty.Algorithm == DifficultyFixed {
 		return p.Genesis.Bits
 	}

@@ -94,6 +94,6 @@ func BenchmarkNextBits(b *testing.B) {
 	params.Difficulty = Difficulty{Algorithm: DifficultyASERT, HalfLife: 43200}
 	state := State{Index: types.Index{Height: 99_000}, Header: types.Header{Timestamp: params.Genesis.Timestamp + 59_000_123}}
 	for b.Loop() {
-		params.NextBits(&state)
+		NextBits(params, &state)
 	}
 }

@@ -348,7 +348,7 @@ func TestNeedsBIP30(t *testing.T) {
 	for height, want := range map[uint32]bool{
 		1: false, 1_000_000: false, bip30Height - 1: false, bip30Height: true, bip30Height + 1: true, 0xffffffff: true,
 	} {
-		if got := len(c.params.CoinsNeeded(height, block)); (got == 4) != want || got != 4 && got != 1 {
+		if got := len(CoinsNeeded(c.params, height, block)); (got == 4) != want || got != 4 && got != 1 {
 			t.Errorf("height %d: %d coins are asked for; BIP30 matters: %v", height, got, want)
 		}
 	}

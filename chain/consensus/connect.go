@@ -31,8 +31,8 @@ type Connection struct {
 // CoinsNeeded returns the outpoints that ConnectBlock must be given an answer
 // to, in order: those that the block spends and does not make itself, and where
 // BIP30 can be broken at all, those that it makes.
-func (p *Params) CoinsNeeded(height uint32, b *HashedBlock) []types.OutPoint {
-	if !p.needsBIP30(height) {
+func CoinsNeeded(p *Params, height uint32, b *HashedBlock) []types.OutPoint {
+	if !needsBIP30(p, height) {
 		return b.External
 	}
 	needed := append([]types.OutPoint(nil), b.External...)
@@ -51,7 +51,7 @@ func (p *Params) CoinsNeeded(height uint32, b *HashedBlock) []types.OutPoint {
 // height (BIP34) and differ; only the genesis block's begins with any bytes. As
 // long as no block can have the height that those bytes happen to spell, nothing
 // can be equal.
-func (p *Params) needsBIP30(height uint32) bool {
+func needsBIP30(p *Params, height uint32) bool {
 	genesis := p.Genesis.coinbaseScript()
 	for n := 1; n <= 5; n++ {
 		// The encoding of a height has up to six bytes: read each prefix that is
@@ -272,45 +272,4 @@ func (s *spending) lockEnded(sequence, coinHeight uint32) bool {
 		from = s.ancestry.MedianTimePast(max(coinHeight, 1) - 1)
 	}
 	return uint64(s.sequenceTime) >= uint64(from)+uint64(sequence&sequenceMask)<<sequenceGranularity
-}
-
-// created lists the coins that the block leaves in the set: every output that
-// can be spent, without those that a later transaction of the block spends.
-func (b *HashedBlock) created(height uint32) []CoinEntry {
-	outputs := 0
-	for i := range b.Block.Txs {
-		outputs += len(b.Block.Txs[i].Outputs)
-	}
-	created := make([]CoinEntry, 0, outputs)
-	output := -1 // counted through the block
-	for i := range b.Block.Txs {
-		for j := range b.Block.Txs[i].Outputs {
-			output++
-			out := &b.Block.Txs[i].Outputs[j]
-			if b.inside != nil && b.inside[output] || !IsSpendable(out.ScriptPubKey) {
-				continue
-			}
-			coin, _ := types.NewCoin(out, height, i == 0)
-			created = append(created, CoinEntry{OutPoint: types.OutPoint{TxID: b.TxIDs[i], Index: uint32(j)}, Coin: coin})
-		}
-	}
-	return created
-}
-
-// RevertUpdate makes the update of a connected block again, from its body and
-// its undo data (Update.SpentCoins). An error says that the two do not belong
-// together.
-func RevertUpdate(b *HashedBlock, parent types.Index, height uint32, undo []types.Coin) (*Update, error) {
-	if len(undo) != len(b.External) {
-		return nil, Local(undoMismatch(b, len(undo)))
-	}
-	u := &Update{
-		Block: types.Index{Height: height, Hash: b.Hash}, Parent: parent,
-		Spent:   make([]CoinEntry, len(undo)),
-		Created: b.created(height),
-	}
-	for i := range undo {
-		u.Spent[i] = CoinEntry{OutPoint: b.External[i], Coin: undo[i]}
-	}
-	return u, nil
 }

@@ -219,7 +219,7 @@ func TestHeaderTargets(t *testing.T) {
 func TestNextBits(t *testing.T) {
 	params := mainNetwork()
 	at := func(height, seconds uint32) uint32 {
-		return params.NextBits(&State{
+		return NextBits(params, &State{
 			Index: types.Index{Height: height}, Header: types.Header{Timestamp: params.Genesis.Timestamp + seconds},
 		})
 	}
@@ -247,7 +247,7 @@ func TestNextBits(t *testing.T) {
 		t.Errorf("the easiest bits are %08x", got)
 	}
 	fixed := regtest(t)
-	if got := fixed.NextBits(&State{Index: types.Index{Height: 5}, Header: types.Header{Timestamp: 1}}); got != 0x207fffff {
+	if got := NextBits(fixed, &State{Index: types.Index{Height: 5}, Header: types.Header{Timestamp: 1}}); got != 0x207fffff {
 		t.Errorf("fixed bits are %08x", got)
 	}
 	// ValidateHeader asks for them.

@@ -164,7 +164,7 @@ var stages = []string{stageHash, stageHeader, stageBody, stageContext, stageConn
 
 func (c *chainTest) fetch(b *HashedBlock) []FetchedCoin {
 	var fetched []FetchedCoin
-	for _, outPoint := range c.params.CoinsNeeded(c.height(), b) {
+	for _, outPoint := range CoinsNeeded(c.params, c.height(), b) {
 		entry, found := c.coins[outPoint]
 		fetched = append(fetched, FetchedCoin{Coin: entry, Found: found})
 	}

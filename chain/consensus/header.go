@@ -27,7 +27,7 @@ func CheckHeader(p *Params, h *types.Header, hash types.Hash) error {
 // ValidateHeader checks a header as the child of the parent's state. now is the
 // time in seconds since 1970; a block from the future is ErrNotYet.
 func ValidateHeader(p *Params, parent *State, h *types.Header, now int64) error {
-	if want := p.NextBits(parent); h.Bits != want {
+	if want := NextBits(p, parent); h.Bits != want {
 		return invalid(ReasonBits, "bits are %08x, want %08x", h.Bits, want)
 	}
 	if median := parent.MedianTimePast(); h.Timestamp <= median {

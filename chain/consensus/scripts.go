@@ -46,7 +46,3 @@ func scriptError(err error, txid types.Hash, input int) error {
 	}
 	return invalid(ReasonScript, "%s (input %d of transaction %s)", verdict.Message, input, txid)
 }
-
-func undoMismatch(b *HashedBlock, coins int) error {
-	return fmt.Errorf("block %s spends %d coins, its undo data has %d", b.Hash, len(b.External), coins)
-}

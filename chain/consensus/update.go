@@ -1,6 +1,10 @@
 package consensus
 
-import "github.com/karatcoin/karat/chain/types"
+import (
+	"fmt"
+
+	"github.com/karatcoin/karat/chain/types"
+)
 
 // CoinEntry is a coin under its name.
 type CoinEntry struct {
@@ -27,6 +31,24 @@ func (u *Update) SpentCoins() []types.Coin {
 		coins[i] = u.Spent[i].Coin
 	}
 	return coins
+}
+
+// RevertUpdate makes the update of a connected block again, from its body and
+// its undo data (Update.SpentCoins). An error says that the two do not belong
+// together.
+func RevertUpdate(b *HashedBlock, parent types.Index, height uint32, undo []types.Coin) (*Update, error) {
+	if len(undo) != len(b.External) {
+		return nil, Local(fmt.Errorf("block %s spends %d coins, its undo data has %d", b.Hash, len(b.External), len(undo)))
+	}
+	u := &Update{
+		Block: types.Index{Height: height, Hash: b.Hash}, Parent: parent,
+		Spent:   make([]CoinEntry, len(undo)),
+		Created: b.created(height),
+	}
+	for i := range undo {
+		u.Spent[i] = CoinEntry{OutPoint: b.External[i], Coin: undo[i]}
+	}
+	return u, nil
 }
 
 // BlockUpdate is a block that was connected or disconnected, and what it did to
@@ -70,4 +92,27 @@ func (u *BlockUpdate) SpentCoins() [][]types.Coin {
 		spent[i] = all[first:len(all):len(all)]
 	}
 	return spent
+}
+
+// created lists the coins that the block leaves in the set: every output that
+// can be spent, without those that a later transaction of the block spends.
+func (b *HashedBlock) created(height uint32) []CoinEntry {
+	outputs := 0
+	for i := range b.Block.Txs {
+		outputs += len(b.Block.Txs[i].Outputs)
+	}
+	created := make([]CoinEntry, 0, outputs)
+	output := -1 // counted through the block
+	for i := range b.Block.Txs {
+		for j := range b.Block.Txs[i].Outputs {
+			output++
+			out := &b.Block.Txs[i].Outputs[j]
+			if b.inside != nil && b.inside[output] || !IsSpendable(out.ScriptPubKey) {
+				continue
+			}
+			coin, _ := types.NewCoin(out, height, i == 0)
+			created = append(created, CoinEntry{OutPoint: types.OutPoint{TxID: b.TxIDs[i], Index: uint32(j)}, Coin: coin})
+		}
+	}
+	return created
 }

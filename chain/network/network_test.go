@@ -359,7 +359,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil || !reflect.DeepEqual(p, again) || p.Identity() != again.Identity() || Diff(p, again) != nil {
 			t.Fatalf("written and read again (%v):\n%+v\n%+v", err, p, again)
 		}
-		p.NextBits(&consensus.State{Index: types.Index{Height: 7}, Header: types.Header{Timestamp: 7}})
+		consensus.NextBits(p, &consensus.State{Index: types.Index{Height: 7}, Header: types.Header{Timestamp: 7}})
 	})
 }
 
