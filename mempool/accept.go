@@ -87,7 +87,7 @@ func (p *Pool) insert(c *candidate) error {
 	c.change = nil
 	p.changes += uint64(1 + len(replaced))
 	p.trim()
-	p.poke()
+	p.changed.Ring()
 	if p.graph.byTxID[c.TxID] == nil {
 		return policy(ReasonFull, "the pool is full of transactions that pay more")
 	}

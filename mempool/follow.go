@@ -57,12 +57,10 @@ type follower struct {
 // CatchUp brings the pool to the tip of the chain, for who needs an answer of that
 // tip. An error is the context's or an ErrLocal.
 func (p *Pool) CatchUp(ctx context.Context) error {
-	select {
-	case p.following <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := p.following.Take(ctx); err != nil {
+		return err
 	}
-	defer func() { <-p.following }()
+	defer p.following.Give()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -129,7 +127,7 @@ func (p *Pool) jump(tip types.Index) bool {
 	}
 	p.position, p.follow.at = tip, tip
 	p.rolling.block(p.now())
-	p.poke()
+	p.changed.Ring()
 	return true
 }
 
@@ -177,7 +175,7 @@ func (p *Pool) confirm(u *consensus.BlockUpdate) {
 	p.changes += uint64(len(gone))
 	p.position = u.Update.Block
 	p.rolling.block(p.now())
-	p.poke()
+	p.changed.Ring()
 }
 
 // rebuild makes a new graph at the tip, of the transactions that undone blocks
@@ -211,7 +209,7 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	p.follow = follower{at: f.at}
 	p.rolling.block(p.now())
 	p.trim()
-	p.poke()
+	p.changed.Ring()
 	return nil
 }
 
@@ -315,5 +313,5 @@ func (p *Pool) expire() {
 	p.graph.remove(gone)
 	p.changes += uint64(len(gone))
 	p.log.Info("transactions expired", "count", len(gone))
-	p.poke()
+	p.changed.Ring()
 }

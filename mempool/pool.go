@@ -26,6 +26,8 @@ import (
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/baton"
+	"github.com/karatcoin/karat/internal/poke"
 )
 
 // The defaults of Options.
@@ -44,7 +46,7 @@ type Chain interface {
 	// Coins looks coins up after the tip, and tells which tip that was.
 	Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error)
 	UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error)
-	Subscribe() (poke <-chan struct{}, cancel func())
+	poke.Source // pokes after the tip has changed
 }
 
 // Options are the choices of New. All but Params and Chain may be left out.
@@ -63,11 +65,10 @@ type Options struct {
 
 // Pool is the memory pool. All methods may be called concurrently.
 //
-// Three locks. following is a baton, waited for with a context, which whoever
-// makes the pool follow the chain holds across disk and script checks. mu guards
-// the graph and what stands beside it, is held for moments, and nothing under it
-// waits or calls out. verified has one of its own, since the chain asks it while
-// it connects a block.
+// Three locks. following is held by whoever makes the pool follow the chain,
+// across disk and script checks. mu guards the graph and what stands beside it,
+// is held for moments, and nothing under it waits or calls out. verified has one
+// of its own, since the chain asks it while it connects a block.
 type Pool struct {
 	options  Options
 	params   *consensus.Params
@@ -76,18 +77,18 @@ type Pool struct {
 	now      func() time.Time
 	verified verifiedSet
 
-	following chan struct{}
+	changed   poke.Bell // rings after the graph has changed
+	following baton.Baton
 	follow    follower // guarded by following
 
-	mu          sync.Mutex
-	graph       *graph
-	position    types.Index // every transaction is valid in the next block on it
-	rebuilding  bool        // a graph that takes the place of this one is being made
-	rolling     rollingFee
-	changes     uint64 // transactions that came or went, ever
-	accepted    acceptedLog
-	subscribers map[chan struct{}]struct{}
-	loaded      bool // Load has read its file to the end
+	mu         sync.Mutex
+	graph      *graph
+	position   types.Index // every transaction is valid in the next block on it
+	rebuilding bool        // a graph that takes the place of this one is being made
+	rolling    rollingFee
+	changes    uint64 // transactions that came or went, ever
+	accepted   acceptedLog
+	loaded     bool // Load has read its file to the end
 }
 
 // New returns an empty pool at the tip of the chain.
@@ -104,8 +105,7 @@ func New(o Options) *Pool {
 	}
 	p := &Pool{
 		options: o, params: o.Params, chain: o.Chain, log: o.Logger, now: o.Now,
-		following: make(chan struct{}, 1), graph: newGraph(), position: o.Chain.Tip(),
-		subscribers: map[chan struct{}]struct{}{},
+		following: baton.New(), graph: newGraph(), position: o.Chain.Tip(),
 	}
 	p.follow.at = p.position
 	return p
@@ -219,29 +219,9 @@ func (p *Pool) Accepted(since uint64, limit int) (wtxids []types.Hash, next uint
 	return p.accepted.since(since, limit)
 }
 
-// Subscribe returns a channel that receives a poke, never more than one at a
-// time, after the pool has changed, and a function that ends that.
-func (p *Pool) Subscribe() (poke <-chan struct{}, cancel func()) {
-	channel := make(chan struct{}, 1)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.subscribers[channel] = struct{}{}
-	return channel, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.subscribers, channel)
-	}
-}
-
-// poke tells subscribers of a change. It assumes mu.
-func (p *Pool) poke() {
-	for channel := range p.subscribers {
-		select {
-		case channel <- struct{}{}:
-		default:
-		}
-	}
-}
+// Subscribe returns a channel that receives a poke after the pool has changed,
+// and a function that ends that.
+func (p *Pool) Subscribe() (poke <-chan struct{}, cancel func()) { return p.changed.Subscribe() }
 
 // remembered is the number of witness ids that acceptedLog keeps at least, once
 // there were so many.

@@ -17,14 +17,14 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 )
 
 // Chain is what the miner builds on.
 type Chain interface {
 	TipState() consensus.State
 	AddBlock(ctx context.Context, raw []byte) error
-	// Subscribe pokes after the tip has changed.
-	Subscribe() (poke <-chan struct{}, cancel func())
+	poke.Source // pokes after the tip has changed
 }
 
 // Pool is where transactions come from.
@@ -32,8 +32,7 @@ type Pool interface {
 	// Select returns transactions of at most the given weight in an order in
 	// which a block can have them, and the tip that they are valid on.
 	Select(maxWeight int) ([]*pending.Entry, types.Index)
-	// Subscribe pokes after the pool has taken a transaction.
-	Subscribe() (poke <-chan struct{}, cancel func())
+	poke.Source // pokes after the pool has taken a transaction
 }
 
 // Options are the choices of New.
