@@ -19,8 +19,8 @@ run: build ## run a node that mines on the dev network
 
 .PHONY: test
 test: ## run all tests (under five minutes on two cores)
-	$(GO) test ./...
 	cd test/oracle && $(GO) test ./...
+	@sh test/vectors.sh sum ./...
 
 .PHONY: race
 race: ## run all tests under the race detector
@@ -49,8 +49,12 @@ cover: ## show the statement coverage of each package
 	$(GO) test -cover ./...
 
 .PHONY: vectors
-vectors: ## run the comparisons with the answers of others, and count the cases
-	sh test/vectors.sh
+vectors: ## run the comparisons with the answers of others, and list the cases
+	@sh test/vectors.sh list -run 'Vectors|Core' ./...
+
+.PHONY: vectors-pack
+vectors-pack: ## make testdata/vectors from the folder FROM
+	$(GO) run ./internal/vectors/pack $(FROM) testdata/vectors
 
 .PHONY: clean
 clean: ## remove what was built

@@ -19,6 +19,7 @@ const module = "github.com/karatcoin/karat"
 var allowed = map[string][]string{
 	".":                           {"chain/consensus", "chain/network"},
 	"internal/vectors":            {},
+	"internal/vectors/pack":       {},
 	"internal/wholefile":          {},
 	"internal/nodetest":           {".", "node"},
 	"internal/pipenet":            {},

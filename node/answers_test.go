@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -53,11 +52,10 @@ type running struct {
 
 // TestCoreAnswers asks the questions that Bitcoin Core was asked about its chain.
 func TestCoreAnswers(t *testing.T) {
-	folder := filepath.Join(vectors.Dir(t), "core-regtest")
 	answers := map[string]json.RawMessage{}
-	vectors.ReadJSON(t, filepath.Join(folder, "answers.json"), &answers)
+	vectors.ReadJSON(t, "core-regtest/answers.json", &answers)
 	n := openNode(t, t.TempDir(), regtest, 0)
-	if _, err := n.Import(context.Background(), []string{filepath.Join(folder, "chain.dat")}, func(ImportProgress) {}); err != nil {
+	if _, err := n.Import(context.Background(), []string{vectors.Copy(t, "core-regtest/chain.dat")}, func(ImportProgress) {}); err != nil {
 		t.Fatal(err)
 	}
 	r := run(t, n)
@@ -104,7 +102,8 @@ func TestCoreAnswers(t *testing.T) {
 		}
 		same++
 	}
-	t.Logf("%d answers are Core's; methods left out: %v", same, skipped)
+	vectors.Ran(t, same, "answers of RPC methods")
+	t.Logf("methods left out: %v", skipped)
 }
 
 // coreError is "error code: -5\nerror message:\ntext" of bitcoin-cli, its first

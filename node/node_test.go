@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
@@ -308,9 +307,9 @@ func (a *answer) check(t *testing.T, set CoinSet) {
 // shuffled together with the branch that replaces its last six blocks, and
 // compares with Core's answers.
 func TestChainOfBitcoinCore(t *testing.T) {
-	chainFile, forkFile := filepath.Join(vectors.Dir(t), "core-regtest/chain.dat"), filepath.Join(vectors.Dir(t), "core-regtest/fork.dat")
+	chainFile, forkFile := vectors.Copy(t, "core-regtest/chain.dat"), vectors.Copy(t, "core-regtest/fork.dat")
 	var answers map[string]json.RawMessage
-	vectors.ReadJSON(t, filepath.Join(vectors.Dir(t), "core-regtest/answers.json"), &answers)
+	vectors.ReadJSON(t, "core-regtest/answers.json", &answers)
 	var before answer
 	var serialized struct {
 		Hash types.Hash `json:"hash_serialized_3"`
@@ -323,7 +322,7 @@ func TestChainOfBitcoinCore(t *testing.T) {
 	var fork struct {
 		MuHash answer `json:"muhash"`
 	}
-	vectors.ReadJSON(t, filepath.Join(vectors.Dir(t), "core-regtest/fork.json"), &fork)
+	vectors.ReadJSON(t, "core-regtest/fork.json", &fork)
 
 	n := openNode(t, t.TempDir(), regtest, 0)
 	if s := importFiles(t, n, chainFile); s.Accepted != int(before.Height) || len(s.Refused) != 0 {
@@ -341,7 +340,7 @@ func TestChainOfBitcoinCore(t *testing.T) {
 	}
 	closeNode(t, n)
 
-	raws := append(frames(t, chainFile), frames(t, forkFile)...)
+	raws := append(vectors.ReadBlocks(t, "core-regtest/chain.dat"), vectors.ReadBlocks(t, "core-regtest/fork.dat")...)
 	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		r.Shuffle(len(raws), func(i, j int) { raws[i], raws[j] = raws[j], raws[i] })
@@ -350,19 +349,6 @@ func TestChainOfBitcoinCore(t *testing.T) {
 		fork.MuHash.check(t, coinsOf(t, n))
 		closeNode(t, n)
 	}
+	vectors.Ran(t, 8, "coin sets")
 	t.Logf("%d blocks of Bitcoin Core, once in order and 5 times shuffled", len(raws))
-}
-
-func frames(t testing.TB, file string) (raws [][]byte) {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for len(data) > 0 {
-		size := 8 + int(binary.LittleEndian.Uint32(data[4:]))
-		raws = append(raws, data[8:size])
-		data = data[size:]
-	}
-	return raws
 }

@@ -257,20 +257,20 @@ func (w *world) payAfter(s *simNode, parent *types.Tx) *types.Tx {
 // branch that wins over a part of it serves them to fresh nodes, the last of which
 // fetches from two at once. All end with the coins that Core counted.
 func TestCoreChainOverTheWire(t *testing.T) {
-	folder := filepath.Join(vectors.Dir(t), "core-regtest")
+	chainFile, forkFile := vectors.Copy(t, "core-regtest/chain.dat"), vectors.Copy(t, "core-regtest/fork.dat")
 	var core struct {
 		MuHash struct {
 			MuHash types.Hash `json:"muhash"`
 		} `json:"muhash"`
 	}
-	vectors.ReadJSON(t, filepath.Join(folder, "fork.json"), &core)
+	vectors.ReadJSON(t, "core-regtest/fork.json", &core)
 	params, err := karat.LoadNetwork(regtest)
 	if err != nil {
 		t.Fatal(err)
 	}
 	simulateOn(t, params, 4, func(t *testing.T, w *world) {
 		full := openNode(t, filepath.Join(w.dir, "a"), regtest, 0)
-		importFiles(t, full, filepath.Join(folder, "chain.dat"), filepath.Join(folder, "fork.dat"))
+		importFiles(t, full, chainFile, forkFile)
 		closeNode(t, full)
 		a := w.start("a")
 		b := w.start("b", "a")
@@ -283,6 +283,7 @@ func TestCoreChainOverTheWire(t *testing.T) {
 			}
 		}
 	})
+	vectors.Ran(t, 3, "coin sets")
 }
 
 // TestSyncIsTold: the log says that a node syncs and that it has synced, once, and

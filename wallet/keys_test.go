@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,11 +29,6 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func readVectors(t testing.TB, name string, into any) {
-	t.Helper()
-	vectors.ReadJSON(t, filepath.Join(vectors.Dir(t), name), into)
-}
-
 func TestMnemonicVectors(t *testing.T) {
 	var all struct {
 		English []struct {
@@ -44,7 +38,7 @@ func TestMnemonicVectors(t *testing.T) {
 		Others  []struct{ Language, Mnemonic string } `json:"other_languages"`
 		Invalid []struct{ Mnemonic, Why string }      `json:"invalid_english"`
 	}
-	readVectors(t, "wallet/bip39.json", &all)
+	vectors.ReadJSON(t, "wallet/bip39.json", &all)
 	for _, v := range all.English {
 		must(t, CheckMnemonic(v.Mnemonic))
 		must(t, CheckMnemonic("  "+strings.ReplaceAll(strings.ToUpper(v.Mnemonic), " ", " \n\t")))
@@ -73,18 +67,18 @@ func TestMnemonicVectors(t *testing.T) {
 			t.Errorf("%q (%s): %v", v.Mnemonic, v.Why, err)
 		}
 	}
-	if len(all.English) == 0 || len(all.Others) == 0 || len(all.Invalid) == 0 {
-		t.Error("there are no vectors of a kind")
-	}
-	t.Logf("%d mnemonics, %d of other languages, %d that are none", len(all.English), len(all.Others), len(all.Invalid))
+	vectors.Ran(t, len(all.English), "mnemonics")
+	vectors.Ran(t, len(all.Others), "mnemonics of other languages")
+	vectors.Ran(t, len(all.Invalid), "mnemonics that are none")
 }
 
-// TestWordList compares the words that are known with BIP39's list.
-func TestWordList(t *testing.T) {
-	data := vectors.ReadFile(t, filepath.Join(vectors.Dir(t), "wallet/bip39-english.txt"))
+// TestVectorsWordList compares the words that are known with BIP39's list.
+func TestVectorsWordList(t *testing.T) {
+	data := vectors.ReadFile(t, "wallet/bip39-english.txt")
 	if list := strings.Fields(string(data)); len(list) != 2048 || !slices.Equal(list, bip39.WordList) {
 		t.Errorf("BIP39's list of %d words is another", len(list))
 	}
+	vectors.Ran(t, 1, "list of words")
 }
 
 func TestCheckMnemonicNamesTheWord(t *testing.T) {
@@ -153,7 +147,8 @@ func TestBIP32Vectors(t *testing.T) {
 		}
 		Invalid []struct{ Key, Why string }
 	}
-	readVectors(t, "wallet/bip32.json", &all)
+	vectors.ReadJSON(t, "wallet/bip32.json", &all)
+	keys := 0
 	for _, v := range all.Valid {
 		seed, err := hex.DecodeString(v.Seed)
 		must(t, err)
@@ -165,6 +160,7 @@ func TestBIP32Vectors(t *testing.T) {
 			if text != step.Xprv || public != step.Xpub {
 				t.Errorf("%s, %s: %s, %s", v.Name, step.Path, text, public)
 			}
+			keys++
 		}
 	}
 	for _, v := range all.Invalid {
@@ -172,6 +168,8 @@ func TestBIP32Vectors(t *testing.T) {
 			t.Errorf("%s: %v", v.Why, err)
 		}
 	}
+	vectors.Ran(t, keys, "keys of BIP32")
+	vectors.Ran(t, len(all.Invalid), "keys that are none")
 }
 
 // accountOf does what accountKey and newAccount do for any account of any seed,
@@ -200,7 +198,7 @@ func TestBIP86Vectors(t *testing.T) {
 			ScriptPubKey              string
 		}
 	}
-	readVectors(t, "wallet/bip86.json", &all)
+	vectors.ReadJSON(t, "wallet/bip86.json", &all)
 	seed := bip39.NewSeed(all.Mnemonic, "")
 	account := accountOf(t, seed, &chaincfg.MainNetParams, "m/86'/0'/0'")
 	scripts := 0
@@ -221,6 +219,7 @@ func TestBIP86Vectors(t *testing.T) {
 	if scripts != 3 {
 		t.Errorf("%d scripts, want 3", scripts)
 	}
+	vectors.Ran(t, len(all.Entries), "keys of BIP86")
 }
 
 func checkScript(t *testing.T, a *Account, b Branch, index uint32, hrp, wantScript, wantAddress string) {
@@ -243,7 +242,7 @@ func TestCoreDerivations(t *testing.T) {
 		PublicDescriptor                       string `json:"public_descriptor"`
 		Addresses, ScriptPubKeys               []string
 	}
-	readVectors(t, "wallet/bip86-core-derived.json", &all)
+	vectors.ReadJSON(t, "wallet/bip86-core-derived.json", &all)
 	scripts := 0
 	for _, v := range all {
 		net := &chaincfg.MainNetParams
@@ -263,7 +262,8 @@ func TestCoreDerivations(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d descriptors, %d scripts", len(all), scripts)
+	vectors.Ran(t, 2*len(all), "checksums of descriptors")
+	vectors.Ran(t, scripts, "scripts and addresses")
 }
 
 // TestDescriptorChecksum has BIP380's vectors.
@@ -366,9 +366,9 @@ func TestAccountRefuses(t *testing.T) {
 	}
 }
 
-// TestBIP341Keys holds the tweak of private keys, and signatures by what they
+// TestVectorsBIP341Keys holds the tweak of private keys, and signatures by what they
 // give, against BIP341's vectors without script path.
-func TestBIP341Keys(t *testing.T) {
+func TestVectorsBIP341Keys(t *testing.T) {
 	var all struct {
 		KeyPathSpending []struct {
 			InputSpending []struct {
@@ -381,9 +381,9 @@ func TestBIP341Keys(t *testing.T) {
 			}
 		}
 	}
-	readVectors(t, "bip341/wallet-test-vectors.json", &all)
+	vectors.ReadJSON(t, "bip341/wallet-test-vectors.json", &all)
 	if len(all.KeyPathSpending) == 0 {
-		t.Skip("NOT RUN: this half of the vectors spends nothing")
+		vectors.Lacks(t, "key path spends of BIP341")
 	}
 	checked := 0
 	for _, v := range all.KeyPathSpending[0].InputSpending {
@@ -407,8 +407,5 @@ func TestBIP341Keys(t *testing.T) {
 		}
 		checked++
 	}
-	if checked == 0 {
-		t.Error("no vector without script path")
-	}
-	t.Logf("%d keys", checked)
+	vectors.Ran(t, checked, "keys without script path")
 }

@@ -2,11 +2,8 @@ package consensus
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -182,21 +179,14 @@ func checkPrevouts(t *testing.T, got []types.TxOut, want [][]string) (n int) {
 	return n
 }
 
-// readBootstrap splits a file of blocks, each behind a magic and its length.
-func readBootstrap(t *testing.T, name string) (blocks []*HashedBlock) {
+func readBlocks(t *testing.T, name string) (blocks []*HashedBlock) {
 	t.Helper()
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for len(data) >= 8 {
-		size := binary.LittleEndian.Uint32(data[4:])
-		b, err := DecodeBlock(data[8 : 8+size])
+	for _, raw := range vectors.ReadBlocks(t, name) {
+		b, err := DecodeBlock(raw)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		blocks = append(blocks, b)
-		data = data[8+size:]
 	}
 	return blocks
 }
@@ -205,7 +195,6 @@ func readBootstrap(t *testing.T, name string) (blocks []*HashedBlock) {
 // and wins.
 func TestVectorsCoreRegtest(t *testing.T) {
 	c := newReplay(t)
-	folder := filepath.Dir(vectors.Files(t, "core-regtest/chain.dat")[0])
 	states := []State{c.state}
 	sets := []map[types.OutPoint]types.Coin{maps.Clone(c.coins)}
 	var undo [][]types.Coin
@@ -214,7 +203,7 @@ func TestVectorsCoreRegtest(t *testing.T) {
 		c.addHashed(b)
 		states, sets = append(states, c.state), append(sets, maps.Clone(c.coins))
 	}
-	chain := readBootstrap(t, filepath.Join(folder, "chain.dat"))
+	chain := readBlocks(t, "core-regtest/chain.dat")
 	if chain[0].Hash != c.state.Index.Hash {
 		t.Fatalf("the file begins with %s", chain[0].Hash)
 	}
@@ -222,7 +211,7 @@ func TestVectorsCoreRegtest(t *testing.T) {
 		add(b)
 	}
 	var answers map[string]json.RawMessage
-	vectors.ReadJSON(t, filepath.Join(folder, "answers.json"), &answers)
+	vectors.ReadJSON(t, "core-regtest/answers.json", &answers)
 	type info struct {
 		BestBlock       string
 		Height          uint32
@@ -251,7 +240,7 @@ func TestVectorsCoreRegtest(t *testing.T) {
 	}
 	statsOfBlocks(t, c, answers)
 
-	fork := readBootstrap(t, filepath.Join(folder, "fork.dat"))
+	fork := readBlocks(t, "core-regtest/fork.dat")
 	height := slices.IndexFunc(states, func(s State) bool { return s.Index.Hash == fork[0].Block.Header.PrevBlock })
 	if height < 0 {
 		t.Fatal("the fork begins nowhere on the chain")
@@ -269,7 +258,7 @@ func TestVectorsCoreRegtest(t *testing.T) {
 		t.Error("the fork has less work than the chain that it leaves")
 	}
 	var forked struct{ MuHash info }
-	vectors.ReadJSON(t, filepath.Join(folder, "fork.json"), &forked)
+	vectors.ReadJSON(t, "core-regtest/fork.json", &forked)
 	check(forked.MuHash)
 	c.undoTo(0, undo, states)
 	if len(c.coins) != 0 {

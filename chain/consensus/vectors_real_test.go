@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/big"
-	"os"
-	"path/filepath"
+	"path"
 	"strings"
 	"testing"
 
@@ -32,14 +31,10 @@ func TestVectorsRealBlocks(t *testing.T) {
 		}
 		vectors.ReadJSON(t, name, &index)
 		for _, v := range index {
-			if filepath.Ext(v.File) != ".raw" {
+			if path.Ext(v.File) != ".raw" {
 				continue // TestVectorsRealChains
 			}
-			folder := filepath.Dir(filepath.Dir(name))
-			raw, err := os.ReadFile(filepath.Join(folder, v.File))
-			if err != nil {
-				t.Fatal(err)
-			}
+			raw := vectors.ReadFile(t, path.Join("real", v.File))
 			b, err := DecodeBlock(raw)
 			if err != nil {
 				t.Fatalf("%s: %v", v.File, err)
@@ -52,7 +47,7 @@ func TestVectorsRealBlocks(t *testing.T) {
 				len(b.TxIDs) != v.TxCount || root.String() != v.WitnessRoot || b.Block.Header.Bits != hexUint32(t, v.Bits) {
 				t.Errorf("%s: hash, sizes or witness root differ", v.File)
 			}
-			checkTxList(t, filepath.Join(folder, v.TxList), b)
+			checkTxList(t, path.Join("real", v.TxList), b)
 			if err := CheckHeader(params, &b.Block.Header, b.Hash); (err == nil) != v.Work {
 				t.Errorf("%s: proof of work: %v", v.File, err)
 			}
@@ -70,7 +65,9 @@ func TestVectorsRealBlocks(t *testing.T) {
 		}
 	}
 	vectors.Ran(t, blocks, "blocks")
-	vectors.Ran(t, committed, "blocks with a witness commitment")
+	if committed == 0 {
+		t.Error("no block has a witness commitment")
+	}
 }
 
 // The first blocks of Bitcoin, and a regtest chain of Core's: linked, worked for
@@ -78,14 +75,10 @@ func TestVectorsRealBlocks(t *testing.T) {
 func TestVectorsRealChains(t *testing.T) {
 	chains := map[string][]*HashedBlock{}
 	for _, name := range vectors.Files(t, "real/blocks/*.dat") {
-		chains[name] = readBootstrap(t, name)
+		chains[name] = readBlocks(t, name)
 	}
 	for _, name := range vectors.Files(t, "real/blocks/regtest-*.txt") {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range strings.Fields(string(data)) {
+		for _, line := range strings.Fields(string(vectors.ReadFile(t, name))) {
 			b, err := DecodeBlock(unhex(t, line))
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
@@ -121,11 +114,7 @@ func TestVectorsRealChains(t *testing.T) {
 
 func checkTxList(t *testing.T, name string, b *HashedBlock) {
 	t.Helper()
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+	for i, line := range strings.Split(strings.TrimSpace(string(vectors.ReadFile(t, name))), "\n") {
 		tx := &b.Block.Txs[i]
 		wtxid := b.WTxIDs[i]
 		if i == 0 {
@@ -143,12 +132,8 @@ func TestVectorsHeaders(t *testing.T) {
 	params.PowLimit = hexUint256(t, mainnetLimit)
 	headers := 0
 	for _, name := range vectors.Files(t, "real/headers/mainnet-0-*.txt") {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var work Uint256
-		for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+		for _, line := range strings.Split(strings.TrimSpace(string(vectors.ReadFile(t, name))), "\n") {
 			fields := strings.Fields(line)
 			work = work.Add(checkedHeader(t, params, fields[1], fields[2]))
 			if work.String() != fields[3] {
@@ -165,7 +150,7 @@ func TestVectorsHeaders(t *testing.T) {
 			}
 		}
 		vectors.ReadJSON(t, name, &file)
-		if strings.HasPrefix(filepath.Base(name), "signet") {
+		if strings.HasPrefix(path.Base(name), "signet") {
 			params.PowLimit = hexUint256(t, "00000377ae000000000000000000000000000000000000000000000000000000")
 		} else {
 			params.PowLimit = hexUint256(t, mainnetLimit)

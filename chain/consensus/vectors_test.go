@@ -1,11 +1,9 @@
 package consensus
 
 import (
-	"bufio"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -119,13 +117,9 @@ func anchorOf(bits uint32) Uint256 {
 func TestVectorsASERTBitcoinCash(t *testing.T) {
 	rows := 0
 	for _, name := range vectors.Files(t, "asert/run*") {
-		file, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
 		header := map[string]string{}
-		for lines := bufio.NewScanner(file); lines.Scan(); {
-			line := lines.Text()
+		for line := range strings.Lines(string(vectors.ReadFile(t, name))) {
+			line = strings.TrimSpace(line)
 			if rest, ok := strings.CutPrefix(line, "##"); ok {
 				key, value, _ := strings.Cut(rest, ":")
 				header[strings.Replace(strings.TrimSpace(key), "ancestor", "parent", 1)] = strings.TrimSpace(value)
@@ -152,7 +146,6 @@ func TestVectorsASERTBitcoinCash(t *testing.T) {
 			}
 			rows++
 		}
-		file.Close()
 	}
 	vectors.Ran(t, rows, "rows of Bitcoin Cash")
 }
@@ -278,7 +271,7 @@ func TestVectorsCheckTransaction(t *testing.T) {
 		Verdict             string `json:"check_transaction"`
 		Weight              int
 	}
-	counts := map[string]int{}
+	core, derived, breakR1 := 0, 0, 0
 	for _, name := range vectors.Files(t, "tx/check-transaction*.json") {
 		var file struct {
 			Core    []vector `json:"core_tx_tests"`
@@ -305,7 +298,7 @@ func TestVectorsCheckTransaction(t *testing.T) {
 				t.Errorf("%s: %s, R1 broken: %v", v.ID, verdict, certainlyForbidden(tx))
 			}
 			if mayBreakR1 && verdict == "bad-txns-vout-script" {
-				counts["transactions that break R1"]++
+				breakR1++
 				verdict = "ok"
 			}
 			if verdict != v.Verdict {
@@ -314,15 +307,17 @@ func TestVectorsCheckTransaction(t *testing.T) {
 		}
 		for _, v := range file.Core {
 			check(v, true)
-			counts["transactions of Core's tests"]++
+			core++
 		}
 		for _, v := range file.Derived {
 			check(v, false)
-			counts["transactions with taproot outputs"]++
+			derived++
 		}
 	}
-	for _, what := range []string{"transactions of Core's tests", "transactions that break R1", "transactions with taproot outputs"} {
-		vectors.Ran(t, counts[what], what)
+	vectors.Ran(t, core, "transactions of Core's tests")
+	vectors.Ran(t, derived, "transactions with taproot outputs")
+	if breakR1 == 0 {
+		t.Error("no transaction breaks R1")
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"math/big"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -40,11 +39,6 @@ func parseHash(t testing.TB, s string) types.Hash {
 		t.Fatal(err)
 	}
 	return hash
-}
-
-func readVectors(t testing.TB, into any, path ...string) {
-	t.Helper()
-	vectors.ReadJSON(t, filepath.Join(append([]string{vectors.Dir(t)}, path...)...), into)
 }
 
 // naiveValues are the values of a block's filter as BIP158 words them: 64 bits
@@ -144,12 +138,12 @@ func mustMatch(t *testing.T, filter []byte, block types.Hash, want bool, scripts
 	}
 }
 
-// TestBIP158 runs the vectors of the BIP. Their blocks are Bitcoin's: what they
+// TestVectorsBIP158 runs the vectors of the BIP. Their blocks are Bitcoin's: what they
 // spend has no place in a Coin, so the set is encoded by itself, and the whole
 // of Build is left to TestCoreChain, except where nothing is spent.
-func TestBIP158(t *testing.T) {
+func TestVectorsBIP158(t *testing.T) {
 	var rows [][]any
-	readVectors(t, &rows, "bip158", "testnet-19.json")
+	vectors.ReadJSON(t, "bip158/testnet-19.json", &rows)
 	n := 0
 	for _, row := range rows {
 		if len(row) < 8 {
@@ -189,7 +183,7 @@ func TestBIP158(t *testing.T) {
 	if n < 3 {
 		t.Fatalf("%d cases", n)
 	}
-	t.Logf("%d cases", n)
+	vectors.Ran(t, n, "filters and headers")
 }
 
 type coreBlock struct {
@@ -234,7 +228,7 @@ func TestCoreChain(t *testing.T) {
 		GenesisHeader string `json:"genesis_filter_header"`
 		Blocks        []coreBlock
 	}
-	readVectors(t, &chain, "chain", "core-regtest-taproot-only.json")
+	vectors.ReadJSON(t, "chain/core-regtest-taproot-only.json", &chain)
 	header, spends := parseHash(t, chain.GenesisHeader), 0
 	for i := range chain.Blocks {
 		b := &chain.Blocks[i]
@@ -254,7 +248,7 @@ func TestCoreChain(t *testing.T) {
 	if len(chain.Blocks) < 100 || spends < 100 {
 		t.Fatalf("%d blocks, %d spends", len(chain.Blocks), spends)
 	}
-	t.Logf("%d blocks, %d spends", len(chain.Blocks), spends)
+	vectors.Ran(t, len(chain.Blocks), "filters and headers")
 }
 
 // randomScripts are n distinct witness programs.

@@ -122,7 +122,7 @@ func TestCoreFilters(t *testing.T) {
 			TxIDs  []string   `json:"txids"`
 		}
 	}
-	vectors.ReadJSON(t, filepath.Join(vectors.Dir(t), "chain", "core-regtest-taproot-only.json"), &core)
+	vectors.ReadJSON(t, "chain/core-regtest-taproot-only.json", &core)
 	w := newWorld(t, 3)
 	w.params.CoinbaseMaturity = 100
 	w.chain = w.newChain()
@@ -145,7 +145,7 @@ func TestCoreFilters(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d blocks", len(core.Blocks))
+	vectors.Ran(t, len(core.Blocks), "filters and headers")
 }
 
 // TestSwitches: what is switched off is not answered, less than there was goes

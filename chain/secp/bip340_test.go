@@ -1,12 +1,11 @@
 package secp
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/hex"
 	"math/big"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -63,13 +62,7 @@ func TestOfficialVectors(t *testing.T) {
 }
 
 func TestSharedVectors(t *testing.T) {
-	dir := filepath.Join(vectors.Dir(t), "bip340")
-	f, err := os.Open(filepath.Join(dir, "test-vectors.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
+	rows, err := csv.NewReader(bytes.NewReader(vectors.ReadFile(t, "bip340/test-vectors.csv"))).ReadAll()
 	if err != nil || len(rows) < 2 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
@@ -80,7 +73,7 @@ func TestSharedVectors(t *testing.T) {
 		Pubkey, Msg, Sig, Mutation string
 		Valid                      bool
 	}
-	vectors.ReadJSON(t, filepath.Join(dir, "generated-core-key-py.json"), &cases)
+	vectors.ReadJSON(t, "bip340/generated-core-key-py.json", &cases)
 	for _, c := range cases {
 		checkVector(t, c.Pubkey, c.Msg, c.Sig, c.Valid, c.Mutation)
 	}

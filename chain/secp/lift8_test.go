@@ -4,6 +4,8 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // randomField8 returns lanes that fill what a field8 may hold.
@@ -96,7 +98,7 @@ func TestLiftEightPortable(t *testing.T) {
 
 func TestLiftEightIFMA(t *testing.T) {
 	if !useIFMA {
-		t.Skip("NOT RUN: mul8IFMA, sqrN8IFMA and liftEight over them, because this processor (or the tag purego) has no AVX-512 IFMA; only the interpreter in internal/genifma has run their instructions")
+		vectors.NotRun(t, "mul8IFMA, sqrN8IFMA and liftEight over them, because this processor (or the tag purego) has no AVX-512 IFMA; only the interpreter in internal/genifma has run their instructions")
 	}
 	checkEight(t, 20000)
 	r := newRand(19)

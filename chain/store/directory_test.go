@@ -336,9 +336,9 @@ func TestReadWhileWriting(t *testing.T) {
 // TestOpenFiles: reading from many segment files leaves none of them open.
 func TestOpenFiles(t *testing.T) {
 	handles := func() int {
-		entries, err := os.ReadDir("/proc/self/fd")
+		entries, err := os.ReadDir("/dev/fd")
 		if err != nil {
-			t.Skip("NOT RUN: the system does not say which files are open")
+			t.Fatal(err)
 		}
 		return len(entries)
 	}

@@ -10,7 +10,7 @@ import (
 // together.
 func realBlocks(b *testing.B) (raws [][]byte, size int64) {
 	for _, file := range vectors.Files(b, "real/blocks/*.raw") {
-		raw := readFile(b, file)
+		raw := vectors.ReadFile(b, file)
 		raws = append(raws, raw)
 		size += int64(len(raw))
 	}

@@ -7,8 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -16,18 +15,9 @@ import (
 	"github.com/karatcoin/karat/internal/vectors"
 )
 
-func readFile(tb testing.TB, file string) []byte {
-	tb.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return data
-}
-
 func readLines(tb testing.TB, file string) []string {
 	tb.Helper()
-	return strings.Split(strings.TrimSpace(string(readFile(tb, file))), "\n")
+	return strings.Split(strings.TrimSpace(string(vectors.ReadFile(tb, file))), "\n")
 }
 
 func mustHex(tb testing.TB, s string) []byte {
@@ -124,7 +114,7 @@ func TestCoreTransactions(t *testing.T) {
 	vectors.Ran(t, bad, "verdicts on malformed encodings")
 }
 
-func TestRealTransactions(t *testing.T) {
+func TestVectorsRealTransactions(t *testing.T) {
 	n := 0
 	for _, index := range vectors.Files(t, "real/tx/index.json") {
 		var entries []struct {
@@ -134,7 +124,7 @@ func TestRealTransactions(t *testing.T) {
 		}
 		vectors.ReadJSON(t, index, &entries)
 		for _, e := range entries {
-			raw := readFile(t, filepath.Join(filepath.Dir(index), "..", e.File))
+			raw := vectors.ReadFile(t, path.Join("real", e.File))
 			switch {
 			case strings.HasSuffix(e.File, ".hex"):
 				raw = mustHex(t, string(raw))
@@ -185,7 +175,7 @@ func checkBlock(t *testing.T, name string, raw []byte) *Block {
 	return block
 }
 
-func TestRealBlocks(t *testing.T) {
+func TestVectorsRealBlocks(t *testing.T) {
 	blocks, txs := 0, 0
 	for _, index := range vectors.Files(t, "real/blocks/index.json") {
 		var entries []struct {
@@ -205,10 +195,9 @@ func TestRealBlocks(t *testing.T) {
 		vectors.ReadJSON(t, index, &entries)
 		for _, e := range entries {
 			if !strings.HasSuffix(e.File, ".raw") {
-				continue // several blocks in a file: TestBlockFiles
+				continue // several blocks in a file: TestVectorsBlockFiles
 			}
-			folder := filepath.Join(filepath.Dir(index), "..")
-			block := checkBlock(t, e.File, readFile(t, filepath.Join(folder, e.File)))
+			block := checkBlock(t, e.File, vectors.ReadFile(t, path.Join("real", e.File)))
 			header := Header{
 				Version: e.Version, PrevBlock: e.Prev, MerkleRoot: e.MerkleRoot, Timestamp: e.Time,
 				Bits: binary.BigEndian.Uint32(mustHex(t, e.Bits)), Nonce: e.Nonce,
@@ -218,7 +207,7 @@ func TestRealBlocks(t *testing.T) {
 				t.Errorf("%s: %s %+v, %d transactions, size %d, stripped %d, weight %d", e.File, block.Hash(),
 					block.Header, len(block.Txs), block.Size(), block.StrippedSize(), block.Weight())
 			}
-			withWitness := checkTxList(t, block, filepath.Join(folder, e.TxList), e.WitnessRoot)
+			withWitness := checkTxList(t, block, path.Join("real", e.TxList), e.WitnessRoot)
 			if withWitness != e.WithWitness {
 				t.Errorf("%s: %d transactions with a witness, want %d", e.File, withWitness, e.WithWitness)
 			}
@@ -262,28 +251,14 @@ func checkTxList(t *testing.T, block *Block, file string, witnessRoot Hash) (wit
 	return withWitness
 }
 
-// framedBlocks splits a file in bootstrap framing: magic, length, block.
-func framedBlocks(t *testing.T, file string) (blocks [][]byte) {
-	t.Helper()
-	for data := readFile(t, file); len(data) > 0; {
-		if len(data) < 8 || uint64(len(data)-8) < uint64(binary.LittleEndian.Uint32(data[4:])) {
-			t.Fatalf("%s: cut off", file)
-		}
-		end := 8 + binary.LittleEndian.Uint32(data[4:])
-		blocks = append(blocks, data[8:end])
-		data = data[end:]
-	}
-	return blocks
-}
-
-// TestBlockFiles reads chains of blocks, each the child of one before it.
-func TestBlockFiles(t *testing.T) {
+// TestVectorsBlockFiles reads chains of blocks, each the child of one before it.
+func TestVectorsBlockFiles(t *testing.T) {
 	n := 0
 	for _, pattern := range []string{"real/blocks/*.dat", "real/blocks/regtest*.txt", "core-regtest/*.dat"} {
 		for _, file := range vectors.Files(t, pattern) {
 			var raws [][]byte
 			if strings.HasSuffix(file, ".dat") {
-				raws = framedBlocks(t, file)
+				raws = vectors.ReadBlocks(t, file)
 			} else {
 				for _, line := range readLines(t, file) {
 					raws = append(raws, mustHex(t, line))
@@ -303,8 +278,8 @@ func TestBlockFiles(t *testing.T) {
 	vectors.Ran(t, n, "blocks in files of many")
 }
 
-// TestHeaders hashes the headers of all files that have some.
-func TestHeaders(t *testing.T) {
+// TestVectorsHeaders hashes the headers of all files that have some.
+func TestVectorsHeaders(t *testing.T) {
 	named, chained := 0, 0
 	check := func(file, text string) (Header, Hash) {
 		raw := mustHex(t, text)
@@ -384,9 +359,9 @@ func TestMerkleVectors(t *testing.T) {
 	vectors.Ran(t, n, "merkle trees")
 }
 
-// TestManyTransactions round trips the transactions of the script vectors,
+// TestVectorsManyTransactions round trips the transactions of the script vectors,
 // whose shapes are the most diverse.
-func TestManyTransactions(t *testing.T) {
+func TestVectorsManyTransactions(t *testing.T) {
 	n := 0
 	for _, pattern := range []string{"taproot-ref*/*.json", "script/*.json"} {
 		for _, file := range vectors.Files(t, pattern) {
@@ -404,9 +379,9 @@ func TestManyTransactions(t *testing.T) {
 	vectors.Ran(t, n, "transactions of script vectors")
 }
 
-// TestWitnessesPutIn puts witnesses into transactions that have none, and
+// TestVectorsWitnessesPutIn puts witnesses into transactions that have none, and
 // compares what that changes with Bitcoin Core.
-func TestWitnessesPutIn(t *testing.T) {
+func TestVectorsWitnessesPutIn(t *testing.T) {
 	n := 0
 	for _, file := range vectors.Files(t, "taproot-tx/*.json") {
 		var cases []struct {
