@@ -44,11 +44,12 @@ var allowed = map[string][]string{
 	"chain/index":     {"internal/poke", "chain/types", "chain/consensus", "chain/filter", "github.com/syndtr/goleveldb/"},
 	"mempool":         {"internal/wholefile", "internal/poke", "internal/baton", "chain/pending", "chain/types", "chain/consensus", "chain/header", "chain/secp", "chain/taproot"},
 	"miner":           {"internal/poke", "chain/pending", "chain/types", "chain/consensus"},
-	"p2p":             {"internal/wholefile", "internal/poke", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/wire", "p2p/noise"},
-	"p2p/wire":        {"chain/types", "github.com/dchest/siphash"},
-	"p2p/noise":       {"internal/wholefile", "chain/types", "github.com/flynn/noise"},
+	"p2p":             {"internal/wholefile", "internal/poke", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
+	"p2p/peerinfo":    {"chain/types"},
+	"p2p/wire":        {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
+	"p2p/noise":       {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
 	"rpc": {
-		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/secp", "chain/taproot", "chain/coinstats",
+		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/secp", "chain/taproot", "chain/coinstats", "p2p/peerinfo",
 		"github.com/gorilla/websocket",
 	},
 	"wallet": {
@@ -59,7 +60,7 @@ var allowed = map[string][]string{
 	},
 	"node": {
 		".", "chain/types", "chain/consensus", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
-		"mempool", "miner", "p2p", "p2p/noise", "p2p/wire", "rpc",
+		"mempool", "miner", "p2p", "p2p/noise", "p2p/peerinfo", "rpc",
 	},
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",

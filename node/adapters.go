@@ -18,7 +18,7 @@ import (
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/p2p"
 	"github.com/karatcoin/karat/p2p/noise"
-	"github.com/karatcoin/karat/p2p/wire"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -87,9 +87,9 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 			return nil, err
 		}
 	}
-	var allow []noise.ID
+	var allow []peerinfo.NodeID
 	for _, text := range n.config.AllowPeers {
-		id, err := noise.ParseID(text)
+		id, err := peerinfo.ParseNodeID(text)
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +134,7 @@ func (n *Node) newServer(s *services) error {
 	}
 	options := rpc.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: currentPool{s.pool},
-		Miner: rpcMiner{s.miner, n.config.MineTo}, Network: rpcNetwork{s.peers, s.peerListener},
+		Miner: rpcMiner{s.miner, n.config.MineTo}, Network: s.peers,
 		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logger: n.log,
 	}
 	if n.index != nil {
@@ -247,56 +247,6 @@ func (m rpcMiner) Generate(ctx context.Context, n int, script []byte, maxTries u
 func (m rpcMiner) Template() (txs, weight int) {
 	t := m.miner.Template(m.script)
 	return len(t.Block.Txs), t.Weight
-}
-
-// rpcNetwork is the peers as RPC clients see them.
-type rpcNetwork struct {
-	*p2p.Manager
-	listener net.Listener
-}
-
-// Peers implements rpc.Network.
-func (w rpcNetwork) Peers() []rpc.Peer {
-	var list []rpc.Peer
-	for _, p := range w.Manager.Peers() {
-		kind := "outbound-full-relay"
-		switch {
-		case p.Inbound:
-			kind = "inbound"
-		case p.Manual:
-			kind = "manual"
-		}
-		list = append(list, rpc.Peer{
-			ID: p.Number, Address: p.Address, LocalAddress: p.LocalAddress, NodeID: p.ID.String(), Inbound: p.Inbound, ConnectionType: kind,
-			Version: p.Version, UserAgent: p.UserAgent, Full: p.Services&wire.ServiceNetwork != 0, RelayTxs: p.Relay, Connected: p.Since,
-			LastSend: p.LastSend, LastRecv: p.LastRecv, LastBlock: p.LastBlock, LastTx: p.LastTx, BytesSent: p.BytesSent, BytesRecv: p.BytesReceived,
-			Ping: p.Ping, MinPing: p.MinPing, TimeOffset: p.Offset, StartingHeight: p.StartingHeight, BestHeight: p.Best.Height,
-			InFlight: p.Flying, WantsCompact: p.WantsCompact, MinFeeRate: p.MinFeeRate,
-		})
-	}
-	return list
-}
-
-// NodeID implements rpc.Network.
-func (w rpcNetwork) NodeID() string { return w.Manager.NodeID().String() }
-
-// Listening implements rpc.Network.
-func (w rpcNetwork) Listening() []string {
-	if w.listener == nil {
-		return nil
-	}
-	return []string{w.listener.Addr().String()}
-}
-
-// KnownAddresses implements rpc.Network.
-func (w rpcNetwork) KnownAddresses(limit int) []rpc.KnownAddress {
-	var list []rpc.KnownAddress
-	for _, known := range w.Manager.KnownAddresses(limit) {
-		list = append(list, rpc.KnownAddress{
-			NodeID: known.ID.String(), Host: known.Address.Addr().String(), Port: known.Address.Port(), LastSeen: known.LastSeen,
-		})
-	}
-	return list
 }
 
 // control is the node as RPC clients see it.

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/internal/wholefile"
-	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -29,11 +29,9 @@ const (
 	bootstrapEvery = 5 * time.Minute     // while there is no connection of our making
 )
 
-// KnownAddress is where a node was seen.
-type KnownAddress struct {
-	ID       noise.ID
-	Address  netip.AddrPort
-	LastSeen time.Time
+// knownAddress is where a node was seen, and how it went with it.
+type knownAddress struct {
+	peerinfo.Address
 	answered bool // we have had a connection
 	failures int
 	tried    time.Time
@@ -43,11 +41,11 @@ type KnownAddress struct {
 type addressBook struct {
 	mu sync.Mutex
 	// Guarded by mu:
-	known map[noise.ID]*KnownAddress
+	known map[peerinfo.NodeID]*knownAddress
 }
 
 func newAddressBook() addressBook {
-	return addressBook{known: map[noise.ID]*KnownAddress{}}
+	return addressBook{known: map[peerinfo.NodeID]*knownAddress{}}
 }
 
 // add takes what a peer tells. A time in the future is not believed.
@@ -64,14 +62,14 @@ func (b *addressBook) add(peers []wire.PeerAddress, now time.Time) {
 		}
 		if known := b.known[p.ID]; known != nil {
 			if seen.After(known.LastSeen) && known.failures > 0 {
-				known.Address = p.Addr
+				known.At = p.Addr
 			}
 			continue
 		}
 		if len(b.known) >= maxAddresses {
 			b.forgetOne(now)
 		}
-		b.known[p.ID] = &KnownAddress{ID: p.ID, Address: p.Addr, LastSeen: seen}
+		b.known[p.ID] = &knownAddress{Address: peerinfo.Address{ID: p.ID, At: p.Addr, LastSeen: seen}}
 	}
 }
 
@@ -79,7 +77,7 @@ func (b *addressBook) add(peers []wire.PeerAddress, now time.Time) {
 // told of, or else any. So nobody can push those that proved good out of the book
 // by telling us others.
 func (b *addressBook) forgetOne(now time.Time) {
-	var victim noise.ID
+	var victim peerinfo.NodeID
 	for id, known := range b.known {
 		victim = id
 		if !known.answered || known.failures > 0 || now.Sub(known.LastSeen) > addressHorizon/2 {
@@ -90,7 +88,7 @@ func (b *addressBook) forgetOne(now time.Time) {
 }
 
 // good notes that a node answered at an address.
-func (b *addressBook) good(id noise.ID, address string, now time.Time) {
+func (b *addressBook) good(id peerinfo.NodeID, address string, now time.Time) {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return
@@ -100,12 +98,12 @@ func (b *addressBook) good(id noise.ID, address string, now time.Time) {
 	if b.known[id] == nil && len(b.known) >= maxAddresses {
 		b.forgetOne(now)
 	}
-	b.known[id] = &KnownAddress{ID: id, Address: at, LastSeen: now, answered: true, tried: now}
+	b.known[id] = &knownAddress{Address: peerinfo.Address{ID: id, At: at, LastSeen: now}, answered: true, tried: now}
 }
 
 // failed notes that a node did not answer. If nobody does, it may be our own
 // network that is down: then it is called again before long, and not forgotten.
-func (b *addressBook) failed(id noise.ID, lonely bool) {
+func (b *addressBook) failed(id peerinfo.NodeID, lonely bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if known := b.known[id]; known != nil && (!lonely || known.failures < maxLonely) {
@@ -116,7 +114,7 @@ func (b *addressBook) failed(id noise.ID, lonely bool) {
 }
 
 // choose returns an address to call that was not tried lately, at random.
-func (b *addressBook) choose(now time.Time, unwanted func(noise.ID) bool) (target, bool) {
+func (b *addressBook) choose(now time.Time, unwanted func(peerinfo.NodeID) bool) (target, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, known := range b.known { // in random order
@@ -126,16 +124,16 @@ func (b *addressBook) choose(now time.Time, unwanted func(noise.ID) bool) (targe
 		}
 		known.tried = now
 		id := known.ID
-		return target{address: known.Address.String(), id: &id}, true
+		return target{address: known.At.String(), id: &id}, true
 	}
 	return target{}, false
 }
 
 // all returns every address.
-func (b *addressBook) all() []KnownAddress {
+func (b *addressBook) all() []knownAddress {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := make([]KnownAddress, 0, len(b.known))
+	list := make([]knownAddress, 0, len(b.known))
 	for _, known := range b.known {
 		list = append(list, *known)
 	}
@@ -152,7 +150,7 @@ func (b *addressBook) sample(most int) []wire.PeerAddress {
 			break
 		}
 		if known.failures == 0 {
-			list = append(list, wire.PeerAddress{ID: known.ID, Addr: known.Address, LastSeen: known.LastSeen.Unix()})
+			list = append(list, wire.PeerAddress{ID: known.ID, Addr: known.At, LastSeen: known.LastSeen.Unix()})
 		}
 	}
 	return list
@@ -187,10 +185,10 @@ func (b *addressBook) load(path string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, saved := range list[:min(len(list), maxAddresses)] {
-		id, err := noise.ParseID(saved.ID)
+		id, err := peerinfo.ParseNodeID(saved.ID)
 		at, err2 := netip.ParseAddrPort(saved.Address)
 		if err == nil && err2 == nil {
-			b.known[id] = &KnownAddress{ID: id, Address: at, LastSeen: time.Unix(saved.LastSeen, 0), answered: saved.Answered}
+			b.known[id] = &knownAddress{Address: peerinfo.Address{ID: id, At: at, LastSeen: time.Unix(saved.LastSeen, 0)}, answered: saved.Answered}
 		}
 	}
 	return nil
@@ -201,7 +199,7 @@ func (b *addressBook) load(path string) error {
 func (b *addressBook) save(path string) error {
 	list := []savedAddress{}
 	for _, known := range b.all() {
-		list = append(list, savedAddress{known.ID.String(), known.Address.String(), known.LastSeen.Unix(), known.answered})
+		list = append(list, savedAddress{known.ID.String(), known.At.String(), known.LastSeen.Unix(), known.answered})
 	}
 	data, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
@@ -210,10 +208,14 @@ func (b *addressBook) save(path string) error {
 	return wholefile.ReplaceBytes(path, append(data, '\n'))
 }
 
-// KnownAddresses returns where other nodes were seen.
-func (m *Manager) KnownAddresses(most int) []KnownAddress {
-	list := m.book.all()
-	return list[:max(min(len(list), most), 0)]
+// KnownAddresses returns where other nodes were seen, at most so many.
+func (m *Manager) KnownAddresses(most int) []peerinfo.Address {
+	known := m.book.all()
+	list := make([]peerinfo.Address, max(min(len(known), most), 0))
+	for i := range list {
+		list[i] = known[i].Address
+	}
+	return list
 }
 
 // discover looks for peers until the context ends: those of the network's file
@@ -237,7 +239,7 @@ func (m *Manager) discover(ctx context.Context) {
 			continue
 		}
 		there := m.connectedTo()
-		t, ok := m.book.choose(m.o.Now(), func(id noise.ID) bool { return there[id] || !m.allowed(id) })
+		t, ok := m.book.choose(m.o.Now(), func(id peerinfo.NodeID) bool { return there[id] || !m.allowed(id) })
 		switch {
 		case ok:
 			m.dial(t)

@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
 var bookTime = time.Unix(1_800_000_000, 0)
 
-func testID(n uint32) (id noise.ID) {
+func testID(n uint32) (id peerinfo.NodeID) {
 	binary.BigEndian.PutUint32(id[:], n)
 	return id
 }
@@ -59,7 +59,7 @@ func TestAddressesOfPeers(t *testing.T) {
 	// Nobody can move a node that answers to another place.
 	b.good(testID(1), "192.0.2.1:9555", bookTime)
 	b.add([]wire.PeerAddress{known(1, "198.51.100.1:9555", 0)}, bookTime)
-	if got := b.known[testID(1)].Address.String(); got != "192.0.2.1:9555" {
+	if got := b.known[testID(1)].At.String(); got != "192.0.2.1:9555" {
 		t.Errorf("moved to %s", got)
 	}
 	for n := range uint32(maxAddresses + 500) {
@@ -112,7 +112,7 @@ func TestToldDoesNotReplaceMet(t *testing.T) {
 func TestCalls(t *testing.T) {
 	b := newAddressBook()
 	b.add([]wire.PeerAddress{known(1, "192.0.2.1:9555", time.Hour)}, bookTime)
-	nobody := func(noise.ID) bool { return false }
+	nobody := func(peerinfo.NodeID) bool { return false }
 	now := bookTime
 	for failures := range maxFailures {
 		target, ok := b.choose(now, nobody)
@@ -137,7 +137,7 @@ func TestCalls(t *testing.T) {
 		t.Error("an address that never answers is kept")
 	}
 	b.add([]wire.PeerAddress{known(1, "192.0.2.1:9555", time.Hour)}, bookTime)
-	if _, ok := b.choose(now, func(noise.ID) bool { return true }); ok {
+	if _, ok := b.choose(now, func(peerinfo.NodeID) bool { return true }); ok {
 		t.Error("called somebody unwanted")
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -132,7 +133,7 @@ func TestWhoIsLetIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := w.start("n", func(o *Options) { o.Allow = []noise.ID{friend.ID()} }, "n")
+		n := w.start("n", func(o *Options) { o.Allow = []peerinfo.NodeID{friend.ID()} }, "n")
 		open := w.start("open", nil, "n", "open")
 		time.Sleep(time.Minute)
 		if len(n.Peers()) != 0 || len(open.Peers()) != 0 {

@@ -5,62 +5,33 @@ import (
 	"slices"
 	"time"
 
-	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
-// PeerInfo is what is known of a connection.
-type PeerInfo struct {
-	Number         int // counts connections
-	ID             noise.ID
-	Address        string
-	LocalAddress   string
-	Inbound        bool
-	Manual         bool // it was asked for by --connect or addnode
-	Version        uint32
-	UserAgent      string
-	Services       wire.Services
-	Relay          bool
-	Since          time.Time
-	Offset         time.Duration // of its clock to ours
-	LastSend       time.Time     // zero: never
-	LastRecv       time.Time
-	LastBlock      time.Time
-	LastTx         time.Time
-	BytesSent      uint64
-	BytesReceived  uint64
-	Ping, MinPing  time.Duration // 0: not known
-	StartingHeight uint32
-	Best           types.Index // the highest block that it is known to have
-	Flying         []uint32    // heights of the blocks that were asked of it
-	WantsCompact   bool
-	MinFeeRate     types.FeeRate
-}
-
 // Peers returns what is known of all connections, the oldest first.
-func (m *Manager) Peers() []PeerInfo {
-	var list []PeerInfo
+func (m *Manager) Peers() []peerinfo.Info {
+	var list []peerinfo.Info
 	for _, p := range m.all() {
 		list = append(list, p.info())
 	}
-	slices.SortFunc(list, func(a, b PeerInfo) int { return cmp.Compare(a.Number, b.Number) })
+	slices.SortFunc(list, func(a, b peerinfo.Info) int { return cmp.Compare(a.Number, b.Number) })
 	return list
 }
 
-func (p *peer) info() PeerInfo {
+func (p *peer) info() peerinfo.Info {
 	at := func(nanoseconds int64) time.Time {
 		if nanoseconds == 0 {
 			return time.Time{}
 		}
 		return time.Unix(0, nanoseconds)
 	}
-	info := PeerInfo{
+	info := peerinfo.Info{
 		Number: p.number, ID: p.id, Address: p.address, LocalAddress: p.conn.LocalAddr().String(), Inbound: p.inbound, Manual: p.manual,
-		Version: p.version, UserAgent: p.hello.UserAgent, Services: p.hello.Services, Relay: p.hello.Relay,
-		Since: p.since, Offset: p.offset, StartingHeight: p.hello.Height,
+		Version: p.version, UserAgent: p.hello.UserAgent, Full: p.hello.Services&wire.ServiceNetwork != 0, RelayTxs: p.hello.Relay,
+		Since: p.since, TimeOffset: p.offset, StartingHeight: p.hello.Height,
 		LastSend: at(p.lastSend.Load()), LastRecv: at(p.lastRecv.Load()), LastBlock: at(p.lastBlock.Load()), LastTx: at(p.lastTx.Load()),
-		BytesSent: p.sent.Load(), BytesReceived: p.received.Load(),
+		BytesSent: p.sent.Load(), BytesRecv: p.received.Load(),
 	}
 	p.mu.Lock()
 	info.Ping, info.MinPing, info.WantsCompact, info.MinFeeRate = p.pingTime, p.minPing, p.compact, p.minRate
@@ -71,8 +42,17 @@ func (p *peer) info() PeerInfo {
 	if sp := s.peers[p]; sp != nil {
 		info.Best = sp.best
 		for _, f := range sp.flying {
-			info.Flying = append(info.Flying, f.at.Height)
+			info.InFlight = append(info.InFlight, f.at.Height)
 		}
 	}
 	return info
+}
+
+// Listening returns the addresses at which peers can reach this node, if there are
+// any.
+func (m *Manager) Listening() []string {
+	if m.o.Listener == nil {
+		return nil
+	}
+	return []string{m.o.Listener.Addr().String()}
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 // Headers is the header tree.
@@ -76,9 +77,9 @@ type Options struct {
 	ListenPort  uint16       // that others are told; 0: none
 	Dial        func(ctx context.Context, address string) (net.Conn, error)
 	Resolve     func(ctx context.Context, host string) ([]netip.Addr, error)
-	Connect     []string   // [ID@]HOST:PORT of peers to stay connected to
-	Allow       []noise.ID // the only peers to talk to; empty: all
-	Discover    bool       // find other peers too
+	Connect     []string          // [ID@]HOST:PORT of peers to stay connected to
+	Allow       []peerinfo.NodeID // the only peers to talk to; empty: all
+	Discover    bool              // find other peers too
 	MaxInbound  int
 	MaxOutbound int
 	File        string // of known addresses; empty: none
@@ -105,7 +106,7 @@ const DefaultMaxOutbound = 8
 // Manager keeps the connections.
 type Manager struct {
 	o    Options
-	id   noise.ID
+	id   peerinfo.NodeID
 	log  *slog.Logger
 	sync *syncer
 	txs  *relay
@@ -117,10 +118,10 @@ type Manager struct {
 	// Guarded by mu:
 	ctx      context.Context // of Run; nil before and after
 	work     sync.WaitGroup  // goroutines of connections; grows only while ctx is alive
-	peers    map[noise.ID]*peer
+	peers    map[peerinfo.NodeID]*peer
 	nextID   int
 	manual   map[string]context.CancelFunc // addresses to stay connected to
-	banned   map[noise.ID]time.Time        // until when
+	banned   map[peerinfo.NodeID]time.Time // until when
 	book     addressBook
 	dialing  int // connections of discovery that are being made
 	greeting int // calls whose handshake is not over
@@ -148,7 +149,7 @@ func New(o Options) *Manager {
 	}
 	m := &Manager{
 		o: o, id: o.Key.ID(), log: o.Logger,
-		peers: map[noise.ID]*peer{}, manual: map[string]context.CancelFunc{}, banned: map[noise.ID]time.Time{},
+		peers: map[peerinfo.NodeID]*peer{}, manual: map[string]context.CancelFunc{}, banned: map[peerinfo.NodeID]time.Time{},
 		book: newAddressBook(), running: make(chan struct{}),
 	}
 	m.sync = newSyncer(m)
@@ -157,7 +158,7 @@ func New(o Options) *Manager {
 }
 
 // NodeID returns the node's own id.
-func (m *Manager) NodeID() noise.ID { return m.id }
+func (m *Manager) NodeID() peerinfo.NodeID { return m.id }
 
 // Running returns a channel that is closed when Run has begun, after which AddNode
 // works.
@@ -306,8 +307,8 @@ func (m *Manager) connections() (in, out int) {
 
 // target is whom to call.
 type target struct {
-	address string    // HOST:PORT
-	id      *noise.ID // nil: whoever answers
+	address string           // HOST:PORT
+	id      *peerinfo.NodeID // nil: whoever answers
 }
 
 func (t target) String() string {
@@ -323,7 +324,7 @@ func parseTarget(s string) (target, error) {
 		if s[i] != '@' {
 			continue
 		}
-		id, err := noise.ParseID(s[:i])
+		id, err := peerinfo.ParseNodeID(s[:i])
 		if err != nil {
 			return target{}, err
 		}
@@ -436,7 +437,7 @@ func (m *Manager) call(ctx context.Context, t target, manual bool) error {
 	return m.connection(ctx, conn, t, false, manual)
 }
 
-func (m *Manager) connected(id noise.ID) bool {
+func (m *Manager) connected(id peerinfo.NodeID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.peers[id] != nil
@@ -482,10 +483,10 @@ func (m *Manager) all() []*peer {
 }
 
 // connectedTo returns the ids of the connected peers.
-func (m *Manager) connectedTo() map[noise.ID]bool {
+func (m *Manager) connectedTo() map[peerinfo.NodeID]bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	ids := make(map[noise.ID]bool, len(m.peers))
+	ids := make(map[peerinfo.NodeID]bool, len(m.peers))
 	for id := range m.peers {
 		ids[id] = true
 	}
@@ -561,7 +562,7 @@ func (m *Manager) unregister(p *peer) {
 }
 
 // allowed reports whether to talk to a node at all.
-func (m *Manager) allowed(id noise.ID) bool {
+func (m *Manager) allowed(id peerinfo.NodeID) bool {
 	if id == m.id {
 		return false
 	}

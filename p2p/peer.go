@@ -15,6 +15,7 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -36,7 +37,7 @@ const (
 type peer struct {
 	m       *Manager
 	conn    *countedConn
-	id      noise.ID
+	id      peerinfo.NodeID
 	session types.Hash // that both sides see
 	number  int        // for people
 	address string

@@ -48,8 +48,8 @@ func TestSyncFromSeveral(t *testing.T) {
 		}
 		w.agree("the chain", tip(blocks), n)
 		for _, p := range n.Peers() {
-			if p.Best != n.chain.Tip() || len(p.Flying) != 0 {
-				t.Errorf("a peer is at %s, and asked for %v", p.Best, p.Flying)
+			if p.Best != n.chain.Tip() || len(p.InFlight) != 0 {
+				t.Errorf("a peer is at %s, and asked for %v", p.Best, p.InFlight)
 			}
 		}
 		for _, s := range strangers {

@@ -10,6 +10,7 @@ import (
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 // Headers answers about the header tree.
@@ -92,35 +93,10 @@ type Miner interface {
 	Template() (txs, weight int)
 }
 
-// Peer is a connection, with what Core's getpeerinfo tells of one.
-type Peer struct {
-	ID                   int
-	Address              string
-	LocalAddress         string
-	NodeID               string
-	Inbound              bool
-	ConnectionType       string // inbound, manual, outbound-full-relay
-	Version              uint32
-	UserAgent            string
-	Full                 bool // has all blocks
-	RelayTxs             bool
-	Connected            time.Time
-	LastSend, LastRecv   time.Time
-	LastBlock, LastTx    time.Time
-	BytesSent, BytesRecv uint64
-	Ping, MinPing        time.Duration
-	TimeOffset           time.Duration
-	StartingHeight       uint32
-	BestHeight           uint32 // of the blocks that it is known to have
-	InFlight             []uint32
-	WantsCompact         bool // it hears of new blocks by compact blocks
-	MinFeeRate           types.FeeRate
-}
-
 // Network is the connections to others.
 type Network interface {
-	Peers() []Peer
-	NodeID() string
+	Peers() []peerinfo.Info
+	NodeID() peerinfo.NodeID
 	Listening() []string
 	Totals() (received, sent uint64)
 	// AddNode keeps a connection to a peer, RemoveNode ends that, TryNode
@@ -131,15 +107,7 @@ type Network interface {
 	AddedNodes() []string
 	Disconnect(addressOrID string) error
 	Ping()
-	KnownAddresses(limit int) []KnownAddress
-}
-
-// KnownAddress is where a node can be reached.
-type KnownAddress struct {
-	NodeID   string
-	Host     string
-	Port     uint16
-	LastSeen time.Time
+	KnownAddresses(limit int) []peerinfo.Address
 }
 
 // Control is the node itself.

@@ -17,6 +17,7 @@ import (
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 func controlMethods() []method {
@@ -148,17 +149,24 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-func peerJSON(p *Peer) map[string]any {
+func peerJSON(p *peerinfo.Info) map[string]any {
 	digits, names := services(p.Full)
+	connection := "outbound-full-relay"
+	switch {
+	case p.Inbound:
+		connection = "inbound"
+	case p.Manual:
+		connection = "manual"
+	}
 	j := map[string]any{
-		"id": p.ID, "addr": p.Address, "addrbind": p.LocalAddress, "network": networkOf(p.Address), "services": digits, "servicesnames": names,
+		"id": p.Number, "addr": p.Address, "addrbind": p.LocalAddress, "network": networkOf(p.Address), "services": digits, "servicesnames": names,
 		"relaytxes": p.RelayTxs, "lastsend": seconds(p.LastSend), "lastrecv": seconds(p.LastRecv), "last_transaction": seconds(p.LastTx),
-		"last_block": seconds(p.LastBlock), "bytessent": p.BytesSent, "bytesrecv": p.BytesRecv, "conntime": seconds(p.Connected),
+		"last_block": seconds(p.LastBlock), "bytessent": p.BytesSent, "bytesrecv": p.BytesRecv, "conntime": seconds(p.Since),
 		"timeoffset": int64(p.TimeOffset.Seconds()), "version": p.Version, "subver": p.UserAgent, "inbound": p.Inbound,
 		"bip152_hb_to": true, "bip152_hb_from": p.WantsCompact, "startingheight": p.StartingHeight,
-		"synced_headers": p.BestHeight, "synced_blocks": p.BestHeight, "inflight": append([]uint32{}, p.InFlight...),
-		"minfeefilter": feeRate(p.MinFeeRate), "connection_type": p.ConnectionType, "transport_protocol_type": "noise",
-		"session_id": "", "permissions": []string{}, "nodeid": p.NodeID,
+		"synced_headers": p.Best.Height, "synced_blocks": p.Best.Height, "inflight": append([]uint32{}, p.InFlight...),
+		"minfeefilter": feeRate(p.MinFeeRate), "connection_type": connection, "transport_protocol_type": "noise",
+		"session_id": "", "permissions": []string{}, "nodeid": p.ID,
 		"bytessent_per_msg": map[string]int{}, "bytesrecv_per_msg": map[string]int{},
 	}
 	if p.Ping > 0 {
@@ -234,7 +242,7 @@ func getAddedNodeInfo(_ context.Context, s *Server, a *args) (any, error) {
 		}
 		addresses := []map[string]any{}
 		for _, p := range s.Network.Peers() {
-			if p.Address == added || p.NodeID+"@"+p.Address == added {
+			if p.Address == added || p.ID.String()+"@"+p.Address == added {
 				direction := "outbound"
 				if p.Inbound {
 					direction = "inbound"
@@ -264,7 +272,7 @@ func disconnectNode(_ context.Context, s *Server, a *args) (any, error) {
 			return nil, err
 		}
 		for _, p := range s.Network.Peers() {
-			if int64(p.ID) == id {
+			if int64(p.Number) == id {
 				address = p.Address
 			}
 		}
@@ -295,7 +303,8 @@ func getNodeAddresses(_ context.Context, s *Server, a *args) (any, error) {
 	list := []map[string]any{}
 	_, names := services(true)
 	for _, known := range s.Network.KnownAddresses(math.MaxInt32) {
-		network := networkOf(known.Host)
+		host := known.At.Addr().String()
+		network := networkOf(host)
 		if only != "" && only != network {
 			continue
 		}
@@ -303,8 +312,8 @@ func getNodeAddresses(_ context.Context, s *Server, a *args) (any, error) {
 			break
 		}
 		list = append(list, map[string]any{
-			"time": known.LastSeen.Unix(), "services": 9, "servicesnames": names, "address": known.Host, "port": known.Port,
-			"network": network, "nodeid": known.NodeID,
+			"time": known.LastSeen.Unix(), "services": 9, "servicesnames": names, "address": host, "port": known.At.Port(),
+			"network": network, "nodeid": known.ID,
 		})
 	}
 	return list, nil

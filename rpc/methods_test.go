@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -14,16 +15,20 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
+
+// The peers of fakeNet.
+var firstID, secondID = peerinfo.NodeID{1}, peerinfo.NodeID{2}
 
 // fakeNet is a network of two peers.
 type fakeNet struct {
 	added, gone []string
-	peers       []Peer
+	peers       []peerinfo.Info
 }
 
-func (n *fakeNet) Peers() []Peer                   { return n.peers }
-func (n *fakeNet) NodeID() string                  { return "me" }
+func (n *fakeNet) Peers() []peerinfo.Info          { return n.peers }
+func (n *fakeNet) NodeID() peerinfo.NodeID         { return peerinfo.NodeID{9} }
 func (n *fakeNet) Listening() []string             { return nil }
 func (n *fakeNet) Totals() (received, sent uint64) { return 1, 2 }
 func (n *fakeNet) AddedNodes() []string            { return n.added }
@@ -45,22 +50,24 @@ func (n *fakeNet) RemoveNode(address string) error {
 func (n *fakeNet) TryNode(address string) error { return n.AddNode(address) }
 
 func (n *fakeNet) Disconnect(address string) error {
-	if !slices.ContainsFunc(n.peers, func(p Peer) bool { return p.Address == address }) {
+	if !slices.ContainsFunc(n.peers, func(p peerinfo.Info) bool { return p.Address == address }) {
 		return errors.New("unknown")
 	}
 	n.gone = append(n.gone, address)
 	return nil
 }
 
-func (n *fakeNet) KnownAddresses(limit int) []KnownAddress {
-	known := []KnownAddress{{"id1", "1.2.3.4", 5, time.Unix(6, 0)}, {"id2", "::1", 7, time.Unix(8, 0)}}
+func (n *fakeNet) KnownAddresses(limit int) []peerinfo.Address {
+	known := []peerinfo.Address{
+		{ID: firstID, At: netip.MustParseAddrPort("1.2.3.4:5"), LastSeen: time.Unix(6, 0)}, {ID: secondID, At: netip.MustParseAddrPort("[::1]:7"), LastSeen: time.Unix(8, 0)},
+	}
 	return known[:min(limit, len(known))]
 }
 
 func newNet() *fakeNet {
-	return &fakeNet{peers: []Peer{
-		{ID: 3, Address: "1.2.3.4:5", NodeID: "id1", Full: true, Ping: time.Second / 4, MinPing: time.Second / 8, LastSend: time.Unix(9, 0)},
-		{ID: 7, Address: "[::1]:7", NodeID: "id2", Inbound: true},
+	return &fakeNet{peers: []peerinfo.Info{
+		{Number: 3, Address: "1.2.3.4:5", ID: firstID, Full: true, Ping: time.Second / 4, MinPing: time.Second / 8, LastSend: time.Unix(9, 0)},
+		{Number: 7, Address: "[::1]:7", ID: secondID, Inbound: true},
 	}}
 }
 
@@ -85,20 +92,21 @@ func result(t testing.TB, s *Server, method, params string) string {
 func TestPeersAreAdded(t *testing.T) {
 	s, n := newFake().server(t), newNet()
 	s.Network = n
+	second := secondID.String() + "@[::1]:7"
 	for _, c := range [][3]string{
 		{"addnode", `["1.2.3.4:5","add"]`, "null"},
 		{"addnode", `["1.2.3.4:5","add"]`, "-23"},
-		{"addnode", `["id2@[::1]:7","onetry"]`, "null"},
+		{"addnode", `["` + second + `","onetry"]`, "null"},
 		{"addnode", `["other:1","remove"]`, "-24"},
 		{"addnode", `["bad","add"]`, "-8"},
 		{"addnode", `["x","nothing"]`, "-8"},
 		{"addnode", `["x"]`, "-1"},
 		{"getaddednodeinfo", `["other:1"]`, "-24"},
 		{"getaddednodeinfo", `["1.2.3.4:5"]`, `[{"addednode":"1.2.3.4:5","addresses":[{"address":"1.2.3.4:5","connected":"outbound"}],"connected":true}]`},
-		{"getaddednodeinfo", `["id2@[::1]:7"]`, `[{"addednode":"id2@[::1]:7","addresses":[{"address":"[::1]:7","connected":"inbound"}],"connected":true}]`},
+		{"getaddednodeinfo", `["` + second + `"]`, `[{"addednode":"` + second + `","addresses":[{"address":"[::1]:7","connected":"inbound"}],"connected":true}]`},
 		{"addnode", `["1.2.3.4:5","remove"]`, "null"},
 		{"getaddednodeinfo", `["1.2.3.4:5"]`, "-24"},
-		{"getnodeaddresses", `[]`, `[{"address":"1.2.3.4","network":"ipv4","nodeid":"id1","port":5,"services":9,"servicesnames":["NETWORK","WITNESS","NETWORK_LIMITED"],"time":6}]`},
+		{"getnodeaddresses", `[]`, `[{"address":"1.2.3.4","network":"ipv4","nodeid":"` + firstID.String() + `","port":5,"services":9,"servicesnames":["NETWORK","WITNESS","NETWORK_LIMITED"],"time":6}]`},
 		{"getnodeaddresses", `[-1]`, "-8"},
 		{"getconnectioncount", `[]`, "2"},
 		{"ping", `[]`, "null"},

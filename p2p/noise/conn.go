@@ -12,6 +12,7 @@ import (
 	flynn "github.com/flynn/noise"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 const (
@@ -38,7 +39,7 @@ var ErrRecord = errors.New("broken record")
 // connection can cut it anywhere, so what is sent must tell its own length.
 type Conn struct {
 	conn    net.Conn
-	remote  ID
+	remote  peerinfo.NodeID
 	session types.Hash
 
 	readMu  sync.Mutex // held while the one that reads waits for bytes
@@ -58,13 +59,13 @@ type Conn struct {
 func newConn(conn net.Conn, hs *flynn.HandshakeState, out, in *flynn.CipherState) *Conn {
 	buffer := make([]byte, inputBuffer)
 	return &Conn{
-		conn: conn, remote: ID(hs.PeerStatic()), session: types.Hash(hs.ChannelBinding()), in: in, out: out,
+		conn: conn, remote: peerinfo.NodeID(hs.PeerStatic()), session: types.Hash(hs.ChannelBinding()), in: in, out: out,
 		buffer: buffer, input: buffer[:0], output: make([]byte, 0, maxRecord),
 	}
 }
 
 // RemoteID returns the id that the other side proved.
-func (c *Conn) RemoteID() ID { return c.remote }
+func (c *Conn) RemoteID() peerinfo.NodeID { return c.remote }
 
 // Session returns the hash of the handshake, which is the same on both sides and
 // another for every connection (the Noise specification's channel binding).

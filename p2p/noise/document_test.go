@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -63,7 +64,7 @@ func exampleMessages() map[string]wire.Message {
 		&wire.Hello{Version: 1, Services: wire.ServiceNetwork, UserAgent: "/karat:0.2.0/", Height: 7, Tip: exampleHash(0x80),
 			Time: 1_700_000_000, ListenPort: 7042, Relay: true},
 		&wire.Ping{Nonce: 0x0102030405060708}, &wire.Pong{Nonce: 0x0102030405060708}, &wire.GetPeers{},
-		&wire.Peers{Peers: []wire.PeerAddress{{ID: exampleHash(0xa0), Addr: netip.MustParseAddrPort("192.0.2.1:7042"), LastSeen: 1_700_000_000}}},
+		&wire.Peers{Peers: []wire.PeerAddress{{ID: peerinfo.NodeID(exampleHash(0xa0)), Addr: netip.MustParseAddrPort("192.0.2.1:7042"), LastSeen: 1_700_000_000}}},
 		&wire.GetHeaders{Locator: []types.Hash{exampleHash(0x80)}},
 		&wire.Headers{Headers: []types.Header{header}},
 		&wire.Inv{WTxIDs: []types.Hash{exampleHash(0x60)}}, &wire.GetTxs{WTxIDs: []types.Hash{exampleHash(0x60)}},

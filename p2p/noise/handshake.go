@@ -18,6 +18,7 @@ import (
 	flynn "github.com/flynn/noise"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 var (
@@ -50,7 +51,7 @@ const prologue = "karat/1"
 // must prove to be that node; a server that is not learns nothing of us. The
 // handshake ends with ctx. The connection stays the caller's to close, after an
 // error too.
-func Client(ctx context.Context, conn net.Conn, key Key, network types.Hash, want *ID) (*Conn, error) {
+func Client(ctx context.Context, conn net.Conn, key Key, network types.Hash, want *peerinfo.NodeID) (*Conn, error) {
 	hs, err := newHandshake(key, network, true, rand.Reader)
 	if err != nil {
 		return nil, err
@@ -58,14 +59,14 @@ func Client(ctx context.Context, conn net.Conn, key Key, network types.Hash, wan
 	return withContext(ctx, conn, func() (*Conn, error) { return client(conn, hs, want) })
 }
 
-func client(conn net.Conn, hs *flynn.HandshakeState, want *ID) (*Conn, error) {
+func client(conn net.Conn, hs *flynn.HandshakeState, want *peerinfo.NodeID) (*Conn, error) {
 	if _, _, err := send(conn, hs); err != nil {
 		return nil, err
 	}
 	if _, _, err := receive(conn, hs, message2Size, ErrWrongNetwork); err != nil {
 		return nil, err
 	}
-	remote := ID(hs.PeerStatic())
+	remote := peerinfo.NodeID(hs.PeerStatic())
 	if want != nil && remote != *want {
 		return nil, fmt.Errorf("%w: %s, want %s", ErrWrongID, remote, *want)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 func TestHandshake(t *testing.T) {
@@ -19,7 +20,7 @@ func TestHandshake(t *testing.T) {
 	sessions := map[types.Hash]bool{}
 	pipe := func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }
 	for name, pair := range map[string]func(testing.TB) (net.Conn, net.Conn){"pipe": pipe, "tcp": tcpPair} {
-		for _, pinned := range []*ID{nil, &want} {
+		for _, pinned := range []*peerinfo.NodeID{nil, &want} {
 			t.Run(fmt.Sprint(name, pinned != nil), func(t *testing.T) {
 				c, s := pair(t)
 				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

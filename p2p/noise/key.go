@@ -12,44 +12,10 @@ import (
 	"strings"
 
 	"github.com/karatcoin/karat/internal/wholefile"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
-// ID is the public key of a node, by which it is known. Its text is 64
-// lower-case hexadecimal digits, in the order of the bytes.
-type ID [32]byte
-
-// ParseID reads 64 lower-case hexadecimal digits.
-func ParseID(s string) (ID, error) {
-	var id ID
-	if len(s) != 2*len(id) || strings.ToLower(s) != s {
-		return ID{}, fmt.Errorf("node id %.80q: want %d lower-case hexadecimal digits", s, 2*len(id))
-	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
-		return ID{}, fmt.Errorf("node id %q: %w", s, err)
-	}
-	return id, nil
-}
-
-// String returns 64 lower-case hexadecimal digits.
-func (id ID) String() string { return hex.EncodeToString(id[:]) }
-
-// MarshalText implements encoding.TextMarshaler.
-func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (id *ID) UnmarshalText(text []byte) error {
-	parsed, err := ParseID(string(text))
-	if err != nil {
-		return err
-	}
-	*id = parsed
-	return nil
-}
-
-// IsZero reports whether the id is all zero bytes, which no node has.
-func (id ID) IsZero() bool { return id == ID{} }
-
-// Key is the secret by which a node proves that it is who its ID says: an
+// Key is the secret by which a node proves that it is who its node id says: an
 // X25519 private key. The zero Key is no key.
 type Key struct {
 	// A function, because fmt looks through everything else when a Key lies deep
@@ -76,12 +42,12 @@ func GenerateKey() (Key, error) {
 	return NewKey(private)
 }
 
-// ID returns the public half, the zero ID for the zero Key.
-func (k Key) ID() ID {
+// ID returns the public half, the zero id for the zero Key.
+func (k Key) ID() peerinfo.NodeID {
 	if k.secret == nil {
-		return ID{}
+		return peerinfo.NodeID{}
 	}
-	return ID(k.secret().PublicKey().Bytes())
+	return peerinfo.NodeID(k.secret().PublicKey().Bytes())
 }
 
 // String names the key by its public half, so that no log tells the secret.
@@ -102,7 +68,7 @@ func LoadOrCreateKey(path string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("node key: %w", err)
 	}
-	private, err := ParseID(strings.TrimSpace(string(text))) // an ID's text form, for a secret
+	private, err := peerinfo.ParseNodeID(strings.TrimSpace(string(text))) // an id's text form, for a secret
 	if err != nil {
 		return Key{}, fmt.Errorf("node key file %s is damaged: want %d lower-case hexadecimal digits", path, 2*len(private))
 	}

@@ -2,7 +2,6 @@ package noise
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,32 +18,6 @@ func TestKeyVector(t *testing.T) {
 	key, err := NewKey([32]byte(private))
 	if want := "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f"; err != nil || key.ID().String() != want {
 		t.Errorf("%s, %v, want %s", key.ID(), err, want)
-	}
-}
-
-func TestID(t *testing.T) {
-	id := testKey(t, 1).ID()
-	parsed, err := ParseID(id.String())
-	if err != nil || parsed != id || len(id.String()) != 64 || id.IsZero() {
-		t.Errorf("%s: %v", id, err)
-	}
-	if id.String() != hex.EncodeToString(id[:]) {
-		t.Error("the text is not in the order of the bytes")
-	}
-	text, err := json.Marshal(map[string]ID{"id": id})
-	var back map[string]ID
-	if err != nil || json.Unmarshal(text, &back) != nil || back["id"] != id {
-		t.Errorf("%s: %v", text, err)
-	}
-	for _, bad := range []string{
-		"", id.String()[:63], id.String() + "0", strings.ToUpper(id.String()), " " + id.String()[1:], "g" + id.String()[1:],
-	} {
-		if got, err := ParseID(bad); err == nil || !got.IsZero() {
-			t.Errorf("%q: %v", bad, got)
-		}
-		if err := new(ID).UnmarshalText([]byte(bad)); err == nil {
-			t.Errorf("%q is taken", bad)
-		}
 	}
 }
 

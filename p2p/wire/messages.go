@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 // Services is a set of flags that tell what a node can do. The bits are
@@ -103,7 +104,7 @@ func (*GetPeers) decode(*types.Decoder)    {}
 
 // PeerAddress is where a node was last seen.
 type PeerAddress struct {
-	ID       [32]byte // its public key (noise.ID)
+	ID       peerinfo.NodeID
 	Addr     netip.AddrPort
 	LastSeen int64 // seconds since 1970
 }
@@ -137,7 +138,7 @@ func (m *Peers) decode(d *types.Decoder) {
 	m.Peers = make([]PeerAddress, n)
 	for i := range m.Peers {
 		p := &m.Peers[i]
-		p.ID = d.Hash()
+		p.ID = peerinfo.NodeID(d.Hash())
 		var ip [16]byte
 		copy(ip[:], d.Bytes(16))
 		p.Addr = netip.AddrPortFrom(netip.AddrFrom16(ip).Unmap(), decodeUint16(d))

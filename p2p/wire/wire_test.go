@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 func hash(seed byte) (h types.Hash) {
@@ -44,8 +45,8 @@ func samples() []Message {
 		&Hello{1, ServiceNetwork, "/karat:0.2.0/", 7, hash(1), 1_700_000_000, 7042, true},
 		&Ping{0x1122334455667788}, &Pong{math.MaxUint64}, &GetPeers{},
 		&Peers{[]PeerAddress{
-			{hash(2), netip.MustParseAddrPort("192.0.2.1:7042"), 1_700_000_000},
-			{hash(3), netip.MustParseAddrPort("[2001:db8::1]:65535"), -1},
+			{peerinfo.NodeID(hash(2)), netip.MustParseAddrPort("192.0.2.1:7042"), 1_700_000_000},
+			{peerinfo.NodeID(hash(3)), netip.MustParseAddrPort("[2001:db8::1]:65535"), -1},
 		}},
 		&GetHeaders{hashes(3), hash(9)}, &Headers{[]types.Header{testHeader(1), testHeader(2)}},
 		&Inv{hashes(2)}, &GetTxs{hashes(1)}, &Tx{[]byte("transaction")}, &GetBlocks{hashes(128)}, &Block{[]byte("block")},
