@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/wire"
 )
@@ -143,33 +143,14 @@ func (s *stranger) fate(to string, patience time.Duration) fate {
 	}
 }
 
-// solve finds the nonce of a block.
-func solve(params *consensus.Params, block *types.Block) *types.Block {
-	for consensus.CheckHeader(params, &block.Header, block.Header.Hash()) != nil {
-		block.Header.Nonce++
-	}
-	return block
-}
-
 // template is a block on the node's tip that breaks no rule yet.
 func (s *simNode) template(txs ...*types.Tx) *types.Block {
-	b := s.miner.Template(anchor).Block
+	b := s.miner.Template(chaintest.Anchor).Block
 	for _, tx := range txs {
 		b.Txs = append(b.Txs, *tx)
 	}
-	coinbase := &b.Txs[0]
-	coinbase.Outputs = coinbase.Outputs[:1] // the commitment was to fewer
-	consensus.Commit(b)
-	return solve(s.w.params, b)
-}
-
-func merkleRoot(block *types.Block) types.Hash {
-	var ids []types.Hash
-	for i := range block.Txs {
-		ids = append(ids, block.Txs[i].TxID())
-	}
-	root, _ := types.MerkleRoot(ids)
-	return root
+	chaintest.Commit(b) // the template commits to fewer
+	return chaintest.Mine(b)
 }
 
 // offer announces a block and sends it, or something else, when it is asked for.
@@ -210,7 +191,7 @@ var misdeeds = []struct {
 	}},
 	{"headers without work", banned, func(s *stranger, n *simNode) {
 		h := n.template().Header
-		for consensus.CheckHeader(s.w.params, &h, h.Hash()) == nil {
+		for chaintest.HasWork(&h) {
 			h.Nonce++
 		}
 		s.send(&wire.Headers{Headers: []types.Header{h}})
@@ -218,30 +199,29 @@ var misdeeds = []struct {
 	{"headers of another difficulty", banned, func(s *stranger, n *simNode) {
 		b := n.template()
 		b.Header.Bits = 0x207ffffe
-		s.send(&wire.Headers{Headers: []types.Header{solve(s.w.params, b).Header}})
+		s.send(&wire.Headers{Headers: []types.Header{chaintest.Mine(b).Header}})
 	}},
 	{"a time before the median", banned, func(s *stranger, n *simNode) {
 		b := n.template()
 		b.Header.Timestamp = s.w.params.Genesis.Timestamp
-		s.send(&wire.Headers{Headers: []types.Header{solve(s.w.params, b).Header}})
+		s.send(&wire.Headers{Headers: []types.Header{chaintest.Mine(b).Header}})
 	}},
 	{"a time in the future", stays, func(s *stranger, n *simNode) {
 		b := n.template()
 		b.Header.Timestamp += 3 * 3600
-		s.send(&wire.Headers{Headers: []types.Header{solve(s.w.params, b).Header}})
+		s.send(&wire.Headers{Headers: []types.Header{chaintest.Mine(b).Header}})
 	}},
 	{"headers that follow nothing known", stays, func(s *stranger, n *simNode) {
 		b := n.template()
 		b.Header.PrevBlock = types.Hash{1}
-		s.send(&wire.Headers{Headers: []types.Header{solve(s.w.params, b).Header}})
+		s.send(&wire.Headers{Headers: []types.Header{chaintest.Mine(b).Header}})
 	}},
 	{"a block that nobody asked for", stays, func(s *stranger, n *simNode) { s.send(&wire.Block{Raw: n.template().AppendTo(nil)}) }},
 	{"a block of a few bytes", banned, func(s *stranger, n *simNode) { s.send(&wire.Block{Raw: []byte{1, 2, 3}}) }},
 	{"a block that makes too much", banned, func(s *stranger, n *simNode) {
 		b := n.template()
-		b.Txs[0].Outputs[0].Value++
-		b.Header.MerkleRoot = merkleRoot(b)
-		solve(s.w.params, b)
+		chaintest.Greedy(b)
+		chaintest.Mine(b)
 		s.offer(b, b.AppendTo(nil))
 	}},
 	{"a block that spends nothing", banned, func(s *stranger, n *simNode) {
@@ -468,15 +448,10 @@ func TestWorklessBranchesAreNotStored(t *testing.T) {
 		n := w.start("n")
 		n.mine(400)
 		s := w.stranger("n")
-		state := w.params.GenesisState()
 		var headers []types.Header
-		for range 100 {
-			b := &types.Block{Header: types.Header{
-				Version: 4, PrevBlock: state.Index.Hash, Timestamp: state.Header.Timestamp + 1, Bits: consensus.NextBits(w.params, &state), MerkleRoot: types.Hash{1},
-			}}
-			solve(w.params, b)
-			headers = append(headers, b.Header)
-			state = state.Extend(&b.Header, b.Header.Hash())
+		for parent := &w.params.GenesisBlock().Block.Header; len(headers) < 100; parent = &headers[len(headers)-1] {
+			b := chaintest.NewBlock(parent, chaintest.Coinbase(1, []byte{1}, types.TxOut{}))
+			headers = append(headers, chaintest.Mine(b).Header)
 		}
 		s.send(&wire.Headers{Headers: headers})
 		if got := s.fate("n", time.Minute); got != stays {

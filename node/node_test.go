@@ -17,6 +17,7 @@ import (
 	"github.com/karatcoin/karat/chain/bootstrap"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/vectors"
 )
 
@@ -52,44 +53,16 @@ func importFiles(t testing.TB, n *Node, files ...string) ImportSummary {
 }
 
 // emptyBlocks builds a chain of coinbases on the network's genesis block.
-func emptyBlocks(t testing.TB, params *consensus.Params, n int) [][]byte {
-	t.Helper()
-	state := params.GenesisState()
-	raws := [][]byte{params.GenesisBlock().Raw}
-	for height := uint32(1); height <= uint32(n); height++ {
-		coinbase := types.Tx{
-			Version: 2,
-			Inputs: []types.TxIn{{
-				PreviousOutPoint: types.OutPoint{Index: types.NullIndex}, Sequence: 0xffffffff,
-				ScriptSig: heightScript(height),
-			}},
-			Outputs: []types.TxOut{{Value: consensus.Subsidy(params, height), ScriptPubKey: []byte{0x52, 4, 1, byte(height), byte(height >> 8), 1}}},
-		}
-		block := &types.Block{Header: types.Header{
-			Version: 4, PrevBlock: state.Index.Hash, MerkleRoot: coinbase.TxID(),
-			Timestamp: state.Header.Timestamp + 1, Bits: consensus.NextBits(params, &state),
-		}, Txs: []types.Tx{coinbase}}
-		for consensus.CheckHeader(params, &block.Header, block.Hash()) != nil {
-			block.Header.Nonce++
-		}
-		state = state.Extend(&block.Header, block.Hash())
-		raws = append(raws, block.AppendTo(nil))
+func emptyBlocks(params *consensus.Params, n int) [][]byte {
+	tree := chaintest.NewTree(params.GenesisBlock().Block)
+	tree.Reward = func(uint32, types.Amount) []types.TxOut {
+		return []types.TxOut{{Value: 1, ScriptPubKey: tree.Anyone()}}
+	}
+	raws := [][]byte{tree.Genesis.Raw}
+	for _, b := range tree.Blocks("", tree.Genesis, n) {
+		raws = append(raws, b.Raw)
 	}
 	return raws
-}
-
-// heightScript is BIP34's push of a height, and a byte more where the script
-// would be too short.
-func heightScript(height uint32) []byte {
-	switch {
-	case height <= 16:
-		return []byte{0x50 + byte(height), 0}
-	case height < 1<<7:
-		return []byte{1, byte(height), 0}
-	case height < 1<<15:
-		return []byte{2, byte(height), byte(height >> 8)}
-	}
-	return []byte{3, byte(height), byte(height >> 8), byte(height >> 16)}
 }
 
 func writeBlocks(t testing.TB, params *consensus.Params, raws [][]byte) string {
@@ -121,7 +94,7 @@ func TestImportInAnyOrderAndExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raws := emptyBlocks(t, params, 150)
+	raws := emptyBlocks(params, 150)
 	inOrder := writeBlocks(t, params, raws)
 	original, err := os.ReadFile(inOrder)
 	if err != nil {
@@ -174,7 +147,7 @@ func TestImportFromASilentPipe(t *testing.T) {
 	if err := mkfifo(name); err != nil {
 		t.Fatal(err)
 	}
-	raws := emptyBlocks(t, params, 5)
+	raws := emptyBlocks(params, 5)
 	silent := make(chan struct{})
 	defer close(silent)
 	go func() {
@@ -232,7 +205,7 @@ func TestImportRefusesAndGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raws := emptyBlocks(t, params, 20)
+	raws := emptyBlocks(params, 20)
 	bad := bytes.Clone(raws[10])
 	bad[len(bad)-1] ^= 1 // the lock time: another merkle root
 	weak := bytes.Clone(raws[10])
@@ -242,7 +215,7 @@ func TestImportRefusesAndGoesOn(t *testing.T) {
 			break
 		}
 	}
-	stray := emptyBlocks(t, params, 25)[25]
+	stray := emptyBlocks(params, 25)[25]
 	n := openNode(t, t.TempDir(), "dev", 0)
 	defer closeNode(t, n)
 	s := importFiles(t, n, writeBlocks(t, params, slices.Concat(raws[:10], [][]byte{bad, weak, stray}, raws[10:])))

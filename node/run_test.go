@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -75,7 +76,7 @@ func TestStoppedBeforeThePoolIsRead(t *testing.T) {
 		}
 	}
 	start(t.Context(), func(n *Node) {
-		hashes, err := n.running.Load().miner.Generate(t.Context(), 2, anchor, 1<<20)
+		hashes, err := n.running.Load().miner.Generate(t.Context(), 2, chaintest.Anchor, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}

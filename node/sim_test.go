@@ -19,13 +19,11 @@ import (
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/pipenet"
 	"github.com/karatcoin/karat/internal/vectors"
 	"github.com/karatcoin/karat/miner"
 )
-
-// anchor is an output that anyone can spend, with an empty witness.
-var anchor = []byte{0x51, 2, 0x4e, 0x73}
 
 // world is a network of nodes in this process, on a clock that only moves when
 // all of them wait (testing/synctest), over connections that can be cut.
@@ -118,7 +116,7 @@ func (s *simNode) stop() {
 // last.
 func (s *simNode) mine(n int) types.Hash {
 	s.w.t.Helper()
-	hashes, err := s.miner.Generate(s.w.t.Context(), n, anchor, 1<<20)
+	hashes, err := s.miner.Generate(s.w.t.Context(), n, chaintest.Anchor, 1<<20)
 	if err != nil {
 		s.w.t.Fatal(err)
 	}
@@ -138,7 +136,7 @@ func (s *simNode) pay(from types.OutPoint, value types.Amount) *types.Tx {
 // payment spends an anchor to two others, so that many can follow.
 func payment(from types.OutPoint, value types.Amount) *types.Tx {
 	return &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: from, Sequence: 0xfffffffd}}, Outputs: []types.TxOut{
-		{Value: value / 2, ScriptPubKey: anchor}, {Value: value/2 - 10_000, ScriptPubKey: anchor},
+		{Value: value / 2, ScriptPubKey: chaintest.Anchor}, {Value: value/2 - 10_000, ScriptPubKey: chaintest.Anchor},
 	}}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -31,7 +32,7 @@ func TestHeaderOfTheFuture(t *testing.T) {
 		n := w.start("n", nil)
 		blocks := w.build(w.params.GenesisState(), 4)
 		blocks[3].Header.Timestamp = uint32(time.Now().Unix() + 3*3600)
-		w.solve(blocks[3])
+		chaintest.Mine(blocks[3])
 		s := w.stranger(n)
 		s.send(&wire.Headers{Headers: headersOf(blocks...)})
 		go s.serve(blocks...)
@@ -185,7 +186,7 @@ func TestCompactBlockBeforeScripts(t *testing.T) {
 		b := w.build(n.chain.TipState(), 1)[0]
 		b.Txs[0].Outputs[0].Value = w.params.MaxMoney
 		b.Header.MerkleRoot = b.Txs[0].TxID()
-		w.solve(b)
+		chaintest.Mine(b)
 		s := w.stranger(n)
 		s.send(compactOf(t, b))
 		if got := s.fate(time.Minute); got != stays {
@@ -198,7 +199,7 @@ func TestCompactBlockBeforeScripts(t *testing.T) {
 		b = w.build(n.chain.TipState(), 1)[0]
 		b.Txs[0].Outputs[0].Value = w.params.MaxMoney
 		b.Header.MerkleRoot = b.Txs[0].TxID()
-		w.solve(b)
+		chaintest.Mine(b)
 		whole.send(&wire.Headers{Headers: headersOf(b)})
 		go whole.serve(b)
 		if got := whole.fate(time.Minute); got != banned {

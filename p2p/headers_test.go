@@ -6,6 +6,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -13,12 +14,9 @@ import (
 func (w *world) bareHeaders(on consensus.State, n int) []types.Header {
 	headers := make([]types.Header, n)
 	for i := range headers {
-		b := types.Block{Header: types.Header{
-			Version: 0x20000000, PrevBlock: on.Index.Hash, Timestamp: on.Header.Timestamp + 1, Bits: consensus.NextBits(w.params, &on), MerkleRoot: types.Hash{1},
-		}}
-		w.solve(&b)
-		headers[i] = b.Header
-		on = on.Extend(&b.Header, b.Hash())
+		b := chaintest.NewBlock(&on.Header, chaintest.Coinbase(on.Index.Height+1, []byte{1}, types.TxOut{}))
+		headers[i] = chaintest.Mine(b).Header
+		on = after(on, b)
 	}
 	return headers
 }
@@ -152,7 +150,7 @@ func TestBadHeaders(t *testing.T) {
 		make func(w *world, h []types.Header)
 	}{
 		{"without_work", banned, func(w *world, h []types.Header) {
-			for consensus.CheckHeader(w.params, &h[2], h[2].Hash()) == nil {
+			for chaintest.HasWork(&h[2]) {
 				h[2].Nonce++
 			}
 		}},
@@ -160,7 +158,9 @@ func TestBadHeaders(t *testing.T) {
 		{"easier", banned, func(w *world, h []types.Header) { h[2].Bits = 0x207ffffe }},
 		{"before_its_time", banned, func(w *world, h []types.Header) { h[2].Timestamp = 1 }},
 		{"unknown_parent", stays, func(w *world, h []types.Header) {
-			copy(h, w.bareHeaders(consensus.State{Index: types.Index{Hash: types.Hash{9}}, Header: h[0]}, len(h)))
+			unknown := h[0]
+			unknown.Nonce++
+			copy(h, w.bareHeaders(consensus.State{Header: unknown}, len(h)))
 		}},
 		{"none", stays, func(w *world, h []types.Header) {}},
 	} {
@@ -172,7 +172,7 @@ func TestBadHeaders(t *testing.T) {
 				c.make(w, headers)
 				if c.name == "easier" || c.name == "before_its_time" {
 					b := types.Block{Header: headers[2]}
-					headers[2] = w.solve(&b).Header
+					headers[2] = chaintest.Mine(&b).Header
 				}
 				if c.name == "none" {
 					headers = nil

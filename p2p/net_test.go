@@ -17,14 +17,12 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/pipenet"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/wire"
 )
-
-// anchor is an output that anyone can spend, with an empty witness.
-var anchor = []byte{0x51, 2, 0x4e, 0x73}
 
 // world is a network of managers, each on a chain and a pool of its own, that are
 // joined by pipes and live on a clock that moves only when all of them wait. A
@@ -135,32 +133,13 @@ func (w *world) build(on consensus.State, n int, txs ...*types.Tx) []*types.Bloc
 		w.counter++ // no two coinbases are equal
 		unique := w.counter
 		w.mu.Unlock()
-		coinbase := types.Tx{Version: 2, Inputs: []types.TxIn{{
-			PreviousOutPoint: types.OutPoint{Index: types.NullIndex}, Sequence: 0xffffffff, Witness: [][]byte{make([]byte, 32)},
-			ScriptSig: binary.LittleEndian.AppendUint32(append(consensus.CoinbaseHeight(on.Index.Height+1), 4), unique),
-		}}, Outputs: []types.TxOut{{Value: 1_000_000, ScriptPubKey: anchor}}}
-		b := &types.Block{
-			Header: types.Header{Version: 0x20000000, PrevBlock: on.Index.Hash, Timestamp: on.Header.Timestamp + 60, Bits: consensus.NextBits(w.params, &on)},
-			Txs:    []types.Tx{coinbase},
-		}
-		if i == 0 {
-			for _, tx := range txs {
-				b.Txs = append(b.Txs, *tx)
-			}
-		}
-		consensus.Commit(b)
-		blocks[i] = w.solve(b)
-		on = on.Extend(&b.Header, b.Hash())
+		tag := binary.LittleEndian.AppendUint32(nil, unique)
+		coinbase := chaintest.Coinbase(on.Index.Height+1, tag, types.TxOut{Value: 1_000_000, ScriptPubKey: chaintest.Anchor})
+		blocks[i] = chaintest.Mine(chaintest.NewBlock(&on.Header, coinbase, txs...))
+		txs = nil
+		on = after(on, blocks[i])
 	}
 	return blocks
-}
-
-// solve finds the nonce of a block.
-func (w *world) solve(b *types.Block) *types.Block {
-	for consensus.CheckHeader(w.params, &b.Header, b.Hash()) != nil {
-		b.Header.Nonce++
-	}
-	return b
 }
 
 // after is the state after blocks.
@@ -206,7 +185,7 @@ func payment(b *types.Block) *types.Tx {
 // spend spends an anchor to another, for a fee.
 func spend(from types.OutPoint, value types.Amount) *types.Tx {
 	return &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: from, Sequence: 0xfffffffd}}, Outputs: []types.TxOut{
-		{Value: value - 10_000, ScriptPubKey: anchor}, {Value: 0, ScriptPubKey: []byte{0x6a, 24, 23: 0, 24: 0, 25: 0}},
+		{Value: value - 10_000, ScriptPubKey: chaintest.Anchor}, {Value: 0, ScriptPubKey: []byte{0x6a, 24, 23: 0, 24: 0, 25: 0}},
 	}}
 }
 

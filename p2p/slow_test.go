@@ -9,6 +9,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -70,7 +71,7 @@ func (w *world) fat(b *types.Block, outputs int) *types.Block {
 		b.Txs[0].Outputs = append(b.Txs[0].Outputs, types.TxOut{ScriptPubKey: data})
 	}
 	b.Header.MerkleRoot = b.Txs[0].TxID()
-	return w.solve(b)
+	return chaintest.Mine(b)
 }
 
 // slowPool takes its time.
