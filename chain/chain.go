@@ -113,7 +113,7 @@ type Chain struct {
 
 	turn baton.Baton
 	// Guarded by turn:
-	coinsTip  *node // what the coin cache reflects: the tip, or ahead of it while scripts are being checked
+	coinsTip  *blockNode // what the coin cache reflects: the tip, or ahead of it while scripts are being checked
 	pipe      pipeline
 	fault     error // the first local fault: nothing works after it
 	lastFlush time.Time
@@ -123,12 +123,12 @@ type Chain struct {
 
 	mu sync.RWMutex
 	// Guarded by mu (written only under turn or by AddHeaders):
-	nodes      map[types.Hash]*node
-	tip        *node // of the best chain known to be valid
-	bestHeader *node // of the chain of headers with the most work that is not refused
-	candidates map[*node]struct{}
-	unlinked   map[*node][]*node // blocks with a body, by the parent that is not complete
-	dirty      map[*node]struct{}
+	tree       map[types.Hash]*blockNode
+	tip        *blockNode // of the best chain known to be valid
+	bestHeader *blockNode // of the chain of headers with the most work that is not refused
+	candidates map[*blockNode]struct{}
+	unlinked   map[*blockNode][]*blockNode // blocks with a body, by the parent that is not complete
+	dirty      map[*blockNode]struct{}
 }
 
 // New opens the chain that the store holds, or begins one with the network's
@@ -140,10 +140,10 @@ func New(ctx context.Context, params *consensus.Params, store Store, o Options) 
 		turn:       baton.New(),
 		failed:     make(chan struct{}),
 		pipe:       pipeline{verified: o.Verified},
-		nodes:      map[types.Hash]*node{},
-		candidates: map[*node]struct{}{},
-		unlinked:   map[*node][]*node{},
-		dirty:      map[*node]struct{}{},
+		tree:       map[types.Hash]*blockNode{},
+		candidates: map[*blockNode]struct{}{},
+		unlinked:   map[*blockNode][]*blockNode{},
+		dirty:      map[*blockNode]struct{}{},
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -181,7 +181,7 @@ func (c *Chain) begin() error {
 	n.txCount = uint32(len(genesis.Block.Txs))
 	n.chainTxs = uint64(n.txCount)
 	n.complete = true
-	c.nodes[n.hash] = n
+	c.tree[n.hash] = n
 	c.dirty[n] = struct{}{}
 	c.setGenesis(n)
 	if err := c.store.WriteBlock(n.index(), genesis.Raw); err != nil {
@@ -197,7 +197,7 @@ func (c *Chain) begin() error {
 	return c.flush()
 }
 
-func (c *Chain) setGenesis(n *node) {
+func (c *Chain) setGenesis(n *blockNode) {
 	c.tip, c.coinsTip, c.bestHeader = n, n, n
 	c.candidates[n] = struct{}{}
 }
@@ -231,7 +231,7 @@ func (c *Chain) BestHeader() types.Index {
 func (c *Chain) Header(hash types.Hash) (header.Record, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	n, ok := c.nodes[hash]
+	n, ok := c.tree[hash]
 	if !ok {
 		return header.Record{}, false
 	}
@@ -258,7 +258,7 @@ func (c *Chain) Block(hash types.Hash) ([]byte, error) { return c.store.ReadBloc
 func (c *Chain) Subscribe() (poke <-chan struct{}, cancel func()) { return c.moved.Subscribe() }
 
 // setTip publishes a new tip. Called without mu.
-func (c *Chain) setTip(n *node) {
+func (c *Chain) setTip(n *blockNode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n == c.tip {
@@ -325,7 +325,7 @@ func (c *Chain) pruneBodies(below uint32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, hash := range pruned {
-		if n := c.nodes[hash]; n != nil {
+		if n := c.tree[hash]; n != nil {
 			n.status &^= header.StatusBody | header.StatusUndo
 		}
 	}

@@ -496,15 +496,15 @@ func TestBlockFromTheFutureMayComeAgain(t *testing.T) {
 }
 
 func TestAncestor(t *testing.T) {
-	var nodes []*node
-	var tip *node
+	var nodes []*blockNode
+	var tip *blockNode
 	for i := range 1000 {
 		tip = newNode(tip, types.Header{Bits: 0x207fffff, Nonce: uint32(i)}, types.Hash{byte(i), byte(i >> 8)})
 		nodes = append(nodes, tip)
 	}
 	for from, n := range nodes {
 		for to := 0; to < 1001; to += 7 {
-			want := (*node)(nil)
+			want := (*blockNode)(nil)
 			if to <= from {
 				want = nodes[to]
 			}

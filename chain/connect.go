@@ -90,24 +90,16 @@ func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(Result
 		result.Block.Height = n.height
 	}
 	report(result)
-	if !added {
+	if best := c.bestCandidate(); !added || best == nil || best == c.coinsTip {
 		return nil
 	}
-	return c.follow(ctx, report)
-}
-
-// isNext reports whether the block is the best and builds on what the coins
-// reflect: the usual case, in which it need not be read back.
-func (c *Chain) isNext(n *node) bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	_, candidate := c.candidates[n]
-	return candidate && n.parent == c.coinsTip && n.better(c.tip)
+	return c.activate(ctx, report)
 }
 
 // accept stores the body of a block whose header is known or can be, and
-// reports whether it is new. The node is nil if the header was not accepted.
-func (c *Chain) accept(p *prepared) (n *node, added bool, err error) {
+// reports whether it is new. The blockNode is nil if the header was not
+// accepted.
+func (c *Chain) accept(p *prepared) (n *blockNode, added bool, err error) {
 	c.mu.Lock()
 	n, err = c.addHeader(&p.block.Block.Header, p.block.Hash, c.now().Unix())
 	known := err == nil && (n.status.Has(header.StatusBody) || n.status.Has(header.StatusValid))
@@ -137,34 +129,10 @@ func (c *Chain) accept(p *prepared) (n *node, added bool, err error) {
 	return n, true, nil
 }
 
-// link marks n and what waited for it complete, if its parent is. Assumes mu.
-func (c *Chain) link(n *node) {
-	if !n.parent.complete {
-		c.unlinked[n.parent] = append(c.unlinked[n.parent], n)
-		return
-	}
-	queue := []*node{n}
-	for len(queue) > 0 {
-		n, queue = queue[0], queue[1:]
-		n.complete = true
-		n.chainTxs = n.parent.chainTxs + uint64(n.txCount)
-		n.order = c.nextOrder
-		c.nextOrder++
-		if !n.refused() && !c.tip.better(n) {
-			c.candidates[n] = struct{}{}
-		}
-		queue = append(queue, c.unlinked[n]...)
-		delete(c.unlinked, n)
-	}
-}
-
-// follow moves the coins to the best candidate unless they are there, or on
-// the way of it by blocks that are being checked.
-func (c *Chain) follow(ctx context.Context, report func(Result)) error {
-	if best := c.bestCandidate(); best == nil || best == c.coinsTip {
-		return nil
-	}
-	return c.activate(ctx, report)
+// isInvalid reports whether the error is a broken rule that the block's hash
+// commits to, so that the hash may be remembered.
+func isInvalid(err error) bool {
+	return errors.Is(err, consensus.ErrInvalid) && !errors.Is(err, consensus.ErrMutated)
 }
 
 // activate moves the coins to the best candidate until there is no better one,
@@ -201,7 +169,7 @@ func (c *Chain) activate(ctx context.Context, report func(Result)) error {
 
 // moveTowards disconnects to the fork with best, then connects blocks until
 // best is reached or a block is refused.
-func (c *Chain) moveTowards(ctx context.Context, best *node, report func(Result)) error {
+func (c *Chain) moveTowards(ctx context.Context, best *blockNode, report func(Result)) error {
 	base := fork(c.coinsTip, best)
 	if base != c.coinsTip {
 		if err := c.settleAll(report); err != nil {
@@ -241,7 +209,7 @@ func (c *Chain) moveTowards(ctx context.Context, best *node, report func(Result)
 	return nil
 }
 
-func (c *Chain) isRefused(n *node) bool {
+func (c *Chain) isRefused(n *blockNode) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return n.refused()
@@ -249,7 +217,7 @@ func (c *Chain) isRefused(n *node) bool {
 
 // readBlock reads a body back. What is stored was checked before it was
 // written, so a body that cannot be read is the disk's fault.
-func (c *Chain) readBlock(n *node) (*consensus.HashedBlock, error) {
+func (c *Chain) readBlock(n *blockNode) (*consensus.HashedBlock, error) {
 	raw, err := c.store.ReadBlock(n.hash)
 	if err != nil {
 		return nil, consensus.Local(err) // it names the block
@@ -264,7 +232,7 @@ func (c *Chain) readBlock(n *node) (*consensus.HashedBlock, error) {
 // connect applies the block on top of what the coins reflect and sends its
 // scripts to be checked. A block that breaks a rule is refused and reported;
 // the error is nil then. announce says whether success is reported as well.
-func (c *Chain) connect(n *node, block *consensus.HashedBlock, announce bool, report func(Result)) error {
+func (c *Chain) connect(n *blockNode, block *consensus.HashedBlock, announce bool, report func(Result)) error {
 	needed := consensus.CoinsNeeded(c.params, n.height, block)
 	coins := make([]consensus.FetchedCoin, len(needed))
 	if err := c.store.FetchCoins(needed, coins); err != nil {
@@ -302,7 +270,7 @@ func (c *Chain) connect(n *node, block *consensus.HashedBlock, announce bool, re
 
 // broken refuses a block for the error that a rule gave and reports it; a local
 // fault is passed on.
-func (c *Chain) broken(n *node, err error, report func(Result)) error {
+func (c *Chain) broken(n *blockNode, err error, report func(Result)) error {
 	if !errors.Is(err, consensus.ErrInvalid) {
 		return consensus.Local(err)
 	}
@@ -314,13 +282,13 @@ func (c *Chain) broken(n *node, err error, report func(Result)) error {
 
 // assumedValid reports whether the block is an ancestor of the block that the
 // network's file says to be valid, so that its scripts need no check.
-func (c *Chain) assumedValid(n *node) bool {
+func (c *Chain) assumedValid(n *blockNode) bool {
 	if c.params.AssumeValid.IsZero() {
 		return false
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	anchor := c.nodes[c.params.AssumeValid]
+	anchor := c.tree[c.params.AssumeValid]
 	return anchor != nil && anchor.descendsFrom(n) && c.bestHeader.descendsFrom(anchor) &&
 		c.bestHeader.work.Cmp(c.params.MinimumChainWork) >= 0
 }
@@ -399,7 +367,7 @@ func (c *Chain) rollBack(bad *connecting, verdict error, report func(Result)) er
 }
 
 // fallen is the result for a block that hangs on one that was refused.
-func fallen(n *node) Result {
+func fallen(n *blockNode) Result {
 	return Result{Block: n.index(), Txs: int(n.txCount), Err: &consensus.RuleError{
 		Kind: consensus.ErrInvalid, Reason: consensus.ReasonParentInvalid, Detail: "a block below it broke a rule",
 	}}
@@ -407,7 +375,7 @@ func fallen(n *node) Result {
 
 // canUndoTo reports, before anything is undone, whether the blocks above base are
 // all there to be taken out of the coin cache.
-func (c *Chain) canUndoTo(base *node) error {
+func (c *Chain) canUndoTo(base *blockNode) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for n := c.coinsTip; n != base; n = n.parent {
@@ -419,7 +387,7 @@ func (c *Chain) canUndoTo(base *node) error {
 }
 
 // disconnectTo takes blocks out of the coin cache down to one of them.
-func (c *Chain) disconnectTo(base *node) error {
+func (c *Chain) disconnectTo(base *blockNode) error {
 	for c.coinsTip != base {
 		if err := c.disconnect(); err != nil {
 			return err
@@ -449,12 +417,12 @@ func (c *Chain) disconnect() error {
 }
 
 // refuse marks a block as invalid and all above it as its descendants.
-func (c *Chain) refuse(n *node) {
+func (c *Chain) refuse(n *blockNode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n.status |= header.StatusInvalid
 	c.dirty[n] = struct{}{}
-	for _, above := range c.nodes {
+	for _, above := range c.tree {
 		if above != n && !above.status.Has(header.StatusInvalidAncestor) && above.descendsFrom(n) {
 			above.status |= header.StatusInvalidAncestor
 			c.dirty[above] = struct{}{}

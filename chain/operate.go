@@ -24,7 +24,7 @@ var ErrPruned = errors.New("old blocks were pruned")
 // and moves to the best chain without it. Reconsider takes it back. If the block
 // cannot be undone any more it is an ErrPruned, and nothing has changed.
 func (c *Chain) Invalidate(ctx context.Context, hash types.Hash) error {
-	return c.operate(ctx, hash, func(n *node) error {
+	return c.operate(ctx, hash, func(n *blockNode) error {
 		if n.parent == nil {
 			return ErrGenesis
 		}
@@ -44,10 +44,10 @@ func (c *Chain) Invalidate(ctx context.Context, hash types.Hash) error {
 // found or declared invalid, and moves to the best chain. Broken rules are
 // found again.
 func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
-	return c.operate(ctx, hash, func(n *node) error {
+	return c.operate(ctx, hash, func(n *blockNode) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		for _, other := range c.nodes {
+		for _, other := range c.tree {
 			if other.refused() && (other.descendsFrom(n) || n.descendsFrom(other)) {
 				other.status &^= statusRefused
 				c.dirty[other] = struct{}{}
@@ -55,7 +55,7 @@ func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 		}
 		// A block beside the line that hangs on an ancestor that was refused is
 		// free now as well, unless it is refused for itself.
-		for _, other := range c.nodes {
+		for _, other := range c.tree {
 			if other.status.Has(header.StatusInvalidAncestor) && !refusedBelow(other) {
 				other.status &^= header.StatusInvalidAncestor
 				c.dirty[other] = struct{}{}
@@ -67,7 +67,7 @@ func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 }
 
 // refusedBelow reports whether an ancestor of n breaks a rule itself.
-func refusedBelow(n *node) bool {
+func refusedBelow(n *blockNode) bool {
 	for n = n.parent; n != nil; n = n.parent {
 		if n.status.Has(header.StatusInvalid) {
 			return true
@@ -80,7 +80,7 @@ func refusedBelow(n *node) bool {
 // so that it wins a tie. A later call overrides an earlier one. Nothing of it
 // is stored.
 func (c *Chain) Precious(ctx context.Context, hash types.Hash) error {
-	return c.operate(ctx, hash, func(n *node) error {
+	return c.operate(ctx, hash, func(n *blockNode) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if n.work.Cmp(c.tip.work) < 0 {
@@ -97,7 +97,7 @@ func (c *Chain) Precious(ctx context.Context, hash types.Hash) error {
 
 // operate runs a change of the operator's on a known block, then follows the
 // best chain and makes the change durable.
-func (c *Chain) operate(ctx context.Context, hash types.Hash, change func(*node) error) error {
+func (c *Chain) operate(ctx context.Context, hash types.Hash, change func(*blockNode) error) error {
 	if err := c.turn.Take(ctx); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (c *Chain) operate(ctx context.Context, hash types.Hash, change func(*node)
 		return c.fault
 	}
 	c.mu.RLock()
-	n := c.nodes[hash]
+	n := c.tree[hash]
 	c.mu.RUnlock()
 	if n == nil {
 		return fmt.Errorf("%w: %s", ErrUnknownBlock, hash)
@@ -118,58 +118,4 @@ func (c *Chain) operate(ctx context.Context, hash types.Hash, change func(*node)
 		return c.fail(err)
 	}
 	return c.fail(consensus.Local(c.save()))
-}
-
-// UpdatesSince returns how to get from the block at since to the tip: at most
-// limit blocks, first those to revert, from since downwards, then those to
-// apply, upwards. Both are empty at the tip. A caller that follows the chain
-// calls it until they are, each time with the block where the last answer led
-// to: Update.Parent of the last reverted or Update.Block of the last applied.
-func (c *Chain) UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error) {
-	c.mu.RLock()
-	from, tip := c.nodes[since.Hash], c.tip
-	c.mu.RUnlock()
-	if from == nil || from.height != since.Height {
-		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownBlock, since)
-	}
-	base := fork(from, tip)
-	for ; from != base && len(reverted) < limit; from = from.parent {
-		u, err := c.blockUpdate(from)
-		if err != nil {
-			return nil, nil, err
-		}
-		reverted = append(reverted, u)
-	}
-	for len(reverted)+len(applied) < limit && from != tip {
-		from = tip.ancestor(from.height + 1)
-		u, err := c.blockUpdate(from)
-		if err != nil {
-			return nil, nil, err
-		}
-		applied = append(applied, u)
-	}
-	return reverted, applied, nil
-}
-
-// blockUpdate reads a connected block and its undo data back.
-func (c *Chain) blockUpdate(n *node) (consensus.BlockUpdate, error) {
-	if n.parent == nil {
-		return consensus.BlockUpdate{
-			Block:  c.params.GenesisBlock(),
-			Update: &consensus.Update{Block: n.index(), Created: c.params.GenesisCoins()},
-		}, nil
-	}
-	block, err := c.readBlock(n)
-	if err != nil {
-		return consensus.BlockUpdate{}, err
-	}
-	undo, err := c.store.ReadUndo(n.hash)
-	if err != nil {
-		return consensus.BlockUpdate{}, err // it names the block
-	}
-	update, err := consensus.RevertUpdate(block, n.parent.index(), n.height, undo)
-	if err != nil {
-		return consensus.BlockUpdate{}, consensus.Local(fmt.Errorf("undo data of block %s: %w", n.index(), err))
-	}
-	return consensus.BlockUpdate{Block: block, Update: update}, nil
 }

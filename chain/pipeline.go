@@ -28,7 +28,7 @@ const (
 // connecting is a block whose update is applied to the coin cache and whose
 // scripts may still be on their way.
 type connecting struct {
-	node     *node
+	node     *blockNode
 	block    *consensus.HashedBlock
 	prevouts []types.TxOut
 	update   consensus.Update

@@ -89,7 +89,7 @@ func TestReorganisationGivenUpHalfWay(t *testing.T) {
 	if err := c.turn.Take(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	n := c.nodes[a[5].Hash]
+	n := c.tree[a[5].Hash]
 	c.refuse(n)
 	if err := c.disconnectTo(n.parent); err != nil {
 		t.Fatal(err)

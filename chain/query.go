@@ -3,7 +3,6 @@ package chain
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -15,7 +14,7 @@ import (
 func (c *Chain) Info(hash types.Hash) (header.Info, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	n := c.nodes[hash]
+	n := c.tree[hash]
 	if n == nil {
 		return header.Info{}, false
 	}
@@ -58,12 +57,12 @@ func (c *Chain) PruneHeight() uint32 {
 func (c *Chain) Tips() []header.Tip {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	hasChild := make(map[*node]bool, len(c.nodes))
-	for _, n := range c.nodes {
+	hasChild := make(map[*blockNode]bool, len(c.tree))
+	for _, n := range c.tree {
 		hasChild[n.parent] = true
 	}
 	var tips []header.Tip
-	for _, n := range c.nodes {
+	for _, n := range c.tree {
 		if !hasChild[n] || n == c.tip {
 			tips = append(tips, header.Tip{
 				Index: n.index(), BranchLength: n.height - fork(n, c.tip).height, Status: c.tipStatus(n),
@@ -77,7 +76,7 @@ func (c *Chain) Tips() []header.Tip {
 }
 
 // tipStatus assumes mu.
-func (c *Chain) tipStatus(n *node) string {
+func (c *Chain) tipStatus(n *blockNode) string {
 	switch {
 	case n == c.tip:
 		return "active"
@@ -118,7 +117,7 @@ func (c *Chain) HeadersAfter(locator []types.Hash, stop types.Hash, limit int) [
 	defer c.mu.RUnlock()
 	from := c.tip.ancestor(0)
 	for _, hash := range locator {
-		if n := c.nodes[hash]; n != nil && c.tip.descendsFrom(n) {
+		if n := c.tree[hash]; n != nil && c.tip.descendsFrom(n) {
 			from = n
 			break
 		}
@@ -149,14 +148,14 @@ func (c *Chain) MissingBlocks(limit int) []types.Index {
 func (c *Chain) MissingTowards(hash types.Hash, limit int) []types.Index {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	n := c.nodes[hash]
+	n := c.tree[hash]
 	if n == nil || n.refused() || n.work.Cmp(c.tip.work) < 0 {
 		return nil
 	}
 	return missing(fork(c.tip, n), n, limit)
 }
 
-func missing(base, to *node, limit int) []types.Index {
+func missing(base, to *blockNode, limit int) []types.Index {
 	var list []types.Index
 	for height := base.height + 1; height <= to.height && len(list) < limit; height++ {
 		n := to.ancestor(height)
@@ -165,19 +164,6 @@ func missing(base, to *node, limit int) []types.Index {
 		}
 	}
 	return list
-}
-
-// BlockUpdate returns a block that was connected once, with what it does to the
-// coins. It is ErrNotFound if the body or its undo data are not stored,
-// ErrUnknownBlock if the block is not in the header tree.
-func (c *Chain) BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error) {
-	c.mu.RLock()
-	n := c.nodes[hash]
-	c.mu.RUnlock()
-	if n == nil {
-		return consensus.BlockUpdate{}, fmt.Errorf("%w: %s", ErrUnknownBlock, hash)
-	}
-	return c.blockUpdate(n)
 }
 
 // Coins looks coins up in the set after the tip, and returns the state of that

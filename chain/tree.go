@@ -9,15 +9,15 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// node is a header in the tree, with what is known of its block. The header,
+// blockNode is a header in the tree, with what is known of its block. The header,
 // its place and its work never change; the rest is guarded by Chain.mu.
-type node struct {
+type blockNode struct {
 	header types.Header
 	hash   types.Hash
 	height uint32
 	work   consensus.Uint256 // of the whole chain up to and with this header
-	parent *node             // nil for the genesis block
-	skip   *node             // an ancestor far below, see ancestor
+	parent *blockNode        // nil for the genesis block
+	skip   *blockNode        // an ancestor far below, see ancestor
 
 	status   header.Status
 	txCount  uint32
@@ -28,17 +28,17 @@ type node struct {
 
 const statusRefused = header.StatusInvalid | header.StatusInvalidAncestor
 
-func (n *node) index() types.Index { return types.Index{Height: n.height, Hash: n.hash} }
+func (n *blockNode) index() types.Index { return types.Index{Height: n.height, Hash: n.hash} }
 
-func (n *node) refused() bool { return n.status&statusRefused != 0 }
+func (n *blockNode) refused() bool { return n.status&statusRefused != 0 }
 
-func (n *node) record() header.Record {
+func (n *blockNode) record() header.Record {
 	return header.Record{Header: n.header, Hash: n.hash, Height: n.height, TxCount: n.txCount, Status: n.status}
 }
 
 // better reports whether n is preferred to other as a tip: by work, then by
 // which was first complete here, so that a tie never moves the tip.
-func (n *node) better(other *node) bool {
+func (n *blockNode) better(other *blockNode) bool {
 	if order := n.work.Cmp(other.work); order != 0 {
 		return order > 0
 	}
@@ -46,9 +46,9 @@ func (n *node) better(other *node) bool {
 }
 
 // newNode returns the child of parent with the given header, or the genesis
-// node for a nil parent.
-func newNode(parent *node, header types.Header, hash types.Hash) *node {
-	n := &node{header: header, hash: hash, parent: parent, work: consensus.BlockWork(header.Bits)}
+// block for a nil parent.
+func newNode(parent *blockNode, header types.Header, hash types.Hash) *blockNode {
+	n := &blockNode{header: header, hash: hash, parent: parent, work: consensus.BlockWork(header.Bits)}
 	if parent != nil {
 		n.height = parent.height + 1
 		n.work = parent.work.Add(n.work)
@@ -57,7 +57,7 @@ func newNode(parent *node, header types.Header, hash types.Hash) *node {
 	return n
 }
 
-// skipHeight is the height that the skip pointer of a node at the given height
+// skipHeight is the height that the skip pointer of a block at the given height
 // leads to. Clearing low bits makes any ancestor reachable in a number of steps
 // logarithmic in the distance (as Bitcoin Core's GetSkipHeight does).
 func skipHeight(height uint32) uint32 {
@@ -71,9 +71,9 @@ func skipHeight(height uint32) uint32 {
 	return clearLowest(height)
 }
 
-// ancestor returns the node at the given height on the way from n down to the
+// ancestor returns the block at the given height on the way from n down to the
 // genesis block, n itself for its own height, nil above it.
-func (n *node) ancestor(height uint32) *node {
+func (n *blockNode) ancestor(height uint32) *blockNode {
 	if n == nil || height > n.height {
 		return nil
 	}
@@ -91,10 +91,10 @@ func (n *node) ancestor(height uint32) *node {
 }
 
 // descendsFrom reports whether other is n or an ancestor of n.
-func (n *node) descendsFrom(other *node) bool { return n.ancestor(other.height) == other }
+func (n *blockNode) descendsFrom(other *blockNode) bool { return n.ancestor(other.height) == other }
 
-// fork returns the last common ancestor of two nodes.
-func fork(a, b *node) *node {
+// fork returns the last common ancestor of two blocks.
+func fork(a, b *blockNode) *blockNode {
 	height := min(a.height, b.height)
 	a, b = a.ancestor(height), b.ancestor(height)
 	for a != b {
@@ -103,9 +103,9 @@ func fork(a, b *node) *node {
 	return a
 }
 
-// pathFrom returns the nodes above base up to n, lowest first.
-func (n *node) pathFrom(base *node) []*node {
-	path := make([]*node, 0, n.height-base.height)
+// pathFrom returns the blocks above base up to n, lowest first.
+func (n *blockNode) pathFrom(base *blockNode) []*blockNode {
+	path := make([]*blockNode, 0, n.height-base.height)
 	for ; n != base; n = n.parent {
 		path = append(path, n)
 	}
@@ -114,7 +114,7 @@ func (n *node) pathFrom(base *node) []*node {
 }
 
 // timestamps returns the times of n and up to ten headers below, oldest first.
-func (n *node) timestamps() []uint32 {
+func (n *blockNode) timestamps() []uint32 {
 	times := make([]uint32, 0, consensus.MedianTimeBlocks)
 	for m := n; m != nil && len(times) < consensus.MedianTimeBlocks; m = m.parent {
 		times = append(times, m.header.Timestamp)
@@ -123,12 +123,12 @@ func (n *node) timestamps() []uint32 {
 	return times
 }
 
-func (n *node) state() consensus.State {
+func (n *blockNode) state() consensus.State {
 	return consensus.NewState(n.index(), n.header, n.work, n.timestamps())
 }
 
-// ancestry answers consensus.Ancestry for the children of a node.
-type ancestry struct{ parent *node }
+// ancestry answers consensus.Ancestry for the children of a block.
+type ancestry struct{ parent *blockNode }
 
 // MedianTimePast returns the median time of the ancestor at the given height.
 func (a ancestry) MedianTimePast(height uint32) uint32 {

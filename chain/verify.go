@@ -51,7 +51,7 @@ func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress fu
 		if !base.status.Has(header.StatusBody | header.StatusUndo) {
 			break // pruned, in this run or an earlier one: nothing else takes the flags away
 		}
-		if err := v.step(ctx, base, v.down); err != nil {
+		if err := v.check(ctx, base, v.down); err != nil {
 			return 0, err
 		}
 	}
@@ -62,7 +62,7 @@ func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress fu
 	}
 	if level >= VerifyScripts {
 		for _, n := range c.coinsTip.pathFrom(base) {
-			if err := v.step(ctx, n, v.up); err != nil {
+			if err := v.check(ctx, n, v.up); err != nil {
 				return 0, err
 			}
 		}
@@ -80,11 +80,11 @@ type verification struct {
 	total    int // blocks, counted once even when they are connected again
 }
 
-func (v *verification) step(ctx context.Context, n *node, check func(*node) error) error {
+func (v *verification) check(ctx context.Context, n *blockNode, how func(*blockNode) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := check(n); err != nil {
+	if err := how(n); err != nil {
 		return fmt.Errorf("block %s: %w", n.index(), err)
 	}
 	v.done++
@@ -135,7 +135,7 @@ func (v *verification) wholeCoinSet() error {
 }
 
 // down checks one block on the way down and undoes it in the view.
-func (v *verification) down(n *node) error {
+func (v *verification) down(n *blockNode) error {
 	c := v.chain
 	block, err := c.readBlock(n)
 	if err != nil {
@@ -167,7 +167,7 @@ func (v *verification) down(n *node) error {
 }
 
 // up connects one block again in the view.
-func (v *verification) up(n *node) error {
+func (v *verification) up(n *blockNode) error {
 	c := v.chain
 	block, err := c.readBlock(n)
 	if err != nil {
