@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/internal/nodetest"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/node"
 	"github.com/karatcoin/karat/rpc"
@@ -242,7 +242,7 @@ func TestFeesToOutbid(t *testing.T) {
 	call[[]string](s, "generatetoaddress", 4, s.anchor)
 	send := func(from types.OutPoint, value, fee types.Amount, data int) *types.Tx {
 		script := append([]byte{0x6a, 0x4d, byte(data), byte(data >> 8)}, make([]byte, data)...)
-		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: from}}, Outputs: []types.TxOut{{Value: value - fee, ScriptPubKey: nodetest.Anchor}, {ScriptPubKey: script}}}
+		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: from}}, Outputs: []types.TxOut{{Value: value - fee, ScriptPubKey: chaintest.Anchor}, {ScriptPubKey: script}}}
 		call[string](s, "sendrawtransaction", hex.EncodeToString(tx.AppendTo(nil)), 0)
 		return tx
 	}

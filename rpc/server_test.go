@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/node"
 	"github.com/karatcoin/karat/rpc"
@@ -44,7 +45,7 @@ func start(t testing.TB, change func(*node.Config)) *server {
 		t.Fatal(err)
 	}
 	s := &server{t: t, url: "http://" + n.RPC, cookie: string(cookie), client: rpc.NewCookieClient("http://"+n.RPC, n.CookieFile), stop: n.Stop}
-	s.anchor = call[struct{ Address string }](s, "decodescript", hex.EncodeToString(nodetest.Anchor)).Address
+	s.anchor = call[struct{ Address string }](s, "decodescript", hex.EncodeToString(chaintest.Anchor)).Address
 	return s
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/node"
@@ -93,7 +94,7 @@ func call[T any](n *testNode, method string, params ...any) (result T) {
 func (n *testNode) mine(count int, address string) []string {
 	n.t.Helper()
 	if address == "" {
-		address = call[struct{ Address string }](n, "decodescript", hex.EncodeToString(nodetest.Anchor)).Address
+		address = call[struct{ Address string }](n, "decodescript", hex.EncodeToString(chaintest.Anchor)).Address
 	}
 	return call[[]string](n, "generatetoaddress", count, address)
 }
@@ -102,7 +103,7 @@ func (n *testNode) mine(count int, address string) []string {
 func (n *testNode) mineEmpty(count int) {
 	n.t.Helper()
 	m := miner.New(miner.Options{Params: n.params, Chain: n.node.Chain(), Threads: 1, Tag: fmt.Sprint(rand.Uint64())})
-	if _, err := m.Generate(n.t.Context(), count, nodetest.Anchor, 1<<20); err != nil {
+	if _, err := m.Generate(n.t.Context(), count, chaintest.Anchor, 1<<20); err != nil {
 		n.t.Fatal(err)
 	}
 }

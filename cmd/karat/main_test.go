@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/node"
@@ -282,7 +283,7 @@ func TestReorganisationUndoesAPayment(t *testing.T) {
 func (b *bench) emptyBlocks(n int) {
 	b.t.Helper()
 	m := miner.New(miner.Options{Params: b.node.Chain().Params(), Chain: b.node.Chain()})
-	if _, err := m.Generate(b.t.Context(), n, nodetest.Anchor, 1<<20); err != nil {
+	if _, err := m.Generate(b.t.Context(), n, chaintest.Anchor, 1<<20); err != nil {
 		b.t.Fatal(err)
 	}
 }

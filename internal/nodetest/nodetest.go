@@ -12,9 +12,6 @@ import (
 	"github.com/karatcoin/karat/node"
 )
 
-// Anchor is a script that anyone can spend from, with an empty witness.
-var Anchor = []byte{0x51, 2, 0x4e, 0x73}
-
 // Running is a node that runs in this process until the test ends.
 type Running struct {
 	*node.Node

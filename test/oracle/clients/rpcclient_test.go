@@ -19,6 +19,7 @@ import (
 	"github.com/btcsuite/btcd/rpcclient"
 	"github.com/btcsuite/btcd/wire/v2"
 
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/node"
 )
@@ -45,7 +46,7 @@ func dev(t *testing.T) *chaincfg.Params {
 	return &p
 }
 
-var anchor = nodetest.Anchor
+var anchor = chaintest.Anchor
 
 func anchorAddress(t *testing.T) address.Address {
 	t.Helper()
