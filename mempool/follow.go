@@ -43,9 +43,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 }
 
-// follower is how far the pool has followed the chain. Whoever holds the baton
+// followed is how far the pool has followed the chain. Whoever holds the baton
 // may go on with what another had to leave.
-type follower struct {
+type followed struct {
 	at types.Index // the block up to which updates were taken
 	// stale says that blocks were undone, or passed over, since the graph was
 	// right: it has to be made anew.
@@ -66,8 +66,8 @@ func (p *Pool) CatchUp(ctx context.Context) error {
 			return err
 		}
 		tip := p.chain.Tip()
-		if tip == p.follow.at {
-			if !p.follow.stale {
+		if tip == p.followed.at {
+			if !p.followed.stale {
 				return nil
 			}
 			if err := p.rebuild(ctx); err != nil {
@@ -75,15 +75,15 @@ func (p *Pool) CatchUp(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := p.step(tip); err != nil {
+		if err := p.advance(tip); err != nil {
 			return err
 		}
 	}
 }
 
-// step takes the next updates, or passes them over. It assumes the baton.
-func (p *Pool) step(tip types.Index) error {
-	f := &p.follow
+// advance takes the next updates, or passes them over. It assumes the baton.
+func (p *Pool) advance(tip types.Index) error {
+	f := &p.followed
 	if info, ok := p.chain.Info(f.at.Hash); ok && info.OnBestChain && !f.stale {
 		if p.jump(tip) {
 			return nil
@@ -125,7 +125,7 @@ func (p *Pool) jump(tip types.Index) bool {
 	if len(p.graph.byTxID) > 0 {
 		return false
 	}
-	p.position, p.follow.at = tip, tip
+	p.position, p.followed.at = tip, tip
 	p.rolling.block(p.now())
 	p.changed.Ring()
 	return true
@@ -134,7 +134,7 @@ func (p *Pool) jump(tip types.Index) bool {
 // invalidate notes that the graph has to be made anew. From then on nothing is
 // put into it.
 func (p *Pool) invalidate() {
-	p.follow.stale = true
+	p.followed.stale = true
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rebuilding = true
@@ -143,7 +143,7 @@ func (p *Pool) invalidate() {
 // giveBack keeps the transactions of an undone block for the pool. If there are
 // too many, those of the lowest blocks are left out.
 func (p *Pool) giveBack(u *consensus.BlockUpdate) {
-	f := &p.follow
+	f := &p.followed
 	if f.returnedBytes += len(u.Block.Raw); f.returnedBytes > p.options.MaxBytes {
 		return
 	}
@@ -183,7 +183,7 @@ func (p *Pool) confirm(u *consensus.BlockUpdate) {
 // spend what is not there, or be too early. It assumes the baton. If the chain
 // moved meanwhile, the graph is still stale afterwards.
 func (p *Pool) rebuild(ctx context.Context) error {
-	f := &p.follow
+	f := &p.followed
 	candidates := p.survivors()
 	coins, state, err := p.allCoins(ctx, candidates)
 	if err != nil || state.Index != f.at {
@@ -206,7 +206,7 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	p.log.Info("pool was checked anew", "before", len(p.graph.byTxID), "after", len(fresh.byTxID), "tip", f.at)
 	p.graph, p.position, p.rebuilding = fresh, f.at, false
 	p.changes++
-	p.follow = follower{at: f.at}
+	p.followed = followed{at: f.at}
 	p.rolling.block(p.now())
 	p.trim()
 	p.changed.Ring()
@@ -217,16 +217,16 @@ func (p *Pool) rebuild(ctx context.Context) error {
 // those of the pool, parents first. None of the former spends one of the latter.
 func (p *Pool) survivors() []*candidate {
 	var candidates []*candidate
-	for i := len(p.follow.returned) - 1; i >= 0; i-- {
-		for j := range p.follow.returned[i] {
-			c, err := p.newCandidate(&p.follow.returned[i][j], p.now())
+	for i := len(p.followed.returned) - 1; i >= 0; i-- {
+		for j := range p.followed.returned[i] {
+			c, err := p.newCandidate(&p.followed.returned[i][j], p.now())
 			if err == nil {
 				candidates = append(candidates, c)
 			}
 		}
 	}
 	for _, c := range candidates {
-		c.Height = p.follow.at.Height
+		c.Height = p.followed.at.Height
 	}
 	for _, e := range p.Entries() {
 		candidates = append(candidates, &candidate{Entry: e})

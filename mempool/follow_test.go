@@ -234,7 +234,7 @@ func TestInterruptedReorganisation(t *testing.T) {
 	h.accept(b)
 	h.add6(fork, nil, nil)
 	// The updates are taken, and then the context ends.
-	if err := h.pool.step(h.chain.Tip()); err != nil {
+	if err := h.pool.advance(h.chain.Tip()); err != nil {
 		t.Fatal(err)
 	}
 	if _, position := h.pool.Select(1 << 20); position == h.chain.Tip() {
@@ -351,7 +351,7 @@ func TestMovesWhileAccepting(t *testing.T) {
 		if err := h.chain.Invalidate(t.Context(), h.tip.Hash); err != nil {
 			t.Error(err)
 		}
-		if err := h.pool.step(h.chain.Tip()); err != nil {
+		if err := h.pool.advance(h.chain.Tip()); err != nil {
 			t.Error(err)
 		}
 	}

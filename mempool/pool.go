@@ -79,7 +79,7 @@ type Pool struct {
 
 	changed   poke.Bell // rings after the graph has changed
 	following baton.Baton
-	follow    follower // guarded by following
+	followed  followed // guarded by following
 
 	mu         sync.Mutex
 	graph      *graph
@@ -107,7 +107,7 @@ func New(o Options) *Pool {
 		options: o, params: o.Params, chain: o.Chain, log: o.Logger, now: o.Now,
 		following: baton.New(), graph: newGraph(), position: o.Chain.Tip(),
 	}
-	p.follow.at = p.position
+	p.followed.at = p.position
 	return p
 }
 

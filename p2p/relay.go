@@ -125,14 +125,14 @@ func (r *relay) run(ctx context.Context) {
 					break
 				}
 				r.enqueue(wtxids)
-				r.adopt(ctx, r.takeOrphans(r.childOf(wtxids)))
+				r.offerOrphans(ctx, r.takeOrphans(r.childOf(wtxids)))
 			}
 		case <-ticker.C:
 			r.announce()
 			r.retry()
 			if tip := r.m.o.Headers.Tip(); tip != tried { // a parent may be in a block
 				tried = tip
-				r.adopt(ctx, r.takeOrphans(func(*orphan) bool { return true }))
+				r.offerOrphans(ctx, r.takeOrphans(func(*orphan) bool { return true }))
 			}
 		case <-ctx.Done():
 			return
@@ -480,9 +480,9 @@ func (r *relay) childOf(wtxids []types.Hash) func(*orphan) bool {
 	}
 }
 
-// adopt gives orphans to the pool. Those that spend them come after them by the
+// offerOrphans gives orphans to the pool. Those that spend them come after them by the
 // same way.
-func (r *relay) adopt(ctx context.Context, orphans []*orphan) {
+func (r *relay) offerOrphans(ctx context.Context, orphans []*orphan) {
 	for _, o := range orphans {
 		switch _, err := r.m.o.Pool.Accept(ctx, o.tx); {
 		case ctx.Err() != nil:

@@ -293,7 +293,7 @@ func (s *syncer) deliver(d delivery) {
 	select {
 	case s.feed <- d:
 	case <-d.peer.closed:
-		s.settled(d.hash)
+		s.answered(d.hash)
 	}
 	s.more.Poke()
 }
@@ -326,8 +326,8 @@ func (s *syncer) take(d *delivery) (taken bool, room <-chan struct{}) {
 	return true, nil
 }
 
-// settled forgets a block that the chain has answered for, and returns it.
-func (s *syncer) settled(hash types.Hash) *delivery {
+// answered forgets a block that the chain has answered for, and returns it.
+func (s *syncer) answered(hash types.Hash) *delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.arrived[hash]
@@ -380,7 +380,7 @@ func (s *syncer) feeding(ctx context.Context) error {
 
 // report acts on the chain's verdict on a block.
 func (s *syncer) report(at types.Index, err error) {
-	d := s.settled(at.Hash)
+	d := s.answered(at.Hash)
 	if d == nil || err == nil {
 		return
 	}

@@ -48,12 +48,12 @@ type socket struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
-	blocks *following // nil: the client is not told of blocks
-	txs    *following
+	blocks *flow // nil: the client is not told of blocks
+	txs    *flow
 }
 
-// following is one kind of notifications to a client.
-type following struct {
+// flow is one kind of notifications to a client.
+type flow struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed behind the last one
 }
@@ -225,15 +225,15 @@ func (c *socket) session(json.RawMessage) (any, error) {
 	return map[string]any{"sessionid": c.id}, nil
 }
 
-// follow starts a kind of notifications unless it runs.
-func (c *socket) follow(which **following, run func(context.Context)) {
+// startFlow starts a kind of notifications unless it runs.
+func (c *socket) startFlow(which **flow, run func(context.Context)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if *which != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	f := &following{cancel, make(chan struct{})}
+	f := &flow{cancel, make(chan struct{})}
 	*which = f
 	c.work.Go(func() {
 		defer close(f.done)
@@ -241,9 +241,9 @@ func (c *socket) follow(which **following, run func(context.Context)) {
 	})
 }
 
-// unfollow ends a kind of notifications, and waits until the last is out: none comes
+// endFlow ends a kind of notifications, and waits until the last is out: none comes
 // behind the answer to the client's call.
-func (c *socket) unfollow(which **following) {
+func (c *socket) endFlow(which **flow) {
 	c.mu.Lock()
 	f := *which
 	*which = nil
@@ -257,12 +257,12 @@ func (c *socket) unfollow(which **following) {
 // notifyBlocks begins at the tip of now: what is older the client can ask for.
 func (c *socket) notifyBlocks(json.RawMessage) (any, error) {
 	at := c.s.Headers.Tip()
-	c.follow(&c.blocks, func(ctx context.Context) { c.followBlocks(ctx, at) })
+	c.startFlow(&c.blocks, func(ctx context.Context) { c.followBlocks(ctx, at) })
 	return nil, nil
 }
 
 func (c *socket) stopNotifyBlocks(json.RawMessage) (any, error) {
-	c.unfollow(&c.blocks)
+	c.endFlow(&c.blocks)
 	return nil, nil
 }
 
@@ -309,14 +309,14 @@ func (c *socket) notifyTxs(params json.RawMessage) (any, error) {
 	if len(params) > 0 && json.Unmarshal(params, &list) == nil && len(list) == 1 {
 		verbose = list[0]
 	}
-	c.unfollow(&c.txs)
+	c.endFlow(&c.txs)
 	_, since := c.s.Pool.Accepted(math.MaxUint64, 0)
-	c.follow(&c.txs, func(ctx context.Context) { c.followTxs(ctx, since, verbose) })
+	c.startFlow(&c.txs, func(ctx context.Context) { c.followTxs(ctx, since, verbose) })
 	return nil, nil
 }
 
 func (c *socket) stopNotifyTxs(json.RawMessage) (any, error) {
-	c.unfollow(&c.txs)
+	c.endFlow(&c.txs)
 	return nil, nil
 }
 

@@ -169,9 +169,9 @@ func build(r *Request, rng *rand.Rand) (*Draft, error) {
 		return nil, err
 	}
 	if r.SendAll {
-		err = d.settleAll(r, in, payments)
+		err = d.payWithAll(r, in, payments)
 	} else {
-		err = d.settle(r, in, payments)
+		err = d.payWithChange(r, in, payments)
 	}
 	if err != nil {
 		return nil, err
@@ -194,9 +194,9 @@ func unsigned(r *Request, chosen []Coin) *types.Tx {
 	return tx
 }
 
-// settle decides about change and fee, now that it is known what the inputs
+// payWithChange decides about change and fee, now that it is known what the inputs
 // hold.
-func (d *Draft) settle(r *Request, in, payments types.Amount) error {
+func (d *Draft) payWithChange(r *Request, in, payments types.Amount) error {
 	rest := in - payments
 	plain := r.FeeRate.Fee(signedSize(d.Tx))
 	bigger := *d.Tx
@@ -249,8 +249,8 @@ func (d *Draft) subtract(owed types.Amount, payments int) error {
 	return nil
 }
 
-// settleAll gives the first output what the fee and the others leave.
-func (d *Draft) settleAll(r *Request, in, payments types.Amount) error {
+// payWithAll gives the first output what the fee and the others leave.
+func (d *Draft) payWithAll(r *Request, in, payments types.Amount) error {
 	d.Fee = r.FeeRate.Fee(signedSize(d.Tx))
 	out := &d.Tx.Outputs[0]
 	out.Value = in - payments - d.Fee

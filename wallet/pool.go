@@ -36,7 +36,7 @@ func (w *Wallet) syncPool(ctx context.Context, r *remote) error {
 	if err := w.lookAtPool(fetched, inPool); err != nil {
 		return err
 	}
-	return w.settlePending(ctx, r, inPool)
+	return w.reviewPending(ctx, r, inPool)
 }
 
 // lookAtPool notes which of the pool's transactions concern the wallet. One may
@@ -104,9 +104,9 @@ func (w *Wallet) forged(tx *types.Tx) bool {
 	return false
 }
 
-// settlePending sees to transactions without a block: those that the node lacks are
+// reviewPending sees to transactions without a block: those that the node lacks are
 // passed on again, and what cannot be confirmed any more is dropped.
-func (w *Wallet) settlePending(ctx context.Context, r *remote, inPool map[types.Hash]bool) error {
+func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.Hash]bool) error {
 	w.mu.Lock()
 	pending := w.unconfirmed(inPool)
 	w.mu.Unlock()

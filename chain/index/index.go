@@ -350,7 +350,7 @@ func (x *Index) tryAdvance(ctx context.Context) (more bool, err error) {
 		x.limit, x.logged = 1, time.Now()
 		return false, nil
 	}
-	if err := x.follow(reverted, applied); err != nil {
+	if err := x.write(reverted, applied); err != nil {
 		return false, err
 	}
 	x.limit = nextLimit(x.limit, sizeOf(reverted)+sizeOf(applied))
@@ -406,13 +406,13 @@ func (x *Index) first() error {
 	if err != nil {
 		return err
 	}
-	return x.follow(nil, []consensus.BlockUpdate{u})
+	return x.write(nil, []consensus.BlockUpdate{u})
 }
 
-// follow writes one step, with the position that it leads to. What is kept of
+// write makes one step durable, with the position that it leads to. What is kept of
 // blocks that are no longer on the best chain stays: it is found by their
 // hashes.
-func (x *Index) follow(reverted, applied []consensus.BlockUpdate) error {
+func (x *Index) write(reverted, applied []consensus.BlockUpdate) error {
 	var batch leveldb.Batch
 	at, header := x.at, x.header
 	for i := range reverted {

@@ -84,7 +84,7 @@ func TestRandomHistories(t *testing.T) {
 			case 7: // a part of the way, then a restart
 				reverted, applied, err := w.chain.UpdatesSince(x.at, 1+w.random.IntN(4))
 				if err == nil && !x.fresh && len(reverted)+len(applied) > 0 {
-					err = x.follow(reverted, applied)
+					err = x.write(reverted, applied)
 				}
 				if err != nil {
 					t.Fatal(err)
