@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -14,10 +13,14 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// args are the parameters of one call, in the order of the method's.
+// args are the parameters of one call, in the method's order. Each of its methods
+// reads one. If that is not what the method wants, the read returns a zero value
+// and the error is remembered. Of several errors the first counts, so the order of
+// a method's reads is the order in which mistakes are told, which is Core's.
 type args struct {
 	method *method
 	values []json.RawMessage // nil: not given
+	err    error
 }
 
 // parseArgs reads positional or named parameters.
@@ -52,157 +55,19 @@ func parseArgs(m *method, raw json.RawMessage) (*args, error) {
 	return a, nil
 }
 
-// elements counts the elements of a JSON array, or the members of an object, so
-// that what is too much is refused before it takes many times its size as a list.
-func elements(valid []byte) int {
-	count, depth, empty := 0, 0, true
-	for i := 0; i < len(valid); i++ {
-		switch c := valid[i]; c {
-		case ' ', '\t', '\r', '\n':
-			continue
-		case '"':
-			for i++; i < len(valid) && valid[i] != '"'; i++ {
-				if valid[i] == '\\' {
-					i++
-				}
-			}
-		case '[', '{':
-			if depth++; depth == 1 {
-				continue
-			}
-		case ']', '}':
-			if depth--; depth == 0 {
-				continue
-			}
-		case ',':
-			if depth == 1 {
-				count++
-			}
-		}
-		empty = false
+// fail remembers an error, unless there is one already or it is nil.
+func (a *args) fail(err error) {
+	if a.err == nil {
+		a.err = err
 	}
-	if empty {
-		return 0
-	}
-	return count + 1
-}
-
-// named orders parameters that came by name, as Bitcoin Core does
-// (transformNamedArguments in src/rpc/server.cpp), with its errors. The options of
-// a parameter may stand for it, each by its own name, and args holds parameters by
-// position, which the named ones follow: bitcoin-cli -named sends both.
-func (a *args) named(raw json.RawMessage) error {
-	most := len(a.values) + 1 // with args
-	for i := range a.method.params {
-		most += len(a.method.params[i].options)
-	}
-	if elements(raw) > most {
-		return failf(CodeInvalidParam, "%s has at most %d parameters", a.method.name, len(a.values))
-	}
-	left, err := readMembers(raw)
-	if err != nil {
-		return err
-	}
-	first := len(a.values) // of those that are named
-	for i := range a.method.params {
-		value, err := left.takeParam(&a.method.params[i])
-		if err != nil {
-			return err
-		}
-		if value != nil {
-			a.values[i] = value
-			first = min(first, i)
-		}
-	}
-	var positional []json.RawMessage
-	if list := left.take("args"); list != nil && (elements(list) > len(a.values) || json.Unmarshal(list, &positional) != nil) {
-		return failf(CodeInvalidParam, "Parameter args is not a list of at most %d", len(a.values))
-	}
-	if len(positional) > first {
-		return failf(CodeInvalidParam, "Parameter %s specified twice both as positional and named argument", a.method.params[first].name)
-	}
-	copy(a.values, positional)
-	if len(left) > 0 {
-		return failf(CodeInvalidParam, "Unknown named parameter %s", left[0].name)
-	}
-	return nil
-}
-
-// members are the members of an object, in its order.
-type members []member
-
-type member struct {
-	name  string
-	value json.RawMessage
-}
-
-// readMembers reads an object. It refuses a name that is there twice, of which
-// encoding/json would take the last without a word.
-func readMembers(raw json.RawMessage) (members, error) {
-	var list members
-	d := json.NewDecoder(bytes.NewReader(raw))
-	_, err := d.Token() // the brace
-	for err == nil && d.More() {
-		var name json.Token
-		if name, err = d.Token(); err != nil {
-			break
-		}
-		m := member{name: name.(string)}
-		if list.at(m.name) >= 0 {
-			return nil, failf(CodeInvalidParam, "Parameter %s specified multiple times", m.name)
-		}
-		err = d.Decode(&m.value)
-		list = append(list, m)
-	}
-	if err != nil {
-		return nil, failf(CodeInvalidRequest, "Params must be an array or object")
-	}
-	return list, nil
-}
-
-func (l members) at(name string) int {
-	return slices.IndexFunc(l, func(m member) bool { return m.name == name })
-}
-
-// take removes a member by one of its names, and returns its value, or nil.
-func (l *members) take(names string) json.RawMessage {
-	for name := range strings.SplitSeq(names, "|") {
-		if at := l.at(name); at >= 0 {
-			value := (*l)[at].value
-			*l = slices.Delete(*l, at, at+1)
-			return value
-		}
-	}
-	return nil
-}
-
-// takeParam removes a parameter, or its options, which make an object.
-func (l *members) takeParam(p *param) (json.RawMessage, error) {
-	options := map[string]json.RawMessage{}
-	first := ""
-	for i := range p.options {
-		name := p.options[i].name
-		if value := l.take(name); value != nil {
-			options[name] = value
-			first = cmp.Or(first, name)
-		}
-	}
-	value := l.take(p.name)
-	switch {
-	case len(options) == 0:
-		return value, nil
-	case value != nil:
-		return nil, failf(CodeInvalidParam, "Parameter %s conflicts with parameter %s", p.name, first)
-	}
-	return json.Marshal(options)
 }
 
 // given reports whether parameter i was given.
 func (a *args) given(i int) bool { return a.values[i] != nil }
 
-func (a *args) wrongType(i int, want kind) error {
-	return failf(CodeType, "Wrong type passed:\n{\n    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"\n}",
-		i+1, a.method.params[i].first(), typeName(a.values[i]), typeWord(want))
+func (a *args) wrongType(i int, want kind) {
+	a.fail(failf(CodeType, "Wrong type passed:\n{\n    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"\n}",
+		i+1, a.method.params[i].first(), typeName(a.values[i]), typeWord(want)))
 }
 
 func typeName(raw json.RawMessage) string {
@@ -233,16 +98,16 @@ func typeWord(k kind) string {
 	return "string"
 }
 
-// text returns a string parameter.
-func (a *args) text(i int, otherwise string) (string, error) {
+// text returns a string.
+func (a *args) text(i int, otherwise string) string {
 	if !a.given(i) {
-		return otherwise, nil
+		return otherwise
 	}
 	var s string
-	if err := json.Unmarshal(a.values[i], &s); err != nil {
-		return "", a.wrongType(i, kindString)
+	if json.Unmarshal(a.values[i], &s) != nil {
+		a.wrongType(i, kindString)
 	}
-	return s, nil
+	return s
 }
 
 // unquoted returns a value that is no string, or what a string holds: clients that
@@ -255,150 +120,169 @@ func (a *args) unquoted(i int) string {
 	return string(a.values[i])
 }
 
-// number returns an integer parameter within bounds.
-func (a *args) number(i int, otherwise, least, most int64) (int64, error) {
+// integer returns a whole number. It may be written as 1.0 or 1e2, as clients do
+// whose only numbers are floating.
+func (a *args) integer(i int, otherwise int64) int64 {
 	if !a.given(i) {
-		return otherwise, nil
+		return otherwise
 	}
 	text := a.unquoted(i)
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		f, err := strconv.ParseFloat(text, 64)
-		if err != nil && !errors.Is(err, strconv.ErrRange) {
-			return 0, a.wrongType(i, kindNumber)
-		}
-		if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-			return 0, failf(CodeMisc, "JSON integer out of range")
-		}
-		n = int64(f)
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n
 	}
-	if n < least || n > most {
-		return 0, failf(CodeInvalidParam, "%s is %d, want %d to %d", a.method.params[i].name, n, least, most)
+	f, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		a.wrongType(i, kindNumber)
+	case f != math.Trunc(f) || math.Abs(f) > 1<<53: // beyond that a float is not exact; nor is it NaN
+		a.fail(failf(CodeMisc, "JSON integer out of range"))
+	default:
+		return int64(f)
 	}
-	return n, nil
+	return 0
 }
 
-// flag returns a boolean parameter.
-func (a *args) flag(i int, otherwise bool) (bool, error) {
+// number returns an integer within bounds. Where Core has words of its own for what
+// is out of bounds, methods use integer and compare themselves.
+func (a *args) number(i int, otherwise, least, most int64) int64 {
+	n := a.integer(i, otherwise)
+	if a.given(i) && (n < least || n > most) {
+		a.fail(failf(CodeInvalidParam, "%s is %d, want %d to %d", a.method.params[i].name, n, least, most))
+	}
+	return n
+}
+
+// flag returns a boolean.
+func (a *args) flag(i int, otherwise bool) bool {
 	if !a.given(i) {
-		return otherwise, nil
+		return otherwise
 	}
 	switch a.unquoted(i) {
 	case "true", "1":
-		return true, nil
+		return true
 	case "false", "0":
-		return false, nil
+		return false
 	}
-	return false, a.wrongType(i, kindBool)
+	a.wrongType(i, kindBool)
+	return false
 }
 
-// verbosity returns a number that older clients give as a boolean.
-func (a *args) verbosity(i int, otherwise, most int64) (int64, error) {
-	if !a.given(i) {
-		return otherwise, nil
+// verbosity returns a number that was once a boolean, and that older clients still
+// give as one. There is nothing above most, so more than that is taken for it.
+func (a *args) verbosity(i int, otherwise, most int64) int64 {
+	if a.given(i) {
+		switch a.unquoted(i) {
+		case "true":
+			return 1
+		case "false":
+			return 0
+		}
 	}
-	switch a.unquoted(i) {
-	case "true":
-		return 1, nil
-	case "false":
-		return 0, nil
-	}
-	n, err := a.number(i, otherwise, math.MinInt64, math.MaxInt64)
-	return min(n, most), err
+	return min(a.integer(i, otherwise), most)
 }
 
-// parseHash reads a parameter of 64 hexadecimal digits.
-func parseHash(name, s string) (types.Hash, error) {
-	if len(s) != 2*types.HashSize {
-		return types.Hash{}, failf(CodeInvalidParam, "%s must be of length 64 (not %d, for '%.100s')", name, len(s), s)
-	}
+// hash returns 64 hexadecimal digits. Core's errors give some parameters another
+// name than its help does.
+func (a *args) hash(i int, name string) types.Hash {
+	return a.parseHash(name, a.text(i, ""))
+}
+
+func (a *args) parseHash(name, s string) types.Hash {
 	h, err := types.ParseHash(s)
-	if err != nil {
-		return types.Hash{}, failf(CodeInvalidParam, "%s must be hexadecimal string (not '%s')", name, s)
+	switch {
+	case len(s) != 2*types.HashSize:
+		a.fail(failf(CodeInvalidParam, "%s must be of length 64 (not %d, for '%.100s')", name, len(s), s))
+	case err != nil:
+		a.fail(failf(CodeInvalidParam, "%s must be hexadecimal string (not '%s')", name, s))
 	}
-	return h, nil
+	return h
 }
 
 // composite returns an array or object, or the text of one, with at most so many
 // elements or members.
-func (a *args) composite(i int, want kind, most int) (json.RawMessage, error) {
+func (a *args) composite(i int, want kind, most int) json.RawMessage {
 	raw := json.RawMessage(a.unquoted(i))
 	opening := byte('[')
 	if want == kindObject {
 		opening = '{'
 	}
 	if len(raw) == 0 || raw[0] != opening || !json.Valid(raw) { // a text may hold anything
-		return nil, a.wrongType(i, want)
+		a.wrongType(i, want)
+		return nil
 	}
 	if n := elements(raw); n > most {
-		return nil, failf(CodeInvalidParam, "%s has %d elements, at most %d are allowed", a.method.params[i].name, n, most)
+		a.fail(failf(CodeInvalidParam, "%s has %d elements, at most %d are allowed", a.method.params[i].name, n, most))
+		return nil
 	}
-	return raw, nil
+	return raw
 }
 
-// list returns an array parameter.
-func (a *args) list(i int, most int) ([]json.RawMessage, error) {
-	if !a.given(i) {
-		return nil, nil
-	}
-	raw, err := a.composite(i, kindArray, most)
-	if err != nil {
-		return nil, err
-	}
-	var list []json.RawMessage
-	return list, json.Unmarshal(raw, &list)
-}
-
-// texts returns an array of strings.
-func (a *args) texts(i int, most int) ([]string, error) {
-	list, err := a.list(i, most)
-	if err != nil {
-		return nil, err
-	}
-	texts := make([]string, len(list))
-	for j := range list {
-		if json.Unmarshal(list[j], &texts[j]) != nil {
-			return nil, failf(CodeType, "%s holds something that is no string", a.method.params[i].name)
-		}
-	}
-	return texts, nil
-}
-
-// options reads an object parameter into a struct. As in Bitcoin Core, a member
-// that is none of the parameter's options is an error: a misspelt wish should not
-// be passed over.
-func (a *args) options(i int, into any) error {
+// list returns an array.
+func (a *args) list(i int, most int) (list []json.RawMessage) {
 	if !a.given(i) {
 		return nil
 	}
+	if raw := a.composite(i, kindArray, most); raw != nil {
+		a.fail(json.Unmarshal(raw, &list))
+	}
+	return list
+}
+
+// texts returns an array of strings.
+func (a *args) texts(i int, most int) []string {
+	list := a.list(i, most)
+	texts := make([]string, len(list))
+	for j := range list {
+		texts[j] = a.element(i, list[j])
+	}
+	return texts
+}
+
+// element returns the string that an element of a list is.
+func (a *args) element(i int, raw json.RawMessage) (s string) {
+	if json.Unmarshal(raw, &s) != nil {
+		a.fail(failf(CodeType, "%s holds something that is no string", a.method.params[i].name))
+	}
+	return s
+}
+
+// options reads an object into a struct. As in Bitcoin Core, a member that is none
+// of the parameter's options is an error: a misspelt wish should not be passed over.
+func (a *args) options(i int, into any) {
+	if !a.given(i) {
+		return
+	}
 	p := &a.method.params[i]
-	raw, err := a.composite(i, kindObject, len(p.options))
-	if err != nil {
-		return err
+	raw := a.composite(i, kindObject, len(p.options))
+	if raw == nil {
+		return
 	}
 	given, err := readMembers(raw)
-	if err != nil {
-		return err
-	}
+	a.fail(err)
 	for _, m := range given {
 		if !slices.ContainsFunc(p.options, func(option param) bool { return option.name == m.name }) {
-			return failf(CodeType, "Unexpected key %.100s", m.name)
+			a.fail(failf(CodeType, "Unexpected key %.100s", m.name))
 		}
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return failf(CodeType, "%s: %v", p.name, err)
+		a.fail(failf(CodeType, "%s: %v", p.name, err))
 	}
-	return nil
 }
 
-// transaction decodes a transaction in hexadecimal.
-func transaction(text string) (*types.Tx, error) {
+// bytes decodes hexadecimal, or fails with what Core says of a text that is none.
+func (a *args) bytes(text string, otherwise *Error) []byte {
 	raw, err := hex.DecodeString(text)
-	if err == nil {
-		var tx *types.Tx
-		if tx, err = types.DecodeTx(raw); err == nil && len(tx.Inputs) > 0 {
-			return tx, nil
-		}
+	if err != nil {
+		a.fail(otherwise)
 	}
-	return nil, failf(CodeDeserialization, "TX decode failed. Make sure the tx has at least one input.")
+	return raw
+}
+
+// transaction decodes a transaction in hexadecimal, or fails with an error.
+func (a *args) transaction(text string, otherwise *Error) *types.Tx {
+	tx, err := types.DecodeTx(a.bytes(text, otherwise))
+	if err != nil {
+		a.fail(otherwise)
+	}
+	return tx
 }

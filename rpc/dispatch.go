@@ -251,7 +251,7 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s.log.Debug("call", "method", name, "user", on.user.Name)
-	result, err = m.handle(ctx, s, a)
+	result, err = m.run(ctx, s, a)
 	if err != nil {
 		return nil, asError(err)
 	}

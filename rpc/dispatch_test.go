@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -24,13 +23,15 @@ var echo = &method{
 		{name: "list", kind: kindArray, optional: "none"},
 		{name: "level", kind: kindNumber, optional: "1"},
 	},
-	handle: func(_ context.Context, _ *Server, a *args) (any, error) {
-		text, err1 := a.text(0, "")
-		number, err2 := a.number(1, 5, -1000, 1000)
-		flag, err3 := a.flag(2, true)
-		list, err4 := a.texts(3, 3)
-		level, err5 := a.verbosity(4, 1, 3)
-		return fmt.Sprint(text, " ", number, " ", flag, " ", list, " ", level), errors.Join(err1, err2, err3, err4, err5)
+	read: func(_ *Server, a *args) work {
+		text := a.text(0, "")
+		number := a.number(1, 5, -1000, 1000)
+		flag := a.flag(2, true)
+		list := a.texts(3, 3)
+		level := a.verbosity(4, 1, 3)
+		return func(context.Context) (any, error) {
+			return fmt.Sprint(text, " ", number, " ", flag, " ", list, " ", level), nil
+		}
 	},
 }
 
@@ -113,6 +114,34 @@ func TestBadParameters(t *testing.T) {
 	}
 }
 
+// TestNoWorkOnBadParameters: a method cannot act on a parameter that is wrong, nor on
+// one that it did not read in time.
+func TestNoWorkOnBadParameters(t *testing.T) {
+	s := newFake().server(t)
+	acted := false
+	late := &method{name: "late", params: []param{{name: "number", kind: kindNumber}, {name: "flag", kind: kindBool}}}
+	late.read = func(_ *Server, a *args) work {
+		number := a.integer(0, 0)
+		return func(context.Context) (any, error) {
+			acted = true
+			return number, nil
+		}
+	}
+	s.table["late"] = late
+	if _, answer := post(s, `{"method":"late","id":1,"params":["many",true]}`); code(t, answer) != CodeType || acted {
+		t.Errorf("%s; it acted: %t", answer, acted)
+	}
+	late.read = func(_ *Server, a *args) work {
+		return func(context.Context) (any, error) {
+			acted = a.flag(1, true)
+			return nil, nil
+		}
+	}
+	if _, answer := post(s, `{"method":"late","id":1,"params":[1,true]}`); code(t, answer) != CodeInternal || acted {
+		t.Errorf("%s; it acted: %t", answer, acted)
+	}
+}
+
 // TestWrongTypeIsNamed: the message is Bitcoin Core's.
 func TestWrongTypeIsNamed(t *testing.T) {
 	s := newFake().server(t)
@@ -144,7 +173,10 @@ func TestNamedParameters(t *testing.T) {
 			{name: "options", kind: kindObject, optional: "none", options: []param{{name: "big", kind: kindBool}, {name: "red", kind: kindAny}}},
 			{name: "last", kind: kindAny, optional: "none"},
 		},
-		handle: func(_ context.Context, _ *Server, a *args) (any, error) { return a.values, nil },
+		read: func(_ *Server, a *args) work {
+			values := a.values
+			return func(context.Context) (any, error) { return values, nil }
+		},
 	}
 	for params, want := range map[string]string{
 		`{}`:                                      `[null,null,null,null]`,
@@ -266,7 +298,7 @@ func TestBatchLimits(t *testing.T) {
 	s := newFake().server(t)
 	long := json.RawMessage(`"` + strings.Repeat("x", 9<<20) + `"`)
 	calls := 0
-	s.table["long"] = &method{name: "long", handle: func(context.Context, *Server, *args) (any, error) { calls++; return long, nil }}
+	s.table["long"] = &method{name: "long", read: noParams(func(context.Context, *Server) (any, error) { calls++; return long, nil })}
 	const n = 10
 	raw, status := s.answer(t.Context(), &session{user: &User{}}, []byte("["+strings.TrimSuffix(strings.Repeat(`{"method":"long","id":1},`, n), ",")+"]"))
 	answer := string(raw)
@@ -288,16 +320,16 @@ func TestErrors(t *testing.T) {
 		fmt.Errorf("x: %w", context.DeadlineExceeded): CodeMisc,
 		fmt.Errorf("x: %w", os.ErrPermission):         CodeMisc,
 	} {
-		s.table["fail"] = &method{name: "fail", handle: func(context.Context, *Server, *args) (any, error) { return nil, err }}
+		s.table["fail"] = &method{name: "fail", read: noParams(func(context.Context, *Server) (any, error) { return nil, err })}
 		if _, answer := post(s, `{"method":"fail","id":1}`); code(t, answer) != want {
 			t.Errorf("%v: %s, want %d", err, answer, want)
 		}
 	}
-	s.table["odd"] = &method{name: "odd", handle: func(context.Context, *Server, *args) (any, error) { return math.NaN(), nil }}
+	s.table["odd"] = &method{name: "odd", read: noParams(func(context.Context, *Server) (any, error) { return math.NaN(), nil })}
 	if status, answer := post(s, `{"method":"odd","id":1}`); status != 500 || code(t, answer) != CodeInternal {
 		t.Errorf("a result that is no JSON: status %d: %s", status, answer)
 	}
-	s.table["html"] = &method{name: "html", handle: func(context.Context, *Server, *args) (any, error) { return "<&>", nil }}
+	s.table["html"] = &method{name: "html", read: noParams(func(context.Context, *Server) (any, error) { return "<&>", nil })}
 	if _, answer := post(s, `{"method":"html","id":1}`); !strings.Contains(answer, `"result":"<&>"`) {
 		t.Errorf("signs of HTML: %s", answer)
 	}

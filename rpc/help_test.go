@@ -91,7 +91,7 @@ func TestParameterNames(t *testing.T) {
 // parameter has two meanings.
 func TestMethodTable(t *testing.T) {
 	for name, m := range methods() {
-		if m.name != name || m.category == "" || m.about == "" || m.handle == nil || !strings.HasSuffix(m.about, ".") && !strings.HasSuffix(m.about, ".)") {
+		if m.name != name || m.category == "" || m.about == "" || m.read == nil || !strings.HasSuffix(m.about, ".") && !strings.HasSuffix(m.about, ".)") {
 			t.Errorf("%s: %q in %q", name, m.about, m.category)
 		}
 		if socketMethods[name] != nil {

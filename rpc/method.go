@@ -30,24 +30,50 @@ type param struct {
 // method is one method that clients can call.
 type method struct {
 	name     string
-	category string
+	category string // under which help lists it
 	about    string
 	params   []param
-	result   string
-	// slow methods share a few places, so that they do not hold up the others.
-	slow   bool
-	handle func(ctx context.Context, s *Server, a *args) (any, error)
+	slow     bool // it waits for one of a few places, so as not to hold up the others
+	// read reads the parameters and returns the work, which is done only if all of
+	// them are right. It changes nothing and waits for nothing.
+	read func(s *Server, a *args) work
+}
+
+// work is what a method does when its parameters are read: it returns the result,
+// or an error that asError understands.
+type work func(ctx context.Context) (any, error)
+
+// noParams makes a method of a function that has no parameters to read.
+func noParams(do func(ctx context.Context, s *Server) (any, error)) func(*Server, *args) work {
+	return func(s *Server, _ *args) work {
+		return func(ctx context.Context) (any, error) { return do(ctx, s) }
+	}
+}
+
+// run reads the parameters, and does the work if they are right.
+func (m *method) run(ctx context.Context, s *Server, a *args) (any, error) {
+	do := m.read(s, a)
+	if a.err != nil {
+		return nil, a.err
+	}
+	a.values = nil // work that read on would do so unchecked; now it panics
+	return do(ctx)
 }
 
 // methods returns the table of all methods, by name.
 func methods() map[string]*method {
 	table := map[string]*method{}
-	for _, list := range [][]method{
-		blockchainMethods(), rawTransactionMethods(), poolMethods(), utilMethods(),
-		controlMethods(), networkMethods(), miningMethods(), extraMethods(),
+	for _, group := range []struct {
+		category string
+		methods  []method
+	}{
+		{"Blockchain", chainMethods()}, {"Blockchain", blockMethods()}, {"Blockchain", coinMethods()}, {"Blockchain", poolMethods()},
+		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Util", utilMethods()},
+		{"Control", controlMethods()}, {"Network", networkMethods()}, {"Mining", miningMethods()}, {"Btcd", btcdMethods()},
 	} {
-		for i := range list {
-			table[list[i].name] = &list[i]
+		for _, m := range group.methods {
+			m.category = group.category
+			table[m.name] = &m
 		}
 	}
 	return table
@@ -82,9 +108,6 @@ func (m *method) help() string {
 		for _, p := range options {
 			b.WriteString(p.line())
 		}
-	}
-	if m.result != "" {
-		fmt.Fprintf(&b, "\nResult:\n%s\n", m.result)
 	}
 	fmt.Fprintf(&b, "\nExamples:\n> karat rpc %s%s\n", m.name, m.example())
 	return b.String()

@@ -11,25 +11,29 @@ import (
 )
 
 func poolMethods() []method {
-	const category = "Blockchain"
 	txid := param{name: "txid", kind: kindString, about: "The transaction id, of a transaction in the mempool"}
 	verbose := param{name: "verbose", kind: kindBool, optional: "false", about: "true for objects, false for ids"}
+	ancestors := func(d *pending.Details) []types.Hash { return d.Ancestors.TxIDs }
+	descendants := func(d *pending.Details) []types.Hash { return d.Descendants.TxIDs }
 	return []method{
-		{name: "getmempoolinfo", category: category, about: "Returns the state of the mempool.", handle: getMempoolInfo},
-		{name: "getrawmempool", category: category, about: "Returns the transactions of the mempool.", params: []param{verbose,
-			{name: "mempool_sequence", kind: kindBool, optional: "false", about: "Whether to add the mempool's sequence number"}}, handle: getRawMempool},
-		{name: "getmempoolentry", category: category, about: "Returns what the mempool knows of a transaction.", params: []param{txid}, handle: getMempoolEntry},
-		{name: "getmempoolancestors", category: category, about: "Returns what a transaction of the mempool builds on there.", params: []param{txid, verbose}, handle: relatives(func(r *pending.Details) []types.Hash { return r.Ancestors.TxIDs })},
-		{name: "getmempooldescendants", category: category, about: "Returns what builds on a transaction of the mempool there.", params: []param{txid, verbose}, handle: relatives(func(r *pending.Details) []types.Hash { return r.Descendants.TxIDs })},
-		{name: "gettxspendingprevout", category: category, about: "Finds the transactions of the mempool that spend outputs.", params: []param{
+		{name: "getmempoolinfo", read: noParams(getMempoolInfo), about: "Returns the state of the mempool."},
+		{name: "getrawmempool", read: getRawMempool, about: "Returns the transactions of the mempool.", params: []param{
+			verbose,
+			{name: "mempool_sequence", kind: kindBool, optional: "false", about: "Whether to add the mempool's sequence number"}}},
+		{name: "getmempoolentry", read: getMempoolEntry, about: "Returns what the mempool knows of a transaction.", params: []param{txid}},
+		{name: "getmempoolancestors", read: relatives(ancestors), about: "Returns the transactions of the mempool that a transaction builds on.", params: []param{txid, verbose}},
+		{name: "getmempooldescendants", read: relatives(descendants), about: "Returns the transactions of the mempool that build on a transaction.", params: []param{txid, verbose}},
+		{name: "gettxspendingprevout", read: getTxSpendingPrevout, about: "Finds the transactions of the mempool that spend outputs.", params: []param{
 			{name: "outputs", kind: kindArray, about: "Objects with txid and vout"},
 			{name: "options", kind: kindObject, optional: "none", about: "An object with any of the named arguments", options: []param{
 				{name: "mempool_only", kind: kindBool, optional: "true", about: "false fails if nothing in the mempool spends an output: no index knows other spends"},
-				{name: "return_spending_tx", kind: kindBool, optional: "false", about: "Whether to add the transactions in hexadecimal"}}}}, handle: getTxSpendingPrevout},
+				{name: "return_spending_tx", kind: kindBool, optional: "false", about: "Whether to add the transactions in hexadecimal"}}}}},
 	}
 }
 
-func getMempoolInfo(_ context.Context, s *Server, _ *args) (any, error) {
+// getMempoolInfo is Core's getmempoolinfo. Memory is counted in karat's own way.
+// unbroadcastcount and optimal are there for clients that expect them.
+func getMempoolInfo(_ context.Context, s *Server) (any, error) {
 	info := s.Pool.Info()
 	return map[string]any{
 		"loaded": info.Loaded, "size": info.Count, "bytes": info.VSize, "usage": info.Usage, "total_fee": amount(info.TotalFee),
@@ -78,6 +82,8 @@ func entryJSON(r *pending.Details) poolEntryJSON {
 
 var errNotInPool = failf(CodeAddressOrKey, "Transaction not in mempool")
 
+// describe lists transactions by their ids or, if that is wanted, with what the pool
+// knows of each. One that has left meanwhile is left out.
 func (s *Server) describe(ctx context.Context, txids []types.Hash, verbose bool) (any, error) {
 	if !verbose {
 		return append([]types.Hash{}, txids...), nil
@@ -87,109 +93,100 @@ func (s *Server) describe(ctx context.Context, txids []types.Hash, verbose bool)
 		if err := ctx.Err(); err != nil { // each may have to wait for the pool
 			return nil, err
 		}
-		if r, ok := s.Pool.Details(txid); ok {
-			all[txid.String()] = entryJSON(&r)
+		if d, ok := s.Pool.Details(txid); ok {
+			all[txid.String()] = entryJSON(&d)
 		}
 	}
 	return all, nil
 }
 
-func getRawMempool(ctx context.Context, s *Server, a *args) (any, error) {
-	verbose, err := a.flag(0, false)
-	if err != nil {
-		return nil, err
+// getRawMempool is Core's getrawmempool. The sequence number is the position from
+// which the pool tells of new transactions.
+func getRawMempool(s *Server, a *args) work {
+	verbose, sequence := a.flag(0, false), a.flag(1, false)
+	if verbose && sequence {
+		a.fail(failf(CodeInvalidParam, "Verbose results cannot contain mempool sequence values."))
 	}
-	sequence, err := a.flag(1, false)
-	if err != nil {
-		return nil, err
-	}
-	var txids []types.Hash
-	for _, e := range s.Pool.Entries() {
-		txids = append(txids, e.TxID)
-	}
-	if !sequence {
-		return s.describe(ctx, txids, verbose)
-	}
-	if verbose {
-		return nil, failf(CodeInvalidParam, "Verbose results cannot contain mempool sequence values.")
-	}
-	_, number := s.Pool.Accepted(math.MaxUint64, 0)
-	return map[string]any{"txids": append([]types.Hash{}, txids...), "mempool_sequence": number}, nil
-}
-
-func (s *Server) poolDetails(a *args) (pending.Details, error) {
-	text, err := a.text(0, "")
-	if err != nil {
-		return pending.Details{}, err
-	}
-	txid, err := parseHash("txid", text)
-	if err != nil {
-		return pending.Details{}, err
-	}
-	r, ok := s.Pool.Details(txid)
-	if !ok {
-		return r, errNotInPool
-	}
-	return r, nil
-}
-
-func getMempoolEntry(_ context.Context, s *Server, a *args) (any, error) {
-	r, err := s.poolDetails(a)
-	if err != nil {
-		return nil, err
-	}
-	return entryJSON(&r), nil
-}
-
-func relatives(which func(*pending.Details) []types.Hash) func(context.Context, *Server, *args) (any, error) {
-	return func(ctx context.Context, s *Server, a *args) (any, error) {
-		verbose, err := a.flag(1, false)
-		if err != nil {
-			return nil, err
+	return func(ctx context.Context) (any, error) {
+		var txids []types.Hash
+		for _, e := range s.Pool.Entries() {
+			txids = append(txids, e.TxID)
 		}
-		r, err := s.poolDetails(a)
-		if err != nil {
-			return nil, err
+		if !sequence {
+			return s.describe(ctx, txids, verbose)
 		}
-		return s.describe(ctx, which(&r), verbose)
+		_, number := s.Pool.Accepted(math.MaxUint64, 0)
+		return map[string]any{"txids": append([]types.Hash{}, txids...), "mempool_sequence": number}, nil
 	}
 }
 
-func getTxSpendingPrevout(_ context.Context, s *Server, a *args) (any, error) {
-	list, err := a.list(0, 10_000)
-	if err != nil {
-		return nil, err
+// getMempoolEntry is Core's getmempoolentry. bip125-replaceable is always true:
+// everything can be replaced. Core has given the field up, but older programs look
+// for it.
+func getMempoolEntry(s *Server, a *args) work {
+	txid := a.hash(0, "txid")
+	return func(context.Context) (any, error) {
+		d, ok := s.Pool.Details(txid)
+		if !ok {
+			return nil, errNotInPool
+		}
+		return entryJSON(&d), nil
 	}
+}
+
+// relatives makes Core's getmempoolancestors and getmempooldescendants.
+func relatives(which func(*pending.Details) []types.Hash) func(*Server, *args) work {
+	return func(s *Server, a *args) work {
+		verbose, txid := a.flag(1, false), a.hash(0, "txid")
+		return func(ctx context.Context) (any, error) {
+			d, ok := s.Pool.Details(txid)
+			if !ok {
+				return nil, errNotInPool
+			}
+			return s.describe(ctx, which(&d), verbose)
+		}
+	}
+}
+
+// getTxSpendingPrevout is Core's gettxspendingprevout without its txospenderindex:
+// only spends in the pool are known. The bound on outputs is karat's.
+func getTxSpendingPrevout(s *Server, a *args) work {
+	list := a.list(0, 10_000)
 	if len(list) == 0 {
-		return nil, failf(CodeInvalidParam, "Invalid parameter, outputs are missing")
+		a.fail(failf(CodeInvalidParam, "Invalid parameter, outputs are missing"))
 	}
 	var options struct {
 		MempoolOnly *bool `json:"mempool_only"`
 		Spender     bool  `json:"return_spending_tx"`
 	}
-	if err := a.options(1, &options); err != nil {
-		return nil, err
-	}
-	results := []map[string]any{}
-	for _, raw := range list {
+	a.options(1, &options)
+	outPoints := make([]types.OutPoint, len(list))
+	for i, raw := range list {
 		var wanted struct {
 			TxID *types.Hash `json:"txid"`
 			Vout *uint32     `json:"vout"`
 		}
 		if json.Unmarshal(raw, &wanted) != nil || wanted.TxID == nil || wanted.Vout == nil {
-			return nil, failf(CodeInvalidParam, "outputs must be objects with txid and vout")
+			a.fail(failf(CodeInvalidParam, "outputs must be objects with txid and vout"))
+			break
 		}
-		j := map[string]any{"txid": *wanted.TxID, "vout": *wanted.Vout}
-		spender := s.Pool.SpentBy(types.OutPoint{TxID: *wanted.TxID, Index: *wanted.Vout})
-		if spender != nil {
-			j["spendingtxid"] = spender.TxID
-		} else if options.MempoolOnly != nil && !*options.MempoolOnly {
-			return nil, failf(CodeMisc, "Mempool lacks a relevant spend, and txospenderindex is unavailable.")
-		}
-		if spender != nil && options.Spender {
-			j["spendingtx"] = hex.EncodeToString(spender.Raw)
-		}
-		results = append(results, j)
+		outPoints[i] = types.OutPoint{TxID: *wanted.TxID, Index: *wanted.Vout}
 	}
-	return results, nil
+	return func(context.Context) (any, error) {
+		results := []map[string]any{}
+		for _, o := range outPoints {
+			j := map[string]any{"txid": o.TxID, "vout": o.Index}
+			switch spender := s.Pool.SpentBy(o); {
+			case spender != nil:
+				j["spendingtxid"] = spender.TxID
+				if options.Spender {
+					j["spendingtx"] = hex.EncodeToString(spender.Raw)
+				}
+			case options.MempoolOnly != nil && !*options.MempoolOnly:
+				return nil, failf(CodeMisc, "Mempool lacks a relevant spend, and txospenderindex is unavailable.")
+			}
+			results = append(results, j)
+		}
+		return results, nil
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"slices"
 
-	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -37,6 +36,7 @@ func (m *merkleProof) node(height, at int) types.Hash {
 }
 
 // walk goes down the tree, first node first, as far as there is something wanted.
+// What it does not go into is one hash.
 func (m *merkleProof) walk(height, at int) {
 	wanted := slices.Contains(m.wanted[at<<height:min((at+1)<<height, len(m.txids))], true)
 	m.bits = append(m.bits, wanted)
@@ -50,6 +50,7 @@ func (m *merkleProof) walk(height, at int) {
 	}
 }
 
+// encode returns the header and the proof, as the message merkleblock has them.
 func (m *merkleProof) encode(header *types.Header) []byte {
 	height := 0
 	for m.width(height) > 1 {
@@ -71,56 +72,57 @@ func (m *merkleProof) encode(header *types.Header) []byte {
 	return types.AppendVarBytes(b, flags)
 }
 
-func getTxOutProof(ctx context.Context, s *Server, a *args) (any, error) {
-	texts, err := a.texts(0, 1000)
-	if err != nil {
-		return nil, err
-	}
+// getTxOutProof is Core's gettxoutproof. Without the name of a block Core looks where
+// an unspent output of the transactions was made; karat asks its index instead,
+// which knows spent ones, too. The bound on ids is karat's.
+func getTxOutProof(s *Server, a *args) work {
+	texts := a.texts(0, 1000)
 	if len(texts) == 0 {
-		return nil, failf(CodeInvalidParam, "Parameter 'txids' cannot be empty")
+		a.fail(failf(CodeInvalidParam, "Parameter 'txids' cannot be empty"))
 	}
 	wanted := map[types.Hash]bool{}
-	for _, text := range texts {
-		txid, err := parseHash("txid", text)
+	var first types.Hash
+	for i, text := range texts {
+		txid := a.parseHash("txid", text)
+		if wanted[txid] {
+			a.fail(failf(CodeInvalidParam, "Invalid parameter, duplicated txid: %s", txid))
+		}
+		if wanted[txid] = true; i == 0 {
+			first = txid
+		}
+	}
+	var info header.Info
+	named := a.given(1)
+	if named {
+		info = s.blockInfo(a, 1, "blockhash")
+	}
+	return func(ctx context.Context) (any, error) {
+		if !named {
+			var err error
+			if info, err = s.proofBlock(ctx, first); err != nil {
+				return nil, err
+			}
+		}
+		block, err := s.block(&info)
 		if err != nil {
 			return nil, err
 		}
-		if wanted[txid] {
-			return nil, failf(CodeInvalidParam, "Invalid parameter, duplicated txid: %s", txid)
+		m := merkleProof{txids: block.TxIDs, wanted: make([]bool, len(block.TxIDs))}
+		found := 0
+		for i, txid := range block.TxIDs {
+			if m.wanted[i] = wanted[txid]; wanted[txid] {
+				found++
+			}
 		}
-		wanted[txid] = true
-	}
-	first, _ := types.ParseHash(texts[0])
-	info, err := s.proofBlock(ctx, a, first)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := s.body(&info)
-	if err != nil {
-		return nil, err
-	}
-	block, err := consensus.DecodeBlock(raw)
-	if err != nil {
-		return nil, consensus.Local(err)
-	}
-	m := merkleProof{txids: block.TxIDs, wanted: make([]bool, len(block.TxIDs))}
-	found := 0
-	for i, txid := range block.TxIDs {
-		if m.wanted[i] = wanted[txid]; wanted[txid] {
-			found++
+		if found != len(wanted) {
+			return nil, failf(CodeAddressOrKey, "Not all transactions found in specified or retrieved block")
 		}
+		return hex.EncodeToString(m.encode(&info.Header)), nil
 	}
-	if found != len(wanted) {
-		return nil, failf(CodeAddressOrKey, "Not all transactions found in specified or retrieved block")
-	}
-	return hex.EncodeToString(m.encode(&info.Header)), nil
 }
 
-// proofBlock is the block that was named, or the one that the index finds.
-func (s *Server) proofBlock(ctx context.Context, a *args, txid types.Hash) (header.Info, error) {
-	if a.given(1) {
-		return s.blockInfo(a, 1, "blockhash")
-	}
+// proofBlock is the block that the index finds for a transaction.
+func (s *Server) proofBlock(ctx context.Context, txid types.Hash) (header.Info, error) {
 	if s.Index != nil && !s.isUnspendableGenesis(txid) {
 		s.Index.Wait(ctx)
 		if hash, err := s.Index.FindTx(txid); err == nil {

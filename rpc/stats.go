@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"math"
 	"slices"
 	"strconv"
 
@@ -29,6 +28,8 @@ type blockStats struct {
 	sizeIncrease, sizeActual  int64
 }
 
+// add counts a transaction. spent are the coins of its inputs. The coinbase counts
+// with its outputs alone: Core leaves out of sizes and fees what nobody chose to pay.
 func (b *blockStats) add(tx *types.Tx, spent []types.Coin) {
 	out := int64(0)
 	for i := range tx.Outputs {
@@ -71,7 +72,8 @@ func (b *blockStats) add(tx *types.Tx, spent []types.Coin) {
 }
 
 // percentiles returns the feerates below which 10, 25, 50, 75 and 90 percent of
-// the weight lie.
+// the weight lie. Sums and comparisons are Core's, floats included, so that the last
+// digit of a percentile is.
 func (b *blockStats) percentiles() [5]int64 {
 	order := make([]int, len(b.feeRates))
 	for i := range order {
@@ -129,21 +131,31 @@ func average(total int64, count int) int64 {
 	return total / int64(count)
 }
 
-func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
-	info, err := s.statsBlock(a)
-	if err != nil {
-		return nil, err
+// getBlockStats is Core's getblockstats. What was spent is read from the undo data,
+// which a block that was never on the best chain does not have.
+func getBlockStats(s *Server, a *args) work {
+	info := s.statsBlock(a)
+	names := a.texts(1, maxStats)
+	return func(context.Context) (any, error) {
+		if _, err := s.body(&info); err != nil {
+			return nil, err
+		}
+		if info.Height > 0 && !info.Status.Has(header.StatusUndo) {
+			return nil, failf(CodeMisc, "Undo data not available")
+		}
+		u, err := s.Blocks.BlockUpdate(info.Hash)
+		if err != nil {
+			return nil, err
+		}
+		return chooseStats(s.statsOf(&info, &u), names)
 	}
-	if _, err := s.body(&info); err != nil {
-		return nil, err
-	}
-	if info.Height > 0 && !info.Status.Has(header.StatusUndo) { // it never was on the best chain
-		return nil, failf(CodeMisc, "Undo data not available")
-	}
-	u, err := s.Blocks.BlockUpdate(info.Hash)
-	if err != nil {
-		return nil, err
-	}
+}
+
+// maxStats is the number of statistics.
+const maxStats = 31
+
+// statsOf adds a block up.
+func (s *Server) statsOf(info *header.Info, u *consensus.BlockUpdate) map[string]any {
 	var b blockStats
 	spent := u.SpentCoins()
 	txs := u.Block.Block.Txs
@@ -156,7 +168,7 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 	if b.totalWeight > 0 {
 		rate = b.totalFee * types.WitnessScale / b.totalWeight
 	}
-	all := map[string]any{
+	return map[string]any{
 		"avgfee": average(b.totalFee, paying), "avgfeerate": rate, "avgtxsize": average(b.totalSize, paying), "blockhash": info.Hash,
 		"feerate_percentiles": b.percentiles(), "height": info.Height, "ins": b.inputs, "maxfee": most(b.fees), "maxfeerate": most(b.feeRates),
 		"maxtxsize": most(b.sizes), "medianfee": median(b.fees), "mediantime": info.MedianTime, "mediantxsize": median(b.sizes),
@@ -166,36 +178,34 @@ func getBlockStats(_ context.Context, s *Server, a *args) (any, error) {
 		"txs": len(txs), "utxo_increase": b.outputs - b.inputs, "utxo_size_inc": b.sizeIncrease,
 		"utxo_increase_actual": b.coins - b.inputs, "utxo_size_inc_actual": b.sizeActual,
 	}
-	return s.chooseStats(a, all)
 }
 
-// statsBlock finds a block by its height or its hash.
-func (s *Server) statsBlock(a *args) (header.Info, error) {
-	if _, err := strconv.ParseFloat(a.unquoted(0), 64); a.values[0][0] == '"' && (err != nil || len(a.unquoted(0)) == 2*types.HashSize) {
+// statsBlock finds a block by its height or its hash. A text is a height if it reads
+// as a number and is not as long as a hash, all digits of which may be decimal.
+func (s *Server) statsBlock(a *args) header.Info {
+	text := a.unquoted(0)
+	if _, err := strconv.ParseFloat(text, 64); a.values[0][0] == '"' && (err != nil || len(text) == 2*types.HashSize) {
 		return s.blockInfo(a, 0, "hash_or_height")
 	}
-	height, err := a.number(0, 0, math.MinInt64, math.MaxInt64)
-	if err != nil {
-		return header.Info{}, err
-	}
-	if tip := s.Headers.Tip(); height < 0 {
-		return header.Info{}, failf(CodeInvalidParam, "Target block height %d is negative", height)
-	} else if height > int64(tip.Height) {
-		return header.Info{}, failf(CodeInvalidParam, "Target block height %d after current tip %d", height, tip.Height)
+	height, tip := a.integer(0, 0), s.Headers.Tip()
+	switch {
+	case height < 0:
+		a.fail(failf(CodeInvalidParam, "Target block height %d is negative", height))
+	case height > int64(tip.Height):
+		a.fail(failf(CodeInvalidParam, "Target block height %d after current tip %d", height, tip.Height))
 	}
 	hash, _ := s.Headers.HashAt(uint32(height))
 	info, ok := s.Headers.Info(hash)
 	if !ok {
-		return info, errNoBlock
+		a.fail(errNoBlock)
 	}
-	return info, nil
+	return info
 }
 
-// chooseStats returns the statistics that were asked for.
-func (s *Server) chooseStats(a *args, all map[string]any) (any, error) {
-	names, err := a.texts(1, len(all))
-	if err != nil || len(names) == 0 {
-		return all, err
+// chooseStats returns the statistics that were asked for, or all.
+func chooseStats(all map[string]any, names []string) (any, error) {
+	if len(names) == 0 {
+		return all, nil
 	}
 	chosen := map[string]any{}
 	for _, name := range names {

@@ -1,0 +1,230 @@
+package rpc
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+var (
+	paramBlockHash = param{name: "blockhash", kind: kindString, about: "The block hash"}
+	errNoBlock     = failf(CodeAddressOrKey, "Block not found")
+)
+
+func blockMethods() []method {
+	return []method{
+		{name: "getblockheader", read: getBlockHeader, about: "Returns a block's header, as an object or in hexadecimal.", params: []param{
+			paramBlockHash,
+			{name: "verbose", kind: kindBool, optional: "true", about: "true for an object, false for hexadecimal"}}},
+		{name: "getblock", read: getBlock, about: "Returns a block: at verbosity 0 in hexadecimal, 1 with transaction ids, 2 with transactions, 3 with what they spend.", params: []param{
+			paramBlockHash,
+			{name: "verbosity|verbose", kind: kindNumber, optional: "1", about: "0 to 3"}}},
+		{name: "getblockfilter", read: getBlockFilter, about: "Returns the BIP158 filter of a block and its BIP157 header.", params: []param{
+			paramBlockHash,
+			{name: "filtertype", kind: kindString, optional: "basic", about: "The type name of the filter"}}},
+		{name: "getblockstats", read: getBlockStats, about: "Adds up a block of the best chain.", params: []param{
+			{name: "hash_or_height", kind: kindAny, about: "The block hash or height"},
+			{name: "stats", kind: kindArray, optional: "all values", about: "Names of the values that are wanted"}}},
+		{name: "gettxoutproof", read: getTxOutProof, about: "Returns a proof, in hexadecimal, that transactions are in a block.", params: []param{
+			{name: "txids", kind: kindArray, about: "The transaction ids"},
+			{name: "blockhash", kind: kindString, optional: "by the index", about: "The block in which to look"}}},
+	}
+}
+
+// headerJSON is a block's header with what the tree tells of it.
+type headerJSON struct {
+	Hash          types.Hash  `json:"hash"`
+	Confirmations int64       `json:"confirmations"`
+	Height        uint32      `json:"height"`
+	Version       int32       `json:"version"`
+	VersionHex    string      `json:"versionHex"`
+	MerkleRoot    types.Hash  `json:"merkleroot"`
+	Time          uint32      `json:"time"`
+	MedianTime    uint32      `json:"mediantime"`
+	Nonce         uint32      `json:"nonce"`
+	Bits          string      `json:"bits"`
+	Target        string      `json:"target"`
+	Difficulty    json.Number `json:"difficulty"`
+	ChainWork     string      `json:"chainwork"`
+	NTx           uint32      `json:"nTx"`
+	Previous      *types.Hash `json:"previousblockhash,omitempty"`
+	Next          *types.Hash `json:"nextblockhash,omitempty"`
+}
+
+func (s *Server) headerJSON(info *header.Info) headerJSON {
+	h := &info.Header
+	target, _, _ := consensus.ExpandBits(h.Bits)
+	j := headerJSON{
+		Hash: info.Hash, Confirmations: s.confirmations(info), Height: info.Height,
+		Version: h.Version, VersionHex: versionHex(h.Version), MerkleRoot: h.MerkleRoot,
+		Time: h.Timestamp, MedianTime: info.MedianTime, Nonce: h.Nonce,
+		Bits: bitsHex(h.Bits), Target: target.String(), Difficulty: difficulty(h.Bits),
+		ChainWork: info.Work.String(), NTx: info.TxCount,
+	}
+	if info.Height > 0 {
+		j.Previous = &h.PrevBlock
+	}
+	if !info.Next.IsZero() {
+		j.Next = &info.Next
+	}
+	return j
+}
+
+// blockInfo finds the block whose hash is parameter i.
+func (s *Server) blockInfo(a *args, i int, name string) header.Info {
+	info, ok := s.Headers.Info(a.hash(i, name))
+	if !ok {
+		a.fail(errNoBlock)
+	}
+	return info
+}
+
+// getBlockHeader is Core's getblockheader.
+func getBlockHeader(s *Server, a *args) work {
+	verbose := a.flag(1, true)
+	info := s.blockInfo(a, 0, "hash")
+	return func(context.Context) (any, error) {
+		if !verbose {
+			return hex.EncodeToString(info.Header.AppendTo(nil)), nil
+		}
+		return s.headerJSON(&info), nil
+	}
+}
+
+// blockJSON is a block with ids or transactions.
+type blockJSON struct {
+	headerJSON
+	StrippedSize int           `json:"strippedsize"`
+	Size         int           `json:"size"`
+	Weight       int           `json:"weight"`
+	Coinbase     *coinbaseJSON `json:"coinbase_tx,omitempty"`
+	Txs          any           `json:"tx"`
+}
+
+type coinbaseJSON struct {
+	Version  uint32 `json:"version"`
+	LockTime uint32 `json:"locktime"`
+	Sequence uint32 `json:"sequence"`
+	Coinbase string `json:"coinbase"`
+	Witness  string `json:"witness,omitempty"`
+}
+
+// getBlock is Core's getblock.
+func getBlock(s *Server, a *args) work {
+	verbosity := a.verbosity(1, 1, 3)
+	info := s.blockInfo(a, 0, "blockhash")
+	return func(context.Context) (any, error) {
+		raw, err := s.body(&info)
+		if err != nil {
+			return nil, err
+		}
+		if verbosity <= 0 {
+			return hex.EncodeToString(raw), nil
+		}
+		block, err := consensus.DecodeBlock(raw)
+		if err != nil {
+			return nil, consensus.Local(err)
+		}
+		j := blockJSON{
+			headerJSON: s.headerJSON(&info), StrippedSize: block.Block.StrippedSize(), Size: len(raw), Weight: block.Weight,
+			Coinbase: coinbaseOf(&block.Block.Txs[0]),
+		}
+		if verbosity == 1 {
+			j.Txs = block.TxIDs
+			return j, nil
+		}
+		txs := make([]*txJSON, len(block.Block.Txs))
+		spent := s.spentCoins(&info)
+		for i := range txs {
+			txs[i] = s.txJSON(&block.Block.Txs[i], true)
+			if spent != nil {
+				s.addSpent(txs[i], &block.Block.Txs[i], spent[i], verbosity >= 3)
+			}
+		}
+		j.Txs = txs
+		return j, nil
+	}
+}
+
+func coinbaseOf(tx *types.Tx) *coinbaseJSON {
+	in := &tx.Inputs[0]
+	j := &coinbaseJSON{Version: tx.Version, LockTime: tx.LockTime, Sequence: in.Sequence, Coinbase: hex.EncodeToString(in.ScriptSig)}
+	if len(in.Witness) == 1 {
+		j.Witness = hex.EncodeToString(in.Witness[0])
+	}
+	return j
+}
+
+// body returns the encoding of a block. A block that was valid once had a body, so
+// pruning has taken it; another never came.
+func (s *Server) body(info *header.Info) ([]byte, error) {
+	raw, err := s.Blocks.Block(info.Hash)
+	if !errors.Is(err, consensus.ErrNotFound) {
+		return raw, err
+	}
+	if info.Status.Has(header.StatusValid) {
+		return nil, failf(CodeMisc, "Block not available (pruned data)")
+	}
+	return nil, failf(CodeMisc, "Block not available (not fully downloaded)")
+}
+
+// block returns a block that is stored.
+func (s *Server) block(info *header.Info) (*consensus.HashedBlock, error) {
+	raw, err := s.body(info)
+	if err != nil {
+		return nil, err
+	}
+	block, err := consensus.DecodeBlock(raw)
+	if err != nil {
+		return nil, consensus.Local(err) // it could be decoded when it came
+	}
+	return block, nil
+}
+
+// spentCoins returns what the transactions of a block spend, or nil if that is not
+// known, as of a block that was never connected. As in Core, an answer then lacks
+// fees and prevouts, and is no error.
+func (s *Server) spentCoins(info *header.Info) [][]types.Coin {
+	if !info.Status.Has(header.StatusUndo) {
+		return nil
+	}
+	u, err := s.Blocks.BlockUpdate(info.Hash)
+	if err != nil {
+		return nil
+	}
+	return u.SpentCoins()
+}
+
+// getBlockFilter is Core's getblockfilter. Filters are on by default here, because
+// karat's wallet finds its payments by them.
+func getBlockFilter(s *Server, a *args) work {
+	if a.text(1, "basic") != "basic" {
+		a.fail(failf(CodeAddressOrKey, "Unknown filtertype"))
+	}
+	info := s.blockInfo(a, 0, "blockhash")
+	return func(ctx context.Context) (any, error) {
+		if !s.indexed(IndexOfFilters) {
+			return nil, failf(CodeMisc, "Index is not enabled for filtertype basic")
+		}
+		s.Index.Wait(ctx) // a client that has just heard of a block asks for its filter
+		filter, filterHeader, err := s.Index.Filter(info.Hash)
+		switch {
+		case err == nil:
+			return map[string]any{"filter": hex.EncodeToString(filter), "header": filterHeader}, nil
+		case !info.OnBestChain: // one that was, while the index followed, has a filter
+			return nil, failf(CodeAddressOrKey, "Filter not found. Block was not connected to active chain.")
+		}
+		return nil, failf(CodeMisc, "Filter not found. Block filters are still in the process of being indexed.")
+	}
+}
+
+// indexed reports whether an index is kept.
+func (s *Server) indexed(name string) bool {
+	return s.Index != nil && slices.Contains(s.Index.Names(), name)
+}

@@ -1,0 +1,96 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+func coinMethods() []method {
+	return []method{
+		{name: "gettxout", read: getTxOut, about: "Returns an unspent output, or null if there is none.", params: []param{
+			{name: "txid", kind: kindString, about: "The transaction id"},
+			{name: "n", kind: kindNumber, about: "vout number"},
+			{name: "include_mempool", kind: kindBool, optional: "true", about: "Whether to count the mempool's transactions"}}},
+		{name: "gettxoutsetinfo", slow: true, read: getTxOutSetInfo, about: "Counts and hashes all unspent outputs. Note this call may take some time.", params: []param{
+			{name: "hash_type", kind: kindString, optional: "hash_serialized_3", about: "hash_serialized_3, muhash or none"},
+			{name: "hash_or_height", kind: kindAny, optional: "the tip", about: "Of an earlier block; there is no index that knows"},
+			{name: "use_index", kind: kindBool, optional: "true", about: "There is none"}}},
+	}
+}
+
+// coinJSON is what gettxout tells of an output.
+type coinJSON struct {
+	BestBlock     types.Hash  `json:"bestblock"`
+	Confirmations uint32      `json:"confirmations"`
+	Value         json.Number `json:"value"`
+	ScriptPubKey  scriptJSON  `json:"scriptPubKey"`
+	Coinbase      bool        `json:"coinbase"`
+}
+
+// getTxOut is Core's gettxout. An output that a waiting transaction spends counts as
+// spent, one that a waiting transaction makes as unspent, unless the client wants
+// the chain alone.
+func getTxOut(s *Server, a *args) work {
+	txid, n, withPool := a.hash(0, "txid"), a.number(1, 0, 0, math.MaxUint32), a.flag(2, true)
+	outPoint := types.OutPoint{TxID: txid, Index: uint32(n)}
+	return func(ctx context.Context) (any, error) {
+		if withPool {
+			if s.Pool.SpentBy(outPoint) != nil {
+				return nil, nil
+			}
+			if e := s.Pool.Get(txid); e != nil {
+				if int(n) >= len(e.Tx.Outputs) {
+					return nil, nil
+				}
+				out := &e.Tx.Outputs[n]
+				return coinJSON{s.Headers.Tip().Hash, 0, amount(out.Value), s.scriptJSON(out.ScriptPubKey), false}, nil
+			}
+		}
+		coins, state, err := s.Blocks.Coins(ctx, []types.OutPoint{outPoint})
+		if err != nil || !coins[0].Found {
+			return nil, err
+		}
+		coin := &coins[0].Coin
+		return coinJSON{state.Index.Hash, state.Index.Height - coin.Height + 1, amount(coin.Value), s.scriptJSON(coin.ScriptPubKey()), coin.IsCoinbase}, nil
+	}
+}
+
+// getTxOutSetInfo is Core's gettxoutsetinfo without its coinstatsindex: it walks over
+// the coins of now, which takes a while, and knows nothing of earlier blocks.
+func getTxOutSetInfo(s *Server, a *args) work {
+	kind := a.text(0, "hash_serialized_3")
+	if kind != "hash_serialized_3" && kind != "muhash" && kind != "none" {
+		a.fail(failf(CodeInvalidParam, "'%s' is not a valid hash_type", kind))
+	}
+	a.flag(2, true) // whether to use the index that is not there
+	if a.given(1) {
+		a.fail(failf(CodeInvalidParam, "Querying specific block heights requires coinstatsindex"))
+	}
+	return func(ctx context.Context) (any, error) {
+		at, stats, err := s.Operator.CoinSet(ctx)
+		if err != nil {
+			return nil, err
+		}
+		j := struct {
+			Height         uint32      `json:"height"`
+			BestBlock      types.Hash  `json:"bestblock"`
+			TxOuts         uint64      `json:"txouts"`
+			BogoSize       uint64      `json:"bogosize"`
+			HashSerialized *types.Hash `json:"hash_serialized_3,omitempty"`
+			MuHash         *types.Hash `json:"muhash,omitempty"`
+			TotalAmount    json.Number `json:"total_amount"`
+			Transactions   uint64      `json:"transactions"`
+			DiskSize       int64       `json:"disk_size"`
+		}{Height: at.Height, BestBlock: at.Hash, TxOuts: stats.TxOuts, BogoSize: stats.BogoSize, TotalAmount: amount(stats.TotalAmount), Transactions: stats.Transactions}
+		switch kind {
+		case "hash_serialized_3":
+			j.HashSerialized = &stats.HashSerialized3
+		case "muhash":
+			j.MuHash = &stats.MuHash
+		}
+		return j, nil
+	}
+}

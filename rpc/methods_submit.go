@@ -1,0 +1,189 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+func submitMethods() []method {
+	maxFeeRate := param{name: "maxfeerate", kind: kindAny, optional: "0.10", about: "Refuse a feerate above this, in coins per 1000 virtual bytes; 0 for none"}
+	return []method{
+		{name: "sendrawtransaction", read: sendRawTransaction, about: "Gives a transaction to the mempool, from where it goes to all peers.", params: []param{
+			{name: "hexstring", kind: kindString, about: "The transaction"},
+			maxFeeRate,
+			{name: "maxburnamount", kind: kindAny, optional: "0", about: "Refuse an output that can never be spent and is worth more than this, in coins"}}},
+		{name: "testmempoolaccept", read: testMempoolAccept, about: "Says what sendrawtransaction would, without doing it.", params: []param{
+			{name: "rawtxs", kind: kindArray, about: "Transactions in hexadecimal"},
+			maxFeeRate}},
+	}
+}
+
+// feeLimit reads a feerate above which a transaction is refused: it guards against
+// the slip of paying the change as a fee. Older clients say true for any feerate.
+func feeLimit(a *args, i int) types.FeeRate {
+	const usual = types.GrainsPerCoin / 10
+	if a.given(i) && a.unquoted(i) == "true" {
+		return 0
+	}
+	if a.given(i) && a.unquoted(i) == "false" {
+		return usual
+	}
+	rate := a.coins(i, usual)
+	if rate >= types.GrainsPerCoin {
+		a.fail(failf(CodeInvalidParam, "Fee rates larger than or equal to 1 coin per 1000 virtual bytes are not accepted"))
+	}
+	return types.FeeRate(rate)
+}
+
+// coins returns an amount, also one with an exponent, as JSON allows.
+func (a *args) coins(i int, otherwise types.Amount) types.Amount {
+	if !a.given(i) {
+		return otherwise
+	}
+	text := a.unquoted(i)
+	if value, err := types.ParseAmount(text); err == nil {
+		return value
+	}
+	f, err := json.Number(text).Float64()
+	if err != nil || !(f >= 0 && f <= 1e9) { // nor is it NaN
+		a.fail(failf(CodeType, "Invalid amount"))
+		return 0
+	}
+	return types.Amount(math.Round(f * types.GrainsPerCoin))
+}
+
+// submitted decodes a transaction for the pool, which has at least one input. Without
+// any, Core cannot tell it from the beginning of one with witnesses.
+func (a *args) submitted(text string, undecodable *Error) *types.Tx {
+	tx := a.transaction(text, undecodable)
+	if tx != nil && len(tx.Inputs) == 0 {
+		a.fail(undecodable)
+	}
+	return tx
+}
+
+// sendRawTransaction is Core's sendrawtransaction. A transaction that waits already
+// is no error, even with other witnesses, which change nothing that is paid: a
+// client that was cut off sends again. The pool tries it before it takes it, because
+// the limit is on a fee that only the pool can tell.
+func sendRawTransaction(s *Server, a *args) work {
+	text, limit := a.text(0, ""), feeLimit(a, 1)
+	tx := a.submitted(text, failf(CodeDeserialization, "TX decode failed. Make sure the tx has at least one input."))
+	burn := a.coins(2, 0)
+	return func(ctx context.Context) (any, error) {
+		for i := range tx.Outputs {
+			if out := &tx.Outputs[i]; len(out.ScriptPubKey) > 0 && out.ScriptPubKey[0] == opReturn && out.Value > burn {
+				return nil, failf(CodeVerify, "Unspendable output exceeds maximum configured by user (maxburnamount)")
+			}
+		}
+		txid := tx.TxID()
+		if s.Pool.Get(txid) != nil {
+			return txid, nil
+		}
+		if limit > 0 {
+			verdicts, err := s.Pool.Test(ctx, []*types.Tx{tx})
+			if err != nil {
+				return nil, err
+			}
+			if v := verdicts[0]; v.Err == nil && v.Entry.Fee > limit.Fee(v.Entry.VSize) {
+				return nil, failf(CodeVerify, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
+			}
+		}
+		if _, err := s.Pool.Accept(ctx, tx); err != nil {
+			return nil, rejection(err)
+		}
+		return txid, nil
+	}
+}
+
+// rejection makes the pool's error Core's. Wallets act on three of them: the coins
+// are gone, or it is confirmed already, or it must be changed.
+func rejection(err error) error {
+	var rule *consensus.RuleError
+	switch {
+	case !errors.As(err, &rule):
+		return err
+	case rule.Reason == consensus.ReasonMissingInputs:
+		return failf(CodeVerify, "bad-txns-inputs-missingorspent")
+	case rule.Reason == "txn-already-known":
+		return failf(CodeAlreadyInChain, "Transaction outputs already in utxo set")
+	}
+	return failf(CodeVerifyRejected, "%s", rejectReason(rule))
+}
+
+// rejectReason is a reason with what was found, as Bitcoin Core writes it.
+func rejectReason(rule *consensus.RuleError) string {
+	if rule.Detail == "" {
+		return string(rule.Reason)
+	}
+	return fmt.Sprintf("%s, %s", rule.Reason, rule.Detail)
+}
+
+// testMempoolAccept is Core's testmempoolaccept, with its limit of 25 transactions.
+// The details behind a reason are karat's own words.
+func testMempoolAccept(s *Server, a *args) work {
+	list := a.list(0, 25)
+	if len(list) == 0 {
+		a.fail(failf(CodeInvalidParam, "Array must contain between 1 and 25 transactions."))
+	}
+	limit := feeLimit(a, 1)
+	txs := make([]*types.Tx, len(list))
+	for i := range list {
+		text := a.element(0, list[i])
+		txs[i] = a.submitted(text, failf(CodeDeserialization, "TX decode failed: %.64s Make sure the tx has at least one input.", text))
+	}
+	return func(ctx context.Context) (any, error) {
+		verdicts, err := s.Pool.Test(ctx, txs)
+		if err != nil {
+			return nil, err
+		}
+		results := make([]map[string]any, len(verdicts))
+		dear := false // what comes behind one that is too dear may build on it
+		for i, v := range verdicts {
+			j := map[string]any{"txid": txs[i].TxID(), "wtxid": txs[i].WTxID()}
+			results[i] = j
+			var rule *consensus.RuleError
+			switch {
+			case errors.As(v.PackageErr, &rule):
+				j["package-error"] = rejectReason(rule)
+			case v.PackageErr != nil:
+				j["package-error"] = v.PackageErr.Error()
+			case (v.Err != nil || v.Entry != nil) && !dear:
+				dear = tellVerdict(v, j, limit)
+			}
+		}
+		return results, nil
+	}
+}
+
+// tellVerdict writes down whether a transaction would be taken. It reports whether
+// its feerate is over the limit.
+func tellVerdict(v pending.Verdict, j map[string]any, limit types.FeeRate) (dear bool) {
+	j["allowed"] = false
+	var rule *consensus.RuleError
+	switch {
+	case v.Err == nil && limit > 0 && v.Entry.Fee > limit.Fee(v.Entry.VSize):
+		j["reject-reason"] = "max-fee-exceeded"
+		return true
+	case v.Err == nil:
+		j["allowed"], j["vsize"] = true, v.Entry.VSize
+		j["fees"] = map[string]any{
+			"base": amount(v.Entry.Fee), "effective-feerate": feeRate(v.Entry.FeeRate()),
+			"effective-includes": []types.Hash{v.Entry.WTxID},
+		}
+	case !errors.As(v.Err, &rule):
+		j["reject-reason"] = v.Err.Error()
+	case rule.Reason == consensus.ReasonMissingInputs:
+		j["reject-reason"] = "missing-inputs"
+	default:
+		j["reject-reason"], j["reject-details"] = string(rule.Reason), rejectReason(rule)
+	}
+	return false
+}

@@ -1,0 +1,87 @@
+package rpc
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+func utilMethods() []method {
+	return []method{
+		{name: "validateaddress", read: validateAddress, about: "Says whether a text is an address of this network, and what it stands for.", params: []param{
+			{name: "address", kind: kindString, about: "The address"}}},
+		{name: "estimatesmartfee", read: estimateSmartFee, about: "Estimates the feerate with which a transaction is confirmed within a number of blocks. While blocks are not full it is the least that is relayed.", params: []param{
+			{name: "conf_target", kind: kindNumber, about: "Confirmation target in blocks (1 - 1008)"},
+			{name: "estimate_mode", kind: kindString, optional: "economical", about: "economical or conservative, which are the same here"}}},
+		{name: "getindexinfo", read: getIndexInfo, about: "Returns the state of the indexes.", params: []param{
+			{name: "index_name", kind: kindString, optional: "all", about: "Only this index"}}},
+	}
+}
+
+// validateAddress is Core's validateaddress. Why a text is no address is said in
+// karat's words, without Core's guesses at which letters are wrong: the checksum can
+// find a mistake, but a guess that is trusted sends coins to nobody.
+func validateAddress(s *Server, a *args) work {
+	address := a.text(0, "")
+	return func(context.Context) (any, error) {
+		script, err := taproot.DecodeAddress(s.Params.HRP, address)
+		if err != nil {
+			return map[string]any{"isvalid": false, "error_locations": []int{}, "error": err.Error()}, nil
+		}
+		version, program, _ := types.WitnessProgram(script)
+		canonical, err := taproot.EncodeAddress(s.Params.HRP, script)
+		if err != nil {
+			return nil, err
+		}
+		j := map[string]any{"isvalid": true, "address": canonical, "scriptPubKey": hex.EncodeToString(script), "iswitness": true}
+		// Core says isscript where it knows what the program means, and does not repeat
+		// the program of an anchor, which is always the same.
+		kind := scriptType(script)
+		if kind != "witness_unknown" {
+			j["isscript"] = true
+		}
+		if kind != "anchor" {
+			j["witness_version"], j["witness_program"] = version, hex.EncodeToString(program)
+		}
+		return j, nil
+	}
+}
+
+// estimateSmartFee is Core's estimatesmartfee, but asks the pool what has to be
+// outbid instead of looking back at how long others waited. So it always has an
+// answer, on a new network as well, and the two modes are one.
+func estimateSmartFee(s *Server, a *args) work {
+	target := a.integer(0, 0)
+	if target < 1 || target > 1008 {
+		a.fail(failf(CodeInvalidParam, "Invalid conf_target, must be between 1 and 1008"))
+	}
+	if mode := a.text(1, "economical"); !slices.Contains([]string{"unset", "economical", "conservative"}, strings.ToLower(mode)) {
+		a.fail(failf(CodeInvalidParam, `Invalid estimate_mode parameter, must be one of: "unset", "economical", "conservative"`))
+	}
+	return func(context.Context) (any, error) {
+		return map[string]any{"feerate": feeRate(s.Pool.Estimate(int(target))), "blocks": target}, nil
+	}
+}
+
+// getIndexInfo is Core's getindexinfo. Both indexes are written in one go, so they
+// are at the same block.
+func getIndexInfo(s *Server, a *args) work {
+	wanted := a.text(0, "")
+	return func(context.Context) (any, error) {
+		j := map[string]any{}
+		if s.Index == nil {
+			return j, nil
+		}
+		at, synced := s.Index.Position()
+		for _, name := range s.Index.Names() {
+			if wanted == "" || wanted == name {
+				j[name] = map[string]any{"synced": synced, "best_block_height": at.Height}
+			}
+		}
+		return j, nil
+	}
+}

@@ -1,0 +1,154 @@
+package rpc
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// elements counts the elements of a JSON array, or the members of an object, so
+// that what is too much is refused before it takes many times its size as a list.
+func elements(valid []byte) int {
+	count, depth, empty := 0, 0, true
+	for i := 0; i < len(valid); i++ {
+		switch c := valid[i]; c {
+		case ' ', '\t', '\r', '\n':
+			continue
+		case '"':
+			for i++; i < len(valid) && valid[i] != '"'; i++ {
+				if valid[i] == '\\' {
+					i++
+				}
+			}
+		case '[', '{':
+			if depth++; depth == 1 {
+				continue
+			}
+		case ']', '}':
+			if depth--; depth == 0 {
+				continue
+			}
+		case ',':
+			if depth == 1 {
+				count++
+			}
+		}
+		empty = false
+	}
+	if empty {
+		return 0
+	}
+	return count + 1
+}
+
+// named orders parameters that came by name, as Bitcoin Core does
+// (transformNamedArguments in src/rpc/server.cpp), with its errors. The options of
+// a parameter may stand for it, each by its own name, and args holds parameters by
+// position, which the named ones follow: bitcoin-cli -named sends both.
+func (a *args) named(raw json.RawMessage) error {
+	most := len(a.values) + 1 // with args
+	for i := range a.method.params {
+		most += len(a.method.params[i].options)
+	}
+	if elements(raw) > most {
+		return failf(CodeInvalidParam, "%s has at most %d parameters", a.method.name, len(a.values))
+	}
+	left, err := readMembers(raw)
+	if err != nil {
+		return err
+	}
+	first := len(a.values) // of those that are named
+	for i := range a.method.params {
+		value, err := left.takeParam(&a.method.params[i])
+		if err != nil {
+			return err
+		}
+		if value != nil {
+			a.values[i] = value
+			first = min(first, i)
+		}
+	}
+	var positional []json.RawMessage
+	if list := left.take("args"); list != nil && (elements(list) > len(a.values) || json.Unmarshal(list, &positional) != nil) {
+		return failf(CodeInvalidParam, "Parameter args is not a list of at most %d", len(a.values))
+	}
+	if len(positional) > first {
+		return failf(CodeInvalidParam, "Parameter %s specified twice both as positional and named argument", a.method.params[first].name)
+	}
+	copy(a.values, positional)
+	if len(left) > 0 {
+		return failf(CodeInvalidParam, "Unknown named parameter %s", left[0].name)
+	}
+	return nil
+}
+
+// members are the members of an object, in its order.
+type members []member
+
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// readMembers reads an object. It refuses a name that is there twice, of which
+// encoding/json would take the last without a word.
+func readMembers(raw json.RawMessage) (members, error) {
+	var list members
+	d := json.NewDecoder(bytes.NewReader(raw))
+	_, err := d.Token() // the brace
+	for err == nil && d.More() {
+		var name json.Token
+		if name, err = d.Token(); err != nil {
+			break
+		}
+		m := member{name: name.(string)}
+		if list.at(m.name) >= 0 {
+			return nil, failf(CodeInvalidParam, "Parameter %s specified multiple times", m.name)
+		}
+		err = d.Decode(&m.value)
+		list = append(list, m)
+	}
+	if err != nil {
+		return nil, failf(CodeInvalidRequest, "Params must be an array or object")
+	}
+	return list, nil
+}
+
+func (l members) at(name string) int {
+	return slices.IndexFunc(l, func(m member) bool { return m.name == name })
+}
+
+// take removes a member by one of its names, and returns its value, or nil.
+func (l *members) take(names string) json.RawMessage {
+	for name := range strings.SplitSeq(names, "|") {
+		if at := l.at(name); at >= 0 {
+			value := (*l)[at].value
+			*l = slices.Delete(*l, at, at+1)
+			return value
+		}
+	}
+	return nil
+}
+
+// takeParam removes a parameter, or its options, which make an object.
+func (l *members) takeParam(p *param) (json.RawMessage, error) {
+	options := map[string]json.RawMessage{}
+	first := ""
+	for i := range p.options {
+		name := p.options[i].name
+		if value := l.take(name); value != nil {
+			options[name] = value
+			first = cmp.Or(first, name)
+		}
+	}
+	value := l.take(p.name)
+	switch {
+	case len(options) == 0:
+		return value, nil
+	case value != nil:
+		return nil, failf(CodeInvalidParam, "Parameter %s conflicts with parameter %s", p.name, first)
+	}
+	return json.Marshal(options)
+}
