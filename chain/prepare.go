@@ -10,7 +10,7 @@ import (
 // prepared is a block after the steps that need no knowledge of the chain.
 type prepared struct {
 	raw   []byte
-	block *consensus.HashedBlock // nil if it could not be decoded
+	block *consensus.HashedBlock // nil if it has no work or could not be decoded
 	err   error
 	ready chan struct{}
 }
@@ -66,12 +66,5 @@ func prepare(ctx context.Context, params *consensus.Params, raws iter.Seq[[]byte
 
 func (p *prepared) check(params *consensus.Params) {
 	defer close(p.ready)
-	if p.block, p.err = consensus.DecodeBlock(p.raw); p.err != nil {
-		return
-	}
-	// Work first: whoever sends a body should have spent something on it.
-	if p.err = consensus.CheckHeader(params, &p.block.Block.Header, p.block.Hash); p.err != nil {
-		return
-	}
-	p.err = consensus.CheckBlock(params, p.block)
+	p.block, p.err = consensus.OpenBlock(params, p.raw)
 }

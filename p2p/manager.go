@@ -122,6 +122,7 @@ type Manager struct {
 	nextID   int
 	manual   map[string]context.CancelFunc // addresses to stay connected to
 	banned   map[peerinfo.NodeID]time.Time // until when
+	records  map[string]record             // of addresses, by host
 	book     addressBook
 	dialing  int // connections of discovery that are being made
 	greeting int // calls whose handshake is not over
@@ -149,7 +150,7 @@ func New(o Options) *Manager {
 	}
 	m := &Manager{
 		o: o, id: o.Key.ID(), log: o.Logger,
-		peers: map[peerinfo.NodeID]*peer{}, manual: map[string]context.CancelFunc{}, banned: map[peerinfo.NodeID]time.Time{},
+		peers: map[peerinfo.NodeID]*peer{}, manual: map[string]context.CancelFunc{}, banned: map[peerinfo.NodeID]time.Time{}, records: map[string]record{},
 		book: newAddressBook(), running: make(chan struct{}),
 	}
 	m.sync = newSyncer(m)
@@ -240,7 +241,7 @@ func (m *Manager) listen(ctx context.Context) {
 			}
 			continue
 		}
-		if !m.admit() {
+		if !m.admit(conn.RemoteAddr().String()) {
 			conn.Close()
 			continue
 		}
@@ -260,11 +261,12 @@ func (m *Manager) count(counter *int, n int) {
 	*counter += n
 }
 
-// admit counts a call among those whose handshake is not over, if there is room.
-func (m *Manager) admit() bool {
+// admit counts a call among those whose handshake is not over, if there is room and
+// nothing is held against the address.
+func (m *Manager) admit(address string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if in, _ := m.connections(); in >= m.o.MaxInbound || m.greeting >= maxGreeting {
+	if in, _ := m.connections(); in >= m.o.MaxInbound || m.greeting >= maxGreeting || m.unwelcome(address) {
 		return false
 	}
 	m.greeting++
@@ -519,6 +521,9 @@ func (m *Manager) enter(p *peer) (old *peer, err error) {
 			return nil, errors.New("it misbehaved lately")
 		}
 		delete(m.banned, p.id)
+	}
+	if p.inbound && m.unwelcome(p.address) {
+		return nil, errors.New("its address misbehaved lately")
 	}
 	old = m.peers[p.id]
 	if in, _ := m.connections(); p.inbound && old == nil && in >= m.o.MaxInbound {

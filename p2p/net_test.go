@@ -263,7 +263,13 @@ func (w *world) stranger(to *testNode) *stranger {
 // at once.
 func (w *world) strangerWith(to string, key noise.Key) *stranger {
 	w.t.Helper()
-	raw, err := w.dial("stranger", to+":1")
+	return w.strangerFrom("stranger", to, key)
+}
+
+// strangerFrom is strangerWith from an address.
+func (w *world) strangerFrom(from, to string, key noise.Key) *stranger {
+	w.t.Helper()
+	raw, err := w.dial(from, to+":1")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -2,6 +2,8 @@ package p2p
 
 import (
 	"errors"
+	"net"
+	"net/netip"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -13,6 +15,9 @@ var errFlood = errors.New("it asks for more than can be answered")
 
 // errStalled is for a peer that does not send the blocks that it said it had.
 var errStalled = errors.New("it does not send the blocks that were asked for")
+
+// errDeceived is for a peer whose compact blocks are often others than they say.
+var errDeceived = errors.New("its compact blocks are not what they say")
 
 // errUnchecked is for what a peer may pass on before it has run its scripts.
 var errUnchecked = errors.New("it was a compact block")
@@ -30,7 +35,15 @@ const (
 const (
 	banForNonsense = 10 * time.Minute
 	banForInvalid  = 24 * time.Hour
+	// maxStrikes is the number of offences within strikeMemory after which nobody
+	// may call from their address for banForStrikes.
+	maxStrikes    = 3
+	strikeMemory  = time.Hour
+	banForStrikes = 10 * time.Minute
 )
+
+// maxBanned bounds what is remembered of offenders, of ids as of addresses.
+const maxBanned = 10_000
 
 // judge is the policy: it alone decides what each kind of error costs. Who sends
 // what breaks a rule knew or should have known; a missing parent, a time in the
@@ -56,36 +69,103 @@ func judge(err error) (cost, time.Duration) {
 	return hangUp, 0
 }
 
-// punish bans a peer if the error asks for it. Manual peers are the operator's
-// choice and only lose the connection.
+// offends reports whether an error counts against the address that a peer called
+// from. An id costs nothing, so that of offences which only cost the connection, or
+// the id, there would be no end.
+func offends(err error) bool {
+	what, _ := judge(err)
+	return what == ban || errors.Is(err, consensus.ErrMutated)
+}
+
+// punish bans a peer if the error asks for it, and counts what it did against its
+// address. Manual peers are the operator's choice and only lose the connection.
 func (m *Manager) punish(p *peer, err error) {
-	what, how := judge(err)
-	if what != ban || p.manual {
+	if p.manual {
 		return
 	}
-	if other := m.ban(p, how); other != nil {
-		other.close(errors.New("another connection of it misbehaved"))
+	if what, how := judge(err); what == ban {
+		if other := m.ban(p, how); other != nil {
+			other.close(errors.New("another connection of it misbehaved"))
+		}
+		m.log.Warn("a peer misbehaved", "peer", p, "err", err, "banned_for", how)
 	}
-	m.log.Warn("a peer misbehaved", "peer", p, "err", err, "banned_for", how)
+	if offends(err) && m.strike(p) {
+		m.log.Warn("an address misbehaved again and again", "address", host(p.address), "err", err, "banned_for", banForStrikes)
+	}
 }
 
 // ban keeps a peer's id out for a time. It returns another connection of that id,
 // if there is one.
 func (m *Manager) ban(p *peer, how time.Duration) (other *peer) {
-	const maxBanned = 10_000
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.o.Now()
-	if len(m.banned) >= maxBanned {
-		for id, until := range m.banned {
-			if now.After(until) || len(m.banned) >= maxBanned {
-				delete(m.banned, id)
-			}
-		}
-	}
+	makeRoom(m.banned, func(until time.Time) bool { return now.After(until) })
 	m.banned[p.id] = now.Add(how)
 	if other = m.peers[p.id]; other == p || other != nil && other.manual {
 		return nil
 	}
 	return other
+}
+
+// record is what is known of an address that offended.
+type record struct {
+	strikes int
+	first   time.Time // of the strikes
+	until   time.Time // it is banned
+}
+
+// strike counts an offence against the address of a peer that called. It reports
+// whether that was one too many.
+func (m *Manager) strike(p *peer) bool {
+	if !p.inbound {
+		return false // we chose the address, and can choose others
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.o.Now()
+	makeRoom(m.records, func(r record) bool { return now.Sub(r.first) > strikeMemory })
+	r := m.records[host(p.address)]
+	if now.Sub(r.first) > strikeMemory {
+		r = record{first: now}
+	}
+	r.strikes++
+	if r.strikes >= maxStrikes {
+		r.until = now.Add(banForStrikes)
+	}
+	m.records[host(p.address)] = r
+	return r.strikes >= maxStrikes
+}
+
+// unwelcome reports whether nobody may call from an address. It assumes mu.
+func (m *Manager) unwelcome(address string) bool {
+	return m.o.Now().Before(m.records[host(address)].until)
+}
+
+// makeRoom removes what is over, and what else there is too much of.
+func makeRoom[K comparable, V any](list map[K]V, over func(V) bool) {
+	if len(list) < maxBanned {
+		return
+	}
+	for key, value := range list {
+		if over(value) || len(list) >= maxBanned {
+			delete(list, key)
+		}
+	}
+}
+
+// host is the part of an address that costs something: of an IPv6 address the
+// network that one customer has.
+func host(address string) string {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil { // a name
+		name, _, _ := net.SplitHostPort(address)
+		return name
+	}
+	ip := at.Addr().Unmap()
+	if ip.Is6() {
+		network, _ := ip.Prefix(64)
+		return network.String()
+	}
+	return ip.String()
 }

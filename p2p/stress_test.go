@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -41,10 +42,10 @@ func watch(t *testing.T) {
 // connections of the same key.
 func (w *world) churn(n *testNode, strangers, rounds int) {
 	var work sync.WaitGroup
-	for range strangers {
+	for i := range strangers {
 		work.Go(func() {
-			for range rounds {
-				w.collide(n)
+			for j := range rounds {
+				w.collide(fmt.Sprintf("stranger-%d-%d", i, j), n)
 			}
 		})
 	}
@@ -59,7 +60,7 @@ func (w *world) churn(n *testNode, strangers, rounds int) {
 
 // collide opens two connections with one key, and lets the first break the protocol
 // while the second says hello and the operator hangs up.
-func (w *world) collide(n *testNode) {
+func (w *world) collide(from string, n *testNode) {
 	key, err := noise.GenerateKey()
 	if err != nil {
 		w.t.Error(err)
@@ -67,7 +68,7 @@ func (w *world) collide(n *testNode) {
 	}
 	var conns [2]*noise.Conn
 	for i := range conns {
-		raw, err := w.dial("stranger", n.name+":1")
+		raw, err := w.dial(from, n.name+":1")
 		if err != nil {
 			w.t.Error(err)
 			return

@@ -385,7 +385,7 @@ func (s *syncer) report(at types.Index, err error) {
 		return
 	}
 	if d.rebuilt && errors.Is(err, consensus.ErrMutated) {
-		s.ask(d.peer, at.Hash) // short ids met others than were meant
+		s.deceived(d.peer, at.Hash)
 		return
 	}
 	if d.rebuilt {
@@ -394,6 +394,16 @@ func (s *syncer) report(at types.Index, err error) {
 	if cost, _ := judge(err); cost != free {
 		d.peer.close(err)
 	}
+}
+
+// deceived asks for a block whole of which the short ids met others than were meant.
+// Chance does that once in a lifetime, so that it counts against who does it often.
+func (s *syncer) deceived(p *peer, hash types.Hash) {
+	if !p.manual && s.m.strike(p) {
+		p.close(errDeceived)
+		return
+	}
+	s.ask(p, hash)
 }
 
 // ask asks a peer for one block.
@@ -457,8 +467,8 @@ func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 	}
 	hash := m.Header.Hash()
 	info, ok := s.m.o.Headers.Info(hash)
-	if !ok || info.Status.Has(header.StatusBody) || info.Status.Has(header.StatusValid) || info.Height > s.m.o.Headers.Tip().Height+2 {
-		return nil // it has no place yet, came before, or others come first
+	if !ok || info.Status.Has(header.StatusBody) || info.Status.Has(header.StatusValid) || !s.isNews(&info) {
+		return nil // it has no place yet, or came before
 	}
 	if !s.claim(p, types.Index{Height: info.Height, Hash: hash}) {
 		return nil
@@ -490,6 +500,13 @@ func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 		s.ask(p, hash)
 	}
 	return nil
+}
+
+// isNews reports whether a block could be the next tip, or its rival: others come
+// first, or are of no use.
+func (s *syncer) isNews(info *header.Info) bool {
+	state := s.m.o.Headers.TipState()
+	return info.Work.Cmp(state.Work) >= 0 && info.Height <= state.Index.Height+2
 }
 
 // claim notes that a block comes from a peer, unless it is under way.

@@ -49,7 +49,7 @@ func BenchmarkHashBlock(b *testing.B) {
 	_, block, _ := benchBlock(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		hashBlock(block.Block, block.Raw)
+		hashBlock(block.Block, block.Raw).findSources()
 	}
 	perInput(b)
 }

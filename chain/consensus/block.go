@@ -17,6 +17,35 @@ const (
 	maxSigOpsCost = 80_000
 )
 
+// OpenBlock reads a block that anyone may have made up, and checks all rules that
+// need nothing but the block: CheckHeader's and CheckBlock's. Nothing is done before
+// what costs less has passed: proof of work, for which 80 bytes are looked at, the
+// encoding, the merkle root, the other rules. Up to the merkle root everything is
+// linear in the bytes. A block that is returned with an error has a header with work
+// and a body that breaks a rule, and is good for nothing else.
+func OpenBlock(p *Params, raw []byte) (*HashedBlock, error) {
+	if len(raw) < types.HeaderSize {
+		return nil, mutated(ReasonDecode, "%d bytes", len(raw))
+	}
+	header, err := types.DecodeHeader(raw[:types.HeaderSize])
+	if err != nil {
+		return nil, mutated(ReasonDecode, "%v", err)
+	}
+	if err := CheckHeader(p, &header, header.Hash()); err != nil {
+		return nil, err
+	}
+	block, err := types.DecodeBlock(raw)
+	if err != nil {
+		return nil, mutated(ReasonDecode, "%v", err)
+	}
+	b := hashBlock(block, raw)
+	if err := CheckBlock(p, b); err != nil {
+		return b, err
+	}
+	b.findSources()
+	return b, nil
+}
+
 // CheckBlock checks the rules for a block's body that need nothing but the
 // block. A wrong merkle root, a repeated transaction and a missing coinbase are
 // ErrMutated: another body may belong to the same header.

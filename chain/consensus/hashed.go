@@ -2,8 +2,8 @@ package consensus
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"math/bits"
-	"math/rand/v2"
 
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -41,15 +41,20 @@ func DecodeBlock(raw []byte) (*HashedBlock, error) {
 	if err != nil {
 		return nil, mutated(ReasonDecode, "%v", err)
 	}
-	return hashBlock(block, raw), nil
+	b := hashBlock(block, raw)
+	b.findSources()
+	return b, nil
 }
 
 // HashBlock encodes and hashes a block that was made here, which must not
 // change afterwards.
 func HashBlock(block *types.Block) *HashedBlock {
-	return hashBlock(block, block.AppendTo(make([]byte, 0, block.Size())))
+	b := hashBlock(block, block.AppendTo(make([]byte, 0, block.Size())))
+	b.findSources()
+	return b
 }
 
+// hashBlock does all but findSources.
 func hashBlock(block *types.Block, raw []byte) *HashedBlock {
 	b := &HashedBlock{
 		Block:  block,
@@ -85,18 +90,18 @@ func hashBlock(block *types.Block, raw []byte) *HashedBlock {
 		b.WTxIDs[0] = types.Hash{}
 	}
 	b.Weight = stripped*(types.WitnessScale-1) + len(raw)
-	b.findSources()
 	return b
 }
 
 // findSources fills External, source, doubleSpend and inside. Only a
 // transaction earlier in the block can be a source: a later one's output does
 // not exist yet, so the input is left to External, where no coin will be found.
-func (b *HashedBlock) findSources() {
+// It returns the slots of tables that it looked at, which is what it costs.
+func (b *HashedBlock) findSources() (looks int) {
 	b.doubleSpend = -1
 	txs := b.Block.Txs
 	if len(txs) < 2 {
-		return // the coinbase spends nothing
+		return 0 // the coinbase spends nothing
 	}
 	inputs, outputs := 0, 0
 	for i := range txs {
@@ -108,13 +113,14 @@ func (b *HashedBlock) findSources() {
 	b.External = make([]types.OutPoint, 0, inputs)
 	made, spent := newHashTable(len(txs)), newHashTable(inputs)
 	var firstOutput []int // of each transaction, counted through the block
+	var key [types.HashSize + 4]byte
 	for i := range txs {
 		for j := range txs[i].Inputs {
 			if i == 0 {
 				break
 			}
 			outPoint := &txs[i].Inputs[j].PreviousOutPoint
-			source, internal := made.find(&outPoint.TxID, 0, func(n int) bool { return b.TxIDs[n] == outPoint.TxID })
+			source, internal := made.find(outPoint.TxID[:], func(n int) bool { return b.TxIDs[n] == outPoint.TxID })
 			twice := false
 			if internal {
 				if b.inside == nil {
@@ -123,7 +129,9 @@ func (b *HashedBlock) findSources() {
 				twice = b.spendInside(firstOutput[source], source, outPoint.Index)
 			} else {
 				source = -1
-				_, twice = spent.find(&outPoint.TxID, outPoint.Index, func(n int) bool { return b.External[n] == *outPoint })
+				copy(key[:], outPoint.TxID[:])
+				binary.LittleEndian.PutUint32(key[types.HashSize:], outPoint.Index)
+				_, twice = spent.find(key[:], func(n int) bool { return b.External[n] == *outPoint })
 				if !twice {
 					spent.add(len(b.External))
 				}
@@ -134,10 +142,11 @@ func (b *HashedBlock) findSources() {
 			}
 			b.source = append(b.source, int32(source))
 		}
-		if _, repeated := made.find(&b.TxIDs[i], 0, func(n int) bool { return b.TxIDs[n] == b.TxIDs[i] }); !repeated {
+		if _, repeated := made.find(b.TxIDs[i][:], func(n int) bool { return b.TxIDs[n] == b.TxIDs[i] }); !repeated {
 			made.add(i)
 		}
 	}
+	return made.looks + spent.looks
 }
 
 // spendInside notes that the block spends an output of its own, and reports
@@ -163,36 +172,38 @@ func (b *HashedBlock) firstOutputs() []int {
 	return first
 }
 
-// hashTable finds numbers by hashes that they stand for: open addressing, half
-// empty. A map would hash 32 bytes where eight random ones will do. Who makes
-// transactions can choose bits of their ids, so the places are keyed by two
-// random numbers that nobody knows.
+// hashTable finds numbers by keys that they stand for: open addressing, half
+// empty. A map would do, at twice the time and memory. Whoever makes a block
+// chooses the keys, so their places hang on every byte of them and on a seed that
+// nobody knows: no block makes the table slow, and only its speed is random.
 type hashTable struct {
 	slots []int32 // number + 1; 0 is empty
 	shift int
-	keys  [2]uint64
+	seed  maphash.Seed
 	last  uint64 // where find ended
+	looks int    // slots that find has looked at
 }
 
 // newHashTable returns a table for n numbers.
 func newHashTable(n int) *hashTable {
 	size := bits.Len(uint(2*n) | 1)
-	return &hashTable{slots: make([]int32, 1<<size), shift: 64 - size, keys: [2]uint64{rand.Uint64(), rand.Uint64()}}
+	return &hashTable{slots: make([]int32, 1<<size), shift: 64 - size, seed: maphash.MakeSeed()}
 }
 
-// find returns the number for which same holds among those that were added
-// under the hash and the index.
-func (t *hashTable) find(hash *types.Hash, index uint32, same func(int) bool) (n int, found bool) {
-	high, low := bits.Mul64(
-		binary.LittleEndian.Uint64(hash[:])^t.keys[0],
-		(binary.LittleEndian.Uint64(hash[8:])+uint64(index))^t.keys[1])
+// find returns the number for which same holds among those that were added under
+// the key.
+func (t *hashTable) find(key []byte, same func(int) bool) (n int, found bool) {
 	mask := uint64(len(t.slots) - 1)
-	for t.last = (high ^ low) >> t.shift; t.slots[t.last] != 0; t.last = (t.last + 1) & mask {
-		if n := int(t.slots[t.last] - 1); same(n) {
+	for t.last = maphash.Bytes(t.seed, key) >> t.shift; ; t.last = (t.last + 1) & mask {
+		t.looks++
+		slot := t.slots[t.last]
+		if slot == 0 {
+			return 0, false
+		}
+		if n := int(slot - 1); same(n) {
 			return n, true
 		}
 	}
-	return 0, false
 }
 
 // add adds a number under what find was last asked for and did not find.
