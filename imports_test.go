@@ -23,6 +23,8 @@ var allowed = map[string][]string{
 	"internal/wholefile":          {},
 	"internal/nodetest":           {".", "node"},
 	"internal/pipenet":            {},
+	"internal/pty":                {"golang.org/x/sys/unix"},
+	"internal/cmdline":            {"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
 	"internal/poke":               {},
 	"internal/baton":              {},
 	"chain/types":                 {},
@@ -66,12 +68,12 @@ var allowed = map[string][]string{
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
 	},
 	"cmd/karat": {
-		".", "chain/types", "chain/consensus", "chain/taproot", "wallet", "rpc",
-		"github.com/urfave/cli/v2", "golang.org/x/term", "rsc.io/qr",
+		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/taproot", "wallet", "rpc",
+		"github.com/urfave/cli/v2", "rsc.io/qr",
 	},
 	"cmd/karatd": {
-		".", "chain/types", "chain/consensus", "chain/network", "chain/taproot", "chain", "chain/store", "node",
-		"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term", "github.com/BurntSushi/toml",
+		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/network", "chain/taproot", "chain", "chain/store", "node",
+		"github.com/urfave/cli/v2", "github.com/BurntSushi/toml",
 	},
 }
 

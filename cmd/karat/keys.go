@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/wallet"
 )
 
@@ -34,7 +35,7 @@ func create(c *cli.Context) error {
 		return err
 	}
 	if words := c.Int("words"); words != 12 && words != 24 {
-		return fmt.Errorf("%w: --words %d: want 12 or 24", errUsage, words)
+		return cmdline.Usagef("--words %d: want 12 or 24", words)
 	}
 	mnemonic, err := wallet.NewMnemonic(c.Int("words"))
 	if err != nil {
@@ -47,7 +48,7 @@ func create(c *cli.Context) error {
 	// Nothing can have been paid to words that did not exist before. A node that does
 	// not say where the chain is makes the first sync longer, nothing else.
 	birthday, err := p.tip(c)
-	if interrupted := c.Context.Err(); interrupted != nil || errors.Is(err, errUsage) {
+	if interrupted := c.Context.Err(); interrupted != nil || errors.Is(err, cmdline.ErrUsage) {
 		return cmp.Or(interrupted, err)
 	} else if err != nil {
 		birthday = types.Index{}
@@ -136,7 +137,7 @@ func restore(c *cli.Context) error {
 		return err
 	}
 	if c.String(flagPassphrase) == "-" {
-		return fmt.Errorf("%w: standard input has the words; name a file with --%s", errUsage, flagPassphrase)
+		return cmdline.Usagef("standard input has the words; name a file with --%s", flagPassphrase)
 	}
 	p, err := findPlace(c)
 	if err != nil {

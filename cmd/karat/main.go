@@ -6,66 +6,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/wallet"
 )
 
-// Exit codes of karat.
-const (
-	exitOK      = 0
-	exitFailure = 1 // the job could not be done
-	exitUsage   = 2 // the command line is not understood
-)
-
-// errUsage marks an error in the command line.
-var errUsage = errors.New("usage")
-
 // errDeclined is for a person who answers no.
 var errDeclined = errors.New("nothing was sent")
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { cmdline.Main(run) }
 
 // run executes one command line and returns its exit code.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	app := newApp(stdin, stdout, stderr)
-	err := app.RunContext(ctx, args)
-	var refused *rpc.Error
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "karat: %s\nSee karat --help.\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
-		return exitUsage
-	case errors.Is(err, wallet.ErrUnsure):
-		fmt.Fprintf(stderr, "karat: %v\n", err)
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "karat: interrupted")
-	case errors.Is(err, rpc.ErrUnreachable):
-		fmt.Fprintf(stderr, "karat: %v\nStart one with karatd, or name another with --rpc URL.\n", err)
-	case errors.As(err, &refused) && refused == err:
-		fmt.Fprintf(stderr, "error code: %d\nerror message:\n%s\n", refused.Code, refused.Message)
-	default:
-		fmt.Fprintf(stderr, "karat: %v\n", err)
-	}
-	return exitFailure
+func run(ctx context.Context, args []string, std cmdline.Streams) int {
+	return cmdline.Program{App: newApp(std), Explain: explain}.Run(ctx, args)
 }
 
-func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
+// explain returns what to tell of a node's errors: what can be done about it, or
+// what bitcoin-cli prints, which scripts look at.
+func explain(err error) (string, bool) {
+	var refused *rpc.Error
+	switch {
+	case errors.Is(err, wallet.ErrUnsure): // which may have been interrupted, and says more
+		return fmt.Sprintf("karat: %v", err), true
+	case errors.Is(err, rpc.ErrUnreachable):
+		return fmt.Sprintf("karat: %v; start one with karatd, or name another with --%s URL", err, flagRPC), true
+	case errors.As(err, &refused) && refused == err:
+		return fmt.Sprintf("error code: %d\nerror message:\n%s", refused.Code, refused.Message), true
+	}
+	return "", false
+}
+
+func newApp(std cmdline.Streams) *cli.App {
 	return &cli.App{
 		Name:  "karat",
 		Usage: "a wallet for karat networks",
@@ -85,26 +60,22 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return fmt.Errorf("%w: there is no command %q", errUsage, c.Args().First())
+				return cmdline.Usagef("there is no command %q", c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
-		OnUsageError:         usageError,
-		ExitErrHandler:       func(*cli.Context, error) {},
 		EnableBashCompletion: true,
 		Version:              karat.Version,
-		Reader:               stdin,
-		Writer:               stdout,
-		ErrWriter:            stderr,
+		Reader:               std.In,
+		Writer:               std.Out,
+		ErrWriter:            std.Err,
 	}
 }
-
-func usageError(_ *cli.Context, err error, _ bool) error { return fmt.Errorf("%w: %w", errUsage, err) }
 
 // noArguments refuses arguments where a command takes none.
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() {
-		return fmt.Errorf("%w: %s takes no argument %q", errUsage, c.Command.FullName(), c.Args().First())
+		return cmdline.Usagef("%s takes no argument %q", c.Command.FullName(), c.Args().First())
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/node"
@@ -84,7 +85,7 @@ func (b *bench) mine(n int) []string {
 func (b *bench) try(input, wallet string, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	all := append([]string{"karat", "--network", "dev", "--datadir", b.dir, "--rpc", b.rpc, "--rpc-cookie", b.cookie, "--wallet", wallet}, args...)
-	code = run(b.t.Context(), all, strings.NewReader(input), &out, &errs)
+	code = run(b.t.Context(), all, cmdline.Streams{In: strings.NewReader(input), Out: &out, Err: &errs})
 	return code, out.String(), errs.String()
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/wallet"
 )
@@ -74,7 +74,7 @@ var walletName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 func (p place) walletDir(c *cli.Context) (string, error) {
 	name := c.String(flagWallet)
 	if !walletName.MatchString(name) {
-		return "", fmt.Errorf("%w: --wallet %q: want letters, digits, - and _", errUsage, name)
+		return "", cmdline.Usagef("--wallet %q: want letters, digits, - and _", name)
 	}
 	return filepath.Join(p.dir, "wallets", name), nil
 }
@@ -89,19 +89,18 @@ func (p place) client(c *cli.Context) (*rpc.Client, error) {
 		url = "http://" + url
 	}
 	if strings.Contains(url, "@") { // others see it in the list of processes, and it would be in messages
-		return nil, fmt.Errorf("%w: --%s holds a user: use --%s and --%s", errUsage, flagRPC, flagUser, flagPassword)
+		return nil, cmdline.Usagef("--%s holds a user: use --%s and --%s", flagRPC, flagUser, flagPassword)
 	}
 	user, file := c.String(flagUser), c.String(flagPassword)
 	if (user == "") != (file == "") {
-		return nil, fmt.Errorf("%w: --%s and --%s go together", errUsage, flagUser, flagPassword)
+		return nil, cmdline.Usagef("--%s and --%s go together", flagUser, flagPassword)
 	}
 	if user != "" {
-		data, err := os.ReadFile(file)
+		password, err := cmdline.FirstLine(c.Context, file, c.App.Reader)
 		if err != nil {
 			return nil, err
 		}
-		password, _, _ := strings.Cut(string(data), "\n")
-		return rpc.NewClient(url, user, strings.TrimSuffix(password, "\r")), nil
+		return rpc.NewClient(url, user, password), nil
 	}
 	cookie := c.String(flagCookie)
 	if cookie == "" {
@@ -159,10 +158,13 @@ func open(c *cli.Context, sync bool) (*opened, error) {
 
 // sync brings the wallet up to the node, with progress if that takes long.
 func (o *opened) sync(c *cli.Context) error {
-	m := newMeter(c.App.ErrWriter)
-	err := o.Sync(c.Context, o.node, m.update)
-	m.finish()
-	return err
+	m := cmdline.NewMeter(c.App.ErrWriter)
+	defer m.Finish()
+	return o.Sync(c.Context, o.node, func(p wallet.Progress) {
+		m.Update(int64(p.Scanned), int64(p.Tip), func() string {
+			return fmt.Sprintf("syncing: headers %d, looked through %d of %d blocks", p.Headers, p.Scanned, p.Tip)
+		})
+	})
 }
 
 // close closes the wallet, and returns the first error.

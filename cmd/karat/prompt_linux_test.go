@@ -9,44 +9,19 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/internal/pty"
 )
 
-// person sits at a terminal.
+// person is somebody at a terminal.
 type person struct {
-	t        *testing.T
-	keyboard *os.File // what is typed
-	terminal *os.File // what the command reads
+	pty.Person
+	t *testing.T
 }
 
 func newPerson(t *testing.T) *person {
 	t.Helper()
-	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The terminal is left open: who was interrupted may still read from it.
-	t.Cleanup(func() { keyboard.Close() })
-	return &person{t, keyboard, terminal}
-}
-
-func (p *person) echo() bool {
-	state, err := unix.IoctlGetTermios(int(p.terminal.Fd()), unix.TCGETS)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return state.Lflag&unix.ECHO != 0
+	return &person{pty.New(t), t}
 }
 
 // answer is what a person does at a question: type a line, or give up.
@@ -63,29 +38,27 @@ func (p *person) run(args []string, answers []answer) (code int, stdout, stderr 
 	defer cancel()
 	var out, errs lockedBuffer
 	done := make(chan int, 1)
-	go func() { done <- run(ctx, args, p.terminal, &out, &errs) }()
+	go func() { done <- run(ctx, args, cmdline.Streams{In: p.Terminal, Out: &out, Err: &errs}) }()
 	seen := 0
 	for _, a := range answers {
 		p.until(a.question, func() bool {
 			text := errs.String()
-			return strings.HasSuffix(text, a.question) && len(text) > seen && p.echo() != a.secret
+			return strings.HasSuffix(text, a.question) && len(text) > seen && p.SeesWhatIsTyped(p.t) != a.secret
 		})
 		seen = len(errs.String())
 		if a.interrupt {
 			cancel()
-			defer p.keyboard.WriteString("\n") // ends what was left reading
+			defer p.Type(p.t, "") // ends what was left reading
 			break
 		}
-		if _, err := p.keyboard.WriteString(a.line + "\n"); err != nil {
-			p.t.Fatal(err)
-		}
+		p.Type(p.t, a.line)
 	}
 	select {
 	case code = <-done:
 	case <-time.After(time.Minute):
 		p.t.Fatalf("karat %v does not end: %s%s", args, out.String(), errs.String())
 	}
-	if !p.echo() {
+	if !p.SeesWhatIsTyped(p.t) {
 		p.t.Errorf("karat %v leaves a terminal that does not show what is typed", args)
 	}
 	return code, out.String(), errs.String()

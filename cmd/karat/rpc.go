@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -34,7 +35,7 @@ func rpcCommand() *cli.Command {
 
 func callNode(c *cli.Context) error {
 	if !c.Args().Present() {
-		return fmt.Errorf("%w: rpc needs the name of a method; karat rpc help lists them", errUsage)
+		return cmdline.Usagef("rpc needs the name of a method; karat rpc help lists them")
 	}
 	p, err := findPlace(c)
 	if err != nil {
@@ -62,10 +63,10 @@ func parameters(c *cli.Context) (params []any, err error) {
 		name, isNamed := "", false
 		if c.Bool("named") {
 			if name, word, isNamed = strings.Cut(word, "="); !isNamed {
-				return nil, fmt.Errorf("%w: parameter %q: want NAME=VALUE", errUsage, name)
+				return nil, cmdline.Usagef("parameter %q: want NAME=VALUE", name)
 			}
 			if _, twice := named[name]; twice {
-				return nil, fmt.Errorf("%w: parameter %s is there twice", errUsage, name)
+				return nil, cmdline.Usagef("parameter %s is there twice", name)
 			}
 		}
 		var value any = word

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/wallet"
 )
 
@@ -84,20 +86,20 @@ func (o *opened) request(c *cli.Context) (*wallet.Request, error) {
 	r := &wallet.Request{SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll), Coins: o.Coins(), LockTime: o.Position().Height}
 	words := c.Args().Slice()
 	if i := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "--") || word == "-y" }); i >= 0 {
-		return nil, fmt.Errorf("%w: option %s has to stand before the addresses", errUsage, words[i])
+		return nil, cmdline.Usagef("option %s has to stand before the addresses", words[i])
 	}
 	if r.SendAll && len(words) != 1 || !r.SendAll && (len(words) == 0 || len(words)%2 != 0) {
-		return nil, fmt.Errorf("%w: want ADDRESS AMOUNT, as often as there are receivers, or --all ADDRESS", errUsage)
+		return nil, cmdline.Usagef("want ADDRESS AMOUNT, as often as there are receivers, or --all ADDRESS")
 	}
 	for i := 0; i < len(words); i += 2 {
 		script, err := taproot.DecodeAddress(o.params.HRP, words[i])
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errUsage, err)
+			return nil, cmdline.Usagef("%w", err)
 		}
 		out := types.TxOut{ScriptPubKey: script}
 		if !r.SendAll {
 			if out.Value, err = types.ParseAmount(words[i+1]); err != nil {
-				return nil, fmt.Errorf("%w: %w", errUsage, err)
+				return nil, cmdline.Usagef("%w", err)
 			}
 		}
 		r.Outputs = append(r.Outputs, out)
@@ -105,7 +107,7 @@ func (o *opened) request(c *cli.Context) (*wallet.Request, error) {
 	var err error
 	if text := c.String(flagFeeRate); text != "" {
 		if r.FeeRate, err = types.ParseFeeRate(text); err != nil {
-			return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagFeeRate, err)
+			return nil, cmdline.Usagef("--%s: %w", flagFeeRate, err)
 		}
 	} else if r.FeeRate, err = wallet.FeeRate(c.Context, o.node, confirmTarget); errors.Is(err, wallet.ErrFeeRate) {
 		return nil, fmt.Errorf("%w; choose one with --%s", err, flagFeeRate)
@@ -144,12 +146,12 @@ func (o *opened) confirm(c *cli.Context, d *wallet.Draft) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	in, ok := terminal(c)
+	in, ok := cmdline.Terminal(c.App.Reader)
 	if !ok {
-		return fmt.Errorf("%w: nobody can be asked here: add --%s to send without a question", errUsage, flagYes)
+		return cmdline.Usagef("nobody can be asked here: add --%s to send without a question", flagYes)
 	}
-	answer, err := askLine(c, in, "Send it? [y/N] ")
-	if err != nil {
+	answer, err := cmdline.AskLine(c.Context, in, c.App.ErrWriter, "Send it? [y/N] ")
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/chain"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -31,7 +32,7 @@ func importCommand() *cli.Command {
 func importBlocks(c *cli.Context) (err error) {
 	files := c.Args().Slice()
 	if len(files) == 0 {
-		return fmt.Errorf("%w: import needs at least one file (- for standard input)", errUsage)
+		return cmdline.Usagef("import needs at least one file (- for standard input)")
 	}
 	total, err := totalSize(files)
 	if err != nil {
@@ -42,14 +43,14 @@ func importBlocks(c *cli.Context) (err error) {
 		return err
 	}
 	defer closeNode(n, &err)
-	m := newMeter(c.App.ErrWriter, "import", total)
+	m := cmdline.NewMeter(c.App.ErrWriter)
 	summary, err := n.Import(c.Context, files, func(p node.ImportProgress) {
-		m.update(p.Bytes, func() string {
-			return fmt.Sprintf("height %d, %.0f blocks/s, %.0f tx/s", p.Height, m.rate(p.Blocks), m.rate(p.Txs))
+		m.Update(p.Bytes, total, func() string {
+			return fmt.Sprintf("height %d, %.0f blocks/s, %.0f tx/s", p.Height, m.Rate(p.Blocks), m.Rate(p.Txs))
 		})
 	})
-	m.finish()
-	printSummary(c.App.Writer, n, summary, m.elapsed())
+	m.Finish()
+	printSummary(c.App.Writer, n, summary, m.Elapsed())
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func exportCommand() *cli.Command {
 
 func exportBlocks(c *cli.Context) (err error) {
 	if c.Args().Len() != 1 {
-		return fmt.Errorf("%w: export needs the name of one file (- for standard output)", errUsage)
+		return cmdline.Usagef("export needs the name of one file (- for standard output)")
 	}
 	name := c.Args().First()
 	special := false // a device or a pipe, which cannot be replaced by a file
@@ -192,11 +193,11 @@ func checkTarget(name string, force bool) (special bool, err error) {
 }
 
 func exportTo(c *cli.Context, n *node.Node, w io.Writer, name string) error {
-	m := newMeter(c.App.ErrWriter, "export", int64(n.Chain().Tip().Height)+1)
+	m := cmdline.NewMeter(c.App.ErrWriter)
 	tip, err := n.Export(c.Context, w, func(done, total int) {
-		m.update(int64(done), func() string { return fmt.Sprintf("block %d of %d", done, total) })
+		m.Update(int64(done), int64(total), func() string { return fmt.Sprintf("block %d of %d", done, total) })
 	})
-	m.finish()
+	m.Finish()
 	if err != nil {
 		return err
 	}
@@ -230,21 +231,21 @@ func verify(c *cli.Context) (err error) {
 	}
 	depth, level := c.Uint("depth"), c.Int("level")
 	if level < chain.VerifyRead || level > chain.VerifyScripts {
-		return fmt.Errorf("%w: --level %d: want %d to %d", errUsage, level, chain.VerifyRead, chain.VerifyScripts)
+		return cmdline.Usagef("--level %d: want %d to %d", level, chain.VerifyRead, chain.VerifyScripts)
 	}
 	if depth > 1<<32-1 {
-		return fmt.Errorf("%w: --depth %d is more blocks than a chain can have", errUsage, depth)
+		return cmdline.Usagef("--depth %d is more blocks than a chain can have", depth)
 	}
 	n, err := openNode(c)
 	if err != nil {
 		return err
 	}
 	defer closeNode(n, &err)
-	m := newMeter(c.App.ErrWriter, "verify", 100)
+	m := cmdline.NewMeter(c.App.ErrWriter)
 	blocks, err := n.Chain().Verify(c.Context, uint32(depth), level, func(done, total int) {
-		m.update(int64(done*100/total), func() string { return fmt.Sprintf("step %d of %d", done, total) })
+		m.Update(int64(done), int64(total), func() string { return fmt.Sprintf("step %d of %d", done, total) })
 	})
-	m.finish()
+	m.Finish()
 	if err != nil {
 		return fmt.Errorf("verification failed: %w", err)
 	}

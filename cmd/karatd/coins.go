@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
 )
 
 func coinsCommand() *cli.Command {
@@ -42,11 +43,11 @@ func coins(c *cli.Context) (err error) {
 		return err
 	}
 	defer closeNode(n, &err)
-	m := newMeter(c.App.ErrWriter, "coins", 0)
+	m := cmdline.NewMeter(c.App.ErrWriter)
 	set, err := n.Coins(c.Context, func(coins uint64) {
-		m.update(int64(coins), func() string { return fmt.Sprintf("%d coins", coins) })
+		m.Update(int64(coins), 0, func() string { return fmt.Sprintf("%d coins", coins) })
 	})
-	m.finish()
+	m.Finish()
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,13 +12,12 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/internal/cmdline"
 )
 
 // configFile is looked for in the data directory unless --config names another.
 const configFile = "karatd.toml"
-
-// maxConfigSize bounds a file that may not be what it seems.
-const maxConfigSize = 1 << 20
 
 // notInConfig are the flags that a configuration file cannot have: they say
 // where it is.
@@ -68,7 +65,7 @@ func readConfig(c *cli.Context) error {
 		}
 		path = filepath.Join(base, configFile)
 	}
-	text, err := readBounded(path)
+	text, err := cmdline.ReadFile(c.Context, path, c.App.Reader)
 	switch {
 	case !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
 		return nil // what is wrong with the data directory is said when it is opened
@@ -92,20 +89,6 @@ func readConfig(c *cli.Context) error {
 		}
 	}
 	return nil
-}
-
-// readBounded reads a file, which may be a pipe, of at most maxConfigSize.
-func readBounded(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfigSize+1))
-	if err == nil && len(data) > maxConfigSize {
-		err = fmt.Errorf("%s: it has more than %d bytes, which is no configuration", path, maxConfigSize)
-	}
-	return string(data), err
 }
 
 // setOption sets a flag as if it had been given. Commands other than run do not

@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -20,7 +21,7 @@ import (
 // running the node.
 func configOf(t *testing.T, args ...string) (config node.Config, err error) {
 	t.Helper()
-	app := newApp(&bytes.Buffer{}, &bytes.Buffer{})
+	app := newApp(cmdline.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
 	read := func(c *cli.Context) error {
 		config, err = runConfig(c)
 		return err
@@ -134,7 +135,7 @@ func TestBadOptions(t *testing.T) {
 		{name: "a text for a switch", file: `mine = "yes"`, code: 1, want: "mine: yes: want true or false"},
 		{name: "a fraction", file: `dbcache = 1.5`, code: 1, want: "dbcache: 1.5: want a whole number"},
 		{name: "no unit", file: `mine-interval = 5`, code: 1, want: "mine-interval: 5: want a text with a unit"},
-		{name: "a file without end", args: []string{"--config", "/dev/zero"}, code: 1, want: "which is no configuration"},
+		{name: "a file without end", args: []string{"--config", "/dev/zero"}, code: 1, want: "/dev/zero: it has more than 1048576 bytes"},
 		{name: "no fee", args: []string{"--min-feerate", "0"}, code: 2, want: "--min-feerate 0"},
 		{name: "list for one", file: `mempool = [5, 6]`, code: 1, want: "one value"},
 		{name: "table", file: "[mempool]\na = 1", code: 1, want: "mempool"},
@@ -162,7 +163,7 @@ func karatdFor(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, errs bytes.Buffer
-	code = run(ctx, append([]string{"karatd"}, args...), &out, &errs)
+	code = run(ctx, append([]string{"karatd"}, args...), cmdline.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 	if ctx.Err() != nil {
 		t.Errorf("karatd %v goes on", args)
 	}
@@ -206,14 +207,6 @@ func TestStartUpErrors(t *testing.T) {
 				t.Errorf("%s: %q is not in %s", c.name, want, stderr)
 			}
 		}
-	}
-}
-
-// TestMessage: what several parts report is told once.
-func TestMessage(t *testing.T) {
-	full, other := errors.New("disk full"), errors.New("another thing")
-	if got := message(errors.Join(full, errors.Join(other, full))); got != "disk full\nanother thing" {
-		t.Errorf("%q", got)
 	}
 }
 

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -14,6 +11,7 @@ import (
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/store"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -79,10 +77,10 @@ func nodeConfig(c *cli.Context, defaultLevel slog.Level) (node.Config, error) {
 	}
 	cache, prune := intOption(c, flagDBCache), intOption(c, flagPrune)
 	if cache < 4 || cache > 1<<20 {
-		return node.Config{}, fmt.Errorf("%w: --dbcache %d: want 4 to 1048576 MiB", errUsage, cache)
+		return node.Config{}, cmdline.Usagef("--dbcache %d: want 4 to 1048576 MiB", cache)
 	}
 	if prune < 0 || prune > 1<<30 {
-		return node.Config{}, fmt.Errorf("%w: --prune %d: want a number of MiB, or 0 to keep all", errUsage, prune)
+		return node.Config{}, cmdline.Usagef("--prune %d: want a number of MiB, or 0 to keep all", prune)
 	}
 	debug.SetMemoryLimit(cache*mebibyte + workingMemory)
 	return node.Config{
@@ -116,7 +114,7 @@ func logger(c *cli.Context, defaultLevel slog.Level) (*slog.Logger, error) {
 	if text := stringOption(c, flagLogLevel); text != "" {
 		var level slog.Level
 		if err := level.UnmarshalText([]byte(text)); err != nil {
-			return nil, fmt.Errorf("%w: --log-level %q: want debug, info, warn or error", errUsage, text)
+			return nil, cmdline.Usagef("--log-level %q: want debug, info, warn or error", text)
 		}
 		options.Level = level
 	}
@@ -126,19 +124,6 @@ func logger(c *cli.Context, defaultLevel slog.Level) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(c.App.ErrWriter, options)), nil
 	default:
-		return nil, fmt.Errorf("%w: --log-format %q: want text or json", errUsage, format)
+		return nil, cmdline.Usagef("--log-format %q: want text or json", format)
 	}
-}
-
-// readSecret returns the first line of a file.
-func readSecret(path string) (string, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	line, _, _ := strings.Cut(string(data), "\n")
-	if line = strings.TrimSuffix(line, "\r"); line == "" {
-		return "", errors.New("the file " + path + " is empty")
-	}
-	return line, nil
 }

@@ -3,75 +3,21 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"slices"
-	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/internal/cmdline"
 )
 
-// Exit codes of karatd.
-const (
-	exitOK      = 0
-	exitFailure = 1 // the job could not be done, or found something wrong
-	exitUsage   = 2 // the command line is not understood
-)
-
-// errUsage marks an error in the command line.
-var errUsage = errors.New("usage")
-
-func main() {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
-		signals = append(signals, syscall.SIGHUP) // a terminal was closed
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	// The first signal is obeyed in order; a second ends the process at once.
-	context.AfterFunc(ctx, stop)
-	code := run(ctx, os.Args, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { cmdline.Main(run) }
 
 // run executes one command line and returns its exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	app := newApp(stdout, stderr)
-	switch err := app.RunContext(ctx, args); {
-	case err == nil:
-		return exitOK
-	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "karatd: %s\nSee karatd --help.\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
-		return exitUsage
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(stderr, "karatd: interrupted; what was done up to here is stored")
-		return exitFailure
-	default:
-		fmt.Fprintf(stderr, "karatd: %s\n", message(err))
-		return exitFailure
-	}
+func run(ctx context.Context, args []string, std cmdline.Streams) int {
+	return cmdline.Program{App: newApp(std)}.Run(ctx, args)
 }
 
-// message returns what an error says, each thing once: a fault of the disk is
-// reported by each part that meets it.
-func message(err error) string {
-	var lines []string
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		if !slices.Contains(lines, line) {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-func newApp(stdout, stderr io.Writer) *cli.App {
-	usage := func(_ *cli.Context, err error, _ bool) error { return fmt.Errorf("%w: %w", errUsage, err) }
+func newApp(std cmdline.Streams) *cli.App {
 	return &cli.App{
 		Name:  "karatd",
 		Usage: "a small, fast, complete proof-of-work full node",
@@ -87,12 +33,11 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Flags:                runFlags(env),
 		Commands:             []*cli.Command{runCommand(), importCommand(), exportCommand(), verifyCommand(), coinsCommand(), networkCommand()},
 		Action:               defaultCommand,
-		OnUsageError:         usage,
-		ExitErrHandler:       func(*cli.Context, error) {},
 		EnableBashCompletion: true,
 		Version:              karat.Version,
-		Writer:               stdout,
-		ErrWriter:            stderr,
+		Reader:               std.In,
+		Writer:               std.Out,
+		ErrWriter:            std.Err,
 	}
 }
 
@@ -108,7 +53,7 @@ func defaultCommand(c *cli.Context) error {
 // not exist.
 func noCommand(c *cli.Context) error {
 	if c.Args().Present() {
-		return fmt.Errorf("%w: there is no command %q", errUsage, c.Args().First())
+		return cmdline.Usagef("there is no command %q", c.Args().First())
 	}
 	return cli.ShowAppHelp(c)
 }
@@ -116,7 +61,7 @@ func noCommand(c *cli.Context) error {
 // noArguments refuses arguments where a command takes none.
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() {
-		return fmt.Errorf("%w: %s takes no argument %q", errUsage, c.Command.FullName(), c.Args().First())
+		return cmdline.Usagef("%s takes no argument %q", c.Command.FullName(), c.Args().First())
 	}
 	return nil
 }

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -16,8 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/internal/vectors"
 )
 
@@ -43,7 +39,7 @@ func TestMain(m *testing.M) {
 // karatd runs a command line in this process.
 func karatd(args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(context.Background(), append([]string{"karatd"}, args...), &out, &errs)
+	code = run(context.Background(), append([]string{"karatd"}, args...), cmdline.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 	return code, out.String(), errs.String()
 }
 
@@ -133,24 +129,6 @@ func TestExportIntoAPipe(t *testing.T) {
 	}
 	if data := <-got; !bytes.HasPrefix(data, []byte("krtd")) {
 		t.Errorf("the pipe got %q", data)
-	}
-}
-
-// TestQuestionsCanBeInterrupted: Ctrl-C at a question ends the program.
-func TestQuestionsCanBeInterrupted(t *testing.T) {
-	silent, w := io.Pipe()
-	defer w.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	var asked bytes.Buffer
-	app := newApp(io.Discard, &asked)
-	app.Action = func(c *cli.Context) error {
-		time.AfterFunc(10*time.Millisecond, cancel)
-		answers := asker{c: c, in: bufio.NewReader(silent)}
-		_, err := answers.choice(flagName, "Name", "")
-		return err
-	}
-	if err := app.RunContext(ctx, []string{"karatd"}); !errors.Is(err, context.Canceled) || !strings.HasPrefix(asked.String(), "Name: ") {
-		t.Errorf("%v after %q", err, asked.String())
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,12 +13,12 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -106,7 +105,7 @@ func networkHash(c *cli.Context) error {
 
 func networkDiff(c *cli.Context) error {
 	if c.Args().Len() != 2 {
-		return fmt.Errorf("%w: diff needs two networks, each main, dev or a file", errUsage)
+		return cmdline.Usagef("diff needs two networks, each main, dev or a file")
 	}
 	a, err := karat.LoadNetwork(c.Args().Get(0))
 	if err != nil {
@@ -204,9 +203,7 @@ func networkNew(c *cli.Context) error {
 		return fmt.Errorf("%s exists: choose another name for --output", output)
 	}
 	answers := asker{c: c}
-	if term.IsTerminal(int(os.Stdin.Fd())) {
-		answers.in = bufio.NewReader(os.Stdin)
-	}
+	answers.in, _ = cmdline.Terminal(c.App.Reader)
 	p, err := newParams(c, &answers)
 	if err != nil {
 		return err
@@ -241,7 +238,7 @@ func writeNew(name string, data []byte) error {
 // asker takes choices from flags, else from the terminal.
 type asker struct {
 	c  *cli.Context
-	in *bufio.Reader // nil: do not ask
+	in *os.File // a terminal, or nil: do not ask
 }
 
 // choice returns the flag's value if it was given, else the user's answer, else
@@ -252,7 +249,7 @@ func (a *asker) choice(flag, question, byDefault string) (string, error) {
 	}
 	if a.in == nil {
 		if byDefault == "" {
-			return "", fmt.Errorf("%w: --%s is needed", errUsage, flag)
+			return "", cmdline.Usagef("--%s is needed", flag)
 		}
 		return byDefault, nil
 	}
@@ -260,39 +257,17 @@ func (a *asker) choice(flag, question, byDefault string) (string, error) {
 		question += " [" + byDefault + "]"
 	}
 	for {
-		fmt.Fprintf(a.c.App.ErrWriter, "%s: ", question)
-		line, err := a.readLine()
-		if err != nil && !errors.Is(err, io.EOF) {
+		answer, err := cmdline.AskLine(a.c.Context, a.in, a.c.App.ErrWriter, question+": ")
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
 			return "", err
-		}
-		if answer := strings.TrimSpace(line); answer != "" {
+		case answer != "":
 			return answer, nil
-		}
-		if byDefault != "" {
+		case byDefault != "":
 			return byDefault, nil
+		case err != nil:
+			return "", cmdline.Usagef("--%s is needed", flag)
 		}
-		if errors.Is(err, io.EOF) {
-			return "", fmt.Errorf("%w: --%s is needed", errUsage, flag)
-		}
-	}
-}
-
-// readLine reads a line, and gives up when the context ends, which a read of a
-// terminal does not.
-func (a *asker) readLine() (string, error) {
-	done := make(chan struct{})
-	var text string
-	var readErr error
-	go func() {
-		defer close(done)
-		text, readErr = a.in.ReadString('\n')
-	}()
-	select {
-	case <-done:
-		return text, readErr
-	case <-a.c.Context.Done():
-		fmt.Fprintln(a.c.App.ErrWriter)
-		return "", a.c.Context.Err()
 	}
 }
 
@@ -325,7 +300,7 @@ func newParams(c *cli.Context, answers *asker) (*consensus.Params, error) {
 		return nil, err
 	}
 	if p.InitialSubsidy, err = types.ParseAmount(subsidy); err != nil {
-		return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagSubsidy, err)
+		return nil, cmdline.Usagef("--%s: %w", flagSubsidy, err)
 	}
 	if err := setTarget(p, c.String(flagBits)); err != nil {
 		return nil, err
@@ -335,13 +310,13 @@ func newParams(c *cli.Context, answers *asker) (*consensus.Params, error) {
 	}
 	for _, peer := range p.Bootstrap.Nodes {
 		if err := node.CheckPeer(peer); err != nil {
-			return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagBootstrap, err)
+			return nil, cmdline.Usagef("--%s: %w", flagBootstrap, err)
 		}
 	}
 	allocations := c.StringSlice(flagAllocate)
 	switch err := network.Allocate(p, allocations); {
 	case err != nil && len(allocations) > 0:
-		return nil, fmt.Errorf("%w: --%s: %w", errUsage, flagAllocate, err)
+		return nil, cmdline.Usagef("--%s: %w", flagAllocate, err)
 	case err != nil:
 		return nil, err
 	}
@@ -364,7 +339,7 @@ func setNumbers(c *cli.Context, p *consensus.Params) error {
 	} {
 		value := uint64(c.Uint(n.flag))
 		if value > n.most {
-			return fmt.Errorf("%w: --%s %d: want at most %d", errUsage, n.flag, value, n.most)
+			return cmdline.Usagef("--%s %d: want at most %d", n.flag, value, n.most)
 		}
 		n.set(value)
 	}
@@ -380,7 +355,7 @@ func setNumbers(c *cli.Context, p *consensus.Params) error {
 	if c.IsSet(flagTimestamp) {
 		t := c.Int64(flagTimestamp)
 		if t < 0 || t > math.MaxUint32 {
-			return fmt.Errorf("%w: --%s %d: want seconds since 1970", errUsage, flagTimestamp, t)
+			return cmdline.Usagef("--%s %d: want seconds since 1970", flagTimestamp, t)
 		}
 		p.Genesis.Timestamp = uint32(t)
 	}
@@ -391,7 +366,7 @@ func setNumbers(c *cli.Context, p *consensus.Params) error {
 func wholeSeconds(c *cli.Context, flag string) (uint32, error) {
 	d := c.Duration(flag)
 	if d < time.Second || d%time.Second != 0 || d > math.MaxUint32*time.Second {
-		return 0, fmt.Errorf("%w: --%s %s: want whole seconds, such as 30s or 10m", errUsage, flag, d)
+		return 0, cmdline.Usagef("--%s %s: want whole seconds, such as 30s or 10m", flag, d)
 	}
 	return uint32(d / time.Second), nil
 }
@@ -400,12 +375,12 @@ func wholeSeconds(c *cli.Context, flag string) (uint32, error) {
 func setTarget(p *consensus.Params, bits string) error {
 	b, err := hex.DecodeString(bits)
 	if err != nil || len(b) != 4 {
-		return fmt.Errorf("%w: --%s %q: want eight hexadecimal digits", errUsage, flagBits, bits)
+		return cmdline.Usagef("--%s %q: want eight hexadecimal digits", flagBits, bits)
 	}
 	p.Genesis.Bits = uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 	target, negative, overflow := consensus.ExpandBits(p.Genesis.Bits)
 	if negative || overflow || target.IsZero() {
-		return fmt.Errorf("%w: --%s %q is no target", errUsage, flagBits, bits)
+		return cmdline.Usagef("--%s %q is no target", flagBits, bits)
 	}
 	p.PowLimit = target
 	return nil
@@ -420,7 +395,7 @@ func setMagic(p *consensus.Params, magic string) error {
 	}
 	b, err := hex.DecodeString(magic)
 	if err != nil || len(b) != 4 {
-		return fmt.Errorf("%w: --%s %q: want eight hexadecimal digits", errUsage, flagMagic, magic)
+		return cmdline.Usagef("--%s %q: want eight hexadecimal digits", flagMagic, magic)
 	}
 	p.Magic = [4]byte(b)
 	return nil

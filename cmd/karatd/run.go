@@ -21,6 +21,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -132,7 +133,7 @@ func address(c *cli.Context, flag, host string, port uint16) (string, error) {
 		return net.JoinHostPort(host, strconv.Itoa(int(port))), nil
 	}
 	if _, service, err := net.SplitHostPort(text); err != nil || service == "" {
-		return "", fmt.Errorf("%w: --%s %q: want HOST:PORT, such as 127.0.0.1:%d, or none", errUsage, flag, text, port)
+		return "", cmdline.Usagef("--%s %q: want HOST:PORT, such as 127.0.0.1:%d, or none", flag, text, port)
 	}
 	return text, nil
 }
@@ -162,12 +163,15 @@ func rpcConfig(c *cli.Context, config *node.Config) (err error) {
 	config.RPCAllow = listOption(c, flagRPCAllow)
 	user, path := stringOption(c, flagRPCUser), stringOption(c, flagRPCPassword)
 	if (user == "") != (path == "") {
-		return fmt.Errorf("%w: --%s and --%s go together", errUsage, flagRPCUser, flagRPCPassword)
+		return cmdline.Usagef("--%s and --%s go together", flagRPCUser, flagRPCPassword)
 	}
 	if user != "" {
 		config.RPCUser = user
-		if config.RPCPassword, err = readSecret(path); err != nil {
+		if config.RPCPassword, err = cmdline.FirstLine(c.Context, path, c.App.Reader); err != nil {
 			return fmt.Errorf("--%s: %w", flagRPCPassword, err)
+		}
+		if config.RPCPassword == "" {
+			return fmt.Errorf("--%s: the file %s is empty", flagRPCPassword, path)
 		}
 	}
 	return nil
@@ -180,10 +184,10 @@ func poolConfig(c *cli.Context, config *node.Config) error {
 	}
 	config.MempoolBytes = int64(mib) * mebibyte
 	if config.MinFeeRate, err = types.ParseFeeRate(stringOption(c, flagMinFeeRate)); err != nil {
-		return fmt.Errorf("%w: --%s: %w", errUsage, flagMinFeeRate, err)
+		return cmdline.Usagef("--%s: %w", flagMinFeeRate, err)
 	}
 	if config.MinFeeRate == 0 { // which would mean the default, and fill memory for nothing
-		return fmt.Errorf("%w: --%s 0: want at least %s grains a virtual byte", errUsage, flagMinFeeRate, types.FeeRate(1))
+		return cmdline.Usagef("--%s 0: want at least %s grains a virtual byte", flagMinFeeRate, types.FeeRate(1))
 	}
 	return nil
 }
@@ -192,7 +196,7 @@ func miningConfig(c *cli.Context, config *node.Config) (err error) {
 	config.Mine = boolOption(c, flagMine)
 	config.MineInterval = option(c, flagMineInterval, (*cli.Context).Duration)
 	if config.MineInterval < 0 || config.MineInterval > 24*time.Hour {
-		return fmt.Errorf("%w: --%s %s: want up to 24h", errUsage, flagMineInterval, config.MineInterval)
+		return cmdline.Usagef("--%s %s: want up to 24h", flagMineInterval, config.MineInterval)
 	}
 	if config.Threads, err = count(c, flagThreads, 1, 1024); err != nil {
 		return err
@@ -201,12 +205,12 @@ func miningConfig(c *cli.Context, config *node.Config) (err error) {
 	switch {
 	case to != "":
 		if config.MineTo, err = taproot.DecodeAddress(config.Params.HRP, to); err != nil {
-			return fmt.Errorf("%w: --%s: %w", errUsage, flagMineTo, err)
+			return cmdline.Usagef("--%s: %w", flagMineTo, err)
 		}
 	case isDev(config.Params):
 		config.MineTo = config.Params.Genesis.Outputs[0].ScriptPubKey
 	case config.Mine:
-		return fmt.Errorf("%w: --%s needs --%s ADDRESS (`karat address` prints one of your wallet)", errUsage, flagMine, flagMineTo)
+		return cmdline.Usagef("--%s needs --%s ADDRESS (`karat address` prints one of your wallet)", flagMine, flagMineTo)
 	}
 	return nil
 }
@@ -222,7 +226,7 @@ func isDev(params *consensus.Params) bool {
 func count(c *cli.Context, flag string, least, most int64) (int, error) {
 	n := intOption(c, flag)
 	if n < least || n > min(most, math.MaxInt32) {
-		return 0, fmt.Errorf("%w: --%s %d: want %d to %d", errUsage, flag, n, least, most)
+		return 0, cmdline.Usagef("--%s %d: want %d to %d", flag, n, least, most)
 	}
 	return int(n), nil
 }

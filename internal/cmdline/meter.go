@@ -1,0 +1,97 @@
+package cmdline
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// How often progress is shown. Work that takes no longer shows none.
+const (
+	barEvery   = 200 * time.Millisecond
+	plainEvery = 10 * time.Second // where no bar can be drawn, as in a log file
+)
+
+// Meter shows the progress of long work: a bar on a terminal, a plain line every
+// ten seconds elsewhere. It is for one goroutine.
+type Meter struct {
+	out   io.Writer
+	every time.Duration
+	start time.Time
+	drawn time.Time
+
+	onTerminal  bool
+	bar         *progressbar.ProgressBar // nil until it is drawn
+	done, total int64                    // that bar shows
+}
+
+// NewMeter returns a meter of work that begins now.
+func NewMeter(out io.Writer) *Meter {
+	m := &Meter{out: out, every: plainEvery, start: time.Now()}
+	if _, m.onTerminal = Terminal(out); m.onTerminal {
+		m.every = barEvery
+	}
+	m.drawn = m.start
+	return m
+}
+
+// Update shows how much of the work is done, in whatever unit; a total of 0 is not
+// known. text says it in words. Update is called often and mostly returns at once.
+func (m *Meter) Update(done, total int64, text func() string) {
+	now := time.Now()
+	if now.Sub(m.drawn) < m.every {
+		return
+	}
+	m.drawn = now
+	if !m.onTerminal {
+		fmt.Fprintf(m.out, "%s%s\n", text(), m.left(done, total, now))
+		return
+	}
+	// A bar that is full, or goes back, cannot be drawn any more.
+	if m.bar == nil || total != m.total || done < m.done {
+		m.Finish()
+		m.bar = newBar(m.out, total)
+	}
+	m.done, m.total = done, total
+	m.bar.Describe(text())
+	_ = m.bar.Set64(done) // a bar that cannot be drawn is no reason to stop
+}
+
+func newBar(out io.Writer, total int64) *progressbar.ProgressBar {
+	if total <= 0 {
+		total = -1 // a bar that only moves
+	}
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(out),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionSetWidth(24),
+		progressbar.OptionFullWidth(),
+		progressbar.OptionSetSpinnerChangeInterval(0), // no goroutine of its own
+	)
+}
+
+// left is ", N % done, D left", if that can be known.
+func (m *Meter) left(done, total int64, now time.Time) string {
+	if total <= 0 || done <= 0 || done > total {
+		return ""
+	}
+	spent := now.Sub(m.start)
+	left := time.Duration(float64(spent) * float64(total-done) / float64(done))
+	return fmt.Sprintf(", %d %% done, about %s left", done*100/total, left.Round(time.Second))
+}
+
+// Finish takes away what is drawn on a terminal, so that results can be shown.
+func (m *Meter) Finish() {
+	if m.bar != nil {
+		_ = m.bar.Clear() // as in Update
+		m.bar = nil
+	}
+}
+
+// Elapsed returns the time since the work began.
+func (m *Meter) Elapsed() time.Duration { return time.Since(m.start) }
+
+// Rate returns n a second since the work began.
+func (m *Meter) Rate(n int) float64 { return float64(n) / max(m.Elapsed().Seconds(), 1e-3) }
