@@ -167,7 +167,7 @@ func TestScriptPolicy(t *testing.T) {
 	var internal [32]byte
 	copy(internal[:], h.taprootScript()[2:])
 	spendPath := func(version byte, script []byte) *types.Tx {
-		leaf := taproot.LeafHash(version, script)
+		leaf := taproot.TaggedHash("TapLeaf", []byte{version}, types.AppendVarBytes(nil, script))
 		outputKey, parity, err := taproot.OutputKey(internal, leaf[:])
 		if err != nil {
 			t.Fatal(err)

@@ -26,7 +26,7 @@ func naiveMatch(filter []byte, block types.Hash, scripts [][]byte) (bool, error)
 		}
 	}
 	wanted := naiveValues(block, int(n), present)
-	text := naiveBits(filter[d.Offset():])
+	text := naiveBits(filter[len(filter)-d.Remaining():])
 	value := uint64(0)
 	for range n {
 		if len(wanted) == 0 || value > wanted[len(wanted)-1] {

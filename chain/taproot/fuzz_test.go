@@ -27,7 +27,7 @@ func decodeSpend(data []byte) (*types.Tx, []types.TxOut, bool) {
 	}
 	prevouts := make([]types.TxOut, len(tx.Inputs))
 	for i := range prevouts {
-		out, err := types.DecodeTxOut(d.VarBytes())
+		out, err := decodeTxOut(d.VarBytes())
 		if err != nil || d.Err() != nil {
 			return nil, nil, false
 		}
@@ -84,17 +84,18 @@ func FuzzControlBlock(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0xc1}, 33+64), []byte(nil))
 	f.Add(make([]byte, 34), []byte(nil))
 	f.Fuzz(func(t *testing.T, data, script []byte) {
-		c, err := ParseControlBlock(data)
+		c, err := parseControlBlock(data)
 		if (err == nil) != isControlSize(len(data)) {
 			t.Fatalf("%d bytes: %v", len(data), err)
 		}
 		if err != nil {
 			return
 		}
-		if !bytes.Equal(c.Encode(), data) {
-			t.Fatalf("%x encodes again as %x", data, c.Encode())
+		if !bytes.Equal(c.encode(), data) {
+			t.Fatalf("%x encodes again as %x", data, c.encode())
 		}
-		if c.MerkleRoot(script) != rootOf(data, LeafHash(data[0]&leafVersionMask, script)) {
+		leaf, _ := leafHash(nil, data[0]&leafVersionMask, script)
+		if c.merkleRoot(script) != rootOf(data, leaf) {
 			t.Fatal("the roots differ")
 		}
 	})

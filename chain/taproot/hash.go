@@ -40,15 +40,9 @@ func TaggedHash(tag string, parts ...[]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// LeafHash returns BIP341's hash of a script as a leaf of a taproot tree. The
-// version's lowest bit is not part of it and must be zero.
-func LeafHash(version byte, script []byte) [32]byte {
-	hash, _ := leafHash(make([]byte, 0, 128), version, script)
-	return hash
-}
-
-// leafHash builds the message in the scratch buffer and returns that too, so
-// that it can be used again.
+// leafHash returns BIP341's hash of a script as a leaf of a taproot tree. The
+// version's lowest bit is not part of it and must be zero. It builds the message
+// in the scratch buffer and returns that too, so that it can be used again.
 func leafHash(scratch []byte, version byte, script []byte) ([32]byte, []byte) {
 	scratch = append(scratch[:0], tagLeaf[:]...)
 	scratch = append(scratch, version)

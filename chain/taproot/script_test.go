@@ -34,14 +34,14 @@ func sign(t testing.TB, key *btcec.PrivateKey, message [32]byte) []byte {
 func leafSpend(t testing.TB, script []byte, stack ...[]byte) (*Context, *types.Tx, [32]byte) {
 	t.Helper()
 	_, internal := testKey(9)
-	control := ControlBlock{LeafVersion: LeafVersionTapscript, InternalKey: [32]byte(internal)}
-	leaf := control.MerkleRoot(script)
+	control := controlBlock{LeafVersion: LeafVersionTapscript, InternalKey: [32]byte(internal)}
+	leaf := control.merkleRoot(script)
 	output, parity, err := OutputKey(control.InternalKey, leaf[:])
 	if err != nil {
 		t.Fatal(err)
 	}
 	control.Parity = parity
-	witness := append(append([][]byte(nil), stack...), script, control.Encode())
+	witness := append(append([][]byte(nil), stack...), script, control.encode())
 	tx := &types.Tx{Version: 2, LockTime: 600, Inputs: []types.TxIn{{Sequence: 10, Witness: witness}},
 		Outputs: []types.TxOut{{Value: 1, ScriptPubKey: []byte{0x6a}}}}
 	prevouts := []types.TxOut{{Value: 5, ScriptPubKey: append([]byte{op1, 32}, output[:]...)}}
@@ -440,24 +440,24 @@ func TestUnknownLeafVersions(t *testing.T) {
 			continue
 		}
 		script := []byte{opReturn, opPushData4}
-		control := ControlBlock{LeafVersion: byte(version), InternalKey: [32]byte(internal)}
-		root := control.MerkleRoot(script)
+		control := controlBlock{LeafVersion: byte(version), InternalKey: [32]byte(internal)}
+		root := control.merkleRoot(script)
 		output, parity, err := OutputKey(control.InternalKey, root[:])
 		if err != nil {
 			t.Fatal(err)
 		}
 		control.Parity = parity
-		tx := &types.Tx{Inputs: []types.TxIn{{Witness: [][]byte{make([]byte, 600), script, control.Encode()}}}}
+		tx := &types.Tx{Inputs: []types.TxIn{{Witness: [][]byte{make([]byte, 600), script, control.encode()}}}}
 		c := NewContext(tx, []types.TxOut{{ScriptPubKey: append([]byte{op1, 32}, output[:]...)}})
-		if control.Encode()[0] == annexTag { // the control block is taken for an annex
+		if control.encode()[0] == annexTag { // the control block is taken for an annex
 			expect(t, c, Consensus, "TAPROOT_WRONG_CONTROL_SIZE", "leaf version 50")
 			continue
 		}
 		expect(t, c, Consensus, "OK", "unknown leaf version")
 		expect(t, c, Standard, "DISCOURAGE_UPGRADABLE_TAPROOT_VERSION", "unknown leaf version, standard")
 		control.Parity ^= 1
-		tx.Inputs[0].Witness[2] = control.Encode()
-		if control.Encode()[0] == annexTag {
+		tx.Inputs[0].Witness[2] = control.encode()
+		if control.encode()[0] == annexTag {
 			continue
 		}
 		expect(t, c, Consensus, "WITNESS_PROGRAM_MISMATCH", "unknown leaf version, wrong parity")
@@ -500,7 +500,7 @@ func TestOutputKeyErrors(t *testing.T) {
 	if _, _, err := OutputKey([32]byte(bytes.Repeat([]byte{0xff}, 32)), nil); err == nil {
 		t.Error("an x beyond the field")
 	}
-	if TaggedHash("TapLeaf", []byte{0xc0}, []byte{1}, []byte{op1}) != LeafHash(0xc0, []byte{op1}) {
+	if leaf, _ := leafHash(nil, 0xc0, []byte{op1}); leaf != TaggedHash("TapLeaf", []byte{0xc0}, []byte{1}, []byte{op1}) {
 		t.Error("the tagged hash of the parts is not that of the leaf")
 	}
 	if a, b := BranchHash([32]byte{1}, [32]byte{2}), BranchHash([32]byte{2}, [32]byte{1}); a != b {

@@ -31,9 +31,6 @@ func NewDecoder(b []byte) *Decoder { return &Decoder{data: b} }
 // Err returns the first failure, which wraps ErrEncoding.
 func (d *Decoder) Err() error { return d.err }
 
-// Offset returns the number of bytes that were read.
-func (d *Decoder) Offset() int { return d.off }
-
 // Remaining returns the number of bytes that were not read.
 func (d *Decoder) Remaining() int { return len(d.data) - d.off }
 

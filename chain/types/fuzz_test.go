@@ -111,7 +111,7 @@ func FuzzCompactSize(f *testing.F) {
 			checkFailure(t, d.Err(), n == 0)
 			return
 		}
-		used := raw[:d.Offset()]
+		used := raw[:len(raw)-d.Remaining()]
 		if encoded := AppendCompactSize(nil, n); !bytes.Equal(encoded, used) || CompactSizeLen(n) != len(used) {
 			t.Fatalf("%x is %d, which encodes as %x", used, n, encoded)
 		}

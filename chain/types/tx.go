@@ -126,14 +126,6 @@ func (o *TxOut) AppendTo(b []byte) []byte {
 	return AppendVarBytes(binary.LittleEndian.AppendUint64(b, uint64(o.Value)), o.ScriptPubKey)
 }
 
-// DecodeTxOut reads one output. All of b must be used.
-func DecodeTxOut(b []byte) (TxOut, error) {
-	d := NewDecoder(b)
-	var out TxOut
-	d.txOut(&out)
-	return out, d.Finish()
-}
-
 // StrippedSize returns the bytes of the encoding without witnesses.
 func (t *Tx) StrippedSize() int {
 	size := 8 + CompactSizeLen(uint64(len(t.Inputs))) + CompactSizeLen(uint64(len(t.Outputs)))

@@ -215,13 +215,20 @@ func TestOutPointAndCoinbase(t *testing.T) {
 	}
 }
 
+// decodeTxOut reads one output. All of b must be used.
+func decodeTxOut(b []byte) (out TxOut, err error) {
+	d := NewDecoder(b)
+	d.txOut(&out)
+	return out, d.Finish()
+}
+
 func TestDecodeTxOut(t *testing.T) {
-	out, err := DecodeTxOut(mustHex(t, hexOutput))
+	out, err := decodeTxOut(mustHex(t, hexOutput))
 	if err != nil || out.Value != 1000 || hex.EncodeToString(out.AppendTo([]byte{1})) != "01"+hexOutput {
 		t.Errorf("%+v, %v", out, err)
 	}
 	for _, encoded := range []string{"", hexOutput + "00", hexOutput[:len(hexOutput)-2]} {
-		if _, err := DecodeTxOut(mustHex(t, encoded)); !errors.Is(err, ErrEncoding) {
+		if _, err := decodeTxOut(mustHex(t, encoded)); !errors.Is(err, ErrEncoding) {
 			t.Errorf("%s: %v", encoded, err)
 		}
 	}

@@ -143,7 +143,7 @@ func TestVectorsRealTransactions(t *testing.T) {
 			}
 			for _, text := range e.Prevouts {
 				raw := mustHex(t, text)
-				out, err := DecodeTxOut(raw)
+				out, err := decodeTxOut(raw)
 				if err != nil || !bytes.Equal(out.AppendTo(nil), raw) {
 					t.Errorf("%s: prevout %s: %v", e.File, text, err)
 				}

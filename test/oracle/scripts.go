@@ -536,7 +536,7 @@ func (g *generator) finish() {
 
 func (k *keyring) lockScript(r *rand.Rand, s *spend, g *generator, signed bool) {
 	in := &s.tx.Inputs[s.index]
-	control := taproot.ControlBlock{LeafVersion: taproot.LeafVersionTapscript, InternalKey: [32]byte(k.public[0])}
+	control := controlBlock{LeafVersion: taproot.LeafVersionTapscript, InternalKey: [32]byte(k.public[0])}
 	if chance(r, 40) {
 		control.LeafVersion = byte(r.Uint32()) & 0xfe
 	}
@@ -546,7 +546,7 @@ func (k *keyring) lockScript(r *rand.Rand, s *spend, g *generator, signed bool) 
 	if chance(r, 25) && len(g.script) > 0 {
 		g.script = mutateBytes(r, g.script)
 	}
-	root := control.MerkleRoot(g.script)
+	root := control.merkleRoot(g.script)
 	s.prevouts[s.index].ScriptPubKey, control.Parity = outputScript(k.public[0], root[:])
 	var annex []byte
 	if chance(r, 10) {
@@ -554,14 +554,14 @@ func (k *keyring) lockScript(r *rand.Rand, s *spend, g *generator, signed bool) 
 	}
 	in.Witness = append([][]byte(nil), g.initial...)
 	if signed {
-		leaf := taproot.LeafHash(control.LeafVersion, g.script)
+		leaf := leafHash(control.LeafVersion, g.script)
 		for i := range g.wanted {
 			g.wanted[i].element = len(g.initial) + len(g.wanted) - 1 - i
 		}
 		in.Witness = append(in.Witness, make([][]byte, len(g.wanted))...)
 		k.fill(s, annex, &leaf, nil, g.wanted)
 	}
-	in.Witness = appendAnnex(append(in.Witness, g.script, control.Encode()), annex)
+	in.Witness = appendAnnex(append(in.Witness, g.script, control.encode()), annex)
 	if chance(r, 200) {
 		mutateSpend(r, s)
 	}

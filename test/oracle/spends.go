@@ -161,9 +161,9 @@ func (k *keyring) lock(r *rand.Rand, s *spend, annex []byte) bool {
 	for range pick(r, 0, 1, 2, 5) {
 		path = append(path, [32]byte(randomBytes(r, 32)))
 	}
-	control := taproot.ControlBlock{LeafVersion: taproot.LeafVersionTapscript, InternalKey: [32]byte(k.public[internal]), Path: path}
+	control := controlBlock{LeafVersion: taproot.LeafVersionTapscript, InternalKey: [32]byte(k.public[internal]), Path: path}
 	script, wanted, elements := k.leaf(r)
-	root := control.MerkleRoot(script)
+	root := control.merkleRoot(script)
 	if chance(r, 3) { // key path, with or without a tree
 		tree := root[:]
 		if chance(r, 2) {
@@ -177,13 +177,48 @@ func (k *keyring) lock(r *rand.Rand, s *spend, annex []byte) bool {
 		return ok
 	}
 	own.ScriptPubKey, control.Parity = outputScript(k.public[internal], root[:])
-	leaf := taproot.LeafHash(control.LeafVersion, script)
+	leaf := leafHash(control.LeafVersion, script)
 	in.Witness = make([][]byte, elements)
 	if !k.fill(s, annex, &leaf, nil, wanted) {
 		return false
 	}
-	in.Witness = appendAnnex(append(in.Witness, script, control.Encode()), annex)
+	in.Witness = appendAnnex(append(in.Witness, script, control.encode()), annex)
 	return true
+}
+
+// controlBlock is BIP341's control block: it shows that an output commits to a
+// leaf.
+type controlBlock struct {
+	LeafVersion byte       // an even number
+	Parity      byte       // of the output key's y coordinate: 0 even, 1 odd
+	InternalKey [32]byte   // x only
+	Path        [][32]byte // the siblings from the leaf to the root
+}
+
+// encode returns the bytes of the control block.
+func (c *controlBlock) encode() []byte {
+	b := make([]byte, 0, 33+32*len(c.Path))
+	b = append(b, c.LeafVersion&0xfe|c.Parity&1)
+	b = append(b, c.InternalKey[:]...)
+	for i := range c.Path {
+		b = append(b, c.Path[i][:]...)
+	}
+	return b
+}
+
+// merkleRoot returns the root of the tree in which the control block places a
+// script.
+func (c *controlBlock) merkleRoot(script []byte) [32]byte {
+	node := leafHash(c.LeafVersion, script)
+	for i := range c.Path {
+		node = taproot.BranchHash(node, c.Path[i])
+	}
+	return node
+}
+
+// leafHash is BIP341's hash of a leaf.
+func leafHash(version byte, script []byte) [32]byte {
+	return taproot.TaggedHash("TapLeaf", []byte{version}, types.AppendVarBytes(nil, script))
 }
 
 func appendAnnex(witness [][]byte, annex []byte) [][]byte {
