@@ -61,7 +61,7 @@ var allowed = map[string][]string{
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20poly1305",
 	},
 	"node": {
-		".", "chain/types", "chain/consensus", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
+		".", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "p2p", "p2p/noise", "p2p/peerinfo", "rpc",
 	},
 	"internal/chaintest": {

@@ -359,7 +359,7 @@ func TestCancelledContext(t *testing.T) {
 				return
 			}
 		}
-	}, func(Result) {})
+	}, func(header.Result) {})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("cancelled: %v", err)
 	}

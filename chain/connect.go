@@ -11,20 +11,11 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Result is what became of one block that was given to AddBlocks.
-type Result struct {
-	Block types.Index // the height is 0 if the parent is unknown
-	Txs   int         // transactions, 0 if the block could not be read
-	// Err is nil for a block that was accepted (now or before, on the best chain
-	// or beside it), else an ErrInvalid or an ErrNotYet.
-	Err error
-}
-
-// AddBlock adds one block. It returns what Result.Err would be, or an ErrLocal,
-// after which the chain does nothing more.
+// AddBlock adds one block. It returns what header.Result's Err would be, or an
+// ErrLocal, after which the chain does nothing more.
 func (c *Chain) AddBlock(ctx context.Context, raw []byte) error {
 	var verdict error
-	err := c.AddBlocks(ctx, func(yield func([]byte) bool) { yield(raw) }, func(r Result) { verdict = r.Err })
+	err := c.AddBlocks(ctx, func(yield func([]byte) bool) { yield(raw) }, func(r header.Result) { verdict = r.Err })
 	if err != nil {
 		return err
 	}
@@ -39,7 +30,7 @@ func (c *Chain) AddBlock(ctx context.Context, raw []byte) error {
 // one that was accepted beside the best chain and broke a rule when it was
 // connected. A broken rule does not end the work. The error is the context's,
 // or an ErrLocal.
-func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(Result)) error {
+func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(header.Result)) error {
 	if err := c.turn.Take(ctx); err != nil {
 		return err
 	}
@@ -66,9 +57,9 @@ func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report fun
 // the chain takes no further step on this coin set.
 func (c *Chain) abandon() { c.pipe.drain() }
 
-func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(Result)) error {
+func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(header.Result)) error {
 	if p.block == nil {
-		r := Result{Err: p.err}
+		r := header.Result{Err: p.err}
 		if len(p.raw) >= types.HeaderSize { // who gave it can tell which it was
 			r.Block.Hash = types.DoubleSHA256(p.raw[:types.HeaderSize])
 		}
@@ -85,7 +76,7 @@ func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(Result
 		}
 		return c.pace(report)
 	}
-	result := Result{Block: types.Index{Hash: p.block.Hash}, Txs: len(p.block.Block.Txs), Err: err}
+	result := header.Result{Block: types.Index{Hash: p.block.Hash}, Txs: len(p.block.Block.Txs), Err: err}
 	if n != nil {
 		result.Block.Height = n.height
 	}
@@ -139,9 +130,9 @@ func isInvalid(err error) bool {
 // waits for every verdict, and publishes the tip. On a broken rule half-way the
 // next best chain is tried, so that it ends on the best valid chain that is
 // stored.
-func (c *Chain) activate(ctx context.Context, report func(Result)) error {
+func (c *Chain) activate(ctx context.Context, report func(header.Result)) error {
 	if report == nil {
-		report = func(Result) {}
+		report = func(header.Result) {}
 	}
 	for {
 		best := c.bestCandidate()
@@ -169,7 +160,7 @@ func (c *Chain) activate(ctx context.Context, report func(Result)) error {
 
 // moveTowards disconnects to the fork with best, then connects blocks until
 // best is reached or a block is refused.
-func (c *Chain) moveTowards(ctx context.Context, best *blockNode, report func(Result)) error {
+func (c *Chain) moveTowards(ctx context.Context, best *blockNode, report func(header.Result)) error {
 	base := fork(c.coinsTip, best)
 	if base != c.coinsTip {
 		if err := c.settleAll(report); err != nil {
@@ -232,7 +223,7 @@ func (c *Chain) readBlock(n *blockNode) (*consensus.HashedBlock, error) {
 // connect applies the block on top of what the coins reflect and sends its
 // scripts to be checked. A block that breaks a rule is refused and reported;
 // the error is nil then. announce says whether success is reported as well.
-func (c *Chain) connect(n *blockNode, block *consensus.HashedBlock, announce bool, report func(Result)) error {
+func (c *Chain) connect(n *blockNode, block *consensus.HashedBlock, announce bool, report func(header.Result)) error {
 	needed := consensus.CoinsNeeded(c.params, n.height, block)
 	coins := make([]consensus.FetchedCoin, len(needed))
 	if err := c.store.FetchCoins(needed, coins); err != nil {
@@ -270,13 +261,13 @@ func (c *Chain) connect(n *blockNode, block *consensus.HashedBlock, announce boo
 
 // broken refuses a block for the error that a rule gave and reports it; a local
 // fault is passed on.
-func (c *Chain) broken(n *blockNode, err error, report func(Result)) error {
+func (c *Chain) broken(n *blockNode, err error, report func(header.Result)) error {
 	if !errors.Is(err, consensus.ErrInvalid) {
 		return consensus.Local(err)
 	}
 	c.log.Warn("refused a block", "block", n.index(), "err", err)
 	c.refuse(n)
-	report(Result{Block: n.index(), Txs: int(n.txCount), Err: err})
+	report(header.Result{Block: n.index(), Txs: int(n.txCount), Err: err})
 	return nil
 }
 
@@ -294,7 +285,7 @@ func (c *Chain) assumedValid(n *blockNode) bool {
 }
 
 // pace settles what is ready, and lets the disk keep up.
-func (c *Chain) pace(report func(Result)) error {
+func (c *Chain) pace(report func(header.Result)) error {
 	if err := c.settle(report); err != nil {
 		return err
 	}
@@ -314,13 +305,13 @@ func (c *Chain) pace(report func(Result)) error {
 }
 
 // settleAll waits for all verdicts and acts on them.
-func (c *Chain) settleAll(report func(Result)) error {
+func (c *Chain) settleAll(report func(header.Result)) error {
 	c.pipe.drain()
 	return c.settle(report)
 }
 
 // settle acts on the verdicts that are there, in the order of the chain.
-func (c *Chain) settle(report func(Result)) error {
+func (c *Chain) settle(report func(header.Result)) error {
 	for {
 		done := c.pipe.settled()
 		if done == nil {
@@ -340,14 +331,14 @@ func (c *Chain) settle(report func(Result)) error {
 			c.setTip(done.node)
 		}
 		if done.announce {
-			report(Result{Block: done.node.index(), Txs: int(done.node.txCount)})
+			report(header.Result{Block: done.node.index(), Txs: int(done.node.txCount)})
 		}
 	}
 }
 
 // rollBack takes a block whose scripts failed, and all blocks that were
 // connected on it meanwhile, out of the coin cache again.
-func (c *Chain) rollBack(bad *connecting, verdict error, report func(Result)) error {
+func (c *Chain) rollBack(bad *connecting, verdict error, report func(header.Result)) error {
 	c.pipe.drain()
 	lost := append([]*connecting{bad}, c.pipe.unsettled...)
 	c.pipe.unsettled, c.pipe.bytes = nil, 0
@@ -367,8 +358,8 @@ func (c *Chain) rollBack(bad *connecting, verdict error, report func(Result)) er
 }
 
 // fallen is the result for a block that hangs on one that was refused.
-func fallen(n *blockNode) Result {
-	return Result{Block: n.index(), Txs: int(n.txCount), Err: &consensus.RuleError{
+func fallen(n *blockNode) header.Result {
+	return header.Result{Block: n.index(), Txs: int(n.txCount), Err: &consensus.RuleError{
 		Kind: consensus.ErrInvalid, Reason: consensus.ReasonParentInvalid, Detail: "a block below it broke a rule",
 	}}
 }

@@ -213,7 +213,7 @@ func (h *harness) add(blocks ...*chaintest.Block) map[types.Hash]error {
 				return
 			}
 		}
-	}, func(r Result) { verdicts[r.Block.Hash] = r.Err })
+	}, func(r header.Result) { verdicts[r.Block.Hash] = r.Err })
 	if err != nil {
 		h.t.Fatalf("AddBlocks: %v", err)
 	}

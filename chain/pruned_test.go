@@ -63,7 +63,7 @@ func TestReorganisationBelowWhatIsKept(t *testing.T) {
 				return
 			}
 		}
-	}, func(Result) {})
+	}, func(header.Result) {})
 	if !errors.Is(err, ErrPruned) || !errors.Is(err, consensus.ErrLocal) {
 		t.Fatalf("reorganise below the pruned height: %v", err)
 	}

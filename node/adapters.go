@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net"
 	"path/filepath"
 	"time"
@@ -102,7 +101,7 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 		}
 	}
 	return p2p.New(p2p.Options{
-		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: peerBlocks{n.chain}, Pool: s.pool,
+		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: n.chain, Pool: s.pool,
 		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port, Dial: n.config.Dial,
 		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers,
 		File: filepath.Join(n.config.DataDir, "peers.json"), Now: n.clock.real, Logger: n.log,
@@ -180,14 +179,6 @@ func (p currentPool) Info() pending.Info { return p.current().Info() }
 
 // Estimate implements rpc.Pool.
 func (p currentPool) Estimate(blocks int) types.FeeRate { return p.current().Estimate(blocks) }
-
-// peerBlocks is the chain as peers see it.
-type peerBlocks struct{ *chain.Chain }
-
-// AddBlocks implements p2p.Blocks.
-func (b peerBlocks) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(types.Index, error)) error {
-	return b.Chain.AddBlocks(ctx, raws, func(r chain.Result) { report(r.Block, r.Err) })
-}
 
 // operator changes the chain for RPC clients.
 type operator struct {

@@ -21,6 +21,7 @@ import (
 	"github.com/karatcoin/karat/chain/bootstrap"
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/index"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
@@ -60,7 +61,7 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 		Logger: log, Now: n.clock.now, Prune: config.PruneBytes > 0, Keep: n.needed, Verified: n.verified,
 	})
 	if err == nil {
-		err = n.chain.AddBlocks(ctx, slices.Values(s.TakeUnsaved()), func(chain.Result) {})
+		err = n.chain.AddBlocks(ctx, slices.Values(s.TakeUnsaved()), func(header.Result) {})
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -153,7 +154,7 @@ func (n *Node) Import(ctx context.Context, files []string, progress func(ImportP
 	})
 	stopIndex := n.indexMeanwhile(ctx)
 	defer stopIndex()
-	err := n.chain.AddBlocks(ctx, importer.Blocks(ctx, n.sources(ctx, files)), func(r chain.Result) {
+	err := n.chain.AddBlocks(ctx, importer.Blocks(ctx, n.sources(ctx, files)), func(r header.Result) {
 		if r.Err != nil {
 			refuse(r.Block, r.Err)
 			return

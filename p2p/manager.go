@@ -44,9 +44,8 @@ type Headers interface {
 type Blocks interface {
 	Block(hash types.Hash) ([]byte, error)
 	MissingBlocks(limit int) []types.Index
-	// AddBlocks adds blocks as they come. report is told of each; its error is nil,
-	// an ErrInvalid or an ErrNotYet.
-	AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(types.Index, error)) error
+	// AddBlocks adds blocks as they come, and reports what became of each.
+	AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(header.Result)) error
 	poke.Source // pokes after the tip has changed
 }
 

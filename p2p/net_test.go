@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"iter"
 	"net"
 	"path/filepath"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
@@ -85,7 +85,7 @@ func (w *world) start(name string, change func(*Options), connect ...string) *te
 	}
 	pool := mempool.New(mempool.Options{Params: w.params, Chain: c})
 	o := Options{
-		Params: w.params, Key: key, Headers: c, Blocks: testBlocks{c}, Pool: pool, UserAgent: "/" + name + "/", MaxInbound: 125,
+		Params: w.params, Key: key, Headers: c, Blocks: c, Pool: pool, UserAgent: "/" + name + "/", MaxInbound: 125,
 		Dial: func(_ context.Context, address string) (net.Conn, error) { return w.dial(name, address) }, Listener: w.net.Listen(name + ":1"),
 	}
 	for _, other := range connect {
@@ -115,14 +115,6 @@ func (n *testNode) run(s *store.Store) {
 	})
 	n.w.t.Cleanup(n.stop)
 	<-n.Running()
-}
-
-// testBlocks is the chain as the manager sees it.
-type testBlocks struct{ *chain.Chain }
-
-// AddBlocks implements Blocks.
-func (b testBlocks) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(types.Index, error)) error {
-	return b.Chain.AddBlocks(ctx, raws, func(r chain.Result) { report(r.Block, r.Err) })
 }
 
 // build makes n blocks on a state, the first of them with the transactions.
@@ -159,7 +151,7 @@ func (n *testNode) add(blocks ...*types.Block) {
 				return
 			}
 		}
-	}, func(r chain.Result) {
+	}, func(r header.Result) {
 		if r.Err != nil {
 			n.w.t.Errorf("%s: %v", n.name, r.Err)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
@@ -20,7 +21,7 @@ type stuckBlocks struct {
 }
 
 // AddBlocks implements Blocks.
-func (b stuckBlocks) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(types.Index, error)) error {
+func (b stuckBlocks) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(header.Result)) error {
 	select {
 	case <-b.released:
 	case <-ctx.Done():

@@ -379,13 +379,13 @@ func (s *syncer) feeding(ctx context.Context) error {
 }
 
 // report acts on the chain's verdict on a block.
-func (s *syncer) report(at types.Index, err error) {
-	d := s.answered(at.Hash)
+func (s *syncer) report(r header.Result) {
+	d, err := s.answered(r.Block.Hash), r.Err
 	if d == nil || err == nil {
 		return
 	}
 	if d.rebuilt && errors.Is(err, consensus.ErrMutated) {
-		s.deceived(d.peer, at.Hash)
+		s.deceived(d.peer, r.Block.Hash)
 		return
 	}
 	if d.rebuilt {

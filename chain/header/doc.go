@@ -6,5 +6,6 @@
 //	record.Status.Has(header.StatusBody | header.StatusUndo) // can be disconnected
 //
 // A Record is stored. An Info adds what follows from the tree at the moment of
-// asking, and is out of date when the tip moves. A Tip is the end of a branch.
+// asking, and is out of date when the tip moves. A Tip is the end of a branch. A
+// Result is what became of a block that was added.
 package header

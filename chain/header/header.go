@@ -54,3 +54,12 @@ type Tip struct {
 	// headers-only, valid-fork or valid-headers.
 	Status string
 }
+
+// Result is what became of one block that the chain was given.
+type Result struct {
+	Block types.Index // the height is 0 if the parent is unknown
+	Txs   int         // transactions, 0 if the block could not be read
+	// Err is nil for a block that was accepted (now or before, on the best chain
+	// or beside it), else a consensus.ErrInvalid or ErrNotYet.
+	Err error
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/vectors"
@@ -80,7 +81,7 @@ func (r *replay) liveWith(s *Store) error {
 	var refused error
 	parts := append(slices.Collect(slices.Chunk(r.blocks[1:], 9)), r.branch)
 	for i, part := range parts {
-		err := c.AddBlocks(ctx, slices.Values(part), func(result chain.Result) { refused = errors.Join(refused, result.Err) })
+		err := c.AddBlocks(ctx, slices.Values(part), func(result header.Result) { refused = errors.Join(refused, result.Err) })
 		if err != nil {
 			return err
 		}
