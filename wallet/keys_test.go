@@ -42,8 +42,7 @@ func TestMnemonicVectors(t *testing.T) {
 	for _, v := range all.English {
 		must(t, CheckMnemonic(v.Mnemonic))
 		must(t, CheckMnemonic("  "+strings.ReplaceAll(strings.ToUpper(v.Mnemonic), " ", " \n\t")))
-		entropy, err := hex.DecodeString(v.Entropy)
-		must(t, err)
+		entropy := vectors.Hex(t, v.Entropy)
 		if words, err := bip39.NewMnemonic(entropy); err != nil || words != v.Mnemonic {
 			t.Errorf("entropy %s: %s, %v, want %s", v.Entropy, words, err, v.Mnemonic)
 		}
@@ -150,8 +149,7 @@ func TestBIP32Vectors(t *testing.T) {
 	vectors.ReadJSON(t, "wallet/bip32.json", &all)
 	keys := 0
 	for _, v := range all.Valid {
-		seed, err := hex.DecodeString(v.Seed)
-		must(t, err)
+		seed := vectors.Hex(t, v.Seed)
 		for _, step := range v.Chain {
 			key := derive(t, seed, &chaincfg.MainNetParams, step.Path)
 			text := key.String()
@@ -390,16 +388,14 @@ func TestVectorsBIP341Keys(t *testing.T) {
 		if v.Given.MerkleRoot != nil {
 			continue
 		}
-		secret, err := hex.DecodeString(v.Given.InternalPrivkey)
-		must(t, err)
+		secret := vectors.Hex(t, v.Given.InternalPrivkey)
 		internal, _ := btcec.PrivKeyFromBytes(secret)
 		key, err := tweaked(internal)
 		must(t, err)
 		if got := hex.EncodeToString(key.Serialize()); got != v.Intermediary.TweakedPrivkey {
 			t.Errorf("tweaked %s, want %s", got, v.Intermediary.TweakedPrivkey)
 		}
-		message, err := hex.DecodeString(v.Intermediary.SigHash)
-		must(t, err)
+		message := vectors.Hex(t, v.Intermediary.SigHash)
 		sig, err := schnorr.Sign(key, message, schnorr.CustomNonce([32]byte{}))
 		must(t, err)
 		if got := hex.EncodeToString(sig.Serialize()); got != v.Expected.Witness[0][:128] {

@@ -3,7 +3,6 @@ package coinstats
 import (
 	"bytes"
 	"cmp"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"math/big"
@@ -92,11 +91,7 @@ func TestVectorsEveryBlock(t *testing.T) {
 		vectors.ReadJSON(t, file, &chain)
 		set, incremental, last := coinSet{}, new(changingSet), Stats{}
 		for _, b := range chain.Blocks {
-			raw, err := hex.DecodeString(b.Block)
-			if err != nil {
-				t.Fatal(err)
-			}
-			block, err := types.DecodeBlock(raw)
+			block, err := types.DecodeBlock(vectors.Hex(t, b.Block))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 func testRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }
@@ -183,7 +184,7 @@ func TestHeaderTargets(t *testing.T) {
 	params := &Params{PowLimit: hexUint256(t, mainnetLimit)}
 	target, _, _ := ExpandBits(0x1d00ffff)
 	var atTarget types.Hash
-	for i, b := range unhex(t, target.String()) {
+	for i, b := range vectors.Hex(t, target.String()) {
 		atTarget[31-i] = b
 	}
 	above := atTarget

@@ -111,14 +111,14 @@ func TestVectorsCoreChain(t *testing.T) {
 		var file chainVector
 		vectors.ReadJSON(t, name, &file)
 		c := newReplay(t)
-		if genesis := c.params.GenesisBlock(); !bytes.Equal(genesis.Raw, unhex(t, file.Genesis)) {
+		if genesis := c.params.GenesisBlock(); !bytes.Equal(genesis.Raw, vectors.Hex(t, file.Genesis)) {
 			t.Fatalf("the genesis block is %x", genesis.Raw)
 		}
 		states := []State{c.state}
 		sets := []map[types.OutPoint]types.Coin{maps.Clone(c.coins)}
 		var undo [][]types.Coin
 		for _, v := range file.Blocks {
-			b, err := DecodeBlock(unhex(t, v.Block))
+			b, err := DecodeBlock(vectors.Hex(t, v.Block))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,7 +167,7 @@ func checkPrevouts(t *testing.T, got []types.TxOut, want [][]string) (n int) {
 	t.Helper()
 	for _, tx := range want {
 		for _, prevout := range tx {
-			if encoded := got[n].AppendTo(nil); !bytes.Equal(encoded, unhex(t, prevout)) {
+			if encoded := got[n].AppendTo(nil); !bytes.Equal(encoded, vectors.Hex(t, prevout)) {
 				t.Errorf("prevout %d is %x, want %s", n, encoded, prevout)
 			}
 			n++

@@ -79,7 +79,7 @@ func TestVectorsRealChains(t *testing.T) {
 	}
 	for _, name := range vectors.Files(t, "real/blocks/regtest-*.txt") {
 		for _, line := range strings.Fields(string(vectors.ReadFile(t, name))) {
-			b, err := DecodeBlock(unhex(t, line))
+			b, err := DecodeBlock(vectors.Hex(t, line))
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -175,7 +175,7 @@ func TestVectorsHeaders(t *testing.T) {
 
 func checkedHeader(t *testing.T, params *Params, encoded, hash string) Uint256 {
 	t.Helper()
-	header, err := types.DecodeHeader(unhex(t, encoded))
+	header, err := types.DecodeHeader(vectors.Hex(t, encoded))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package consensus
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,15 +10,6 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/vectors"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func hexUint32(t testing.TB, s string) uint32 {
 	t.Helper()
@@ -279,7 +269,7 @@ func TestVectorsCheckTransaction(t *testing.T) {
 		}
 		vectors.ReadJSON(t, name, &file)
 		check := func(v vector, mayBreakR1 bool) {
-			tx, err := types.DecodeTx(unhex(t, v.Tx))
+			tx, err := types.DecodeTx(vectors.Hex(t, v.Tx))
 			if err != nil {
 				t.Fatalf("%s: %v", v.ID, err)
 			}
@@ -328,9 +318,9 @@ type spendData struct {
 }
 
 func (d *spendData) fill(t testing.TB, in *types.TxIn) {
-	in.ScriptSig, in.Witness = unhex(t, d.ScriptSig), nil
+	in.ScriptSig, in.Witness = vectors.Hex(t, d.ScriptSig), nil
 	for _, element := range d.Witness {
-		in.Witness = append(in.Witness, unhex(t, element))
+		in.Witness = append(in.Witness, vectors.Hex(t, element))
 	}
 }
 
@@ -357,14 +347,14 @@ func TestVectorsTaprootTransactions(t *testing.T) {
 			if testing.Short() && n%8 != 0 {
 				continue
 			}
-			tx, err := types.DecodeTx(unhex(t, v.Tx))
+			tx, err := types.DecodeTx(vectors.Hex(t, v.Tx))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var prevouts []types.TxOut
 			fee := types.Amount(0)
 			for _, s := range v.Prevouts {
-				out, err := decodeTxOut(unhex(t, s))
+				out, err := decodeTxOut(vectors.Hex(t, s))
 				if err != nil {
 					t.Fatal(err)
 				}

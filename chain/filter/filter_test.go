@@ -23,15 +23,6 @@ const (
 	bip158M = 784931
 )
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func parseHash(t testing.TB, s string) types.Hash {
 	t.Helper()
 	hash, err := types.ParseHash(s)
@@ -149,12 +140,12 @@ func TestVectorsBIP158(t *testing.T) {
 		if len(row) < 8 {
 			continue // the titles
 		}
-		hash, raw := parseHash(t, row[1].(string)), unhex(t, row[2].(string))
+		hash, raw := parseHash(t, row[1].(string)), vectors.Hex(t, row[2].(string))
 		previous, header := parseHash(t, row[4].(string)), parseHash(t, row[6].(string))
-		want, note := unhex(t, row[5].(string)), row[7].(string)
+		want, note := vectors.Hex(t, row[5].(string)), row[7].(string)
 		var spent [][]byte
 		for _, script := range row[3].([]any) {
-			spent = append(spent, unhex(t, script.(string)))
+			spent = append(spent, vectors.Hex(t, script.(string)))
 		}
 		block, err := consensus.DecodeBlock(raw)
 		if err != nil {
@@ -197,7 +188,7 @@ type coreBlock struct {
 // updateOf decodes a block of the vectors and the coins that it spends.
 func (c *coreBlock) updateOf(t testing.TB) (u consensus.BlockUpdate, spent [][]byte) {
 	t.Helper()
-	block, err := consensus.DecodeBlock(unhex(t, c.Block))
+	block, err := consensus.DecodeBlock(vectors.Hex(t, c.Block))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +196,7 @@ func (c *coreBlock) updateOf(t testing.TB) (u consensus.BlockUpdate, spent [][]b
 	coins := map[types.OutPoint]consensus.CoinEntry{}
 	for i, list := range c.Prevouts {
 		for j, prevout := range list {
-			raw := unhex(t, prevout) // 8 bytes of value, one of length
+			raw := vectors.Hex(t, prevout) // 8 bytes of value, one of length
 			spent = append(spent, raw[9:])
 			out := types.TxOut{Value: types.Amount(binary.LittleEndian.Uint64(raw)), ScriptPubKey: raw[9:]}
 			coin, ok := types.NewCoin(&out, 1, false)
@@ -225,11 +216,11 @@ func (c *coreBlock) updateOf(t testing.TB) (u consensus.BlockUpdate, spent [][]b
 // TestCoreChain builds the filters of a chain that Bitcoin Core made.
 func TestCoreChain(t *testing.T) {
 	var chain struct {
-		GenesisHeader string `json:"genesis_filter_header"`
+		GenesisHeader types.Hash `json:"genesis_filter_header"`
 		Blocks        []coreBlock
 	}
 	vectors.ReadJSON(t, "chain/core-regtest-taproot-only.json", &chain)
-	header, spends := parseHash(t, chain.GenesisHeader), 0
+	header, spends := chain.GenesisHeader, 0
 	for i := range chain.Blocks {
 		b := &chain.Blocks[i]
 		u, spent := b.updateOf(t)

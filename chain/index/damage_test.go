@@ -2,7 +2,6 @@ package index
 
 import (
 	"bytes"
-	"encoding/hex"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -17,24 +16,6 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
 )
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func parseHash(t testing.TB, s string) types.Hash {
-	t.Helper()
-	hash, err := types.ParseHash(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hash
-}
 
 // lived returns a world whose index has followed block by block and is closed:
 // all in the journal, or all in tables.

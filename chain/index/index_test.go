@@ -115,11 +115,10 @@ func TestCoreFilters(t *testing.T) {
 	var core struct {
 		Blocks []struct {
 			Block  string
-			Hash   string
-			Filter string     `json:"basic_filter"`
-			Header types.Hash `json:"-"`
-			Name   string     `json:"basic_filter_header"`
-			TxIDs  []string   `json:"txids"`
+			Hash   types.Hash
+			Filter string       `json:"basic_filter"`
+			Header types.Hash   `json:"basic_filter_header"`
+			TxIDs  []types.Hash `json:"txids"`
 		}
 	}
 	vectors.ReadJSON(t, "chain/core-regtest-taproot-only.json", &core)
@@ -128,20 +127,19 @@ func TestCoreFilters(t *testing.T) {
 	w.chain = w.newChain()
 	x := w.open(w.chain, both)
 	for _, b := range core.Blocks {
-		if err := w.chain.AddBlock(t.Context(), unhex(t, b.Block)); err != nil {
+		if err := w.chain.AddBlock(t.Context(), vectors.Hex(t, b.Block)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.catchUp(x)
 	for i, b := range core.Blocks {
-		hash := parseHash(t, b.Hash)
-		bytes, header, err := x.Filter(hash)
-		if err != nil || string(bytes) != string(unhex(t, b.Filter)) || header.String() != b.Name {
+		bytes, header, err := x.Filter(b.Hash)
+		if err != nil || string(bytes) != string(vectors.Hex(t, b.Filter)) || header != b.Header {
 			t.Fatalf("block %d: filter %x with header %s (%v)", i+1, bytes, header, err)
 		}
 		for _, txid := range b.TxIDs {
-			if got, err := x.FindTx(parseHash(t, txid)); err != nil || got != hash {
-				t.Fatalf("transaction %s is in %s (%v), want %s", txid, got, err, hash)
+			if got, err := x.FindTx(txid); err != nil || got != b.Hash {
+				t.Fatalf("transaction %s is in %s (%v), want %s", txid, got, err, b.Hash)
 			}
 		}
 	}

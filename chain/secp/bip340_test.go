@@ -3,7 +3,6 @@ package secp
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/hex"
 	"math/big"
 	"math/rand/v2"
 	"strings"
@@ -13,22 +12,13 @@ import (
 	"github.com/karatcoin/karat/internal/vectors"
 )
 
-func unhex(t *testing.T, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // checkVector runs one vector through Verify and, when its message allows, through
 // a batch of its own and one among valid signatures.
 func checkVector(t *testing.T, keyHex, msgHex, sigHex string, want bool, comment string) {
 	t.Helper()
 	var s signature
-	msg := unhex(t, msgHex)
-	if copy(s.key[:], unhex(t, keyHex)) != 32 || copy(s.sig[:], unhex(t, sigHex)) != 64 {
+	msg := vectors.Hex(t, msgHex)
+	if copy(s.key[:], vectors.Hex(t, keyHex)) != 32 || copy(s.sig[:], vectors.Hex(t, sigHex)) != 64 {
 		t.Fatalf("a key or a signature of the wrong length: %s", comment)
 	}
 	if got := Verify(&s.key, msg, &s.sig); got != want {

@@ -28,7 +28,7 @@ func TestVectorsAddresses(t *testing.T) {
 			for _, tc := range cases {
 				address := tc.Address + tc.String
 				if tc.StringHex != "" {
-					address = string(unhex(t, tc.StringHex))
+					address = string(vectors.Hex(t, tc.StringHex))
 				}
 				hrp, _, _ := strings.Cut(strings.ToLower(address), "1")
 				// Every prefix that the vectors use, right or wrong.
@@ -150,7 +150,7 @@ func TestAddressPrefixes(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "6a", "0014" + strings.Repeat("00", 20), "5101ff", "5129" + strings.Repeat("00", 41), "51200102"} {
-		if address, err := EncodeAddress("krt", unhex(t, bad)); !errors.Is(err, ErrAddress) {
+		if address, err := EncodeAddress("krt", vectors.Hex(t, bad)); !errors.Is(err, ErrAddress) {
 			t.Errorf("script %s: %q, %v", bad, address, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/secp"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // testKey returns a private key and its x-only public key.
@@ -66,9 +67,9 @@ func asm(t *testing.T, script, stack string) ([]byte, [][]byte) {
 	t.Helper()
 	var elements [][]byte
 	for _, s := range strings.Fields(stack) {
-		elements = append(elements, unhex(t, strings.TrimPrefix(s, "-")))
+		elements = append(elements, vectors.Hex(t, strings.TrimPrefix(s, "-")))
 	}
-	return unhex(t, strings.ReplaceAll(script, " ", "")), elements
+	return vectors.Hex(t, strings.ReplaceAll(script, " ", "")), elements
 }
 
 // TestOpcodes has the result that each opcode should leave compared in the
@@ -361,8 +362,8 @@ func TestWitnessPrograms(t *testing.T) {
 		{"control block of 128 nodes", "5120" + zeros + "01", "", "51 c0" + strings.Repeat("00", 32*129), "WITNESS_PROGRAM_MISMATCH", "WITNESS_PROGRAM_MISMATCH"},
 	} {
 		_, witness := asm(t, "", tc.witness)
-		tx := &types.Tx{Inputs: []types.TxIn{{ScriptSig: unhex(t, tc.scriptSig), Witness: witness}}}
-		c := NewContext(tx, []types.TxOut{{ScriptPubKey: unhex(t, tc.script)}})
+		tx := &types.Tx{Inputs: []types.TxIn{{ScriptSig: vectors.Hex(t, tc.scriptSig), Witness: witness}}}
+		c := NewContext(tx, []types.TxOut{{ScriptPubKey: vectors.Hex(t, tc.script)}})
 		expect(t, c, Consensus, tc.consensus, tc.name)
 		expect(t, c, Standard, tc.standard, tc.name+", standard")
 	}
@@ -371,7 +372,7 @@ func TestWitnessPrograms(t *testing.T) {
 func TestCallerFaults(t *testing.T) {
 	tx := &types.Tx{Inputs: make([]types.TxIn, 1)}
 	for _, script := range []string{"", "51", "6a", "0014" + strings.Repeat("11", 20), "76a914", "5101aa"} {
-		c := NewContext(tx, []types.TxOut{{ScriptPubKey: unhex(t, script)}})
+		c := NewContext(tx, []types.TxOut{{ScriptPubKey: vectors.Hex(t, script)}})
 		if err := c.VerifyInput(0, Consensus, nil); !errors.Is(err, ErrNotSpendable) {
 			t.Errorf("prevout %s: %v", script, err)
 		}

@@ -14,18 +14,9 @@ import (
 	"github.com/karatcoin/karat/internal/vectors"
 )
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func decodeTx(t testing.TB, s string) *types.Tx {
 	t.Helper()
-	tx, err := types.DecodeTx(unhex(t, s))
+	tx, err := types.DecodeTx(vectors.Hex(t, s))
 	if err != nil {
 		t.Fatalf("%.80s: %v", s, err)
 	}
@@ -43,7 +34,7 @@ func decodePrevouts(t testing.TB, list []string) []types.TxOut {
 	t.Helper()
 	outs := make([]types.TxOut, len(list))
 	for i, s := range list {
-		out, err := decodeTxOut(unhex(t, s))
+		out, err := decodeTxOut(vectors.Hex(t, s))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,9 +50,9 @@ type spendData struct {
 }
 
 func (s *spendData) fill(t testing.TB, in *types.TxIn) {
-	in.ScriptSig, in.Witness = unhex(t, s.ScriptSig), nil
+	in.ScriptSig, in.Witness = vectors.Hex(t, s.ScriptSig), nil
 	for _, element := range s.Witness {
-		in.Witness = append(in.Witness, unhex(t, element))
+		in.Witness = append(in.Witness, vectors.Hex(t, element))
 	}
 }
 
@@ -260,7 +251,7 @@ func TestVectorsChain(t *testing.T) {
 		}
 		vectors.ReadJSON(t, file, &chain)
 		for _, b := range chain.Blocks {
-			block, err := types.DecodeBlock(unhex(t, b.Block))
+			block, err := types.DecodeBlock(vectors.Hex(t, b.Block))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -345,23 +336,23 @@ func checkBIP341Tree(t *testing.T, tc *bip341Tree) {
 	t.Helper()
 	var leaves []scriptTree
 	flattenTree(t, tc.Given.ScriptTree, &leaves)
-	internal := [32]byte(unhex(t, tc.Given.InternalPubkey))
-	root := unhex(t, tc.Intermediary.MerkleRoot)
+	internal := [32]byte(vectors.Hex(t, tc.Given.InternalPubkey))
+	root := vectors.Hex(t, tc.Intermediary.MerkleRoot)
 	equalHex(t, "tweak", TweakHash(internal, root), tc.Intermediary.Tweak)
 	key, parity, err := OutputKey(internal, root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	equalHex(t, "output key", key, tc.Intermediary.TweakedPubkey)
-	address, err := EncodeAddress("bc", unhex(t, tc.Expected.ScriptPubKey))
+	address, err := EncodeAddress("bc", vectors.Hex(t, tc.Expected.ScriptPubKey))
 	if err != nil || address != tc.Expected.Bip350Address {
 		t.Errorf("address %s, %v; want %s", address, err, tc.Expected.Bip350Address)
 	}
 	for i, leaf := range leaves {
-		script := unhex(t, leaf.Script)
+		script := vectors.Hex(t, leaf.Script)
 		hash, _ := leafHash(nil, leaf.LeafVersion, script)
 		equalHex(t, "leaf hash", hash, tc.Intermediary.LeafHashes[i])
-		encoded := unhex(t, tc.Expected.ScriptPathControlBlocks[i])
+		encoded := vectors.Hex(t, tc.Expected.ScriptPathControlBlocks[i])
 		control, err := parseControlBlock(encoded)
 		if err != nil {
 			t.Fatal(err)
@@ -379,7 +370,7 @@ func checkBIP341Spend(t *testing.T, tc *bip341Spend) int {
 	tx := decodeTx(t, tc.Given.RawUnsignedTx)
 	var prevouts []types.TxOut
 	for _, utxo := range tc.Given.UtxosSpent {
-		prevouts = append(prevouts, types.TxOut{Value: types.Amount(utxo.AmountSats), ScriptPubKey: unhex(t, utxo.ScriptPubKey)})
+		prevouts = append(prevouts, types.TxOut{Value: types.Amount(utxo.AmountSats), ScriptPubKey: vectors.Hex(t, utxo.ScriptPubKey)})
 	}
 	c := NewContext(tx, prevouts)
 	for _, in := range tc.InputSpending {
@@ -389,7 +380,7 @@ func checkBIP341Spend(t *testing.T, tc *bip341Spend) int {
 			t.Fatal(err)
 		}
 		equalHex(t, "signature hash", hash, in.Intermediary.SigHash)
-		tx.Inputs[index].Witness = [][]byte{unhex(t, in.Expected.Witness[0])}
+		tx.Inputs[index].Witness = [][]byte{vectors.Hex(t, in.Expected.Witness[0])}
 		var n tally
 		n.check(t, c, index, Standard, "OK", "key path spending")
 		// A spoiled signature must fail, so that the check above can.

@@ -8,6 +8,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 func TestCompactSize(t *testing.T) {
@@ -43,7 +45,7 @@ func TestCompactSizeNotCanonical(t *testing.T) {
 		"fe00000000", "fefc000000", "fefd000000", "feffff0000",
 		"ff0000000000000000", "fffd00000000000000", "ffffff000000000000", "ffffffffff00000000",
 	} {
-		d := NewDecoder(mustHex(t, encoded))
+		d := NewDecoder(vectors.Hex(t, encoded))
 		if n := d.CompactSize(); n != 0 || !errors.Is(d.Finish(), ErrEncoding) || !strings.Contains(d.Err().Error(), "canonical") {
 			t.Errorf("%s: %d (%v)", encoded, n, d.Err())
 		}
@@ -51,7 +53,7 @@ func TestCompactSizeNotCanonical(t *testing.T) {
 }
 
 func TestDecoderReads(t *testing.T) {
-	raw := mustHex(t, "01"+"02030405"+"060708090a0b0c0d"+strings.Repeat("0e", 31)+"0f"+"03101112"+"00"+"1314")
+	raw := vectors.Hex(t, "01"+"02030405"+"060708090a0b0c0d"+strings.Repeat("0e", 31)+"0f"+"03101112"+"00"+"1314")
 	d := NewDecoder(raw)
 	if got := fmt.Sprintf("%x %x %x", d.Uint8(), d.Uint32(), d.Uint64()); got != "1 5040302 d0c0b0a09080706" {
 		t.Errorf("integers: %s", got)
@@ -129,7 +131,7 @@ func TestCount(t *testing.T) {
 		{"ffffffffffffffffff" + "00", 1, 0, false},
 		{"ff0000000000000080" + "00", 1, 0, false}, // negative as an int
 	} {
-		d := NewDecoder(mustHex(t, tc.encoded))
+		d := NewDecoder(vectors.Hex(t, tc.encoded))
 		if n := d.Count(tc.minSize); n != tc.want || (d.Err() == nil) != tc.ok {
 			t.Errorf("%s in elements of %d: %d (%v)", tc.encoded, tc.minSize, n, d.Err())
 		}

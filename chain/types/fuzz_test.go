@@ -7,12 +7,14 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // addHex adds seeds that are written as hexadecimal.
 func addHex(f *testing.F, seeds ...string) {
 	for _, s := range seeds {
-		f.Add(mustHex(f, s))
+		f.Add(vectors.Hex(f, s))
 	}
 }
 
@@ -179,8 +181,8 @@ func allocated(fn func()) uint64 {
 func TestHostileLengths(t *testing.T) {
 	const size = 1 << 20
 	fill := func(prefix, unit string) []byte {
-		b := mustHex(t, prefix)
-		return append(b, bytes.Repeat(mustHex(t, unit), (size-len(b))/(len(unit)/2))...)
+		b := vectors.Hex(t, prefix)
+		return append(b, bytes.Repeat(vectors.Hex(t, unit), (size-len(b))/(len(unit)/2))...)
 	}
 	count := func(n int) string { return hex.EncodeToString(AppendCompactSize(nil, uint64(n))) }
 	witnessForm := hexVersion + "0001" + "01" + hexInput + "00"
@@ -191,13 +193,13 @@ func TestHostileLengths(t *testing.T) {
 		block   bool
 		short   bool // the claim cannot be true, so nearly nothing is allocated
 	}{
-		{"2^32-1 inputs", mustHex(t, hexVersion+"feffffffff"), false, true},
-		{"2^63 inputs", mustHex(t, hexVersion+"ff0000000000000080"), false, true},
-		{"2^64-1 outputs", mustHex(t, hexVersion+"01"+hexInput+"ffffffffffffffffff"), false, true},
-		{"2^32-1 witness elements", mustHex(t, witnessForm+"feffffffff"), false, true},
-		{"script of 2^32-1 bytes", mustHex(t, hexVersion+"01"+hexPrev+"feffffffff"), false, true},
-		{"witness element of 2^64-1 bytes", mustHex(t, witnessForm+"01"+"ffffffffffffffffff"), false, true},
-		{"2^32-1 transactions", mustHex(t, genesisHeader+"feffffffff"), true, true},
+		{"2^32-1 inputs", vectors.Hex(t, hexVersion+"feffffffff"), false, true},
+		{"2^63 inputs", vectors.Hex(t, hexVersion+"ff0000000000000080"), false, true},
+		{"2^64-1 outputs", vectors.Hex(t, hexVersion+"01"+hexInput+"ffffffffffffffffff"), false, true},
+		{"2^32-1 witness elements", vectors.Hex(t, witnessForm+"feffffffff"), false, true},
+		{"script of 2^32-1 bytes", vectors.Hex(t, hexVersion+"01"+hexPrev+"feffffffff"), false, true},
+		{"witness element of 2^64-1 bytes", vectors.Hex(t, witnessForm+"01"+"ffffffffffffffffff"), false, true},
+		{"2^32-1 transactions", vectors.Hex(t, genesisHeader+"feffffffff"), true, true},
 		{"more inputs than fit", fill(hexVersion+count(size/40), "ff"), false, true},
 		{"more outputs than fit", fill(hexVersion+"01"+hexInput+count(size/8), "ff"), false, true},
 		{"more transactions than fit", fill(genesisHeader+count(size/9), "ff"), true, true},

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // Parts of encodings, each named for what it is.
@@ -44,7 +46,7 @@ func TestDecodeTx(t *testing.T) {
 		{"all bits", "ffffffff" + "01" + hexInput + "01" + "ffffffffffffffff" + "00" + "ffffffff",
 			Tx{0xffffffff, []TxIn{input}, []TxOut{{-1, []byte{}}}, 0xffffffff}},
 	} {
-		tx := decodeBack(t, tc.name, mustHex(t, tc.encoded))
+		tx := decodeBack(t, tc.name, vectors.Hex(t, tc.encoded))
 		if !reflect.DeepEqual(*tx, tc.want) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", tc.name, *tx, tc.want)
 		}
@@ -79,7 +81,7 @@ func TestDecodeTxRefuses(t *testing.T) {
 		{"more elements than there are", hexVersion + "0001" + body + "05" + "00" + hexLock + "00", "list of 7 elements"},
 		{"element longer than the rest", hexVersion + "0001" + body + "01" + "09" + hexLock, "list of 9 elements"},
 	} {
-		tx, err := DecodeTx(mustHex(t, tc.encoded))
+		tx, err := DecodeTx(vectors.Hex(t, tc.encoded))
 		if tx != nil || !errors.Is(err, ErrEncoding) || !strings.Contains(err.Error(), tc.reason) {
 			t.Errorf("%s: got %+v, %v; want an error of %q", tc.name, tx, err, tc.reason)
 		}
@@ -92,7 +94,7 @@ func TestDecodeTxCutOff(t *testing.T) {
 		hexVersion + "02" + hexInput + hexInput + "01" + hexOutput + hexLock,
 		hexVersion + "0001" + "02" + hexInput + hexInput + "01" + hexOutput + "02" + "02aabb" + "00" + "01" + "00" + hexLock,
 	} {
-		raw := mustHex(t, encoded)
+		raw := vectors.Hex(t, encoded)
 		for n := range raw {
 			if tx, err := DecodeTx(raw[:n]); tx != nil || !errors.Is(err, ErrEncoding) {
 				t.Errorf("%x: %+v, %v", raw[:n], tx, err)
@@ -105,7 +107,7 @@ func TestDecodeTxCutOff(t *testing.T) {
 // TestDecodedIsIndependent: appending to a part of a transaction does not
 // reach into its neighbour, though both are parts of one input.
 func TestDecodedIsIndependent(t *testing.T) {
-	raw := mustHex(t, hexVersion+"0001"+"02"+hexInput+hexInput+"01"+hexOutput+"02"+"01aa"+"01bb"+"01"+"01cc"+hexLock)
+	raw := vectors.Hex(t, hexVersion+"0001"+"02"+hexInput+hexInput+"01"+hexOutput+"02"+"01aa"+"01bb"+"01"+"01cc"+hexLock)
 	tx := decodeBack(t, "whole", raw)
 	before := hex.EncodeToString(raw)
 	first, second := &tx.Inputs[0], &tx.Inputs[1]
@@ -122,7 +124,7 @@ func TestDecodedIsIndependent(t *testing.T) {
 // one that grows does not write over the next.
 func TestTransactionsAreIndependent(t *testing.T) {
 	tx := hexVersion + "0001" + "01" + hexInput + "01" + hexOutput + "01" + "01aa" + hexLock
-	raw := mustHex(t, genesisHeader+"02"+tx+tx)
+	raw := vectors.Hex(t, genesisHeader+"02"+tx+tx)
 	block, err := DecodeBlock(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -144,19 +146,19 @@ func TestSmallestElements(t *testing.T) {
 	empty := hexVersion + "0000" + hexLock
 	for _, n := range []int{1, 7, 252, 253, 3000} {
 		count := hex.EncodeToString(AppendCompactSize(nil, uint64(n)))
-		tx := decodeBack(t, "inputs", mustHex(t, hexVersion+count+strings.Repeat(input, n)+"00"+hexLock))
+		tx := decodeBack(t, "inputs", vectors.Hex(t, hexVersion+count+strings.Repeat(input, n)+"00"+hexLock))
 		if len(tx.Inputs) != n {
 			t.Errorf("%d inputs of %d", len(tx.Inputs), n)
 		}
-		tx = decodeBack(t, "outputs", mustHex(t, hexVersion+"01"+input+count+strings.Repeat(output, n)+hexLock))
+		tx = decodeBack(t, "outputs", vectors.Hex(t, hexVersion+"01"+input+count+strings.Repeat(output, n)+hexLock))
 		if len(tx.Outputs) != n {
 			t.Errorf("%d outputs of %d", len(tx.Outputs), n)
 		}
-		tx = decodeBack(t, "elements", mustHex(t, hexVersion+"0001"+"01"+input+"00"+count+strings.Repeat("00", n)+hexLock))
+		tx = decodeBack(t, "elements", vectors.Hex(t, hexVersion+"0001"+"01"+input+"00"+count+strings.Repeat("00", n)+hexLock))
 		if len(tx.Inputs[0].Witness) != n {
 			t.Errorf("%d witness elements of %d", len(tx.Inputs[0].Witness), n)
 		}
-		raw := mustHex(t, genesisHeader+count+strings.Repeat(empty, n))
+		raw := vectors.Hex(t, genesisHeader+count+strings.Repeat(empty, n))
 		block, err := DecodeBlock(raw)
 		if err != nil || len(block.Txs) != n || !bytes.Equal(block.AppendTo(nil), raw) {
 			t.Errorf("%d empty transactions: %v", n, err)
@@ -223,12 +225,12 @@ func decodeTxOut(b []byte) (out TxOut, err error) {
 }
 
 func TestDecodeTxOut(t *testing.T) {
-	out, err := decodeTxOut(mustHex(t, hexOutput))
+	out, err := decodeTxOut(vectors.Hex(t, hexOutput))
 	if err != nil || out.Value != 1000 || hex.EncodeToString(out.AppendTo([]byte{1})) != "01"+hexOutput {
 		t.Errorf("%+v, %v", out, err)
 	}
 	for _, encoded := range []string{"", hexOutput + "00", hexOutput[:len(hexOutput)-2]} {
-		if _, err := decodeTxOut(mustHex(t, encoded)); !errors.Is(err, ErrEncoding) {
+		if _, err := decodeTxOut(vectors.Hex(t, encoded)); !errors.Is(err, ErrEncoding) {
 			t.Errorf("%s: %v", encoded, err)
 		}
 	}

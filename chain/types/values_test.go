@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // The genesis block of Bitcoin, whose hash everybody knows.
@@ -18,7 +20,7 @@ const (
 )
 
 func TestHeader(t *testing.T) {
-	h, err := DecodeHeader(mustHex(t, genesisHeader))
+	h, err := DecodeHeader(vectors.Hex(t, genesisHeader))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +31,7 @@ func TestHeader(t *testing.T) {
 	if h.Hash().String() != genesisHash || h.PrevBlock.IsZero() != true || h.Hash().IsZero() {
 		t.Errorf("hash %s", h.Hash())
 	}
-	raw := mustHex(t, genesisHeader)
+	raw := vectors.Hex(t, genesisHeader)
 	for _, b := range [][]byte{nil, raw[:79], append(raw, 0)} {
 		if _, err := DecodeHeader(b); !errors.Is(err, ErrEncoding) {
 			t.Errorf("%d bytes: %v", len(b), err)
@@ -45,7 +47,7 @@ func TestBlock(t *testing.T) {
 	tx := hexVersion + "01" + hexInput + "01" + hexOutput + hexLock
 	withWitness := hexVersion + "0001" + "01" + hexInput + "01" + hexOutput + "01" + "01aa" + hexLock
 	encoded := genesisHeader + "02" + tx + withWitness
-	block, err := DecodeBlock(mustHex(t, encoded))
+	block, err := DecodeBlock(vectors.Hex(t, encoded))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +58,11 @@ func TestBlock(t *testing.T) {
 	if block.Size() != len(encoded)/2 || block.StrippedSize() != stripped || block.Weight() != 4*stripped+5 {
 		t.Errorf("size %d, stripped %d, weight %d", block.Size(), block.StrippedSize(), block.Weight())
 	}
-	if !bytes.Equal(block.AppendTo(nil), mustHex(t, encoded)) {
+	if !bytes.Equal(block.AppendTo(nil), vectors.Hex(t, encoded)) {
 		t.Error("does not round trip")
 	}
 
-	if empty, err := DecodeBlock(mustHex(t, genesisHeader+"00")); err != nil || len(empty.Txs) != 0 || empty.Size() != 81 {
+	if empty, err := DecodeBlock(vectors.Hex(t, genesisHeader+"00")); err != nil || len(empty.Txs) != 0 || empty.Size() != 81 {
 		t.Errorf("block without transactions: %+v, %v", empty, err)
 	}
 	for name, encoded := range map[string]string{
@@ -71,7 +73,7 @@ func TestBlock(t *testing.T) {
 		"bad in the middle":   genesisHeader + "02" + hexVersion + "0002" + strings.Repeat("00", 40) + tx,
 		"huge count":          genesisHeader + "feffffffff" + tx,
 	} {
-		if block, err := DecodeBlock(mustHex(t, encoded)); block != nil || !errors.Is(err, ErrEncoding) {
+		if block, err := DecodeBlock(vectors.Hex(t, encoded)); block != nil || !errors.Is(err, ErrEncoding) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -93,7 +95,7 @@ func TestHashText(t *testing.T) {
 	if got := (Index{Height: 3, Hash: h}).String(); got != "3:"+genesisHash {
 		t.Error(got)
 	}
-	if got := DoubleSHA256(mustHex(t, genesisHeader)); got != h {
+	if got := DoubleSHA256(vectors.Hex(t, genesisHeader)); got != h {
 		t.Errorf("double SHA-256 %s", got)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"path"
@@ -18,15 +17,6 @@ import (
 func readLines(tb testing.TB, file string) []string {
 	tb.Helper()
 	return strings.Split(strings.TrimSpace(string(vectors.ReadFile(tb, file))), "\n")
-}
-
-func mustHex(tb testing.TB, s string) []byte {
-	tb.Helper()
-	b, err := hex.DecodeString(strings.TrimSpace(s))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return b
 }
 
 // txFacts is what Bitcoin Core says of a transaction.
@@ -85,7 +75,7 @@ func TestCoreTransactions(t *testing.T) {
 		}
 		vectors.ReadJSON(t, file, &all)
 		for _, v := range slices.Concat(all.Core, all.Derived) {
-			raw := mustHex(t, v.Tx)
+			raw := vectors.Hex(t, v.Tx)
 			tx, err := DecodeTx(raw)
 			if err != nil {
 				t.Errorf("%s: %v", v.ID, err)
@@ -103,7 +93,7 @@ func TestCoreTransactions(t *testing.T) {
 			good++
 		}
 		for _, v := range all.Refused {
-			_, err := DecodeTx(mustHex(t, v.Tx))
+			_, err := DecodeTx(vectors.Hex(t, v.Tx))
 			if accepted := err == nil; accepted == (v.Core == "decode error") {
 				t.Errorf("%s: got %v, want %s", v.Comment, err, v.Core)
 			}
@@ -127,7 +117,7 @@ func TestVectorsRealTransactions(t *testing.T) {
 			raw := vectors.ReadFile(t, path.Join("real", e.File))
 			switch {
 			case strings.HasSuffix(e.File, ".hex"):
-				raw = mustHex(t, string(raw))
+				raw = vectors.Hex(t, string(raw))
 			case strings.HasSuffix(e.File, ".bz2"):
 				var err error
 				if raw, err = io.ReadAll(bzip2.NewReader(bytes.NewReader(raw))); err != nil {
@@ -142,7 +132,7 @@ func TestVectorsRealTransactions(t *testing.T) {
 				t.Errorf("%s:\ngot  %+v\nwant %+v", e.File, got, e.txFacts)
 			}
 			for _, text := range e.Prevouts {
-				raw := mustHex(t, text)
+				raw := vectors.Hex(t, text)
 				out, err := decodeTxOut(raw)
 				if err != nil || !bytes.Equal(out.AppendTo(nil), raw) {
 					t.Errorf("%s: prevout %s: %v", e.File, text, err)
@@ -200,7 +190,7 @@ func TestVectorsRealBlocks(t *testing.T) {
 			block := checkBlock(t, e.File, vectors.ReadFile(t, path.Join("real", e.File)))
 			header := Header{
 				Version: e.Version, PrevBlock: e.Prev, MerkleRoot: e.MerkleRoot, Timestamp: e.Time,
-				Bits: binary.BigEndian.Uint32(mustHex(t, e.Bits)), Nonce: e.Nonce,
+				Bits: binary.BigEndian.Uint32(vectors.Hex(t, e.Bits)), Nonce: e.Nonce,
 			}
 			if block.Hash() != e.Hash || block.Header != header || len(block.Txs) != e.Txs ||
 				block.Size() != e.Size || block.StrippedSize() != e.StrippedSize || block.Weight() != e.Weight {
@@ -261,7 +251,7 @@ func TestVectorsBlockFiles(t *testing.T) {
 				raws = vectors.ReadBlocks(t, file)
 			} else {
 				for _, line := range readLines(t, file) {
-					raws = append(raws, mustHex(t, line))
+					raws = append(raws, vectors.Hex(t, line))
 				}
 			}
 			seen := map[Hash]bool{}
@@ -282,7 +272,7 @@ func TestVectorsBlockFiles(t *testing.T) {
 func TestVectorsHeaders(t *testing.T) {
 	named, chained := 0, 0
 	check := func(file, text string) (Header, Hash) {
-		raw := mustHex(t, text)
+		raw := vectors.Hex(t, text)
 		h, err := DecodeHeader(raw)
 		if err != nil || !bytes.Equal(h.AppendTo(nil), raw) {
 			t.Fatalf("%s: %s: %v", file, text, err)
@@ -371,7 +361,7 @@ func TestVectorsManyTransactions(t *testing.T) {
 			}
 			vectors.ReadJSON(t, file, &cases)
 			for i, c := range cases {
-				decodeBack(t, fmt.Sprintf("%s, case %d", file, i), mustHex(t, c.Tx))
+				decodeBack(t, fmt.Sprintf("%s, case %d", file, i), vectors.Hex(t, c.Tx))
 				n++
 			}
 		}
@@ -398,11 +388,11 @@ func TestVectorsWitnessesPutIn(t *testing.T) {
 		}
 		vectors.ReadJSON(t, file, &cases)
 		for _, c := range cases {
-			tx := decodeBack(t, c.ID, mustHex(t, c.Tx))
+			tx := decodeBack(t, c.ID, vectors.Hex(t, c.Tx))
 			for i, in := range c.Inputs {
-				tx.Inputs[i].ScriptSig = mustHex(t, in.Success.ScriptSig)
+				tx.Inputs[i].ScriptSig = vectors.Hex(t, in.Success.ScriptSig)
 				for _, element := range in.Success.Witness {
-					tx.Inputs[i].Witness = append(tx.Inputs[i].Witness, mustHex(t, element))
+					tx.Inputs[i].Witness = append(tx.Inputs[i].Witness, vectors.Hex(t, element))
 				}
 			}
 			if tx.TxID() != c.TxID || tx.WTxID() != c.WTxID || tx.Weight() != c.Weight {

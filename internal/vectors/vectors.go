@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -199,4 +200,14 @@ func count(t testing.TB, n int, what string) {
 	if err := errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Hex returns the bytes that a text writes in hexadecimal.
+func Hex(t testing.TB, text string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
