@@ -4,8 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/secp"
@@ -14,11 +12,15 @@ import (
 )
 
 // amount writes grains as a number of coins with eight decimals, as Bitcoin Core
-// does.
+// does. A float would be written as 1e-8.
 func amount(a types.Amount) json.Number { return json.Number(a.String()) }
 
 // feeRate writes a feerate as coins per 1000 virtual bytes.
 func feeRate(r types.FeeRate) json.Number { return amount(types.Amount(r)) }
+
+// The types of this file have their fields in Core's order, in which clients print
+// them. A pointer is a field that can be missing, which says something other than
+// its zero value.
 
 // scriptJSON is a scriptPubKey.
 type scriptJSON struct {
@@ -27,30 +29,24 @@ type scriptJSON struct {
 	Hex     string `json:"hex,omitempty"`
 	Address string `json:"address,omitempty"`
 	Type    string `json:"type"`
-	P2SH    string `json:"p2sh,omitempty"`
 }
 
 func (s *Server) scriptJSON(script []byte) scriptJSON {
-	j := scriptJSON{Asm: disassemble(script), Hex: hex.EncodeToString(script), Type: scriptType(script)}
-	j.Desc = s.descriptor(script, j.Type)
-	if address, err := taproot.EncodeAddress(s.Params.HRP, script); err == nil {
-		j.Address = address
+	kind := scriptType(script)
+	address, _ := taproot.EncodeAddress(s.Params.HRP, script) // most scripts that have none are data
+	return scriptJSON{
+		Asm: taproot.Disassemble(script), Desc: descriptor(script, kind, address), Hex: hex.EncodeToString(script), Address: address, Type: kind,
 	}
-	return j
 }
 
 const (
-	opReturn    = 0x6a
-	opCheckSig  = 0xac
-	opPushData1 = 0x4c
-	opPushData4 = 0x4e
-	op1Negate   = 0x4f
-	op1         = 0x51
-	op16        = 0x60
+	opReturn   = 0x6a
+	opCheckSig = 0xac
 )
 
 // scriptType names a script as Bitcoin Core does. Outputs are witness programs of
-// version 1 to 16 or data; the genesis block may have a public key.
+// version 1 to 16 or data. The others occur too: the genesis block may pay to a
+// public key, and decodescript is given anything.
 func scriptType(script []byte) string {
 	version, program, ok := types.WitnessProgram(script)
 	switch {
@@ -73,7 +69,7 @@ func scriptType(script []byte) string {
 }
 
 // publicKey returns the key of a script that pays to one, or nil. Its first byte
-// says how long it is.
+// says how long it is: compressed, uncompressed or, from long ago, hybrid.
 func publicKey(script []byte) []byte {
 	if len(script) < 35 || int(script[0]) != len(script)-2 || script[len(script)-1] != opCheckSig {
 		return nil
@@ -93,88 +89,22 @@ func publicKey(script []byte) []byte {
 }
 
 // descriptor returns the output descriptor of a script, with its checksum
-// (BIP380).
-func (s *Server) descriptor(script []byte, kind string) string {
+// (BIP380). As Core's, it says as much as the script shows: the key if there is one,
+// else the address, else the bytes.
+func descriptor(script []byte, kind, address string) string {
 	text := "raw(" + hex.EncodeToString(script) + ")"
-	switch kind {
-	case "witness_v1_taproot":
-		if secp.IsPublicKey((*[32]byte)(script[2:])) {
-			text = "rawtr(" + hex.EncodeToString(script[2:]) + ")"
-		} else if address, err := taproot.EncodeAddress(s.Params.HRP, script); err == nil {
-			text = "addr(" + address + ")"
-		}
-	case "witness_unknown", "anchor":
-		if address, err := taproot.EncodeAddress(s.Params.HRP, script); err == nil {
-			text = "addr(" + address + ")"
-		}
-	case "pubkey":
-		if key := publicKey(script); key[0] < 6 { // hybrid ones have no descriptor
-			text = "pk(" + hex.EncodeToString(key) + ")"
-		}
-	}
-	return text + "#" + descriptorChecksum(text)
-}
-
-// disassemble writes a script in words, as Bitcoin Core does: pushes of up to
-// four bytes as numbers, longer ones in hexadecimal.
-func disassemble(script []byte) string {
-	var words []string
-	for len(script) > 0 {
-		op, data, rest, ok := nextOp(script)
-		if !ok {
-			words = append(words, "[error]")
-			break
-		}
-		switch {
-		case op <= opPushData4 && len(data) <= 4:
-			words = append(words, strconv.FormatInt(scriptNumber(data), 10))
-		case op <= opPushData4:
-			words = append(words, hex.EncodeToString(data))
-		default:
-			words = append(words, opName(op))
-		}
-		script = rest
-	}
-	return strings.Join(words, " ")
-}
-
-// nextOp splits a script behind its first instruction.
-func nextOp(script []byte) (op byte, data, rest []byte, ok bool) {
-	op, rest = script[0], script[1:]
-	size, width := 0, 0
 	switch {
-	case op < opPushData1:
-		size = int(op)
-	case op <= opPushData4:
-		width = 1 << (op - opPushData1)
+	case kind == "pubkey" && publicKey(script)[0] < 6: // hybrid keys have no descriptor
+		text = "pk(" + hex.EncodeToString(publicKey(script)) + ")"
+	case kind == "witness_v1_taproot" && secp.IsPublicKey((*[32]byte)(script[2:])):
+		text = "rawtr(" + hex.EncodeToString(script[2:]) + ")"
+	case address != "":
+		text = "addr(" + address + ")"
 	}
-	if len(rest) < width {
-		return op, nil, nil, false
-	}
-	for i := range width {
-		size |= int(rest[i]) << (8 * i)
-	}
-	rest = rest[width:]
-	if size < 0 || size > len(rest) {
-		return op, nil, nil, false
-	}
-	return op, rest[:size], rest[size:], true
+	return text + "#" + taproot.DescriptorChecksum(text)
 }
 
-// scriptNumber reads a number of up to four bytes: little-endian, with a sign
-// bit.
-func scriptNumber(b []byte) int64 {
-	n := int64(0)
-	for i := range b {
-		n |= int64(b[i]) << (8 * i)
-	}
-	if len(b) > 0 && b[len(b)-1]&0x80 != 0 {
-		return -(n &^ (0x80 << (8 * (len(b) - 1))))
-	}
-	return n
-}
-
-// inputJSON is an input.
+// inputJSON is an input: a coinbase's, or one that spends.
 type inputJSON struct {
 	Coinbase  string       `json:"coinbase,omitempty"`
 	TxID      *types.Hash  `json:"txid,omitempty"`
@@ -224,6 +154,7 @@ type txJSON struct {
 	BlockTime     uint32       `json:"blocktime,omitempty"`
 }
 
+// txJSON tells of a transaction what itself shows.
 func (s *Server) txJSON(tx *types.Tx, withHex bool) *txJSON {
 	j := &txJSON{
 		TxID: tx.TxID(), Hash: tx.WTxID(), Version: tx.Version, Size: tx.Size(), VSize: tx.VirtualSize(),
@@ -241,7 +172,7 @@ func (s *Server) txJSON(tx *types.Tx, withHex bool) *txJSON {
 			continue
 		}
 		j.Inputs[i].TxID, j.Inputs[i].Vout = &in.PreviousOutPoint.TxID, &in.PreviousOutPoint.Index
-		j.Inputs[i].ScriptSig = &sigJSON{Asm: disassemble(in.ScriptSig), Hex: hex.EncodeToString(in.ScriptSig)}
+		j.Inputs[i].ScriptSig = &sigJSON{Asm: taproot.Disassemble(in.ScriptSig), Hex: hex.EncodeToString(in.ScriptSig)}
 	}
 	for i := range tx.Outputs {
 		j.Outputs[i] = outputJSON{Value: amount(tx.Outputs[i].Value), N: i, ScriptPubKey: s.scriptJSON(tx.Outputs[i].ScriptPubKey)}
@@ -252,8 +183,8 @@ func (s *Server) txJSON(tx *types.Tx, withHex bool) *txJSON {
 	return j
 }
 
-// addSpent adds the fee, and if wanted the outputs that are spent. spent are the
-// coins of the inputs, none for a coinbase.
+// addSpent adds what a transaction alone does not show: the fee, and if wanted the
+// outputs that are spent. spent are the coins of the inputs, none for a coinbase.
 func (s *Server) addSpent(j *txJSON, tx *types.Tx, spent []types.Coin, prevouts bool) {
 	if tx.IsCoinbase() || len(spent) != len(tx.Inputs) {
 		return
@@ -273,83 +204,6 @@ func (s *Server) addSpent(j *txJSON, tx *types.Tx, spent []types.Coin, prevouts 
 	}
 	number := amount(fee)
 	j.Fee = &number
-}
-
-// opName names an opcode.
-func opName(op byte) string {
-	switch {
-	case op == op1Negate:
-		return "-1"
-	case op >= op1 && op <= op16:
-		return strconv.Itoa(int(op) - op1 + 1)
-	}
-	if name, ok := opNames[op]; ok {
-		return "OP_" + name
-	}
-	return "OP_UNKNOWN"
-}
-
-// descriptorChecksum is BIP380's: eight characters that find any typing error of
-// up to three.
-func descriptorChecksum(text string) string {
-	const (
-		inputs  = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "
-		outputs = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-	)
-	generator := [5]uint64{0xf5dee51989, 0xa9fdca3312, 0x1bab10e32d, 0x3706b1677a, 0x644d626ffd}
-	c := uint64(1)
-	feed := func(value int) {
-		top := c >> 35
-		c = c&0x7ffffffff<<5 ^ uint64(value)
-		for i, g := range generator {
-			if top>>i&1 == 1 {
-				c ^= g
-			}
-		}
-	}
-	class, count := 0, 0
-	for _, r := range text {
-		at := strings.IndexRune(inputs, r)
-		if at < 0 {
-			return ""
-		}
-		feed(at & 31)
-		class = class*3 + at>>5
-		if count++; count == 3 {
-			feed(class)
-			class, count = 0, 0
-		}
-	}
-	if count > 0 {
-		feed(class)
-	}
-	for range 8 {
-		feed(0)
-	}
-	c ^= 1
-	var sum [8]byte
-	for i := range sum {
-		sum[i] = outputs[c>>(5*(7-i))&31]
-	}
-	return string(sum[:])
-}
-
-// opNames are the names of opcodes without the OP_ before them.
-var opNames = map[byte]string{
-	0x50: "RESERVED", 0x61: "NOP", 0x62: "VER", 0x63: "IF", 0x64: "NOTIF", 0x65: "VERIF", 0x66: "VERNOTIF", 0x67: "ELSE",
-	0x68: "ENDIF", 0x69: "VERIFY", 0x6a: "RETURN", 0x6b: "TOALTSTACK", 0x6c: "FROMALTSTACK", 0x6d: "2DROP", 0x6e: "2DUP",
-	0x6f: "3DUP", 0x70: "2OVER", 0x71: "2ROT", 0x72: "2SWAP", 0x73: "IFDUP", 0x74: "DEPTH", 0x75: "DROP", 0x76: "DUP",
-	0x77: "NIP", 0x78: "OVER", 0x79: "PICK", 0x7a: "ROLL", 0x7b: "ROT", 0x7c: "SWAP", 0x7d: "TUCK", 0x7e: "CAT",
-	0x7f: "SUBSTR", 0x80: "LEFT", 0x81: "RIGHT", 0x82: "SIZE", 0x83: "INVERT", 0x84: "AND", 0x85: "OR", 0x86: "XOR",
-	0x87: "EQUAL", 0x88: "EQUALVERIFY", 0x89: "RESERVED1", 0x8a: "RESERVED2", 0x8b: "1ADD", 0x8c: "1SUB", 0x8d: "2MUL",
-	0x8e: "2DIV", 0x8f: "NEGATE", 0x90: "ABS", 0x91: "NOT", 0x92: "0NOTEQUAL", 0x93: "ADD", 0x94: "SUB", 0x95: "MUL",
-	0x96: "DIV", 0x97: "MOD", 0x98: "LSHIFT", 0x99: "RSHIFT", 0x9a: "BOOLAND", 0x9b: "BOOLOR", 0x9c: "NUMEQUAL",
-	0x9d: "NUMEQUALVERIFY", 0x9e: "NUMNOTEQUAL", 0x9f: "LESSTHAN", 0xa0: "GREATERTHAN", 0xa1: "LESSTHANOREQUAL",
-	0xa2: "GREATERTHANOREQUAL", 0xa3: "MIN", 0xa4: "MAX", 0xa5: "WITHIN", 0xa6: "RIPEMD160", 0xa7: "SHA1", 0xa8: "SHA256",
-	0xa9: "HASH160", 0xaa: "HASH256", 0xab: "CODESEPARATOR", 0xac: "CHECKSIG", 0xad: "CHECKSIGVERIFY", 0xae: "CHECKMULTISIG",
-	0xaf: "CHECKMULTISIGVERIFY", 0xb0: "NOP1", 0xb1: "CHECKLOCKTIMEVERIFY", 0xb2: "CHECKSEQUENCEVERIFY", 0xb3: "NOP4",
-	0xb4: "NOP5", 0xb5: "NOP6", 0xb6: "NOP7", 0xb7: "NOP8", 0xb8: "NOP9", 0xb9: "NOP10", 0xba: "CHECKSIGADD",
-	0xff: "INVALIDOPCODE",
 }
 
 // versionHex writes a block's version as Bitcoin Core does.

@@ -255,28 +255,13 @@ func TestCoreDerivations(t *testing.T) {
 		}
 		for _, descriptor := range []string{v.Descriptor, v.PublicDescriptor} {
 			text, sum, _ := strings.Cut(descriptor, "#")
-			if got := descriptorChecksum(text); got != sum {
+			if got := taproot.DescriptorChecksum(text); got != sum {
 				t.Errorf("%s: checksum %s", descriptor, got)
 			}
 		}
 	}
 	vectors.Ran(t, 2*len(all), "checksums of descriptors")
 	vectors.Ran(t, scripts, "scripts and addresses")
-}
-
-// TestDescriptorChecksum has BIP380's vectors.
-func TestDescriptorChecksum(t *testing.T) {
-	if got := descriptorChecksum("raw(deadbeef)"); got != "89f8spxm" {
-		t.Errorf("checksum %s", got)
-	}
-	for _, other := range []string{"raw(deedbeef)", "raw(deadbeef)0", "Raw(deadbeef)", "raw(edadbeef)"} {
-		if descriptorChecksum(other) == "89f8spxm" {
-			t.Errorf("%s has the same checksum", other)
-		}
-	}
-	if got := descriptorChecksum("raw(Ü)"); got != "" {
-		t.Errorf("a character outside of the set: %s", got)
-	}
 }
 
 func testAccount(t testing.TB, mnemonic string, coinType uint32) *Account {

@@ -1,6 +1,7 @@
 // Package taproot spends outputs: BIP341's signature message, commitments and
-// control blocks, BIP342's tapscript interpreter, and the address form of the
-// scripts that karat allows (bech32m, BIP350).
+// control blocks, BIP342's tapscript interpreter, and the texts of scripts:
+// addresses of those that karat allows (bech32m, BIP350), Core's asm, and the
+// checksum of descriptors (BIP380).
 //
 // A Context verifies the inputs of one transaction. Two things distinguish it
 // from a script engine with more history behind it. There is no legacy script
