@@ -7,7 +7,9 @@ import (
 	"github.com/karatcoin/karat/chain/header"
 )
 
-// link marks n and what waited for it complete, if its parent is. Assumes mu.
+// link takes note of a body that was stored. If the parent is complete, n is, and
+// so is every block with a body that waited for it, from below upwards. Otherwise n
+// waits: bodies come in any order during a sync. It assumes mu.
 func (c *Chain) link(n *blockNode) {
 	if !n.parent.complete {
 		c.unlinked[n.parent] = append(c.unlinked[n.parent], n)
@@ -28,9 +30,10 @@ func (c *Chain) link(n *blockNode) {
 	}
 }
 
-// relink finds anew which blocks are complete: those that the coins reflect,
-// whether or not their bodies were pruned, and those that have a body and a
-// complete parent. It assumes mu.
+// relink finds anew which blocks are complete. These are the blocks that the coins
+// reflect, whether or not their bodies were pruned, and those that have a body and
+// a complete parent. It is for the start and for pruning, and looks at the whole
+// tree. It assumes mu.
 func (c *Chain) relink() {
 	clear(c.unlinked)
 	byHeight := make([]*blockNode, 0, len(c.tree))
@@ -41,6 +44,7 @@ func (c *Chain) relink() {
 	for n := c.coinsTip; n != nil; n = n.parent {
 		n.complete = true
 	}
+	// Parents come first, so that one pass is enough.
 	slices.SortFunc(byHeight, func(a, b *blockNode) int { return cmp.Compare(a.height, b.height) })
 	for _, n := range byHeight {
 		if !n.complete && n.status.Has(header.StatusBody) {
@@ -58,9 +62,9 @@ func (c *Chain) relink() {
 	c.rebuildCandidates()
 }
 
-// rebuildCandidates finds every block that could be the tip and the best
-// header. It looks at the whole tree, so it is for rare occasions. It assumes
-// mu.
+// rebuildCandidates finds every block that could be the tip, and the best header,
+// after blocks were refused or reconsidered. It looks at the whole tree, so it is
+// for rare occasions. It assumes mu.
 func (c *Chain) rebuildCandidates() {
 	clear(c.candidates)
 	c.bestHeader = nil
@@ -71,13 +75,15 @@ func (c *Chain) rebuildCandidates() {
 		if c.bestHeader == nil || n.better(c.bestHeader) {
 			c.bestHeader = n
 		}
+		// A tip that is refused itself says nothing about who may follow it.
 		if n.complete && (c.tip.refused() || !c.tip.better(n)) {
 			c.candidates[n] = struct{}{}
 		}
 	}
 }
 
-// bestCandidate returns the block that should be the tip.
+// bestCandidate returns the block that should be the tip. Candidates are few: setTip
+// drops those that the new tip beats.
 func (c *Chain) bestCandidate() *blockNode {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -91,7 +97,7 @@ func (c *Chain) bestCandidate() *blockNode {
 }
 
 // isNext reports whether the block is the best and builds on what the coins
-// reflect: the usual case, in which it need not be read back.
+// reflect. That is the usual case, in which its body need not be read back.
 func (c *Chain) isNext(n *blockNode) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

@@ -1,10 +1,3 @@
-// Package chain keeps the tree of headers, chooses the best chain in it and
-// moves the coin set along: it connects blocks, reorganises by undo data to
-// any depth, and tells others what changed.
-//
-// The rules are consensus's, the disk is Store's; this package decides only in
-// which order they are asked. Others follow it as internal/poke tells: after a
-// poke they pull UpdatesSince their own position.
 package chain
 
 import (
@@ -23,46 +16,50 @@ import (
 	"github.com/karatcoin/karat/internal/poke"
 )
 
-// Bodies stores block bodies and their undo data. Reads may happen while
-// others write.
+// Bodies stores block bodies and their undo data. Reads may overlap with writes.
 type Bodies interface {
 	WriteBlock(at types.Index, raw []byte) error
 	ReadBlock(hash types.Hash) ([]byte, error)
 	WriteUndo(at types.Index, coins []types.Coin) error
 	ReadUndo(hash types.Hash) ([]types.Coin, error)
-	// Prune removes bodies below the height as far as its budget asks, and
-	// returns the blocks that lost theirs.
+	// Prune removes bodies and undo data below the height until the rest fits the
+	// store's budget. It returns the blocks that lost theirs.
 	Prune(below uint32) ([]types.Hash, error)
 }
 
-// Coins is the coin set behind a write-back cache. Only Chain's own goroutine
-// uses it.
+// Coins is the coin set behind a write-back cache. The chain makes one call at a
+// time, under its turn.
 type Coins interface {
-	// FetchCoins looks the outpoints up; into has the same length.
+	// FetchCoins looks the outpoints up. into has the same length. A coin that
+	// does not exist is not an error.
 	FetchCoins(outPoints []types.OutPoint, into []consensus.FetchedCoin) error
+	// ApplyUpdate and RevertUpdate change the cache only, until Flush.
 	ApplyUpdate(u *consensus.Update) error
 	RevertUpdate(u *consensus.Update) error
 	// CoinsTip is the block that the coins on disk reflect, the zero Index if
 	// there are none yet.
 	CoinsTip() types.Index
-	// NeedsFlush reports that the cache has used its budget.
+	// NeedsFlush reports that the changed coins have used the cache's budget.
 	NeedsFlush() bool
-	// CoinSnapshot returns a function that visits, once, the coins that are on
-	// disk now, in the order of their outpoints. It may run while others write.
+	// CoinSnapshot returns a function that visits the coins that are on disk now,
+	// in the order of their outpoints. It may be called once, and may run while the
+	// set changes.
 	CoinSnapshot() (visit func(each func(types.OutPoint, *types.Coin) error) error, err error)
 }
 
-// Records stores what is known of every header, atomically with the coins.
+// Records stores what is known of every header. Flush does so in one step with
+// the coins, so that after a crash the two agree.
 type Records interface {
 	Headers(each func(header.Record) error) error
-	// SaveHeaders makes the bodies written so far durable, then the records.
+	// SaveHeaders makes the bodies written so far durable, then the records: a
+	// record never promises a body that a power cut has taken.
 	SaveHeaders(records []header.Record) error
 	// Flush does the same and, in the same atomic step, writes all changed coins
 	// and the block that they reflect.
 	Flush(records []header.Record, tip types.Index) error
 }
 
-// Store is all that Chain keeps.
+// Store is all that Chain keeps on disk.
 type Store interface {
 	Bodies
 	Coins
@@ -75,31 +72,36 @@ type Options struct {
 	Now     func() time.Time // nil: time.Now
 	Workers int              // goroutines that check scripts; 0: one a processor
 	Prune   bool             // let the store remove old bodies
-	// Keep returns the height from which on bodies are needed by others, however
-	// much there is to prune. Nil: by nobody.
+	// Keep returns the height from which on somebody else, an index for one, still
+	// needs bodies. Pruning stops below it. Nil: nobody needs any.
 	Keep func() uint32
 	// Verified reports that the scripts of the transaction with the witness id
-	// are known to hold, so that they need not run again in a block. It is called
-	// by several goroutines at once. Nil: nothing is known.
+	// are known to hold, because the pool has run them. That is enough: the id
+	// commits to all that scripts depend on, by the outpoints to the coins as well.
+	// It is called by several goroutines at once. Nil: nothing is known.
 	Verified func(wtxid types.Hash) bool
 }
 
 // PruneKeep is the number of blocks below the tip whose bodies and undo data
-// are always kept, so that a reorganisation of that depth needs no download.
+// are always kept, so that a reorganisation of that depth needs no download. It
+// is Bitcoin Core's number, which peers of a pruned node count on.
 const PruneKeep = 288
 
-// flushInterval bounds the work that a restart repeats after a crash.
+// flushInterval bounds the work that a restart repeats after a crash: blocks that
+// were connected since the last flush are connected again.
 const flushInterval = 10 * time.Minute
 
-// saveInterval bounds the blocks that a crash in a long import makes it read
-// again.
+// saveInterval bounds the blocks that a power cut takes. It is short, because a
+// save writes no coins and costs little.
 const saveInterval = time.Second
 
 // Chain is the block chain. All methods may be called concurrently.
 //
-// Two locks, always taken in this order. turn serialises whole operations that
-// change the chain, disk and script checks included. mu guards the tree and the
-// tip, is held for moments, and never across anything that waits.
+// It has two locks, which are always taken in this order. turn serialises whole
+// operations that change the chain, disk and script checks included. mu guards
+// the tree and the tip; it is held for moments, and never across anything that
+// waits. So a question about headers or the tip is answered at once, even while a
+// block is being connected.
 type Chain struct {
 	params  *consensus.Params
 	store   Store
@@ -107,28 +109,30 @@ type Chain struct {
 	now     func() time.Time
 	workers int
 	prune   bool
-	failed  chan struct{} // closed with the first local fault
 	keep    func() uint32
-	moved   poke.Bell // rings after the tip has changed
+	failed  chan struct{} // closed with the first local fault
+	moved   poke.Bell     // rings after the tip has changed
 
 	turn baton.Baton
 	// Guarded by turn:
-	coinsTip  *blockNode // what the coin cache reflects: the tip, or ahead of it while scripts are being checked
+	// coinsTip is the block that the coin cache reflects. It is the tip, or ahead of
+	// the tip by the blocks whose scripts are still being checked.
+	coinsTip  *blockNode
 	pipe      pipeline
 	fault     error // the first local fault: nothing works after it
 	lastFlush time.Time
 	lastSave  time.Time
 	nextOrder int64 // of the next block that becomes complete
-	precious  int64 // the lowest order given to a block by Precious, negative
+	precious  int64 // the lowest order that Precious has given; negative, so that it wins
 
 	mu sync.RWMutex
 	// Guarded by mu (written only under turn or by AddHeaders):
-	tree       map[types.Hash]*blockNode
-	tip        *blockNode // of the best chain known to be valid
-	bestHeader *blockNode // of the chain of headers with the most work that is not refused
-	candidates map[*blockNode]struct{}
+	tree       map[types.Hash]*blockNode   // all headers, those of refused blocks included
+	tip        *blockNode                  // of the best chain known to be valid
+	bestHeader *blockNode                  // of the chain of headers with the most work that is not refused
+	candidates map[*blockNode]struct{}     // complete blocks that are not worse than the tip
 	unlinked   map[*blockNode][]*blockNode // blocks with a body, by the parent that is not complete
-	dirty      map[*blockNode]struct{}
+	dirty      map[*blockNode]struct{}     // blocks whose records changed since they were stored
 }
 
 // New opens the chain that the store holds, or begins one with the network's
@@ -163,9 +167,8 @@ func New(ctx context.Context, params *consensus.Params, store Store, o Options) 
 			return nil, consensus.Local(err)
 		}
 	}
-	behind := c.bestCandidate()
-	if behind != c.coinsTip {
-		c.log.Info("connecting stored blocks", "from", c.coinsTip.height, "to", behind.height)
+	if best := c.bestCandidate(); best != c.coinsTip {
+		c.log.Info("connecting stored blocks", "from", c.coinsTip.height, "to", best.height)
 	}
 	if err := c.activate(ctx, nil); err != nil {
 		return nil, err
@@ -173,17 +176,19 @@ func New(ctx context.Context, params *consensus.Params, store Store, o Options) 
 	return c, nil
 }
 
-// begin stores the genesis block and its coins.
+// begin stores the genesis block and its coins. They are given by the network's
+// file, so no rule is asked.
 func (c *Chain) begin() error {
 	genesis := c.params.GenesisBlock()
-	n := newNode(nil, genesis.Block.Header, genesis.Hash)
+	n := newBlockNode(nil, genesis.Block.Header, genesis.Hash)
 	n.status = header.StatusBody | header.StatusUndo | header.StatusValid
 	n.txCount = uint32(len(genesis.Block.Txs))
 	n.chainTxs = uint64(n.txCount)
 	n.complete = true
 	c.tree[n.hash] = n
 	c.dirty[n] = struct{}{}
-	c.setGenesis(n)
+	c.tip, c.coinsTip, c.bestHeader = n, n, n
+	c.candidates[n] = struct{}{}
 	if err := c.store.WriteBlock(n.index(), genesis.Raw); err != nil {
 		return err
 	}
@@ -195,11 +200,6 @@ func (c *Chain) begin() error {
 		return err
 	}
 	return c.flush()
-}
-
-func (c *Chain) setGenesis(n *blockNode) {
-	c.tip, c.coinsTip, c.bestHeader = n, n, n
-	c.candidates[n] = struct{}{}
 }
 
 // Params returns the parameters of the network.
@@ -257,7 +257,8 @@ func (c *Chain) Block(hash types.Hash) ([]byte, error) { return c.store.ReadBloc
 // and a function that ends that.
 func (c *Chain) Subscribe() (poke <-chan struct{}, cancel func()) { return c.moved.Subscribe() }
 
-// setTip publishes a new tip. Called without mu.
+// setTip publishes a new tip and takes those out of the candidates that it beats.
+// It is called without mu.
 func (c *Chain) setTip(n *blockNode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -274,10 +275,10 @@ func (c *Chain) setTip(n *blockNode) {
 }
 
 // Failed returns a channel that is closed when the chain meets a local fault, a
-// broken disk for one. It does nothing after that; Flush tells what it was.
+// broken disk for one. The chain does nothing after that; Flush returns the fault.
 func (c *Chain) Failed() <-chan struct{} { return c.failed }
 
-// Flush writes everything that is only in memory to disk.
+// Flush writes everything that is only in memory to disk. Its error is an ErrLocal.
 func (c *Chain) Flush() error {
 	_ = c.turn.Take(context.Background()) // which never ends
 	defer c.turn.Give()
@@ -287,9 +288,9 @@ func (c *Chain) Flush() error {
 	return c.fail(consensus.Local(c.flush()))
 }
 
-// flush assumes turn, and that no scripts are under way. Bodies go last: were
-// the coins on disk behind the bodies that are left, a restart could not catch
-// up.
+// flush assumes turn, and that no scripts are under way: coins of a block that may
+// still be refused must not reach the disk. Bodies are pruned last. If the coins
+// on disk were below the lowest body that is left, a restart could not catch up.
 func (c *Chain) flush() error {
 	if err := c.store.Flush(c.takeDirty(), c.coinsTip.index()); err != nil {
 		return err
@@ -306,7 +307,7 @@ func (c *Chain) flush() error {
 	return nil
 }
 
-// save makes bodies and header records durable, not coins.
+// save makes bodies and header records durable, but not coins. It assumes turn.
 func (c *Chain) save() error {
 	c.lastSave = c.now()
 	records := c.takeDirty()
@@ -316,12 +317,14 @@ func (c *Chain) save() error {
 	return c.store.SaveHeaders(records)
 }
 
-// pruneBodies lets the store drop bodies, which it records itself.
+// pruneBodies lets the store drop bodies. The store changes its own header records
+// in the same step, so the blocks do not become dirty here.
 func (c *Chain) pruneBodies(below uint32) error {
 	pruned, err := c.store.Prune(below)
 	if err != nil || len(pruned) == 0 {
 		return err
 	}
+	c.log.Info("pruned old blocks", "blocks", len(pruned), "below", below)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, hash := range pruned {
@@ -330,10 +333,11 @@ func (c *Chain) pruneBodies(below uint32) error {
 		}
 	}
 	c.relink()
-	c.log.Info("pruned old blocks", "blocks", len(pruned), "below", below)
 	return nil
 }
 
+// takeDirty returns the records to be stored. If storing them fails, that is a
+// local fault, so they need not be kept for another attempt.
 func (c *Chain) takeDirty() []header.Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -345,8 +349,9 @@ func (c *Chain) takeDirty() []header.Record {
 	return records
 }
 
-// fail remembers the first local fault. Nothing may be built on a state that
-// may be wrong, so every later operation returns it.
+// fail remembers the first local fault, and returns the error as it is. Nothing may
+// be built on a state that may be wrong, so every later operation returns that
+// fault.
 func (c *Chain) fail(err error) error {
 	if errors.Is(err, consensus.ErrLocal) && c.fault == nil {
 		c.fault = fmt.Errorf("the chain stopped: %w", err)

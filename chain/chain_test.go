@@ -499,7 +499,7 @@ func TestAncestor(t *testing.T) {
 	var nodes []*blockNode
 	var tip *blockNode
 	for i := range 1000 {
-		tip = newNode(tip, types.Header{Bits: 0x207fffff, Nonce: uint32(i)}, types.Hash{byte(i), byte(i >> 8)})
+		tip = newBlockNode(tip, types.Header{Bits: 0x207fffff, Nonce: uint32(i)}, types.Hash{byte(i), byte(i >> 8)})
 		nodes = append(nodes, tip)
 	}
 	for from, n := range nodes {

@@ -11,8 +11,9 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// AddBlock adds one block. It returns what header.Result's Err would be, or an
-// ErrLocal, after which the chain does nothing more.
+// AddBlock adds one block and waits for its verdict. It returns what header.Result's
+// Err would be, the context's error, or an ErrLocal, after which the chain does nothing
+// more.
 func (c *Chain) AddBlock(ctx context.Context, raw []byte) error {
 	var verdict error
 	err := c.AddBlocks(ctx, func(yield func([]byte) bool) { yield(raw) }, func(r header.Result) { verdict = r.Err })
@@ -22,14 +23,15 @@ func (c *Chain) AddBlock(ctx context.Context, raw []byte) error {
 	return verdict
 }
 
-// AddBlocks adds encoded blocks in any order in which each block's header, or
-// its parent's, is known by then. It stores them, follows the best chain, and
-// checks scripts in batches that span blocks, on all cores, while it goes on;
-// so the verdict on a block may come after later blocks were taken. report is
-// called from this goroutine, once for each block, and again with an error for
-// one that was accepted beside the best chain and broke a rule when it was
-// connected. A broken rule does not end the work. The error is the context's,
-// or an ErrLocal.
+// AddBlocks adds encoded blocks. They may come in any order in which each block's
+// header, or its parent's, is known by then. It stores them and follows the best
+// chain. Scripts are checked meanwhile on all cores, in batches that span blocks,
+// so the verdict on a block may come after later blocks were taken.
+//
+// report is called from this goroutine, once for each block. It is called again,
+// with an error, for a block that was accepted beside the best chain and broke a
+// rule when it was connected. A broken rule does not end the work. The error that
+// is returned is the context's, or an ErrLocal.
 func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(header.Result)) error {
 	if err := c.turn.Take(ctx); err != nil {
 		return err
@@ -40,7 +42,9 @@ func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report fun
 	}
 	for p := range prepare(ctx, c.params, raws, c.workers) {
 		if err := c.addPrepared(ctx, p, report); err != nil {
-			c.abandon()
+			// The workers end unheard. After an ErrLocal this coin set is used no
+			// further, and at the end of the context nothing is under way.
+			c.pipe.drain()
 			return c.fail(err)
 		}
 	}
@@ -53,10 +57,8 @@ func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report fun
 	return ctx.Err()
 }
 
-// abandon ends the workers after an error. What they found does not matter:
-// the chain takes no further step on this coin set.
-func (c *Chain) abandon() { c.pipe.drain() }
-
+// addPrepared takes the quick way for a block that follows on what the coins
+// reflect, which nearly all do. Any other is stored, reported, and left to the walk.
 func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(header.Result)) error {
 	if p.block == nil {
 		r := header.Result{Err: p.err}
@@ -87,9 +89,8 @@ func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(header
 	return c.activate(ctx, report)
 }
 
-// accept stores the body of a block whose header is known or can be, and
-// reports whether it is new. The blockNode is nil if the header was not
-// accepted.
+// accept stores the body of a block, and its header if that is new, and reports
+// whether the body is new. The blockNode is nil if the header was not accepted.
 func (c *Chain) accept(p *prepared) (n *blockNode, added bool, err error) {
 	c.mu.Lock()
 	n, err = c.addHeader(&p.block.Block.Header, p.block.Hash, c.now().Unix())
@@ -103,7 +104,7 @@ func (c *Chain) accept(p *prepared) (n *blockNode, added bool, err error) {
 		err = consensus.ValidateBlock(c.params, &state, p.block)
 	}
 	if err != nil {
-		if isInvalid(err) {
+		if isInvalid(err) { // else another body may have this hash, or the same one be good later
 			c.refuse(n)
 		}
 		return n, false, err
@@ -126,10 +127,10 @@ func isInvalid(err error) bool {
 	return errors.Is(err, consensus.ErrInvalid) && !errors.Is(err, consensus.ErrMutated)
 }
 
-// activate moves the coins to the best candidate until there is no better one,
-// waits for every verdict, and publishes the tip. On a broken rule half-way the
-// next best chain is tried, so that it ends on the best valid chain that is
-// stored.
+// activate walks: it moves the coins to the best candidate until there is no better
+// one, waits for every verdict, and publishes the tip. A block that breaks a rule
+// half-way is no candidate any more, and neither is what stands on it; so the next
+// best chain is tried, and the walk ends on the best valid chain that is stored.
 func (c *Chain) activate(ctx context.Context, report func(header.Result)) error {
 	if report == nil {
 		report = func(header.Result) {}
@@ -151,7 +152,7 @@ func (c *Chain) activate(ctx context.Context, report func(header.Result)) error 
 		}
 		if err := c.moveTowards(ctx, best, report); err != nil {
 			if !errors.Is(err, consensus.ErrLocal) {
-				c.setTip(c.coinsTip) // given up on the way: the tip is what the coins are of
+				c.setTip(c.coinsTip) // it ended early, perhaps below the old tip, where the coins now are
 			}
 			return err
 		}
@@ -163,6 +164,8 @@ func (c *Chain) activate(ctx context.Context, report func(header.Result)) error 
 func (c *Chain) moveTowards(ctx context.Context, best *blockNode, report func(header.Result)) error {
 	base := fork(c.coinsTip, best)
 	if base != c.coinsTip {
+		// With its verdict a block is recorded as one that can be undone, and a bad
+		// verdict moves coinsTip.
 		if err := c.settleAll(report); err != nil {
 			return err
 		}
@@ -181,7 +184,7 @@ func (c *Chain) moveTowards(ctx context.Context, best *blockNode, report func(he
 	}
 	for _, n := range best.pathFrom(base) {
 		if n.parent != c.coinsTip || c.isRefused(n) {
-			return nil
+			return nil // a block on the way fell: activate looks for the best again
 		}
 		if err := ctx.Err(); err != nil {
 			return errors.Join(err, c.settleAll(report))
@@ -221,8 +224,9 @@ func (c *Chain) readBlock(n *blockNode) (*consensus.HashedBlock, error) {
 }
 
 // connect applies the block on top of what the coins reflect and sends its
-// scripts to be checked. A block that breaks a rule is refused and reported;
-// the error is nil then. announce says whether success is reported as well.
+// scripts to be checked. A block that breaks a rule is refused and reported, and
+// the error is nil. announce says whether success is reported as well: for a block
+// that was accepted earlier it is not.
 func (c *Chain) connect(n *blockNode, block *consensus.HashedBlock, announce bool, report func(header.Result)) error {
 	needed := consensus.CoinsNeeded(c.params, n.height, block)
 	coins := make([]consensus.FetchedCoin, len(needed))
@@ -259,8 +263,8 @@ func (c *Chain) connect(n *blockNode, block *consensus.HashedBlock, announce boo
 	return nil
 }
 
-// broken refuses a block for the error that a rule gave and reports it; a local
-// fault is passed on.
+// broken refuses a block for the error that a rule gave, and reports it. An error
+// of another kind is no verdict: it is passed on as a local fault.
 func (c *Chain) broken(n *blockNode, err error, report func(header.Result)) error {
 	if !errors.Is(err, consensus.ErrInvalid) {
 		return consensus.Local(err)
@@ -271,8 +275,10 @@ func (c *Chain) broken(n *blockNode, err error, report func(header.Result)) erro
 	return nil
 }
 
-// assumedValid reports whether the block is an ancestor of the block that the
-// network's file says to be valid, so that its scripts need no check.
+// assumedValid reports whether the block is an ancestor of the one that the
+// network's file says to be valid, so that its scripts need no check. It counts
+// only on the best header chain and behind enough work, so that nobody can feed a
+// new node a short chain on which that block stands and nothing was checked.
 func (c *Chain) assumedValid(n *blockNode) bool {
 	if c.params.AssumeValid.IsZero() {
 		return false
@@ -284,7 +290,8 @@ func (c *Chain) assumedValid(n *blockNode) bool {
 		c.bestHeader.work.Cmp(c.params.MinimumChainWork) >= 0
 }
 
-// pace settles what is ready, and lets the disk keep up.
+// pace settles what is ready, and bounds what is only in memory: changed coins,
+// blocks without a verdict, and records that a power cut would take.
 func (c *Chain) pace(report func(header.Result)) error {
 	if err := c.settle(report); err != nil {
 		return err
@@ -310,7 +317,8 @@ func (c *Chain) settleAll(report func(header.Result)) error {
 	return c.settle(report)
 }
 
-// settle acts on the verdicts that are there, in the order of the chain.
+// settle acts on the verdicts that are there, in the order of the chain: a valid
+// block becomes the tip, and a bad one takes all above it along.
 func (c *Chain) settle(report func(header.Result)) error {
 	for {
 		done := c.pipe.settled()
@@ -337,7 +345,8 @@ func (c *Chain) settle(report func(header.Result)) error {
 }
 
 // rollBack takes a block whose scripts failed, and all blocks that were
-// connected on it meanwhile, out of the coin cache again.
+// connected on it meanwhile, out of the coin cache again. Their updates are still in
+// memory, so no undo data is read; and no flush has written them.
 func (c *Chain) rollBack(bad *connecting, verdict error, report func(header.Result)) error {
 	c.pipe.drain()
 	lost := append([]*connecting{bad}, c.pipe.unsettled...)
@@ -364,8 +373,8 @@ func fallen(n *blockNode) header.Result {
 	}}
 }
 
-// canUndoTo reports, before anything is undone, whether the blocks above base are
-// all there to be taken out of the coin cache.
+// canUndoTo reports, before anything is undone, whether the blocks above base can
+// all be taken out of the coin cache. Half-way down there would be no way back.
 func (c *Chain) canUndoTo(base *blockNode) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -377,7 +386,7 @@ func (c *Chain) canUndoTo(base *blockNode) error {
 	return nil
 }
 
-// disconnectTo takes blocks out of the coin cache down to one of them.
+// disconnectTo takes the blocks above base out of the coin cache.
 func (c *Chain) disconnectTo(base *blockNode) error {
 	for c.coinsTip != base {
 		if err := c.disconnect(); err != nil {
@@ -407,7 +416,8 @@ func (c *Chain) disconnect() error {
 	return nil
 }
 
-// refuse marks a block as invalid and all above it as its descendants.
+// refuse marks a block as invalid and all above it as its descendants. It looks at
+// the whole tree: a refused block is rare, for each has cost its work.
 func (c *Chain) refuse(n *blockNode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,9 +8,12 @@ import (
 )
 
 // AddHeaders adds headers to the tree, each the child of one that is known or
-// stands before it in the list. It returns at the first failure, as an
-// ErrInvalid, or an ErrNotYet for an unknown parent or a time in the future.
-// Headers that are known already are passed over.
+// stands before it in the list. It ends at the first that is refused, with an
+// ErrInvalid, or with an ErrNotYet for an unknown parent or a time in the future;
+// those before it stay. Headers that are known already are passed over.
+//
+// It takes no turn: a header changes no coins, and peers must be able to tell of
+// headers while a long import goes on.
 func (c *Chain) AddHeaders(headers []types.Header) error {
 	now := c.now().Unix()
 	c.mu.Lock()
@@ -23,12 +26,13 @@ func (c *Chain) AddHeaders(headers []types.Header) error {
 	return nil
 }
 
-// errKnownInvalid is for a header that is in the tree and refused.
+// errKnownInvalid is for a header that is in the tree and was refused.
 func errKnownInvalid(n *blockNode) error {
 	return &consensus.RuleError{Kind: consensus.ErrInvalid, Reason: consensus.ReasonDuplicateInvalid, Detail: n.index().String()}
 }
 
-// addHeader assumes mu. For a refused header it returns the blockNode and an error.
+// addHeader returns the blockNode of a header that is in the tree or can be. For one
+// that is in the tree and was refused it returns an error beside it. It assumes mu.
 func (c *Chain) addHeader(header *types.Header, hash types.Hash, now int64) (*blockNode, error) {
 	if n := c.tree[hash]; n != nil {
 		if n.refused() {
@@ -36,6 +40,7 @@ func (c *Chain) addHeader(header *types.Header, hash types.Hash, now int64) (*bl
 		}
 		return n, nil
 	}
+	// Proof of work comes first: what costs nothing to make must cost little to refuse.
 	if err := consensus.CheckHeader(c.params, header, hash); err != nil {
 		return nil, err
 	}
@@ -50,7 +55,7 @@ func (c *Chain) addHeader(header *types.Header, hash types.Hash, now int64) (*bl
 	if err := consensus.ValidateHeader(c.params, &state, header, now); err != nil {
 		return nil, err
 	}
-	n := newNode(parent, *header, hash)
+	n := newBlockNode(parent, *header, hash)
 	n.order = headerOrder
 	c.tree[hash] = n
 	c.dirty[n] = struct{}{}
@@ -60,5 +65,5 @@ func (c *Chain) addHeader(header *types.Header, hash types.Hash, now int64) (*bl
 	return n, nil
 }
 
-// headerOrder is the order of a header without a body, later than any block's.
+// headerOrder is the order of a header without a body: it is later than any block's.
 const headerOrder = math.MaxInt64

@@ -9,8 +9,12 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// load builds the tree from the stored records. On an empty store the tip
-// stays nil.
+// load builds the tree from the stored records. On an empty store the tip stays nil.
+//
+// It trusts the records, since the store has checked them against their hashes, and
+// asks only whether they fit together. The tip of the coins is the tip of the
+// chain: what was connected after the last flush is not in the coins, and activate
+// will connect it again.
 func (c *Chain) load() error {
 	var records []header.Record
 	err := c.store.Headers(func(r header.Record) error {
@@ -26,6 +30,7 @@ func (c *Chain) load() error {
 		}
 		return nil
 	}
+	// The store has them in the order of hashes; parents must come first.
 	slices.SortFunc(records, func(a, b header.Record) int { return cmp.Compare(a.Height, b.Height) })
 	for _, r := range records {
 		if err := c.loadRecord(r); err != nil {
@@ -41,9 +46,10 @@ func (c *Chain) load() error {
 		return fmt.Errorf("the store's coins are of block %s, which was never found valid", at)
 	}
 	c.tip, c.coinsTip = tip, tip
-	// The order of arrival is not stored. The chain that the coins are on keeps its
-	// place against others of equal work, and of those that go on from there the one
-	// that was connected once: the others were never better.
+	// The order of arrival is not stored, but a restart must not move the tip to a
+	// rival of equal work. The chain that the coins are on comes first. Of the chains
+	// that go on from there, one that was connected once comes before the others,
+	// which were never better.
 	for _, n := range c.tree {
 		switch n.order = 2; {
 		case tip.descendsFrom(n), n.descendsFrom(tip) && n.status.Has(header.StatusValid):
@@ -57,6 +63,7 @@ func (c *Chain) load() error {
 	return nil
 }
 
+// loadRecord adds one record to the tree, below which its parent must be.
 func (c *Chain) loadRecord(r header.Record) error {
 	parent := c.tree[r.Header.PrevBlock]
 	switch {
@@ -65,8 +72,9 @@ func (c *Chain) loadRecord(r header.Record) error {
 	case r.Height > 0 && (parent == nil || parent.height+1 != r.Height):
 		return fmt.Errorf("the store lacks the parent of header %d:%s", r.Height, r.Hash)
 	}
-	n := newNode(parent, r.Header, r.Hash)
+	n := newBlockNode(parent, r.Header, r.Hash)
 	n.status, n.txCount = r.Status, r.TxCount
+	// The mark of an ancestor need not have been saved yet for each descendant.
 	if parent != nil && parent.refused() && !n.refused() {
 		n.status |= header.StatusInvalidAncestor
 	}

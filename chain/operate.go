@@ -16,13 +16,13 @@ var ErrUnknownBlock = errors.New("unknown block")
 // ErrGenesis is returned by Invalidate for the genesis block.
 var ErrGenesis = errors.New("the genesis block cannot be invalidated")
 
-// ErrPruned is wrapped where blocks would have to be undone whose bodies were
-// pruned.
+// ErrPruned is wrapped by errors about blocks that cannot be undone, because their
+// bodies were pruned.
 var ErrPruned = errors.New("old blocks were pruned")
 
-// Invalidate rules a block and all its descendants out, as if it broke a rule,
-// and moves to the best chain without it. Reconsider takes it back. If the block
-// cannot be undone any more it is an ErrPruned, and nothing has changed.
+// Invalidate rules out a block and all its descendants, as if it broke a rule,
+// and moves to the best chain without it. Reconsider takes that back. The error is
+// an ErrPruned if the block cannot be undone any more; nothing has changed then.
 func (c *Chain) Invalidate(ctx context.Context, hash types.Hash) error {
 	return c.operate(ctx, hash, func(n *blockNode) error {
 		if n.parent == nil {
@@ -40,9 +40,9 @@ func (c *Chain) Invalidate(ctx context.Context, hash types.Hash) error {
 	})
 }
 
-// Reconsider forgets that a block, its ancestors and its descendants were
-// found or declared invalid, and moves to the best chain. Broken rules are
-// found again.
+// Reconsider forgets that a block, its ancestors and its descendants were found or
+// declared invalid, and moves to the best chain. A rule that is broken is found to
+// be so again when the block is connected.
 func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 	return c.operate(ctx, hash, func(n *blockNode) error {
 		c.mu.Lock()
@@ -53,8 +53,8 @@ func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 				c.dirty[other] = struct{}{}
 			}
 		}
-		// A block beside the line that hangs on an ancestor that was refused is
-		// free now as well, unless it is refused for itself.
+		// A branch that leaves that line between a refused ancestor and the block was
+		// refused for that ancestor only. It is free now as well.
 		for _, other := range c.tree {
 			if other.status.Has(header.StatusInvalidAncestor) && !refusedBelow(other) {
 				other.status &^= header.StatusInvalidAncestor
@@ -66,7 +66,7 @@ func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 	})
 }
 
-// refusedBelow reports whether an ancestor of n breaks a rule itself.
+// refusedBelow reports whether an ancestor of n is refused for itself.
 func refusedBelow(n *blockNode) bool {
 	for n = n.parent; n != nil; n = n.parent {
 		if n.status.Has(header.StatusInvalid) {
@@ -77,8 +77,8 @@ func refusedBelow(n *blockNode) bool {
 }
 
 // Precious treats a block as if it had been the first of those with its work,
-// so that it wins a tie. A later call overrides an earlier one. Nothing of it
-// is stored.
+// so that it wins a tie. A later call overrides an earlier one. The preference is
+// not stored.
 func (c *Chain) Precious(ctx context.Context, hash types.Hash) error {
 	return c.operate(ctx, hash, func(n *blockNode) error {
 		c.mu.Lock()
@@ -95,8 +95,8 @@ func (c *Chain) Precious(ctx context.Context, hash types.Hash) error {
 	})
 }
 
-// operate runs a change of the operator's on a known block, then follows the
-// best chain and makes the change durable.
+// operate runs a change of the operator's on a known block, moves to the best chain
+// and makes the change durable.
 func (c *Chain) operate(ctx context.Context, hash types.Hash, change func(*blockNode) error) error {
 	if err := c.turn.Take(ctx); err != nil {
 		return err

@@ -10,34 +10,40 @@ import (
 )
 
 // Signatures are not checked where they are met. Scripts run on all cores under
-// the assumption that every signature is good (BIP342 allows that), and the
-// claims that they make are checked thousands at a time, across transactions
-// and blocks, because one claim costs less the more are checked with it. A
-// block counts only when every batch that holds a claim of it has passed.
+// the assumption that every signature is good. BIP342 allows that: a signature that
+// is not empty must be good or the script fails, so no script takes another way
+// because of a bad one. The claims that scripts make are checked thousands at a
+// time, across transactions and blocks, because a claim costs less the more are
+// checked with it. A block counts only when every batch that holds a claim of it
+// has passed.
 const (
-	// batchClaims is where a batch is checked. The gain of larger ones is small
-	// while the blocks that wait for them grow in number.
+	// batchClaims is the number of claims at which a batch is checked. With more, a
+	// claim costs little less, but more blocks wait for their verdicts.
 	batchClaims = 4096
-	// jobInputs is about how many inputs one job for a worker has.
+	// jobInputs is about how many inputs one job for a worker has: enough that
+	// handing it over costs nothing beside it, few enough that all workers have some
+	// of a large block.
 	jobInputs = 128
 	// maxUnsettledBytes bounds the encodings of blocks that are connected but
-	// whose scripts are not all checked.
+	// whose scripts are not all checked: a few full blocks, or many small ones.
 	maxUnsettledBytes = 16 << 20
 )
 
 // connecting is a block whose update is applied to the coin cache and whose
-// scripts may still be on their way.
+// scripts may not all be checked yet.
 type connecting struct {
 	node     *blockNode
 	block    *consensus.HashedBlock
-	prevouts []types.TxOut
+	prevouts []types.TxOut // what its inputs spend, in their order
 	update   consensus.Update
 	announce bool // report success, not only failure
 
-	// pending counts the jobs and batches that hold the block.
+	// pending counts the jobs and batches that hold the block. At 0 its verdict is
+	// there.
 	pending atomic.Int32
-	// doubtful is set when a script failed or a batch with a claim of this
-	// block did: the block is then checked again, alone and exactly.
+	// doubtful is set when a script failed, or a batch with a claim of this block.
+	// A batch does not tell whose claim was false, so the block is then checked
+	// again, alone and exactly.
 	doubtful atomic.Bool
 }
 
@@ -47,9 +53,9 @@ type job struct {
 	first, endTxs int
 }
 
-// pipeline checks scripts behind the block that is being connected. It runs
-// between start and drain; its fields belong to the goroutine that holds the
-// chain's turn, but for what workers receive.
+// pipeline checks scripts while the chain goes on and connects further blocks. Its
+// workers run between start and drain. Its fields belong to the goroutine that
+// holds the chain's turn; workers share with it only what they receive.
 type pipeline struct {
 	jobs      chan job // nil while stopped
 	workers   sync.WaitGroup
@@ -73,14 +79,15 @@ func (p *pipeline) start(workers int) {
 	}
 }
 
-// push hands the block's scripts to the workers. It waits while they are busy.
+// push hands the block's scripts to the workers. It waits while they have more than
+// enough to do.
 func (p *pipeline) push(c *connecting, checkScripts bool) {
 	p.unsettled = append(p.unsettled, c)
 	p.bytes += len(c.block.Raw)
 	if !checkScripts {
 		return
 	}
-	c.pending.Add(1) // until all jobs are made
+	c.pending.Add(1) // until all jobs are made: a quick worker must not end at 0 before
 	first, inputs := 1, 0
 	for i := 1; i < len(c.block.Block.Txs); i++ {
 		inputs += len(c.block.Block.Txs[i].Inputs)
@@ -94,7 +101,8 @@ func (p *pipeline) push(c *connecting, checkScripts bool) {
 }
 
 // drain waits until every block that was pushed has its verdict, and ends the
-// workers.
+// workers. Only at the end does a worker check a batch that is not full, so there is
+// no other way to get the verdicts of the last blocks.
 func (p *pipeline) drain() {
 	if p.jobs == nil {
 		return
@@ -104,7 +112,8 @@ func (p *pipeline) drain() {
 	p.jobs = nil
 }
 
-// settled takes the first unsettled block if its verdict is there.
+// settled takes the first unsettled block if its verdict is there. Verdicts come in
+// any order, but count from below: a block is not valid before its parent.
 func (p *pipeline) settled() *connecting {
 	if len(p.unsettled) == 0 || p.unsettled[0].pending.Load() > 0 {
 		return nil
@@ -119,8 +128,8 @@ func (p *pipeline) settled() *connecting {
 // full reports that no more blocks should be pushed before some are settled.
 func (p *pipeline) full() bool { return p.bytes > maxUnsettledBytes }
 
-// work runs scripts until there are no more jobs. Claims gather in the batch,
-// and with them the blocks that they came from.
+// work runs scripts until there are no more jobs. Claims gather in the batch, and in
+// held the blocks that they came from, each of which waits for the batch.
 func work(jobs <-chan job, batch *secp.Batch, verified func(types.Hash) bool) {
 	var held []*connecting
 	check := func() {

@@ -7,7 +7,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 )
 
-// prepared is a block after the steps that need no knowledge of the chain.
+// prepared is a block after the checks that need no knowledge of the chain.
 type prepared struct {
 	raw   []byte
 	block *consensus.HashedBlock // nil if it has no work or could not be decoded
@@ -15,13 +15,14 @@ type prepared struct {
 	ready chan struct{}
 }
 
-// preparedAhead is how many blocks may be decoded before they are needed, a
-// worker.
+// preparedAhead is how many blocks for each worker may be decoded before they are
+// needed. It bounds the memory, and evens out small and large blocks.
 const preparedAhead = 4
 
 // prepare decodes, hashes and checks blocks on several goroutines, and yields
-// them in the order in which they came. The blocks are pulled from raws on
-// another goroutine. Everything has ended when the loop over prepare has.
+// them in the order in which they came: a parent mostly comes before its child. raws
+// is pulled on another goroutine, so that reading a file or waiting for a peer
+// overlaps with the checks. When the loop over prepare ends, nothing is under way.
 func prepare(ctx context.Context, params *consensus.Params, raws iter.Seq[[]byte], workers int) iter.Seq[*prepared] {
 	return func(yield func(*prepared) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -64,6 +65,8 @@ func prepare(ctx context.Context, params *consensus.Params, raws iter.Seq[[]byte
 	}
 }
 
+// check notes the first rule that the block breaks. What it says of a block that
+// can be decoded is reported by accept, beside the header's place in the tree.
 func (p *prepared) check(params *consensus.Params) {
 	defer close(p.ready)
 	p.block, p.err = consensus.OpenBlock(params, p.raw)

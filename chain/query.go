@@ -29,9 +29,9 @@ func (c *Chain) Info(hash types.Hash) (header.Info, bool) {
 	return info, true
 }
 
-// MedianTimePast returns that of the block of the best chain at the height, of
-// the tip above it. So a Chain is a consensus.Ancestry for what is built on its
-// tip.
+// MedianTimePast returns the median time past of the block of the best chain at the
+// height, in seconds since 1970. Above the tip it is the tip's. So a Chain is a
+// consensus.Ancestry for what is built on its tip.
 func (c *Chain) MedianTimePast(height uint32) uint32 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -39,7 +39,8 @@ func (c *Chain) MedianTimePast(height uint32) uint32 {
 }
 
 // PruneHeight returns the height from which on all bodies and undo data of the best
-// chain are stored, 0 if nothing was pruned.
+// chain are stored, 0 if nothing was pruned. It looks from the tip down, since the
+// store prunes by files: lower blocks may be left that are no use by themselves.
 func (c *Chain) PruneHeight() uint32 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -75,7 +76,7 @@ func (c *Chain) Tips() []header.Tip {
 	return tips
 }
 
-// tipStatus assumes mu.
+// tipStatus returns Bitcoin Core's word for the branch that ends at n. It assumes mu.
 func (c *Chain) tipStatus(n *blockNode) string {
 	switch {
 	case n == c.tip:
@@ -91,20 +92,20 @@ func (c *Chain) tipStatus(n *blockNode) string {
 }
 
 // Locator returns hashes of the best header chain by which another node finds
-// the last block that both know: the newest ten, then fewer and fewer, and the
-// genesis block at last.
+// the last block that both know: the newest ten, then ones ever further apart, and
+// the genesis block at last. So it is short however long the chain is.
 func (c *Chain) Locator() []types.Hash {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var hashes []types.Hash
-	step := uint32(1)
-	for n := c.bestHeader; ; n = n.ancestor(n.height - min(step, n.height)) {
+	gap := uint32(1)
+	for n := c.bestHeader; ; n = n.ancestor(n.height - min(gap, n.height)) {
 		hashes = append(hashes, n.hash)
 		if n.height == 0 {
 			return hashes
 		}
 		if len(hashes) >= 10 {
-			step *= 2
+			gap *= 2
 		}
 	}
 }
@@ -134,8 +135,8 @@ func (c *Chain) HeadersAfter(locator []types.Hash, stop types.Hash, limit int) [
 }
 
 // MissingBlocks returns the blocks on the way to the best header whose bodies
-// are not stored, the lowest first, at most limit. Blocks that were found valid
-// once are not missing, even if their bodies were pruned.
+// are not stored, the lowest first, at most limit. A block that was found valid
+// once is not missing, even if its body was pruned.
 func (c *Chain) MissingBlocks(limit int) []types.Index {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -167,7 +168,8 @@ func missing(base, to *blockNode, limit int) []types.Index {
 }
 
 // Coins looks coins up in the set after the tip, and returns the state of that
-// tip. It waits for a change of the chain that is under way.
+// tip. It waits for a change of the chain that is under way, because until the end
+// of that the coins may be ahead of the tip.
 func (c *Chain) Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error) {
 	if err := c.turn.Take(ctx); err != nil {
 		return nil, consensus.State{}, err
@@ -183,9 +185,10 @@ func (c *Chain) Coins(ctx context.Context, outPoints []types.OutPoint) ([]consen
 	return coins, c.TipState(), nil
 }
 
-// ForEachCoin flushes, then visits all coins in the order of their outpoints,
-// and returns the block that they are of. The coins are a snapshot: blocks may
-// be added meanwhile. The visitor's error is returned as it is.
+// ForEachCoin visits all coins in the order of their outpoints, and returns the
+// block that they are of. It flushes first, and visits a snapshot of what is on
+// disk, so that blocks can be added meanwhile. The visitor's error is returned as
+// it is.
 func (c *Chain) ForEachCoin(ctx context.Context, each func(types.OutPoint, *types.Coin) error) (types.Index, error) {
 	if err := c.turn.Take(ctx); err != nil {
 		return types.Index{}, err
@@ -198,7 +201,7 @@ func (c *Chain) ForEachCoin(ctx context.Context, each func(types.OutPoint, *type
 	return at, visit(each)
 }
 
-// snapshot assumes turn.
+// snapshot returns a function that visits the coins of now. It assumes turn.
 func (c *Chain) snapshot() (types.Index, func(func(types.OutPoint, *types.Coin) error) error, error) {
 	if c.fault != nil {
 		return types.Index{}, nil, c.fault

@@ -9,8 +9,10 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// blockNode is a header in the tree, with what is known of its block. The header,
-// its place and its work never change; the rest is guarded by Chain.mu.
+// blockNode is a header in the tree, with what is known of its block. The first
+// group of fields never changes, so it is read without a lock; the second is
+// guarded by Chain.mu. A blockNode is never removed: refused blocks stay, so that
+// nobody makes the node check them again.
 type blockNode struct {
 	header types.Header
 	hash   types.Hash
@@ -36,8 +38,9 @@ func (n *blockNode) record() header.Record {
 	return header.Record{Header: n.header, Hash: n.hash, Height: n.height, TxCount: n.txCount, Status: n.status}
 }
 
-// better reports whether n is preferred to other as a tip: by work, then by
-// which was first complete here, so that a tie never moves the tip.
+// better reports whether n is preferred to other as a tip: by work, then by which
+// was complete here first. So a tie never moves the tip, and a miner gains nothing
+// by publishing a rival of the same work later.
 func (n *blockNode) better(other *blockNode) bool {
 	if order := n.work.Cmp(other.work); order != 0 {
 		return order > 0
@@ -45,9 +48,9 @@ func (n *blockNode) better(other *blockNode) bool {
 	return n.order < other.order
 }
 
-// newNode returns the child of parent with the given header, or the genesis
-// block for a nil parent.
-func newNode(parent *blockNode, header types.Header, hash types.Hash) *blockNode {
+// newBlockNode returns the child of parent with the given header, or the genesis
+// block for a nil parent. It does not put it into the tree.
+func newBlockNode(parent *blockNode, header types.Header, hash types.Hash) *blockNode {
 	n := &blockNode{header: header, hash: hash, parent: parent, work: consensus.BlockWork(header.Bits)}
 	if parent != nil {
 		n.height = parent.height + 1
@@ -113,7 +116,8 @@ func (n *blockNode) pathFrom(base *blockNode) []*blockNode {
 	return path
 }
 
-// timestamps returns the times of n and up to ten headers below, oldest first.
+// timestamps returns the times of n and up to ten headers below, oldest first:
+// those that the median time past is taken of.
 func (n *blockNode) timestamps() []uint32 {
 	times := make([]uint32, 0, consensus.MedianTimeBlocks)
 	for m := n; m != nil && len(times) < consensus.MedianTimeBlocks; m = m.parent {
@@ -123,6 +127,7 @@ func (n *blockNode) timestamps() []uint32 {
 	return times
 }
 
+// state returns what the rules need to know of the chain below a child of n.
 func (n *blockNode) state() consensus.State {
 	return consensus.NewState(n.index(), n.header, n.work, n.timestamps())
 }

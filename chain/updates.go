@@ -7,15 +7,22 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// UpdatesSince returns how to get from the block at since to the tip: at most
-// limit blocks, first those to revert, from since downwards, then those to
-// apply, upwards. Both are empty at the tip. A caller that follows the chain
-// calls it until they are, each time with the block where the last answer led
-// to: Update.Parent of the last reverted or Update.Block of the last applied.
+// UpdatesSince returns how to get from the block at since to the tip: first the
+// blocks to revert, from since downwards, then those to apply, upwards; together
+// at most limit. Both are empty at the tip.
+//
+// A caller that follows the chain calls it until both are empty. Each time it gives
+// the block where the last answer led: Update.Parent of the last that was reverted,
+// or Update.Block of the last that was applied. The tip may move between two calls,
+// even to another branch; the way from where the caller is stays right.
+//
+// The error is ErrUnknownBlock for a position that is not in the header tree. It is
+// ErrNotFound if a body on the way was pruned; that is an ErrLocal as well, so ask
+// for it first. Any other is an ErrLocal.
 func (c *Chain) UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error) {
 	c.mu.RLock()
 	from, tip := c.tree[since.Hash], c.tip
-	c.mu.RUnlock()
+	c.mu.RUnlock() // the tree above the two does not matter, and below them it never changes
 	if from == nil || from.height != since.Height {
 		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownBlock, since)
 	}
@@ -51,7 +58,8 @@ func (c *Chain) BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error) {
 	return c.blockUpdate(n)
 }
 
-// blockUpdate reads a connected block and its undo data back.
+// blockUpdate reads a connected block and its undo data back. What the block did to
+// the coins is not stored: it follows from the two.
 func (c *Chain) blockUpdate(n *blockNode) (consensus.BlockUpdate, error) {
 	if n.parent == nil {
 		return consensus.BlockUpdate{

@@ -19,12 +19,11 @@ const (
 	VerifyScripts = 4 // the blocks connect again, scripts included
 )
 
-// Verify checks the last blocks of the best chain again, depth of them (0: all
-// that are stored), at the given level, and returns how many it checked. Coins
-// are undone and connected in memory only. If that reaches the genesis block,
-// the whole coin set is compared too, and memory holds as much as it has.
-// progress is called after each step. The error says which block is wrong and
-// how.
+// Verify checks the last blocks of the best chain again at the given level, and
+// returns how many it checked: depth of them, or all that are stored for depth 0.
+// Coins are undone and connected in memory only. If it reaches the genesis block, it
+// compares the whole coin set too, and takes as much memory as that has. progress is
+// called after each block. The error says which block is wrong and how.
 func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress func(done, total int)) (int, error) {
 	if err := c.turn.Take(ctx); err != nil {
 		return 0, err
@@ -33,7 +32,7 @@ func (c *Chain) Verify(ctx context.Context, depth uint32, level int, progress fu
 	if c.fault != nil {
 		return 0, c.fault
 	}
-	// The coins on disk are those to be checked, not the ones in the cache.
+	// The coins to be checked are those on disk, not those in the cache.
 	if err := c.flush(); err != nil {
 		return 0, c.fail(consensus.Local(err))
 	}
@@ -97,7 +96,7 @@ func (v *verification) check(ctx context.Context, n *blockNode, how func(*blockN
 }
 
 // wholeCoinSet checks that, with all blocks undone, what is left is what the
-// genesis block made. Every coin on disk must have been undone or be such.
+// genesis block made. A coin on disk that no block undid must be one of those.
 func (v *verification) wholeCoinSet() error {
 	genesis := map[types.OutPoint]types.Coin{}
 	for _, entry := range v.chain.params.GenesisCoins() {
@@ -134,7 +133,8 @@ func (v *verification) wholeCoinSet() error {
 	return err
 }
 
-// down checks one block on the way down and undoes it in the view.
+// down checks one block on the way down and, from VerifyCoins on, undoes it in the
+// view.
 func (v *verification) down(n *blockNode) error {
 	c := v.chain
 	block, err := c.readBlock(n)
@@ -166,7 +166,8 @@ func (v *verification) down(n *blockNode) error {
 	return v.view.move(update.Created, update.Spent)
 }
 
-// up connects one block again in the view.
+// up connects one block again in the view, by the rules of a block that is new. It
+// goes through the pipeline, alone, so that its signatures are checked in batches.
 func (v *verification) up(n *blockNode) error {
 	c := v.chain
 	block, err := c.readBlock(n)
@@ -196,7 +197,8 @@ func (v *verification) up(n *blockNode) error {
 	return v.view.move(connection.Update.Spent, connection.Update.Created)
 }
 
-// overlay is a coin set that differs from the store's by what is in memory.
+// overlay is a coin set that differs from the store's by what is in memory. The
+// store's must not change meanwhile.
 type overlay struct {
 	base  Coins
 	coins map[types.OutPoint]consensus.FetchedCoin
