@@ -17,26 +17,34 @@ import (
 // returns its entry. It may take the place of others (BIP125 without signalling).
 // It waits for a change of the chain that is under way.
 //
+// A transaction that pays more than maxFeeRate for its size is refused with
+// pending.ReasonMaxFee; 0 is no limit. Only the pool knows what a transaction pays,
+// so its sender cannot see the slip of paying the change as a fee in time.
+//
 // The error is of one of consensus's kinds: ErrInvalid if no block can hold the
 // transaction, ErrNotYet if a later one may (inputs missing, locks, immature
 // coins), ErrPolicy if this pool does not want it, ErrLocal; or the context's.
 // With ReasonInPool the entry that is there is returned too.
-func (p *Pool) Accept(ctx context.Context, tx *types.Tx) (*pending.Entry, error) {
-	return p.accept(ctx, tx, p.now())
+func (p *Pool) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error) {
+	return p.accept(ctx, tx, maxFeeRate, p.now())
 }
 
 // errMoved says that the chain or the pool changed while a transaction was
 // looked at, so that it has to be looked at again.
 var errMoved = errors.New("the chain or the pool has moved")
 
-func (p *Pool) accept(ctx context.Context, tx *types.Tx, at time.Time) (*pending.Entry, error) {
+func (p *Pool) accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate, at time.Time) (*pending.Entry, error) {
 	c, err := p.newCandidate(tx, at)
 	if err != nil {
 		return nil, err
 	}
 	for {
 		err := p.examine(ctx, c)
-		if err == nil {
+		switch {
+		case err != nil:
+		case c.Exceeds(maxFeeRate): // last, as in Bitcoin Core: what is wrong otherwise is told first
+			err = policy(pending.ReasonMaxFee, "%d grains are more than %d", c.Fee, maxFeeRate.Fee(c.VSize))
+		default:
 			err = p.insert(c)
 		}
 		switch {
@@ -248,7 +256,7 @@ func (p *Pool) missingCoin(ctx context.Context, c *candidate, missing types.OutP
 	}
 	for i := range coins {
 		if coins[i].Found {
-			return policy(ReasonConfirmed, "output %d is an unspent output of the chain", i)
+			return policy(pending.ReasonConfirmed, "output %d is an unspent output of the chain", i)
 		}
 	}
 	return missingInputs(missing)

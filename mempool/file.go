@@ -102,7 +102,7 @@ func (p *Pool) load(ctx context.Context, r io.Reader) (result LoadResult, err er
 		if now := p.now(); at.After(now) {
 			at = now
 		}
-		_, err = p.accept(ctx, tx, at)
+		_, err = p.accept(ctx, tx, 0, at)
 		switch {
 		case err == nil:
 			result.Accepted++

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -26,10 +27,10 @@ func TestConfirmation(t *testing.T) {
 	if d, _ := h.pool.Details(b.TxID()); d.Ancestors.Count != 1 {
 		t.Errorf("b still has %d ancestors", d.Ancestors.Count-1)
 	}
-	h.refuse(a, consensus.ErrPolicy, ReasonConfirmed) // b spends its output, but in the pool only
+	h.refuse(a, consensus.ErrPolicy, pending.ReasonConfirmed) // b spends its output, but in the pool only
 	h.mine(b)
 	h.refuse(a, consensus.ErrNotYet, consensus.ReasonMissingInputs)
-	h.refuse(b, consensus.ErrPolicy, ReasonConfirmed)
+	h.refuse(b, consensus.ErrPolicy, pending.ReasonConfirmed)
 	h.expect(e)
 }
 
@@ -446,7 +447,7 @@ func TestRun(t *testing.T) {
 		}
 		group.Go(func() {
 			for _, tx := range txs {
-				if _, err := h.pool.Accept(ctx, tx); err != nil && !errors.Is(err, consensus.ErrNotYet) && !errors.Is(err, consensus.ErrPolicy) {
+				if _, err := h.pool.Accept(ctx, tx, 0); err != nil && !errors.Is(err, consensus.ErrNotYet) && !errors.Is(err, consensus.ErrPolicy) {
 					t.Errorf("Accept: %v", err)
 				}
 				h.pool.Select(100_000)
@@ -473,7 +474,7 @@ func TestRun(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if _, err := h.pool.Accept(ctx, h.pay(1000, 1, coins[0])); !errors.Is(err, context.Canceled) {
+	if _, err := h.pool.Accept(ctx, h.pay(1000, 1, coins[0]), 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("Accept after the end: %v", err)
 	}
 }

@@ -286,7 +286,7 @@ func output(tx *types.Tx, index uint32) types.OutPoint {
 func (h *harness) accept(txs ...*types.Tx) {
 	h.t.Helper()
 	for i, tx := range txs {
-		if _, err := h.pool.Accept(h.t.Context(), tx); err != nil {
+		if _, err := h.pool.Accept(h.t.Context(), tx, 0); err != nil {
 			h.t.Fatalf("transaction %d is refused: %v", i, err)
 		}
 	}
@@ -296,7 +296,7 @@ func (h *harness) accept(txs ...*types.Tx) {
 // refuse gives the pool a transaction that it must refuse for a reason.
 func (h *harness) refuse(tx *types.Tx, kind error, reason consensus.Reason) {
 	h.t.Helper()
-	_, err := h.pool.Accept(h.t.Context(), tx)
+	_, err := h.pool.Accept(h.t.Context(), tx, 0)
 	if !errors.Is(err, reason) || !errors.Is(err, kind) {
 		h.t.Fatalf("Accept: %v, want %v (%v)", err, reason, kind)
 	}

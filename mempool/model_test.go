@@ -134,7 +134,7 @@ func (m *model) submit() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	_, got := m.pool.Accept(m.t.Context(), tx)
+	_, got := m.pool.Accept(m.t.Context(), tx, 0)
 	if want == nil && got != nil || want != nil && !errors.Is(got, want) {
 		m.t.Fatalf("Accept: %v, the twin says %v", got, want)
 	}

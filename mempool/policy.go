@@ -33,8 +33,8 @@ const (
 )
 
 // The reasons for which the pool refuses, all Bitcoin Core's; more come from
-// consensus.ConnectTransaction and consensus.CheckTransaction. They are ErrPolicy
-// unless something else is said.
+// consensus.ConnectTransaction and consensus.CheckTransaction, and stand in pending.
+// They are ErrPolicy unless something else is said.
 const (
 	ReasonVersion          consensus.Reason = "version"
 	ReasonTxSize           consensus.Reason = "tx-size"
@@ -44,7 +44,6 @@ const (
 	ReasonWitnessStandard  consensus.Reason = "bad-witness-nonstandard"
 	ReasonInPool           consensus.Reason = "txn-already-in-mempool"
 	ReasonSameTxID         consensus.Reason = "txn-same-nonwitness-data-in-mempool"
-	ReasonConfirmed        consensus.Reason = "txn-already-known"
 	ReasonMinRelayFee      consensus.Reason = "min relay fee not met"
 	ReasonMempoolMinFee    consensus.Reason = "mempool min fee not met"
 	ReasonFull             consensus.Reason = "mempool full"

@@ -77,7 +77,7 @@ func TestReasons(t *testing.T) {
 			if err != nil || len(results) != 1 || results[0].Entry != nil || results[0].PackageErr != nil {
 				t.Fatalf("Test: %+v %v", results, err)
 			}
-			if _, accepted := h.pool.Accept(t.Context(), test.tx); results[0].Err.Error() != accepted.Error() {
+			if _, accepted := h.pool.Accept(t.Context(), test.tx, 0); results[0].Err.Error() != accepted.Error() {
 				t.Fatalf("Test says %v, Accept %v", results[0].Err, accepted)
 			}
 		})

@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
@@ -141,7 +142,7 @@ func TestReplacement(t *testing.T) {
 		again.Inputs[0].Witness = [][]byte{append(slices.Clone(signed.Inputs[0].Witness[0]), 1)}
 	}
 	h.refuse(&again, consensus.ErrPolicy, ReasonSameTxID)
-	entry, err := h.pool.Accept(t.Context(), signed)
+	entry, err := h.pool.Accept(t.Context(), signed, 0)
 	if entry == nil || entry.TxID != signed.TxID() || !errors.Is(err, ReasonInPool) {
 		t.Errorf("a transaction that is there: %v %v", entry, err)
 	}
@@ -185,7 +186,7 @@ func TestEviction(t *testing.T) {
 	full := false
 	for range 3 {
 		tx := h.pay(want.Fee(100), 1, coins[n])
-		_, err := h.pool.Accept(t.Context(), tx)
+		_, err := h.pool.Accept(t.Context(), tx, 0)
 		full = full || errors.Is(err, ReasonFull)
 		checkGraph(t, h.pool)
 		n++
@@ -385,5 +386,59 @@ func TestVerifiedSet(t *testing.T) {
 	}
 	if s.has(hash(0)) || len(s.young)+len(s.old) > 2*verifiedGeneration {
 		t.Error("nothing is forgotten")
+	}
+}
+
+// TestMaxFeeRate: a sender's limit on what is paid, as sendrawtransaction has it. Of
+// two faults the other one is told.
+func TestMaxFeeRate(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	coins := h.coins(2)
+	accept := func(tx *types.Tx, limit types.FeeRate) (*pending.Entry, error) {
+		return h.pool.Accept(t.Context(), tx, limit)
+	}
+	tx := h.pay(5000, 1, coins[0])
+	if _, err := accept(tx, types.NewFeeRate(4999, tx.VirtualSize())); !errors.Is(err, pending.ReasonMaxFee) || !errors.Is(err, consensus.ErrPolicy) {
+		t.Errorf("it pays more than it may: %v", err)
+	}
+	if got := h.pool.Info(); got.Count != 0 || got.Sequence != 0 {
+		t.Errorf("a transaction that pays too much is in the pool: %+v", got)
+	}
+	if e, err := accept(tx, types.NewFeeRate(5000, tx.VirtualSize())); err != nil || e.Fee != 5000 {
+		t.Errorf("it pays as much as it may: %+v, %v", e, err)
+	}
+	if e, err := accept(tx, 1); !errors.Is(err, ReasonInPool) || e == nil {
+		t.Errorf("it is there already: %+v, %v", e, err)
+	}
+	bad := h.pay(5000, 1, coins[1])
+	bad.Inputs[0].Witness = [][]byte{{1}}
+	if _, err := accept(bad, 1); !errors.Is(err, ReasonWitnessStandard) {
+		t.Errorf("it pays too much with a wrong witness: %v", err)
+	}
+}
+
+// A sender's limit costs nothing: before Accept had it, the transaction was tried
+// first.
+func BenchmarkAccept(b *testing.B) {
+	h := newHarness(b, nil)
+	h.mineEmpty(5)
+	tx := h.pay(5000, 2, h.coins(10)...)
+	for _, tried := range []bool{true, false} {
+		b.Run(fmt.Sprintf("tried=%v", tried), func(b *testing.B) {
+			for b.Loop() {
+				h.pool.verified = verifiedSet{}
+				if tried {
+					if verdicts, err := h.pool.Test(b.Context(), []*types.Tx{tx}); err != nil || verdicts[0].Err != nil {
+						b.Fatal(err, verdicts[0].Err)
+					}
+				}
+				e, err := h.pool.Accept(b.Context(), tx, types.GrainsPerCoin)
+				if err != nil {
+					b.Fatal(err)
+				}
+				h.pool.graph.remove([]*node{h.pool.graph.byTxID[e.TxID]})
+			}
+		})
 	}
 }

@@ -287,7 +287,7 @@ func (w *twin) fee(e *pending.Entry) (types.Amount, error) {
 		} else {
 			for i := range e.Tx.Outputs {
 				if _, ok := w.coins[types.OutPoint{TxID: e.TxID, Index: uint32(i)}]; ok {
-					return 0, ReasonConfirmed
+					return 0, pending.ReasonConfirmed
 				}
 			}
 			return 0, consensus.ReasonMissingInputs

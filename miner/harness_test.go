@@ -151,7 +151,7 @@ func (w *world) pay(which int, outputs int, fee types.Amount) *types.Tx {
 
 func (w *world) accept(tx *types.Tx) {
 	w.t.Helper()
-	if _, err := w.pool.Accept(w.t.Context(), tx); err != nil {
+	if _, err := w.pool.Accept(w.t.Context(), tx, 0); err != nil {
 		w.t.Fatal(err)
 	}
 	w.note(tx)

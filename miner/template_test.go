@@ -277,7 +277,7 @@ func TestLocks(t *testing.T) {
 		tx.LockTime, tx.Inputs[0].Sequence = c.lock(height, median)
 		waits := 0
 		for ; ; waits++ {
-			_, err := w.pool.Accept(t.Context(), tx)
+			_, err := w.pool.Accept(t.Context(), tx, 0)
 			if err == nil {
 				break
 			}

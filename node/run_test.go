@@ -89,7 +89,7 @@ func TestStoppedBeforeThePoolIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		coinbase := &block.Txs[0]
-		if _, err := n.running.Load().pool.Accept(t.Context(), payment(types.OutPoint{TxID: coinbase.TxID()}, coinbase.Outputs[0].Value)); err != nil {
+		if _, err := n.running.Load().pool.Accept(t.Context(), payment(types.OutPoint{TxID: coinbase.TxID()}, coinbase.Outputs[0].Value), 0); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -127,7 +127,7 @@ func (s *simNode) mine(n int) types.Hash {
 func (s *simNode) pay(from types.OutPoint, value types.Amount) *types.Tx {
 	s.w.t.Helper()
 	tx := payment(from, value)
-	if _, err := s.running.Load().pool.Accept(s.w.t.Context(), tx); err != nil {
+	if _, err := s.running.Load().pool.Accept(s.w.t.Context(), tx, 0); err != nil {
 		s.w.t.Fatal(err)
 	}
 	return tx
@@ -386,7 +386,7 @@ func TestTwentyFourNodesConverge(t *testing.T) {
 			if payer := nodes[w.random.IntN(len(nodes))]; w.random.IntN(2) == 0 {
 				coin, value := payer.coinOf(next)
 				next++
-				if _, err := payer.running.Load().pool.Accept(t.Context(), payment(coin, value)); err != nil && !errors.Is(err, consensus.ErrNotYet) {
+				if _, err := payer.running.Load().pool.Accept(t.Context(), payment(coin, value), 0); err != nil && !errors.Is(err, consensus.ErrNotYet) {
 					t.Fatal(err)
 				}
 			}

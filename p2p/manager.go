@@ -51,7 +51,8 @@ type Blocks interface {
 
 // Pool is the transactions that wait for a block.
 type Pool interface {
-	Accept(ctx context.Context, tx *types.Tx) (*pending.Entry, error)
+	// Accept takes a transaction that pays at most a feerate; 0 is no limit.
+	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
 	GetByWitness(wtxid types.Hash) *pending.Entry // nil: the pool has none
 	Entries() []*pending.Entry
 	// Accepted returns the witness ids of those taken from a position on, and the

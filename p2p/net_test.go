@@ -187,7 +187,7 @@ func (n *testNode) pay(tx *types.Tx) *types.Tx {
 	if err := n.pool.CatchUp(n.w.t.Context()); err != nil {
 		n.w.t.Fatal(err)
 	}
-	if _, err := n.pool.Accept(n.w.t.Context(), tx); err != nil {
+	if _, err := n.pool.Accept(n.w.t.Context(), tx, 0); err != nil {
 		n.w.t.Fatal(err)
 	}
 	return tx

@@ -406,7 +406,7 @@ func (r *relay) tx(ctx context.Context, p *peer, raw []byte) error {
 
 // accept gives a transaction to the pool.
 func (r *relay) accept(ctx context.Context, p *peer, tx *types.Tx, wtxid types.Hash) error {
-	_, err := r.m.o.Pool.Accept(ctx, tx)
+	_, err := r.m.o.Pool.Accept(ctx, tx, 0)
 	if err == nil || ctx.Err() != nil {
 		return nil
 	}
@@ -484,7 +484,7 @@ func (r *relay) childOf(wtxids []types.Hash) func(*orphan) bool {
 // same way.
 func (r *relay) offerOrphans(ctx context.Context, orphans []*orphan) {
 	for _, o := range orphans {
-		switch _, err := r.m.o.Pool.Accept(ctx, o.tx); {
+		switch _, err := r.m.o.Pool.Accept(ctx, o.tx, 0); {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errMissingInputs):

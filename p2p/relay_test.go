@@ -27,7 +27,7 @@ type listPool struct {
 func newListPool() *listPool { return &listPool{by: map[types.Hash]*pending.Entry{}} }
 
 // Accept implements Pool.
-func (p *listPool) Accept(_ context.Context, tx *types.Tx) (*pending.Entry, error) {
+func (p *listPool) Accept(_ context.Context, tx *types.Tx, _ types.FeeRate) (*pending.Entry, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := &pending.Entry{Tx: tx, Raw: tx.AppendTo(nil), TxID: tx.TxID(), WTxID: tx.WTxID(), Fee: types.FeeRate(1000).Fee(tx.VirtualSize()), VSize: tx.VirtualSize()}
@@ -86,7 +86,7 @@ func TestWholePoolArrives(t *testing.T) {
 		const count = 12_000
 		full, empty := newListPool(), newListPool()
 		for i := range count {
-			_, _ = full.Accept(t.Context(), someTx(i))
+			_, _ = full.Accept(t.Context(), someTx(i), 0)
 		}
 		w.start("a", func(o *Options) { o.Pool = full })
 		w.start("b", func(o *Options) { o.Pool = empty }, "a")
@@ -421,6 +421,6 @@ func TestLocalFaultIsNobodysGuilt(t *testing.T) {
 type faultyPool struct{ *listPool }
 
 // Accept implements Pool.
-func (faultyPool) Accept(context.Context, *types.Tx) (*pending.Entry, error) {
+func (faultyPool) Accept(context.Context, *types.Tx, types.FeeRate) (*pending.Entry, error) {
 	return nil, consensus.Local(context.DeadlineExceeded)
 }

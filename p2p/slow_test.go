@@ -82,9 +82,9 @@ type slowPool struct {
 }
 
 // Accept implements Pool.
-func (p slowPool) Accept(ctx context.Context, tx *types.Tx) (*pending.Entry, error) {
+func (p slowPool) Accept(ctx context.Context, tx *types.Tx, limit types.FeeRate) (*pending.Entry, error) {
 	time.Sleep(p.takes)
-	return p.listPool.Accept(ctx, tx)
+	return p.listPool.Accept(ctx, tx, limit)
 }
 
 // TestWeAreSlow: a peer whose message takes us long, since the chain is busy, has

@@ -196,6 +196,9 @@ func TestWaitingTransactions(t *testing.T) {
 	}
 	child := &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: types.OutPoint{TxID: parent.TxID()}}}, Outputs: []types.TxOut{parent.Outputs[0], parent.Outputs[1]}}
 	child.Outputs[0].Value -= 10_000_000 // which pays for the parent, too
+	if got := refused(s, "sendrawtransaction", hex.EncodeToString(child.AppendTo(nil))); got != "-25 Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)" {
+		t.Error(got)
+	}
 	call[string](s, "sendrawtransaction", hex.EncodeToString(child.AppendTo(nil)), 0)
 	type entry struct {
 		Weight, ChunkWeight int

@@ -69,7 +69,8 @@ type Index interface {
 // Pool answers about transactions that wait for a block. Get, GetByWitness and
 // SpentBy return nil if there is no such transaction.
 type Pool interface {
-	Accept(ctx context.Context, tx *types.Tx) (*pending.Entry, error)
+	// Accept takes a transaction that pays at most a feerate; 0 is no limit.
+	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
 	Test(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error)
 	Get(txid types.Hash) *pending.Entry
 	GetByWitness(wtxid types.Hash) *pending.Entry

@@ -71,8 +71,7 @@ func (a *args) submitted(text string, undecodable *Error) *types.Tx {
 
 // sendRawTransaction is Core's sendrawtransaction. A transaction that waits already
 // is no error, even with other witnesses, which change nothing that is paid: a
-// client that was cut off sends again. The pool tries it before it takes it, because
-// the limit is on a fee that only the pool can tell.
+// client that was cut off sends again.
 func sendRawTransaction(s *Server, a *args) work {
 	text, limit := a.text(0, ""), feeLimit(a, 1)
 	tx := a.submitted(text, failf(CodeDeserialization, "TX decode failed. Make sure the tx has at least one input."))
@@ -87,24 +86,15 @@ func sendRawTransaction(s *Server, a *args) work {
 		if s.Pool.Get(txid) != nil {
 			return txid, nil
 		}
-		if limit > 0 {
-			verdicts, err := s.Pool.Test(ctx, []*types.Tx{tx})
-			if err != nil {
-				return nil, err
-			}
-			if v := verdicts[0]; v.Err == nil && v.Entry.Fee > limit.Fee(v.Entry.VSize) {
-				return nil, failf(CodeVerify, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
-			}
-		}
-		if _, err := s.Pool.Accept(ctx, tx); err != nil {
+		if _, err := s.Pool.Accept(ctx, tx, limit); err != nil {
 			return nil, rejection(err)
 		}
 		return txid, nil
 	}
 }
 
-// rejection makes the pool's error Core's. Wallets act on three of them: the coins
-// are gone, or it is confirmed already, or it must be changed.
+// rejection makes the pool's error Core's. Wallets act on four of them: the coins
+// are gone, it is confirmed already, it pays too much, or it must be changed.
 func rejection(err error) error {
 	var rule *consensus.RuleError
 	switch {
@@ -112,7 +102,9 @@ func rejection(err error) error {
 		return err
 	case rule.Reason == consensus.ReasonMissingInputs:
 		return failf(CodeVerify, "bad-txns-inputs-missingorspent")
-	case rule.Reason == "txn-already-known":
+	case rule.Reason == pending.ReasonMaxFee:
+		return failf(CodeVerify, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
+	case rule.Reason == pending.ReasonConfirmed:
 		return failf(CodeAlreadyInChain, "Transaction outputs already in utxo set")
 	}
 	return failf(CodeVerifyRejected, "%s", rejectReason(rule))
@@ -169,8 +161,8 @@ func tellVerdict(v pending.Verdict, j map[string]any, limit types.FeeRate) (dear
 	j["allowed"] = false
 	var rule *consensus.RuleError
 	switch {
-	case v.Err == nil && limit > 0 && v.Entry.Fee > limit.Fee(v.Entry.VSize):
-		j["reject-reason"] = "max-fee-exceeded"
+	case v.Err == nil && v.Entry.Exceeds(limit):
+		j["reject-reason"] = pending.ReasonMaxFee
 		return true
 	case v.Err == nil:
 		j["allowed"], j["vsize"] = true, v.Entry.VSize

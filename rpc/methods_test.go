@@ -177,9 +177,13 @@ func (p *pool) Info() pending.Info            { return p.info }
 // Estimate implements Pool. The less patience, the dearer.
 func (p *pool) Estimate(blocks int) types.FeeRate { return types.FeeRate(6000 / blocks) }
 
-func (p *pool) Accept(context.Context, *types.Tx) (*pending.Entry, error) {
+func (p *pool) Accept(_ context.Context, _ *types.Tx, limit types.FeeRate) (*pending.Entry, error) {
+	e := &pending.Entry{Fee: p.fee, VSize: 100}
+	if p.err == nil && e.Exceeds(limit) {
+		return nil, &consensus.RuleError{Reason: pending.ReasonMaxFee}
+	}
 	p.taken++
-	return nil, p.err
+	return e, p.err
 }
 
 func (p *pool) Test(_ context.Context, txs []*types.Tx) ([]pending.Verdict, error) {
@@ -223,7 +227,7 @@ func TestSend(t *testing.T) {
 		{"no number to burn", `,0.1,"x"`, "-3", 1, nil},
 		{"an endless number", `,"Inf",1`, "-3", 1, nil},
 		{"inputs are missing", `,0,1`, "-25", 1, rule(consensus.ReasonMissingInputs)},
-		{"already there", `,0,1`, "-27", 1, rule("txn-already-known")},
+		{"already there", `,0,1`, "-27", 1, rule(pending.ReasonConfirmed)},
 		{"against a rule", `,0,1`, "-26", 1, rule("dust")},
 		{"the node's own fault", `,0,1`, "-20", 1, consensus.Local(errors.New("disk"))},
 	} {
@@ -234,7 +238,7 @@ func TestSend(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 		if (p.taken == 1) != (c.want == `"` || c.err != nil) {
-			t.Errorf("%s: it was given to the pool %d times", c.name, p.taken)
+			t.Errorf("%s: it was taken %d times", c.name, p.taken)
 		}
 	}
 	s := newFake().server(t)

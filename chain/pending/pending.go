@@ -11,7 +11,17 @@ package pending
 import (
 	"time"
 
+	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+)
+
+// The reasons, of those for which a pool refuses, on which its callers act. They are
+// Bitcoin Core's words, and consensus.ErrPolicy.
+const (
+	// ReasonConfirmed is a transaction that a block has already.
+	ReasonConfirmed consensus.Reason = "txn-already-known"
+	// ReasonMaxFee is one that pays more than its sender wants to.
+	ReasonMaxFee consensus.Reason = "max-fee-exceeded"
 )
 
 // Entry is a transaction that the pool has, or would have. It is never changed.
@@ -30,6 +40,10 @@ type Entry struct {
 // FeeRate returns what the transaction pays for its own size, rounded down. What it
 // is worth to a miner also depends on its relatives: that is its chunk's feerate.
 func (e *Entry) FeeRate() types.FeeRate { return types.NewFeeRate(e.Fee, e.VSize) }
+
+// Exceeds reports whether the transaction pays more than a limit that its sender has
+// set. A limit of 0 is none.
+func (e *Entry) Exceeds(limit types.FeeRate) bool { return limit > 0 && e.Fee > limit.Fee(e.VSize) }
 
 // Total sums transactions up.
 type Total struct {
