@@ -99,7 +99,7 @@ func TestFloodOfRequests(t *testing.T) {
 		base := n.mine(1)
 		s := w.stranger(n)
 		go func() {
-			for range maxRequests + 2 {
+			for range maxRequestBytes/requestOverhead + 2 {
 				s.send(&wire.GetBlocks{Hashes: []types.Hash{tip(base)}})
 			}
 		}()

@@ -82,6 +82,7 @@ type Options struct {
 	Discover    bool              // find other peers too
 	MaxInbound  int
 	MaxOutbound int
+	MaxMemory   int64  // bytes that may wait because of all peers together; 0: DefaultMaxMemory
 	File        string // of known addresses; empty: none
 	Now         func() time.Time
 	Logger      *slog.Logger
@@ -112,6 +113,7 @@ type Manager struct {
 	txs  *relay
 
 	received, sent atomic.Uint64 // bytes
+	held           atomic.Int64  // bytes that wait because of peers
 	running        chan struct{} // closed when Run has begun
 
 	mu sync.Mutex
@@ -144,6 +146,9 @@ func New(o Options) *Manager {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = DefaultMaxMemory
 	}
 	if o.MaxOutbound == 0 {
 		o.MaxOutbound = DefaultMaxOutbound

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"sync"
@@ -275,7 +276,10 @@ func (w *world) strangerFrom(from, to string, key noise.Key) *stranger {
 // caller calls a node, says hello, and reads nothing but the node's.
 func (w *world) caller(to *testNode) *stranger {
 	w.t.Helper()
-	raw, err := w.dial("stranger", to.name+":1")
+	w.mu.Lock()
+	from := fmt.Sprint("caller", len(w.calls[to.name+":1"]))
+	w.mu.Unlock()
+	raw, err := w.dial(from, to.name+":1")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -290,7 +294,7 @@ func (w *world) caller(to *testNode) *stranger {
 	s := &stranger{w: w, to: to.name, key: key, conn: conn, turn: make(chan struct{}, 1)}
 	w.t.Cleanup(func() { conn.Close() })
 	go s.hello()
-	if _, err := readMessage(conn, make([]byte, wire.MaxFragmentSize), wire.NewAssembler(w.params.MaxBlockWeight)); err != nil {
+	if _, err := readMessage(conn, make([]byte, wire.MaxFragmentSize), wire.NewAssembler(w.params.MaxBlockWeight), func() {}); err != nil {
 		w.t.Fatal(err)
 	}
 	return s
@@ -319,7 +323,7 @@ func (s *stranger) read() {
 	assembler := wire.NewAssembler(s.w.params.MaxBlockWeight)
 	buf := make([]byte, wire.MaxFragmentSize)
 	for {
-		m, err := readMessage(s.conn, buf, assembler)
+		m, err := readMessage(s.conn, buf, assembler, func() {})
 		if err != nil {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -24,7 +25,6 @@ const (
 	maxQueued   = 24 << 20 // bytes that wait to be sent, beyond which the peer is hung up on
 	maxMessages = 16_384   // messages that wait to be sent, which are more than their bytes, beyond which it is too
 	serveBelow  = 4 << 20  // bytes that wait to be sent, below which more is answered
-	maxRequests = 512      // requests of the peer that wait for an answer
 	writeBuffer = 64 << 10
 	longMessage = time.Second // to deal with which takes long, so that the peer is not to blame for what it does not send meanwhile
 	// messageRate and messageBurst bound the messages that are handled and that we
@@ -48,9 +48,10 @@ type peer struct {
 	since   time.Time
 	offset  time.Duration // of its clock to ours
 
-	answers  int // messages that we asked for since the last; of read's goroutine
-	out      outbox
-	requests chan func() // answers that take long, in order
+	answers int // messages that we asked for since the last; of read's goroutine
+	in      inbox
+	out     outbox
+	held    atomic.Int64 // bytes that wait because of it
 
 	closed   chan struct{}
 	closeErr error       // set before closed is closed
@@ -101,9 +102,9 @@ func (c *countedConn) Write(b []byte) (int, error) {
 func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inbound, manual bool) error {
 	p := &peer{
 		m: m, address: t.address, inbound: inbound, manual: manual, since: m.o.Now(),
-		closed: make(chan struct{}), requests: make(chan func(), maxRequests),
+		closed: make(chan struct{}),
 	}
-	p.out.filled = poke.NewSlot()
+	p.in.filled, p.out.filled = poke.NewSlot(), poke.NewSlot()
 	counted := &countedConn{Conn: raw,
 		read:    func(n int) { p.received.Add(uint64(n)); m.received.Add(uint64(n)) },
 		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)) },
@@ -183,7 +184,7 @@ func (p *peer) exchangeHellos(conn net.Conn) error {
 		_, err := conn.Write(b)
 		sent <- err
 	}()
-	message, err := readMessage(conn, make([]byte, wire.MaxFragmentSize), wire.NewAssembler(m.o.Params.MaxBlockWeight))
+	hello, err := readHello(conn)
 	if err != nil {
 		conn.Close()
 		<-sent
@@ -192,24 +193,41 @@ func (p *peer) exchangeHellos(conn net.Conn) error {
 	if err := <-sent; err != nil {
 		return err
 	}
-	hello, ok := message.(*wire.Hello)
-	if !ok {
-		return fmt.Errorf("%w: the first message is %s", wire.ErrProtocol, message.Type())
-	}
 	p.hello = *hello
 	p.offset = time.Unix(hello.Time, 0).Sub(m.o.Now()).Round(time.Second)
 	p.version, err = wire.Negotiate(hello.Version)
 	return err
 }
 
-// readMessage returns the next message of a type that is known.
-func readMessage(r interface{ Read([]byte) (int, error) }, buf []byte, a *wire.Assembler) (wire.Message, error) {
+// readHello returns the first message, which is a hello: of anything else nothing is
+// kept.
+func readHello(r io.Reader) (*wire.Hello, error) {
+	buf := make([]byte, wire.MaxFragmentSize)
+	for assembler := wire.NewAssembler(0); ; {
+		fragment, err := wire.ReadFragment(r, buf)
+		if err != nil {
+			return nil, err
+		}
+		if fragment.Type != wire.TypeHello {
+			return nil, fmt.Errorf("%w: the first message is %s", wire.ErrProtocol, fragment.Type)
+		}
+		if message, done, err := assembler.Push(fragment); done || err != nil {
+			hello, _ := message.(*wire.Hello)
+			return hello, err
+		}
+	}
+}
+
+// readMessage returns the next message of a type that is known. It calls each after
+// every fragment.
+func readMessage(r io.Reader, buf []byte, a *wire.Assembler, each func()) (wire.Message, error) {
 	for {
 		fragment, err := wire.ReadFragment(r, buf)
 		if err != nil {
 			return nil, err
 		}
 		message, done, err := a.Push(fragment)
+		each()
 		if err != nil {
 			return nil, err
 		}
@@ -241,6 +259,7 @@ func (p *peer) talk(ctx context.Context) error {
 	p.close(err)
 	work.Wait()
 	<-p.closed // by another goroutine, perhaps
+	p.empty()
 	p.m.txs.leave(p)
 	p.m.sync.leave(p)
 	return p.closeErr
@@ -264,10 +283,17 @@ func (p *peer) close(err error) {
 func (p *peer) read(ctx context.Context) error {
 	r := bufio.NewReaderSize(p.conn, 64<<10)
 	buf := make([]byte, wire.MaxFragmentSize)
-	assembler := wire.NewAssembler(p.m.o.Params.MaxBlockWeight)
+	assembler, parts := wire.NewAssembler(p.m.o.Params.MaxBlockWeight), 0
+	weigh := func() {
+		if pending := assembler.Pending(); pending != parts {
+			p.hold(pending - parts)
+			parts = pending
+		}
+	}
+	defer func() { p.hold(-parts) }()
 	budget := throttle{tokens: messageBurst, at: p.m.o.Now()}
 	for {
-		message, err := readMessage(r, buf, assembler)
+		message, err := readMessage(r, buf, assembler, weigh)
 		if err != nil {
 			return err
 		}
@@ -345,13 +371,13 @@ func (p *peer) handle(ctx context.Context, message wire.Message) error {
 		p.minRate = m.MinFeeRate
 		p.mu.Unlock()
 	case *wire.GetHeaders:
-		return p.later(func() { p.m.sync.serveHeaders(p, m) })
+		return p.later(len(m.Locator)*types.HashSize, func() { p.m.sync.serveHeaders(p, m) })
 	case *wire.GetBlocks:
-		return p.later(func() { p.m.sync.serveBlocks(p, m) })
+		return p.later(len(m.Hashes)*types.HashSize, func() { p.m.sync.serveBlocks(p, m) })
 	case *wire.GetBlockTxs:
-		return p.later(func() { p.m.sync.serveBlockTxs(p, m) })
+		return p.m.sync.blockTxsWanted(p, m)
 	case *wire.GetTxs:
-		return p.later(func() { p.m.txs.serve(p, m) })
+		return p.later(len(m.WTxIDs)*types.HashSize, func() { p.m.txs.serve(p, m) })
 	case *wire.Headers:
 		return p.m.sync.headers(p, m.Headers)
 	case *wire.Block:
@@ -382,33 +408,6 @@ func (p *peer) notFound(m *wire.NotFound) error {
 		p.m.sync.txsNotFound(p, m.Hashes)
 	}
 	return nil
-}
-
-// later queues an answer that takes long. Who asks for more than is answered is
-// flooding us.
-func (p *peer) later(answer func()) error {
-	select {
-	case p.requests <- answer:
-		return nil
-	default:
-		return errFlood
-	}
-}
-
-// serve answers requests one after the other, while what was answered before goes
-// out.
-func (p *peer) serve() {
-	for {
-		select {
-		case answer := <-p.requests:
-			if !p.out.wait(serveBelow, p.closed) {
-				return
-			}
-			answer()
-		case <-p.closed:
-			return
-		}
-	}
 }
 
 // keepAlive pings the peer and ends the connection when it falls silent.
@@ -494,7 +493,9 @@ func (p *peer) listenAddress() (netip.AddrPort, bool) {
 // send queues a message. A peer that does not take what it asked for is hung up
 // on.
 func (p *peer) send(m wire.Message) {
-	if !p.out.push(m) {
+	grown, ok := p.out.push(m)
+	p.hold(grown)
+	if !ok {
 		p.close(errors.New("it does not take what is sent"))
 	}
 }
@@ -505,7 +506,9 @@ func (p *peer) write() {
 	var b []byte
 	for {
 		var more bool
-		b, more = p.out.next(b[:0])
+		var grown int
+		b, more, grown = p.out.next(b[:0])
+		p.hold(grown)
 		if !more {
 			if err := w.Flush(); err != nil {
 				p.close(err)
@@ -524,57 +527,5 @@ func (p *peer) write() {
 			return
 		}
 		p.lastSend.Store(p.m.o.Now().UnixNano())
-	}
-}
-
-// outbox is what waits to be sent.
-type outbox struct {
-	filled poke.Slot // there is something
-	mu     sync.Mutex
-	// Guarded by mu:
-	queue   wire.Fragmenter
-	drained []chan struct{} // are closed when there is less
-}
-
-// push reports false if there is too much already.
-func (o *outbox) push(m wire.Message) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.queue.Pending() > maxQueued || o.queue.Messages() >= maxMessages || o.queue.Push(m) != nil {
-		return false
-	}
-	o.filled.Poke()
-	return true
-}
-
-func (o *outbox) next(b []byte) ([]byte, bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	b, more := o.queue.AppendNext(b)
-	if o.queue.Pending() < serveBelow {
-		for _, ch := range o.drained {
-			close(ch)
-		}
-		o.drained = nil
-	}
-	return b, more
-}
-
-// wait waits until less than so many bytes wait to be sent. It reports false if
-// closed was closed first.
-func (o *outbox) wait(below int, closed <-chan struct{}) bool {
-	o.mu.Lock()
-	if o.queue.Pending() < below {
-		o.mu.Unlock()
-		return true
-	}
-	ch := make(chan struct{})
-	o.drained = append(o.drained, ch)
-	o.mu.Unlock()
-	select {
-	case <-ch:
-		return true
-	case <-closed:
-		return false
 	}
 }

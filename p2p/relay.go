@@ -508,7 +508,7 @@ func (r *relay) serve(p *peer, m *wire.GetTxs) {
 			lacking = append(lacking, wtxid)
 			continue
 		}
-		if !p.out.wait(serveBelow, p.closed) {
+		if !p.room() {
 			return
 		}
 		p.send(&wire.Tx{Raw: tx.Raw})

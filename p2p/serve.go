@@ -2,10 +2,11 @@ package p2p
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/wire"
@@ -25,7 +26,7 @@ func (s *syncer) serveBlocks(p *peer, m *wire.GetBlocks) {
 			lacking = append(lacking, hash)
 			continue
 		}
-		if !p.out.wait(serveBelow, p.closed) {
+		if !p.room() {
 			return
 		}
 		p.send(&wire.Block{Raw: raw})
@@ -35,34 +36,34 @@ func (s *syncer) serveBlocks(p *peer, m *wire.GetBlocks) {
 	}
 }
 
-// recent is how deep below the tip compact blocks are answered for. To read and
-// decode others costs us more than the question costs the peer.
-const recent = 10
-
-// serveBlockTxs answers a request for transactions of a compact block. Who asks for
-// one that is no longer new has to ask for it whole.
-func (s *syncer) serveBlockTxs(p *peer, m *wire.GetBlockTxs) {
-	var raw []byte
+// blockTxsWanted looks at a request for transactions of a compact block before it is
+// queued. Who asks for a block that is no longer new has to ask for it whole.
+func (s *syncer) blockTxsWanted(p *peer, m *wire.GetBlockTxs) error {
 	info, ok := s.m.o.Headers.Info(m.Hash)
-	err := errors.New("it is not new")
-	if ok && info.Height+recent >= s.m.o.Headers.Tip().Height {
-		raw, err = s.m.o.Blocks.Block(m.Hash)
+	if !ok || !info.Status.Has(header.StatusBody) || info.Height+recent < s.m.o.Headers.Tip().Height {
+		p.send(&wire.NotFound{What: wire.WhatBlockTxs, Hashes: []types.Hash{m.Hash}})
+		return nil
 	}
-	if err == nil {
-		var block *types.Block
-		if block, err = types.DecodeBlock(raw); err == nil {
-			var answer *wire.BlockTxs
-			if answer, err = wire.NewBlockTxs(block, m); err == nil {
-				p.send(answer)
-				return
-			}
-		}
+	if last := m.Indexes[len(m.Indexes)-1]; last >= info.TxCount {
+		return fmt.Errorf("%w: transaction %d of a block with %d", wire.ErrProtocol, last, info.TxCount)
 	}
-	if errors.Is(err, wire.ErrProtocol) {
+	at := types.Index{Height: info.Height, Hash: m.Hash}
+	return p.later(4*len(m.Indexes), func() { s.serveBlockTxs(p, at, m) })
+}
+
+// serveBlockTxs answers a request for transactions that the block has.
+func (s *syncer) serveBlockTxs(p *peer, at types.Index, m *wire.GetBlockTxs) {
+	found := s.recent.load(at, s.m.o.Blocks.Block)
+	if found == nil {
+		p.send(&wire.NotFound{What: wire.WhatBlockTxs, Hashes: []types.Hash{m.Hash}})
+		return
+	}
+	answer, err := wire.NewBlockTxs(found.block, m)
+	if err != nil {
 		p.close(err)
 		return
 	}
-	p.send(&wire.NotFound{What: wire.WhatBlockTxs, Hashes: []types.Hash{m.Hash}})
+	p.send(answer)
 }
 
 // announcing tells peers of new tips.
@@ -93,7 +94,7 @@ func (s *syncer) announce(tip types.Index) {
 	if len(headers) == 0 {
 		return
 	}
-	compact := s.compactForm(tip.Hash)
+	compact := s.compactForm(tip)
 	for _, p := range s.m.all() {
 		s.mu.Lock()
 		sp := s.peers[p]
@@ -128,15 +129,19 @@ func (s *syncer) after(headers []types.Header, knows types.Index) []types.Header
 	return headers
 }
 
-// compactForm returns the compact form of a block, or nil if it has none.
-func (s *syncer) compactForm(hash types.Hash) wire.Message {
-	raw, err := s.m.o.Blocks.Block(hash)
+// compactForm returns the compact form of a block, or nil if it has none. Parts of
+// the block will be asked for.
+func (s *syncer) compactForm(at types.Index) wire.Message {
+	raw, err := s.m.o.Blocks.Block(at.Hash)
 	if err != nil {
 		return nil
 	}
 	block, err := consensus.DecodeBlock(raw)
 	if err != nil {
 		return nil
+	}
+	if s.recent.get(at.Hash) == nil {
+		s.recent.put(&recentBlock{at, block.Block, len(raw)})
 	}
 	compact, err := wire.NewCompactBlock(block.Block, block.WTxIDs, rand.Uint64())
 	if err != nil {

@@ -1,6 +1,9 @@
 package p2p
 
 import (
+	"fmt"
+	"io"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,5 +104,170 @@ func TestOldCompactBlocks(t *testing.T) {
 			t.Error("a rival of the tip is not looked at")
 		}
 		s.conn.Close()
+	})
+}
+
+// countingBlocks counts how often a block is read.
+type countingBlocks struct {
+	Blocks
+	reads *atomic.Int64
+}
+
+// Block implements Blocks.
+func (b countingBlocks) Block(hash types.Hash) ([]byte, error) {
+	b.reads.Add(1)
+	return b.Blocks.Block(hash)
+}
+
+// TestUselessRequests: what no honest peer asks for is refused before anything is
+// read for it, and the parts of a new block are read once, however many ask.
+func TestUselessRequests(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		var reads atomic.Int64
+		n := w.start("n", func(o *Options) { o.Blocks = countingBlocks{o.Blocks, &reads} })
+		base := n.mine(recent + 5)
+		for i, m := range []wire.Message{
+			&wire.GetBlocks{}, &wire.GetTxs{}, &wire.GetBlockTxs{Hash: tip(base)},
+			&wire.GetBlockTxs{Hash: tip(base), Indexes: []uint32{0, 1}},
+		} {
+			s := w.strangerFrom(fmt.Sprint("stranger", i), "n", newKey(t))
+			s.send(m)
+			if got := s.fate(time.Minute); got != banned {
+				t.Errorf("who sends %+v is %s", m, got)
+			}
+		}
+		before := reads.Load()
+		s := w.strangerFrom("friend", "n", newKey(t))
+		for _, hash := range []types.Hash{base[0].Hash(), {7}} {
+			s.send(&wire.GetBlockTxs{Hash: hash, Indexes: []uint32{0}})
+			if got := next[*wire.NotFound](s, time.Second); got == nil || got.Hashes[0] != hash {
+				t.Errorf("answered by %v", got)
+			}
+		}
+		for range 100 {
+			s.send(&wire.GetBlockTxs{Hash: tip(base), Indexes: []uint32{0}})
+			if next[*wire.BlockTxs](s, time.Second) == nil {
+				t.Fatal("not answered")
+			}
+		}
+		if n := reads.Load() - before; n > 1 {
+			t.Errorf("blocks were read %d times", n)
+		}
+		s.conn.Close()
+	})
+}
+
+// TestRecentBlocks: of blocks that do not fit together the newest stay, and asking
+// for older ones in turn has none of them read.
+func TestRecentBlocks(t *testing.T) {
+	r := newRecentBlocks()
+	raw := (&types.Block{}).AppendTo(nil)
+	for height := range uint32(recent + 1) {
+		r.put(&recentBlock{types.Index{Height: height, Hash: types.Hash{byte(height)}}, &types.Block{}, maxRecentBytes / 3})
+	}
+	reads := 0
+	read := func(types.Hash) ([]byte, error) { reads++; return raw, nil }
+	for range 100 {
+		for height := range uint32(recent + 1) {
+			if found := r.load(types.Index{Height: height, Hash: types.Hash{byte(height)}}, read); (found != nil) != (height > recent-3) {
+				t.Fatalf("block %d is there: %v", height, found != nil)
+			}
+		}
+	}
+	if reads != 0 {
+		t.Errorf("%d reads", reads)
+	}
+	if r.load(types.Index{Height: recent + 1, Hash: types.Hash{99}}, read) == nil || reads != 1 {
+		t.Error("a newer block is not taken")
+	}
+}
+
+// TestSharedMemory: a hundred strangers who leave answers and half messages waiting
+// hold no more memory than one budget, and the honest peer is served meanwhile.
+func TestSharedMemory(t *testing.T) {
+	for name, hold := range map[string]func(w *world, n *testNode, s *stranger, blocks []types.Hash){
+		"answers": func(w *world, n *testNode, s *stranger, blocks []types.Hash) {
+			for range 20 {
+				if s.send(&wire.GetBlocks{Hashes: blocks}) != nil {
+					return
+				}
+			}
+		},
+		"requests": func(w *world, n *testNode, s *stranger, blocks []types.Hash) {
+			for range 2000 {
+				if s.send(&wire.GetTxs{WTxIDs: make([]types.Hash, wire.MaxInv)}) != nil {
+					return
+				}
+			}
+		},
+		"half_messages": func(w *world, n *testNode, s *stranger, _ []types.Hash) {
+			part := wire.Fragment{Lane: wire.Bulk, Type: wire.TypeBlock, Total: uint32(w.params.MaxBlockWeight), Data: make([]byte, wire.MaxFragmentData)}
+			for range 200 {
+				if _, err := s.conn.Write(wire.AppendFragment(nil, part)); err != nil {
+					return
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *world) {
+				const budget = 16 << 20
+				n := w.start("n", func(o *Options) { o.MaxMemory = budget })
+				var blocks []types.Hash
+				for range 8 {
+					b := w.fat(w.build(n.chain.TipState(), 1)[0], 100)
+					n.add(b)
+					blocks = append(blocks, b.Hash())
+				}
+				honest := w.start("honest", nil, "n")
+				for range 100 {
+					evil := w.caller(n)
+					go hold(w, n, evil, blocks)
+				}
+				for range 100 {
+					time.Sleep(100 * time.Millisecond)
+					if held := n.held.Load(); held > budget+2<<20 {
+						t.Fatalf("%d bytes are held", held)
+					}
+				}
+				w.agree("the chain", n.chain.Tip().Hash, honest)
+				w.agree("a new block", tip(n.mine(1)), honest)
+				for _, p := range n.all() {
+					if p.inbound && p.hello.UserAgent == "/stranger/" {
+						p.close(errReplaced)
+					}
+				}
+				time.Sleep(time.Second)
+				if held := n.held.Load(); held > 1<<20 {
+					t.Errorf("%d bytes are still counted when all have gone", held)
+				}
+			})
+		})
+	}
+}
+
+// TestHelloFirst: of a message that comes before the hello nothing is kept.
+func TestHelloFirst(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		raw, err := w.dial("stranger", "n:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := noise.Client(t.Context(), raw, newKey(t), w.params.Identity(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			_, _ = conn.Write(wire.AppendFragment(nil, wire.Fragment{Lane: wire.Bulk, Type: wire.TypeBlock, Total: 1 << 20, Data: make([]byte, wire.MaxFragmentData)}))
+		}()
+		began := time.Now()
+		_, _ = io.Copy(io.Discard, conn)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it is heard for %s", took)
+		}
+		if len(n.Peers()) != 0 {
+			t.Error("it is let in")
+		}
 	})
 }

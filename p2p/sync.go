@@ -42,6 +42,7 @@ type syncer struct {
 	more poke.Slot // blocks may be asked for
 
 	progress progress
+	recent   recentBlocks
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -92,7 +93,7 @@ func newSyncer(m *Manager) *syncer {
 	return &syncer{
 		m: m, feed: make(chan delivery, window), more: poke.NewSlot(),
 		peers: map[*peer]*syncPeer{}, flying: map[types.Hash]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
-		room: make(chan struct{}),
+		room: make(chan struct{}), recent: newRecentBlocks(),
 	}
 }
 

@@ -132,7 +132,7 @@ func (m *CompactBlock) decode(d *types.Decoder) {
 // CompactBlock.
 type GetBlockTxs struct {
 	Hash    types.Hash
-	Indexes []uint32 // ascending, each below MaxBlockTxs
+	Indexes []uint32 // ascending, at least one, each below MaxBlockTxs
 }
 
 // Type returns TypeGetBlockTxs.
@@ -150,7 +150,7 @@ func (m *GetBlockTxs) appendTo(b []byte) []byte {
 
 func (m *GetBlockTxs) decode(d *types.Decoder) {
 	m.Hash = d.Hash()
-	if n := decodeCount(d, MaxBlockTxs, 1); n > 0 {
+	if n := wanted(d, decodeCount(d, MaxBlockTxs, 1)); n > 0 {
 		m.Indexes = make([]uint32, n)
 	}
 	next := uint32(0)

@@ -40,6 +40,14 @@ func decodeCount(d *types.Decoder, limit, size int) int {
 	return n
 }
 
+// wanted refuses a request for nothing.
+func wanted(d *types.Decoder, n int) int {
+	if n == 0 {
+		d.Fail("a request for nothing")
+	}
+	return n
+}
+
 func appendHashes(b []byte, hashes []types.Hash) []byte {
 	b = types.AppendCompactSize(b, uint64(len(hashes)))
 	for i := range hashes {

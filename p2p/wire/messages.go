@@ -201,7 +201,7 @@ func (*Inv) Type() Type { return TypeInv }
 func (m *Inv) appendTo(b []byte) []byte { return appendHashes(b, m.WTxIDs) }
 func (m *Inv) decode(d *types.Decoder)  { m.WTxIDs = decodeHashes(d, MaxInv) }
 
-// GetTxs asks for transactions by witness id, at most MaxInv. Each is answered
+// GetTxs asks for transactions by witness id, one to MaxInv. Each is answered
 // with a Tx or in a NotFound.
 type GetTxs struct{ WTxIDs []types.Hash }
 
@@ -209,7 +209,10 @@ type GetTxs struct{ WTxIDs []types.Hash }
 func (*GetTxs) Type() Type { return TypeGetTxs }
 
 func (m *GetTxs) appendTo(b []byte) []byte { return appendHashes(b, m.WTxIDs) }
-func (m *GetTxs) decode(d *types.Decoder)  { m.WTxIDs = decodeHashes(d, MaxInv) }
+func (m *GetTxs) decode(d *types.Decoder) {
+	m.WTxIDs = decodeHashes(d, MaxInv)
+	wanted(d, len(m.WTxIDs))
+}
 
 // Tx is a transaction in Bitcoin's encoding, which is not looked into here.
 type Tx struct{ Raw []byte }
@@ -220,7 +223,7 @@ func (*Tx) Type() Type { return TypeTx }
 func (m *Tx) appendTo(b []byte) []byte { return append(b, m.Raw...) }
 func (m *Tx) decode(d *types.Decoder)  { m.Raw = d.Bytes(d.Remaining()) }
 
-// GetBlocks asks for blocks, at most MaxGetBlocks. Each is answered with a
+// GetBlocks asks for blocks, one to MaxGetBlocks. Each is answered with a
 // Block or in a NotFound.
 type GetBlocks struct{ Hashes []types.Hash }
 
@@ -228,7 +231,10 @@ type GetBlocks struct{ Hashes []types.Hash }
 func (*GetBlocks) Type() Type { return TypeGetBlocks }
 
 func (m *GetBlocks) appendTo(b []byte) []byte { return appendHashes(b, m.Hashes) }
-func (m *GetBlocks) decode(d *types.Decoder)  { m.Hashes = decodeHashes(d, MaxGetBlocks) }
+func (m *GetBlocks) decode(d *types.Decoder) {
+	m.Hashes = decodeHashes(d, MaxGetBlocks)
+	wanted(d, len(m.Hashes))
+}
 
 // Block is a block in Bitcoin's encoding, which is not looked into here.
 type Block struct{ Raw []byte }

@@ -1,0 +1,185 @@
+package p2p
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/karatcoin/karat/internal/poke"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// inbox is the requests of a peer that wait for an answer, in order.
+type inbox struct {
+	filled poke.Slot // there is something
+	mu     sync.Mutex
+	// Guarded by mu:
+	queue []request
+	bytes int
+}
+
+// request is a request with what it takes.
+type request struct {
+	answer func()
+	bytes  int
+}
+
+// push reports false if there is too much already.
+func (i *inbox) push(r request) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.bytes+r.bytes > maxRequestBytes {
+		return false
+	}
+	i.queue = append(i.queue, r)
+	i.bytes += r.bytes
+	i.filled.Poke()
+	return true
+}
+
+// next takes the first request. It reports false if there is none.
+func (i *inbox) next() (r request, ok bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.queue) == 0 {
+		return request{}, false
+	}
+	r = i.queue[0]
+	i.queue[0] = request{}
+	i.queue = i.queue[1:]
+	i.bytes -= r.bytes
+	return r, true
+}
+
+// later queues an answer that takes long to a request of so many bytes. Who asks
+// for more than is answered is flooding us.
+func (p *peer) later(size int, answer func()) error {
+	r := request{answer, size + requestOverhead}
+	if !p.in.push(r) {
+		return errFlood
+	}
+	p.hold(r.bytes)
+	return nil
+}
+
+// serve answers requests one after the other, while what was answered before goes
+// out.
+func (p *peer) serve() {
+	for {
+		r, ok := p.in.next()
+		if !ok {
+			select {
+			case <-p.in.filled:
+				continue
+			case <-p.closed:
+				return
+			}
+		}
+		open := p.room()
+		if open {
+			r.answer()
+		}
+		p.hold(-r.bytes)
+		if !open {
+			return
+		}
+	}
+}
+
+// room waits until there is room for one more answer. It reports false if the
+// connection ends before.
+func (p *peer) room() bool {
+	below := serveBelow
+	if p.m.scarce() {
+		below = 1
+	}
+	return p.out.wait(below, p.closed)
+}
+
+// empty gives back what still waits when the connection has ended.
+func (p *peer) empty() {
+	for r, ok := p.in.next(); ok; r, ok = p.in.next() {
+		p.hold(-r.bytes)
+	}
+	p.hold(p.out.shut())
+}
+
+// outbox is what waits to be sent.
+type outbox struct {
+	filled poke.Slot // there is something
+	mu     sync.Mutex
+	// Guarded by mu:
+	queue   wire.Fragmenter
+	waiting []waiter
+	held    int  // bytes that it was last weighed at
+	ended   bool // nothing is taken any more
+}
+
+// waiter waits until less than so many bytes wait to be sent.
+type waiter struct {
+	below int
+	ready chan struct{} // is closed then
+}
+
+// push reports false if there is too much already. It returns the bytes by which
+// the outbox has grown.
+func (o *outbox) push(m wire.Message) (grown int, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		return 0, true
+	}
+	if o.queue.Pending() > maxQueued || o.queue.Messages() >= maxMessages || o.queue.Push(m) != nil {
+		return 0, false
+	}
+	o.filled.Poke()
+	return o.weigh(), true
+}
+
+// weigh returns the bytes by which the outbox has grown since it was called last.
+// It assumes mu.
+func (o *outbox) weigh() int {
+	was := o.held
+	o.held = o.queue.Pending() + messageOverhead*o.queue.Messages()
+	return o.held - was
+}
+
+func (o *outbox) next(b []byte) (_ []byte, more bool, grown int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, more = o.queue.AppendNext(b)
+	o.waiting = slices.DeleteFunc(o.waiting, func(w waiter) bool {
+		enough := o.queue.Pending() < w.below
+		if enough {
+			close(w.ready)
+		}
+		return enough
+	})
+	return b, more, o.weigh()
+}
+
+// shut forgets what waits, and takes nothing any more.
+func (o *outbox) shut() (grown int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.queue, o.ended = wire.Fragmenter{}, true
+	return o.weigh()
+}
+
+// wait waits until less than so many bytes wait to be sent. It reports false if
+// closed was closed first.
+func (o *outbox) wait(below int, closed <-chan struct{}) bool {
+	o.mu.Lock()
+	if o.queue.Pending() < below {
+		o.mu.Unlock()
+		return true
+	}
+	w := waiter{below, make(chan struct{})}
+	o.waiting = append(o.waiting, w)
+	o.mu.Unlock()
+	select {
+	case <-w.ready:
+		return true
+	case <-closed:
+		return false
+	}
+}
