@@ -65,37 +65,22 @@ func (a *args) fail(err error) {
 // given reports whether parameter i was given.
 func (a *args) given(i int) bool { return a.values[i] != nil }
 
+// wrongType has Core's words, line breaks included.
 func (a *args) wrongType(i int, want kind) {
-	a.fail(failf(CodeType, "Wrong type passed:\n{\n    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"\n}",
-		i+1, a.method.params[i].first(), typeName(a.values[i]), typeWord(want)))
-}
-
-func typeName(raw json.RawMessage) string {
-	switch raw[0] {
+	words := map[kind]string{kindNumber: "number", kindString: "string", kindBool: "bool", kindArray: "array", kindObject: "object"}
+	got := kindNumber
+	switch a.values[i][0] {
 	case '"':
-		return "string"
+		got = kindString
 	case '[':
-		return "array"
+		got = kindArray
 	case '{':
-		return "object"
+		got = kindObject
 	case 't', 'f':
-		return "bool"
+		got = kindBool
 	}
-	return "number"
-}
-
-func typeWord(k kind) string {
-	switch k {
-	case kindNumber:
-		return "number"
-	case kindBool:
-		return "bool"
-	case kindArray:
-		return "array"
-	case kindObject:
-		return "object"
-	}
-	return "string"
+	a.fail(failf(CodeType, "Wrong type passed:\n{\n    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"\n}",
+		i+1, a.method.params[i].first(), words[got], words[want]))
 }
 
 // text returns a string.

@@ -13,35 +13,49 @@ import (
 	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
-// Headers answers about the header tree.
+// The parts of the node that methods ask. They are cut by what is asked and not by
+// who answers, so that a test fakes only the part that it is about. All of them may
+// be called concurrently.
+
+// Headers answers about the header tree, from memory: it never waits.
 type Headers interface {
 	Tip() types.Index
-	TipState() consensus.State
-	BestHeader() types.Index
+	TipState() consensus.State // what the next block builds on
+	BestHeader() types.Index   // of the most work, whether its block is here or not
 	Info(hash types.Hash) (header.Info, bool)
-	HashAt(height uint32) (types.Hash, bool)
+	HashAt(height uint32) (types.Hash, bool) // on the best chain
 	Tips() []header.Tip
+	// HeadersAfter returns headers of the best chain above the first block of the
+	// locator that is on it, up to stop if that comes first.
 	HeadersAfter(locator []types.Hash, stop types.Hash, limit int) []types.Header
 }
 
-// Blocks answers about bodies and coins, and follows the chain.
+// Blocks answers about bodies and coins, and follows the chain. What is not stored,
+// or not any more, is an error that wraps consensus.ErrNotFound.
 type Blocks interface {
-	Block(hash types.Hash) ([]byte, error)
+	Block(hash types.Hash) ([]byte, error) // its encoding (BIP144)
+	// BlockUpdate is a block that was connected once, with what it spends.
 	BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error)
+	// Coins waits for a change of the chain that is under way. The state is that of
+	// the tip with which the coins were found.
 	Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error)
+	// UpdatesSince is the way from a block to the tip: first blocks to revert, from
+	// there downwards, then blocks to apply, upwards.
 	UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error)
 	poke.Source // pokes after the tip has changed
 }
 
-// Operator changes the chain.
+// Operator changes the chain, or reads all of it. Each may take long.
 type Operator interface {
+	// AddBlock wraps a *consensus.RuleError if the block is refused.
 	AddBlock(ctx context.Context, raw []byte) error
 	Invalidate(ctx context.Context, hash types.Hash) error
 	Reconsider(ctx context.Context, hash types.Hash) error
 	Precious(ctx context.Context, hash types.Hash) error
-	// Verify checks the last blocks again, as Core's verifychain.
+	// Verify checks the last blocks again, depth of them (0: all), at a level of
+	// Core's verifychain. The error says what is damaged.
 	Verify(ctx context.Context, depth uint32, level int) error
-	// CoinSet walks over all coins.
+	// CoinSet walks over all coins, and says at which block they were these.
 	CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error)
 	// SizeOnDisk is that of all block files, in bytes.
 	SizeOnDisk() int64
@@ -53,24 +67,28 @@ const (
 	IndexOfTxs     = "txindex"
 )
 
-// Index answers from the indexes. What it has not come to is an error that wraps
-// consensus.ErrNotFound.
+// Index answers from the indexes. An error of Filter or FindTx means that there is no
+// answer now: the index has not come that far, is made anew, or does not keep such
+// things. Position and Names tell which.
 type Index interface {
 	Filter(block types.Hash) (filter []byte, header types.Hash, err error)
 	FindTx(txid types.Hash) (block types.Hash, err error)
-	// Position is the block up to which everything is indexed, and whether that
-	// is the tip. The names are of those indexes that are kept.
+	// Position is the block up to which everything is indexed, and whether that is
+	// the tip.
 	Position() (at types.Index, synced bool)
 	// Wait waits until the tip of now is indexed, if that is a matter of moments.
 	Wait(ctx context.Context)
-	Names() []string
+	Names() []string // of the indexes that are kept
 }
 
-// Pool answers about transactions that wait for a block. Get, GetByWitness and
+// Pool answers about transactions that wait for a block, as of the chain's tip: it
+// follows the chain before it answers, which may take a moment. Get, GetByWitness and
 // SpentBy return nil if there is no such transaction.
 type Pool interface {
-	// Accept takes a transaction that pays at most a feerate; 0 is no limit.
+	// Accept takes a transaction that pays at most a feerate; 0 is no limit. It wraps a
+	// *consensus.RuleError if the transaction is refused.
 	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
+	// Test says what Accept would of each, in order, and changes nothing.
 	Test(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error)
 	Get(txid types.Hash) *pending.Entry
 	GetByWitness(wtxid types.Hash) *pending.Entry
@@ -89,19 +107,22 @@ type Pool interface {
 
 // Miner makes blocks.
 type Miner interface {
+	// Generate mines up to n blocks that pay to a script. It tries at most so many
+	// nonces for each; fewer blocks for that reason are no error.
 	Generate(ctx context.Context, n int, scriptPubKey []byte, maxTries uint64) ([]types.Hash, error)
-	// Template counts the transactions and the weight of the next block.
+	// Template counts the transactions, with the coinbase, and the weight of the next
+	// block.
 	Template() (txs, weight int)
 }
 
-// Network is the connections to others.
+// Network is the connections to others. Addresses are [ID@]HOST:PORT.
 type Network interface {
 	Peers() []peerinfo.Info
 	NodeID() peerinfo.NodeID
 	Listening() []string
-	Totals() (received, sent uint64)
-	// AddNode keeps a connection to a peer, RemoveNode ends that, TryNode
-	// connects once.
+	Totals() (received, sent uint64) // bytes
+	// AddNode keeps a connection to a peer, RemoveNode ends that, TryNode connects
+	// once. None waits for the peer.
 	AddNode(address string) error
 	RemoveNode(address string) error
 	TryNode(address string) error
@@ -116,8 +137,10 @@ type Control interface {
 	Now() time.Time
 	// SetTime stops the clock at a time in seconds since 1970; 0 lets it go on.
 	SetTime(seconds int64)
-	Stop()
+	Stop() // returns at once
 	Uptime() time.Duration
 	Syncing() bool
+	// Pruned tells whether old blocks are removed, the height from which they are
+	// there, and how many bytes they may take.
 	Pruned() (pruned bool, height uint32, target int64)
 }

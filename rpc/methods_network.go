@@ -92,9 +92,9 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-// getPeerInfo is Core's getpeerinfo. bitcoin-cli -netinfo reads it, and does not run
-// if a field is missing, so what has no meaning here is there and empty. nodeid is
-// karat's.
+// getPeerInfo is Core's getpeerinfo. Fields that have no meaning here are there and
+// empty, because clients do not expect them to be missing; bitcoin-cli -netinfo ends
+// at the first that is. nodeid is karat's.
 func getPeerInfo(_ context.Context, s *Server) (any, error) {
 	list := []map[string]any{}
 	peers := s.Network.Peers()

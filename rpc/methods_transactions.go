@@ -71,23 +71,33 @@ func (s *Server) isUnspendableGenesis(txid types.Hash) bool {
 	return txid == s.Params.GenesisBlock().TxIDs[0] && len(s.Params.GenesisCoins()) == 0
 }
 
-// findTx finds the block of a transaction by the index. The error says what a client
-// can do about it.
+// findTx returns the block of a transaction, or an error that says what a client can
+// do about it.
 func (s *Server) findTx(ctx context.Context, txid types.Hash) (header.Info, error) {
+	info, ok := s.indexedTx(ctx, txid)
+	if ok {
+		return info, nil
+	}
 	message := "No such mempool or blockchain transaction."
 	if !s.indexed(IndexOfTxs) {
 		message = "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries."
-	} else {
-		s.Index.Wait(ctx)
-		hash, err := s.Index.FindTx(txid)
-		if info, ok := s.Headers.Info(hash); err == nil && ok {
-			return info, nil
-		}
-		if _, synced := s.Index.Position(); !synced {
-			message = "No such mempool transaction. Blockchain transactions are still in the process of being indexed."
-		}
+	} else if _, synced := s.Index.Position(); !synced {
+		message = "No such mempool transaction. Blockchain transactions are still in the process of being indexed."
 	}
-	return header.Info{}, failf(CodeAddressOrKey, "%s Use gettransaction for wallet transactions.", message)
+	return info, failf(CodeAddressOrKey, "%s Use gettransaction for wallet transactions.", message)
+}
+
+// indexedTx returns the block of a transaction, if the index knows it.
+func (s *Server) indexedTx(ctx context.Context, txid types.Hash) (info header.Info, ok bool) {
+	if !s.indexed(IndexOfTxs) {
+		return info, false
+	}
+	s.Index.Wait(ctx) // a client that has just heard of a block asks for its transactions
+	hash, err := s.Index.FindTx(txid)
+	if err != nil {
+		return info, false
+	}
+	return s.Headers.Info(hash)
 }
 
 // transactionOf is what getrawtransaction tells of a transaction in a block. Only a

@@ -72,9 +72,9 @@ func (m *merkleProof) encode(header *types.Header) []byte {
 	return types.AppendVarBytes(b, flags)
 }
 
-// getTxOutProof is Core's gettxoutproof. Without the name of a block Core looks where
-// an unspent output of the transactions was made; karat asks its index instead,
-// which knows spent ones, too. The bound on ids is karat's.
+// getTxOutProof is Core's gettxoutproof. Without the name of a block it asks the
+// transaction index; Core can do without that while an output of a transaction is
+// unspent. The bound on ids is karat's.
 func getTxOutProof(s *Server, a *args) work {
 	texts := a.texts(0, 1000)
 	if len(texts) == 0 {
@@ -98,9 +98,9 @@ func getTxOutProof(s *Server, a *args) work {
 	}
 	return func(ctx context.Context) (any, error) {
 		if !named {
-			var err error
-			if info, err = s.proofBlock(ctx, first); err != nil {
-				return nil, err
+			var ok bool
+			if info, ok = s.indexedTx(ctx, first); !ok || s.isUnspendableGenesis(first) {
+				return nil, failf(CodeAddressOrKey, "Transaction not yet in block")
 			}
 		}
 		block, err := s.block(&info)
@@ -119,17 +119,4 @@ func getTxOutProof(s *Server, a *args) work {
 		}
 		return hex.EncodeToString(m.encode(&info.Header)), nil
 	}
-}
-
-// proofBlock is the block that the index finds for a transaction.
-func (s *Server) proofBlock(ctx context.Context, txid types.Hash) (header.Info, error) {
-	if s.Index != nil && !s.isUnspendableGenesis(txid) {
-		s.Index.Wait(ctx)
-		if hash, err := s.Index.FindTx(txid); err == nil {
-			if info, ok := s.Headers.Info(hash); ok {
-				return info, nil
-			}
-		}
-	}
-	return header.Info{}, failf(CodeAddressOrKey, "Transaction not yet in block")
 }
