@@ -12,19 +12,20 @@ import (
 )
 
 // WriteBlock appends a body. It can be read at once, and is durable after the
-// next SaveHeaders or Flush. A body of the same block that was written before is
-// forgotten.
+// next SaveHeaders or Flush. It takes the place of a body of the same block that was
+// written before.
 func (s *Store) WriteBlock(at types.Index, raw []byte) error {
 	return s.writeRecord(s.blocks, at, len(raw), func(b []byte) []byte { return append(b, raw...) })
 }
 
-// WriteUndo appends the undo data of a block, the coins that it spent in the
-// order of its inputs, as WriteBlock does a body.
+// WriteUndo appends the undo data of a block, as WriteBlock does a body: the coins
+// that it spent, in the order of its inputs.
 func (s *Store) WriteUndo(at types.Index, coins []types.Coin) error {
 	return s.writeRecord(s.undos, at, len(coins)*undoCoinBytes, func(b []byte) []byte { return appendUndo(b, coins) })
 }
 
-// undoCoinBytes is the usual size of a coin in undo data.
+// undoCoinBytes is the usual size of a coin in undo data. It only serves to estimate
+// the space that is needed.
 const undoCoinBytes = 42
 
 func (s *Store) writeRecord(to *segments, at types.Index, size int, fill func([]byte) []byte) error {
@@ -39,8 +40,9 @@ func (s *Store) writeRecord(to *segments, at types.Index, size int, fill func([]
 	return s.failed(to.append(at, fill))
 }
 
-// ReadBlock returns the body of a block as it was written, or consensus.ErrNotFound, or an
-// ErrLocal that names the file and the byte where it is damaged.
+// ReadBlock returns the body of a block as it was written. The error is
+// consensus.ErrNotFound, or an ErrLocal that names the file and the byte where it is
+// damaged.
 func (s *Store) ReadBlock(hash types.Hash) ([]byte, error) {
 	return s.readRecord(s.blocks, keyBlock, hash)
 }
@@ -75,8 +77,9 @@ func (s *Store) readRecord(from *segments, prefix byte, hash types.Hash) ([]byte
 	return payload, nil
 }
 
-// location finds where a record lies. The pending ones are asked first: they move
-// to the database, not from it.
+// location finds where a record lies. Records that the database does not know yet
+// are asked first: they move to the database and never back, so none is missed that
+// moves meanwhile.
 func (s *Store) location(from *segments, prefix byte, hash types.Hash) (location, error) {
 	if loc, ok := from.find(hash); ok {
 		return loc, nil
@@ -96,12 +99,12 @@ func (s *Store) location(from *segments, prefix byte, hash types.Hash) (location
 }
 
 // Prune removes segment files, the oldest first, while bodies and undo data take
-// more than Options.PruneBytes, but none with the body of a block at or above
-// the height. It returns the blocks that lost body and undo data, whose header
-// records have lost StatusBody and StatusUndo.
+// more than Options.PruneBytes. It spares a file with the body of a block at or
+// above the height. It returns the blocks that lost body and undo data. Their header
+// records have lost StatusBody and StatusUndo in the same step.
 //
-// First the database forgets the blocks, then the files go, so that a crash
-// between leaves only files that nothing refers to, which Open removes.
+// First the database forgets the blocks, then the files go. A crash between leaves
+// only files that nothing refers to, which Open removes.
 func (s *Store) Prune(below uint32) ([]types.Hash, error) {
 	if err := s.faulty(); err != nil {
 		return nil, err
@@ -111,7 +114,7 @@ func (s *Store) Prune(below uint32) ([]types.Hash, error) {
 		return nil, nil
 	}
 	if len(s.blocks.pending)+len(s.undos.pending) > 0 {
-		// So that the database alone says what there is.
+		// After this the database alone says what there is.
 		if err := s.SaveHeaders(nil); err != nil {
 			return nil, err
 		}
@@ -150,7 +153,8 @@ func (s *Store) Prune(below uint32) ([]types.Hash, error) {
 	return doomed, nil
 }
 
-// choose returns the block files that Prune is to remove.
+// choose returns the block files that Prune is to remove. The order of files is
+// that of arrival, not of heights, so a file is chosen by its greatest height.
 func (s *Store) choose(below uint32) map[uint32]struct{} {
 	total := s.blocks.bytes() + s.undos.bytes()
 	chosen := map[uint32]struct{}{}
@@ -181,8 +185,9 @@ func (s *Store) blocksIn(files map[uint32]struct{}) ([]types.Hash, error) {
 	return hashes, err
 }
 
-// emptied returns the undo files that name no block but doomed ones. Undo data
-// is a fraction of the bodies, so its files go when their last block does.
+// emptied returns the undo files that hold nothing but data of doomed blocks. Undo
+// data is a fraction of the bodies, so such a file may wait until the last of its
+// blocks goes.
 func (s *Store) emptied(doomed []types.Hash) ([]uint32, error) {
 	gone := make(map[types.Hash]struct{}, len(doomed))
 	for _, hash := range doomed {
@@ -204,7 +209,8 @@ func (s *Store) emptied(doomed []types.Hash) ([]uint32, error) {
 	return empty, err
 }
 
-// eachLocation visits all records of a kind that the database knows.
+// eachLocation visits the locations of all records of a kind that the database
+// knows.
 func (s *Store) eachLocation(prefix byte, visit func(types.Hash, location)) error {
 	return s.each(prefix, func(key, value []byte) error {
 		hash, err := parseHashKey(key)

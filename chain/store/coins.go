@@ -21,12 +21,12 @@ import (
 // none were flushed yet.
 func (s *Store) CoinsTip() types.Index { return s.tip }
 
-// NeedsFlush reports that the changes in the coin cache have used its budget.
-// Until Flush the cache grows beyond it.
+// NeedsFlush reports that the changes in the coin cache have used its budget. If the
+// caller goes on without Flush, the cache grows beyond it: a change is never dropped.
 func (s *Store) NeedsFlush() bool { return s.coins.full() }
 
-// parallelFetch is the number of look-ups in the database from which more than
-// one goroutine makes them.
+// parallelFetch is the number of look-ups in the database from which several
+// goroutines make them. Below it, to start them would take longer than they save.
 const parallelFetch = 64
 
 // FetchCoins looks coins up, in the cache first. into must be as long as
@@ -73,8 +73,8 @@ func compareOutPoints(a, b *types.OutPoint) int {
 	return cmp.Compare(a.Index, b.Index)
 }
 
-// readCoins reads the coins at the given indexes of outPoints from the database,
-// on all processors if there are many.
+// readCoins reads the coins at the given indexes of outPoints from the database, on
+// all processors if there are many.
 func (s *Store) readCoins(outPoints []types.OutPoint, at []int, into []consensus.FetchedCoin) error {
 	if len(at) < parallelFetch {
 		return s.readSomeCoins(outPoints, at, into)
@@ -99,9 +99,9 @@ func (s *Store) readSomeCoins(outPoints []types.OutPoint, at []int, into []conse
 	return nil
 }
 
-// readCoin reads a coin from the database. The block of the table that it is in
-// is not kept in LevelDB's cache: coins are spent in no order, and the coin
-// itself goes to our own.
+// readCoin reads a coin from the database. The block of LevelDB's table that has it
+// is not kept in LevelDB's cache: coins are spent in no order, so its neighbours
+// would hardly be asked for, and the coin itself goes to our own cache.
 func (s *Store) readCoin(outPoint *types.OutPoint, into *consensus.FetchedCoin) error {
 	var key [coinKeySize]byte
 	value, err := s.db.Get(appendCoinKey(key[:0], outPoint), &opt.ReadOptions{DontFillCache: true})
@@ -119,15 +119,18 @@ func (s *Store) readCoin(outPoint *types.OutPoint, into *consensus.FetchedCoin) 
 	return nil
 }
 
-// ApplyUpdate changes the coins by a block, in the cache only. It is an ErrLocal
-// if the coins are not those that the update was made for; nothing works after
-// that, since they are then half changed.
+// ApplyUpdate changes the coins by a block, in the cache only. The error is an
+// ErrLocal if the coins are not those that the update was made for. Nothing works
+// after that, since the coins are half changed.
 func (s *Store) ApplyUpdate(u *consensus.Update) error { return s.move(u, u.Spent, u.Created) }
 
 // RevertUpdate takes an update back, in the cache only, with errors as
 // ApplyUpdate.
 func (s *Store) RevertUpdate(u *consensus.Update) error { return s.move(u, u.Created, u.Spent) }
 
+// move takes some coins out of the set, which must be there just as they are given,
+// and then puts others in, which must not be there. So damage of the set, or a bug,
+// is noticed at the first block that meets it.
 func (s *Store) move(u *consensus.Update, out, in []consensus.CoinEntry) error {
 	if err := s.faulty(); err != nil {
 		return err
@@ -148,9 +151,9 @@ func (s *Store) move(u *consensus.Update, out, in []consensus.CoinEntry) error {
 	return nil
 }
 
-// warm brings coins that are to be spent into the cache. When a block is
-// connected they are there but for what was evicted since they were fetched.
-// When it is reverted they need not be.
+// warm brings coins that are to be spent into the cache, with one sorted look-up for
+// all. When a block is connected they are there, but for those that were evicted
+// since they were fetched. When it is reverted they need not be there.
 func (s *Store) warm(coins []consensus.CoinEntry) error {
 	var cold []types.OutPoint
 	for i := range coins {
@@ -164,7 +167,8 @@ func (s *Store) warm(coins []consensus.CoinEntry) error {
 	return s.FetchCoins(cold, make([]consensus.FetchedCoin, len(cold)))
 }
 
-// spend takes a coin out of the set, which must be in it just as expected.
+// spend takes a coin out of the set. One that the database does not have leaves no
+// trace; of any other the cache remembers that it has to be deleted.
 func (s *Store) spend(want *consensus.CoinEntry) error {
 	coin, state, ok := s.coins.get(&want.OutPoint)
 	if !ok {
@@ -192,10 +196,10 @@ func (s *Store) spend(want *consensus.CoinEntry) error {
 	return nil
 }
 
-// create adds a coin, which must not be in the set. What is not in the cache is
-// not in the database either: no block makes a coin that exists (BIP30), and a
-// coin that a block had spent and that comes back was deleted from the database,
-// or is in the cache as spent.
+// create adds a coin, which must not be in the set. What is not in the cache is not
+// in the database either, so it need not be asked. A new block makes no coin that
+// exists (BIP30). A coin that comes back when its spending is undone was deleted
+// from the database, or is in the cache as spent.
 func (s *Store) create(made *consensus.CoinEntry) error {
 	_, state, ok := s.coins.get(&made.OutPoint)
 	switch {
@@ -209,10 +213,11 @@ func (s *Store) create(made *consensus.CoinEntry) error {
 	return nil
 }
 
-// CoinSnapshot returns a function that visits, once, all coins that are on disk
-// now, as the last Flush left them, in the order of txid bytes, then index. It
-// may run while others write. A coin is good during its visit only. The function
-// returns the visitor's error as it is; its own are ErrLocal.
+// CoinSnapshot returns a function that visits all coins that are on disk now, as the
+// last Flush left them, in the order of txid bytes, then index. It must be called
+// once, since it frees the snapshot, and may run while the set changes. A coin is
+// good during its visit only. The function returns the visitor's error as it is; its
+// own are ErrLocal.
 func (s *Store) CoinSnapshot() (visit func(each func(types.OutPoint, *types.Coin) error) error, err error) {
 	if err := s.faulty(); err != nil {
 		return nil, err
@@ -264,14 +269,15 @@ func (s *Store) Headers(visit func(header.Record) error) error {
 	return consensus.Local(err)
 }
 
-// SaveHeaders makes the bodies and undo data written so far durable, then, in
-// one atomic step, the records and where those lie. It puts the records in
-// another order.
+// SaveHeaders is a step without coins. It makes the bodies and undo data written so
+// far durable, then, in one write, the records and the locations of those. It puts
+// the records in another order.
 func (s *Store) SaveHeaders(records []header.Record) error {
 	return s.step(len(records)*headerBytes, func(c *changes) { putHeaders(c, records) })
 }
 
-// headerBytes and coinBytes are what a record or a changed coin takes in a step.
+// headerBytes and coinBytes are about what a record and a changed coin take in a
+// step.
 const (
 	headerBytes = hashKeySize + headerRecordSize + 8
 	coinBytes   = coinKeySize + 48
@@ -287,9 +293,9 @@ func putHeaders(c *changes, records []header.Record) {
 	}
 }
 
-// Flush makes everything durable: bodies and undo data first, then, in one
-// atomic step, the records, where those lie, all changed coins and the block
-// that they reflect. It puts the records in another order.
+// Flush is a step with coins, and makes everything durable: bodies and undo data
+// first, then, in one write, the records, the locations of those, all changed coins
+// and the block that they reflect. It puts the records in another order.
 func (s *Store) Flush(records []header.Record, tip types.Index) error {
 	dirty := s.sortedDirty()
 	err := s.step(len(dirty)*coinBytes+len(records)*headerBytes, func(c *changes) {
@@ -305,8 +311,9 @@ func (s *Store) Flush(records []header.Record, tip types.Index) error {
 	return nil
 }
 
-// sortedDirty returns where all changed coins stand, in the order of their keys:
-// LevelDB takes a sorted batch in half the time.
+// sortedDirty returns where all changed coins stand, in the order of their keys.
+// LevelDB takes a sorted batch in half the time. The first eight bytes of the
+// outpoint, kept beside, decide nearly all comparisons without a look at the coin.
 func (s *Store) sortedDirty() []dirtyEntry {
 	dirty := make([]dirtyEntry, 0, s.coins.dirty)
 	s.coins.eachDirty(func(e dirtyEntry) { dirty = append(dirty, e) })

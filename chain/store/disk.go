@@ -13,8 +13,8 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/storage"
 )
 
-// disk is all that the store knows of the file system, so that tests can cut
-// its power, fill it and break it, LevelDB's files and segment files alike.
+// disk is all that the store knows of the file system. So tests can cut its power,
+// fill it and break it, for LevelDB's files and segment files alike.
 type disk interface {
 	// database returns LevelDB's files and locks the directory.
 	database() (storage.Storage, error)
@@ -25,8 +25,8 @@ type disk interface {
 	// list returns all segment files.
 	list() ([]segmentInfo, error)
 	remove(name string) error
-	// syncDir makes durable which files a part of the directory has.
-	syncDir(part string) error
+	// syncDir makes durable which files a folder of the directory has.
+	syncDir(folder string) error
 	// free returns the bytes that may be written.
 	free() (uint64, error)
 	// path names a file for humans.
@@ -51,7 +51,7 @@ type segmentInfo struct {
 	size    int64
 }
 
-// The parts of a data directory.
+// The folders of a data directory.
 const (
 	databaseDir = "index"  // LevelDB's
 	blocksDir   = "blocks" // segment files
@@ -67,7 +67,8 @@ func newOSDisk(dir string) (*osDisk, error) {
 			return nil, err
 		}
 	}
-	// The parent may be a directory that we cannot read.
+	// The parent may be a directory that we cannot read. Then it may lose the name of
+	// a directory that was made just now, with nothing of worth in it yet.
 	_ = syncPath(filepath.Dir(dir))
 	return d, syncPath(dir)
 }
@@ -83,7 +84,7 @@ func (d *osDisk) database() (storage.Storage, error) {
 	return s, nil
 }
 
-// path puts segment files in their directory and leaves the rest.
+// path puts segment files into their folder and leaves the rest.
 func (d *osDisk) path(name string) string {
 	if _, _, ok := parseSegmentName(name); ok {
 		return filepath.Join(d.dir, blocksDir, name)
@@ -119,7 +120,7 @@ func (d *osDisk) list() ([]segmentInfo, error) {
 
 func (d *osDisk) remove(name string) error { return os.Remove(d.path(name)) }
 
-func (d *osDisk) syncDir(part string) error { return syncPath(d.path(part)) }
+func (d *osDisk) syncDir(folder string) error { return syncPath(d.path(folder)) }
 
 func (d *osDisk) free() (uint64, error) {
 	n, err := freeSpace(d.dir)
@@ -129,15 +130,15 @@ func (d *osDisk) free() (uint64, error) {
 	return n, nil
 }
 
-// guardedStorage is LevelDB's files with what goleveldb lacks to keep its word
-// on a disk that loses power or fails.
+// guardedStorage is LevelDB's files, with what goleveldb lacks to keep its word on a
+// disk that loses power or fails.
 //
-// It syncs a journal when it is closed: goleveldb does not, so that after a
-// power cut a later, synced write can be there while an earlier one is not. It
-// makes a file's name durable with the file, where goleveldb relies on the file
-// system to do so. And it lets nothing be written after the first failure:
-// goleveldb tries again, but once a sync has failed, a second one may succeed
-// without having written anything.
+//   - It syncs a journal when that is closed. goleveldb does not, so that after a power
+//     cut a later, synced write can be there while an earlier one is not.
+//   - It makes a file's name durable with the file. goleveldb relies on the file
+//     system for that.
+//   - It lets nothing be written after the first failure. goleveldb tries again, but
+//     once a sync has failed, a second one may succeed without having written anything.
 type guardedStorage struct {
 	storage.Storage
 	disk disk
@@ -146,8 +147,8 @@ type guardedStorage struct {
 	err error // the first failed write
 }
 
-// clear removes what a first start has left that was cut off before it had
-// made the database, which goleveldb would call corrupted for ever.
+// clear removes what is left of a first start that was cut off before it had made
+// the database. goleveldb would call that corrupted for ever.
 func (s *guardedStorage) clear() error {
 	if _, err := s.Storage.GetMeta(); err == nil || !isMissingMeta(err) {
 		return nil // opening it will tell
@@ -159,8 +160,9 @@ func (s *guardedStorage) clear() error {
 	return err
 }
 
-// GetMeta takes a pointer to the database that is damaged, where there is no
-// database, for none: it was cut off while it was written for the first time.
+// GetMeta returns LevelDB's pointer to its current files. A pointer that is damaged
+// where there are no files counts as none: it was cut off while it was written for
+// the first time.
 func (s *guardedStorage) GetMeta() (storage.FileDesc, error) {
 	fd, err := s.Storage.GetMeta()
 	if err != nil && isMissingMeta(err) {
@@ -182,7 +184,7 @@ func (s *guardedStorage) failure() error {
 	return s.err
 }
 
-// write runs one write unless one has failed before.
+// write runs one write, unless one has failed before.
 func (s *guardedStorage) write(do func() error) error {
 	if err := s.failure(); err != nil {
 		return err
@@ -217,7 +219,7 @@ func (s *guardedStorage) Rename(from, to storage.FileDesc) error {
 	return s.write(func() error { return s.Storage.Rename(from, to) })
 }
 
-// Remove lets a failed removal pass: a file too many harms nothing.
+// Remove does not count a failed removal as a failure: a file too many harms nothing.
 func (s *guardedStorage) Remove(fd storage.FileDesc) error {
 	if err := s.failure(); err != nil {
 		return err

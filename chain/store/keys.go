@@ -37,8 +37,9 @@ const (
 	keyUndo    = 'u'
 )
 
-// formatVersion is the version of every value's format so far. schemaVersion
-// counts changes that an older program would misread.
+// formatVersion is the version of every value's format so far. It is in the key, so
+// that a new format can stand beside the old one while values are rewritten.
+// schemaVersion counts changes of the whole that an older program would misread.
 const (
 	formatVersion = 1
 	schemaVersion = 1
@@ -91,16 +92,17 @@ func stepKey(n uint64) []byte {
 	return binary.BigEndian.AppendUint64(appendKey(nil, keyStep), n)
 }
 
-// rawScript is in the place of a witness program's opcode for a script that is
-// no witness program.
+// rawScript stands where a witness program has its opcode, before a script that is
+// no witness program. No witness version has this opcode.
 const rawScript = 0xff
 
 // appendCoin appends a coin's value:
 //
 //	varint of height*2 + coinbase | varint of grains | opcode 1 | program
 //
-// The opcode is that of the witness version; the length of the program is what
-// is left. Another script stands whole behind rawScript.
+// The opcode is that of the witness version, and the program is what is left. Any
+// other script stands whole behind rawScript. All payments but the genesis block's
+// are to witness programs, so the short form is nearly every coin's.
 func appendCoin(b []byte, coin *types.Coin) []byte {
 	code := uint64(coin.Height) << 1
 	if coin.IsCoinbase {
@@ -115,8 +117,8 @@ func appendCoin(b []byte, coin *types.Coin) []byte {
 	return append(append(b, rawScript), script...)
 }
 
-// parseCoin reads what appendCoin wrote, and nothing else; all of b is the
-// coin's.
+// parseCoin reads what appendCoin wrote, and nothing else: a coin has one form, so
+// that whatever can be read is written again byte by byte. All of b is the coin's.
 func parseCoin(b []byte) (types.Coin, error) {
 	code, n := uvarint(b)
 	if n <= 0 || code>>1 > math.MaxUint32 {
@@ -154,7 +156,7 @@ func parseCoin(b []byte) (types.Coin, error) {
 	return coin, nil
 }
 
-// uvarint is binary.Uvarint for the shortest form only; n is 0 for others.
+// uvarint is binary.Uvarint for the shortest form only. n is 0 for others.
 func uvarint(b []byte) (v uint64, n int) {
 	v, n = binary.Uvarint(b)
 	if n > 1 && b[n-1] == 0 {
@@ -170,7 +172,8 @@ func appendHeaderRecord(b []byte, r *header.Record) []byte {
 	return append(b, byte(r.Status))
 }
 
-// parseHeaderRecord also checks that the header has the hash that is its key.
+// parseHeaderRecord also checks that the header has the hash that is its key. So
+// the chain can trust the tree that it loads.
 func parseHeaderRecord(key, value []byte) (r header.Record, err error) {
 	if r.Hash, err = parseHashKey(key); err != nil {
 		return r, err
@@ -191,7 +194,8 @@ func parseHeaderRecord(key, value []byte) (r header.Record, err error) {
 	return r, nil
 }
 
-// location says where a record of a segment file lies.
+// location says where a record of a segment file lies. The height is there for
+// errors and for the check of the record's frame.
 type location struct {
 	height  uint32 // of the block
 	segment uint32
@@ -222,10 +226,11 @@ func parseLocation(b []byte) (location, error) {
 	return loc, nil
 }
 
-// extent is what the database names in a segment file.
+// extent is how much of a segment file holds records. The database has it as of the
+// last step, so what a file has beyond that was written later.
 type extent struct {
 	end       uint32 // of the last record: the file is that long at least
-	maxHeight uint32 // of all blocks
+	maxHeight uint32 // of all blocks, which Prune goes by
 }
 
 func segmentKey(k kind, segment uint32) []byte {
@@ -266,7 +271,8 @@ func appendMeta(b []byte, network types.Hash, name string) []byte {
 	return append(append(b, network[:]...), name...)
 }
 
-// parseMeta reads no further than the schema if it does not know it.
+// parseMeta reads no further than the schema if it does not know that: what follows
+// may have any form.
 func parseMeta(b []byte) (schema uint32, network types.Hash, name string, err error) {
 	if len(b) < 4 {
 		return 0, network, "", damaged("identity of the network, %d bytes", len(b))

@@ -22,10 +22,10 @@ const (
 //
 //	magic 4 | payload length 4 | height 4 | block hash 32 | payload | checksum 4
 //
-// The checksum is CRC-32C over all before it. It finds what disks do to data,
-// all bursts of up to 32 bits among it, and takes a millisecond for the largest
-// block, since processors have an instruction for it. It is no proof against a
-// forger, but who can write to the directory needs no forgery.
+// The checksum is CRC-32C over all before it. It finds what disks do to data, all
+// bursts of up to 32 bits among it, and takes a millisecond for the largest block,
+// since processors have an instruction for it. It is no proof against a forger, but
+// whoever can write to the directory needs no forgery.
 const (
 	frameHeadSize = 4 + 4 + 4 + types.HashSize
 	frameSize     = frameHeadSize + 4
@@ -34,8 +34,8 @@ const (
 // checksum is CRC-32C. MakeTable returns a table that crc32 keeps.
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
-// sealRecord completes a record of which the payload stands already behind
-// frameHeadSize bytes of room.
+// sealRecord completes a record whose payload already stands behind frameHeadSize
+// bytes of room, so that no second buffer is needed.
 func sealRecord(record []byte, k kind, at types.Index) []byte {
 	binary.LittleEndian.PutUint32(record, uint32(k))
 	binary.LittleEndian.PutUint32(record[4:], uint32(len(record)-frameHeadSize))
@@ -44,8 +44,8 @@ func sealRecord(record []byte, k kind, at types.Index) []byte {
 	return binary.LittleEndian.AppendUint32(record, checksum(record))
 }
 
-// parseRecord splits the first record of b: its kind, block, payload, and the
-// bytes that it takes. All are checked against the checksum.
+// parseRecord splits the first record of b into its kind, its block, its payload,
+// and the number of bytes that it takes. All are checked against the checksum.
 func parseRecord(b []byte) (k kind, at types.Index, payload []byte, size int, err error) {
 	if len(b) < frameSize {
 		return 0, at, nil, 0, damaged("%d bytes are no record", len(b))
@@ -80,7 +80,8 @@ func checkRecord(b []byte, want kind, of types.Index) ([]byte, error) {
 }
 
 // appendUndo appends the undo data of a block: the number of its spent coins,
-// then each coin behind its length in one byte.
+// then each coin behind its length in one byte. Only the coins are there, since the
+// block's inputs have their outpoints.
 func appendUndo(b []byte, coins []types.Coin) []byte {
 	b = binary.AppendUvarint(b, uint64(len(coins)))
 	for i := range coins {

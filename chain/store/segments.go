@@ -13,15 +13,16 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// defaultSegmentSize is where a segment file is full. Pruning removes whole
-// files.
+// defaultSegmentSize is the size at which a segment file is full. Pruning removes
+// whole files, so it is also how much a budget may be exceeded by.
 const defaultSegmentSize = 128 << 20
 
-// keepBuffer is the size up to which the buffer for records is kept.
+// keepBuffer is the size up to which the buffer for records is kept for the next
+// one. A full block fits.
 const keepBuffer = 8 << 20
 
-// segments is the append-only files of one kind. One goroutine appends; reads
-// may happen meanwhile.
+// segments is the append-only files of one kind. One goroutine appends, and others
+// may read meanwhile.
 type segments struct {
 	disk disk
 	kind kind
@@ -65,11 +66,11 @@ func parseSegmentName(name string) (k kind, segment uint32, ok bool) {
 
 func (s *segments) path(segment uint32) string { return s.disk.path(s.kind.fileName(segment)) }
 
-// tidy makes the files agree with the extents that the database names: files
-// that it does not name were pruned, or begun and not saved before a crash, and
-// are removed. What a file has beyond its extent is cut off if that file will be
-// appended to, before the first record is. A last file that is missing or too
-// short is left as it is, and a new one begun.
+// tidy makes the files agree with the extents that the database names. A file that
+// it does not name was pruned, or was begun and not saved before a crash, and is
+// removed. What the last file has beyond its extent is cut off by openLast before
+// the first record is appended. A last file that is missing or too short is left as
+// it is, for whoever can bring it back, and a new one is begun.
 func (s *segments) tidy(files []segmentInfo, log *slog.Logger) error {
 	sizes := map[uint32]int64{}
 	for _, f := range files {
@@ -100,8 +101,8 @@ func (s *segments) tidy(files []segmentInfo, log *slog.Logger) error {
 	return nil
 }
 
-// append writes a record behind the last one. The payload is what fill appends.
-// It can be read at once, and is durable after sync.
+// append writes a record behind the last one. Its payload is what fill appends. It
+// can be read at once, and is durable after sync.
 func (s *segments) append(at types.Index, fill func([]byte) []byte) error {
 	record := fill(append(s.buffer[:0], make([]byte, frameHeadSize)...))
 	record = sealRecord(record, s.kind, at)
@@ -132,7 +133,8 @@ func (s *segments) append(at types.Index, fill func([]byte) []byte) error {
 	return nil
 }
 
-// rotate ends the last file, durably, and moves on to the next.
+// rotate makes the last file durable, closes it, and moves on to the next. A file
+// that is left is never opened for writing again, so sync needs to see to one only.
 func (s *segments) rotate() error {
 	if err := s.sync(); err != nil {
 		return err
@@ -192,7 +194,7 @@ func (s *segments) save(prefix byte, c *changes) {
 	}
 }
 
-// saved notes that the database knows everything.
+// saved notes that the database knows everything: the step has succeeded.
 func (s *segments) saved() {
 	clear(s.changed)
 	s.mu.Lock()
@@ -238,8 +240,8 @@ func (s *segments) readRecord(loc location, of types.Index) ([]byte, error) {
 	return checkRecord(record, s.kind, of)
 }
 
-// lacks reports that a location is not in the file that it names. It bounds what
-// is allocated for a damaged length.
+// lacks reports that a location is not in the file that it names. It bounds what is
+// allocated when the length is damaged.
 func (s *segments) lacks(loc location) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,8 +259,8 @@ func (s *segments) bytes() int64 {
 	return total
 }
 
-// full returns the files that are not appended to any more, the oldest first,
-// and their extents.
+// full returns the files that are no longer appended to, the oldest first, and
+// their extents.
 func (s *segments) full() ([]uint32, map[uint32]extent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,22 +7,23 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/opt"
 )
 
-// reserve is the free space in bytes that is never written into: LevelDB needs
-// room for its compactions, and the operator to move.
+// reserve is the free space in bytes that is never written into. LevelDB needs it for
+// its compactions, and the operator to have room to act.
 const reserve = 64 << 20
 
-// checkSpaceEvery is how many bytes of bodies are written between looks at the
+// checkSpaceEvery is how many bytes of records are written between two looks at the
 // free space.
 const checkSpaceEvery = 8 << 20
 
-// changes collects the writes of a step: in a batch, or, if they would take too
-// much memory, in a transaction of LevelDB, which writes tables as it goes and
-// names them all at once at the end. Both are atomic and synced. A transaction
-// must not be used on after an error, nor the database, which holds here anyway.
+// changes collects the writes of a step. They go into a batch, or into a transaction
+// of LevelDB if a batch would take too much memory. A transaction writes tables as
+// it goes and names them all at once at the end. Both are atomic and synced. After
+// an error in a transaction neither it nor the database may be used; here nothing is
+// used after an error anyway.
 type changes struct {
 	batch *leveldb.Batch
 	tx    *leveldb.Transaction
-	err   error // the first of tx
+	err   error // the first of tx, which commit returns
 }
 
 func (s *Store) newChanges(size int) (*changes, error) {
@@ -59,9 +60,10 @@ func (s *Store) commit(c *changes) error {
 	return c.tx.Commit()
 }
 
-// step makes durable, in this order: the segment files, then at once what fill
-// writes and the locations of all records that the database does not know yet.
-// size estimates the bytes that fill writes.
+// step makes durable what was written: first the segment files, then, in one write
+// of the database, what fill adds and the locations of all records that the database
+// does not know yet. In this order the database never names what a power cut takes.
+// size estimates the bytes that fill adds.
 func (s *Store) step(size int, fill func(*changes)) error {
 	size += (len(s.blocks.pending)+len(s.undos.pending))*(hashKeySize+locationSize+8) + 256
 	if err := s.faulty(); err != nil {
@@ -99,8 +101,9 @@ func (s *Store) write(size int, fill func(*changes)) error {
 	return s.commit(c)
 }
 
-// room refuses to go on if writing the bytes could fill the disk. LevelDB writes
-// them twice: to its journal, and to a table before the journal goes.
+// room refuses to go on if writing the bytes could fill the disk. LevelDB writes them
+// twice: to its journal, and to a table before the journal goes. To refuse in time
+// leaves the files in order, which a write that fails half-way does not.
 func (s *Store) room(bytes uint64) error {
 	free, err := s.disk.free()
 	if err != nil {

@@ -1,18 +1,3 @@
-// Package store keeps a chain on disk: header records, coins and the locations of
-// bodies in one LevelDB, bodies and undo data in append-only segment files, and
-// a write-back cache of coins in memory. It decides nothing about blocks.
-//
-// Every durable step is one atomic, synced write of the database, which comes
-// after the sync of the segment files that it speaks of. So after a crash at
-// any instruction the database is as after one of the steps, and names only
-// what is there. docs/storage.md has the formats and the write order.
-//
-// goleveldb gives this only under rules, each found by cutting its power in
-// simulation: a write whose order matters is always synced and carries the
-// block that the coins reflect; a journal is synced when it is closed; after
-// the first failed write nothing is written any more, not even by Close, which
-// may wait for ever; and what a failed write left is read after the restart,
-// never assumed.
 package store
 
 import (
@@ -31,12 +16,11 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// DefaultCacheBytes is the memory for coins and LevelDB together unless Options
-// say otherwise. 700,000 changed coins fit in it between two flushes.
+// DefaultCacheBytes is the memory for coins and LevelDB together, unless Options
+// say otherwise. 700,000 changed coins fit into it between two flushes.
 const DefaultCacheBytes = 160 << 20
 
-// Options are the choices of Open. The zero value is usable but for the
-// network.
+// Options are the choices of Open. Only the network must be given.
 type Options struct {
 	Network     types.Hash   // identity of the network whose chain this is
 	NetworkName string       // the name of the network, for error messages
@@ -65,11 +49,12 @@ type Store struct {
 	pruneBytes int64
 	lastStep   uint64 // the number of the last durable step
 	tip        types.Index
-	unchecked  int64    // bytes written since the last look at the free space
+	unchecked  int64    // bytes of records written since the last look at the free space
 	unsaved    [][]byte // bodies that TakeUnsaved returns
 
 	// removing is held for reading while a body is looked up and read, and for
-	// writing while Prune removes segment files.
+	// writing while Prune removes segment files. So no reader finds a location whose
+	// file is gone.
 	removing sync.RWMutex
 
 	mu     sync.Mutex
@@ -77,10 +62,10 @@ type Store struct {
 	broken bool  // the failure was one of writing: the database is left alone
 }
 
-// Open opens a data directory, and makes it if it does not exist. It is an
-// ErrLocal if another process has the directory open, if it is of another
-// network or of a newer program, or if the database is damaged. Damage of
-// segment files shows only when they are read.
+// Open opens a data directory, and makes it if it does not exist. The error is an
+// ErrLocal: another process has the directory open, it is of another network or of
+// a newer program, or the database is damaged. Damage of segment files shows only
+// when they are read, because to read all of them would take minutes.
 func Open(dir string, o Options) (*Store, error) {
 	d, err := newOSDisk(dir)
 	if err != nil {
@@ -97,7 +82,7 @@ func open(d disk, o Options) (*Store, error) {
 	}
 	guarded := &guardedStorage{Storage: files, disk: d}
 	segments, err := d.list()
-	if err == nil && len(segments) == 0 {
+	if err == nil && len(segments) == 0 { // with blocks there, a database that is lost must be noticed
 		err = guarded.clear()
 	}
 	var db *leveldb.DB
@@ -122,8 +107,8 @@ func open(d disk, o Options) (*Store, error) {
 	return s, nil
 }
 
-// fill replaces what is not chosen by the defaults. Five eighths of the memory
-// are the coin cache's, the rest LevelDB's.
+// fill puts defaults where nothing was chosen. Five eighths of the memory are the
+// coin cache's, the rest is LevelDB's.
 func (o *Options) fill() {
 	if o.CacheBytes <= 0 {
 		o.CacheBytes = DefaultCacheBytes
@@ -145,13 +130,15 @@ func (o *Options) fill() {
 	}
 }
 
-// levelDBOptions says how LevelDB is used here. Hashes do not compress; a bloom
-// filter answers most look-ups of coins that do not exist; compaction because
-// of reads would only get in the way. The block cache is there for the tables'
-// indexes and filters, some 2 bytes a coin, without which each read costs many
-// times as much; coins that are read do not go through it (see readCoin). The
-// strict flags are those that turn a damaged table into an error; journals and
-// manifests must stay lenient, since a crash tears their ends.
+// levelDBOptions says how LevelDB is used here.
+//
+// Hashes do not compress. A bloom filter answers most look-ups of coins that do not
+// exist. Compaction because of reads would only get in the way. The block cache is
+// there for the tables' indexes and filters, some 2 bytes a coin, without which
+// each read costs many times as much; coins that are read do not go through it (see
+// readCoin). The strict flags turn a damaged table into an error. Journals and
+// manifests are read leniently, since a crash tears their ends; see readLastStep
+// for what that hides.
 func levelDBOptions(o *Options) *opt.Options {
 	return &opt.Options{
 		WriteBuffer:                  o.writeBuffer,
@@ -166,8 +153,8 @@ func levelDBOptions(o *Options) *opt.Options {
 	}
 }
 
-// load reads what the database says of itself, and makes the segment files
-// agree with it.
+// load reads what the database says of itself, and makes the segment files agree
+// with it. Where the two differ the database is right: it is synced last.
 func (s *Store) load(o *Options, files []segmentInfo) error {
 	fresh, err := s.checkMeta(o, len(files) > 0)
 	if err != nil {
@@ -205,8 +192,8 @@ func (s *Store) load(o *Options, files []segmentInfo) error {
 }
 
 // checkMeta refuses a directory that is not for this network or program. It
-// reports whether the database is new. If it is and there are segment files,
-// the database was lost, and going on would remove the files.
+// reports whether the database is new. A new database beside segment files means
+// that the old one was lost. To go on would remove the files, so that is refused.
 func (s *Store) checkMeta(o *Options, haveFiles bool) (fresh bool, err error) {
 	value, err := s.db.Get(appendKey(nil, keyMeta), nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
@@ -231,10 +218,10 @@ func (s *Store) checkMeta(o *Options, haveFiles bool) (fresh bool, err error) {
 	return false, nil
 }
 
-// readLastStep finds the last step. Each step writes a key of its own and
-// deletes that of the step before, so a database from which a step was lost
-// has two, and must not be used: goleveldb passes silently over a damaged
-// part of its journal.
+// readLastStep finds the number of the last step. goleveldb passes silently over a
+// damaged part of its journal, so that steps in the middle can be lost. Each step
+// writes a key of its own and deletes that of the step before. If one is lost, the
+// key before the gap is still there, the database has two, and it is refused.
 func (s *Store) readLastStep() error {
 	found := 0
 	err := s.each(keyStep, func(key, _ []byte) error {
@@ -271,7 +258,8 @@ func (s *Store) segments(k kind) *segments {
 	return s.blocks
 }
 
-// each visits all keys with a prefix, in their order.
+// each visits all keys with a prefix, in their order. key and value are good during
+// the visit only.
 func (s *Store) each(prefix byte, visit func(key, value []byte) error) error {
 	return eachKey(s.db, prefix, visit)
 }
@@ -287,12 +275,13 @@ func eachKey(db leveldb.Reader, prefix byte, visit func(key, value []byte) error
 	return it.Error()
 }
 
-// failed notes a failed write, after which nothing may be written any more: the
-// disk can be in any state between, and the next start goes on from what is
-// durable. It returns the first failure.
+// failed notes a failed write, and returns the first failure. Nothing may be written
+// after one: the disk can hold any part of it, and the next start goes on from what
+// is durable.
 func (s *Store) failed(err error) error { return s.stop(err, true) }
 
-// refused notes a failure that came before anything was written.
+// refused notes a failure that came before anything was written. The store stops as
+// well, but its files can be closed in order.
 func (s *Store) refused(err error) error { return s.stop(err, false) }
 
 func (s *Store) stop(err error, broken bool) error {
@@ -300,17 +289,21 @@ func (s *Store) stop(err error, broken bool) error {
 		return nil
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fault == nil {
+	first := s.fault == nil
+	if first {
 		s.fault = consensus.Local(fmt.Errorf("data directory %s: %w", s.disk.path(""), err))
-		s.log.Error("the store stops", "err", err)
 	}
 	s.broken = s.broken || broken
-	return s.fault
+	fault := s.fault
+	s.mu.Unlock()
+	if first {
+		s.log.Error("the store stops", "err", err)
+	}
+	return fault
 }
 
-// faulty returns the first failure, also one that LevelDB met in the background
-// and has not told of yet.
+// faulty returns the first failure, if there was one. LevelDB compacts in the
+// background, and may have met one there that no call has returned.
 func (s *Store) faulty() error {
 	if err := s.files.failure(); err != nil {
 		return s.failed(fmt.Errorf("write the database: %w", err))
@@ -320,9 +313,9 @@ func (s *Store) faulty() error {
 	return s.fault
 }
 
-// Close closes the files without a flush; blocks that were not flushed are
-// connected again at the next start. After a failed write it returns that
-// failure and leaves the database and its lock to the end of the process.
+// Close closes the files without a flush. Blocks that were not flushed are
+// connected again at the next start. After a failed write it returns that failure,
+// and leaves the database and its lock to the end of the process.
 func (s *Store) Close() error {
 	fault := s.faulty()
 	s.mu.Lock()

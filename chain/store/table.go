@@ -8,21 +8,20 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// coinTable is the entries of the coin cache: a hash table without pointers,
-// which the garbage collector passes over, and whose memory is known to the
-// byte. A Go map would do, but takes from 150 to 300 bytes an entry where this
-// takes 115 to 145: it doubles at once, and under the steady coming and going of
-// coins also when it is half empty. A budget in bytes could not be kept with it.
+// coinTable holds the entries of the coin cache. It is a hash table without
+// pointers, which the garbage collector passes over, and whose memory is known to
+// the byte. A Go map takes from 150 to 300 bytes an entry where this takes 115 to
+// 145: it doubles at once, and under the steady coming and going of coins also when
+// it is half empty. A budget in bytes could not be kept with it.
 //
-// It consists of shards that grow one at a time. In a shard, an entry stands at
-// the first free slot from the one that its hash names (linear probing); when
-// one is removed, later ones move up, so that there are no gravestones. Hashes
-// are keyed at random, so that nobody can make transactions whose outpoints
-// collide.
+// It consists of shards that grow one at a time. In a shard, an entry stands at the
+// first free slot from the one that its hash names (linear probing). When one is
+// removed, later ones move up, so that no mark of it has to stay. Hashes are keyed
+// at random, so that nobody can make transactions whose outpoints collide.
 type coinTable struct {
 	seed   maphash.Seed
 	shards [shardCount]shard
-	limit  int // slots of a shard, beyond which clean entries go before it grows
+	limit  int // slots of a shard; beyond them clean entries go before it grows
 	dirty  int
 }
 
@@ -44,9 +43,9 @@ type slot struct {
 // slotBytes is the memory of a slot and its state.
 const slotBytes = 36 + 4 + 56 + 1
 
-// state says whether a slot is used, and what is known of its coin. The upper
-// four bits of a used slot's are bits of its hash, so that most other entries
-// are passed over without a look at the slot.
+// state says whether a slot is used, and what is known of its coin. The upper four
+// bits of a used slot's state are bits of its hash. By them most other entries are
+// passed over without a look at the slot, which is a cache line away.
 type state uint8
 
 const (
@@ -65,8 +64,9 @@ const (
 
 func (s state) has(flags state) bool { return s&flags == flags }
 
-// A shard with more than maxLoad of its slots used makes room; clean entries go
-// until keepLoad is left. In sixteenths.
+// A shard with more than maxLoad of its slots used makes room: clean entries go until
+// keepLoad is left. Both are in sixteenths. With linear probing a table that is
+// fuller than this is slow.
 const (
 	maxLoad  = 13
 	keepLoad = 10
@@ -77,10 +77,12 @@ func newCoinTable(slots int) *coinTable {
 	return &coinTable{seed: maphash.MakeSeed(), limit: max(slots/shardCount, 16)}
 }
 
-// full reports that the dirty entries fill the table as far as clean ones may
-// stay in it, and slightly beyond.
+// full reports that dirty entries alone fill as much of the table as stays when room
+// is made. Beyond that nearly every new entry would make room again.
 func (t *coinTable) full() bool { return t.dirty >= t.limit*shardCount/16*keepLoad }
 
+// locate splits the hash of an outpoint into its uses: the highest six bits choose
+// the shard, others are the tag, and the lowest 32 name the slot.
 func (t *coinTable) locate(outPoint *types.OutPoint) (in *shard, hash uint32, tag state) {
 	var b [types.HashSize + 4]byte
 	copy(b[:], outPoint.TxID[:])
@@ -129,6 +131,7 @@ func (t *coinTable) remove(outPoint *types.OutPoint) {
 	}
 }
 
+// count keeps the numbers of dirty entries, as n of them in state s come or go.
 func (t *coinTable) count(in *shard, s state, n int) {
 	if s.has(stateDirty) {
 		t.dirty += n
@@ -160,7 +163,8 @@ func (t *coinTable) at(e dirtyEntry) (*slot, state) {
 	return &in.slots[e.slot], in.states[e.slot]
 }
 
-// clean notes that the database knows everything.
+// clean notes that the database knows everything, after a flush. Spent entries go,
+// and all others are clean.
 func (t *coinTable) clean() {
 	for i := range t.shards {
 		in := &t.shards[i]
@@ -177,7 +181,8 @@ func (t *coinTable) clean() {
 	t.dirty = 0
 }
 
-// home returns the slot that a hash names.
+// home returns the slot that a hash names: the hash as a fraction of the slots, which
+// takes a multiplication where a remainder takes a division.
 func (in *shard) home(hash uint32) int { return int(uint64(hash) * uint64(len(in.states)) >> 32) }
 
 // find returns the slot of an entry, or the free one where it would stand.
@@ -199,8 +204,8 @@ func (in *shard) find(outPoint *types.OutPoint, hash uint32, tag state) (int, bo
 	}
 }
 
-// removeAt frees a slot, and moves up the entries behind it that would no longer
-// be found.
+// removeAt frees a slot, and moves up the entries behind it that could no longer be
+// found past a free slot.
 func (in *shard) removeAt(free int) {
 	size := len(in.states)
 	for i := free; ; {
@@ -220,9 +225,9 @@ func (in *shard) removeAt(free int) {
 	in.used--
 }
 
-// makeRoom evicts clean entries if the shard is as large as it should be and
-// enough of them are clean; otherwise it grows. Beyond the limit it grows
-// because the caller did not heed full.
+// makeRoom evicts clean entries if the shard is as large as it should be and enough
+// of them are clean. Otherwise it grows. Beyond the limit it grows only when the
+// caller did not heed full.
 func (in *shard) makeRoom(limit int) {
 	size := len(in.states)
 	if size >= limit && in.dirty*16 < size*(keepLoad+maxLoad)/2 {
@@ -248,10 +253,10 @@ func (in *shard) makeRoom(limit int) {
 	}
 }
 
-// evict removes clean entries until the given number of entries is left. They
-// are drawn at random, so that nobody can predict what stays, and from the whole
-// shard: were they all of one stretch, the rest would fill up, and finding
-// anything there would take for ever.
+// evict removes clean entries until the given number of entries is left. They are
+// drawn at random, so that nobody can predict what stays, and from the whole shard.
+// If they all came from one stretch, the rest would fill up, and to find anything
+// there would take for ever.
 func (in *shard) evict(keep int) {
 	clean, surplus := in.used-in.dirty, in.used-keep
 	for i := 0; i < len(in.states) && surplus > 0; {

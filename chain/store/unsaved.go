@@ -6,22 +6,24 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// maxUnsaved bounds the bodies that are read back when a directory is opened.
+// maxUnsaved bounds the bytes of bodies that are read back when a directory is
+// opened: they are all in memory at once.
 const maxUnsaved = 256 << 20
 
-// TakeUnsaved returns, once, the bodies that were written after the last step
-// before the program was killed, in the order of writing. A power cut may have
-// taken some or all of them. The database does not know of them, and neither may
-// anyone rely on them: they are to be added as if they came from a peer.
+// TakeUnsaved returns, once, the bodies that were written after the last step before
+// the program was killed, in the order of writing. A power cut may have taken some or
+// all of them. They have their checksums but no other warrant, so they must be added
+// as if they came from a peer.
 func (s *Store) TakeUnsaved() [][]byte {
 	bodies := s.unsaved
 	s.unsaved = nil
 	return bodies
 }
 
-// readUnsaved returns the payloads of the whole records behind the last extent
-// that the database names, in the file of that extent and in those that were begun
-// after it. The first byte that is no record ends them.
+// readUnsaved returns the payloads of the whole records behind the last extent that
+// the database names, in that file and in those that were begun after it. The first
+// byte that is no record ends them: what follows a gap has no known order. It runs
+// before tidy, which removes them.
 func (s *segments) readUnsaved(files []segmentInfo) (payloads [][]byte) {
 	sizes := map[uint32]int64{}
 	for _, f := range files {
@@ -49,7 +51,7 @@ func (s *segments) readUnsaved(files []segmentInfo) (payloads [][]byte) {
 }
 
 // readTail returns the payloads of the records between two offsets of a file, and
-// whether they reach to the end.
+// whether they fill it.
 func (s *segments) readTail(segment uint32, offset, end int64) (payloads [][]byte, whole bool) {
 	f, err := s.disk.open(s.kind.fileName(segment))
 	if err != nil {
