@@ -15,6 +15,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // fill puts a family of transactions and a loner into the pool.
@@ -22,10 +23,10 @@ func (h *harness) fill() []*types.Tx {
 	h.t.Helper()
 	h.mineEmpty(6)
 	coins := h.coins(2)
-	a := h.pay(1000, 2, coins[0])
-	b := h.pay(20, 1, output(a, 0))
-	c := h.pay(9000, 1, output(b, 0), output(a, 1))
-	d := h.sign(h.pay(500, 1, h.keyCoin(1)[0]))
+	a := h.Pay(1000, 2, coins[0])
+	b := h.Pay(20, 1, chaintest.Output(a, 0))
+	c := h.Pay(9000, 1, chaintest.Output(b, 0), chaintest.Output(a, 1))
+	d := h.Sign(h.Pay(500, 1, h.keyCoins(1)[0]))
 	h.accept(a, b, c, d)
 	return []*types.Tx{a, b, c, d}
 }
@@ -156,7 +157,7 @@ func TestDamagedFile(t *testing.T) {
 }
 
 func FuzzReadRecord(f *testing.F) {
-	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{Witness: [][]byte{{1, 2}}}}, Outputs: []types.TxOut{{Value: 1, ScriptPubKey: anchor}}}
+	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{Witness: [][]byte{{1, 2}}}}, Outputs: []types.TxOut{{Value: 1, ScriptPubKey: chaintest.Anchor}}}
 	record := appendRecord(nil, &pending.Entry{Raw: tx.AppendTo(nil), Time: time.Unix(1_800_000_000, 0)})
 	f.Add(record[:len(record)-4])
 	f.Add([]byte{})

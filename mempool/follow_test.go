@@ -9,20 +9,21 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 func TestConfirmation(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(5)
 	coins := h.coins(4)
-	a := h.pay(1000, 1, coins[0])
-	b := h.pay(1000, 1, output(a, 0))
-	c := h.pay(1000, 1, coins[1], coins[2])
-	d := h.pay(1000, 1, output(c, 0))
-	e := h.pay(1000, 1, coins[3])
+	a := h.Pay(1000, 1, coins[0])
+	b := h.Pay(1000, 1, chaintest.Output(a, 0))
+	c := h.Pay(1000, 1, coins[1], coins[2])
+	d := h.Pay(1000, 1, chaintest.Output(c, 0))
+	e := h.Pay(1000, 1, coins[3])
 	h.accept(a, b, c, d, e)
 	// The block holds a, and something that nobody knew and that conflicts with c.
-	h.mine(a, h.pay(5000, 1, coins[2]))
+	h.mine(a, h.Pay(5000, 1, coins[2]))
 	h.expect(b, e)
 	if d, _ := h.pool.Details(b.TxID()); d.Ancestors.Count != 1 {
 		t.Errorf("b still has %d ancestors", d.Ancestors.Count-1)
@@ -43,39 +44,39 @@ func TestReorganisation(t *testing.T) {
 	h.mineEmpty(5)
 	fork := h.tip
 	coins := h.coins(6)
-	a := h.pay(1000, 2, coins[0])
-	b := h.pay(0, 1, output(a, 0)) // only a miner takes it
-	c := h.pay(1000, 1, coins[1])
-	d := h.pay(1000, 1, output(c, 0)) // unconfirmed, on c
-	e := h.pay(1000, 1, output(b, 0)) // unconfirmed, on b
-	f := h.pay(1000, 1, coins[2])     // on its own
+	a := h.Pay(1000, 2, coins[0])
+	b := h.Pay(0, 1, chaintest.Output(a, 0)) // only a miner takes it
+	c := h.Pay(1000, 1, coins[1])
+	d := h.Pay(1000, 1, chaintest.Output(c, 0)) // unconfirmed, on c
+	e := h.Pay(1000, 1, chaintest.Output(b, 0)) // unconfirmed, on b
+	f := h.Pay(1000, 1, coins[2])               // on its own
 	h.sync()
 	h.mine(a)
 	h.mine(b, c)
 	h.accept(d, e, f)
 	log, _ := h.pool.Accepted(0, 100)
-	relative := h.pay(1000, 1, output(a, 1))
+	relative := h.Pay(1000, 1, chaintest.Output(a, 1))
 	relative.Inputs[0].Sequence = 2 // two blocks above a
-	h.note(relative)
+	h.Note(relative)
 	h.accept(relative)
-	soon := h.pay(1000, 1, output(c, 0), coins[3])
+	soon := h.Pay(1000, 1, chaintest.Output(c, 0), coins[3])
 	soon.Inputs[0].Sequence = 1
 	h.refuse(soon, consensus.ErrPolicy, ReasonInsufficientFee) // it would replace d
-	lock := h.pay(1000, 2, output(e, 0))
+	lock := h.Pay(1000, 2, chaintest.Output(e, 0))
 	lock.Inputs[0].Sequence = 1
 	h.refuse(lock, consensus.ErrNotYet, consensus.ReasonNonFinalSequence) // e is not confirmed
-	soon = h.pay(1000, 1, output(b, 0), coins[3])
+	soon = h.Pay(1000, 1, chaintest.Output(b, 0), coins[3])
 	soon.Outputs[0].Value -= 5000
 	soon.Inputs[0].Sequence = 1 // a block above b, which will be none
-	h.note(soon)
+	h.Note(soon)
 	h.accept(soon) // in the place of e
-	e = h.pay(1000, 1, coins[4])
+	e = h.Pay(1000, 1, coins[4])
 	h.accept(e)
 
-	x := h.pay(7000, 1, coins[1])
-	h.add6(fork, []*types.Tx{a}, []*types.Tx{x}, nil)
+	x := h.Pay(7000, 1, coins[1])
+	h.branch(fork, []*types.Tx{a}, []*types.Tx{x}, nil)
 	h.expect(b, e, f, relative)
-	if got := h.pool.Get(b.TxID()); got.Fee != 0 || got.Height != h.tip.height {
+	if got := h.pool.Get(b.TxID()); got.Fee != 0 || got.Height != h.tip.Height {
 		t.Errorf("b came back as %+v", got)
 	}
 	if again, _ := h.pool.Accepted(0, 100); len(again) != len(log)+3 {
@@ -97,19 +98,15 @@ func TestReorganisation(t *testing.T) {
 	h.expect()
 }
 
-// add6 adds a branch of blocks on a parent, one for each list.
-func (h *harness) add6(parent *testBlock, lists ...[]*types.Tx) {
+// branch adds blocks on a parent, one for each list, that become the best chain.
+func (h *harness) branch(parent *chaintest.Block, lists ...[]*types.Tx) {
 	h.t.Helper()
+	var blocks []*chaintest.Block
 	for _, txs := range lists {
-		parent = h.build(parent, txs...)
-		if err := h.chain.AddBlock(h.t.Context(), parent.Raw); err != nil {
-			h.t.Fatal(err)
-		}
+		parent = h.Block("", parent, txs...)
+		blocks = append(blocks, parent)
 	}
-	h.tip = parent
-	if h.chain.Tip().Hash != parent.Hash {
-		h.t.Fatal("the branch did not win")
-	}
+	h.add(blocks...)
 }
 
 // The chain becomes shorter: what needed its height is too early again.
@@ -118,16 +115,16 @@ func TestShorterChain(t *testing.T) {
 	h.mineEmpty(8)
 	below := h.tip
 	coins := h.coins(3)
-	confirmed := h.pay(1000, 1, coins[0])
+	confirmed := h.Pay(1000, 1, coins[0])
 	h.mine(confirmed)
 	top := h.mine()
 	h.sync()
-	ripe := h.pay(1000, 1, types.OutPoint{TxID: below.TxIDs[0]}) // mature at last
-	ripeChild := h.pay(1000, 1, output(ripe, 0))
-	locked := h.pay(1000, 1, coins[1])
-	locked.LockTime, locked.Inputs[0].Sequence = h.tip.height, 0
-	h.note(locked)
-	stays := h.pay(1000, 1, coins[2])
+	ripe := h.Pay(1000, 1, types.OutPoint{TxID: below.TxIDs[0]}) // mature at last
+	ripeChild := h.Pay(1000, 1, chaintest.Output(ripe, 0))
+	locked := h.Pay(1000, 1, coins[1])
+	locked.LockTime, locked.Inputs[0].Sequence = h.tip.Height, 0
+	h.Note(locked)
+	stays := h.Pay(1000, 1, coins[2])
 	h.accept(ripe, ripeChild, locked, stays)
 
 	if err := h.chain.Invalidate(t.Context(), top.Hash); err != nil {
@@ -139,7 +136,7 @@ func TestShorterChain(t *testing.T) {
 	}
 	h.expect(stays, confirmed)
 	h.tip = below
-	h.accept(h.pay(1000, 1, output(confirmed, 0)))
+	h.accept(h.Pay(1000, 1, chaintest.Output(confirmed, 0)))
 	if err := h.chain.Reconsider(t.Context(), top.Hash); err != nil {
 		t.Fatal(err)
 	}
@@ -158,10 +155,10 @@ func TestFarBehind(t *testing.T) {
 	h.mineEmpty(5)
 	h.sync()
 	coins := h.coins(3)
-	a, b, c := h.pay(1000, 1, coins[0]), h.pay(1000, 1, coins[1]), h.pay(1000, 1, coins[2])
+	a, b, c := h.Pay(1000, 1, coins[0]), h.Pay(1000, 1, coins[1]), h.Pay(1000, 1, coins[2])
 	h.accept(a, b, c)
 	h.mine(a)
-	h.mine(h.pay(3000, 1, coins[1]))
+	h.mine(h.Pay(3000, 1, coins[1]))
 	h.mineEmpty(updatesWorth)
 	h.expect(c)
 	if counting.updates != 0 {
@@ -200,7 +197,7 @@ func TestFollowerReadsNoMoreThanItMust(t *testing.T) {
 	if counting.updates != 0 {
 		t.Errorf("an empty pool asked for %d updates", counting.updates)
 	}
-	a := h.pay(1000, 1, h.coins(1)[0])
+	a := h.Pay(1000, 1, h.coins(1)[0])
 	h.accept(a)
 	h.mineEmpty(1)
 	h.sync()
@@ -213,7 +210,7 @@ func TestFollowerReadsNoMoreThanItMust(t *testing.T) {
 	h.mine(a)
 	h.expect()
 	// A fault ends the work, and the next attempt goes on.
-	b := h.pay(1000, 1, h.coins(1)[0])
+	b := h.Pay(1000, 1, h.coins(1)[0])
 	h.accept(b)
 	counting.fail = consensus.Local(errors.New("the disk is gone"))
 	h.mine()
@@ -229,11 +226,11 @@ func TestInterruptedReorganisation(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(5)
 	fork := h.tip
-	a, b := h.pay(1000, 1, h.coins(2)[0]), h.pay(1000, 1, h.coins(2)[1])
+	a, b := h.Pay(1000, 1, h.coins(2)[0]), h.Pay(1000, 1, h.coins(2)[1])
 	h.sync()
 	h.mine(a)
 	h.accept(b)
-	h.add6(fork, nil, nil)
+	h.branch(fork, nil, nil)
 	// The updates are taken, and then the context ends.
 	if err := h.pool.advance(h.chain.Tip()); err != nil {
 		t.Fatal(err)
@@ -257,20 +254,20 @@ func TestReturnBudget(t *testing.T) {
 	fork := h.tip
 	coins := h.coins(5)
 	h.sync()
-	stays := h.pay(9000, 1, coins[4]) // so that the pool has something to lose
+	stays := h.Pay(9000, 1, coins[4]) // so that the pool has something to lose
 	h.accept(stays)
 	var txs []*types.Tx
 	for i := range 4 {
-		tx := h.pay(10_000, 1, coins[i])
+		tx := h.Pay(10_000, 1, coins[i])
 		tx.Outputs[1] = types.TxOut{ScriptPubKey: dataScript(20_000)}
-		h.note(tx)
+		h.Note(tx)
 		txs = append(txs, tx)
 		h.mine(tx)
 	}
 	h.sync()
-	h.add6(fork, make([][]*types.Tx, 5)...)
+	h.branch(fork, make([][]*types.Tx, 5)...)
 	h.sync()
-	size := len(h.build(fork, txs[0]).Raw)
+	size := len(h.Block("", fork, txs[0]).Raw)
 	want := min(50_000/size, 4)
 	if want == 0 || want == 4 {
 		t.Fatalf("a block has %d bytes: the test shows nothing", size)
@@ -288,19 +285,19 @@ func TestReturnIntoLargeCluster(t *testing.T) {
 	h.mineEmpty(6)
 	fork := h.tip
 	h.sync()
-	root := h.pay(1000, 2, h.coins(1)[0])
+	root := h.Pay(1000, 2, h.coins(1)[0])
 	h.mine(root)
 	var chained []*types.Tx
 	for side := range uint32(2) {
-		last := output(root, side)
+		last := chaintest.Output(root, side)
 		for range 40 {
-			tx := h.pay(1000, 1, last)
+			tx := h.Pay(1000, 1, last)
 			chained = append(chained, tx)
-			last = output(tx, 0)
+			last = chaintest.Output(tx, 0)
 		}
 	}
 	h.accept(chained...)
-	h.add6(fork, nil, nil)
+	h.branch(fork, nil, nil)
 	h.sync()
 	if count := h.pool.Info().Count; count != MaxClusterCount {
 		t.Errorf("%d transactions are left", count)
@@ -329,25 +326,25 @@ func TestMovesWhileAccepting(t *testing.T) {
 	h.pool = h.newPool(func(o *Options) { o.Chain = hooked })
 	h.mineEmpty(6)
 	coins := h.coins(10)
-	keep := h.pay(1000, 1, coins[0])
+	keep := h.Pay(1000, 1, coins[0])
 	h.accept(keep)
 
 	// A block spends its coin.
 	hooked.after = func() {
-		h.mine(h.pay(1000, 1, coins[1]))
+		h.mine(h.Pay(1000, 1, coins[1]))
 		h.sync()
 	}
-	h.refuse(h.pay(2000, 1, coins[1]), consensus.ErrNotYet, consensus.ReasonMissingInputs)
+	h.refuse(h.Pay(2000, 1, coins[1]), consensus.ErrNotYet, consensus.ReasonMissingInputs)
 
 	// The chain has moved and the pool has not.
-	late := h.pay(2000, 1, coins[2])
+	late := h.Pay(2000, 1, coins[2])
 	hooked.after = func() { h.mine() }
 	h.accept(late)
 	h.expect(keep, late)
 
 	// A reorganisation is half done: the pool must not take anything that the end
 	// of it would lose.
-	early := h.pay(2000, 1, coins[3])
+	early := h.Pay(2000, 1, coins[3])
 	hooked.after = func() {
 		if err := h.chain.Invalidate(t.Context(), h.tip.Hash); err != nil {
 			t.Error(err)
@@ -360,14 +357,14 @@ func TestMovesWhileAccepting(t *testing.T) {
 	h.expect(keep, late, early)
 
 	// Its parent is replaced, by another goroutine as it were.
-	parent := h.pay(1000, 1, coins[4])
+	parent := h.Pay(1000, 1, coins[4])
 	h.accept(parent)
-	hooked.after = func() { h.accept(h.pay(9000, 1, coins[4])) }
-	h.refuse(h.pay(1000, 1, output(parent, 0), coins[5]), consensus.ErrNotYet, consensus.ReasonMissingInputs)
+	hooked.after = func() { h.accept(h.Pay(9000, 1, coins[4])) }
+	h.refuse(h.Pay(1000, 1, chaintest.Output(parent, 0), coins[5]), consensus.ErrNotYet, consensus.ReasonMissingInputs)
 
 	// The same for a dry run.
-	hooked.after = func() { h.accept(h.pay(9000, 1, coins[6])) }
-	pair := []*types.Tx{h.pay(1000, 1, coins[7]), h.pay(1000, 1, coins[6])}
+	hooked.after = func() { h.accept(h.Pay(9000, 1, coins[6])) }
+	pair := []*types.Tx{h.Pay(1000, 1, coins[7]), h.Pay(1000, 1, coins[6])}
 	results, err := h.pool.Test(t.Context(), pair)
 	if err != nil || !errors.Is(results[1].Err, ReasonNoReplacement) {
 		t.Errorf("Test: %+v %v", results, err)
@@ -381,7 +378,7 @@ func TestMovesBeforeInsertion(t *testing.T) {
 	h.pool = h.newPool(func(o *Options) { o.Chain = hooked })
 	h.mineEmpty(6)
 	coins := h.coins(4)
-	parent := h.pay(1000, 2, coins[0])
+	parent := h.Pay(1000, 2, coins[0])
 	h.accept(parent)
 	examined := func(tx *types.Tx) *candidate {
 		c, err := h.pool.newCandidate(tx, h.now)
@@ -394,16 +391,16 @@ func TestMovesBeforeInsertion(t *testing.T) {
 		return c
 	}
 	// Another child came first.
-	second := examined(h.pay(1000, 1, output(parent, 1)))
-	first := h.pay(1000, 1, output(parent, 0))
+	second := examined(h.Pay(1000, 1, chaintest.Output(parent, 1)))
+	first := h.Pay(1000, 1, chaintest.Output(parent, 0))
 	h.accept(first)
 	if err := h.pool.insert(second); err != nil {
 		t.Errorf("a second child: %v", err)
 	}
 	h.expect(parent, first, second.Tx)
 	// The parent has gone.
-	third := examined(h.pay(1000, 1, output(first, 0)))
-	other := h.pay(90_000, 1, coins[0])
+	third := examined(h.Pay(1000, 1, chaintest.Output(first, 0)))
+	other := h.Pay(90_000, 1, coins[0])
 	h.accept(other)
 	if err := h.pool.insert(third); !errors.Is(err, errMoved) {
 		t.Errorf("without its parent: %v", err)
@@ -411,7 +408,7 @@ func TestMovesBeforeInsertion(t *testing.T) {
 	// A new graph is being made, which would not have it.
 	h.mine()
 	h.sync()
-	fourth := examined(h.pay(1000, 1, coins[1]))
+	fourth := examined(h.Pay(1000, 1, coins[1]))
 	if err := h.chain.Invalidate(t.Context(), h.tip.Hash); err != nil {
 		t.Fatal(err)
 	}
@@ -442,8 +439,8 @@ func TestRun(t *testing.T) {
 	for part := range 3 {
 		var txs []*types.Tx
 		for i := range 20 {
-			first := h.pay(1000, 2, coins[part*20+i])
-			txs = append(txs, first, h.pay(1000, 1, output(first, 1)), h.pay(9000, 1, output(first, 1)))
+			first := h.Pay(1000, 2, coins[part*20+i])
+			txs = append(txs, first, h.Pay(1000, 1, chaintest.Output(first, 1)), h.Pay(9000, 1, chaintest.Output(first, 1)))
 		}
 		group.Go(func() {
 			for _, tx := range txs {
@@ -462,7 +459,7 @@ func TestRun(t *testing.T) {
 	}
 	group.Wait()
 	branch := make([][]*types.Tx, 9)
-	h.add6(first, branch...)
+	h.branch(first, branch...)
 	for h.pool.Info().Position != h.chain.Tip() {
 		<-poke
 	}
@@ -474,7 +471,7 @@ func TestRun(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if _, err := h.pool.Accept(ctx, h.pay(1000, 1, coins[0]), 0); !errors.Is(err, context.Canceled) {
+	if _, err := h.pool.Accept(ctx, h.Pay(1000, 1, coins[0]), 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("Accept after the end: %v", err)
 	}
 }
@@ -484,7 +481,7 @@ func TestRunEndsWithAFault(t *testing.T) {
 	h.mineEmpty(5)
 	counting := &countingChain{Chain: h.chain}
 	h.pool = h.newPool(func(o *Options) { o.Chain = counting })
-	h.accept(h.pay(1000, 1, h.coins(1)[0]))
+	h.accept(h.Pay(1000, 1, h.coins(1)[0]))
 	counting.fail = consensus.Local(errors.New("the disk is gone"))
 	h.mine()
 	if err := h.pool.Run(t.Context()); !errors.Is(err, consensus.ErrLocal) {

@@ -12,6 +12,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // model is the pool, its twin, and the dice.
@@ -21,7 +22,7 @@ type model struct {
 	random *rand.Rand
 	pace   int         // the larger, the more happens between two blocks
 	made   []*types.Tx // every transaction that was ever made
-	blocks []*testBlock
+	blocks []*chaintest.Block
 	counts map[string]int
 }
 
@@ -38,15 +39,15 @@ func TestModel(t *testing.T) {
 			m := &model{random: rand.New(rand.NewPCG(uint64(seed), 7)), counts: counts, pace: 30 + seed%4*70}
 			maxBytes := 1 << 20
 			if seed%3 == 1 {
-				maxBytes = 25_000 // some twenty transactions
+				maxBytes = 10_000 // some eight transactions
 			}
 			m.harness = newHarness(t, func(o *Options) { o.MaxBytes = maxBytes })
-			m.blocks = []*testBlock{m.genesis}
+			m.blocks = []*chaintest.Block{m.Genesis}
 			for range 4 {
 				m.blocks = append(m.blocks, m.mine())
 			}
 			m.sync()
-			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, coins: m.tip.coins, height: m.tip.height, maxBytes: maxBytes}
+			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, coins: m.tip.Coins, height: m.tip.Height, maxBytes: maxBytes}
 			for range steps {
 				m.step()
 				m.compare()
@@ -92,13 +93,13 @@ func (m *model) anyOutput() types.OutPoint {
 		return types.OutPoint{TxID: e.TxID, Index: uint32(m.random.IntN(len(e.Tx.Outputs) - 1))}
 	}
 	var list []types.OutPoint
-	for outPoint, coin := range m.tip.coins {
-		immature := coin.IsCoinbase && m.tip.height+1-coin.Height < maturity
-		if string(coin.ScriptPubKey()) == string(anchor) && (!immature || coin.Height%8 == 0) {
+	for outPoint, coin := range m.tip.Coins {
+		immature := coin.IsCoinbase && m.tip.Height+1-coin.Height < maturity
+		if string(coin.ScriptPubKey()) == string(chaintest.Anchor) && (!immature || coin.Height%8 == 0) {
 			list = append(list, outPoint)
 		}
 	}
-	slices.SortFunc(list, compareOutPoints)
+	slices.SortFunc(list, chaintest.CompareOutPoints)
 	return list[m.random.IntN(len(list))]
 }
 
@@ -112,15 +113,15 @@ func (m *model) submit() {
 		for range 1 + m.random.IntN(3) {
 			inputs[m.anyOutput()] = true
 		}
-		list := slices.SortedFunc(maps.Keys(inputs), compareOutPoints)
+		list := slices.SortedFunc(maps.Keys(inputs), chaintest.CompareOutPoints)
 		fee := types.Amount(m.random.IntN(40))
 		if m.random.IntN(3) > 0 {
 			fee *= types.Amount(1 + m.random.IntN(30))
 		}
-		tx = m.pay(fee, 1+m.random.IntN(3), list...)
+		tx = m.Pay(fee, 1+m.random.IntN(3), list...)
 		if m.random.IntN(8) == 0 {
 			tx.Inputs[0].Sequence = uint32(m.random.IntN(3))
-			m.note(tx)
+			m.Note(tx)
 		}
 	}
 	m.made = append(m.made, tx)
@@ -201,7 +202,7 @@ func (m *model) block() {
 		m.t.Fatalf("Select gives %d transactions, the twin %d, or others", len(got), len(want))
 	}
 	if m.random.IntN(2) == 0 {
-		txs = m.contents(m.tip.coins, m.tip.height)
+		txs = m.contents(m.tip.Coins, m.tip.Height)
 	}
 	m.blocks = append(m.blocks, m.mine(txs...))
 	m.sync()
@@ -216,10 +217,10 @@ func (m *model) reorganise() {
 	}
 	list := m.pool.Entries()
 	kept, undone := m.blocks[:len(m.blocks)-depth], m.blocks[len(m.blocks)-depth:]
-	branch := []*testBlock{}
+	branch := []*chaintest.Block{}
 	parent := kept[len(kept)-1]
 	for range depth + 1 {
-		parent = m.build(parent, m.contents(parent.coins, parent.height)...)
+		parent = m.Block("", parent, m.contents(parent.Coins, parent.Height)...)
 		branch = append(branch, parent)
 	}
 	m.blocks = append(slices.Clone(kept), branch...)

@@ -1,12 +1,12 @@
 package mempool
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // A good transaction and one named fault: each reason that does not depend on
@@ -15,9 +15,9 @@ func TestReasons(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(5)
 	coin := h.coins(1)[0]
-	key := h.keyCoin(1)[0]
+	key := h.keyCoins(1)[0]
 	young := types.OutPoint{TxID: h.tip.TxIDs[0]}
-	good := func() *types.Tx { return h.pay(1000, 2, coin) }
+	good := func() *types.Tx { return h.Pay(1000, 2, coin) }
 	tests := []struct {
 		name   string
 		kind   error
@@ -41,32 +41,32 @@ func TestReasons(t *testing.T) {
 		{"64 bytes", consensus.ErrPolicy, ReasonTxSizeSmall, good(), func(tx *types.Tx) { tx.Outputs = tx.Outputs[:1] }},
 		{"dust to an anchor", consensus.ErrPolicy, ReasonDust, good(), func(tx *types.Tx) { tx.Outputs[1].Value = 239 }},
 		{"dust to taproot", consensus.ErrPolicy, ReasonDust, good(), func(tx *types.Tx) {
-			tx.Outputs[1] = types.TxOut{Value: 329, ScriptPubKey: h.taprootScript()}
+			tx.Outputs[1] = types.TxOut{Value: 329, ScriptPubKey: chaintest.KeyScript()}
 		}},
 		{"lock time", consensus.ErrNotYet, consensus.ReasonNonFinalTransaction, good(), func(tx *types.Tx) {
-			tx.LockTime, tx.Inputs[0].Sequence = h.tip.height+1, 0
+			tx.LockTime, tx.Inputs[0].Sequence = h.tip.Height+1, 0
 		}},
 		{"relative lock", consensus.ErrNotYet, consensus.ReasonNonFinalSequence, good(), func(tx *types.Tx) { tx.Inputs[0].Sequence = 100 }},
 		{"missing input", consensus.ErrNotYet, consensus.ReasonMissingInputs, good(), func(tx *types.Tx) { tx.Inputs[0].PreviousOutPoint.Index = 77 }},
-		{"immature coinbase", consensus.ErrNotYet, consensus.ReasonPrematureSpend, h.pay(1000, 2, young), func(*types.Tx) {}},
+		{"immature coinbase", consensus.ErrNotYet, consensus.ReasonPrematureSpend, h.Pay(1000, 2, young), func(*types.Tx) {}},
 		{"stuffed anchor", consensus.ErrPolicy, ReasonWitnessStandard, good(), func(tx *types.Tx) { tx.Inputs[0].Witness = [][]byte{{1}} }},
-		{"annex", consensus.ErrPolicy, ReasonWitnessStandard, h.pay(1000, 1, key), func(tx *types.Tx) {
+		{"annex", consensus.ErrPolicy, ReasonWitnessStandard, h.Pay(1000, 1, key), func(tx *types.Tx) {
 			tx.Inputs[0].Witness = [][]byte{make([]byte, 64), {annexTag}}
 		}},
-		{"large element of a tapscript's stack", consensus.ErrPolicy, ReasonWitnessStandard, h.pay(1000, 1, key), func(tx *types.Tx) {
+		{"large element of a tapscript's stack", consensus.ErrPolicy, ReasonWitnessStandard, h.Pay(1000, 1, key), func(tx *types.Tx) {
 			tx.Inputs[0].Witness = [][]byte{make([]byte, 81), {0x51}, append([]byte{0xc0}, make([]byte, 32)...)}
 		}},
-		{"empty control block", consensus.ErrPolicy, ReasonWitnessStandard, h.pay(1000, 1, key), func(tx *types.Tx) {
+		{"empty control block", consensus.ErrPolicy, ReasonWitnessStandard, h.Pay(1000, 1, key), func(tx *types.Tx) {
 			tx.Inputs[0].Witness = [][]byte{{0x51}, {}}
 		}},
-		{"no fee", consensus.ErrPolicy, ReasonMinRelayFee, h.pay(0, 2, coin), func(*types.Tx) {}},
+		{"no fee", consensus.ErrPolicy, ReasonMinRelayFee, h.Pay(0, 2, coin), func(*types.Tx) {}},
 		{"scriptSig", consensus.ErrInvalid, "mempool-script-verify-flag-failed (Witness requires empty scriptSig)", good(), func(tx *types.Tx) {
 			tx.Inputs[0].ScriptSig = []byte{0x51}
 		}},
-		{"wrong signature", consensus.ErrInvalid, "mempool-script-verify-flag-failed (Invalid Schnorr signature)", h.pay(1000, 1, key), func(tx *types.Tx) {
+		{"wrong signature", consensus.ErrInvalid, "mempool-script-verify-flag-failed (Invalid Schnorr signature)", h.Pay(1000, 1, key), func(tx *types.Tx) {
 			tx.Inputs[0].Witness = [][]byte{make([]byte, 64)}
 		}},
-		{"no witness", consensus.ErrInvalid, "mempool-script-verify-flag-failed (Witness program was passed an empty witness)", h.pay(1000, 1, key), func(*types.Tx) {}},
+		{"no witness", consensus.ErrInvalid, "mempool-script-verify-flag-failed (Witness program was passed an empty witness)", h.Pay(1000, 1, key), func(*types.Tx) {}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -89,20 +89,6 @@ func TestReasons(t *testing.T) {
 	h.accept(good())
 }
 
-// keyCoin returns mature outputs to the harness's key.
-func (h *harness) keyCoin(n int) []types.OutPoint {
-	var list []types.OutPoint
-	for outPoint, coin := range h.tip.coins {
-		if h.tip.height+1-coin.Height >= maturity && bytes.Equal(coin.ScriptPubKey(), h.taprootScript()) {
-			list = append(list, outPoint)
-		}
-	}
-	if len(list) < n {
-		h.t.Fatalf("%d coins of the key, want %d", len(list), n)
-	}
-	return list[:n]
-}
-
 // dataScript is OP_RETURN and a push.
 func dataScript(size int) []byte {
 	return append([]byte{0x6a, 0x4d, byte(size), byte(size >> 8)}, make([]byte, size)...)
@@ -113,15 +99,15 @@ func TestLimits(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(6)
 	coins := h.coins(10)
-	keys := h.keyCoin(2)
+	keys := h.keyCoins(2)
 
-	dust := h.pay(1000, 3, coins[0])
+	dust := h.Pay(1000, 3, coins[0])
 	dust.Outputs[0].Value += dust.Outputs[1].Value + dust.Outputs[2].Value - 240 - 330
 	dust.Outputs[1].Value = 240
-	dust.Outputs[2] = types.TxOut{Value: 330, ScriptPubKey: h.taprootScript()}
+	dust.Outputs[2] = types.TxOut{Value: 330, ScriptPubKey: chaintest.KeyScript()}
 	h.accept(dust)
 
-	data := h.pay(10_100, 2, coins[1])
+	data := h.Pay(10_100, 2, coins[1])
 	for i := range 2 { // 4 bytes of push each, and the nonce of 6
 		data.Outputs[i] = types.TxOut{ScriptPubKey: dataScript((MaxDataCarrier - 14) / 2)}
 	}
@@ -130,29 +116,29 @@ func TestLimits(t *testing.T) {
 	h.accept(data)
 
 	for i, version := range []uint32{1, 3} {
-		tx := h.pay(1000, 1, coins[2+i])
+		tx := h.Pay(1000, 1, coins[2+i])
 		tx.Version = version
 		h.accept(tx)
 	}
 
-	final := h.pay(1000, 1, coins[4])
-	final.LockTime, final.Inputs[0].Sequence = h.tip.height, 0
+	final := h.Pay(1000, 1, coins[4])
+	final.LockTime, final.Inputs[0].Sequence = h.tip.Height, 0
 	h.accept(final)
 
-	unknown := h.pay(1000, 1, coins[5])
+	unknown := h.Pay(1000, 1, coins[5])
 	unknown.Outputs[0].ScriptPubKey = []byte{0x52, 2, 1, 2} // may be made, not spent
-	h.note(unknown)
+	h.Note(unknown)
 	h.accept(unknown)
-	h.refuse(h.pay(1000, 1, output(unknown, 0)), consensus.ErrPolicy, ReasonInputsStandard)
+	h.refuse(h.Pay(1000, 1, chaintest.Output(unknown, 0)), consensus.ErrPolicy, ReasonInputsStandard)
 	for _, index := range []uint32{1, 7} { // data, and no output at all
-		none := output(unknown, index)
-		h.outputs[none] = h.outputs[output(unknown, 0)]
-		h.refuse(h.pay(1000, 1, none), consensus.ErrNotYet, consensus.ReasonMissingInputs)
+		none := chaintest.Output(unknown, index)
+		h.Outputs[none] = h.Outputs[chaintest.Output(unknown, 0)]
+		h.refuse(h.Pay(1000, 1, none), consensus.ErrNotYet, consensus.ReasonMissingInputs)
 	}
 
-	h.accept(h.sign(h.pay(1000, 1, keys[0])))
+	h.accept(h.Sign(h.Pay(1000, 1, keys[0])))
 	// The least fee, to the grain.
-	tx := h.pay(0, 1, coins[6])
+	tx := h.Pay(0, 1, coins[6])
 	least := DefaultMinRelay.Fee(tx.VirtualSize())
 	tx.Outputs[0].Value -= least - 1
 	h.refuse(tx, consensus.ErrPolicy, ReasonMinRelayFee)
@@ -165,18 +151,18 @@ func TestScriptPolicy(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(5)
 	var internal [32]byte
-	copy(internal[:], h.taprootScript()[2:])
+	copy(internal[:], chaintest.KeyScript()[2:])
 	spendPath := func(version byte, script []byte) *types.Tx {
 		leaf := taproot.TaggedHash("TapLeaf", []byte{version}, types.AppendVarBytes(nil, script))
 		outputKey, parity, err := taproot.OutputKey(internal, leaf[:])
 		if err != nil {
 			t.Fatal(err)
 		}
-		parent := h.pay(1000, 1, h.coins(1)[0])
+		parent := h.Pay(1000, 1, h.coins(1)[0])
 		parent.Outputs[0].ScriptPubKey = append([]byte{0x51, 32}, outputKey[:]...)
-		h.note(parent)
+		h.Note(parent)
 		h.mine(parent)
-		tx := h.pay(1000, 1, output(parent, 0))
+		tx := h.Pay(1000, 1, chaintest.Output(parent, 0))
 		tx.Inputs[0].Witness = [][]byte{script, append([]byte{version | parity}, internal[:]...)}
 		return tx
 	}
@@ -192,13 +178,13 @@ func TestScriptPolicy(t *testing.T) {
 func TestManySignatures(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(20)
-	keys := h.keyCoin(2*batchInputs + 1)
-	tx := h.sign(h.pay(10_000, 1, keys[:batchInputs]...))
+	keys := h.keyCoins(2*batchInputs + 1)
+	tx := h.Sign(h.Pay(10_000, 1, keys[:batchInputs]...))
 	h.accept(tx)
 	if !h.pool.Verified(tx.WTxID()) {
 		t.Error("the scripts count as not verified")
 	}
-	bad := h.sign(h.pay(10_000, 1, keys[batchInputs:]...))
+	bad := h.Sign(h.Pay(10_000, 1, keys[batchInputs:]...))
 	bad.Inputs[batchInputs-2].Witness[0][40] ^= 1
 	h.refuse(bad, consensus.ErrInvalid, "mempool-script-verify-flag-failed (Invalid Schnorr signature)")
 	if h.pool.Verified(bad.WTxID()) {

@@ -11,6 +11,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 func TestQueries(t *testing.T) {
@@ -19,11 +20,11 @@ func TestQueries(t *testing.T) {
 	// a ── b ── d
 	//  └── c ──┘      e
 	coins := h.coins(2)
-	a := h.pay(1000, 2, coins[0])
-	b := h.pay(2000, 1, output(a, 0))
-	c := h.pay(300, 1, output(a, 1))
-	d := h.pay(9000, 1, output(b, 0), output(c, 0))
-	e := h.pay(500, 1, coins[1])
+	a := h.Pay(1000, 2, coins[0])
+	b := h.Pay(2000, 1, chaintest.Output(a, 0))
+	c := h.Pay(300, 1, chaintest.Output(a, 1))
+	d := h.Pay(9000, 1, chaintest.Output(b, 0), chaintest.Output(c, 0))
+	e := h.Pay(500, 1, coins[1])
 	h.accept(a, b, c, d, e)
 
 	of := func(tx *types.Tx) pending.Details { details, _ := h.pool.Details(tx.TxID()); return details }
@@ -36,13 +37,13 @@ func TestQueries(t *testing.T) {
 	if got := of(a).Ancestors.TxIDs; len(got) != 0 {
 		t.Errorf("ancestors of a: %v", got)
 	}
-	if got := h.pool.SpentBy(output(a, 1)); got == nil || got.TxID != c.TxID() {
+	if got := h.pool.SpentBy(chaintest.Output(a, 1)); got == nil || got.TxID != c.TxID() {
 		t.Errorf("a's second output is spent by %v", got)
 	}
-	if h.pool.SpentBy(output(d, 0)) != nil || h.pool.Get(types.Hash{1}) != nil {
+	if h.pool.SpentBy(chaintest.Output(d, 0)) != nil || h.pool.Get(types.Hash{1}) != nil {
 		t.Error("something is there that is not")
 	}
-	if got := h.pool.GetByWitness(e.WTxID()); got == nil || got.TxID != e.TxID() || got.Fee != 500 || got.Height != h.tip.height || !got.Time.Equal(h.now) {
+	if got := h.pool.GetByWitness(e.WTxID()); got == nil || got.TxID != e.TxID() || got.Fee != 500 || got.Height != h.tip.Height || !got.Time.Equal(h.now) {
 		t.Errorf("e: %+v", got)
 	}
 	details, ok := h.pool.Details(b.TxID())
@@ -66,17 +67,17 @@ func TestClusterLimit(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(5)
 	coins := h.coins(3)
-	last := h.pay(1000, 1, coins[0])
+	last := h.Pay(1000, 1, coins[0])
 	h.accept(last)
 	var chained []*types.Tx
 	for range MaxClusterCount - 1 {
-		last = h.pay(1000, 1, output(last, 0))
+		last = h.Pay(1000, 1, chaintest.Output(last, 0))
 		chained = append(chained, last)
 		h.accept(last)
 	}
-	h.refuse(h.pay(1000, 1, output(last, 0)), consensus.ErrPolicy, ReasonClusterTooLarge)
+	h.refuse(h.Pay(1000, 1, chaintest.Output(last, 0)), consensus.ErrPolicy, ReasonClusterTooLarge)
 	// A replacement of the last one does not make it longer.
-	h.accept(h.pay(100_000, 1, output(chained[len(chained)-2], 0)))
+	h.accept(h.Pay(100_000, 1, chaintest.Output(chained[len(chained)-2], 0)))
 	// The last one pays for all: they are taken together or not at all.
 	weight := 4 * h.pool.Info().VSize
 	few, _ := h.pool.Select(weight - 1)
@@ -88,56 +89,56 @@ func TestClusterLimit(t *testing.T) {
 	h.mine(h.pool.Entries()[0].Tx)
 	h.sync()
 	next := h.pool.Entries()[len(h.pool.Entries())-1].Tx
-	h.accept(h.pay(1000, 1, output(next, 0)))
-	h.refuse(h.pay(1000, 1, output(next, 0)), consensus.ErrPolicy, ReasonInsufficientFee)
+	h.accept(h.Pay(1000, 1, chaintest.Output(next, 0)))
+	h.refuse(h.Pay(1000, 1, chaintest.Output(next, 0)), consensus.ErrPolicy, ReasonInsufficientFee)
 
 	// The limit of size.
 	big := func(outPoint types.OutPoint, size int) *types.Tx {
-		tx := h.pay(100_000, 2, outPoint)
+		tx := h.Pay(100_000, 2, outPoint)
 		tx.Outputs[1] = types.TxOut{ScriptPubKey: dataScript(size)}
-		h.note(tx)
+		h.Note(tx)
 		return tx
 	}
 	first := big(coins[1], 60_000)
-	second := big(output(first, 0), 40_800)
+	second := big(chaintest.Output(first, 0), 40_800)
 	h.accept(first, second)
-	h.refuse(big(output(second, 0), 100), consensus.ErrPolicy, ReasonClusterTooLarge)
+	h.refuse(big(chaintest.Output(second, 0), 100), consensus.ErrPolicy, ReasonClusterTooLarge)
 	// Two clusters that would become one.
 	third := big(coins[2], 30_000)
 	h.accept(third)
-	h.refuse(h.pay(1000, 1, output(second, 0), output(third, 0)), consensus.ErrPolicy, ReasonClusterTooLarge)
+	h.refuse(h.Pay(1000, 1, chaintest.Output(second, 0), chaintest.Output(third, 0)), consensus.ErrPolicy, ReasonClusterTooLarge)
 }
 
 func TestReplacement(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(30)
 	coins := h.coins(MaxReplacedClusters + 20)
-	old := h.pay(1000, 1, coins[0], coins[1])
-	child := h.pay(2000, 1, output(old, 0))
+	old := h.Pay(1000, 1, coins[0], coins[1])
+	child := h.Pay(2000, 1, chaintest.Output(old, 0))
 	h.accept(old, child)
-	vsize := h.pay(0, 1, coins[0]).VirtualSize()
+	vsize := h.Pay(0, 1, coins[0]).VirtualSize()
 	more := DefaultIncrementalRelay.Fee(vsize)
 
-	h.refuse(h.pay(2999, 1, coins[0]), consensus.ErrPolicy, ReasonInsufficientFee)
-	h.refuse(h.pay(3000+more-1, 1, coins[0]), consensus.ErrPolicy, ReasonInsufficientFee)
-	h.refuse(h.pay(50_000, 1, coins[1], output(child, 0)), consensus.ErrInvalid, ReasonSpendsConflict)
-	better := h.pay(3000+more, 1, coins[0])
+	h.refuse(h.Pay(2999, 1, coins[0]), consensus.ErrPolicy, ReasonInsufficientFee)
+	h.refuse(h.Pay(3000+more-1, 1, coins[0]), consensus.ErrPolicy, ReasonInsufficientFee)
+	h.refuse(h.Pay(50_000, 1, coins[1], chaintest.Output(child, 0)), consensus.ErrInvalid, ReasonSpendsConflict)
+	better := h.Pay(3000+more, 1, coins[0])
 	h.accept(better)
 	h.expect(better)
 
 	// It pays more, but so large that miners would take less from it at first.
-	fast := h.pay(5000, 1, coins[2])
+	fast := h.Pay(5000, 1, coins[2])
 	h.accept(fast)
-	slow := h.pay(12_000, 40, coins[2])
+	slow := h.Pay(12_000, 40, coins[2])
 	h.refuse(slow, consensus.ErrPolicy, ReasonNotImproved)
 
 	// The same but for the witness is the same.
-	key := h.keyCoin(1)[0]
-	signed := h.sign(h.pay(1000, 1, key))
+	key := h.keyCoins(1)[0]
+	signed := h.Sign(h.Pay(1000, 1, key))
 	h.accept(signed)
 	again := *signed
 	again.Inputs = slices.Clone(signed.Inputs)
-	h.sign(&again)
+	h.Sign(&again)
 	if again.WTxID() == signed.WTxID() {
 		again.Inputs[0].Witness = [][]byte{append(slices.Clone(signed.Inputs[0].Witness[0]), 1)}
 	}
@@ -150,10 +151,10 @@ func TestReplacement(t *testing.T) {
 	// As many clusters as may be touched, and one more.
 	spread := coins[10 : 10+MaxReplacedClusters+1]
 	for _, coin := range spread {
-		h.accept(h.pay(100, 1, coin))
+		h.accept(h.Pay(100, 1, coin))
 	}
-	h.refuse(h.pay(50_000, 1, spread...), consensus.ErrPolicy, ReasonTooManyReplaced)
-	h.accept(h.pay(50_000, 1, spread[1:]...))
+	h.refuse(h.Pay(50_000, 1, spread...), consensus.ErrPolicy, ReasonTooManyReplaced)
+	h.accept(h.Pay(50_000, 1, spread[1:]...))
 }
 
 // What pays worst leaves when memory is short, and the minimum rises above it and
@@ -164,15 +165,15 @@ func TestEviction(t *testing.T) {
 	h.mineEmpty(20)
 	coins := h.coins(100)
 	// The parent pays little and its child for both; they stay together.
-	parent := h.pay(20, 1, coins[0])
-	child := h.pay(100_000, 1, output(parent, 0))
+	parent := h.Pay(20, 1, coins[0])
+	child := h.Pay(100_000, 1, chaintest.Output(parent, 0))
 	h.accept(parent, child)
-	poor := h.pay(1000, 1, coins[1])
-	poorChild := h.pay(20, 1, output(poor, 0))
+	poor := h.Pay(1000, 1, coins[1])
+	poorChild := h.Pay(20, 1, chaintest.Output(poor, 0))
 	h.accept(poor, poorChild)
 	n := 2
 	for h.pool.Get(poorChild.TxID()) != nil {
-		h.accept(h.pay(1000+types.Amount(n), 1, coins[n]))
+		h.accept(h.Pay(1000+types.Amount(n), 1, coins[n]))
 		n++
 	}
 	if h.pool.Get(poor.TxID()) == nil || h.pool.Get(parent.TxID()) == nil {
@@ -182,10 +183,10 @@ func TestEviction(t *testing.T) {
 	if got := h.pool.MinFeeRate(); got != want {
 		t.Fatalf("the minimum is %v, want %v", got, want)
 	}
-	h.refuse(h.pay(20, 1, coins[n]), consensus.ErrPolicy, ReasonMempoolMinFee)
+	h.refuse(h.Pay(20, 1, coins[n]), consensus.ErrPolicy, ReasonMempoolMinFee)
 	full := false
 	for range 3 {
-		tx := h.pay(want.Fee(100), 1, coins[n])
+		tx := h.Pay(want.Fee(100), 1, coins[n])
 		_, err := h.pool.Accept(t.Context(), tx, 0)
 		full = full || errors.Is(err, ReasonFull)
 		checkGraph(t, h.pool)
@@ -264,11 +265,11 @@ func TestExpiry(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(5)
 	coins := h.coins(2)
-	old := h.pay(1000, 1, coins[0])
+	old := h.Pay(1000, 1, coins[0])
 	h.accept(old)
 	h.now = h.now.Add(DefaultExpiry)
-	child := h.pay(1000, 1, output(old, 0))
-	other := h.pay(1000, 1, coins[1])
+	child := h.Pay(1000, 1, chaintest.Output(old, 0))
+	other := h.Pay(1000, 1, coins[1])
 	h.accept(child, other)
 	h.pool.expire()
 	h.expect(old, child, other)
@@ -343,7 +344,7 @@ func TestAcceptedLog(t *testing.T) {
 	poke, cancel := h.pool.Subscribe()
 	var want []types.Hash
 	for _, coin := range coins {
-		tx := h.pay(1000, 1, coin)
+		tx := h.Pay(1000, 1, coin)
 		h.accept(tx)
 		want = append(want, tx.WTxID())
 	}
@@ -398,7 +399,7 @@ func TestMaxFeeRate(t *testing.T) {
 	accept := func(tx *types.Tx, limit types.FeeRate) (*pending.Entry, error) {
 		return h.pool.Accept(t.Context(), tx, limit)
 	}
-	tx := h.pay(5000, 1, coins[0])
+	tx := h.Pay(5000, 1, coins[0])
 	if _, err := accept(tx, types.NewFeeRate(4999, tx.VirtualSize())); !errors.Is(err, pending.ReasonMaxFee) || !errors.Is(err, consensus.ErrPolicy) {
 		t.Errorf("it pays more than it may: %v", err)
 	}
@@ -411,7 +412,7 @@ func TestMaxFeeRate(t *testing.T) {
 	if e, err := accept(tx, 1); !errors.Is(err, ReasonInPool) || e == nil {
 		t.Errorf("it is there already: %+v, %v", e, err)
 	}
-	bad := h.pay(5000, 1, coins[1])
+	bad := h.Pay(5000, 1, coins[1])
 	bad.Inputs[0].Witness = [][]byte{{1}}
 	if _, err := accept(bad, 1); !errors.Is(err, ReasonWitnessStandard) {
 		t.Errorf("it pays too much with a wrong witness: %v", err)
@@ -423,7 +424,7 @@ func TestMaxFeeRate(t *testing.T) {
 func BenchmarkAccept(b *testing.B) {
 	h := newHarness(b, nil)
 	h.mineEmpty(5)
-	tx := h.pay(5000, 2, h.coins(10)...)
+	tx := h.Pay(5000, 2, h.coins(10)...)
 	for _, tried := range []bool{true, false} {
 		b.Run(fmt.Sprintf("tried=%v", tried), func(b *testing.B) {
 			for b.Loop() {

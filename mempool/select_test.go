@@ -6,16 +6,17 @@ import (
 
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 func TestSelectPaysForParents(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(6)
 	coins := h.coins(3)
-	parent := h.pay(20, 1, coins[0])
-	child := h.pay(5000, 1, output(parent, 0))
-	rich := h.pay(4000, 1, coins[1])
-	poor := h.pay(100, 1, coins[2])
+	parent := h.Pay(20, 1, coins[0])
+	child := h.Pay(5000, 1, chaintest.Output(parent, 0))
+	rich := h.Pay(4000, 1, coins[1])
+	poor := h.Pay(100, 1, coins[2])
 	h.accept(poor, parent, child, rich)
 	weight := rich.Weight()
 	tests := []struct {
@@ -48,10 +49,10 @@ func TestEstimate(t *testing.T) {
 		t.Errorf("an empty pool: %v", got)
 	}
 	large := func(rate types.Amount, coin types.OutPoint) *types.Tx {
-		tx := h.pay(0, 1, coin)
+		tx := h.Pay(0, 1, coin)
 		tx.Outputs[1] = types.TxOut{ScriptPubKey: dataScript(60_000)}
 		tx.Outputs[0].Value -= rate * types.Amount(tx.VirtualSize())
-		h.note(tx)
+		h.Note(tx)
 		return tx
 	}
 	coins := h.coins(40)
@@ -96,7 +97,7 @@ func BenchmarkPool(b *testing.B) {
 	add := func(i int) {
 		var in types.TxIn
 		in.PreviousOutPoint.TxID = types.DoubleSHA256(fmt.Append(nil, i))
-		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{in}, Outputs: []types.TxOut{{Value: types.Amount(i), ScriptPubKey: anchor}}}
+		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{in}, Outputs: []types.TxOut{{Value: types.Amount(i), ScriptPubKey: chaintest.Anchor}}}
 		e := &pending.Entry{Tx: tx, TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Fee: types.Amount(100 + i*7919%10_000)}
 		c, _ := g.prepare(nil, &node{Entry: e})
 		g.apply(c)

@@ -8,6 +8,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // twin is a pool as one would write it on a blackboard: a map of transactions,
@@ -337,7 +338,7 @@ func (w *twin) evict() {
 }
 
 // confirm removes what a block confirms and what conflicts with it.
-func (w *twin) confirm(b *testBlock) {
+func (w *twin) confirm(b *chaintest.Block) {
 	for i := 1; i < len(b.Block.Txs); i++ {
 		delete(w.txs, b.TxIDs[i])
 	}
@@ -350,12 +351,12 @@ func (w *twin) confirm(b *testBlock) {
 			}
 		}
 	}
-	w.coins, w.height = b.coins, b.height
+	w.coins, w.height = b.Coins, b.Height
 }
 
 // rebuild puts in what is valid of a list, in its order.
-func (w *twin) rebuild(list []*pending.Entry, tip *testBlock) {
-	w.txs, w.coins, w.height = map[types.Hash]*pending.Entry{}, tip.coins, tip.height
+func (w *twin) rebuild(list []*pending.Entry, tip *chaintest.Block) {
+	w.txs, w.coins, w.height = map[types.Hash]*pending.Entry{}, tip.Coins, tip.Height
 	for _, e := range list {
 		fee, err := w.fee(e)
 		if err != nil || w.txs[e.TxID] != nil {
