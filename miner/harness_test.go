@@ -91,7 +91,7 @@ func (w *world) setTime(now time.Time) { w.clock.Store(now.UnixNano()) }
 func (w *world) template() *Template {
 	w.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if t := w.miner.Template(anchor); !t.behind {
+		if t := w.miner.Template(anchor); !t.poolBehind {
 			return t
 		}
 		if time.Now().After(deadline) {

@@ -1,7 +1,3 @@
-// Package miner makes blocks: it fills templates with the transactions that pay
-// best and searches for a nonce.
-//
-// The rules are consensus's and the choice of transactions the pool's.
 package miner
 
 import (
@@ -10,7 +6,6 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +15,7 @@ import (
 	"github.com/karatcoin/karat/internal/poke"
 )
 
-// Chain is what the miner builds on.
+// Chain is what the miner builds on. AddBlock's error is of one of consensus's kinds.
 type Chain interface {
 	TipState() consensus.State
 	AddBlock(ctx context.Context, raw []byte) error
@@ -35,7 +30,8 @@ type Pool interface {
 	poke.Source // pokes after the pool has taken a transaction
 }
 
-// Options are the choices of New.
+// Options are the choices of New. Params and Chain are needed, and ScriptPubKey for
+// Run.
 type Options struct {
 	Params       *consensus.Params
 	Chain        Chain
@@ -43,7 +39,7 @@ type Options struct {
 	ScriptPubKey []byte           // what Run pays to
 	Threads      int              // of the search; 0: one a processor
 	Interval     time.Duration    // between blocks on a fixed-difficulty network; 0: the network's spacing
-	Tag          string           // in the coinbase
+	Tag          string           // in the coinbase, cut to 60 bytes
 	Now          func() time.Time // nil: time.Now
 	Logger       *slog.Logger     // nil: discard
 }
@@ -51,24 +47,25 @@ type Options struct {
 // maxTag keeps the coinbase's script within its 100 bytes.
 const maxTag = 60
 
-// A template is mined on for refreshAfter at least before one with more fees
-// replaces it, and for renewAfter at most: then its time is too old.
 const (
+	// refreshAfter is how long a template is mined on before one with higher fees may
+	// replace it. Transactions come all the time, and to make a template for each of
+	// them would leave no time to search.
 	refreshAfter = 5 * time.Second
-	renewAfter   = 30 * time.Second
+	// renewAfter is how long a template is mined on at most: then its time is too old.
+	renewAfter = 30 * time.Second
 )
 
-// Miner makes blocks.
+// Miner makes blocks. Run and Generate may be called at the same time.
 type Miner struct {
-	o      Options
-	extra  atomic.Uint64 // the last extra nonce: no two coinbases are equal
-	hashes atomic.Uint64 // that were tried
-	rate   atomic.Uint64 // bits of the float64 hashes a second, of Run
+	o          Options
+	extraNonce atomic.Uint64 // the last one: no two coinbases are equal
+	hashes     atomic.Uint64 // that were tried
 
 	refreshAfter, renewAfter time.Duration
 
-	// The last block that Run made, and when: its own time is in whole seconds and
-	// may be ahead of the clock.
+	// The last block that Run made, and when. The block's own time is in whole seconds
+	// and may be ahead of the clock, so that it cannot tell when the next one is due.
 	last   types.Hash
 	lastAt time.Time
 }
@@ -93,61 +90,34 @@ func New(o Options) *Miner {
 	return &Miner{o: o, refreshAfter: refreshAfter, renewAfter: renewAfter}
 }
 
-// HashRate returns the hashes a second that Run tried lately, zero while it does
-// not run.
-func (m *Miner) HashRate() float64 { return math.Float64frombits(m.rate.Load()) }
-
 // Run mines until the context ends, which is no error. On a network of fixed
 // difficulty it makes one block an interval; elsewhere as many as it can. An
 // error is an ErrLocal of the chain.
 func (m *Miner) Run(ctx context.Context) error {
 	tip, cancelTip := m.o.Chain.Subscribe()
 	defer cancelTip()
-	var fees <-chan struct{}
+	var fees <-chan struct{} // nil, and so never ready, without a pool
 	if m.o.Pool != nil {
 		var cancelFees func()
 		fees, cancelFees = m.o.Pool.Subscribe()
 		defer cancelFees()
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel() // an error ends measure too
-	wg.Go(func() { m.measure(ctx) })
 	for ctx.Err() == nil {
-		if err := m.round(ctx, tip, fees); err != nil {
+		if err := m.mineTemplate(ctx, tip, fees); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// measure keeps the hash rate.
-func (m *Miner) measure(ctx context.Context) {
-	const every = 5 * time.Second
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for last := m.hashes.Load(); ; {
-		select {
-		case <-ctx.Done():
-			m.rate.Store(0)
-			return
-		case <-ticker.C:
-			now := m.hashes.Load()
-			m.rate.Store(math.Float64bits(float64(now-last) / every.Seconds()))
-			last = now
-		}
-	}
-}
-
-// round mines on one template, until a block is found, the tip moves, or there
-// are more fees to be had.
-func (m *Miner) round(ctx context.Context, tip, fees <-chan struct{}) error {
+// mineTemplate mines on one template, until a block is found, the tip moves, or
+// there are higher fees to be had.
+func (m *Miner) mineTemplate(ctx context.Context, tip, fees <-chan struct{}) error {
 	select {
-	case <-tip: // what follows sees the new one
+	case <-tip: // the template will be made on that tip anyway
 	default:
 	}
-	if !m.pause(ctx, tip) {
+	if !m.waitForInterval(ctx, tip) {
 		return nil
 	}
 	template := m.Template(m.o.ScriptPubKey)
@@ -166,9 +136,9 @@ func (m *Miner) round(ctx context.Context, tip, fees <-chan struct{}) error {
 	refresh, renew := time.NewTimer(m.refreshAfter), time.NewTimer(m.renewAfter)
 	defer refresh.Stop()
 	defer renew.Stop()
-	var better <-chan struct{}
-	if template.behind {
-		better = fees // it need not be better to be better than nothing
+	var better <-chan struct{} // fees, once they may end the search
+	if template.poolBehind {
+		better = fees // anything is better than an empty block
 	}
 	for {
 		select {
@@ -180,18 +150,19 @@ func (m *Miner) round(ctx context.Context, tip, fees <-chan struct{}) error {
 		case <-better:
 		case <-renew.C:
 		case <-tip:
-			return nil
+			return nil // a block on the old tip is worth nothing
 		case <-ctx.Done():
 			return nil
 		}
 		stop()
-		return m.submit(ctx, <-found, template, tip) // it may have been found just now
+		return m.submit(ctx, <-found, template, tip) // one may have been found just now
 	}
 }
 
-// pause waits until the next block of a fixed-difficulty network is due, and
-// reports whether it is time to mine.
-func (m *Miner) pause(ctx context.Context, tip <-chan struct{}) bool {
+// waitForInterval waits until the next block of a fixed-difficulty network is due,
+// whose blocks cost no work that would space them. It reports whether it is time to
+// mine.
+func (m *Miner) waitForInterval(ctx context.Context, tip <-chan struct{}) bool {
 	if m.o.Params.Difficulty.Algorithm != consensus.DifficultyFixed {
 		return true
 	}
@@ -200,6 +171,7 @@ func (m *Miner) pause(ctx context.Context, tip <-chan struct{}) bool {
 	if state.Index.Hash == m.last {
 		began = m.lastAt
 	}
+	// A tip whose time is ahead of the clock must not stop the miner for longer.
 	wait := min(began.Add(m.o.Interval).Sub(m.o.Now()), m.o.Interval)
 	if wait <= 0 {
 		return true
@@ -209,15 +181,15 @@ func (m *Miner) pause(ctx context.Context, tip <-chan struct{}) bool {
 	select {
 	case <-timer.C:
 		return true
-	case <-tip:
+	case <-tip: // the interval begins again
 	case <-ctx.Done():
 	}
 	return false
 }
 
-// submit gives the chain a block, if there is one. Another may have come first,
-// which is no error. After a refusal it waits, so that what is wrong is not
-// tried, and logged, many times a second.
+// submit gives the chain a block, if there is one. That another came first is no
+// error. After a refusal it waits, so that what is wrong is not tried, and logged,
+// many times a second.
 func (m *Miner) submit(ctx context.Context, block *types.Block, t *Template, tip <-chan struct{}) error {
 	if block == nil {
 		return nil
@@ -245,11 +217,12 @@ func (m *Miner) submit(ctx context.Context, block *types.Block, t *Template, tip
 	return nil
 }
 
-// ErrNotFound is returned by Generate if the tries are used up.
+// ErrNotFound is returned by Generate if the tries did not make a block.
 var ErrNotFound = errors.New("no block was found within the tries")
 
-// Generate mines n blocks at once and returns their hashes. maxTries bounds the
-// hashes of each.
+// Generate mines n blocks at once and returns their hashes, whatever the interval.
+// maxTries bounds the hashes that are tried for each. With an error it returns those
+// that were made before it: ErrNotFound, the context's, or the chain's.
 func (m *Miner) Generate(ctx context.Context, n int, scriptPubKey []byte, maxTries uint64) ([]types.Hash, error) {
 	hashes := make([]types.Hash, 0, n)
 	for range n {

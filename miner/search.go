@@ -13,25 +13,24 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// checkEvery is the number of hashes between looks at whether to stop, at most.
+// checkEvery is the number of hashes between looks at whether to stop, at most: a
+// few milliseconds, which nobody notices, and enough that the looks cost nothing.
 const checkEvery = 1 << 14
 
-// search looks for a nonce on all threads. Each has a coinbase of its own, so
-// that none tries what another does. It returns nil without an error when
+// search looks for a nonce on all threads, and returns the block with it. Each
+// thread has a coinbase of its own, so that none tries what another does, and takes
+// the next one when it has tried all nonces. It returns nil without an error when
 // maxTries hashes were not enough, and the context's error when that ended.
 func (m *Miner) search(ctx context.Context, t *Template, maxTries uint64) (*types.Block, error) {
 	target, _, _ := consensus.ExpandBits(t.Block.Header.Bits)
 	var (
 		wg    sync.WaitGroup
-		done  atomic.Bool
-		taken atomic.Uint64 // of maxTries
-		mu    sync.Mutex
-		found *types.Block
+		taken atomic.Uint64 // of maxTries, by all threads
+		found atomic.Pointer[types.Block]
 	)
-	stop := context.AfterFunc(ctx, func() { done.Store(true) })
-	defer stop()
+	goOn := func() bool { return found.Load() == nil && ctx.Err() == nil && taken.Load() < maxTries }
 	take := func() uint64 {
-		for ctx.Err() == nil && !done.Load() {
+		for goOn() {
 			before := taken.Load()
 			n := min(checkEvery, maxTries-before)
 			if taken.CompareAndSwap(before, before+n) {
@@ -43,45 +42,44 @@ func (m *Miner) search(ctx context.Context, t *Template, maxTries uint64) (*type
 	branch := merkleBranch(t.Block.Txs)
 	threads := m.o.Threads
 	if m.o.Params.Difficulty.Algorithm == consensus.DifficultyFixed {
-		threads = 1 // a block costs a few hashes
+		threads = 1 // a block costs a few hashes, less than to begin a thread
 	}
 	for range threads {
 		wg.Go(func() {
-			for !done.Load() && taken.Load() < maxTries {
-				block := m.vary(t, branch)
+			for goOn() {
+				block := m.withExtraNonce(t, branch)
 				nonce, ok := m.scan(&block.Header, target, take)
 				if ok {
 					block.Header.Nonce = nonce
-					mu.Lock()
-					found = block
-					mu.Unlock()
-					done.Store(true)
+					found.Store(block)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if found == nil {
-		return nil, ctx.Err()
+	if block := found.Load(); block != nil {
+		return block, nil
 	}
-	return found, nil
+	return nil, ctx.Err()
 }
 
-// vary returns the template's block with another extra nonce.
-func (m *Miner) vary(t *Template, branch []types.Hash) *types.Block {
+// withExtraNonce returns the template's block with the next extra nonce: 2^32 more
+// headers to try. The template itself stays as it is, since other threads read it.
+func (m *Miner) withExtraNonce(t *Template, branch []types.Hash) *types.Block {
 	block := *t.Block
 	block.Txs = append([]types.Tx(nil), block.Txs...)
 	input := block.Txs[0].Inputs[0]
 	input.ScriptSig = append([]byte(nil), input.ScriptSig...)
-	binary.LittleEndian.PutUint64(input.ScriptSig[t.extraNonceAt():], m.extra.Add(1))
+	binary.LittleEndian.PutUint64(input.ScriptSig[t.extraNonceAt():], m.extraNonce.Add(1))
 	block.Txs[0].Inputs = []types.TxIn{input}
-	block.Header.MerkleRoot = rootOf(block.Txs[0].TxID(), branch)
+	block.Header.MerkleRoot = merkleRoot(block.Txs[0].TxID(), branch)
 	return &block
 }
 
-// scan tries all nonces. Only the last 16 bytes of a header change, so that the
-// state of the hash after the first 64 is computed once. take tells how many may
-// be tried next, at most checkEvery; none ends the scan.
+// scan tries all nonces of a header. Only the last 16 of its 80 bytes change, and
+// SHA-256 works through 64 at a time, so that its state after the first 64 is
+// computed once and restored for each nonce. take tells how many may be tried next,
+// at most checkEvery; none ends the scan.
 func (m *Miner) scan(h *types.Header, target consensus.Uint256, take func() uint64) (nonce uint32, ok bool) {
 	raw := h.AppendTo(make([]byte, 0, types.HeaderSize))
 	hasher := sha256.New()
@@ -93,7 +91,7 @@ func (m *Miner) scan(h *types.Header, target consensus.Uint256, take func() uint
 	restore := hasher.(encoding.BinaryUnmarshaler)
 	tail := raw[64:]
 	var sum [sha256.Size]byte
-	top := target[3] // the most significant limb, by which most hashes fail
+	top := target[3] // the most significant limb, at which nearly every hash fails
 	for next := uint64(0); next <= math.MaxUint32; {
 		n, first := take(), next
 		if n == 0 {

@@ -68,7 +68,7 @@ func TestMaxTries(t *testing.T) {
 // TestNonceSpace: when a header's nonces are used up, another coinbase is tried.
 func TestNonceSpace(t *testing.T) {
 	m, tpl := searcher(t, 1, impossible)
-	block := m.vary(tpl, nil)
+	block := m.withExtraNonce(tpl, nil)
 	scans, left := 0, uint64(3)
 	_, ok := m.scan(&block.Header, consensus.Uint256{}, func() uint64 {
 		scans++
@@ -363,30 +363,6 @@ func TestBehindIsRefreshed(t *testing.T) {
 	<-c.asked
 	p.poke <- struct{}{}
 	c.quiet(t)
-}
-
-// TestHashRate: hashes a second of the last five, and none when Run has ended.
-func TestHashRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := New(Options{Params: testParams(t)})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { m.measure(ctx); close(done) }()
-		synctest.Wait()
-		for _, rate := range []uint64{1000, 0, 5_000_000_000} {
-			m.hashes.Add(5 * rate)
-			time.Sleep(5 * time.Second)
-			synctest.Wait()
-			if got := m.HashRate(); got != float64(rate) {
-				t.Fatalf("%v hashes a second, want %d", got, rate)
-			}
-		}
-		cancel()
-		<-done
-		if got := m.HashRate(); got != 0 {
-			t.Fatalf("%v hashes a second after the end", got)
-		}
-	})
 }
 
 // BenchmarkScan is the search loop of one thread.

@@ -148,7 +148,7 @@ func TestCoinbase(t *testing.T) {
 			c.state.Index.Height = height - 1
 			m := New(Options{Params: params, Chain: c, Tag: tag})
 			tpl := m.Template(anchor)
-			block := m.vary(tpl, merkleBranch(tpl.Block.Txs))
+			block := m.withExtraNonce(tpl, merkleBranch(tpl.Block.Txs))
 			block.Txs[0].Outputs[0].Value = 0 // late subsidies are not the question
 			for _, b := range []*types.Block{tpl.Block, block} {
 				script := b.Txs[0].Inputs[0].ScriptSig
@@ -159,7 +159,7 @@ func TestCoinbase(t *testing.T) {
 					t.Fatalf("height %d: no tag in %q", height, script)
 				}
 			}
-			hashed := consensus.HashBlock(m.vary(tpl, nil))
+			hashed := consensus.HashBlock(m.withExtraNonce(tpl, nil))
 			if err := consensus.ValidateBlock(params, &c.state, hashed); err != nil {
 				t.Fatalf("height %d: %v", height, err)
 			}
@@ -200,7 +200,7 @@ func TestAllDiffer(t *testing.T) {
 	for range 50 {
 		tpl := m.Template(anchor)
 		before := tpl.Block.Hash()
-		for _, b := range []*types.Block{tpl.Block, m.vary(tpl, nil), m.vary(tpl, nil)} {
+		for _, b := range []*types.Block{tpl.Block, m.withExtraNonce(tpl, nil), m.withExtraNonce(tpl, nil)} {
 			if seen[b.Header.MerkleRoot] || b.Header.MerkleRoot != b.Txs[0].TxID() {
 				t.Fatalf("root %s", b.Header.MerkleRoot)
 			}
@@ -224,7 +224,7 @@ func TestMerkleBranch(t *testing.T) {
 		branch := merkleBranch(txs)
 		for range 2 {
 			want, _ := types.MerkleRoot(hashes)
-			if got := rootOf(hashes[0], branch); got != want {
+			if got := merkleRoot(hashes[0], branch); got != want {
 				t.Fatalf("%d transactions: %s, want %s", n, got, want)
 			}
 			hashes[0] = types.Hash{1} // another coinbase
