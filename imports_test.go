@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"chain/coinstats": {"chain/types", "golang.org/x/crypto/chacha20"},
 	"chain/bootstrap": {"chain/types", "chain/consensus", "chain/header"},
 	"chain/pending":   {"chain/types", "chain/consensus"},
-	"chain/filter":    {"chain/types", "chain/consensus", "github.com/dchest/siphash"},
+	"chain/filter":    {"chain/types", "chain/taproot", "chain/consensus", "github.com/dchest/siphash"},
 	"chain":           {"internal/poke", "internal/baton", "chain/types", "chain/secp", "chain/consensus", "chain/header"},
 	"chain/store":     {"chain/types", "chain/consensus", "chain/header", "github.com/syndtr/goleveldb/", "golang.org/x/sys/unix"},
 	"chain/index":     {"internal/poke", "chain/types", "chain/consensus", "chain/filter", "github.com/syndtr/goleveldb/"},

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -92,9 +93,9 @@ const (
 	inputWeight   = inputBytes*types.WitnessScale + witnessWeight
 	markerWeight  = 2 // of the two bytes that announce witnesses
 
-	changeSize        = 8 + 1 + taprootScriptSize // bytes, and virtual bytes, of an output
-	maxStandardWeight = 400_000                   // of a transaction that nodes relay
-	minStandardSize   = 65                        // bytes without witness, of the same
+	changeSize        = 8 + 1 + taproot.OutputScriptSize // bytes, and virtual bytes, of an output
+	maxStandardWeight = 400_000                          // of a transaction that nodes relay
+	minStandardSize   = 65                               // bytes without witness, of the same
 
 	// dustFeeRate is the rate at which an output has to be worth its spending to
 	// be relayed, and spendSize what its spending takes, in virtual bytes:

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -22,7 +23,7 @@ func testRNG(seed uint64) *rand.Rand {
 // script returns a taproot output script that is told from others by its number.
 func script(n int) []byte {
 	h := types.DoubleSHA256([]byte{byte(n), byte(n >> 8)})
-	return taprootScript(h)
+	return taproot.OutputScript(h)
 }
 
 const changeNumber = 9999

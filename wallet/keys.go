@@ -10,6 +10,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
 )
 
 // Branch is one of the two sequences of keys of an account (BIP44).
@@ -141,19 +142,10 @@ func (a *Account) Script(b Branch, index uint32) (scriptPubKey []byte, err error
 	if err != nil {
 		return nil, fmt.Errorf("key %d/%d: %w", b, index, err)
 	}
-	return taprootScript(output), nil
-}
-
-const (
-	op1               = 0x51
-	taprootScriptSize = 34
-)
-
-// taprootScript returns OP_1 and a push of the output key (BIP341).
-func taprootScript(output [32]byte) []byte {
-	return append([]byte{op1, byte(len(output))}, output[:]...)
+	return taproot.OutputScript(output), nil
 }
 
 func isTaprootScript(script []byte) bool {
-	return len(script) == taprootScriptSize && script[0] == op1 && script[1] == taprootScriptSize-2
+	version, program, ok := types.WitnessProgram(script)
+	return ok && version == 1 && len(program) == 32
 }

@@ -112,7 +112,7 @@ func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %d/%d: %w", c.Branch, c.Index, err)
 	}
-	if output := schnorr.SerializePubKey(key.PubKey()); !bytes.Equal(c.ScriptPubKey, taprootScript([32]byte(output))) {
+	if output := schnorr.SerializePubKey(key.PubKey()); !bytes.Equal(c.ScriptPubKey, taproot.OutputScript([32]byte(output))) {
 		key.Zero()
 		return nil, fmt.Errorf("%w: %s pays another key than %d/%d", ErrNotOurs, c.OutPoint, c.Branch, c.Index)
 	}

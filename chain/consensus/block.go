@@ -3,6 +3,7 @@ package consensus
 import (
 	"bytes"
 
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -159,7 +160,7 @@ func isFinal(tx *types.Tx, height, median uint32) bool {
 
 // commitmentPrefix begins the script of the output that commits to the
 // witnesses: OP_RETURN, a push of 36 bytes, BIP141's header.
-var commitmentPrefix = []byte{0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed}
+var commitmentPrefix = []byte{taproot.OpReturn, 36, 0xaa, 0x21, 0xa9, 0xed}
 
 // checkWitnessCommitment checks the commitment of BIP141: the last output of the
 // coinbase with the prefix holds SHA256d(witness root, reserved value). Without
@@ -195,21 +196,15 @@ func checkWitnessCommitment(b *HashedBlock) error {
 	return nil
 }
 
-// appendScriptNumber appends the push of a number as Bitcoin Core's CScript
-// writes it: OP_0, OP_1 to OP_16, or a push of its shortest encoding.
+// appendScriptNumber appends the push of a number that is not negative, as Bitcoin
+// Core's CScript writes it: OP_0, OP_1 to OP_16, or a push of its shortest encoding.
 func appendScriptNumber(b []byte, n int64) []byte {
 	switch {
 	case n == 0:
-		return append(b, 0)
-	case n >= 1 && n <= 16:
-		return append(b, 0x50+byte(n))
+		return append(b, taproot.Op0)
+	case n <= 16:
+		return append(b, taproot.Op1-1+byte(n))
 	}
-	var number []byte
-	for ; n > 0; n >>= 8 {
-		number = append(number, byte(n))
-	}
-	if number[len(number)-1]&0x80 != 0 {
-		number = append(number, 0) // the highest bit is the sign
-	}
+	number := taproot.AppendNumber(nil, n)
 	return append(append(b, byte(len(number))), number...)
 }

@@ -3,6 +3,7 @@ package consensus
 import (
 	"fmt"
 
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -69,8 +70,8 @@ func pushedHeight(script []byte, size int) (uint32, bool) {
 	if len(script) == 0 {
 		return 0, false
 	}
-	if op := script[0]; size == 1 && op >= 0x51 && op <= op16 {
-		return uint32(op - 0x50), true
+	if op := script[0]; size == 1 && op >= taproot.Op1 && op <= taproot.Op16 {
+		return uint32(op - taproot.Op1 + 1), true
 	}
 	if int(script[0]) != size || len(script) < 1+size {
 		return 0, false

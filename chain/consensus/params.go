@@ -69,8 +69,8 @@ const MaxGenesisMessage = maxCoinbaseScript - 5 - 2 - 2
 // 0x1d00ffff, a push of 4, a push of the message.
 func (g *Genesis) coinbaseScript() []byte {
 	script := []byte{4, 0xff, 0xff, 0x00, 0x1d, 1, 4}
-	if len(g.Message) >= opPushData1 {
-		script = append(script, opPushData1)
+	if len(g.Message) >= taproot.OpPushData1 {
+		script = append(script, taproot.OpPushData1)
 	}
 	return append(append(script, byte(len(g.Message))), g.Message...)
 }

@@ -1,6 +1,9 @@
 package consensus
 
-import "github.com/karatcoin/karat/chain/types"
+import (
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
 
 // CheckTransaction checks the rules that need nothing but the transaction,
 // among them R1: every output's script is a witness program of version 1 to 16
@@ -98,62 +101,25 @@ func IsSpendable(script []byte) bool {
 	return ok && version > 0
 }
 
-// The opcodes that the rules look for outside of tapscript.
-const (
-	opPushData1           = 0x4c
-	opPushData2           = 0x4d
-	opPushData4           = 0x4e
-	op16                  = 0x60
-	opReturn              = 0x6a
-	opCheckSig            = 0xac
-	opCheckSigVerify      = 0xad
-	opCheckMultiSig       = 0xae
-	opCheckMultiSigVerify = 0xaf
-)
-
 // IsAllowedOutput is R1, the one rule that karat has and Bitcoin has not: in
 // every block but the genesis, an output's script is a witness program of
 // version 1 to 16 (OP_1 to OP_16, one push of 2 to 40 bytes), or OP_RETURN
 // followed by pushes only.
 func IsAllowedOutput(script []byte) bool {
-	return IsSpendable(script) || len(script) > 0 && script[0] == opReturn && isPushOnly(script[1:])
+	return IsSpendable(script) || len(script) > 0 && script[0] == taproot.OpReturn && isPushOnly(script[1:])
 }
 
 // isPushOnly reports whether a script can be decoded and has no opcode above
 // OP_16, as Bitcoin Core's IsPushOnly (OP_RESERVED passes).
 func isPushOnly(script []byte) bool {
-	for len(script) > 0 {
-		op, rest, ok := nextOp(script)
-		if !ok || op > op16 {
+	for at := 0; at < len(script); {
+		op, _, next, ok := taproot.NextOp(script, at)
+		if !ok || op > taproot.Op16 {
 			return false
 		}
-		script = rest
+		at = next
 	}
 	return true
-}
-
-// nextOp splits a script after its first instruction. It reports false if the
-// script ends within it.
-func nextOp(script []byte) (op byte, rest []byte, ok bool) {
-	op, rest = script[0], script[1:]
-	size, width := uint64(0), 0
-	switch {
-	case op < opPushData1:
-		size = uint64(op)
-	case op <= opPushData4:
-		width = 1 << (op - opPushData1)
-	}
-	if len(rest) < width {
-		return op, nil, false
-	}
-	for i := range width {
-		size |= uint64(rest[i]) << (8 * i)
-	}
-	rest = rest[width:]
-	if size > uint64(len(rest)) {
-		return op, nil, false
-	}
-	return op, rest[size:], true
 }
 
 // legacySigOps counts the signature opcodes in all scriptSigs, as Bitcoin did
@@ -170,18 +136,18 @@ func legacySigOps(tx *types.Tx) int {
 
 func scriptSigOps(script []byte) int {
 	count := 0
-	for len(script) > 0 {
-		op, rest, ok := nextOp(script)
+	for at := 0; at < len(script); {
+		op, _, next, ok := taproot.NextOp(script, at)
 		if !ok {
 			break
 		}
 		switch op {
-		case opCheckSig, opCheckSigVerify:
+		case taproot.OpCheckSig, taproot.OpCheckSigVerify:
 			count++
-		case opCheckMultiSig, opCheckMultiSigVerify:
+		case taproot.OpCheckMultiSig, taproot.OpCheckMultiSigVerify:
 			count += 20
 		}
-		script = rest
+		at = next
 	}
 	return count
 }

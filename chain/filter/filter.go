@@ -15,6 +15,7 @@ import (
 	"github.com/dchest/siphash"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -34,8 +35,6 @@ var ErrFilter = errors.New("bad block filter")
 // ErrUpdate is returned for an update that does not belong to its block.
 var ErrUpdate = errors.New("the update is not the block's")
 
-const opReturn = 0x6a
-
 // Build returns the basic filter of a connected block: the number of elements as
 // a compact size, then the Golomb-Rice coded set of the scripts that it spends
 // and makes, without those that begin with OP_RETURN.
@@ -43,7 +42,7 @@ func Build(u *consensus.BlockUpdate) ([]byte, error) {
 	scripts := map[string]struct{}{}
 	for i := range u.Block.Block.Txs {
 		for _, out := range u.Block.Block.Txs[i].Outputs {
-			if len(out.ScriptPubKey) > 0 && out.ScriptPubKey[0] != opReturn {
+			if len(out.ScriptPubKey) > 0 && out.ScriptPubKey[0] != taproot.OpReturn {
 				scripts[string(out.ScriptPubKey)] = struct{}{}
 			}
 		}

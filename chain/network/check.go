@@ -80,7 +80,7 @@ func checkNames(p *consensus.Params) error {
 		return badField("name", "%.80q: want 1 to %d lower-case letters, digits and dashes", p.Name, maxNameLength)
 	}
 	// A P2TR address must fit in 90 characters: 59 besides the prefix and "1".
-	if _, err := taproot.EncodeAddress(p.HRP, append([]byte{0x51, 32}, make([]byte, 32)...)); err != nil {
+	if _, err := taproot.EncodeAddress(p.HRP, taproot.OutputScript([32]byte{})); err != nil {
 		return badField("hrp", "%.100q: %v", p.HRP, err)
 	}
 	switch {

@@ -52,7 +52,7 @@ func Allocate(p *consensus.Params, allocations []string) error {
 		p.Genesis.Outputs = append(p.Genesis.Outputs, types.TxOut{Value: value, ScriptPubKey: script})
 	}
 	if len(p.Genesis.Outputs) == 0 {
-		p.Genesis.Outputs = []types.TxOut{{ScriptPubKey: []byte{0x6a}}}
+		p.Genesis.Outputs = []types.TxOut{{ScriptPubKey: []byte{taproot.OpReturn}}}
 	}
 	left, ok := leftOf(p, maxMoneyLimit)
 	if !ok {

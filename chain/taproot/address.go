@@ -85,7 +85,7 @@ func DecodeAddress(hrp, address string) ([]byte, error) {
 	if len(program) < minProgramSize || len(program) > maxProgramSize {
 		return nil, addressError("%q has a program of %d bytes, not %d to %d", address, len(program), minProgramSize, maxProgramSize)
 	}
-	return append([]byte{op1 - 1 + version, byte(len(program))}, program...), nil
+	return append([]byte{Op1 - 1 + version, byte(len(program))}, program...), nil
 }
 
 // decodeFault says why a string is no bech32 of any kind. The library's own

@@ -20,7 +20,7 @@ func keyPathSpend(t testing.TB) *Context {
 	var prevouts []types.TxOut
 	for i := range tx.Inputs {
 		tx.Inputs[i].PreviousOutPoint.Index = uint32(i)
-		prevouts = append(prevouts, types.TxOut{Value: 7, ScriptPubKey: append([]byte{op1, 32}, public...)})
+		prevouts = append(prevouts, types.TxOut{Value: 7, ScriptPubKey: append([]byte{Op1, 32}, public...)})
 	}
 	tx.Outputs = prevouts
 	c := NewContext(tx, prevouts)
@@ -39,11 +39,11 @@ func keyPathSpend(t testing.TB) *Context {
 func signedLeaf(t testing.TB, multisig bool) *Context {
 	key, public := testKey(5)
 	push := append([]byte{32}, public...)
-	script := append(append([]byte(nil), push...), opCheckSig)
+	script := append(append([]byte(nil), push...), OpCheckSig)
 	signatures := 1
 	if multisig {
-		script = append(append(script, push...), opCheckSigAdd)
-		script = append(append(script, push...), opCheckSigAdd, op1+1, opNumEqual)
+		script = append(append(script, push...), OpCheckSigAdd)
+		script = append(append(script, push...), OpCheckSigAdd, Op1+1, OpNumEqual)
 		signatures = 3
 	}
 	c, tx, leaf := leafSpend(t, script, make([][]byte, signatures)...)

@@ -44,10 +44,10 @@ func FuzzVerifyInput(f *testing.F) {
 	f.Add(encodeSpend(signedLeaf(f, false)), byte(0))
 	f.Add(encodeSpend(signedLeaf(f, true)), byte(0))
 	for _, script := range [][]byte{
-		{op1, opIf, op1 + 1, opElse, op1, opEndIf, opDup, opHash160, opSize, opAdd, opWithin},
-		{opCodeSeparator, op1, op1 + 1, opCheckSigAdd, opToAltStack, opFromAltStack, op2Rot, opPick, opRoll},
-		{opCheckLockTimeVerify, opCheckSequenceVerify, opRipeMD160, opSHA1, opHash256, opMin, opMax},
-		{80, opPushData4},
+		{Op1, OpIf, Op1 + 1, OpElse, Op1, OpEndIf, OpDup, OpHash160, OpSize, OpAdd, OpWithin},
+		{OpCodeSeparator, Op1, Op1 + 1, OpCheckSigAdd, OpToAltStack, OpFromAltStack, Op2Rot, OpPick, OpRoll},
+		{OpCheckLockTimeVerify, OpCheckSequenceVerify, OpRipeMD160, OpSHA1, OpHash256, OpMin, OpMax},
+		{80, OpPushData4},
 	} {
 		c, _, _ := leafSpend(f, script, []byte{1}, []byte{2}, nil)
 		f.Add(encodeSpend(c), byte(0))
@@ -80,7 +80,7 @@ func FuzzVerifyInput(f *testing.F) {
 }
 
 func FuzzControlBlock(f *testing.F) {
-	f.Add(make([]byte, 33), []byte{op1})
+	f.Add(make([]byte, 33), []byte{Op1})
 	f.Add(bytes.Repeat([]byte{0xc1}, 33+64), []byte(nil))
 	f.Add(make([]byte, 34), []byte(nil))
 	f.Fuzz(func(t *testing.T, data, script []byte) {

@@ -113,3 +113,12 @@ func OutputKey(internal [32]byte, merkleRoot []byte) (key [32]byte, parity byte,
 	q.X.PutBytes(&key)
 	return key, parity, nil
 }
+
+// OutputScriptSize is the length of an OutputScript in bytes.
+const OutputScriptSize = 2 + 32
+
+// OutputScript returns the script that pays to an output key (P2TR): OP_1 and a
+// push of the key (BIP341).
+func OutputScript(key [32]byte) []byte {
+	return append([]byte{Op1, byte(len(key))}, key[:]...)
+}

@@ -73,7 +73,7 @@ func (m *machine) run(c *Context, s *spend, script []byte, leaf [32]byte, initia
 
 func scanForSuccess(script []byte) (bool, *ScriptError) {
 	for at := 0; at < len(script); {
-		op, _, next, ok := nextOp(script, at)
+		op, _, next, ok := NextOp(script, at)
 		if !ok {
 			return false, errBadOpcode
 		}
@@ -89,7 +89,7 @@ func scanForSuccess(script []byte) (bool, *ScriptError) {
 func (m *machine) execute() *ScriptError {
 	position := uint32(0) // in opcodes, for OP_CODESEPARATOR
 	for at := 0; at < len(m.script); position++ {
-		op, data, next, _ := nextOp(m.script, at)
+		op, data, next, _ := NextOp(m.script, at)
 		at = next
 		// The limit holds in branches that are not executed too.
 		if len(data) > maxElementSize {
@@ -97,18 +97,18 @@ func (m *machine) execute() *ScriptError {
 		}
 		executed := m.branch.allTrue()
 		switch {
-		case op >= opIf && op <= opEndIf:
+		case op >= OpIf && op <= OpEndIf:
 			if verdict := m.conditional(op, executed); verdict != nil {
 				return verdict
 			}
 		case !executed:
 			continue // the stacks are as they were
-		case op <= opPushData4:
+		case op <= OpPushData4:
 			if m.spend.flags&MinimalData != 0 && !isMinimalPush(op, data) {
 				return errMinimalData
 			}
 			m.push(data)
-		case op == opCodeSeparator:
+		case op == OpCodeSeparator:
 			m.path.CodeSeparator = position
 		default:
 			if verdict := m.step(op); verdict != nil {
@@ -128,28 +128,28 @@ func (m *machine) execute() *ScriptError {
 // step executes an opcode that is no push and no conditional.
 func (m *machine) step(op byte) *ScriptError {
 	switch {
-	case op <= op16: // op1Negate too: opcode 80 between them is an OP_SUCCESSx
-		m.push(smallNumber(int(op) - op1 + 1))
+	case op <= Op16: // Op1Negate too: opcode 80 between them is an OP_SUCCESSx
+		m.push(smallNumber(int(op) - Op1 + 1))
 		return nil
-	case op <= opReturn:
+	case op <= OpReturn:
 		return m.stepFlow(op)
-	case op <= opTuck:
+	case op <= OpTuck:
 		return m.stepStack(op)
-	case op <= opEqualVerify:
+	case op <= OpEqualVerify:
 		return m.stepCompare(op)
-	case op <= op0NotEqual:
+	case op <= Op0NotEqual:
 		return m.stepUnary(op)
-	case op <= opWithin:
+	case op <= OpWithin:
 		return m.stepBinary(op)
-	case op <= opHash256:
+	case op <= OpHash256:
 		return m.stepHash(op)
-	case op == opCheckSig, op == opCheckSigVerify, op == opCheckSigAdd:
+	case op == OpCheckSig, op == OpCheckSigVerify, op == OpCheckSigAdd:
 		return m.stepSignature(op)
-	case op == opCheckMultiSig, op == opCheckMultiSigVerify:
+	case op == OpCheckMultiSig, op == OpCheckMultiSigVerify:
 		return errCheckMultiSig
-	case op == opCheckLockTimeVerify, op == opCheckSequenceVerify:
+	case op == OpCheckLockTimeVerify, op == OpCheckSequenceVerify:
 		return m.stepLockTime(op)
-	case op >= opNop1 && op <= opNop10:
+	case op >= OpNop1 && op <= OpNop10:
 		if m.spend.flags&DiscourageUpgradableNops != 0 {
 			return errUpgradableNops
 		}
@@ -160,9 +160,9 @@ func (m *machine) step(op byte) *ScriptError {
 
 func (m *machine) stepFlow(op byte) *ScriptError {
 	switch op {
-	case opNop:
+	case OpNop:
 		return nil
-	case opVerify:
+	case OpVerify:
 		if len(m.stack) < 1 {
 			return errStack
 		}
@@ -171,7 +171,7 @@ func (m *machine) stepFlow(op byte) *ScriptError {
 		}
 		m.drop(1)
 		return nil
-	case opReturn:
+	case OpReturn:
 		return errOpReturn
 	}
 	return errBadOpcode
@@ -179,7 +179,7 @@ func (m *machine) stepFlow(op byte) *ScriptError {
 
 func (m *machine) conditional(op byte, executed bool) *ScriptError {
 	switch op {
-	case opIf, opNotIf:
+	case OpIf, OpNotIf:
 		value := false
 		if executed {
 			if len(m.stack) < 1 {
@@ -190,43 +190,43 @@ func (m *machine) conditional(op byte, executed bool) *ScriptError {
 			if len(top) > 1 || len(top) == 1 && top[0] != 1 {
 				return errMinimalIf
 			}
-			value = (len(top) == 1) == (op == opIf)
+			value = (len(top) == 1) == (op == OpIf)
 			m.drop(1)
 		}
 		m.branch.push(value)
 		return nil
-	case opElse:
+	case OpElse:
 		if m.branch.depth == 0 {
 			return errConditional
 		}
 		m.branch.toggle()
 		return nil
-	case opEndIf:
+	case OpEndIf:
 		if m.branch.depth == 0 {
 			return errConditional
 		}
 		m.branch.pop()
 		return nil
 	}
-	// opVerIf and opVerNotIf are refused even where they are not executed.
+	// OpVerIf and OpVerNotIf are refused even where they are not executed.
 	return errBadOpcode
 }
 
 func (m *machine) stepCompare(op byte) *ScriptError {
 	switch op {
-	case opSize:
+	case OpSize:
 		if len(m.stack) < 1 {
 			return errStack
 		}
 		m.pushNumber(int64(len(m.top(1))))
 		return nil
-	case opEqual, opEqualVerify:
+	case OpEqual, OpEqualVerify:
 		if len(m.stack) < 2 {
 			return errStack
 		}
 		equal := bytes.Equal(m.top(1), m.top(2))
 		m.drop(2)
-		if op == opEqual {
+		if op == OpEqual {
 			m.push(boolean(equal))
 		} else if !equal {
 			return errEqualVerify

@@ -32,17 +32,17 @@ func (m *machine) stepUnary(op byte) *ScriptError {
 		return errScriptNum
 	}
 	switch op {
-	case op1Add:
+	case Op1Add:
 		n++
-	case op1Sub:
+	case Op1Sub:
 		n--
-	case opNegate:
+	case OpNegate:
 		n = -n
-	case opAbs:
+	case OpAbs:
 		n = max(n, -n)
-	case opNot:
+	case OpNot:
 		n = fromBool(n == 0)
-	case op0NotEqual:
+	case Op0NotEqual:
 		n = fromBool(n != 0)
 	}
 	m.drop(1)
@@ -50,10 +50,10 @@ func (m *machine) stepUnary(op byte) *ScriptError {
 	return nil
 }
 
-// stepBinary executes the arithmetic of two operands, and opWithin with its
+// stepBinary executes the arithmetic of two operands, and OpWithin with its
 // three. A result may have five bytes, which no operand may.
 func (m *machine) stepBinary(op byte) *ScriptError {
-	if op == opWithin {
+	if op == OpWithin {
 		return m.within()
 	}
 	if len(m.stack) < 2 {
@@ -65,7 +65,7 @@ func (m *machine) stepBinary(op byte) *ScriptError {
 		return errScriptNum
 	}
 	m.drop(2)
-	if op == opNumEqualVerify {
+	if op == OpNumEqualVerify {
 		if a != b {
 			return errNumVerify
 		}
@@ -77,29 +77,29 @@ func (m *machine) stepBinary(op byte) *ScriptError {
 
 func arithmetic(op byte, a, b int64) int64 {
 	switch op {
-	case opAdd:
+	case OpAdd:
 		return a + b
-	case opSub:
+	case OpSub:
 		return a - b
-	case opBoolAnd:
+	case OpBoolAnd:
 		return fromBool(a != 0 && b != 0)
-	case opBoolOr:
+	case OpBoolOr:
 		return fromBool(a != 0 || b != 0)
-	case opNumEqual:
+	case OpNumEqual:
 		return fromBool(a == b)
-	case opNumNotEqual:
+	case OpNumNotEqual:
 		return fromBool(a != b)
-	case opLessThan:
+	case OpLessThan:
 		return fromBool(a < b)
-	case opGreaterThan:
+	case OpGreaterThan:
 		return fromBool(a > b)
-	case opLessThanOrEqual:
+	case OpLessThanOrEqual:
 		return fromBool(a <= b)
-	case opGreaterThanOrEqual:
+	case OpGreaterThanOrEqual:
 		return fromBool(a >= b)
-	case opMin:
+	case OpMin:
 		return min(a, b)
-	default: // opMax
+	default: // OpMax
 		return max(a, b)
 	}
 }
@@ -125,18 +125,18 @@ func (m *machine) stepHash(op byte) *ScriptError {
 	}
 	in, out := m.top(1), m.alloc(32)
 	switch op {
-	case opRipeMD160:
+	case OpRipeMD160:
 		out = m.ripeMD160(out, in)
-	case opSHA1:
+	case OpSHA1:
 		digest := sha1.Sum(in)
 		out = append(out, digest[:]...)
-	case opSHA256:
+	case OpSHA256:
 		digest := sha256.Sum256(in)
 		out = append(out, digest[:]...)
-	case opHash160:
+	case OpHash160:
 		digest := sha256.Sum256(in)
 		out = m.ripeMD160(out, digest[:])
-	case opHash256:
+	case OpHash256:
 		digest := types.DoubleSHA256(in)
 		out = append(out, digest[:]...)
 	}
@@ -157,14 +157,14 @@ func (m *machine) ripeMD160(out, in []byte) []byte {
 // stepSignature executes BIP342's signature opcodes.
 func (m *machine) stepSignature(op byte) *ScriptError {
 	needs := 2 // signature, key
-	if op == opCheckSigAdd {
+	if op == OpCheckSigAdd {
 		needs = 3 // signature, number, key
 	}
 	if len(m.stack) < needs {
 		return errStack
 	}
 	n := int64(0)
-	if op == opCheckSigAdd {
+	if op == OpCheckSigAdd {
 		var ok bool
 		if n, ok = m.number(2); !ok {
 			return errScriptNum
@@ -178,9 +178,9 @@ func (m *machine) stepSignature(op byte) *ScriptError {
 	// A signature that is not empty is valid, or the script has failed.
 	signed := len(signature) > 0
 	switch {
-	case op == opCheckSigAdd:
+	case op == OpCheckSigAdd:
 		m.pushNumber(n + fromBool(signed))
-	case op == opCheckSig:
+	case op == OpCheckSig:
 		m.push(boolean(signed))
 	case !signed:
 		return errSigVerify
@@ -238,7 +238,7 @@ func (m *machine) stepLockTime(op byte) *ScriptError {
 		return errNegativeLock
 	}
 	tx, sequence := m.ctx.tx, m.ctx.tx.Inputs[m.spend.index].Sequence
-	if op == opCheckLockTimeVerify {
+	if op == OpCheckLockTimeVerify {
 		sameKind := (operand < lockTimeThreshold) == (tx.LockTime < lockTimeThreshold)
 		if !sameKind || operand > int64(tx.LockTime) || sequence == sequenceFinal {
 			return errLockTime

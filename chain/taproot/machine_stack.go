@@ -23,21 +23,21 @@ func (m *machine) pushNumber(n int64) {
 		m.push(smallNumber(int(n)))
 		return
 	}
-	m.push(appendNumber(m.alloc(9), n))
+	m.push(AppendNumber(m.alloc(9), n))
 }
 
 // stackNeeds is the number of elements that an opcode of stepStack needs.
 func stackNeeds(op byte) int {
 	switch op {
-	case opToAltStack, opIfDup, opDrop, opDup:
+	case OpToAltStack, OpIfDup, OpDrop, OpDup:
 		return 1
-	case op2Drop, op2Dup, opNip, opOver, opPick, opRoll, opSwap, opTuck:
+	case Op2Drop, Op2Dup, OpNip, OpOver, OpPick, OpRoll, OpSwap, OpTuck:
 		return 2
-	case op3Dup, opRot:
+	case Op3Dup, OpRot:
 		return 3
-	case op2Over, op2Swap:
+	case Op2Over, Op2Swap:
 		return 4
-	case op2Rot:
+	case Op2Rot:
 		return 6
 	}
 	return 0
@@ -51,49 +51,49 @@ func (m *machine) stepStack(op byte) *ScriptError {
 	s := m.stack
 	n := len(s)
 	switch op {
-	case opToAltStack:
+	case OpToAltStack:
 		m.alt = append(m.alt, s[n-1])
 		m.drop(1)
-	case opFromAltStack:
+	case OpFromAltStack:
 		if len(m.alt) == 0 {
 			return errAltStack
 		}
 		m.push(m.alt[len(m.alt)-1])
 		m.alt = m.alt[:len(m.alt)-1]
-	case op2Drop:
+	case Op2Drop:
 		m.drop(2)
-	case op2Dup:
+	case Op2Dup:
 		m.stack = append(s, s[n-2], s[n-1])
-	case op3Dup:
+	case Op3Dup:
 		m.stack = append(s, s[n-3], s[n-2], s[n-1])
-	case op2Over:
+	case Op2Over:
 		m.stack = append(s, s[n-4], s[n-3])
-	case op2Rot:
+	case Op2Rot:
 		s[n-6], s[n-5], s[n-4], s[n-3], s[n-2], s[n-1] = s[n-4], s[n-3], s[n-2], s[n-1], s[n-6], s[n-5]
-	case op2Swap:
+	case Op2Swap:
 		s[n-4], s[n-3], s[n-2], s[n-1] = s[n-2], s[n-1], s[n-4], s[n-3]
-	case opIfDup:
+	case OpIfDup:
 		if isTrue(s[n-1]) {
 			m.push(s[n-1])
 		}
-	case opDepth:
+	case OpDepth:
 		m.pushNumber(int64(n))
-	case opDrop:
+	case OpDrop:
 		m.drop(1)
-	case opDup:
+	case OpDup:
 		m.push(s[n-1])
-	case opNip:
+	case OpNip:
 		s[n-2] = s[n-1]
 		m.drop(1)
-	case opOver:
+	case OpOver:
 		m.push(s[n-2])
-	case opPick, opRoll:
+	case OpPick, OpRoll:
 		return m.pickOrRoll(op)
-	case opRot:
+	case OpRot:
 		s[n-3], s[n-2], s[n-1] = s[n-2], s[n-1], s[n-3]
-	case opSwap:
+	case OpSwap:
 		s[n-2], s[n-1] = s[n-1], s[n-2]
-	case opTuck:
+	case OpTuck:
 		top := s[n-1]
 		m.push(top)
 		m.stack[n-2], m.stack[n-1] = top, s[n-2]
@@ -112,7 +112,7 @@ func (m *machine) pickOrRoll(op byte) *ScriptError {
 	}
 	at := len(m.stack) - 1 - int(depth)
 	element := m.stack[at]
-	if op == opPick {
+	if op == OpPick {
 		m.push(element)
 		return nil
 	}

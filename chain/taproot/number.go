@@ -56,8 +56,8 @@ func parseNumber(v []byte, minimal bool, maxSize int) (int64, bool) {
 	return magnitude, true
 }
 
-// appendNumber appends the encoding of a script number.
-func appendNumber(b []byte, n int64) []byte {
+// AppendNumber appends the encoding of a script number.
+func AppendNumber(b []byte, n int64) []byte {
 	if n == 0 {
 		return b
 	}

@@ -6,80 +6,80 @@ import "encoding/binary"
 // absent are pushes of their own number of bytes (1 to 75), OP_SUCCESSx, or
 // without meaning.
 const (
-	op0                   = 0x00
-	opPushData1           = 0x4c
-	opPushData2           = 0x4d
-	opPushData4           = 0x4e
-	op1Negate             = 0x4f
-	op1                   = 0x51
-	op16                  = 0x60
-	opNop                 = 0x61
-	opIf                  = 0x63
-	opNotIf               = 0x64
-	opVerIf               = 0x65
-	opVerNotIf            = 0x66
-	opElse                = 0x67
-	opEndIf               = 0x68
-	opVerify              = 0x69
-	opReturn              = 0x6a
-	opToAltStack          = 0x6b
-	opFromAltStack        = 0x6c
-	op2Drop               = 0x6d
-	op2Dup                = 0x6e
-	op3Dup                = 0x6f
-	op2Over               = 0x70
-	op2Rot                = 0x71
-	op2Swap               = 0x72
-	opIfDup               = 0x73
-	opDepth               = 0x74
-	opDrop                = 0x75
-	opDup                 = 0x76
-	opNip                 = 0x77
-	opOver                = 0x78
-	opPick                = 0x79
-	opRoll                = 0x7a
-	opRot                 = 0x7b
-	opSwap                = 0x7c
-	opTuck                = 0x7d
-	opSize                = 0x82
-	opEqual               = 0x87
-	opEqualVerify         = 0x88
-	op1Add                = 0x8b
-	op1Sub                = 0x8c
-	opNegate              = 0x8f
-	opAbs                 = 0x90
-	opNot                 = 0x91
-	op0NotEqual           = 0x92
-	opAdd                 = 0x93
-	opSub                 = 0x94
-	opBoolAnd             = 0x9a
-	opBoolOr              = 0x9b
-	opNumEqual            = 0x9c
-	opNumEqualVerify      = 0x9d
-	opNumNotEqual         = 0x9e
-	opLessThan            = 0x9f
-	opGreaterThan         = 0xa0
-	opLessThanOrEqual     = 0xa1
-	opGreaterThanOrEqual  = 0xa2
-	opMin                 = 0xa3
-	opMax                 = 0xa4
-	opWithin              = 0xa5
-	opRipeMD160           = 0xa6
-	opSHA1                = 0xa7
-	opSHA256              = 0xa8
-	opHash160             = 0xa9
-	opHash256             = 0xaa
-	opCodeSeparator       = 0xab
-	opCheckSig            = 0xac
-	opCheckSigVerify      = 0xad
-	opCheckMultiSig       = 0xae
-	opCheckMultiSigVerify = 0xaf
-	opNop1                = 0xb0
-	opCheckLockTimeVerify = 0xb1
-	opCheckSequenceVerify = 0xb2
-	opNop4                = 0xb3
-	opNop10               = 0xb9
-	opCheckSigAdd         = 0xba
+	Op0                   = 0x00
+	OpPushData1           = 0x4c
+	OpPushData2           = 0x4d
+	OpPushData4           = 0x4e
+	Op1Negate             = 0x4f
+	Op1                   = 0x51
+	Op16                  = 0x60
+	OpNop                 = 0x61
+	OpIf                  = 0x63
+	OpNotIf               = 0x64
+	OpVerIf               = 0x65
+	OpVerNotIf            = 0x66
+	OpElse                = 0x67
+	OpEndIf               = 0x68
+	OpVerify              = 0x69
+	OpReturn              = 0x6a
+	OpToAltStack          = 0x6b
+	OpFromAltStack        = 0x6c
+	Op2Drop               = 0x6d
+	Op2Dup                = 0x6e
+	Op3Dup                = 0x6f
+	Op2Over               = 0x70
+	Op2Rot                = 0x71
+	Op2Swap               = 0x72
+	OpIfDup               = 0x73
+	OpDepth               = 0x74
+	OpDrop                = 0x75
+	OpDup                 = 0x76
+	OpNip                 = 0x77
+	OpOver                = 0x78
+	OpPick                = 0x79
+	OpRoll                = 0x7a
+	OpRot                 = 0x7b
+	OpSwap                = 0x7c
+	OpTuck                = 0x7d
+	OpSize                = 0x82
+	OpEqual               = 0x87
+	OpEqualVerify         = 0x88
+	Op1Add                = 0x8b
+	Op1Sub                = 0x8c
+	OpNegate              = 0x8f
+	OpAbs                 = 0x90
+	OpNot                 = 0x91
+	Op0NotEqual           = 0x92
+	OpAdd                 = 0x93
+	OpSub                 = 0x94
+	OpBoolAnd             = 0x9a
+	OpBoolOr              = 0x9b
+	OpNumEqual            = 0x9c
+	OpNumEqualVerify      = 0x9d
+	OpNumNotEqual         = 0x9e
+	OpLessThan            = 0x9f
+	OpGreaterThan         = 0xa0
+	OpLessThanOrEqual     = 0xa1
+	OpGreaterThanOrEqual  = 0xa2
+	OpMin                 = 0xa3
+	OpMax                 = 0xa4
+	OpWithin              = 0xa5
+	OpRipeMD160           = 0xa6
+	OpSHA1                = 0xa7
+	OpSHA256              = 0xa8
+	OpHash160             = 0xa9
+	OpHash256             = 0xaa
+	OpCodeSeparator       = 0xab
+	OpCheckSig            = 0xac
+	OpCheckSigVerify      = 0xad
+	OpCheckMultiSig       = 0xae
+	OpCheckMultiSigVerify = 0xaf
+	OpNop1                = 0xb0
+	OpCheckLockTimeVerify = 0xb1
+	OpCheckSequenceVerify = 0xb2
+	OpNop4                = 0xb3
+	OpNop10               = 0xb9
+	OpCheckSigAdd         = 0xba
 )
 
 // isOpSuccess reports whether the opcode is one of BIP342's OP_SUCCESSx, which
@@ -94,23 +94,23 @@ func isOpSuccess(op byte) bool {
 	return false
 }
 
-// nextOp reads the instruction of a script at an offset: its opcode, what it
-// pushes (nil for all but op0 to opPushData4) and the offset after it. It
+// NextOp reads the instruction of a script at an offset: its opcode, what it
+// pushes (nil for all but Op0 to OpPushData4) and the offset after it. It
 // reports false if the script ends within the instruction.
-func nextOp(script []byte, at int) (op byte, data []byte, next int, ok bool) {
+func NextOp(script []byte, at int) (op byte, data []byte, next int, ok bool) {
 	op = script[at]
 	at++
-	if op > opPushData4 {
+	if op > OpPushData4 {
 		return op, nil, at, true
 	}
 	rest, size := script[at:], uint64(op)
 	width := 0
 	switch op {
-	case opPushData1:
+	case OpPushData1:
 		width = 1
-	case opPushData2:
+	case OpPushData2:
 		width = 2
-	case opPushData4:
+	case OpPushData4:
 		width = 4
 	}
 	if width > 0 {
@@ -132,15 +132,15 @@ func nextOp(script []byte, at int) (op byte, data []byte, next int, ok bool) {
 func isMinimalPush(op byte, data []byte) bool {
 	switch n := len(data); {
 	case n == 0:
-		return op == op0
+		return op == Op0
 	case n == 1 && (data[0] >= 1 && data[0] <= 16 || data[0] == 0x81):
-		return false // op1 to op16 and op1Negate
-	case n < opPushData1:
+		return false // Op1 to Op16 and Op1Negate
+	case n < OpPushData1:
 		return int(op) == n
 	case n <= 0xff:
-		return op == opPushData1
+		return op == OpPushData1
 	case n <= 0xffff:
-		return op == opPushData2
+		return op == OpPushData2
 	}
 	return true
 }

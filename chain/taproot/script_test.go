@@ -45,7 +45,7 @@ func leafSpend(t testing.TB, script []byte, stack ...[]byte) (*Context, *types.T
 	witness := append(append([][]byte(nil), stack...), script, control.encode())
 	tx := &types.Tx{Version: 2, LockTime: 600, Inputs: []types.TxIn{{Sequence: 10, Witness: witness}},
 		Outputs: []types.TxOut{{Value: 1, ScriptPubKey: []byte{0x6a}}}}
-	prevouts := []types.TxOut{{Value: 5, ScriptPubKey: append([]byte{op1, 32}, output[:]...)}}
+	prevouts := []types.TxOut{{Value: 5, ScriptPubKey: append([]byte{Op1, 32}, output[:]...)}}
 	return NewContext(tx, prevouts), tx, leaf
 }
 
@@ -227,11 +227,11 @@ func TestOpSuccess(t *testing.T) {
 		if !success[op] {
 			continue
 		}
-		c, _, _ := leafSpend(t, []byte{opReturn, byte(op), opPushData4}, make([]byte, 521))
+		c, _, _ := leafSpend(t, []byte{OpReturn, byte(op), OpPushData4}, make([]byte, 521))
 		expect(t, c, Consensus, "OK", "OP_SUCCESS with an undecodable rest")
 		expect(t, c, Standard, "DISCOURAGE_OP_SUCCESS", "OP_SUCCESS by policy")
 	}
-	c, _, _ := leafSpend(t, []byte{opPushData1, 5, 80, op1})
+	c, _, _ := leafSpend(t, []byte{OpPushData1, 5, 80, Op1})
 	expect(t, c, Consensus, "BAD_OPCODE", "OP_SUCCESS within a push that is cut off")
 	c, _, _ = leafSpend(t, []byte{1, 80})
 	expect(t, c, Consensus, "OK", "OP_SUCCESS as data")
@@ -242,7 +242,7 @@ func TestOpSuccess(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	elements := func(n int) [][]byte { return make([][]byte, n) }
-	drops := func(n int) []byte { return append(bytes.Repeat([]byte{opDrop}, n), op1) }
+	drops := func(n int) []byte { return append(bytes.Repeat([]byte{OpDrop}, n), Op1) }
 	for _, tc := range []struct {
 		name   string
 		script []byte
@@ -251,19 +251,19 @@ func TestLimits(t *testing.T) {
 	}{
 		{"1000 initial elements", drops(1000), elements(1000), "OK"},
 		{"1001 initial elements", drops(1001), elements(1001), "STACK_SIZE"},
-		{"1000 elements and one more", append([]byte{op1}, drops(1001)...), elements(1000), "STACK_SIZE"},
-		{"999 elements and one more", append([]byte{op1}, drops(1000)...), elements(999), "OK"},
-		{"both stacks count", append([]byte{opToAltStack, op1}, drops(1000)...), elements(1000), "STACK_SIZE"},
-		{"both stacks count, within", append([]byte{opToAltStack, op1}, drops(999)...), elements(999), "OK"},
-		{"3DUP over the limit", append([]byte{op3Dup}, drops(1001)...), elements(998), "STACK_SIZE"},
+		{"1000 elements and one more", append([]byte{Op1}, drops(1001)...), elements(1000), "STACK_SIZE"},
+		{"999 elements and one more", append([]byte{Op1}, drops(1000)...), elements(999), "OK"},
+		{"both stacks count", append([]byte{OpToAltStack, Op1}, drops(1000)...), elements(1000), "STACK_SIZE"},
+		{"both stacks count, within", append([]byte{OpToAltStack, Op1}, drops(999)...), elements(999), "OK"},
+		{"3DUP over the limit", append([]byte{Op3Dup}, drops(1001)...), elements(998), "STACK_SIZE"},
 		{"an initial element of 520", drops(1), [][]byte{make([]byte, 520)}, "OK"},
 		{"an initial element of 521", drops(1), [][]byte{make([]byte, 521)}, "PUSH_SIZE"},
-		{"a push of 520", append(append([]byte{opPushData2, 8, 2}, make([]byte, 520)...), drops(1)...), nil, "OK"},
-		{"a push of 521", append(append([]byte{opPushData2, 9, 2}, make([]byte, 521)...), drops(1)...), nil, "PUSH_SIZE"},
-		{"a push of 521 not executed", append(append([]byte{op0, opIf, opPushData2, 9, 2}, make([]byte, 521)...), opEndIf, op1), nil, "PUSH_SIZE"},
-		{"a script of more than 10,000 bytes and 201 opcodes", append(bytes.Repeat([]byte{opNop}, 20_000), op1), nil, "OK"},
-		{"100,000 nested conditions", append(append(bytes.Repeat([]byte{op1, opIf}, 100_000), bytes.Repeat([]byte{opEndIf}, 100_000)...), op1), nil, "OK"},
-		{"a long script of hashes", append(append([]byte{op1}, bytes.Repeat([]byte{opSHA256}, 10_000)...), drops(1)...), nil, "OK"},
+		{"a push of 520", append(append([]byte{OpPushData2, 8, 2}, make([]byte, 520)...), drops(1)...), nil, "OK"},
+		{"a push of 521", append(append([]byte{OpPushData2, 9, 2}, make([]byte, 521)...), drops(1)...), nil, "PUSH_SIZE"},
+		{"a push of 521 not executed", append(append([]byte{Op0, OpIf, OpPushData2, 9, 2}, make([]byte, 521)...), OpEndIf, Op1), nil, "PUSH_SIZE"},
+		{"a script of more than 10,000 bytes and 201 opcodes", append(bytes.Repeat([]byte{OpNop}, 20_000), Op1), nil, "OK"},
+		{"100,000 nested conditions", append(append(bytes.Repeat([]byte{Op1, OpIf}, 100_000), bytes.Repeat([]byte{OpEndIf}, 100_000)...), Op1), nil, "OK"},
+		{"a long script of hashes", append(append([]byte{Op1}, bytes.Repeat([]byte{OpSHA256}, 10_000)...), drops(1)...), nil, "OK"},
 	} {
 		c, _, _ := leafSpend(t, tc.script, tc.stack...)
 		expect(t, c, Consensus, tc.want, tc.name)
@@ -275,8 +275,8 @@ func TestLimits(t *testing.T) {
 func TestBudget(t *testing.T) {
 	for checks := 1; checks < 8; checks++ {
 		// DUP DUP leaves (signature, key) three times; a check takes four bytes.
-		script := bytes.Repeat([]byte{op1, op1 + 1, opCheckSigVerify, opNop}, checks)
-		script = append(script, op1)
+		script := bytes.Repeat([]byte{Op1, Op1 + 1, OpCheckSigVerify, OpNop}, checks)
+		script = append(script, Op1)
 		c, tx, _ := leafSpend(t, script)
 		size := tx.Inputs[0].WitnessSize()
 		// An annex counts too: make the budget exact, then one short.
@@ -299,10 +299,10 @@ func TestBudget(t *testing.T) {
 		}
 	}
 	// Empty signatures are free.
-	c, _, _ := leafSpend(t, append(bytes.Repeat([]byte{op0, op1 + 1, opCheckSig, opDrop}, 500), op1))
+	c, _, _ := leafSpend(t, append(bytes.Repeat([]byte{Op0, Op1 + 1, OpCheckSig, OpDrop}, 500), Op1))
 	expect(t, c, Consensus, "OK", "empty signatures")
 	// The budget is charged before the key is looked at.
-	c, _, _ = leafSpend(t, append(bytes.Repeat([]byte{op1, op1, opCheckSigVerify}, 10), op1, op0, opCheckSig))
+	c, _, _ = leafSpend(t, append(bytes.Repeat([]byte{Op1, Op1, OpCheckSigVerify}, 10), Op1, Op0, OpCheckSig))
 	expect(t, c, Consensus, "TAPSCRIPT_VALIDATION_WEIGHT", "an empty key beyond the budget")
 }
 
@@ -440,7 +440,7 @@ func TestUnknownLeafVersions(t *testing.T) {
 		if version == LeafVersionTapscript {
 			continue
 		}
-		script := []byte{opReturn, opPushData4}
+		script := []byte{OpReturn, OpPushData4}
 		control := controlBlock{LeafVersion: byte(version), InternalKey: [32]byte(internal)}
 		root := control.merkleRoot(script)
 		output, parity, err := OutputKey(control.InternalKey, root[:])
@@ -449,7 +449,7 @@ func TestUnknownLeafVersions(t *testing.T) {
 		}
 		control.Parity = parity
 		tx := &types.Tx{Inputs: []types.TxIn{{Witness: [][]byte{make([]byte, 600), script, control.encode()}}}}
-		c := NewContext(tx, []types.TxOut{{ScriptPubKey: append([]byte{op1, 32}, output[:]...)}})
+		c := NewContext(tx, []types.TxOut{{ScriptPubKey: append([]byte{Op1, 32}, output[:]...)}})
 		if control.encode()[0] == annexTag { // the control block is taken for an annex
 			expect(t, c, Consensus, "TAPROOT_WRONG_CONTROL_SIZE", "leaf version 50")
 			continue
@@ -472,9 +472,9 @@ func TestCodeSeparator(t *testing.T) {
 	push := append([]byte{32}, public...)
 	// 0: key, 1: CHECKSIGVERIFY, 2: SEP, 3: 0, 4: IF, 5: SEP, 6: ENDIF, 7: key,
 	// 8: CHECKSIGVERIFY, 9: a push, 10: DROP, 11: SEP, 12: key, 13: CHECKSIG
-	script := append(append([]byte(nil), push...), opCheckSigVerify, opCodeSeparator, op0, opIf, opCodeSeparator, opEndIf)
-	script = append(append(script, push...), opCheckSigVerify, 2, 0xab, 0xab, opDrop, opCodeSeparator)
-	script = append(append(script, push...), opCheckSig)
+	script := append(append([]byte(nil), push...), OpCheckSigVerify, OpCodeSeparator, Op0, OpIf, OpCodeSeparator, OpEndIf)
+	script = append(append(script, push...), OpCheckSigVerify, 2, 0xab, 0xab, OpDrop, OpCodeSeparator)
+	script = append(append(script, push...), OpCheckSig)
 	c, tx, leaf := leafSpend(t, script, nil, nil, nil)
 	set := func(positions [3]uint32) {
 		for i, position := range positions {
@@ -501,7 +501,7 @@ func TestOutputKeyErrors(t *testing.T) {
 	if _, _, err := OutputKey([32]byte(bytes.Repeat([]byte{0xff}, 32)), nil); err == nil {
 		t.Error("an x beyond the field")
 	}
-	if leaf, _ := leafHash(nil, 0xc0, []byte{op1}); leaf != TaggedHash("TapLeaf", []byte{0xc0}, []byte{1}, []byte{op1}) {
+	if leaf, _ := leafHash(nil, 0xc0, []byte{Op1}); leaf != TaggedHash("TapLeaf", []byte{0xc0}, []byte{1}, []byte{Op1}) {
 		t.Error("the tagged hash of the parts is not that of the leaf")
 	}
 	if a, b := BranchHash([32]byte{1}, [32]byte{2}), BranchHash([32]byte{2}, [32]byte{1}); a != b {
