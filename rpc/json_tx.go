@@ -39,11 +39,6 @@ func (s *Server) scriptJSON(script []byte) scriptJSON {
 	}
 }
 
-const (
-	opReturn   = 0x6a
-	opCheckSig = 0xac
-)
-
 // scriptType names a script as Bitcoin Core does. Outputs are witness programs of
 // version 1 to 16 or data. The others occur too: the genesis block may pay to a
 // public key, and decodescript is given anything.
@@ -71,7 +66,7 @@ func scriptType(script []byte) string {
 // publicKey returns the key of a script that pays to one, or nil. Its first byte
 // says how long it is: compressed, uncompressed or, from long ago, hybrid.
 func publicKey(script []byte) []byte {
-	if len(script) < 35 || int(script[0]) != len(script)-2 || script[len(script)-1] != opCheckSig {
+	if len(script) < 35 || int(script[0]) != len(script)-2 || script[len(script)-1] != taproot.OpCheckSig {
 		return nil
 	}
 	key := script[1 : len(script)-1]

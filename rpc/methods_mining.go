@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -154,18 +153,15 @@ func submitBlock(s *Server, a *args) work {
 // one and commits to witnesses, as Core does: miners that know no witnesses leave it
 // out. It reports whether it has changed the block.
 func completeCoinbase(block *types.Block) bool {
-	const commitment = 0xaa21a9ed
 	coinbase := &block.Txs[0]
 	if len(coinbase.Inputs) != 1 || coinbase.HasWitness() {
 		return false
 	}
-	for i := range coinbase.Outputs {
-		if script := coinbase.Outputs[i].ScriptPubKey; len(script) >= 38 && script[0] == opReturn && script[1] == 36 && binary.BigEndian.Uint32(script[2:]) == commitment {
-			coinbase.Inputs[0].Witness = [][]byte{make([]byte, types.HashSize)}
-			return true
-		}
+	if consensus.WitnessCommitment(coinbase) == nil {
+		return false
 	}
-	return false
+	coinbase.Inputs[0].Witness = [][]byte{make([]byte, types.HashSize)}
+	return true
 }
 
 // forTesting refuses what would harm a network that is worth something.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -78,7 +79,7 @@ func sendRawTransaction(s *Server, a *args) work {
 	burn := a.coins(2, 0)
 	return func(ctx context.Context) (any, error) {
 		for i := range tx.Outputs {
-			if out := &tx.Outputs[i]; len(out.ScriptPubKey) > 0 && out.ScriptPubKey[0] == opReturn && out.Value > burn {
+			if out := &tx.Outputs[i]; len(out.ScriptPubKey) > 0 && out.ScriptPubKey[0] == taproot.OpReturn && out.Value > burn {
 				return nil, failf(CodeVerify, "Unspendable output exceeds maximum configured by user (maxburnamount)")
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/peerinfo"
 )
@@ -199,7 +200,7 @@ func (p *pool) Test(_ context.Context, txs []*types.Tx) ([]pending.Verdict, erro
 
 // payment is a transaction with an output that can never be spent.
 func payment() string {
-	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{}}, Outputs: []types.TxOut{{Value: 1000, ScriptPubKey: []byte{opReturn}}}}
+	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{}}, Outputs: []types.TxOut{{Value: 1000, ScriptPubKey: []byte{taproot.OpReturn}}}}
 	return hex.EncodeToString(tx.AppendTo(nil))
 }
 
@@ -338,7 +339,7 @@ func TestFeeEstimate(t *testing.T) {
 // TestCompleteCoinbase: a miner that knows no witnesses leaves out the coinbase's,
 // which the commitment to witnesses needs.
 func TestCompleteCoinbase(t *testing.T) {
-	commitment := append([]byte{opReturn, 36, 0xaa, 0x21, 0xa9, 0xed}, make([]byte, 32)...)
+	commitment := append([]byte{taproot.OpReturn, 36, 0xaa, 0x21, 0xa9, 0xed}, make([]byte, 32)...)
 	block := func(script []byte, witness ...[]byte) *types.Block {
 		return &types.Block{Txs: []types.Tx{{Inputs: []types.TxIn{{Witness: witness}}, Outputs: []types.TxOut{{ScriptPubKey: []byte{0x51}}, {ScriptPubKey: script}}}}}
 	}
@@ -347,10 +348,10 @@ func TestCompleteCoinbase(t *testing.T) {
 		t.Errorf("witness %x", b.Txs[0].Inputs[0].Witness)
 	}
 	for what, b := range map[string]*types.Block{
-		"no commitment":    block([]byte{opReturn}),
+		"no commitment":    block([]byte{taproot.OpReturn}),
 		"a short one":      block(commitment[:37]),
-		"another":          block(append([]byte{opReturn, 36, 0xaa, 0x21, 0xa9, 0xee}, make([]byte, 32)...)),
-		"a longer push":    block(append([]byte{opReturn, 37, 0xaa, 0x21, 0xa9, 0xed}, make([]byte, 33)...)),
+		"another":          block(append([]byte{taproot.OpReturn, 36, 0xaa, 0x21, 0xa9, 0xee}, make([]byte, 32)...)),
+		"a longer push":    block(append([]byte{taproot.OpReturn, 37, 0xaa, 0x21, 0xa9, 0xed}, make([]byte, 33)...)),
 		"one that is sent": block(commitment, []byte{1}),
 	} {
 		before := len(b.Txs[0].Inputs[0].Witness)

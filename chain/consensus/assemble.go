@@ -1,6 +1,10 @@
 package consensus
 
-import "github.com/karatcoin/karat/chain/types"
+import (
+	"slices"
+
+	"github.com/karatcoin/karat/chain/types"
+)
 
 // CoinbaseHeight returns what the script of a coinbase begins with in a block at
 // the height (BIP34).
@@ -17,11 +21,11 @@ func Commit(block *types.Block) {
 	}
 	root, _ := types.MerkleRoot(wtxids)
 	reserved := make([]byte, types.HashSize)
-	commitment := types.DoubleSHA256(append(root[:], reserved...))
+	commitment := commitTo(root, reserved)
 	coinbase := &block.Txs[0]
 	coinbase.Inputs[0].Witness = [][]byte{reserved}
 	coinbase.Outputs = append(coinbase.Outputs, types.TxOut{
-		ScriptPubKey: append(append([]byte(nil), commitmentPrefix...), commitment[:]...),
+		ScriptPubKey: slices.Concat(commitmentPrefix, commitment[:]),
 	})
 	txids := make([]types.Hash, len(block.Txs))
 	for i := range txids {

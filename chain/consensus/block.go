@@ -162,18 +162,25 @@ func isFinal(tx *types.Tx, height, median uint32) bool {
 // witnesses: OP_RETURN, a push of 36 bytes, BIP141's header.
 var commitmentPrefix = []byte{taproot.OpReturn, 36, 0xaa, 0x21, 0xa9, 0xed}
 
-// checkWitnessCommitment checks the commitment of BIP141: the last output of the
-// coinbase with the prefix holds SHA256d(witness root, reserved value). Without
-// a commitment no transaction may have a witness. A witness can be changed
+// WitnessCommitment returns what a coinbase says of the block's witnesses: the 32
+// bytes behind the prefix in its last output that has it (BIP141). It is nil if
+// there is none.
+func WitnessCommitment(coinbase *types.Tx) []byte {
+	end := len(commitmentPrefix) + types.HashSize
+	for i := len(coinbase.Outputs) - 1; i >= 0; i-- {
+		if script := coinbase.Outputs[i].ScriptPubKey; len(script) >= end && bytes.HasPrefix(script, commitmentPrefix) {
+			return script[len(commitmentPrefix):end]
+		}
+	}
+	return nil
+}
+
+// checkWitnessCommitment checks BIP141's commitment, SHA256d(witness root, reserved
+// value). Without one no transaction may have a witness. A witness can be changed
 // without changing the block's hash, so every fault is ErrMutated.
 func checkWitnessCommitment(b *HashedBlock) error {
 	coinbase := &b.Block.Txs[0]
-	var commitment []byte
-	for i := range coinbase.Outputs {
-		if script := coinbase.Outputs[i].ScriptPubKey; len(script) >= 38 && bytes.HasPrefix(script, commitmentPrefix) {
-			commitment = script[len(commitmentPrefix):38]
-		}
-	}
+	commitment := WitnessCommitment(coinbase)
 	if commitment == nil {
 		for i := range b.Block.Txs {
 			if b.Block.Txs[i].HasWitness() {
@@ -187,13 +194,15 @@ func checkWitnessCommitment(b *HashedBlock) error {
 		return mutated(ReasonWitnessNonceSize, "the coinbase's witness is not one element of 32 bytes")
 	}
 	root, _ := types.MerkleRoot(b.WTxIDs)
-	var both [2 * types.HashSize]byte
-	copy(both[:], root[:])
-	copy(both[types.HashSize:], witness[0])
-	if want := types.DoubleSHA256(both[:]); !bytes.Equal(want[:], commitment) {
+	if want := commitTo(root, witness[0]); !bytes.Equal(want[:], commitment) {
 		return mutated(ReasonWitnessRoot, "the witness commitment is %x, want %x", commitment, want[:])
 	}
 	return nil
+}
+
+// commitTo returns the commitment to the root of the witness ids (BIP141).
+func commitTo(root types.Hash, reserved []byte) types.Hash {
+	return types.DoubleSHA256(append(root[:], reserved...))
 }
 
 // appendScriptNumber appends the push of a number that is not negative, as Bitcoin

@@ -13,21 +13,21 @@ import (
 func Disassemble(script []byte) string {
 	var words []string
 	for at := 0; at < len(script); {
-		op, data, next, ok := nextOp(script, at)
+		op, data, next, ok := NextOp(script, at)
 		if !ok {
 			words = append(words, "[error]")
 			break
 		}
 		switch {
-		case op <= opPushData4 && len(data) <= 4:
+		case op <= OpPushData4 && len(data) <= 4:
 			n, _ := parseNumber(data, false, 4)
 			words = append(words, strconv.FormatInt(n, 10))
-		case op <= opPushData4:
+		case op <= OpPushData4:
 			words = append(words, hex.EncodeToString(data))
-		case op == op1Negate:
+		case op == Op1Negate:
 			words = append(words, "-1")
-		case op >= op1 && op <= op16:
-			words = append(words, strconv.Itoa(int(op)-op1+1))
+		case op >= Op1 && op <= Op16:
+			words = append(words, strconv.Itoa(int(op)-Op1+1))
 		default:
 			words = append(words, opName(op))
 		}
