@@ -1,10 +1,3 @@
-// Package index keeps what can be computed from the chain but should not be
-// computed for every question: the filter of each block (BIP158) and where each
-// transaction is.
-//
-// It follows the chain by itself, from where it was, in a database of its own. If
-// that is damaged, or behind in a way that cannot be mended, it is made anew; the
-// node never waits for it and never fails for it.
 package index
 
 import (
@@ -26,7 +19,6 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"github.com/karatcoin/karat/chain/consensus"
-	blockfilter "github.com/karatcoin/karat/chain/filter"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 )
@@ -45,24 +37,31 @@ type Chain interface {
 type Options struct {
 	Filters bool
 	Txs     bool
-	// Later reports that the node has more urgent work: the index waits until it
-	// is done, or the tip has stood still for a while. Nil: it never waits.
+	// Later reports that the node has more urgent work, such as a sync. The index
+	// waits until that is done, or until the tip has stood still for a while: a sync
+	// may never end, for want of peers. Nil: it never waits.
 	Later  func() bool
 	Logger *slog.Logger // nil: discard
 }
 
-// ErrBehind is returned for a block or transaction that the index has not come
-// to, or does not keep. It may be asked again.
+// ErrBehind is returned for a block or transaction that the index has not come to,
+// or does not keep. The caller may ask again later.
 var ErrBehind = errors.New("the index has not come that far")
 
-// errAnew is wrapped by errors that making the index anew mends.
+// errAnew is wrapped by errors that go away when the index is made anew.
 var errAnew = errors.New("it has to be made anew")
 
-// The keys of the database: a prefix byte and a hash. 'f' holds a block's filter
-// header, then its filter; 't' the block of a transaction; 'p' the position, the
-// identity of the network and what is kept. 's' with the number of a write,
-// big-endian, is left by the last write alone: LevelDB passes over a damaged
-// place in its journal in silence, and the number before the gap stays behind.
+// The keys of the database:
+//
+//	key                     value
+//	'f' block hash 32       filter header 32 | filter
+//	't' txid 32             block hash 32
+//	'p'                     version 1 | network identity 32 | what is kept 1 | height 4 | block hash 32 | filter header 32
+//	's' step 8, big-endian  nothing: exactly one such key
+//
+// A step is one atomic, synced write. Each has the number of the one before deleted:
+// LevelDB passes over a damaged part of its journal in silence, and then the number
+// before the gap is still there.
 const (
 	keyFilter   = 'f'
 	keyTx       = 't'
@@ -71,16 +70,18 @@ const (
 	version     = 2
 )
 
-// One write of the database covers at most batchBlocks blocks, fewer if they
-// are large: all of them are in memory at once.
+// A step has at most batchBlocks blocks, and fewer if they are large, since all of
+// them are in memory at once. With one block a step a sync would wait for the disk
+// most of the time.
 const (
 	batchBlocks = 200
 	batchBytes  = 8 << 20
 )
 
-// reorganisation is how far below its position the index may have to go back
-// for bodies. Its last block may have left the best chain while nobody followed.
-const reorganisation = 288
+// keptBodies is how far below its position the index still needs bodies: its last
+// blocks may leave the best chain, and have to be reverted. It is what a pruned node
+// keeps below the tip.
+const keptBodies = 288
 
 // Index is an open index.
 type Index struct {
@@ -90,25 +91,25 @@ type Index struct {
 
 	damaged atomic.Bool // a query met damage
 
-	// Of Run:
+	// Of Run's goroutine:
 	anew   bool        // it was made anew since Run began
 	limit  int         // blocks to ask for at once
-	logged time.Time   // progress, or that there is none to tell
+	logged time.Time   // when progress was logged, or there was none
 	stood  types.Index // the last tip that giveWay gave up waiting for
 
 	mu sync.RWMutex
 	// Guarded by mu:
-	db     *leveldb.DB
-	at     types.Index
-	header types.Hash // the filter header of at
-	step   uint64     // the number of the last write
-	fresh  bool       // nothing was indexed, not even the genesis block
-	failed error      // why the index stands still
+	db       *leveldb.DB
+	at       types.Index // the position: up to this block everything is indexed
+	header   types.Hash  // the filter header of at
+	lastStep uint64      // the number of the last step
+	fresh    bool        // nothing was indexed, not even the genesis block
+	failed   error       // why the index stands still
 }
 
-// Open opens the index in a folder, or begins one. One that is damaged, of
-// another network or without something that is to be kept is removed and begun
-// anew, unless old blocks are pruned, without which it cannot be made again.
+// Open opens the index in a folder, or begins one. One that is damaged, of another
+// network or without something that is to be kept is removed and begun anew. It is an
+// error if old blocks are pruned, since then it cannot be made again.
 func Open(dir string, chain Chain, o Options) (*Index, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -125,8 +126,8 @@ func Open(dir string, chain Chain, o Options) (*Index, error) {
 	return x, nil
 }
 
-// isDamage reports whether making the index anew helps. It does not against a
-// full disk, or a folder that another process has open.
+// isDamage reports whether it helps to make the index anew. It does not help against
+// a full disk, or a folder that another process has open.
 func isDamage(err error) bool {
 	var ofFile *storage.ErrCorrupted
 	var ofDatabase *leveldberrors.ErrCorrupted
@@ -151,13 +152,13 @@ func (x *Index) open() error {
 	return nil
 }
 
-// mark is the first part of the position: what the index is of.
+// mark is the first part of the position's value: what the index is of.
 func (x *Index) mark() []byte {
 	identity := x.chain.Params().Identity()
 	return append(append([]byte{version}, identity[:]...), x.kept())
 }
 
-// kept tells as flags what the index keeps.
+// kept returns what the index keeps as flags, which are stored.
 func (x *Index) kept() (flags byte) {
 	if x.o.Filters {
 		flags |= 1
@@ -168,15 +169,17 @@ func (x *Index) kept() (flags byte) {
 	return flags
 }
 
+// readPosition reads where the index stands, and refuses one that cannot be gone on
+// with.
 func (x *Index) readPosition(db *leveldb.DB) error {
-	genesis, _ := x.chain.HashAt(0)
+	genesis := x.chain.Params().GenesisBlock().Hash
 	steps, last, err := countSteps(db)
 	if err != nil {
 		return err
 	}
 	value, err := db.Get([]byte{keyPosition}, nil)
 	if errors.Is(err, leveldb.ErrNotFound) && steps == 0 {
-		x.fresh, x.at, x.header, x.step = true, types.Index{Hash: genesis}, types.Hash{}, 0
+		x.fresh, x.at, x.header, x.lastStep = true, types.Index{Hash: genesis}, types.Hash{}, 0
 		return nil
 	}
 	if err != nil && !errors.Is(err, leveldb.ErrNotFound) {
@@ -187,19 +190,20 @@ func (x *Index) readPosition(db *leveldb.DB) error {
 	if len(value) != len(mark)+4+2*types.HashSize || string(value[:n]) != string(mark[:n]) {
 		return fmt.Errorf("%w: it is of another network or version", errAnew)
 	}
-	if value[n]&x.kept() != x.kept() { // what it keeps too much is forgotten with the next write
+	if value[n]&x.kept() != x.kept() { // what it has beside that is forgotten with the next step
 		return fmt.Errorf("%w: it was made with other options", errAnew)
 	}
 	if whole, err := x.begins(db, genesis); err != nil || !whole || steps != 1 {
-		return errors.Join(fmt.Errorf("%w: a write is missing", errAnew), err)
+		return errors.Join(fmt.Errorf("%w: a part of it is missing", errAnew), err)
 	}
 	d := types.NewDecoder(value[len(mark):])
 	x.at.Height, x.at.Hash, x.header = d.Uint32(), d.Hash(), d.Hash()
-	x.fresh, x.step = false, last
+	x.fresh, x.lastStep = false, last
 	return nil
 }
 
-// countSteps returns how many writes left their numbers, and the last of them.
+// countSteps returns how many steps left their numbers, and the last of these. More
+// than one means that a step between was lost.
 func countSteps(db *leveldb.DB) (count int, last uint64, err error) {
 	i := db.NewIterator(util.BytesPrefix([]byte{keyStep}), nil)
 	defer i.Release()
@@ -212,7 +216,8 @@ func countSteps(db *leveldb.DB) (count int, last uint64, err error) {
 	return count, last, i.Error()
 }
 
-// begins reports whether the genesis block, the first write, is there.
+// begins reports whether the genesis block is there, which the first step has: if
+// the numbers begin after a gap, only that tells.
 func (x *Index) begins(db *leveldb.DB, genesis types.Hash) (bool, error) {
 	prefix, hash := byte(keyFilter), genesis
 	if !x.o.Filters {
@@ -221,15 +226,17 @@ func (x *Index) begins(db *leveldb.DB, genesis types.Hash) (bool, error) {
 	return db.Has(append([]byte{prefix}, hash[:]...), nil)
 }
 
-// reset begins anew. It assumes mu or that nobody else knows x.
+// reset removes the database and begins anew.
 func (x *Index) reset() error {
 	if hash, ok := x.chain.HashAt(1); ok {
 		if _, err := x.chain.BlockUpdate(hash); errors.Is(err, consensus.ErrNotFound) {
 			return fmt.Errorf("it cannot be made anew, because old blocks were pruned: %w", err)
 		}
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.db != nil {
-		_ = x.db.Close() // whose complaints are of what goes
+		_ = x.db.Close() // it complains of what is about to go
 		x.db = nil
 	}
 	if err := os.RemoveAll(x.dir); err != nil {
@@ -252,14 +259,16 @@ func (x *Index) Close() error {
 
 // Position returns the block up to which everything is indexed, and whether
 // that is the tip.
-func (x *Index) Position() (types.Index, bool) {
+func (x *Index) Position() (at types.Index, synced bool) {
+	tip := x.chain.Tip()
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.at, x.failed == nil && !x.fresh && x.at == x.chain.Tip()
+	return x.at, x.failed == nil && !x.fresh && x.at == tip
 }
 
 // Wait waits until the block that is the tip now is indexed, if that is a matter of
-// moments: not while the index is far behind or stands still.
+// moments. It does not wait while the index is far behind or stands still. It looks
+// again and again, because what it waits for takes milliseconds.
 func (x *Index) Wait(ctx context.Context) {
 	const few = 50 // blocks
 	const patience = 10 * time.Second
@@ -284,194 +293,19 @@ func (x *Index) Wait(ctx context.Context) {
 	}
 }
 
-// Needs returns the height from which on the index needs the bodies of blocks.
+// Needs returns the height from which on the index needs the bodies of blocks. One
+// that stands still needs none: it must not keep a disk from being pruned.
 func (x *Index) Needs() uint32 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	if x.failed != nil {
 		return ^uint32(0)
 	}
-	return x.at.Height - min(x.at.Height, reorganisation)
+	return x.at.Height - min(x.at.Height, keptBodies)
 }
 
-// Run follows the chain until the context ends, which is no error. A failure of
-// the index itself is logged, and leaves it standing still: it is no reason for
-// a node to stop.
-func (x *Index) Run(ctx context.Context) error {
-	x.fail(nil)
-	x.anew = false
-	if err := poke.Follow(ctx, x.chain, func() (bool, error) { return x.advance(ctx) }); err != nil {
-		x.o.Logger.Error("the index stands still", "err", err)
-		x.fail(err)
-		<-ctx.Done()
-	}
-	return nil
-}
-
-// fail notes why the index stands still, or that it does not.
-func (x *Index) fail(err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.failed = err
-}
-
-// advance takes one write's blocks towards the tip, and reports whether there may
-// be more. What is damaged is made anew, once.
-func (x *Index) advance(ctx context.Context) (more bool, err error) {
-	more, err = x.tryAdvance(ctx)
-	if !isDamage(err) || x.anew {
-		return more, err
-	}
-	x.o.Logger.Warn("making the index anew", "why", err)
-	x.anew = true
-	x.damaged.Store(false)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return true, x.reset()
-}
-
-func (x *Index) tryAdvance(ctx context.Context) (more bool, err error) {
-	if x.damaged.Load() {
-		return false, fmt.Errorf("%w: a query met damage", errAnew)
-	}
-	if x.fresh {
-		return true, x.first()
-	}
-	x.giveWay(ctx)
-	reverted, applied, err := x.chain.UpdatesSince(x.at, x.limit)
-	switch {
-	case errors.Is(err, consensus.ErrNotFound):
-		return false, fmt.Errorf("it is at %s, and blocks from there on were pruned: %w", x.at, err)
-	case errors.Is(err, consensus.ErrLocal):
-		return false, err
-	case err != nil: // the chain does not know the block: it was made anew
-		return false, fmt.Errorf("%w: %w", errAnew, err)
-	case len(reverted)+len(applied) == 0:
-		x.limit, x.logged = 1, time.Now()
-		return false, nil
-	}
-	if err := x.write(reverted, applied); err != nil {
-		return false, err
-	}
-	x.limit = nextLimit(x.limit, sizeOf(reverted)+sizeOf(applied))
-	if time.Since(x.logged) > 10*time.Second {
-		x.logged = time.Now()
-		x.o.Logger.Info("indexing", "height", x.at.Height, "of", x.chain.Tip().Height)
-	}
-	return true, nil
-}
-
-// giveWay waits while the node has more urgent work and gets on with it. A tip
-// that has stood still once is not waited for again.
-func (x *Index) giveWay(ctx context.Context) {
-	const patience = 5 * time.Second
-	tip, since := x.chain.Tip(), time.Now()
-	for x.o.Later != nil && tip != x.stood && x.o.Later() {
-		if time.Since(since) >= patience {
-			x.stood = tip
-			return
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return
-		}
-		if now := x.chain.Tip(); now != tip {
-			tip, since = now, time.Now()
-		}
-	}
-}
-
-// nextLimit returns how many blocks to ask for after so many had a size.
-func nextLimit(limit, bytes int) int {
-	switch {
-	case bytes > batchBytes:
-		return max(limit/2, 1)
-	case bytes < batchBytes/2:
-		return min(2*limit, batchBlocks)
-	}
-	return limit
-}
-
-func sizeOf(updates []consensus.BlockUpdate) (bytes int) {
-	for i := range updates {
-		bytes += len(updates[i].Block.Raw)
-	}
-	return bytes
-}
-
-// first indexes the genesis block.
-func (x *Index) first() error {
-	u, err := x.chain.BlockUpdate(x.at.Hash)
-	if err != nil {
-		return err
-	}
-	return x.write(nil, []consensus.BlockUpdate{u})
-}
-
-// write makes one step durable, with the position that it leads to. What is kept of
-// blocks that are no longer on the best chain stays: it is found by their
-// hashes.
-func (x *Index) write(reverted, applied []consensus.BlockUpdate) error {
-	var batch leveldb.Batch
-	at, header := x.at, x.header
-	for i := range reverted {
-		at = reverted[i].Update.Parent
-		if x.o.Txs {
-			x.forgetTxs(&batch, &reverted[i])
-		}
-	}
-	if len(reverted) > 0 && x.o.Filters {
-		stored, err := x.db.Get(append([]byte{keyFilter}, at.Hash[:]...), nil)
-		if errors.Is(err, leveldb.ErrNotFound) || err == nil && len(stored) < types.HashSize {
-			err = errAnew
-		}
-		if err != nil {
-			return fmt.Errorf("filter of block %s: %w", at, err)
-		}
-		copy(header[:], stored)
-	}
-	for i := range applied {
-		u := &applied[i]
-		if x.o.Filters {
-			bytes, err := blockfilter.Build(u)
-			if err != nil {
-				return err
-			}
-			header = blockfilter.Header(bytes, header)
-			batch.Put(append([]byte{keyFilter}, u.Block.Hash[:]...), append(header[:], bytes...))
-		}
-		if x.o.Txs {
-			for j := range u.Block.TxIDs {
-				batch.Put(append([]byte{keyTx}, u.Block.TxIDs[j][:]...), u.Block.Hash[:])
-			}
-		}
-		at = u.Update.Block
-	}
-	position := binary.LittleEndian.AppendUint32(x.mark(), at.Height)
-	position = append(append(position, at.Hash[:]...), header[:]...)
-	batch.Put([]byte{keyPosition}, position)
-	batch.Delete(stepKey(x.step))
-	batch.Put(stepKey(x.step+1), nil)
-	if err := x.db.Write(&batch, &opt.WriteOptions{Sync: true}); err != nil {
-		return err
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.at, x.header, x.step, x.fresh = at, header, x.step+1, false
-	return nil
-}
-
-func stepKey(step uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyStep}, step) }
-
-// forgetTxs removes transactions of a block that was disconnected. Applied ones
-// that come after in the same batch win.
-func (x *Index) forgetTxs(batch *leveldb.Batch, u *consensus.BlockUpdate) {
-	for j := range u.Block.TxIDs {
-		batch.Delete(append([]byte{keyTx}, u.Block.TxIDs[j][:]...))
-	}
-}
-
+// get reads a value that begins with a hash. Damage that it meets is noted for Run,
+// which makes the index anew.
 func (x *Index) get(prefix byte, hash types.Hash) ([]byte, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -483,7 +317,7 @@ func (x *Index) get(prefix byte, hash types.Hash) ([]byte, error) {
 		return nil, ErrBehind
 	}
 	if isDamage(err) || err == nil && len(value) < types.HashSize {
-		x.damaged.Store(true) // Run makes it anew
+		x.damaged.Store(true)
 		return nil, fmt.Errorf("the index in %s is damaged: %c of %s: %w", x.dir, prefix, hash, errors.Join(errAnew, err))
 	}
 	return value, err
@@ -502,8 +336,9 @@ func (x *Index) Filter(block types.Hash) (bytes []byte, header types.Hash, err e
 	return value[types.HashSize:], header, nil
 }
 
-// FindTx returns the block of the best chain that has the transaction, or
-// ErrBehind.
+// FindTx returns the block of the best chain that has the transaction, or ErrBehind.
+// A transaction stands in the index under its id alone, so of two blocks that have
+// it on two branches the one that was applied last counts.
 func (x *Index) FindTx(txid types.Hash) (block types.Hash, err error) {
 	if !x.o.Txs {
 		return types.Hash{}, ErrBehind
