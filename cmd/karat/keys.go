@@ -17,6 +17,7 @@ import (
 )
 
 func createCommand() *cli.Command {
+	words := int64(0)
 	return &cli.Command{
 		Name: "create", Usage: "make a wallet and show its words, once",
 		Description: "The words are the wallet: who has them has the coins, and without them coins are lost\n" +
@@ -24,20 +25,17 @@ func createCommand() *cli.Command {
 		Flags: []cli.Flag{
 			passphraseFlag(),
 			&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file"},
-			&cli.IntFlag{Name: "words", Value: 12, Usage: "how many words: 12 or 24"},
+			&cli.GenericFlag{Name: "words", Value: cmdline.Number(&words, 12, 12, 24), Usage: "make `N` words: 12 or 24"},
 		},
-		Action: create,
+		Action: func(c *cli.Context) error { return create(c, int(words)) },
 	}
 }
 
-func create(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	if words := c.Int("words"); words != 12 && words != 24 {
+func create(c *cli.Context, words int) error {
+	if words != 12 && words != 24 {
 		return cmdline.Usagef("--words %d: want 12 or 24", words)
 	}
-	mnemonic, err := wallet.NewMnemonic(c.Int("words"))
+	mnemonic, err := wallet.NewMnemonic(words)
 	if err != nil {
 		return err
 	}
@@ -133,9 +131,6 @@ func restoreCommand() *cli.Command {
 }
 
 func restore(c *cli.Context) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	if c.String(flagPassphrase) == "-" {
 		return cmdline.Usagef("standard input has the words; name a file with --%s", flagPassphrase)
 	}
@@ -164,9 +159,6 @@ func restore(c *cli.Context) error {
 // walletFile opens the wallet's file for a command that takes no arguments and
 // needs nothing else.
 func walletFile(c *cli.Context) (*wallet.File, error) {
-	if err := noArguments(c); err != nil {
-		return nil, err
-	}
 	p, err := findPlace(c)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ func main() { cmdline.Main(run) }
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, std cmdline.Streams) int {
-	return cmdline.Program{App: newApp(std), Explain: explain}.Run(ctx, args)
+	return cmdline.Program{App: newApp(std), Untouched: "rpc", Explain: explain}.Run(ctx, args)
 }
 
 // explain returns what to tell of a node's errors: what can be done about it, or
@@ -52,17 +52,13 @@ func newApp(std cmdline.Streams) *cli.App {
 			"   karat --network dev balance             what there is\n" +
 			"   karat --network dev send ADDRESS 1.5    pay\n" +
 			"   karat --network dev rpc getblockcount   ask the node anything\n\n" +
+			"A flag may stand before or behind the command. The environment can set those of all\n" +
+			"commands too: --rpc-user is KARAT_RPC_USER.\n\n" +
 			"Exit codes: 0 done; 1 it could not be done; 2 the command line was not understood.",
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
 			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), coinsCommand(),
 			sendCommand(), syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
-		},
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return cmdline.Usagef("there is no command %q", c.Args().First())
-			}
-			return cli.ShowAppHelp(c)
 		},
 		EnableBashCompletion: true,
 		Version:              karat.Version,
@@ -70,12 +66,4 @@ func newApp(std cmdline.Streams) *cli.App {
 		Writer:               std.Out,
 		ErrWriter:            std.Err,
 	}
-}
-
-// noArguments refuses arguments where a command takes none.
-func noArguments(c *cli.Context) error {
-	if c.Args().Present() {
-		return cmdline.Usagef("%s takes no argument %q", c.Command.FullName(), c.Args().First())
-	}
-	return nil
 }

@@ -181,7 +181,7 @@ func TestPaymentsOfEachKind(t *testing.T) {
 		}
 	}
 
-	b.karat("rich", "send", "--yes", "--feerate", "2", alice, "1", bob, "0.25", alice, "0.5")
+	b.karat("rich", "send", alice, "1", "--yes", bob, "0.25", alice, "0.5", "--feerate", "2")
 	b.mine(1)
 	b.expect("several receivers", "alice", "6.50000000", "0.00000000")
 	b.expect("several receivers", "bob", "0.25000000", "0.00000000")
@@ -362,7 +362,7 @@ func TestMistakes(t *testing.T) {
 		code   int
 		want   string
 	}{
-		{"no command", "rich", "", []string{"pay"}, 2, `no command "pay"`},
+		{"no command", "rich", "", []string{"pay"}, 2, `unknown command "pay": see karat --help`},
 		{"no wallet", "nobody", "", []string{"balance"}, 1, "karat create"},
 		{"a name that is a path", "../rich", "", []string{"balance"}, 2, "--wallet"},
 		{"a wallet twice", "rich", "", []string{"create", "--no-passphrase"}, 1, "already"},
@@ -380,8 +380,11 @@ func TestMistakes(t *testing.T) {
 		{"dust", "rich", "", []string{"send", "--yes", safe, "0.00000001"}, 1, "dust"},
 		{"more than there is", "rich", "", []string{"send", "--yes", safe, "2000000"}, 1, "not enough"},
 		{"a bad feerate", "rich", "", []string{"send", "--yes", "--feerate", "cheap", safe, "1"}, 2, "feerate"},
-		{"an option behind", "rich", "", []string{"send", safe, "1", "--yes"}, 2, "--yes has to stand before"},
-		{"a short option behind", "rich", "", []string{"send", safe, "1", "-y"}, 2, "-y has to stand before"},
+		{"a mistyped command", "rich", "", []string{"balanse", "--json"}, 2, `unknown command "balanse": did you mean balance?`},
+		{"a mistyped option", "rich", "", []string{"balance", "--jsn"}, 2, "unknown flag --jsn: did you mean --json?"},
+		{"an option of another command behind", "rich", "", []string{"send", safe, "1", "--rescan"}, 2, "unknown flag --rescan: see karat send --help"},
+		{"a negative amount without a dash before it", "rich", "", []string{"send", "--yes", safe, "-1"}, 2, "-1"},
+		{"an option as an amount", "rich", "", []string{"send", safe, "--", "--yes"}, 2, "--yes"},
 		{"an empty passphrase", "new", "\n", []string{"create", "--passphrase-file", "-"}, 2, "empty"},
 		{"an empty passphrase for old words", "new", richWords, []string{"restore", "--passphrase-file", os.DevNull}, 2, "empty"},
 		{"a passphrase and none", "new", "", []string{"create", "--passphrase-file", passphrase, "--no-passphrase"}, 2, "exclude"},
@@ -444,6 +447,19 @@ func TestOtherOutputs(t *testing.T) {
 	}
 	if got := b.karat("rich", "rpc", "--named", "getblockhash", "height=0"); len(got) != 64 {
 		t.Errorf("a named parameter: %s", got)
+	}
+	if code, _, stderr := b.try("", "rich", "rpc", "getblockhash", "-1"); code != 1 || !strings.HasPrefix(stderr, "error code: -8\n") {
+		t.Errorf("a negative parameter: exit code %d: %s", code, stderr)
+	}
+	for _, line := range [][]string{{"--wait", "rpc", "getblockcount"}, {"rpc", "getblockcount", "--wait"}, {"rpc", "getblockcount", "--network", "dev"}} {
+		if got := b.karat("rich", line...); got != "100" {
+			t.Errorf("%v: %s", line, got)
+		}
+	}
+	for _, line := range [][]string{{"--json", "balance"}, {"balance", "--json"}} {
+		if got := b.karat("rich", line...); !strings.HasPrefix(got, "{") {
+			t.Errorf("%v: %s", line, got)
+		}
 	}
 	if got := b.karat("rich", "rpc", "--string", "decodescript", "51"); !strings.Contains(got, `"OP_1"`) && !strings.Contains(got, `"asm": "1"`) {
 		t.Errorf("a text of digits: %s", got)

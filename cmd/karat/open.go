@@ -31,20 +31,16 @@ const (
 	flagJSON         = "json"
 )
 
-func env(name string) []string {
-	return []string{"KARAT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}
-}
-
 func globalFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: flagDataDir, EnvVars: env(flagDataDir), Usage: "the data directory, which node and wallets share: `DIR` (default: ~/.karat)"},
-		&cli.StringFlag{Name: flagNetwork, EnvVars: env(flagNetwork), Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
-		&cli.StringFlag{Name: flagWallet, Aliases: []string{"w"}, EnvVars: env(flagWallet), Value: "default", Usage: "the `NAME` of the wallet"},
-		&cli.StringFlag{Name: flagRPC, EnvVars: env(flagRPC), Usage: "the node's `URL` (default: this machine, the network's port)"},
-		&cli.StringFlag{Name: flagCookie, EnvVars: env(flagCookie), Usage: "the node's cookie `FILE` (default: .cookie in the network's data folder)"},
-		&cli.StringFlag{Name: flagUser, EnvVars: env(flagUser), Usage: "the `NAME` of a user of the node, instead of the cookie"},
-		&cli.StringFlag{Name: flagPassword, EnvVars: env(flagPassword), Usage: "the `FILE` with the password of --rpc-user"},
-	}
+	return cmdline.FromEnvironment(
+		&cli.StringFlag{Name: flagDataDir, Usage: "the data directory `DIR`, which node and wallets share (default: ~/.karat)"},
+		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
+		&cli.StringFlag{Name: flagWallet, Aliases: []string{"w"}, Value: "default", Usage: "the `NAME` of the wallet"},
+		&cli.StringFlag{Name: flagRPC, Usage: "the node's `URL` (default: this machine, the network's port)"},
+		&cli.StringFlag{Name: flagCookie, Usage: "the node's cookie `FILE` (default: .cookie in the network's data folder)"},
+		&cli.StringFlag{Name: flagUser, Usage: "the `NAME` of a user of the node, instead of the cookie"},
+		&cli.StringFlag{Name: flagPassword, Usage: "the password of --rpc-user is the first line of `FILE`"},
+	)
 }
 
 func passphraseFlag() cli.Flag {
@@ -91,15 +87,12 @@ func (p place) client(c *cli.Context) (*rpc.Client, error) {
 	if strings.Contains(url, "@") { // others see it in the list of processes, and it would be in messages
 		return nil, cmdline.Usagef("--%s holds a user: use --%s and --%s", flagRPC, flagUser, flagPassword)
 	}
-	user, file := c.String(flagUser), c.String(flagPassword)
-	if (user == "") != (file == "") {
-		return nil, cmdline.Usagef("--%s and --%s go together", flagUser, flagPassword)
+	user := c.String(flagUser)
+	password, err := cmdline.Password(c, user, c.String(flagPassword))
+	if err != nil {
+		return nil, err
 	}
 	if user != "" {
-		password, err := cmdline.FirstLine(c.Context, file, c.App.Reader)
-		if err != nil {
-			return nil, err
-		}
 		return rpc.NewClient(url, user, password), nil
 	}
 	cookie := c.String(flagCookie)

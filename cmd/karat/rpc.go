@@ -18,7 +18,8 @@ func rpcCommand() *cli.Command {
 	return &cli.Command{
 		Name: "rpc", Usage: "call any method of the node", ArgsUsage: "METHOD [PARAMETER…]", HideHelpCommand: true,
 		Description: "Parameters that are JSON are sent as such, others as texts. Results are printed as JSON,\n" +
-			"texts bare. Options stand before the method.\n\n" +
+			"texts bare. What stands behind the method goes to the node as it is, -1 and --verbose\n" +
+			"included, but for the options below in full; behind -- these go to the node too.\n\n" +
 			"   karat rpc help                      all methods\n" +
 			"   karat rpc help getblock             one of them\n" +
 			"   karat rpc getblock HASH 2           a block with its transactions\n" +

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -85,9 +84,6 @@ func send(c *cli.Context) (err error) {
 func (o *opened) request(c *cli.Context) (*wallet.Request, error) {
 	r := &wallet.Request{SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll), Coins: o.Coins(), LockTime: o.Position().Height}
 	words := c.Args().Slice()
-	if i := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "--") || word == "-y" }); i >= 0 {
-		return nil, cmdline.Usagef("option %s has to stand before the addresses", words[i])
-	}
 	if r.SendAll && len(words) != 1 || !r.SendAll && (len(words) == 0 || len(words)%2 != 0) {
 		return nil, cmdline.Usagef("want ADDRESS AMOUNT, as often as there are receivers, or --all ADDRESS")
 	}

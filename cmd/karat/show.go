@@ -40,9 +40,6 @@ func withSynced(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
 }
 
 func runOpened(c *cli.Context, sync bool, run func(c *cli.Context, o *opened) error) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	o, err := open(c, sync)
 	if err != nil {
 		return err

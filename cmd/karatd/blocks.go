@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,7 +17,7 @@ import (
 	"github.com/karatcoin/karat/node"
 )
 
-func importCommand() *cli.Command {
+func importCommand(o *options) *cli.Command {
 	return &cli.Command{
 		Name:      "import",
 		Usage:     "validate and store the blocks of files",
@@ -25,11 +26,11 @@ func importCommand() *cli.Command {
 			"order; - is standard input. Every rule is checked. An import that was stopped\n" +
 			"goes on where it was when it is run again.\n\n" +
 			"The exit code is 1 if a block was refused or lacks its parent, or none was found.",
-		Action: importBlocks,
+		Action: func(c *cli.Context) error { return importBlocks(c, o) },
 	}
 }
 
-func importBlocks(c *cli.Context) (err error) {
+func importBlocks(c *cli.Context, o *options) (err error) {
 	files := c.Args().Slice()
 	if len(files) == 0 {
 		return cmdline.Usagef("import needs at least one file (- for standard input)")
@@ -38,7 +39,7 @@ func importBlocks(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := openNode(c)
+	n, err := o.openNode(c)
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func closeNode(n *node.Node, err *error) {
 	}
 }
 
-func exportCommand() *cli.Command {
+func exportCommand(o *options) *cli.Command {
 	return &cli.Command{
 		Name:      "export",
 		Usage:     "write the blocks of the best chain to a file",
@@ -127,11 +128,11 @@ func exportCommand() *cli.Command {
 		Description: "Writes every block from the genesis block to the tip in Bitcoin's bootstrap.dat\n" +
 			"framing, which import and Bitcoin Core's -loadblock read; - is standard output.",
 		Flags:  []cli.Flag{&cli.BoolFlag{Name: "force", Usage: "replace FILE if it exists"}},
-		Action: exportBlocks,
+		Action: func(c *cli.Context) error { return exportBlocks(c, o) },
 	}
 }
 
-func exportBlocks(c *cli.Context) (err error) {
+func exportBlocks(c *cli.Context, o *options) (err error) {
 	if c.Args().Len() != 1 {
 		return cmdline.Usagef("export needs the name of one file (- for standard output)")
 	}
@@ -142,7 +143,7 @@ func exportBlocks(c *cli.Context) (err error) {
 			return err
 		}
 	}
-	n, err := openNode(c)
+	n, err := o.openNode(c)
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,8 @@ func exportTo(c *cli.Context, n *node.Node, w io.Writer, name string) error {
 	return nil
 }
 
-func verifyCommand() *cli.Command {
+func verifyCommand(o *options) *cli.Command {
+	var depth, level int64
 	return &cli.Command{
 		Name:  "verify",
 		Usage: "check stored blocks, undo data and coins again",
@@ -218,31 +220,21 @@ func verifyCommand() *cli.Command {
 			"Nothing is changed. At level 3 and 4 the coins that the blocks touch are held in\n" +
 			"memory; with --depth 0 the whole coin set is compared as well.",
 		Flags: []cli.Flag{
-			&cli.UintFlag{Name: "depth", Value: chain.PruneKeep, Usage: "check the last `N` blocks; 0 for all"},
-			&cli.IntFlag{Name: "level", Value: chain.VerifyScripts, Usage: "how thoroughly, 0 to 4"},
+			&cli.GenericFlag{Name: "depth", Value: cmdline.Number(&depth, chain.PruneKeep, 0, math.MaxUint32), Usage: "check the last `N` blocks; 0 for all"},
+			&cli.GenericFlag{Name: "level", Value: cmdline.Number(&level, chain.VerifyScripts, chain.VerifyRead, chain.VerifyScripts), Usage: "check up to this `LEVEL`, 0 to 4"},
 		},
-		Action: verify,
+		Action: func(c *cli.Context) error { return verify(c, o, uint32(depth), int(level)) },
 	}
 }
 
-func verify(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	depth, level := c.Uint("depth"), c.Int("level")
-	if level < chain.VerifyRead || level > chain.VerifyScripts {
-		return cmdline.Usagef("--level %d: want %d to %d", level, chain.VerifyRead, chain.VerifyScripts)
-	}
-	if depth > 1<<32-1 {
-		return cmdline.Usagef("--depth %d is more blocks than a chain can have", depth)
-	}
-	n, err := openNode(c)
+func verify(c *cli.Context, o *options, depth uint32, level int) (err error) {
+	n, err := o.openNode(c)
 	if err != nil {
 		return err
 	}
 	defer closeNode(n, &err)
 	m := cmdline.NewMeter(c.App.ErrWriter)
-	blocks, err := n.Chain().Verify(c.Context, uint32(depth), level, func(done, total int) {
+	blocks, err := n.Chain().Verify(c.Context, depth, level, func(done, total int) {
 		m.Update(int64(done), int64(total), func() string { return fmt.Sprintf("step %d of %d", done, total) })
 	})
 	m.Finish()

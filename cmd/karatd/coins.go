@@ -11,14 +11,14 @@ import (
 	"github.com/karatcoin/karat/internal/cmdline"
 )
 
-func coinsCommand() *cli.Command {
+func coinsCommand(o *options) *cli.Command {
 	return &cli.Command{
 		Name:  "coins",
 		Usage: "count and hash the coins (the unspent outputs)",
 		Description: "Walks over all coins. The hashes are those that Bitcoin Core's gettxoutsetinfo\n" +
 			"computes, so that two nodes can be compared.",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: flagJSON, Usage: "print JSON with Bitcoin Core's keys"}},
-		Action: coins,
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print JSON with Bitcoin Core's keys"}},
+		Action: func(c *cli.Context) error { return coins(c, o) },
 	}
 }
 
@@ -34,11 +34,8 @@ type coinSetJSON struct {
 	HashSerialized3 types.Hash  `json:"hash_serialized_3"`
 }
 
-func coins(c *cli.Context) (err error) {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	n, err := openNode(c)
+func coins(c *cli.Context, o *options) (err error) {
+	n, err := o.openNode(c)
 	if err != nil {
 		return err
 	}
@@ -51,7 +48,7 @@ func coins(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Bool(flagJSON) {
+	if c.Bool("json") {
 		return printJSON(c, coinSetJSON{
 			Height: set.At.Height, BestBlock: set.At.Hash, TxOuts: set.Stats.TxOuts,
 			Transactions: set.Stats.Transactions, BogoSize: set.Stats.BogoSize,

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -21,19 +22,16 @@ import (
 // running the node.
 func configOf(t *testing.T, args ...string) (config node.Config, err error) {
 	t.Helper()
-	app := newApp(cmdline.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
-	read := func(c *cli.Context) error {
-		config, err = runConfig(c)
+	o, errs := &options{}, &bytes.Buffer{}
+	app := newApp(o, cmdline.Streams{In: strings.NewReader(""), Out: io.Discard, Err: errs})
+	app.Command("run").Action = func(c *cli.Context) error {
+		config, err = o.runConfig(c)
 		return err
 	}
-	app.Action = read
-	for _, command := range app.Commands {
-		if command.Name == "run" {
-			command.Action = read
-		}
+	if code := (cmdline.Program{App: app}).Run(t.Context(), append([]string{"karatd"}, args...)); code != 0 && err == nil {
+		err = errors.New(errs.String())
 	}
-	runErr := app.RunContext(t.Context(), append([]string{"karatd"}, args...))
-	return config, runErr
+	return config, err
 }
 
 func writeFile(t *testing.T, name, text string) string {
@@ -134,7 +132,7 @@ func TestBadOptions(t *testing.T) {
 		{name: "type", file: `mempool = "much"`, code: 1, want: "mempool"},
 		{name: "a text for a switch", file: `mine = "yes"`, code: 1, want: "mine: yes: want true or false"},
 		{name: "a fraction", file: `dbcache = 1.5`, code: 1, want: "dbcache: 1.5: want a whole number"},
-		{name: "no unit", file: `mine-interval = 5`, code: 1, want: "mine-interval: 5: want a text with a unit"},
+		{name: "no unit", file: `mine-interval = 5`, code: 1, want: "mine-interval: 5: want a time with a unit"},
 		{name: "a file without end", args: []string{"--config", "/dev/zero"}, code: 1, want: "/dev/zero: it has more than 1048576 bytes"},
 		{name: "no fee", args: []string{"--min-feerate", "0"}, code: 2, want: "--min-feerate 0"},
 		{name: "list for one", file: `mempool = [5, 6]`, code: 1, want: "one value"},

@@ -14,10 +14,10 @@ func main() { cmdline.Main(run) }
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, std cmdline.Streams) int {
-	return cmdline.Program{App: newApp(std)}.Run(ctx, args)
+	return cmdline.Program{App: newApp(&options{}, std)}.Run(ctx, args)
 }
 
-func newApp(std cmdline.Streams) *cli.App {
+func newApp(o *options, std cmdline.Streams) *cli.App {
 	return &cli.App{
 		Name:  "karatd",
 		Usage: "a small, fast, complete proof-of-work full node",
@@ -27,41 +27,21 @@ func newApp(std cmdline.Streams) *cli.App {
 			"   karatd --mine --mine-to ADDRESS               run and mine on the main network\n" +
 			"   karatd --network coin.json import blocks.dat  validate and store blocks of a file\n" +
 			"   karatd network new --name mycoin > coin.json  begin a network of your own\n\n" +
-			"Without a command it runs the node: see karatd run --help.\n\n" +
+			"A flag may stand before or behind the command. The environment can set it too\n" +
+			"(--rpc-listen is KARAT_RPC_LISTEN), or a line of the TOML file of --config\n" +
+			"(rpc-listen = \"127.0.0.1:9554\"). The command line wins over the environment, and that\n" +
+			"over the file.\n\n" +
 			"Exit codes: 0 done; 1 it could not be done, or something wrong was found; 2 the\n" +
 			"command line was not understood.",
-		Flags:                runFlags(env),
-		Commands:             []*cli.Command{runCommand(), importCommand(), exportCommand(), verifyCommand(), coinsCommand(), networkCommand()},
-		Action:               defaultCommand,
+		Flags: o.flags(),
+		Commands: []*cli.Command{
+			runCommand(o), importCommand(o), exportCommand(o), verifyCommand(o), coinsCommand(o), networkCommand(o),
+		},
+		DefaultCommand:       "run",
 		EnableBashCompletion: true,
 		Version:              karat.Version,
 		Reader:               std.In,
 		Writer:               std.Out,
 		ErrWriter:            std.Err,
 	}
-}
-
-// defaultCommand runs the node if no command is named.
-func defaultCommand(c *cli.Context) error {
-	if c.Args().Present() {
-		return noCommand(c)
-	}
-	return runNode(c)
-}
-
-// noCommand answers a command line without a command, or with one that does
-// not exist.
-func noCommand(c *cli.Context) error {
-	if c.Args().Present() {
-		return cmdline.Usagef("there is no command %q", c.Args().First())
-	}
-	return cli.ShowAppHelp(c)
-}
-
-// noArguments refuses arguments where a command takes none.
-func noArguments(c *cli.Context) error {
-	if c.Args().Present() {
-		return cmdline.Usagef("%s takes no argument %q", c.Command.FullName(), c.Args().First())
-	}
-	return nil
 }

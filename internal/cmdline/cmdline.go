@@ -78,6 +78,10 @@ func Main(run func(ctx context.Context, args []string, std Streams) int) {
 // Program is a command line program.
 type Program struct {
 	App *cli.App
+	// Untouched is the command whose arguments are not this program's business:
+	// behind the first of them, only what begins with two dashes and is a flag of
+	// this program is taken for one.
+	Untouched string
 	// Explain returns what to tell of an error that needs more than its own text,
 	// and whether it is one. It may be nil.
 	Explain func(error) (text string, ok bool)
@@ -89,9 +93,8 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	app := p.App
 	out := &output{w: app.Writer}
 	app.Writer = out
-	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return Usagef("%w", err) }
 	app.ExitErrHandler = func(*cli.Context, error) {} // which would exit here
-	err := app.RunContext(ctx, args)
+	err := p.execute(ctx, args)
 	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
 		// What the command has changed stays changed: a payment is not sent again
 		// because its id could not be shown.
@@ -106,6 +109,35 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	}
 	return ExitFailure
 }
+
+// execute executes one command line.
+func (p Program) execute(ctx context.Context, args []string) error {
+	// The parser's own help, version and complaints would be told beside ours.
+	p.App.HideHelp, p.App.HideVersion = true, true
+	p.App.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return Usagef("%w", err) }
+	for _, command := range allCommands(p.App) {
+		command.HideHelp, command.OnUsageError = true, p.App.OnUsageError
+	}
+	if len(args) > 0 && args[len(args)-1] == completion {
+		return p.App.RunContext(ctx, args)
+	}
+	l, err := p.parse(args[min(1, len(args)):])
+	switch {
+	case err != nil:
+		return err
+	case l.version:
+		fmt.Fprintf(p.App.Writer, "%s version %s\n", p.App.Name, p.App.Version)
+		return nil
+	case l.help:
+		l.writeHelp(p.App.Writer)
+		return nil
+	}
+	return p.App.RunContext(ctx, l.words())
+}
+
+// completion is what a shell puts behind a line that is not complete, to ask for
+// the next words.
+const completion = "--generate-bash-completion"
 
 // explain returns what to tell of an error.
 func (p Program) explain(err error) string {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"github.com/urfave/cli/v2"
 )
 
 // maxRead bounds what is read of a file or stream that may not be what it seems.
@@ -80,4 +82,21 @@ func FirstLine(ctx context.Context, name string, stdin io.Reader) (string, error
 		}
 		return strings.TrimRight(line, "\r\n"), err
 	})
+}
+
+// Password returns the password of a user, for --rpc-user and --rpc-password-file,
+// which both programs have. Without a user there is none. It is never a flag's
+// value: others on the machine would see it in the list of processes.
+func Password(c *cli.Context, user, file string) (string, error) {
+	if (user == "") != (file == "") {
+		return "", Usagef("--rpc-user and --rpc-password-file go together")
+	}
+	if user == "" {
+		return "", nil
+	}
+	password, err := FirstLine(c.Context, file, c.App.Reader)
+	if err == nil && password == "" {
+		err = fmt.Errorf("--rpc-password-file: the file %s is empty", file)
+	}
+	return password, err
 }

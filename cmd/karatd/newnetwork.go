@@ -1,0 +1,234 @@
+package main
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/network"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/node"
+)
+
+// choices are what the flags of network new say. The main ones that are not given
+// are asked for on a terminal, and have their defaults elsewhere.
+type choices struct {
+	difficulty, bits, subsidy, magic, output               string
+	spacing, halfLife                                      time.Duration
+	halving, maturity, weight, p2pPort, rpcPort, timestamp int64
+	allocate, bootstrap                                    cli.StringSlice
+}
+
+func networkNewCommand() *cli.Command {
+	n := &choices{}
+	return &cli.Command{
+		Name:  "new",
+		Usage: "create the genesis.json of a new network",
+		Description: "Takes the network's choices from flags; on a terminal it asks for the main ones\n" +
+			"that are not given. Then it finds the nonce of the genesis block, which takes\n" +
+			"as long as --bits asks for, and prints the file, or writes it to --output.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "name", Usage: "the `NAME` of the network: lower-case letters, digits, dashes"},
+			&cli.StringFlag{Name: "hrp", Usage: "the `PREFIX` of addresses", DefaultText: "the name's first letters"},
+			&cli.StringFlag{Name: "message", Usage: "a `TEXT` in the genesis block, such as a headline of the day"},
+			&cli.DurationFlag{Name: "spacing", Destination: &n.spacing, Value: time.Minute, Usage: "the `TIME` between blocks"},
+			&cli.StringFlag{Name: "difficulty", Destination: &n.difficulty, Value: consensus.DifficultyASERT, Usage: "the `RULE` of difficulty: asert (adjusts at every block) or fixed"},
+			&cli.DurationFlag{Name: "half-life", Destination: &n.halfLife, Value: 12 * time.Hour, Usage: "of asert: the `TIME` behind schedule that halves the difficulty"},
+			&cli.StringFlag{Name: "bits", Destination: &n.bits, Value: "1e0fffff", Usage: "the compact `TARGET` of the first blocks; 207fffff costs nothing"},
+			&cli.StringFlag{Name: "subsidy", Destination: &n.subsidy, Value: "10", Usage: "the `AMOUNT` of coins that each of the first blocks makes"},
+			&cli.GenericFlag{Name: "halving", Value: cmdline.Number(&n.halving, 2_100_000, 0, math.MaxUint32), Usage: "the `BLOCKS` after which the subsidy halves"},
+			&cli.StringSliceFlag{Name: "allocate", Destination: &n.allocate, Usage: "make coins that exist from the start: `ADDRESS=AMOUNT`; may be repeated"},
+			&cli.GenericFlag{Name: "maturity", Value: cmdline.Number(&n.maturity, 100, 0, math.MaxUint32), Usage: "the `BLOCKS` after which a subsidy can be spent"},
+			&cli.GenericFlag{Name: "max-weight", Value: cmdline.Number(&n.weight, 4_000_000, 0, math.MaxInt32), Usage: "the largest `WEIGHT` of a block"},
+			&cli.GenericFlag{Name: "p2p-port", Value: cmdline.Number(&n.p2pPort, 19655, 0, math.MaxUint16), Usage: "the `PORT` for peers"},
+			&cli.GenericFlag{Name: "rpc-port", Value: cmdline.Number(&n.rpcPort, 19654, 0, math.MaxUint16), Usage: "the `PORT` for RPC"},
+			&cli.StringFlag{Name: "magic", Destination: &n.magic, Usage: "the eight hexadecimal `DIGITS` before each block in files", DefaultText: "from the name"},
+			&cli.GenericFlag{Name: "timestamp", Value: cmdline.Number(&n.timestamp, time.Now().Unix(), 0, math.MaxUint32), Usage: "the time of the genesis block, in `SECONDS` since 1970", DefaultText: "now"},
+			&cli.StringSliceFlag{Name: "bootstrap", Destination: &n.bootstrap, Usage: "name a first peer, `ID@HOST:PORT`; may be repeated"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Destination: &n.output, Usage: "write to `FILE`, which must not exist"},
+		},
+		Action: n.newNetwork,
+	}
+}
+
+func (n *choices) newNetwork(c *cli.Context) error {
+	// Before anybody answers questions in vain.
+	if _, err := os.Lstat(n.output); n.output != "" && err == nil {
+		return fmt.Errorf("%s exists: choose another name for --output", n.output)
+	}
+	p, err := n.params(c)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "finding the genesis block's nonce ...\n")
+	start := time.Now()
+	if err := network.MineGenesis(c.Context, p); err != nil {
+		return err
+	}
+	data := network.Marshal(p)
+	if _, err := network.Parse(data); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "network %s, identity %s, found in %s\n", p.Name, p.Identity(), time.Since(start).Round(time.Millisecond))
+	if n.output != "" {
+		return writeNew(n.output, data)
+	}
+	_, err = c.App.Writer.Write(data)
+	return err
+}
+
+// writeNew writes a file that must not exist.
+func writeNew(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(name)) // half a file is none
+	}
+	return nil
+}
+
+// choose returns the value of a flag if it was given, else a person's answer, else
+// the default.
+func choose(c *cli.Context, flag, question, byDefault string) (string, error) {
+	if c.IsSet(flag) {
+		return c.String(flag), nil
+	}
+	in, ok := cmdline.Terminal(c.App.Reader)
+	if !ok && byDefault != "" {
+		return byDefault, nil
+	}
+	if byDefault != "" {
+		question += " [" + byDefault + "]"
+	}
+	for ok {
+		answer, err := cmdline.AskLine(c.Context, in, c.App.ErrWriter, question+": ")
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		if answer != "" || byDefault != "" {
+			return cmp.Or(answer, byDefault), nil
+		}
+		ok = err == nil // there may be more input
+	}
+	return "", cmdline.Usagef("--%s is needed", flag)
+}
+
+// params makes the parameters from the flags and answers. The genesis block has no
+// nonce yet.
+func (n *choices) params(c *cli.Context) (*consensus.Params, error) {
+	name, err := choose(c, "name", "Name of the network", "")
+	if err != nil {
+		return nil, err
+	}
+	hrp, err := choose(c, "hrp", "Prefix of addresses", strings.Trim(name[:min(4, len(name))], "-0123456789"))
+	if err != nil {
+		return nil, err
+	}
+	message, err := choose(c, "message", "Message in the genesis block", name+" begins")
+	if err != nil {
+		return nil, err
+	}
+	subsidy, err := choose(c, "subsidy", "Coins that the first blocks make", n.subsidy)
+	if err != nil {
+		return nil, err
+	}
+	p := &consensus.Params{
+		Name: name, HRP: hrp,
+		Ports:            consensus.Ports{P2P: uint16(n.p2pPort), RPC: uint16(n.rpcPort)},
+		Genesis:          consensus.Genesis{Version: 1, Message: message, Timestamp: uint32(n.timestamp)},
+		Difficulty:       consensus.Difficulty{Algorithm: n.difficulty},
+		HalvingInterval:  uint32(n.halving),
+		CoinbaseMaturity: uint32(n.maturity),
+		MaxBlockWeight:   int(n.weight),
+		Bootstrap:        consensus.Bootstrap{Nodes: n.bootstrap.Value()},
+	}
+	if p.InitialSubsidy, err = types.ParseAmount(subsidy); err != nil {
+		return nil, cmdline.Usagef("--subsidy: %w", err)
+	}
+	for _, set := range []func(*consensus.Params) error{n.setTimes, n.setTarget, n.setMagic, n.setPeersAndCoins} {
+		if err := set(p); err != nil {
+			return nil, err
+		}
+	}
+	return p, network.Check(p)
+}
+
+func (n *choices) setTimes(p *consensus.Params) (err error) {
+	if p.TargetSpacing, err = wholeSeconds("spacing", n.spacing); err != nil {
+		return err
+	}
+	if p.Difficulty.Algorithm == consensus.DifficultyASERT {
+		p.Difficulty.HalfLife, err = wholeSeconds("half-life", n.halfLife)
+	}
+	return err
+}
+
+// wholeSeconds returns a duration in seconds. What does not fit into a field is
+// refused, and not made to fit.
+func wholeSeconds(flag string, d time.Duration) (uint32, error) {
+	if d < time.Second || d%time.Second != 0 || d > math.MaxUint32*time.Second {
+		return 0, cmdline.Usagef("--%s %s: want whole seconds, such as 30s or 10m", flag, d)
+	}
+	return uint32(d / time.Second), nil
+}
+
+// setTarget makes the given compact target the genesis block's and the easiest.
+func (n *choices) setTarget(p *consensus.Params) error {
+	b, err := fourBytes("bits", n.bits)
+	if err != nil {
+		return err
+	}
+	p.Genesis.Bits = binary.BigEndian.Uint32(b[:])
+	target, negative, overflow := consensus.ExpandBits(p.Genesis.Bits)
+	if negative || overflow || target.IsZero() {
+		return cmdline.Usagef("--bits %q is no target", n.bits)
+	}
+	p.PowLimit = target
+	return nil
+}
+
+// setMagic takes the magic, or makes one of the name that no text begins with.
+func (n *choices) setMagic(p *consensus.Params) (err error) {
+	if n.magic == "" {
+		binary.BigEndian.PutUint32(p.Magic[:], crc32.ChecksumIEEE([]byte(p.Name))|0x80808080)
+		return nil
+	}
+	p.Magic, err = fourBytes("magic", n.magic)
+	return err
+}
+
+func fourBytes(flag, text string) ([4]byte, error) {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b) != 4 {
+		return [4]byte{}, cmdline.Usagef("--%s %q: want eight hexadecimal digits", flag, text)
+	}
+	return [4]byte(b), nil
+}
+
+func (n *choices) setPeersAndCoins(p *consensus.Params) error {
+	for _, peer := range p.Bootstrap.Nodes {
+		if err := node.CheckPeer(peer); err != nil {
+			return cmdline.Usagef("--bootstrap: %w", err)
+		}
+	}
+	err := network.Allocate(p, n.allocate.Value())
+	if err != nil && len(n.allocate.Value()) > 0 {
+		return cmdline.Usagef("--allocate: %w", err)
+	}
+	return err
+}

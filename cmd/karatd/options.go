@@ -1,0 +1,246 @@
+package main
+
+import (
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/store"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/node"
+)
+
+const mebibyte = 1 << 20
+
+// workingMemory is what blocks on their way and a flush take beside the coin
+// cache. The sum is a soft limit, near which garbage is collected more often.
+const workingMemory = 112 * mebibyte
+
+// none switches a listener off.
+const none = "none"
+
+const loopback = "127.0.0.1"
+
+// options holds what the flags say. The two tables below are the only place of a
+// flag's name, default, bounds and meaning: the environment (--rpc-listen is
+// KARAT_RPC_LISTEN), the configuration file (rpc-listen = …) and the help text
+// come from them.
+type options struct {
+	dataDir, network, configFile string
+	cacheMiB, pruneMiB           int64
+	filters, txIndex             bool
+	logLevel, logFormat          string
+
+	listen              string
+	connect, allowPeers cli.StringSlice
+	maxPeers            int64
+	noDiscovery         bool
+
+	rpcListen, rpcUser, rpcPasswordFile string
+	rpcAuth, rpcAllow                   cli.StringSlice
+
+	mempoolMiB int64
+	minFeeRate string
+
+	mine         bool
+	mineTo       string
+	mineInterval time.Duration
+	threads      int64
+}
+
+// flags are the flags of every command.
+func (o *options) flags() []cli.Flag {
+	return cmdline.FromEnvironment(
+		&cli.StringFlag{Name: "datadir", Destination: &o.dataDir, Usage: "keep each network's data in a folder of its own in `DIR` (default: ~/.karat)"},
+		&cli.StringFlag{Name: "network", Destination: &o.network, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
+		&cli.StringFlag{Name: "config", Destination: &o.configFile, Usage: "read options from a TOML `FILE` (default: " + configFile + " in the data directory, if there is one)"},
+		&cli.GenericFlag{Name: "dbcache", Value: cmdline.Number(&o.cacheMiB, store.DefaultCacheBytes/mebibyte, 4, 1<<20), Usage: "memory for coins, in `MiB`"},
+		&cli.GenericFlag{Name: "prune", Value: cmdline.Number(&o.pruneMiB, 0, 0, 1<<30), Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
+		&cli.BoolFlag{Name: "filters", Destination: &o.filters, Value: true, Usage: "keep block filters (BIP157), by which wallets sync"},
+		&cli.BoolFlag{Name: "txindex", Destination: &o.txIndex, Value: true, Usage: "keep an index of all transactions"},
+		&cli.StringFlag{Name: "log-level", Destination: &o.logLevel, Usage: "log from this `LEVEL` on: debug, info, warn or error (default: info for run, else warn)"},
+		&cli.StringFlag{Name: "log-format", Destination: &o.logFormat, Value: "text", Usage: "log in this `FORMAT`: text or json"},
+	)
+}
+
+// runFlags are the flags of a node that runs.
+func (o *options) runFlags() []cli.Flag {
+	const peers, rpc, transactions, mining = "Peers:", "RPC:", "Transactions:", "Mining:"
+	return cmdline.FromEnvironment(
+		&cli.StringFlag{Name: "listen", Destination: &o.listen, Category: peers, Usage: "listen for peers at `HOST:PORT`, or none (default: the network's port on all addresses; on a fixed-difficulty network on 127.0.0.1)"},
+		&cli.StringSliceFlag{Name: "connect", Destination: &o.connect, Category: peers, Usage: "stay connected to the peer at `[ID@]HOST:PORT`; may be repeated"},
+		&cli.StringSliceFlag{Name: "allow-peer", Destination: &o.allowPeers, Category: peers, Usage: "let only the peer with this `ID` in; may be repeated"},
+		&cli.GenericFlag{Name: "max-peers", Value: cmdline.Number(&o.maxPeers, node.DefaultMaxPeers, 0, 10_000), Category: peers, Usage: "let at most `N` peers in"},
+		&cli.BoolFlag{Name: "no-discovery", Destination: &o.noDiscovery, Category: peers, Usage: "connect to nobody but the peers of --connect"},
+		&cli.StringFlag{Name: "rpc-listen", Destination: &o.rpcListen, Category: rpc, Usage: "answer JSON-RPC and WebSocket at `HOST:PORT`, or none (default: the network's port on 127.0.0.1)"},
+		&cli.StringSliceFlag{Name: "rpc-auth", Destination: &o.rpcAuth, Category: rpc, Usage: "let a user in by `NAME:SALT$HASH`, as Bitcoin's rpcauth.py prints it; may be repeated"},
+		&cli.StringFlag{Name: "rpc-user", Destination: &o.rpcUser, Category: rpc, Usage: "let the user `NAME` in with the password of --rpc-password-file"},
+		&cli.StringFlag{Name: "rpc-password-file", Destination: &o.rpcPasswordFile, Category: rpc, Usage: "the password of --rpc-user is the first line of `FILE`"},
+		&cli.StringSliceFlag{Name: "rpc-allow", Destination: &o.rpcAllow, Category: rpc, Usage: "let a user call nothing but `NAME:METHOD+METHOD`; may be repeated"},
+		&cli.GenericFlag{Name: "mempool", Value: cmdline.Number(&o.mempoolMiB, node.DefaultMempoolBytes/mebibyte, 1, 1<<20), Category: transactions, Usage: "memory for transactions that wait for a block, in `MiB`"},
+		&cli.StringFlag{Name: "min-feerate", Destination: &o.minFeeRate, Value: node.DefaultMinFeeRate.String(), Category: transactions, Usage: "take and relay transactions from this feerate on, in `GRAINS` per virtual byte"},
+		&cli.BoolFlag{Name: "mine", Destination: &o.mine, Category: mining, Usage: "mine blocks"},
+		&cli.StringFlag{Name: "mine-to", Destination: &o.mineTo, Category: mining, Usage: "pay for mined blocks to `ADDRESS` (default on the dev network: its first well-known key)"},
+		&cli.DurationFlag{Name: "mine-interval", Destination: &o.mineInterval, Category: mining, Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
+		&cli.GenericFlag{Name: "threads", Value: cmdline.Number(&o.threads, int64(runtime.NumCPU()), 1, 1024), Category: mining, Usage: "mine with `N` threads"},
+	)
+}
+
+// params returns the parameters of --network.
+func (o *options) params() (*consensus.Params, error) { return karat.LoadNetwork(o.network) }
+
+// openNode opens the node that the flags describe, for a command that does not run
+// it.
+func (o *options) openNode(c *cli.Context) (*node.Node, error) {
+	config, err := o.config(c, slog.LevelWarn)
+	if err != nil {
+		return nil, err
+	}
+	return node.Open(c.Context, config)
+}
+
+// config returns the configuration of a node as far as every command needs it.
+func (o *options) config(c *cli.Context, defaultLevel slog.Level) (node.Config, error) {
+	if err := o.readFile(c); err != nil {
+		return node.Config{}, err
+	}
+	params, err := o.params()
+	if err != nil {
+		return node.Config{}, err
+	}
+	dir, err := karat.DataDir(o.dataDir, params)
+	if err != nil {
+		return node.Config{}, err
+	}
+	logger, err := o.logger(c, defaultLevel)
+	if err != nil {
+		return node.Config{}, err
+	}
+	// The coin cache holds itself to its budget; what is collected too late beside
+	// it would come on top.
+	debug.SetMemoryLimit(o.cacheMiB*mebibyte + workingMemory)
+	return node.Config{
+		DataDir: dir, Params: params, CacheBytes: o.cacheMiB * mebibyte, PruneBytes: o.pruneMiB * mebibyte, Logger: logger,
+		Filters: o.filters, TxIndex: o.txIndex,
+	}, nil
+}
+
+// baseDir returns the data directory that holds the networks' folders.
+func (o *options) baseDir() (string, error) {
+	dir, err := karat.DataDir(o.dataDir, &consensus.Params{Name: "any"})
+	return filepath.Dir(dir), err
+}
+
+func (o *options) logger(c *cli.Context, defaultLevel slog.Level) (*slog.Logger, error) {
+	level := defaultLevel
+	if o.logLevel != "" {
+		if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+			return nil, cmdline.Usagef("--log-level %q: want debug, info, warn or error", o.logLevel)
+		}
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch o.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(c.App.ErrWriter, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(c.App.ErrWriter, options)), nil
+	}
+	return nil, cmdline.Usagef("--log-format %q: want text or json", o.logFormat)
+}
+
+// runConfig returns the whole configuration of a node that runs.
+func (o *options) runConfig(c *cli.Context) (node.Config, error) {
+	config, err := o.config(c, slog.LevelInfo)
+	if err != nil {
+		return config, err
+	}
+	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.setRPC, o.setPool, o.setMining} {
+		if err := part(c, &config); err != nil {
+			return config, err
+		}
+	}
+	return config, nil
+}
+
+func (o *options) setPeers(_ *cli.Context, config *node.Config) (err error) {
+	host := ""
+	if config.Params.Difficulty.Algorithm == consensus.DifficultyFixed {
+		host = loopback // anybody could make any number of blocks
+	}
+	if config.Listen, err = address("listen", o.listen, host, config.Params.Ports.P2P); err != nil {
+		return err
+	}
+	config.Connect, config.AllowPeers = o.connect.Value(), o.allowPeers.Value()
+	config.MaxPeers, config.NoDiscovery = int(o.maxPeers), o.noDiscovery
+	return nil
+}
+
+func (o *options) setRPC(c *cli.Context, config *node.Config) (err error) {
+	if config.RPCListen, err = address("rpc-listen", o.rpcListen, loopback, config.Params.Ports.RPC); err != nil {
+		return err
+	}
+	config.RPCAuth, config.RPCAllow = o.rpcAuth.Value(), o.rpcAllow.Value()
+	config.RPCUser = o.rpcUser
+	config.RPCPassword, err = cmdline.Password(c, o.rpcUser, o.rpcPasswordFile)
+	return err
+}
+
+func (o *options) setPool(_ *cli.Context, config *node.Config) (err error) {
+	config.MempoolBytes = o.mempoolMiB * mebibyte
+	if config.MinFeeRate, err = types.ParseFeeRate(o.minFeeRate); err != nil {
+		return cmdline.Usagef("--min-feerate: %w", err)
+	}
+	if config.MinFeeRate == 0 { // which would mean the default, and fill memory for nothing
+		return cmdline.Usagef("--min-feerate 0: want at least %s grains a virtual byte", types.FeeRate(1))
+	}
+	return nil
+}
+
+func (o *options) setMining(_ *cli.Context, config *node.Config) (err error) {
+	if o.mineInterval < 0 || o.mineInterval > 24*time.Hour {
+		return cmdline.Usagef("--mine-interval %s: want up to 24h", o.mineInterval)
+	}
+	config.Mine, config.MineInterval, config.Threads = o.mine, o.mineInterval, int(o.threads)
+	switch {
+	case o.mineTo != "":
+		if config.MineTo, err = taproot.DecodeAddress(config.Params.HRP, o.mineTo); err != nil {
+			return cmdline.Usagef("--mine-to: %w", err)
+		}
+	case isDev(config.Params):
+		config.MineTo = config.Params.Genesis.Outputs[0].ScriptPubKey
+	case o.mine:
+		return cmdline.Usagef("--mine needs --mine-to ADDRESS (`karat address` prints one of your wallet)")
+	}
+	return nil
+}
+
+// isDev reports whether the network is the built-in one whose coins belong to keys
+// that everybody knows, and not just one of that name.
+func isDev(params *consensus.Params) bool {
+	dev, err := karat.LoadNetwork("dev")
+	return err == nil && params.Identity() == dev.Identity()
+}
+
+// address returns the HOST:PORT of a listener, or nothing for none.
+func address(flag, text, host string, port uint16) (string, error) {
+	switch text {
+	case none:
+		return "", nil
+	case "":
+		return net.JoinHostPort(host, strconv.Itoa(int(port))), nil
+	}
+	if _, service, err := net.SplitHostPort(text); err != nil || service == "" {
+		return "", cmdline.Usagef("--%s %q: want HOST:PORT, such as 127.0.0.1:%d, or none", flag, text, port)
+	}
+	return text, nil
+}

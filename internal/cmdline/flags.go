@@ -1,0 +1,109 @@
+package cmdline
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+)
+
+// FromEnvironment lets the environment set flags: --rpc-listen is
+// KARAT_RPC_LISTEN. The command line wins over it.
+func FromEnvironment(flags ...cli.Flag) []cli.Flag {
+	for _, flag := range flags {
+		names := []string{EnvironmentName(flag.Names()[0])}
+		switch f := flag.(type) {
+		case *cli.StringFlag:
+			f.EnvVars = names
+		case *cli.StringSliceFlag:
+			f.EnvVars = names
+		case *cli.BoolFlag:
+			f.EnvVars = names
+		case *cli.DurationFlag:
+			f.EnvVars = names
+		case *cli.GenericFlag:
+			f.EnvVars = names
+		}
+	}
+	return flags
+}
+
+// EnvironmentName returns the environment variable of a flag.
+func EnvironmentName(flag string) string {
+	return "KARAT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// checkEnvironment refuses values of the environment that their flags cannot have.
+func checkEnvironment(flags []cli.Flag) error {
+	for _, flag := range flags {
+		documented, ok := flag.(cli.DocGenerationFlag)
+		if !ok {
+			continue
+		}
+		for _, name := range documented.GetEnvVars() {
+			if value := os.Getenv(name); value != "" {
+				if err := Check(flag, value); err != nil {
+					return Usagef("%s %s: %w", name, value, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Check returns what is wrong with the value of a flag, if something is: it begins
+// with "want".
+func Check(flag cli.Flag, value string) error {
+	switch f := flag.(type) {
+	case *cli.BoolFlag:
+		if _, err := strconv.ParseBool(value); err != nil {
+			return errors.New("want true or false")
+		}
+	case *cli.DurationFlag:
+		if _, err := time.ParseDuration(value); err != nil {
+			return errors.New(`want a time with a unit, such as "500ms" or "30s"`)
+		}
+	case *cli.GenericFlag:
+		if n, ok := f.Value.(*number); ok {
+			_, err := n.parse(value)
+			return err
+		}
+	}
+	return nil
+}
+
+// Number is the value of a flag that is a whole number within bounds. It is kept in
+// to, which has the default until then.
+func Number(to *int64, byDefault, least, most int64) cli.Generic {
+	*to = byDefault
+	return &number{to, least, most}
+}
+
+type number struct {
+	to          *int64
+	least, most int64
+}
+
+func (n *number) parse(text string) (int64, error) {
+	value, err := strconv.ParseInt(text, 0, 64)
+	if err != nil || value < n.least || value > n.most {
+		return 0, fmt.Errorf("want a whole number from %d to %d", n.least, n.most)
+	}
+	return value, nil
+}
+
+// Set implements flag.Value.
+func (n *number) Set(text string) (err error) {
+	value, err := n.parse(text)
+	if err == nil {
+		*n.to = value
+	}
+	return err
+}
+
+// String implements flag.Value.
+func (n *number) String() string { return strconv.FormatInt(*n.to, 10) }
