@@ -2,25 +2,21 @@ package miner
 
 import (
 	"context"
-	"encoding/binary"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/consensus"
-	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/mempool"
 )
-
-// anchor can be spent by anyone with an empty witness.
-var anchor = []byte{0x51, 2, 0x4e, 0x73}
 
 // impossible are bits that no block has the work for.
 const impossible = 0x03000001
@@ -29,11 +25,7 @@ const coin = 100_000_000
 
 func testParams(t testing.TB) *consensus.Params {
 	t.Helper()
-	data, err := os.ReadFile("../testdata/bitcoin-regtest.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	params, err := network.Parse(data)
+	params, err := karat.LoadNetwork("../testdata/bitcoin-regtest.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,22 +35,21 @@ func testParams(t testing.TB) *consensus.Params {
 
 // world is a miner on a real chain with a real pool.
 type world struct {
-	t       testing.TB
-	params  *consensus.Params
-	chain   *chain.Chain
-	pool    *mempool.Pool
-	miner   *Miner
-	clock   atomic.Int64                   // nanoseconds since 1970; the pool reads it too
-	outputs map[types.OutPoint]types.TxOut // of all that was made
-	free    []types.OutPoint               // anchors that nobody spends
-	counter uint32
+	chaintest.Outputs
+	t      testing.TB
+	params *consensus.Params
+	chain  *chain.Chain
+	pool   *mempool.Pool
+	miner  *Miner
+	clock  atomic.Int64     // nanoseconds since 1970; the pool reads it too
+	free   []types.OutPoint // anchors that nobody spends
 }
 
 func newWorld(t testing.TB, change func(*consensus.Params, *Options)) *world {
 	t.Helper()
-	w := &world{t: t, params: testParams(t), outputs: map[types.OutPoint]types.TxOut{}}
+	w := &world{t: t, params: testParams(t), Outputs: chaintest.Outputs{}}
 	w.setTime(time.Unix(1_800_000_000, 0))
-	o := Options{Params: w.params, ScriptPubKey: anchor, Now: w.now}
+	o := Options{Params: w.params, ScriptPubKey: chaintest.Anchor, Now: w.now}
 	if change != nil {
 		change(w.params, &o)
 	}
@@ -91,7 +82,7 @@ func (w *world) setTime(now time.Time) { w.clock.Store(now.UnixNano()) }
 func (w *world) template() *Template {
 	w.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if t := w.miner.Template(anchor); !t.poolBehind {
+		if t := w.miner.Template(chaintest.Anchor); !t.poolBehind {
 			return t
 		}
 		if time.Now().After(deadline) {
@@ -105,7 +96,7 @@ func (w *world) mine() *types.Block {
 	w.t.Helper()
 	w.setTime(w.now().Add(time.Hour))
 	w.template()
-	hashes, err := w.miner.Generate(w.t.Context(), 1, anchor, 1<<20)
+	hashes, err := w.miner.Generate(w.t.Context(), 1, chaintest.Anchor, 1<<20)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -120,18 +111,16 @@ func (w *world) mine() *types.Block {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.note(&block.Txs[0])
+	w.release(&block.Txs[0])
 	return block
 }
 
-// note remembers the outputs of a transaction.
-func (w *world) note(tx *types.Tx) {
-	txid := tx.TxID()
+// release notes a transaction, and lets its outputs be spent.
+func (w *world) release(tx *types.Tx) {
+	w.Note(tx)
 	for i, out := range tx.Outputs {
-		outPoint := types.OutPoint{TxID: txid, Index: uint32(i)}
-		w.outputs[outPoint] = out
 		if out.Value > 0 {
-			w.free = append(w.free, outPoint)
+			w.free = append(w.free, chaintest.Output(tx, uint32(i)))
 		}
 	}
 }
@@ -140,13 +129,7 @@ func (w *world) note(tx *types.Tx) {
 func (w *world) pay(which int, outputs int, fee types.Amount) *types.Tx {
 	from := w.free[which]
 	w.free = slices.Delete(w.free, which, which+1)
-	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: from, Sequence: 0xffffffff}}}
-	for range outputs {
-		tx.Outputs = append(tx.Outputs, types.TxOut{Value: (w.outputs[from].Value - fee) / types.Amount(outputs), ScriptPubKey: anchor})
-	}
-	w.counter++
-	tx.Outputs = append(tx.Outputs, types.TxOut{ScriptPubKey: binary.BigEndian.AppendUint32([]byte{0x6a, 4}, w.counter)})
-	return tx
+	return w.Pay(fee, outputs, from)
 }
 
 func (w *world) accept(tx *types.Tx) {
@@ -154,7 +137,7 @@ func (w *world) accept(tx *types.Tx) {
 	if _, err := w.pool.Accept(w.t.Context(), tx, 0); err != nil {
 		w.t.Fatal(err)
 	}
-	w.note(tx)
+	w.release(tx)
 }
 
 // check holds what is true of every template on the tip.
@@ -180,7 +163,7 @@ func (w *world) check(tpl *Template) {
 	for i := range tpl.Block.Txs[1:] {
 		tx := &tpl.Block.Txs[i+1]
 		for _, in := range tx.Inputs {
-			out, ok := w.outputs[in.PreviousOutPoint]
+			out, ok := w.Outputs[in.PreviousOutPoint]
 			if !ok {
 				w.t.Fatalf("nobody made %s", in.PreviousOutPoint)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // searcher is a miner on a fake chain with moving difficulty, so that it uses
@@ -22,7 +23,7 @@ func searcher(t testing.TB, threads int, bits uint32) (*Miner, *Template) {
 	params := testParams(t)
 	params.Difficulty = consensus.Difficulty{Algorithm: consensus.DifficultyASERT, HalfLife: 3600}
 	m := New(Options{Params: params, Chain: newFakeChain(params, 1_800_000_000), Threads: threads})
-	tpl := m.Template(anchor)
+	tpl := m.Template(chaintest.Anchor)
 	tpl.Block.Header.Bits = bits
 	return m, tpl
 }
@@ -136,7 +137,7 @@ func TestSearchStops(t *testing.T) {
 
 func TestGenerate(t *testing.T) {
 	w := newWorld(t, nil)
-	hashes, err := w.miner.Generate(t.Context(), 20, anchor, 1<<20)
+	hashes, err := w.miner.Generate(t.Context(), 20, chaintest.Anchor, 1<<20)
 	if err != nil || len(hashes) != 20 {
 		t.Fatalf("%d blocks, %v", len(hashes), err)
 	}
@@ -145,15 +146,15 @@ func TestGenerate(t *testing.T) {
 			t.Fatalf("block %d is %s, want %s", i+1, got, hash)
 		}
 	}
-	if hashes, err := w.miner.Generate(t.Context(), 0, anchor, 1); len(hashes) != 0 || err != nil {
+	if hashes, err := w.miner.Generate(t.Context(), 0, chaintest.Anchor, 1); len(hashes) != 0 || err != nil {
 		t.Fatalf("no blocks: %v, %v", hashes, err)
 	}
-	if hashes, err := w.miner.Generate(t.Context(), 3, anchor, 0); len(hashes) != 0 || !errors.Is(err, ErrNotFound) {
+	if hashes, err := w.miner.Generate(t.Context(), 3, chaintest.Anchor, 0); len(hashes) != 0 || !errors.Is(err, ErrNotFound) {
 		t.Fatalf("no tries: %v, %v", hashes, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if hashes, err := w.miner.Generate(ctx, 3, anchor, 100); len(hashes) != 0 || !errors.Is(err, context.Canceled) {
+	if hashes, err := w.miner.Generate(ctx, 3, chaintest.Anchor, 100); len(hashes) != 0 || !errors.Is(err, context.Canceled) {
 		t.Fatalf("cancelled: %v, %v", hashes, err)
 	}
 	if hashes, err := w.miner.Generate(t.Context(), 3, []byte{0x52, 1, 1}, 1<<20); len(hashes) != 0 || !errors.Is(err, consensus.ErrInvalid) {
@@ -166,7 +167,7 @@ func TestInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		params := testParams(t)
 		c := newFakeChain(params, time.Now().Unix())
-		m := New(Options{Params: params, Chain: c, ScriptPubKey: anchor, Interval: 30 * time.Second, Now: time.Now})
+		m := New(Options{Params: params, Chain: c, ScriptPubKey: chaintest.Anchor, Interval: 30 * time.Second, Now: time.Now})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- m.Run(ctx) }()
@@ -221,7 +222,7 @@ func TestShortIntervals(t *testing.T) {
 			time.Sleep(300 * time.Millisecond)
 			params := testParams(t)
 			c := newFakeChain(params, time.Now().Unix())
-			m := New(Options{Params: params, Chain: c, ScriptPubKey: anchor, Interval: interval, Now: time.Now})
+			m := New(Options{Params: params, Chain: c, ScriptPubKey: chaintest.Anchor, Interval: interval, Now: time.Now})
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error)
 			go func() { done <- m.Run(ctx) }()
@@ -245,7 +246,7 @@ func TestRefused(t *testing.T) {
 		params := testParams(t)
 		c := newFakeChain(params, time.Now().Unix()-3600)
 		c.refuse = consensus.ErrNotYet
-		m := New(Options{Params: params, Chain: c, ScriptPubKey: anchor, Now: time.Now})
+		m := New(Options{Params: params, Chain: c, ScriptPubKey: chaintest.Anchor, Now: time.Now})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- m.Run(ctx) }()
@@ -266,7 +267,7 @@ func TestLocalFault(t *testing.T) {
 	params := testParams(t)
 	c := newFakeChain(params, time.Now().Unix()-3600)
 	c.refuse = consensus.Local(errors.New("the disk broke"))
-	m := New(Options{Params: params, Chain: c, ScriptPubKey: anchor})
+	m := New(Options{Params: params, Chain: c, ScriptPubKey: chaintest.Anchor})
 	if err := m.Run(t.Context()); !errors.Is(err, consensus.ErrLocal) {
 		t.Fatal(err)
 	}
@@ -283,7 +284,7 @@ func runner(t *testing.T, threads int) (m *Miner, c *fakeChain, p *fakePool, sto
 	c.asked, c.over = make(chan struct{}), make(chan struct{})
 	p = &fakePool{poke: make(chan struct{}, 1)}
 	p.make = func(int) ([]*pending.Entry, types.Index) { return nil, types.Index{Height: 7, Hash: types.Hash{7}} }
-	m = New(Options{Params: params, Chain: c, Pool: p, ScriptPubKey: anchor, Threads: threads})
+	m = New(Options{Params: params, Chain: c, Pool: p, ScriptPubKey: chaintest.Anchor, Threads: threads})
 	m.refreshAfter, m.renewAfter = time.Hour, time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

@@ -13,6 +13,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // TestTemplatesAreValid fills a pool with chains of payments and takes blocks of
@@ -28,7 +29,7 @@ func TestTemplatesAreValid(t *testing.T) {
 	for i := range 12 {
 		for range r.IntN(20) { // the newest coins are of the pool: chains grow
 			which := len(w.free) - 1 - r.IntN(min(len(w.free), 6))
-			if w.outputs[w.free[which]].Value < coin/10 {
+			if w.Outputs[w.free[which]].Value < coin/10 {
 				which = 0
 			}
 			w.accept(w.pay(which, 1+r.IntN(3), types.Amount(2000+r.IntN(50_000))))
@@ -78,7 +79,7 @@ func TestWeightLimit(t *testing.T) {
 	params.MaxBlockWeight = 40_000
 	c := newFakeChain(params, 1_800_000_000)
 	for name, script := range map[string][]byte{
-		"short": anchor, "longest program": append([]byte{0x51, 40}, make([]byte, 40)...), "data": append([]byte{0x6a}, make([]byte, 5000)...),
+		"short": chaintest.Anchor, "longest program": append([]byte{0x51, 40}, make([]byte, 40)...), "data": append([]byte{0x6a}, make([]byte, 5000)...),
 	} {
 		for _, txs := range []int{0, 1, 40} {
 			asked := 0
@@ -111,7 +112,7 @@ func TestRealPoolFull(t *testing.T) {
 	w.mine()
 	var small []types.OutPoint
 	for _, outPoint := range w.free {
-		if w.outputs[outPoint].Value < coin {
+		if w.Outputs[outPoint].Value < coin {
 			small = append(small, outPoint)
 		}
 	}
@@ -147,7 +148,7 @@ func TestCoinbase(t *testing.T) {
 			c := newFakeChain(params, 1_800_000_000)
 			c.state.Index.Height = height - 1
 			m := New(Options{Params: params, Chain: c, Tag: tag})
-			tpl := m.Template(anchor)
+			tpl := m.Template(chaintest.Anchor)
 			block := m.withExtraNonce(tpl, merkleBranch(tpl.Block.Txs))
 			block.Txs[0].Outputs[0].Value = 0 // late subsidies are not the question
 			for _, b := range []*types.Block{tpl.Block, block} {
@@ -198,7 +199,7 @@ func TestAllDiffer(t *testing.T) {
 	m := New(Options{Params: params, Chain: c, Now: func() time.Time { return time.Unix(1_800_000_000, 0) }})
 	seen := map[types.Hash]bool{}
 	for range 50 {
-		tpl := m.Template(anchor)
+		tpl := m.Template(chaintest.Anchor)
 		before := tpl.Block.Hash()
 		for _, b := range []*types.Block{tpl.Block, m.withExtraNonce(tpl, nil), m.withExtraNonce(tpl, nil)} {
 			if seen[b.Header.MerkleRoot] || b.Header.MerkleRoot != b.Txs[0].TxID() {
@@ -251,7 +252,7 @@ func TestTime(t *testing.T) {
 		}
 		w.check(tpl)
 	}
-	if _, err := w.miner.Generate(t.Context(), 1, anchor, 1<<20); err != nil {
+	if _, err := w.miner.Generate(t.Context(), 1, chaintest.Anchor, 1<<20); err != nil {
 		t.Fatalf("a block just after the median: %v", err)
 	}
 }
@@ -286,7 +287,7 @@ func TestLocks(t *testing.T) {
 			}
 			w.mine()
 		}
-		w.note(tx)
+		w.release(tx)
 		tpl := w.template()
 		w.check(tpl)
 		if want := map[string]int{"height": 1, "time": 1, "relative height": 2}[c.name]; waits != want || len(tpl.Block.Txs) != 2 {
@@ -311,7 +312,7 @@ func TestBits(t *testing.T) {
 	for range 100 { // faster than they should, so that it becomes harder
 		tpl := w.template()
 		w.check(tpl)
-		if _, err := w.miner.Generate(t.Context(), 1, anchor, 1<<22); err != nil {
+		if _, err := w.miner.Generate(t.Context(), 1, chaintest.Anchor, 1<<22); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -331,11 +332,11 @@ func TestPoolBehind(t *testing.T) {
 	at.Hash[31] ^= 1
 	pool := &fakePool{make: func(int) ([]*pending.Entry, types.Index) { return []*pending.Entry{{Tx: padded(400), Fee: 5}}, at }}
 	m := New(Options{Params: params, Chain: c, Pool: pool})
-	if tpl := m.Template(anchor); len(tpl.Block.Txs) != 1 || tpl.Fees != 0 || tpl.Block.Txs[0].Outputs[0].Value != 50*coin {
+	if tpl := m.Template(chaintest.Anchor); len(tpl.Block.Txs) != 1 || tpl.Fees != 0 || tpl.Block.Txs[0].Outputs[0].Value != 50*coin {
 		t.Fatalf("%d transactions, fees %d", len(tpl.Block.Txs), tpl.Fees)
 	}
 	at = c.state.Index
-	if tpl := m.Template(anchor); len(tpl.Block.Txs) != 2 || tpl.Fees != 5 || tpl.Block.Txs[0].Outputs[0].Value != 50*coin+5 {
+	if tpl := m.Template(chaintest.Anchor); len(tpl.Block.Txs) != 2 || tpl.Fees != 5 || tpl.Block.Txs[0].Outputs[0].Value != 50*coin+5 {
 		t.Fatalf("%d transactions, fees %d", len(tpl.Block.Txs), tpl.Fees)
 	}
 }
