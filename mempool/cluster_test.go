@@ -15,7 +15,7 @@ func TestClusterOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 400 {
 		w := &twin{txs: map[types.Hash]*pending.Entry{}}
-		var nodes []*node
+		var nodes []*txNode
 		for i := range 2 + random.IntN(9) {
 			tx := &types.Tx{}
 			if i > 0 {
@@ -28,12 +28,12 @@ func TestClusterOrder(t *testing.T) {
 				Tx: tx, TxID: types.DoubleSHA256([]byte{byte(i), byte(random.Uint32())}),
 				Fee: types.Amount(random.IntN(4)), Weight: 1 + random.IntN(2),
 			}
-			nodes = append(nodes, &node{Entry: e})
+			nodes = append(nodes, &txNode{Entry: e})
 			w.txs[e.TxID] = e
 		}
 		want := chunks(w.order(w.txs))
 		random.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-		clusters, ok := connected(nodes, nil)
+		clusters, ok := clustersOf(nodes, nil)
 		if !ok || len(clusters) != 1 {
 			t.Fatalf("%d clusters", len(clusters))
 		}

@@ -49,9 +49,9 @@ type followed struct {
 	at types.Index // the block up to which updates were taken
 	// stale says that blocks were undone, or passed over, since the graph was
 	// right: it has to be made anew.
-	stale         bool
-	returned      [][]types.Tx // of undone blocks, the newest block first
-	returnedBytes int
+	stale       bool
+	undone      [][]types.Tx // of undone blocks, the newest block first
+	undoneBytes int
 }
 
 // CatchUp brings the pool to the tip of the chain, for who needs an answer of that
@@ -89,7 +89,7 @@ func (p *Pool) advance(tip types.Index) error {
 			return nil
 		}
 		if tip.Height > f.at.Height+updatesWorth {
-			p.invalidate()
+			p.markStale()
 			f.at = tip
 			return nil
 		}
@@ -97,7 +97,7 @@ func (p *Pool) advance(tip types.Index) error {
 	reverted, applied, err := p.chain.UpdatesSince(f.at, updatesAtOnce)
 	if errors.Is(err, consensus.ErrNotFound) {
 		// Pruned: what was in those blocks does not come back.
-		p.invalidate()
+		p.markStale()
 		f.at = tip
 		return nil
 	}
@@ -105,8 +105,8 @@ func (p *Pool) advance(tip types.Index) error {
 		return err
 	}
 	for i := range reverted {
-		p.invalidate()
-		p.giveBack(&reverted[i])
+		p.markStale()
+		p.keepUndone(&reverted[i])
 		f.at = reverted[i].Update.Parent
 	}
 	for i := range applied {
@@ -131,32 +131,13 @@ func (p *Pool) jump(tip types.Index) bool {
 	return true
 }
 
-// invalidate notes that the graph has to be made anew. From then on nothing is
-// put into it.
-func (p *Pool) invalidate() {
-	p.followed.stale = true
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.rebuilding = true
-}
-
-// giveBack keeps the transactions of an undone block for the pool. If there are
-// too many, those of the lowest blocks are left out.
-func (p *Pool) giveBack(u *consensus.BlockUpdate) {
-	f := &p.followed
-	if f.returnedBytes += len(u.Block.Raw); f.returnedBytes > p.options.MaxBytes {
-		return
-	}
-	f.returned = append(f.returned, u.Block.Block.Txs[1:])
-}
-
 // confirm removes what a block confirms, and what conflicts with it together
 // with its descendants.
 func (p *Pool) confirm(u *consensus.BlockUpdate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var confirmed, conflicts []*node
-	isConfirmed := map[*node]bool{}
+	var confirmed, conflicts []*txNode
+	isConfirmed := map[*txNode]bool{}
 	for _, txid := range u.Block.TxIDs[1:] {
 		if n := p.graph.byTxID[txid]; n != nil {
 			confirmed = append(confirmed, n)
@@ -178,129 +159,13 @@ func (p *Pool) confirm(u *consensus.BlockUpdate) {
 	p.changed.Ring()
 }
 
-// rebuild makes a new graph at the tip, of the transactions that undone blocks
-// gave back and those that are in the pool: after a reorganisation any of them may
-// spend what is not there, or be too early. It assumes the baton. If the chain
-// moved meanwhile, the graph is still stale afterwards.
-func (p *Pool) rebuild(ctx context.Context) error {
-	f := &p.followed
-	candidates := p.survivors()
-	coins, state, err := p.allCoins(ctx, candidates)
-	if err != nil || state.Index != f.at {
-		return err
-	}
-	fresh := newGraph()
-	for _, c := range candidates {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := p.takeBack(fresh, c, coins, &state); err != nil {
-			if errors.Is(err, consensus.ErrLocal) {
-				return err
-			}
-			p.log.Debug("transaction leaves after a reorganisation", "txid", c.TxID, "reason", err)
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.log.Info("pool was checked anew", "before", len(p.graph.byTxID), "after", len(fresh.byTxID), "tip", f.at)
-	p.graph, p.position, p.rebuilding = fresh, f.at, false
-	p.changes++
-	p.followed = followed{at: f.at}
-	p.rolling.block(p.now())
-	p.trim()
-	p.changed.Ring()
-	return nil
-}
-
-// survivors returns the transactions of the undone blocks, the lowest first, then
-// those of the pool, parents first. None of the former spends one of the latter.
-func (p *Pool) survivors() []*candidate {
-	var candidates []*candidate
-	for i := len(p.followed.returned) - 1; i >= 0; i-- {
-		for j := range p.followed.returned[i] {
-			c, err := p.newCandidate(&p.followed.returned[i][j], p.now())
-			if err == nil {
-				candidates = append(candidates, c)
-			}
-		}
-	}
-	for _, c := range candidates {
-		c.Height = p.followed.at.Height
-	}
-	for _, e := range p.Entries() {
-		candidates = append(candidates, &candidate{Entry: e})
-	}
-	return candidates
-}
-
-// allCoins looks up whatever candidates spend in the chain, coins that are not
-// there included.
-func (p *Pool) allCoins(ctx context.Context, candidates []*candidate) (map[types.OutPoint]types.Coin, consensus.State, error) {
-	var outPoints []types.OutPoint
-	for _, c := range candidates {
-		for i := range c.Tx.Inputs {
-			outPoints = append(outPoints, c.Tx.Inputs[i].PreviousOutPoint)
-		}
-	}
-	fetched, state, err := p.chain.Coins(ctx, outPoints)
-	if err != nil {
-		return nil, state, err
-	}
-	coins := make(map[types.OutPoint]types.Coin, len(fetched))
-	for i := range fetched {
-		if fetched[i].Found {
-			coins[outPoints[i]] = fetched[i].Coin
-		}
-	}
-	return coins, state, nil
-}
-
-// takeBack puts a candidate into a graph. It asks for no fee: the transaction was
-// in the pool or in a block before.
-func (p *Pool) takeBack(g *graph, c *candidate, coins map[types.OutPoint]types.Coin, state *consensus.State) error {
-	if g.byTxID[c.TxID] != nil || len(g.conflicts(c.Tx)) > 0 {
-		return policy(ReasonSameTxID, "another took its place")
-	}
-	c.coins = make([]types.Coin, len(c.Tx.Inputs))
-	for i := range c.Tx.Inputs {
-		outPoint := c.Tx.Inputs[i].PreviousOutPoint
-		coin, ok := coins[outPoint]
-		if parent := g.byTxID[outPoint.TxID]; parent != nil {
-			coin, ok = coinOf(parent.Entry, outPoint.Index, state.Index.Height+1)
-		}
-		if !ok {
-			return missingInputs(outPoint)
-		}
-		c.coins[i] = coin
-	}
-	fee, err := p.connect(c, state)
-	if err != nil {
-		return err
-	}
-	if fee != c.Fee { // of one that comes back, whose fee was not known
-		entry := *c.Entry
-		entry.Fee = fee
-		c.Entry = &entry
-	}
-	if err := p.verify(c); err != nil {
-		return err
-	}
-	change, err := g.replacement(c.Entry, nil, 0)
-	if err != nil {
-		return err
-	}
-	g.apply(change)
-	return nil
-}
-
 // expire removes transactions that have been here for too long, with their
 // descendants.
 func (p *Pool) expire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limit := p.now().Add(-p.options.Expiry)
-	var old []*node
+	var old []*txNode
 	for _, n := range p.graph.byTxID {
 		if n.Time.Before(limit) {
 			old = append(old, n)

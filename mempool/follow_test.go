@@ -365,7 +365,7 @@ func TestMovesWhileAccepting(t *testing.T) {
 	// The same for a dry run.
 	hooked.after = func() { h.accept(h.Pay(9000, 1, coins[6])) }
 	pair := []*types.Tx{h.Pay(1000, 1, coins[7]), h.Pay(1000, 1, coins[6])}
-	results, err := h.pool.Test(t.Context(), pair)
+	results, err := h.pool.Try(t.Context(), pair)
 	if err != nil || !errors.Is(results[1].Err, ReasonNoReplacement) {
 		t.Errorf("Test: %+v %v", results, err)
 	}

@@ -7,6 +7,22 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
+// MinFeeRate returns the least feerate that a transaction must pay now: the
+// relay minimum, or more while the pool is full or was so not long ago.
+func (p *Pool) MinFeeRate() types.FeeRate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.minFeeRate()
+}
+
+// minFeeRate assumes mu.
+func (p *Pool) minFeeRate() types.FeeRate { return max(p.options.MinRelay, p.rollingMinimum()) }
+
+// rollingMinimum assumes mu.
+func (p *Pool) rollingMinimum() types.FeeRate {
+	return p.rolling.at(p.now(), p.graph.usage, p.options.MaxBytes, p.options.IncrementalRelay)
+}
+
 const (
 	// rollingHalfLife is the time in which the rolling minimum halves, less while
 	// the pool has much room.

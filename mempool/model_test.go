@@ -131,7 +131,7 @@ func (m *model) submit() {
 	floor, rate := m.pool.rollingMinimum(), m.pool.rolling.rate
 	m.pool.mu.Unlock()
 	want := m.twin.accept(e, floor, DefaultMinRelay, DefaultIncrementalRelay)
-	trial, err := m.pool.Test(m.t.Context(), []*types.Tx{tx})
+	trial, err := m.pool.Try(m.t.Context(), []*types.Tx{tx})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ const (
 	// MaxReplacedClusters is the number of clusters in which a transaction may
 	// replace others.
 	MaxReplacedClusters = 100
-	// MaxPackageCount and MaxPackageWeight bound what Test takes at once.
+	// MaxPackageCount and MaxPackageWeight bound what Try takes at once.
 	MaxPackageCount  = 25
 	MaxPackageWeight = 404_000
 )
@@ -59,13 +59,6 @@ const (
 	ReasonPackageOrder     consensus.Reason = "package-not-sorted"
 	ReasonPackageConflicts consensus.Reason = "conflict-in-package"
 )
-
-// scriptReason is the reason for which a script is refused: with what the script
-// engine says, as Bitcoin Core has it. The kind is ErrInvalid if a block could not
-// hold the transaction either, else ErrPolicy.
-func scriptReason(verdict *taproot.ScriptError) consensus.Reason {
-	return consensus.Reason(fmt.Sprintf("mempool-script-verify-flag-failed (%s)", verdict.Message))
-}
 
 func refuse(kind error, reason consensus.Reason, format string, args ...any) error {
 	return &consensus.RuleError{Kind: kind, Reason: reason, Detail: fmt.Sprintf(format, args...)}

@@ -73,7 +73,7 @@ func TestReasons(t *testing.T) {
 			h.t = t
 			test.change(test.tx)
 			h.refuse(test.tx, test.kind, test.reason)
-			results, err := h.pool.Test(t.Context(), []*types.Tx{test.tx})
+			results, err := h.pool.Try(t.Context(), []*types.Tx{test.tx})
 			if err != nil || len(results) != 1 || results[0].Entry != nil || results[0].PackageErr != nil {
 				t.Fatalf("Test: %+v %v", results, err)
 			}

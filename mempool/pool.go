@@ -1,19 +1,3 @@
-// Package mempool holds the transactions that no block has yet: what this node
-// takes (policy), how they depend on each other (clusters), what it throws away
-// when memory is short, what replaces what, and which of them make the best
-// block.
-//
-// The pool follows the chain: it stands at a block, and every transaction in it
-// is valid in the next block on that one. When the chain moves on, confirmed
-// transactions and those that conflict with them leave. After a reorganisation
-// the transactions of the blocks that were undone come back, and all is checked
-// anew.
-//
-// Transactions that are connected by spending each other form a cluster, which
-// has at most 64 of them. A cluster is kept sorted: in an order that miners would
-// take it in, cut into chunks of falling feerate. Everything that weighs fees
-// against each other asks the chunks: the best ones make a block, the worst one
-// is evicted, and a replacement must leave a better set of chunks behind.
 package mempool
 
 import (
@@ -141,7 +125,7 @@ func (p *Pool) SpentBy(outPoint types.OutPoint) *pending.Entry {
 	return entryOf(p.graph.spends[outPoint])
 }
 
-func entryOf(n *node) *pending.Entry {
+func entryOf(n *txNode) *pending.Entry {
 	if n == nil {
 		return nil
 	}
@@ -155,7 +139,7 @@ func (p *Pool) Entries() []*pending.Entry {
 	return p.graph.entries()
 }
 
-func entriesOf(nodes []*node) []*pending.Entry {
+func entriesOf(nodes []*txNode) []*pending.Entry {
 	entries := make([]*pending.Entry, len(nodes))
 	for i, n := range nodes {
 		entries[i] = n.Entry
@@ -187,65 +171,6 @@ func (p *Pool) Info() pending.Info {
 	}
 }
 
-// MinFeeRate returns the least feerate that a transaction must pay now: the
-// relay minimum, or more while the pool is full or was so not long ago.
-func (p *Pool) MinFeeRate() types.FeeRate {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.minFeeRate()
-}
-
-// minFeeRate assumes mu.
-func (p *Pool) minFeeRate() types.FeeRate { return max(p.options.MinRelay, p.rollingMinimum()) }
-
-// rollingMinimum assumes mu.
-func (p *Pool) rollingMinimum() types.FeeRate {
-	return p.rolling.at(p.now(), p.graph.usage, p.options.MaxBytes, p.options.IncrementalRelay)
-}
-
-// Verified reports whether the scripts of the transaction with the witness id
-// were found to hold under the rules of a block. It remembers many of the last
-// ones, whether they are still in the pool or not.
-func (p *Pool) Verified(wtxid types.Hash) bool { return p.verified.has(wtxid) }
-
-// Accepted returns the witness ids of transactions in the order in which they
-// came, from the position since on, at most limit, and the position to go on
-// from. Position 0 is the oldest that is remembered. Some may have left the pool
-// meanwhile. Transactions that came back from an undone block are not listed,
-// since everybody knows them.
-func (p *Pool) Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.accepted.since(since, limit)
-}
-
 // Subscribe returns a channel that receives a poke after the pool has changed,
 // and a function that ends that.
 func (p *Pool) Subscribe() (poke <-chan struct{}, cancel func()) { return p.changed.Subscribe() }
-
-// remembered is the number of witness ids that acceptedLog keeps at least, once
-// there were so many.
-const remembered = 1 << 15
-
-// acceptedLog is the end of the list of all accepted transactions.
-type acceptedLog struct {
-	first uint64 // the position of the first of wtxids
-	list  []types.Hash
-}
-
-func (l *acceptedLog) add(wtxid types.Hash) {
-	if len(l.list) == 2*remembered {
-		copy(l.list, l.list[remembered:])
-		l.list = l.list[:remembered]
-		l.first += remembered
-	}
-	l.list = append(l.list, wtxid)
-}
-
-func (l *acceptedLog) since(position uint64, limit int) ([]types.Hash, uint64) {
-	end := l.first + uint64(len(l.list))
-	position = min(max(position, l.first), end)
-	rest := l.list[position-l.first:]
-	rest = rest[:min(len(rest), max(limit, 0))]
-	return append([]types.Hash(nil), rest...), position + uint64(len(rest))
-}

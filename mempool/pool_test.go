@@ -312,7 +312,7 @@ func TestUsage(t *testing.T) {
 					t.Fatal(err)
 				}
 				e := &pending.Entry{Tx: own, Raw: raw, TxID: own.TxID(), WTxID: own.WTxID(), Weight: own.Weight(), VSize: own.VirtualSize(), Time: time.Now()}
-				c, ok := g.prepare(nil, &node{Entry: e})
+				c, ok := g.prepare(nil, &txNode{Entry: e})
 				if !ok {
 					t.Fatal("refused")
 				}
@@ -430,7 +430,7 @@ func BenchmarkAccept(b *testing.B) {
 			for b.Loop() {
 				h.pool.verified = verifiedSet{}
 				if tried {
-					if verdicts, err := h.pool.Test(b.Context(), []*types.Tx{tx}); err != nil || verdicts[0].Err != nil {
+					if verdicts, err := h.pool.Try(b.Context(), []*types.Tx{tx}); err != nil || verdicts[0].Err != nil {
 						b.Fatal(err, verdicts[0].Err)
 					}
 				}
@@ -438,7 +438,7 @@ func BenchmarkAccept(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				h.pool.graph.remove([]*node{h.pool.graph.byTxID[e.TxID]})
+				h.pool.graph.remove([]*txNode{h.pool.graph.byTxID[e.TxID]})
 			}
 		})
 	}

@@ -67,6 +67,7 @@ type offer struct {
 type selection []offer
 
 func (s selection) Len() int { return len(s) }
+
 func (s selection) Less(i, j int) bool {
 	a, b := &s[i].chunk, &s[j].chunk
 	if d := a.compare(b); d != 0 {
@@ -75,29 +76,14 @@ func (s selection) Less(i, j int) bool {
 	first, second := s[i].cluster.nodes[a.first], s[j].cluster.nodes[b.first]
 	return bytes.Compare(first.TxID[:], second.TxID[:]) < 0
 }
+
 func (s selection) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
-func (s *selection) Push(x any)   { *s = append(*s, x.(offer)) }
+
+func (s *selection) Push(x any) { *s = append(*s, x.(offer)) }
+
 func (s *selection) Pop() any {
 	last := len(*s) - 1
 	o := (*s)[last]
 	*s = (*s)[:last]
 	return o
-}
-
-// Estimate returns a feerate with which a transaction that came now would be in
-// one of the next blocks, as many as given, if they are full and nothing that pays
-// more comes meanwhile: just above what has no room in them. While all has room it
-// is MinFeeRate. There is always an answer.
-func (p *Pool) Estimate(blocks int) types.FeeRate {
-	clusters, _ := p.snapshot()
-	chunks := chunksOf(clusters)
-	slices.SortFunc(chunks, func(a, b chunk) int { return b.compare(&a) })
-	room := int64(max(blocks, 1)) * int64(p.params.MaxBlockWeight)
-	floor := p.MinFeeRate()
-	for i := range chunks {
-		if room -= int64(chunks[i].weight); room < 0 {
-			return max(floor, chunks[i].feeRate()+p.options.IncrementalRelay)
-		}
-	}
-	return floor
 }

@@ -73,10 +73,10 @@ func TestEstimate(t *testing.T) {
 func BenchmarkCluster(b *testing.B) {
 	for _, shape := range []string{"chain", "fan"} {
 		b.Run(shape, func(b *testing.B) {
-			nodes := make([]*node, MaxClusterCount)
+			nodes := make([]*txNode, MaxClusterCount)
 			parents := make([]uint64, len(nodes))
 			for i := range nodes {
-				nodes[i] = &node{Entry: &pending.Entry{TxID: types.DoubleSHA256([]byte{byte(i)}), Fee: types.Amount(i * i % 97), Weight: 400 + i}}
+				nodes[i] = &txNode{Entry: &pending.Entry{TxID: types.DoubleSHA256([]byte{byte(i)}), Fee: types.Amount(i * i % 97), Weight: 400 + i}}
 				switch {
 				case i > 0 && shape == "chain":
 					parents[i] = 1 << (i - 1)
@@ -99,7 +99,7 @@ func BenchmarkPool(b *testing.B) {
 		in.PreviousOutPoint.TxID = types.DoubleSHA256(fmt.Append(nil, i))
 		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{in}, Outputs: []types.TxOut{{Value: types.Amount(i), ScriptPubKey: chaintest.Anchor}}}
 		e := &pending.Entry{Tx: tx, TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Fee: types.Amount(100 + i*7919%10_000)}
-		c, _ := g.prepare(nil, &node{Entry: e})
+		c, _ := g.prepare(nil, &txNode{Entry: e})
 		g.apply(c)
 	}
 	for i := range 50_000 {

@@ -89,7 +89,7 @@ type Pool interface {
 	// *consensus.RuleError if the transaction is refused.
 	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
 	// Test says what Accept would of each, in order, and changes nothing.
-	Test(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error)
+	Try(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error)
 	Get(txid types.Hash) *pending.Entry
 	GetByWitness(wtxid types.Hash) *pending.Entry
 	SpentBy(outPoint types.OutPoint) *pending.Entry

@@ -133,7 +133,7 @@ func testMempoolAccept(s *Server, a *args) work {
 		txs[i] = a.submitted(text, failf(CodeDeserialization, "TX decode failed: %.64s Make sure the tx has at least one input.", text))
 	}
 	return func(ctx context.Context) (any, error) {
-		verdicts, err := s.Pool.Test(ctx, txs)
+		verdicts, err := s.Pool.Try(ctx, txs)
 		if err != nil {
 			return nil, err
 		}

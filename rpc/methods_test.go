@@ -187,7 +187,7 @@ func (p *pool) Accept(_ context.Context, _ *types.Tx, limit types.FeeRate) (*pen
 	return e, p.err
 }
 
-func (p *pool) Test(_ context.Context, txs []*types.Tx) ([]pending.Verdict, error) {
+func (p *pool) Try(_ context.Context, txs []*types.Tx) ([]pending.Verdict, error) {
 	verdicts := make([]pending.Verdict, len(txs))
 	for i := range verdicts {
 		verdicts[i] = pending.Verdict{Err: p.err, PackageErr: p.whole}

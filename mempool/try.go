@@ -9,11 +9,11 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Test tells whether transactions would be accepted, and changes nothing. It is
+// Try tells whether transactions would be accepted, and changes nothing. It is
 // testmempoolaccept: a single one may replace others; several must stand in an
 // order in which each comes after those that it spends, and replace nothing. The
 // error is an ErrLocal or the context's.
-func (p *Pool) Test(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error) {
+func (p *Pool) Try(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error) {
 	results := make([]pending.Verdict, len(txs))
 	if err := checkPackage(txs); err != nil {
 		for i := range results {
@@ -59,14 +59,14 @@ func checkPackage(txs []*types.Tx) error {
 		return policy(ReasonPackageCount, "%d transactions are more than %d", len(txs), MaxPackageCount)
 	}
 	weight := 0
-	place := map[types.Hash]int{}
+	index := map[types.Hash]int{}
 	for i, tx := range txs {
 		weight += tx.Weight()
 		txid := tx.TxID()
-		if _, twice := place[txid]; twice {
+		if _, twice := index[txid]; twice {
 			return policy(ReasonPackageRepeats, "")
 		}
-		place[txid] = i
+		index[txid] = i
 	}
 	if weight > MaxPackageWeight {
 		return policy(ReasonPackageWeight, "a weight of %d is more than %d", weight, MaxPackageWeight)
@@ -74,7 +74,7 @@ func checkPackage(txs []*types.Tx) error {
 	spent := map[types.OutPoint]bool{}
 	for i, tx := range txs {
 		for j := range tx.Inputs {
-			if parent, ok := place[tx.Inputs[j].PreviousOutPoint.TxID]; ok && parent >= i {
+			if parent, ok := index[tx.Inputs[j].PreviousOutPoint.TxID]; ok && parent >= i {
 				return policy(ReasonPackageOrder, "")
 			}
 		}
@@ -101,7 +101,7 @@ func (p *Pool) tryAll(ctx context.Context, candidates []*candidate) (failed int,
 		return failed, err
 	}
 	for i, c := range candidates {
-		if c.Fee, err = p.connect(c, &state); err != nil {
+		if c.Fee, err = p.checkSpends(c, &state); err != nil {
 			return i, err
 		}
 		c.Height = state.Index.Height
@@ -126,7 +126,7 @@ func (p *Pool) fitAll(candidates []*candidate) (failed int, err error) {
 	if p.rebuilding || p.position != candidates[0].position {
 		return 0, errMoved
 	}
-	var added []*node
+	var added []*txNode
 	for i, c := range candidates {
 		if err = p.fit(c, false); err != nil {
 			failed = i

@@ -14,7 +14,7 @@ func (h *harness) try(txs ...*types.Tx) []pending.Verdict {
 	h.t.Helper()
 	before := h.pool.Info()
 	before.MinFeeRate = 0
-	results, err := h.pool.Test(h.t.Context(), txs)
+	results, err := h.pool.Try(h.t.Context(), txs)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func (h *harness) try(txs ...*types.Tx) []pending.Verdict {
 	return results
 }
 
-func TestTestSingle(t *testing.T) {
+func TestTrySingle(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(5)
 	h.sync()
@@ -49,7 +49,7 @@ func TestTestSingle(t *testing.T) {
 	}
 }
 
-func TestTestPackage(t *testing.T) {
+func TestTryPackage(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(8)
 	h.sync()

@@ -1,0 +1,147 @@
+package mempool
+
+import (
+	"context"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// candidate is a transaction that may come into the pool, and what was found out
+// about it.
+type candidate struct {
+	*pending.Entry
+	position types.Index  // the tip that the coins are of
+	coins    []types.Coin // that the inputs spend
+	parents  []types.Hash // transactions whose coins are not confirmed
+	change   *change      // how it would fit in; nil: not known
+}
+
+// newCandidate copies a transaction, so that nothing else is kept alive by it,
+// and checks it as far as that needs nothing else.
+func (p *Pool) newCandidate(tx *types.Tx, at time.Time) (*candidate, error) {
+	if err := consensus.CheckTransaction(p.params, tx); err != nil {
+		return nil, err
+	}
+	if tx.IsCoinbase() {
+		return nil, refuse(consensus.ErrInvalid, consensus.ReasonCoinbaseTransaction, "") // which is valid in its block only
+	}
+	if err := checkStandard(tx); err != nil {
+		return nil, err
+	}
+	raw := tx.AppendTo(make([]byte, 0, tx.Size()))
+	own, err := types.DecodeTx(raw)
+	if err != nil {
+		return nil, refuse(consensus.ErrInvalid, consensus.ReasonDecode, "%v", err)
+	}
+	return &candidate{Entry: &pending.Entry{
+		Tx: own, Raw: raw, TxID: own.TxID(), WTxID: types.DoubleSHA256(raw),
+		Weight: own.Weight(), VSize: own.VirtualSize(), Time: at.Truncate(time.Second),
+	}}, nil
+}
+
+// findCoins brings the pool to the tip and finds the coins of candidates, of
+// which later ones may spend earlier ones. It returns the state of the tip, or
+// the first candidate that is refused and why.
+func (p *Pool) findCoins(ctx context.Context, candidates []*candidate) (state consensus.State, failed int, err error) {
+	for {
+		if err := p.CatchUp(ctx); err != nil {
+			return state, 0, err
+		}
+		missing, failed, err := p.poolCoins(candidates)
+		if err != nil {
+			return state, failed, err
+		}
+		outPoints := make([]types.OutPoint, len(missing))
+		for i, m := range missing {
+			outPoints[i] = candidates[m.candidate].Tx.Inputs[m.input].PreviousOutPoint
+		}
+		fetched, state, err := p.chain.Coins(ctx, outPoints)
+		if err != nil {
+			return state, 0, err
+		}
+		if state.Index != candidates[0].position {
+			continue
+		}
+		for i, m := range missing {
+			if !fetched[i].Found {
+				return state, m.candidate, p.missingCoin(ctx, candidates[m.candidate], outPoints[i])
+			}
+			candidates[m.candidate].coins[m.input] = fetched[i].Coin
+		}
+		return state, 0, nil
+	}
+}
+
+// missingInput is an input whose coin has to come from the chain.
+type missingInput struct{ candidate, input int }
+
+// poolCoins finds the coins of candidates that are outputs of the pool or of
+// earlier candidates, and returns the inputs for which there are none, or the
+// first candidate that is refused and why. Bitcoin's rules treat such coins as if
+// the next block made them.
+func (p *Pool) poolCoins(candidates []*candidate) (missing []missingInput, failed int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	earlier := map[types.Hash]*pending.Entry{}
+	for n, c := range candidates {
+		if err := p.duplicate(c); err != nil {
+			return nil, n, err
+		}
+		c.position, c.change = p.position, nil
+		c.coins, c.parents = make([]types.Coin, len(c.Tx.Inputs)), c.parents[:0]
+		for i := range c.Tx.Inputs {
+			outPoint := c.Tx.Inputs[i].PreviousOutPoint
+			parent := earlier[outPoint.TxID]
+			if parent == nil {
+				parent = entryOf(p.graph.byTxID[outPoint.TxID])
+			}
+			if parent == nil {
+				missing = append(missing, missingInput{n, i})
+				continue
+			}
+			coin, ok := coinOf(parent, outPoint.Index, p.position.Height+1)
+			if !ok {
+				return nil, n, missingInputs(outPoint)
+			}
+			c.coins[i] = coin
+			c.parents = append(c.parents, parent.TxID)
+		}
+		earlier[c.TxID] = c.Entry
+	}
+	return missing, 0, nil
+}
+
+// coinOf returns an output of the transaction as a coin that was made at the
+// height. It reports false if there is no such output or it holds data.
+func coinOf(e *pending.Entry, index, height uint32) (types.Coin, bool) {
+	if uint64(index) >= uint64(len(e.Tx.Outputs)) || !consensus.IsSpendable(e.Tx.Outputs[index].ScriptPubKey) {
+		return types.Coin{}, false
+	}
+	return types.NewCoin(&e.Tx.Outputs[index], height, false)
+}
+
+func missingInputs(outPoint types.OutPoint) error {
+	return refuse(consensus.ErrNotYet, consensus.ReasonMissingInputs, "output %s is not known or is spent", outPoint)
+}
+
+// missingCoin says why a coin is missing: the transaction may be confirmed, and
+// have spent it.
+func (p *Pool) missingCoin(ctx context.Context, c *candidate, missing types.OutPoint) error {
+	outPoints := make([]types.OutPoint, len(c.Tx.Outputs))
+	for i := range outPoints {
+		outPoints[i] = types.OutPoint{TxID: c.TxID, Index: uint32(i)}
+	}
+	coins, _, err := p.chain.Coins(ctx, outPoints)
+	if err != nil {
+		return err
+	}
+	for i := range coins {
+		if coins[i].Found {
+			return policy(pending.ReasonConfirmed, "output %d is an unspent output of the chain", i)
+		}
+	}
+	return missingInputs(missing)
+}

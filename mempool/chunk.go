@@ -1,0 +1,55 @@
+package mempool
+
+import (
+	"math/bits"
+
+	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// chunk is a run of nodes that a miner would take together.
+type chunk struct {
+	first, end int // places in the cluster
+	fee        types.Amount
+	weight     int
+}
+
+func (c *chunk) add(e *pending.Entry) {
+	c.fee += e.Fee
+	c.weight += e.Weight
+}
+
+// compare compares the feerates of two chunks.
+func (c *chunk) compare(d *chunk) int { return compareRates(c.fee, c.weight, d.fee, d.weight) }
+
+// feeRate returns the feerate of a chunk, rounded down.
+func (c *chunk) feeRate() types.FeeRate {
+	return types.NewFeeRate(c.fee, (c.weight+types.WitnessScale-1)/types.WitnessScale)
+}
+
+func chunksOf(clusters []*cluster) []chunk {
+	var chunks []chunk
+	for _, c := range clusters {
+		chunks = append(chunks, c.chunks...)
+	}
+	return chunks
+}
+
+// compareRates compares fee a / weight a with fee b / weight b, without rounding.
+// Fees are not negative.
+func compareRates(feeA types.Amount, weightA int, feeB types.Amount, weightB int) int {
+	return compareProducts(uint64(feeA), uint64(weightB), uint64(feeB), uint64(weightA))
+}
+
+// compareProducts compares a*b with c*d.
+func compareProducts(a, b, c, d uint64) int {
+	hi1, lo1 := bits.Mul64(a, b)
+	hi2, lo2 := bits.Mul64(c, d)
+	switch {
+	case hi1 != hi2 && hi1 < hi2, hi1 == hi2 && lo1 < lo2:
+		return -1
+	case hi1 == hi2 && lo1 == lo2:
+		return 0
+	}
+	return 1
+}

@@ -1,0 +1,144 @@
+package mempool
+
+import (
+	"context"
+	"errors"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// markStale notes that the graph has to be made anew. From then on nothing is
+// put into it.
+func (p *Pool) markStale() {
+	p.followed.stale = true
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rebuilding = true
+}
+
+// keepUndone keeps the transactions of an undone block for the pool. If there are
+// too many, those of the lowest blocks are left out.
+func (p *Pool) keepUndone(u *consensus.BlockUpdate) {
+	f := &p.followed
+	if f.undoneBytes += len(u.Block.Raw); f.undoneBytes > p.options.MaxBytes {
+		return
+	}
+	f.undone = append(f.undone, u.Block.Block.Txs[1:])
+}
+
+// rebuild makes a new graph at the tip, of the transactions that undone blocks
+// gave back and those that are in the pool: after a reorganisation any of them may
+// spend what is not there, or be too early. It assumes the baton. If the chain
+// moved meanwhile, the graph is still stale afterwards.
+func (p *Pool) rebuild(ctx context.Context) error {
+	f := &p.followed
+	candidates := p.survivors()
+	coins, state, err := p.chainCoins(ctx, candidates)
+	if err != nil || state.Index != f.at {
+		return err
+	}
+	fresh := newGraph()
+	for _, c := range candidates {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := p.readmit(fresh, c, coins, &state); err != nil {
+			if errors.Is(err, consensus.ErrLocal) {
+				return err
+			}
+			p.log.Debug("transaction leaves after a reorganisation", "txid", c.TxID, "reason", err)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log.Info("pool was checked anew", "before", len(p.graph.byTxID), "after", len(fresh.byTxID), "tip", f.at)
+	p.graph, p.position, p.rebuilding = fresh, f.at, false
+	p.changes++
+	p.followed = followed{at: f.at}
+	p.rolling.block(p.now())
+	p.trim()
+	p.changed.Ring()
+	return nil
+}
+
+// survivors returns the transactions of the undone blocks, the lowest first, then
+// those of the pool, parents first. None of the former spends one of the latter.
+func (p *Pool) survivors() []*candidate {
+	var candidates []*candidate
+	for i := len(p.followed.undone) - 1; i >= 0; i-- {
+		for j := range p.followed.undone[i] {
+			c, err := p.newCandidate(&p.followed.undone[i][j], p.now())
+			if err == nil {
+				candidates = append(candidates, c)
+			}
+		}
+	}
+	for _, c := range candidates {
+		c.Height = p.followed.at.Height
+	}
+	for _, e := range p.Entries() {
+		candidates = append(candidates, &candidate{Entry: e})
+	}
+	return candidates
+}
+
+// chainCoins looks up whatever candidates spend in the chain, coins that are not
+// there included.
+func (p *Pool) chainCoins(ctx context.Context, candidates []*candidate) (map[types.OutPoint]types.Coin, consensus.State, error) {
+	var outPoints []types.OutPoint
+	for _, c := range candidates {
+		for i := range c.Tx.Inputs {
+			outPoints = append(outPoints, c.Tx.Inputs[i].PreviousOutPoint)
+		}
+	}
+	fetched, state, err := p.chain.Coins(ctx, outPoints)
+	if err != nil {
+		return nil, state, err
+	}
+	coins := make(map[types.OutPoint]types.Coin, len(fetched))
+	for i := range fetched {
+		if fetched[i].Found {
+			coins[outPoints[i]] = fetched[i].Coin
+		}
+	}
+	return coins, state, nil
+}
+
+// readmit puts a candidate into a graph. It asks for no fee: the transaction was
+// in the pool or in a block before.
+func (p *Pool) readmit(g *graph, c *candidate, coins map[types.OutPoint]types.Coin, state *consensus.State) error {
+	if g.byTxID[c.TxID] != nil || len(g.conflicts(c.Tx)) > 0 {
+		return policy(ReasonSameTxID, "another took its place")
+	}
+	c.coins = make([]types.Coin, len(c.Tx.Inputs))
+	for i := range c.Tx.Inputs {
+		outPoint := c.Tx.Inputs[i].PreviousOutPoint
+		coin, ok := coins[outPoint]
+		if parent := g.byTxID[outPoint.TxID]; parent != nil {
+			coin, ok = coinOf(parent.Entry, outPoint.Index, state.Index.Height+1)
+		}
+		if !ok {
+			return missingInputs(outPoint)
+		}
+		c.coins[i] = coin
+	}
+	fee, err := p.checkSpends(c, state)
+	if err != nil {
+		return err
+	}
+	if fee != c.Fee { // of one that comes back, whose fee was not known
+		entry := *c.Entry
+		entry.Fee = fee
+		c.Entry = &entry
+	}
+	if err := p.verify(c); err != nil {
+		return err
+	}
+	change, err := g.replacement(c.Entry, nil, 0)
+	if err != nil {
+		return err
+	}
+	g.apply(change)
+	return nil
+}

@@ -1,0 +1,131 @@
+package mempool
+
+import (
+	"slices"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// replacement prepares the change that puts an entry in the place of those that
+// it conflicts with and their descendants, if that makes the pool better.
+func (g *graph) replacement(e *pending.Entry, conflicts []*txNode, increment types.FeeRate) (*change, error) {
+	removed, err := g.replaced(e, conflicts, increment)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := g.prepare(removed, &txNode{Entry: e})
+	if !ok {
+		return nil, policy(ReasonClusterTooLarge, "more than %d transactions or %d virtual bytes would be connected", MaxClusterCount, MaxClusterVSize)
+	}
+	if len(removed) > 0 && !improves(chunksOf(c.before), chunksOf(c.after)) {
+		return nil, policy(ReasonNotImproved, "insufficient feerate: does not improve feerate diagram")
+	}
+	return c, nil
+}
+
+// replaced returns the conflicts of an entry and their descendants. It refuses an
+// entry that touches too much, pays too little, or spends what it would replace,
+// which no block can hold.
+func (g *graph) replaced(e *pending.Entry, conflicts []*txNode, increment types.FeeRate) ([]*txNode, error) {
+	if len(conflicts) == 0 {
+		return nil, nil
+	}
+	clusters := map[*cluster]bool{}
+	for _, n := range conflicts {
+		clusters[n.cluster] = true
+	}
+	if len(clusters) > MaxReplacedClusters {
+		return nil, policy(ReasonTooManyReplaced, "it touches %d clusters, more than %d", len(clusters), MaxReplacedClusters)
+	}
+	removed := withDescendants(conflicts)
+	leaving := make(map[*txNode]bool, len(removed))
+	var old pending.Total
+	for _, n := range removed {
+		leaving[n] = true
+		old.Add(n.Entry)
+	}
+	// BIP125's rules 3 and 4.
+	if e.Fee < old.Fees {
+		return nil, policy(ReasonInsufficientFee, "%d grains are less than the %d of what it replaces", e.Fee, old.Fees)
+	}
+	if more := increment.Fee(e.VSize); e.Fee-old.Fees < more {
+		return nil, policy(ReasonInsufficientFee, "it must pay %d grains more than the %d of what it replaces", more, old.Fees)
+	}
+	// Whatever comes from a conflict leaves with it.
+	for _, parent := range g.parents(e.Tx) {
+		if leaving[parent] {
+			return nil, refuse(consensus.ErrInvalid, ReasonSpendsConflict, "it spends %s, and what that comes from", parent.TxID)
+		}
+	}
+	return removed, nil
+}
+
+// improves reports whether the chunks after are better than those before
+// whatever the room for them is, and strictly so for some: the feerate diagram,
+// fees over weight with the best chunks first, lies nowhere below and somewhere
+// above the other.
+func improves(before, after []chunk) bool {
+	oldCurve, newCurve := diagram(before), diagram(after)
+	below, above := sides(oldCurve, newCurve)
+	if below {
+		return false
+	}
+	oldBelow, oldAbove := sides(newCurve, oldCurve)
+	return !oldAbove && (above || oldBelow)
+}
+
+// diagram returns the corners of the curve but for the origin: chunks sorted and
+// summed up.
+func diagram(chunks []chunk) []chunk {
+	curve := slices.Clone(chunks)
+	slices.SortFunc(curve, func(a, b chunk) int { return b.compare(&a) })
+	for i := 1; i < len(curve); i++ {
+		curve[i].fee += curve[i-1].fee
+		curve[i].weight += curve[i-1].weight
+	}
+	return curve
+}
+
+// sides tells whether any of the points lies below a curve, and whether any lies
+// above it. The points are corners of a curve themselves, and so in the order of
+// their weights: each is looked for where the one before it was, since there may be
+// thousands and the pool is locked meanwhile.
+func sides(curve, points []chunk) (below, above bool) {
+	from := 0
+	for _, p := range points {
+		for from < len(curve) && curve[from].weight < p.weight {
+			from++
+		}
+		switch d := side(curve, from, p); {
+		case d < 0:
+			below = true
+		case d > 0:
+			above = true
+		}
+	}
+	return below, above
+}
+
+// side tells whether the point lies below (-1), on (0) or above (1) the curve,
+// which goes on flat behind its end. at is the first corner that is not left of the
+// point.
+func side(curve []chunk, at int, p chunk) int {
+	var from chunk
+	if at > 0 {
+		from = curve[at-1]
+	}
+	switch {
+	case p.fee < from.fee:
+		return -1
+	case at < len(curve):
+		to := curve[at]
+		return compareProducts(
+			uint64(p.fee-from.fee), uint64(to.weight-from.weight),
+			uint64(to.fee-from.fee), uint64(p.weight-from.weight))
+	case p.fee > from.fee:
+		return 1
+	}
+	return 0
+}
