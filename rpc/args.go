@@ -14,16 +14,19 @@ import (
 )
 
 // args are the parameters of one call, in the method's order. Each of its methods
-// reads one. If that is not what the method wants, the read returns a zero value
-// and the error is remembered. Of several errors the first counts, so the order of
-// a method's reads is the order in which mistakes are told, which is Core's.
+// reads one, by its place, and has a value for one that is not given. If a parameter
+// is not what it should be, the read returns a zero value and the error is
+// remembered. Of several errors the first counts: the order of a method's reads is
+// the order in which mistakes are told, and is Core's.
 type args struct {
 	method *method
 	values []json.RawMessage // nil: not given
-	err    error
+	err    error             // the first
 }
 
-// parseArgs reads positional or named parameters.
+// parseArgs sorts positional or named parameters. Too many, or too few, get the
+// method's help for an answer, as Core gives it to people who call by hand. null is
+// a parameter that is not given: clients fill the place before a later one with it.
 func parseArgs(m *method, raw json.RawMessage) (*args, error) {
 	a := &args{method: m, values: make([]json.RawMessage, len(m.params))}
 	raw = bytes.TrimSpace(raw)
@@ -55,7 +58,8 @@ func parseArgs(m *method, raw json.RawMessage) (*args, error) {
 	return a, nil
 }
 
-// fail remembers an error, unless there is one already or it is nil.
+// fail remembers an error, unless there is one already or it is nil. Methods use it
+// for what is wrong with a value that could be read.
 func (a *args) fail(err error) {
 	if a.err == nil {
 		a.err = err
@@ -95,8 +99,9 @@ func (a *args) text(i int, otherwise string) string {
 	return s
 }
 
-// unquoted returns a value that is no string, or what a string holds: clients that
-// do not know a method send everything as strings.
+// unquoted returns a value that is no string, or what a string holds. bitcoin-cli
+// knows by a list which parameters of Core's are no strings; of what is not on its
+// list, and in older clients of more, it makes strings.
 func (a *args) unquoted(i int) string {
 	var s string
 	if json.Unmarshal(a.values[i], &s) == nil {
@@ -119,7 +124,7 @@ func (a *args) integer(i int, otherwise int64) int64 {
 	switch {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
 		a.wrongType(i, kindNumber)
-	case f != math.Trunc(f) || math.Abs(f) > 1<<53: // beyond that a float is not exact; nor is it NaN
+	case f != math.Trunc(f) || math.Abs(f) > 1<<53: // NaN, a fraction, or so large that a float is not exact
 		a.fail(failf(CodeMisc, "JSON integer out of range"))
 	default:
 		return int64(f)
@@ -137,7 +142,7 @@ func (a *args) number(i int, otherwise, least, most int64) int64 {
 	return n
 }
 
-// flag returns a boolean.
+// flag returns a boolean, for which old clients send 1 and 0.
 func (a *args) flag(i int, otherwise bool) bool {
 	if !a.given(i) {
 		return otherwise
@@ -183,15 +188,16 @@ func (a *args) parseHash(name, s string) types.Hash {
 	return h
 }
 
-// composite returns an array or object, or the text of one, with at most so many
-// elements or members.
+// composite returns the encoding of an array or object, or of what a text holds of
+// one. It has at most so many elements: decoded, each takes many times the two bytes
+// that it may have here, and a request may have 32 MiB.
 func (a *args) composite(i int, want kind, most int) json.RawMessage {
 	raw := json.RawMessage(a.unquoted(i))
 	opening := byte('[')
 	if want == kindObject {
 		opening = '{'
 	}
-	if len(raw) == 0 || raw[0] != opening || !json.Valid(raw) { // a text may hold anything
+	if len(raw) == 0 || raw[0] != opening || !json.Valid(raw) { // the request is valid, but not what its texts hold
 		a.wrongType(i, want)
 		return nil
 	}
@@ -202,7 +208,7 @@ func (a *args) composite(i int, want kind, most int) json.RawMessage {
 	return raw
 }
 
-// list returns an array.
+// list returns the elements of an array, undecoded.
 func (a *args) list(i int, most int) (list []json.RawMessage) {
 	if !a.given(i) {
 		return nil
@@ -226,7 +232,7 @@ func (a *args) texts(i int, most int) []string {
 // element returns the string that an element of a list is.
 func (a *args) element(i int, raw json.RawMessage) (s string) {
 	if json.Unmarshal(raw, &s) != nil {
-		a.fail(failf(CodeType, "%s holds something that is no string", a.method.params[i].name))
+		a.fail(failf(CodeType, "%s has an element that is not a string", a.method.params[i].name))
 	}
 	return s
 }
@@ -254,20 +260,21 @@ func (a *args) options(i int, into any) {
 	}
 }
 
-// bytes decodes hexadecimal, or fails with what Core says of a text that is none.
-func (a *args) bytes(text string, otherwise *Error) []byte {
+// bytes decodes hexadecimal. Core has other words in each method for a text that is
+// none, so the method brings them.
+func (a *args) bytes(text string, undecodable *Error) []byte {
 	raw, err := hex.DecodeString(text)
 	if err != nil {
-		a.fail(otherwise)
+		a.fail(undecodable)
 	}
 	return raw
 }
 
-// transaction decodes a transaction in hexadecimal, or fails with an error.
-func (a *args) transaction(text string, otherwise *Error) *types.Tx {
-	tx, err := types.DecodeTx(a.bytes(text, otherwise))
+// transaction decodes a transaction in hexadecimal. Nothing may be left over.
+func (a *args) transaction(text string, undecodable *Error) *types.Tx {
+	tx, err := types.DecodeTx(a.bytes(text, undecodable))
 	if err != nil {
-		a.fail(otherwise)
+		a.fail(undecodable)
 	}
 	return tx
 }

@@ -52,8 +52,9 @@ var ErrUnauthorized = errors.New("the node refuses user and password")
 // place of the list.
 type Named map[string]any
 
-// Call calls a method and decodes its result, unless that is nil. An error of the
-// method is an *Error.
+// Call calls a method and decodes its result, unless result is nil. An error that the
+// node gives is an *Error. Others say that there is no answer, and wrap
+// ErrUnreachable or ErrUnauthorized where the user can do something about it.
 func (c *Client) Call(ctx context.Context, method string, result any, params ...any) error {
 	var all any = append([]any{}, params...)
 	if len(params) == 1 {
@@ -85,6 +86,7 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	return nil
 }
 
+// reply is an answer, of which the id tells to which call.
 type reply struct {
 	ID     *int            `json:"id"`
 	Result json.RawMessage `json:"result"`
@@ -149,12 +151,14 @@ func eachReply(raw []byte, method string, calls int, each func(i int, result jso
 	return nil
 }
 
+// post sends a request and returns what the node answers, of any status: the older
+// versions of JSON-RPC have statuses for the errors of calls.
 func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 	user, password := c.user, c.pass
 	if c.cookie != "" {
 		data, err := os.ReadFile(c.cookie)
 		if err != nil {
-			return nil, fmt.Errorf("%w at %s: there is no cookie of it (%w); is it running?", ErrUnreachable, c.url, err)
+			return nil, fmt.Errorf("%w at %s: it has left no cookie file (%w); is it running?", ErrUnreachable, c.url, err)
 		}
 		user, password, _ = strings.Cut(strings.TrimSpace(string(data)), ":")
 	}

@@ -196,9 +196,9 @@ func (s *Server) call(ctx context.Context, on *session, r *request) (json.RawMes
 	return raw, nil
 }
 
-// dispatch finds who handles a call, and lets it. The order of its checks is what a
-// client may learn: whether the node is ready says nothing, whether a method exists
-// is told only to one who may call it.
+// dispatch finds the method of a call, and runs it. The order of its checks decides
+// what a client learns: that the node is starting, before anything of the call is
+// looked at; whether a method exists, only if the user may call it.
 func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result any, fault *Error) {
 	defer func() {
 		// Without this a bug in one method would end the node from a WebSocket, and
@@ -235,7 +235,7 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 	if err != nil {
 		return nil, asError(err)
 	}
-	if m.slow {
+	if m.slow { // one that waits is not under way yet: getrpcinfo does not show it
 		select {
 		case s.slow <- struct{}{}:
 			defer func() { <-s.slow }()
@@ -244,7 +244,7 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 		}
 	}
 	end, ok := s.active.begin(name)
-	if !ok {
+	if !ok { // Run waits no more, and the node closes what the call would use
 		return nil, asError(context.Canceled)
 	}
 	defer end()
@@ -281,6 +281,7 @@ type activeCalls struct {
 	ended bool
 }
 
+// activeCall is what getrpcinfo tells of a call.
 type activeCall struct {
 	method string
 	since  time.Time

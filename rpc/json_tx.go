@@ -115,6 +115,7 @@ type sigJSON struct {
 	Hex string `json:"hex"`
 }
 
+// prevoutJSON is an output that an input spends, with the height of its block.
 type prevoutJSON struct {
 	Generated    bool        `json:"generated"`
 	Height       uint32      `json:"height"`
@@ -129,7 +130,8 @@ type outputJSON struct {
 	ScriptPubKey scriptJSON  `json:"scriptPubKey"`
 }
 
-// txJSON is a transaction, in a block or alone.
+// txJSON is a transaction, in a block or alone. txid leaves the witnesses out and does
+// not change with them; hash covers them (BIP141).
 type txJSON struct {
 	TxID          types.Hash   `json:"txid"`
 	Hash          types.Hash   `json:"hash"`

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// kind is the type of a parameter as help names it.
+// kind is the type of a parameter as help names it. Help and errors show it; what a
+// method takes is decided by how it reads the parameter.
 type kind string
 
 const (
@@ -15,16 +16,16 @@ const (
 	kindBool   kind = "boolean"
 	kindArray  kind = "json array"
 	kindObject kind = "json object"
-	kindAny    kind = "any"
+	kindAny    kind = "any" // a height or a hash, an amount as a number or a text
 )
 
 // param is a parameter of a method.
 type param struct {
-	name     string
+	name     string // Core's, by which clients give it; older names follow after |
 	kind     kind
 	optional string // the default in words; empty: the parameter is required
 	about    string
-	options  []param // of an object, which may also be given as named parameters
+	options  []param // the members of an object, which may also be parameters by name
 }
 
 // method is one method that clients can call.
@@ -35,7 +36,8 @@ type method struct {
 	params   []param
 	slow     bool // it waits for one of a few places, so as not to hold up the others
 	// read reads the parameters and returns the work, which is done only if all of
-	// them are right. It changes nothing and waits for nothing.
+	// them are right. It changes nothing and waits for nothing. It may look at the
+	// header tree, so that a block that does not exist is a wrong parameter.
 	read func(s *Server, a *args) work
 }
 
@@ -50,7 +52,8 @@ func noParams(do func(ctx context.Context, s *Server) (any, error)) func(*Server
 	}
 }
 
-// run reads the parameters, and does the work if they are right.
+// run reads the parameters, and does the work if they are right. This is the one
+// place where they are checked.
 func (m *method) run(ctx context.Context, s *Server, a *args) (any, error) {
 	do := m.read(s, a)
 	if a.err != nil {
@@ -79,7 +82,8 @@ func methods() map[string]*method {
 	return table
 }
 
-// help returns what a client is told of a method, in the layout of Bitcoin Core's.
+// help returns what a client is told of a method, in Core's layout, because explorers
+// read it.
 func (m *method) help() string {
 	var b strings.Builder
 	b.WriteString(m.name)
@@ -113,7 +117,7 @@ func (m *method) help() string {
 	return b.String()
 }
 
-// first is the name of a parameter that help shows; others are older ones.
+// first is the name of a parameter that help and errors show.
 func (p *param) first() string {
 	name, _, _ := strings.Cut(p.name, "|")
 	return name

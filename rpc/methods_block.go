@@ -37,7 +37,9 @@ func blockMethods() []method {
 	}
 }
 
-// headerJSON is a block's header with what the tree tells of it.
+// headerJSON is a block's header with what the tree tells of it. The genesis block has
+// none before it, the tip and blocks of branches none after them; nTx is 0 until the
+// body has come.
 type headerJSON struct {
 	Hash          types.Hash  `json:"hash"`
 	Confirmations int64       `json:"confirmations"`
@@ -76,7 +78,8 @@ func (s *Server) headerJSON(info *header.Info) headerJSON {
 	return j
 }
 
-// blockInfo finds the block whose hash is parameter i.
+// blockInfo finds the block whose hash is parameter i. It may be on a branch, and its
+// body may not have come yet.
 func (s *Server) blockInfo(a *args, i int, name string) header.Info {
 	info, ok := s.Headers.Info(a.hash(i, name))
 	if !ok {
@@ -97,7 +100,8 @@ func getBlockHeader(s *Server, a *args) work {
 	}
 }
 
-// blockJSON is a block with ids or transactions.
+// blockJSON is a block with ids or transactions. The coinbase is told apart as well,
+// for those who ask for ids alone.
 type blockJSON struct {
 	headerJSON
 	StrippedSize int           `json:"strippedsize"`
@@ -129,7 +133,7 @@ func getBlock(s *Server, a *args) work {
 		}
 		block, err := consensus.DecodeBlock(raw)
 		if err != nil {
-			return nil, consensus.Local(err)
+			return nil, consensus.Local(err) // it could be decoded when it came
 		}
 		j := blockJSON{
 			headerJSON: s.headerJSON(&info), StrippedSize: block.Block.StrippedSize(), Size: len(raw), Weight: block.Weight,
@@ -152,6 +156,8 @@ func getBlock(s *Server, a *args) work {
 	}
 }
 
+// coinbaseOf tells of a coinbase what a block explorer shows: what its miner wrote, and
+// the reserved value for the witness commitment (BIP141), its only witness.
 func coinbaseOf(tx *types.Tx) *coinbaseJSON {
 	in := &tx.Inputs[0]
 	j := &coinbaseJSON{Version: tx.Version, LockTime: tx.LockTime, Sequence: in.Sequence, Coinbase: hex.EncodeToString(in.ScriptSig)}

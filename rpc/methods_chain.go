@@ -44,7 +44,8 @@ func getBlockCount(_ context.Context, s *Server) (any, error) {
 	return s.Headers.Tip().Height, nil
 }
 
-// getBlockHash is Core's getblockhash.
+// getBlockHash is Core's getblockhash. A height has one hash, that of the best chain;
+// blocks of branches are found by getchaintips.
 func getBlockHash(s *Server, a *args) work {
 	height := a.integer(0, 0)
 	return func(context.Context) (any, error) {
@@ -69,8 +70,10 @@ func (s *Server) confirmations(info *header.Info) int64 {
 
 func bitsHex(bits uint32) string { return fmt.Sprintf("%08x", bits) }
 
-// difficulty is how many times harder than Bitcoin's easiest target one is,
-// computed as Bitcoin Core does, in double precision.
+// difficulty is how many times harder than Bitcoin's easiest target one is: the ratio
+// of the two mantissas, moved by a byte for each step between the exponents, which
+// for that target is 29 (0x1d). It is computed as Core does, in double precision, so
+// that the digits are the same.
 func difficulty(bits uint32) json.Number {
 	shift := int(bits >> 24)
 	d := float64(0x0000ffff) / float64(bits&0x00ffffff)
@@ -83,7 +86,9 @@ func difficulty(bits uint32) json.Number {
 	return double(d)
 }
 
-// double writes a number as Bitcoin Core does: with up to 16 significant digits.
+// double writes a number as Bitcoin Core does: with up to 16 significant digits, which
+// is one less than a double may need. Go's own shortest form would differ in the
+// last.
 func double(d float64) json.Number {
 	if d == math.Trunc(d) && math.Abs(d) < 1e15 {
 		return json.Number(strconv.FormatFloat(d, 'f', -1, 64))
@@ -91,6 +96,7 @@ func double(d float64) json.Number {
 	return json.Number(strconv.FormatFloat(d, 'g', 16, 64))
 }
 
+// chainInfoJSON has the heights of pruning only if blocks are pruned, as Core's.
 type chainInfoJSON struct {
 	Chain                string      `json:"chain"`
 	Blocks               uint32      `json:"blocks"`
@@ -136,7 +142,8 @@ func getBlockchainInfo(_ context.Context, s *Server) (any, error) {
 	return j, nil
 }
 
-// getChainTips is Core's getchaintips.
+// getChainTips is Core's getchaintips, the highest first. The best tip is among them
+// even if headers above it are known.
 func getChainTips(_ context.Context, s *Server) (any, error) {
 	type tip struct {
 		Height       uint32     `json:"height"`

@@ -21,7 +21,8 @@ func coinMethods() []method {
 	}
 }
 
-// coinJSON is what gettxout tells of an output.
+// coinJSON is what gettxout tells of an output. One of a waiting transaction has no
+// confirmations.
 type coinJSON struct {
 	BestBlock     types.Hash  `json:"bestblock"`
 	Confirmations uint32      `json:"confirmations"`

@@ -105,6 +105,7 @@ func (s *Server) networkHashRate(end header.Info, blocks int64) json.Number {
 	return double(work / float64(most-least)) // in double precision, as Core's, so that the digits are the same
 }
 
+// bigWork is work for the one place where it is divided.
 func bigWork(work consensus.Uint256) *big.Int {
 	n, _ := new(big.Int).SetString(work.String(), 16)
 	return n

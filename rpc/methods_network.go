@@ -104,6 +104,10 @@ func getPeerInfo(_ context.Context, s *Server) (any, error) {
 	return list, nil
 }
 
+// peerJSON tells of a peer in Core's words for what is alike: a new block is asked for
+// as a compact block of every peer (bip152_hb_to), and karat knows one best block of
+// a peer, not which headers and bodies of it have come. A ping that has not been
+// answered yet has no time.
 func peerJSON(p *peerinfo.Info) map[string]any {
 	digits, names := services(p.Full)
 	connection := "outbound-full-relay"
@@ -256,7 +260,8 @@ func getNodeAddresses(s *Server, a *args) work {
 	}
 }
 
-// networkOf names the kind of an IP address, alone or with a port.
+// networkOf names the kind of an IP address, alone or with a port. Only an IPv6 address
+// has more than one colon.
 func networkOf(address string) string {
 	if strings.Count(address, ":") > 1 {
 		return "ipv6"

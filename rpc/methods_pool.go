@@ -43,6 +43,8 @@ func getMempoolInfo(_ context.Context, s *Server) (any, error) {
 	}, nil
 }
 
+// poolFeesJSON are the fees around a transaction, in coins. Core can change what a
+// fee counts for (prioritisetransaction); here modified is always base.
 type poolFeesJSON struct {
 	Base       json.Number `json:"base"`
 	Modified   json.Number `json:"modified"`
@@ -51,6 +53,8 @@ type poolFeesJSON struct {
 	Chunk      json.Number `json:"chunk"`
 }
 
+// poolEntryJSON is a transaction of the pool. Descendants and ancestors count the
+// transaction itself. The chunk is the set with which a miner would take it.
 type poolEntryJSON struct {
 	VSize           int          `json:"vsize"`
 	Weight          int          `json:"weight"`

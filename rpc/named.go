@@ -8,8 +8,10 @@ import (
 	"strings"
 )
 
-// elements counts the elements of a JSON array, or the members of an object, so
-// that what is too much is refused before it takes many times its size as a list.
+// elements counts the elements of a JSON array, or the members of an object, without
+// decoding it, so that what is too much is refused before it takes many times its
+// size. It skips texts, keeps count of brackets, and counts the commas that are in
+// the outermost ones alone. What it is given must be valid.
 func elements(valid []byte) int {
 	count, depth, empty := 0, 0, true
 	for i := 0; i < len(valid); i++ {
@@ -43,10 +45,12 @@ func elements(valid []byte) int {
 	return count + 1
 }
 
-// named orders parameters that came by name, as Bitcoin Core does
-// (transformNamedArguments in src/rpc/server.cpp), with its errors. The options of
-// a parameter may stand for it, each by its own name, and args holds parameters by
-// position, which the named ones follow: bitcoin-cli -named sends both.
+// named sorts parameters that came by name, as Bitcoin Core does
+// (transformNamedArguments in src/rpc/server.cpp), and with its errors. Two things
+// are more than a look-up of names, and bitcoin-cli -named sends both. args holds the
+// first parameters by position, which only later ones may follow by name. And the
+// options of a parameter may stand beside the others in place of it. Core passes
+// over an args that is no list; here it is an error, as are too many members.
 func (a *args) named(raw json.RawMessage) error {
 	most := len(a.values) + 1 // with args
 	for i := range a.method.params {
@@ -59,7 +63,7 @@ func (a *args) named(raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	first := len(a.values) // of those that are named
+	first := len(a.values) // the place of the first that is named
 	for i := range a.method.params {
 		value, err := left.takeParam(&a.method.params[i])
 		if err != nil {
@@ -92,8 +96,9 @@ type member struct {
 	value json.RawMessage
 }
 
-// readMembers reads an object. It refuses a name that is there twice, of which
-// encoding/json would take the last without a word.
+// readMembers reads an object, of which encoding/json has no form that keeps the
+// order. It refuses a name that is there twice, of which a map would have the last
+// without a word.
 func readMembers(raw json.RawMessage) (members, error) {
 	var list members
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -120,7 +125,7 @@ func (l members) at(name string) int {
 	return slices.IndexFunc(l, func(m member) bool { return m.name == name })
 }
 
-// take removes a member by one of its names, and returns its value, or nil.
+// take removes the member that has one of the names, and returns its value, or nil.
 func (l *members) take(names string) json.RawMessage {
 	for name := range strings.SplitSeq(names, "|") {
 		if at := l.at(name); at >= 0 {
@@ -132,7 +137,8 @@ func (l *members) take(names string) json.RawMessage {
 	return nil
 }
 
-// takeParam removes a parameter, or its options, which make an object.
+// takeParam removes what was given for a parameter: itself or its options, of which
+// it makes the object that it is for the method.
 func (l *members) takeParam(p *param) (json.RawMessage, error) {
 	options := map[string]json.RawMessage{}
 	first := ""

@@ -10,11 +10,22 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// merkleProof shows that transactions are in a block: the parts of its merkle tree
-// that lead to them, in the encoding of BIP37's merkleblock.
+// merkleProof shows that transactions are in a block whose header is known, in the
+// encoding of BIP37's merkleblock. Here t1 is wanted:
+//
+//	      root 1
+//	     /      \
+//	   a 1       b 0
+//	  /   \     /   \
+//	t0 0  t1 1  t2   t3
+//
+// There is a bit for each node that the way to a wanted transaction passes or leaves
+// aside: is something wanted in it? They go from the root on, the left before the
+// right: 1 1 0 1 0. There is a hash for each node at which the way ends: t0 t1 b. With
+// both, a client computes the root and compares it with the header's.
 type merkleProof struct {
 	txids  []types.Hash
-	wanted []bool
+	wanted []bool // beside txids
 	hashes []types.Hash
 	bits   []bool
 }
@@ -22,7 +33,8 @@ type merkleProof struct {
 // width is the number of nodes of the tree at a height above the leaves.
 func (m *merkleProof) width(height int) int { return (len(m.txids) + 1<<height - 1) >> height }
 
-// node returns the hash of a node.
+// node returns the hash of a node. One without a right half is hashed with its left
+// half twice, as in the block's own merkle root.
 func (m *merkleProof) node(height, at int) types.Hash {
 	if height == 0 {
 		return m.txids[at]
@@ -35,8 +47,7 @@ func (m *merkleProof) node(height, at int) types.Hash {
 	return types.DoubleSHA256(append(left[:], right[:]...))
 }
 
-// walk goes down the tree, first node first, as far as there is something wanted.
-// What it does not go into is one hash.
+// walk goes down the tree, the root first, as far as there is something wanted.
 func (m *merkleProof) walk(height, at int) {
 	wanted := slices.Contains(m.wanted[at<<height:min((at+1)<<height, len(m.txids))], true)
 	m.bits = append(m.bits, wanted)

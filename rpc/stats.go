@@ -10,22 +10,28 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// coinOverhead is what Bitcoin Core counts for a coin besides its output:
-// outpoint, and height with a flag.
+// coinOverhead is what Bitcoin Core counts for a coin besides its output: 36 bytes of
+// outpoint, 4 of height with a flag for coinbases. No store keeps coins so; it makes
+// statistics comparable.
 const coinOverhead = 36 + 4
 
 // blockStats adds a block up, as Bitcoin Core's getblockstats does. Amounts are in
 // grains, feerates in grains a virtual byte, rounded down.
 type blockStats struct {
-	fees, feeRates, sizes []int64
-	weights               []int64 // beside feeRates
+	// Of each transaction but the coinbase:
+	fees, feeRates, sizes, weights []int64
 
-	inputs, outputs, coins    int64
-	totalOut, totalFee        int64
-	totalSize, totalWeight    int64
-	witnessTxs                int64
-	witnessSize, witnessTotal int64
-	sizeIncrease, sizeActual  int64
+	inputs, outputs int64
+	coins           int64 // outputs that can be spent
+	totalOut        int64 // what all but the coinbase pay out
+	totalFee        int64
+	totalSize       int64 // bytes
+	totalWeight     int64
+	witnessTxs      int64 // transactions with witnesses,
+	witnessSize     int64 // their bytes
+	witnessTotal    int64 // and their weight
+	sizeIncrease    int64 // bytes by which outputs outgrow what is spent, data included
+	sizeActual      int64 // the same without data, which is never a coin
 }
 
 // add counts a transaction. spent are the coins of its inputs. The coinbase counts
@@ -97,7 +103,8 @@ func (b *blockStats) percentiles() [5]int64 {
 	return result
 }
 
-// median is that of Bitcoin Core's statistics: rounded down.
+// median is that of Bitcoin Core's statistics. Of an even number of values it is the
+// mean of the middle two, rounded down.
 func median(values []int64) int64 {
 	if len(values) == 0 {
 		return 0
@@ -110,6 +117,7 @@ func median(values []int64) int64 {
 	return middle
 }
 
+// least, most and average are 0 for a block without payments, as in Core.
 func least(values []int64) int64 {
 	if len(values) == 0 {
 		return 0
@@ -162,7 +170,7 @@ func (s *Server) statsOf(info *header.Info, u *consensus.BlockUpdate) map[string
 	for i := range txs {
 		b.add(&txs[i], spent[i])
 	}
-	subsidy := consensus.Subsidy(s.Params, max(info.Height, 1)) // Core counts the genesis block's too
+	subsidy := consensus.Subsidy(s.Params, max(info.Height, 1)) // Core has one for the genesis block too, which nobody can spend
 	paying := len(txs) - 1
 	rate := int64(0)
 	if b.totalWeight > 0 {

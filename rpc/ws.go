@@ -71,6 +71,10 @@ var socketMethods = map[string]socketMethod{
 	"session":                   (*socket).session,
 }
 
+// A WebSocket has one goroutine that reads messages, one that pings, one for each
+// call that is under way, and one for each kind of notifications. They share the
+// connection's one writer, and all of them end with ctx.
+
 // serveSocket turns a request into a WebSocket, and serves it until the client goes
 // or the server ends. A client that sends no user with the request must call
 // authenticate first, as btcd's does.
@@ -85,7 +89,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	upgrader := websocket.Upgrader{HandshakeTimeout: readTimeout}
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
-		return // the client has its answer
+		return // Upgrade has answered
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	c := &socket{s: s, id: rand.Uint64() >> 1, conn: conn, ctx: ctx, calls: make(chan struct{}, socketCalls), user: user}
@@ -119,7 +123,8 @@ func (c *socket) keepAlive() {
 	}
 }
 
-// read takes messages until the client goes.
+// read takes messages until the client goes. A message is what a body is over HTTP: a
+// call, or a batch.
 func (c *socket) read() {
 	if c.user == nil && !c.login() {
 		return
@@ -159,6 +164,8 @@ func (c *socket) login() bool {
 	return err == nil && c.authenticate(message)
 }
 
+// authenticate reads btcd's authenticate. A client that sends anything else, or a
+// wrong password, gets no answer, as from btcd: the connection ends.
 func (c *socket) authenticate(message []byte) bool {
 	var r request
 	var method string
@@ -221,6 +228,8 @@ func (c *socket) handle(m socketMethod, params json.RawMessage) (any, *Error) {
 	return result, nil
 }
 
+// session is btcd's session: by the id a client sees, after it has connected again,
+// that what it asked to be told of is forgotten.
 func (c *socket) session(json.RawMessage) (any, error) {
 	return map[string]any{"sessionid": c.id}, nil
 }
