@@ -1,11 +1,21 @@
 // Package bootstrap reads and writes blocks in the framing of Bitcoin's
 // bootstrap.dat and blk files: four bytes of network magic, four bytes of
-// length (little-endian), the block. Importer feeds such files to a chain in
-// an order that it can use.
+// length (little-endian), the block.
 //
-// A file is hostile: a length is believed only up to the network's limit, and
-// bytes between records are passed over, as Bitcoin Core does, because real
-// files have gaps of zeros.
+// Blocks stand in such a file in the order in which a node got them, children before
+// parents among them. The one idea is that only headers are put in order, not
+// blocks: the importer adds the header of each block that it reads to the chain's
+// tree. A block whose header the tree takes is handed over at once. Any other waits
+// where it stands on disk, until its parent comes.
+//
+//	im := bootstrap.NewImporter(chain, params, refused)
+//	err := chain.AddBlocks(ctx, im.Blocks(ctx, sources), report)
+//	err = errors.Join(err, im.Err()) // an input that cannot be read ends Blocks early
+//
+// A file is hostile. A length is believed only up to the network's limit, and a
+// block is kept waiting only if its header has its proof of work. Bytes between
+// records are passed over, as Bitcoin Core does, because real files have gaps of
+// zeros.
 package bootstrap
 
 import (
@@ -19,6 +29,7 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
+// frameSize is the size of magic and length.
 const frameSize = 8
 
 // Record is one framed block.
@@ -31,17 +42,17 @@ type Record struct {
 type Scanner struct {
 	r       *bufio.Reader
 	magic   [4]byte
-	limit   uint32
-	offset  int64
-	skipped int64
-	cut     bool
+	limit   uint32 // bytes of a block
+	offset  int64  // bytes that were consumed
+	skipped int64  // those of them that belonged to no record
+	cut     bool   // the input ended inside a record
 }
 
 // NewScanner returns a scanner for blocks of at most limit bytes that follow
 // the given magic.
 func NewScanner(r io.Reader, magic [4]byte, limit int) *Scanner {
-	// The buffer holds the largest record, so that a false frame can be looked
-	// at before its bytes are consumed.
+	// The buffer holds the largest record. So the bytes behind what looks like a
+	// frame are not consumed before it is known to be one.
 	return &Scanner{r: bufio.NewReaderSize(r, limit+2*frameSize), magic: magic, limit: uint32(limit)}
 }
 
@@ -80,7 +91,7 @@ func (s *Scanner) Next() (Record, error) {
 	}
 }
 
-// skipGap passes over bytes that begin no frame.
+// skipGap passes over bytes that begin no frame, up to the next that may.
 func (s *Scanner) skipGap() {
 	buffered, _ := s.r.Peek(s.r.Buffered())
 	n := bytes.IndexByte(buffered[1:], s.magic[0]) + 1
@@ -103,7 +114,8 @@ func (s *Scanner) Offset() int64 { return s.offset }
 // Skipped returns the number of bytes that belonged to no record.
 func (s *Scanner) Skipped() int64 { return s.skipped }
 
-// Cut reports whether the input ended inside a record.
+// Cut reports whether the input ended inside a record, as the file of a node does
+// that was stopped while it wrote.
 func (s *Scanner) Cut() bool { return s.cut }
 
 func orEOF(err error) error {

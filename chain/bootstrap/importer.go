@@ -19,7 +19,7 @@ type Headers interface {
 	Header(hash types.Hash) (header.Record, bool)
 }
 
-// Spool keeps blocks that came before their parents when the input cannot be
+// Spool keeps blocks that came before their parents, for an input that cannot be
 // read twice.
 type Spool interface {
 	io.ReaderAt
@@ -27,10 +27,10 @@ type Spool interface {
 }
 
 // Importer puts blocks into an order in which the chain can take them: each
-// after its parent. Blocks whose parent has not come yet wait on disk, where
-// they stand in the input or in the spool; in memory stands only where.
+// after its parent. Blocks whose parent has not come yet wait on disk, in the input
+// or in the spool. Memory only has where they are.
 //
-// Blocks is pulled on one goroutine; the counters may be read on any.
+// Blocks is pulled on one goroutine. The counters may be read on any.
 type Importer struct {
 	headers Headers
 	params  *consensus.Params
@@ -39,7 +39,7 @@ type Importer struct {
 	waiting map[types.Hash][]span // by parent
 	tally   struct{ read, known, waiting atomic.Int64 }
 	bytes   atomic.Int64
-	done    int64 // bytes of the sources before this one
+	done    int64 // bytes of the sources that were read to the end
 	err     error
 	notes   []string
 }
@@ -59,7 +59,7 @@ func NewImporter(headers Headers, params *consensus.Params, refused func(types.H
 
 // Source is one input.
 type Source struct {
-	Name   string
+	Name   string // for errors and notes
 	Reader io.Reader
 	// At reads the input again at an offset. It is nil for a stream, which needs
 	// a Spool then.
@@ -76,18 +76,19 @@ func (im *Importer) Read() int64 { return im.tally.read.Load() }
 // Known returns how many of them the chain had stored before.
 func (im *Importer) Known() int64 { return im.tally.known.Load() }
 
-// Waiting returns how many wait for a parent that has not come.
+// Waiting returns how many of them wait for a parent that has not come.
 func (im *Importer) Waiting() int64 { return im.tally.waiting.Load() }
 
 // Err returns the read error that ended Blocks early, if one did.
 func (im *Importer) Err() error { return im.err }
 
-// Notes returns remarks about the inputs for the user: bytes that were passed
-// over, a last block that was cut off.
+// Notes returns remarks about the inputs for the user: bytes that were passed over,
+// or a last block that was cut off.
 func (im *Importer) Notes() []string { return im.notes }
 
-// Blocks yields the encodings of all blocks of the sources that the chain does
-// not have, parents first.
+// Blocks yields the encodings of all blocks of the sources that the chain does not
+// have, parents first. It ends early with the context, or with an error that Err
+// returns.
 func (im *Importer) Blocks(ctx context.Context, sources iter.Seq2[Source, error]) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for source, err := range sources {
@@ -102,6 +103,7 @@ func (im *Importer) Blocks(ctx context.Context, sources iter.Seq2[Source, error]
 	}
 }
 
+// source yields the blocks of one input, and reports whether to go on with the next.
 func (im *Importer) source(ctx context.Context, source Source, yield func([]byte) bool) bool {
 	scanner := NewScanner(source.Reader, im.params.Magic, im.params.MaxBlockWeight)
 	spooled := int64(0)
@@ -139,6 +141,7 @@ func (im *Importer) source(ctx context.Context, source Source, yield func([]byte
 	return false
 }
 
+// note remarks what the user should know of an input that was read to the end.
 func (im *Importer) note(name string, scanner *Scanner) {
 	switch {
 	case scanner.Cut():
@@ -148,8 +151,8 @@ func (im *Importer) note(name string, scanner *Scanner) {
 	}
 }
 
-// offer adds the block's header to the chain. It returns the parent's hash if
-// the block must wait for it, else whether the block can be handed over.
+// offer adds the block's header to the chain. It returns the parent's hash if the
+// block must wait for that, and otherwise whether the block can be handed over.
 func (im *Importer) offer(raw []byte) (parent *types.Hash, ready bool) {
 	header, err := types.DecodeHeader(raw[:types.HeaderSize])
 	if err != nil {
@@ -158,8 +161,7 @@ func (im *Importer) offer(raw []byte) (parent *types.Hash, ready bool) {
 	hash := header.Hash()
 	if _, known := im.headers.Header(header.PrevBlock); !known {
 		if _, itself := im.headers.Header(hash); !itself {
-			// Work comes before storing anything for a block: garbage is
-			// not kept.
+			// Nothing is kept for a block without work: garbage costs nothing to make.
 			if err := consensus.CheckHeader(im.params, &header, hash); err != nil {
 				im.refused(hash, err)
 				return nil, false
@@ -174,8 +176,9 @@ func (im *Importer) offer(raw []byte) (parent *types.Hash, ready bool) {
 	return nil, true
 }
 
-// release yields a block unless the chain has it, and then every block that
-// waited for it, children after parents.
+// release yields a block, unless the chain has it, and then every block that waited
+// for it, children after parents. It reads those again one by one, so that memory
+// holds one block however many have waited.
 func (im *Importer) release(raw []byte, yield func([]byte) bool) bool {
 	type next struct {
 		raw  []byte

@@ -2,7 +2,19 @@
 // Bitcoin Core's gettxoutsetinfo does, so that two nodes can compare all of
 // their coins by one line of text.
 //
-// The package is told the coins; it reads no database and checks no rule.
+//	c := coinstats.New(true, false) // MuHash, but not HashSerialized3
+//	at, err := chain.ForEachCoin(ctx, func(op types.OutPoint, coin *types.Coin) error {
+//		c.Add(op, coin)
+//		return nil
+//	})
+//	fmt.Println(c.Result().MuHash)
+//
+// There are two hashes. HashSerialized3 is a SHA-256 of all coins one after another,
+// so it needs them in order and on one core. MuHash is a product of one number for
+// each coin, so it needs no order, goes on all cores, and could follow a set that
+// changes by a multiplication or a division for each change.
+//
+// The package is told the coins. It reads no database and checks no rule.
 package coinstats
 
 import (
@@ -37,8 +49,8 @@ const bogoOverhead = 32 + 4 + 4 + 8 + 2
 // maxEncodedCoin is the longest result of AppendCoin in bytes.
 const maxEncodedCoin = types.HashSize + 4 + 4 + 8 + 1 + types.MaxCoinScriptSize
 
-// batchCoins is how many coins a goroutine takes at a time: some milliseconds
-// of work, beside which handing them over costs nothing.
+// batchCoins is how many coins a goroutine takes at a time. They are some
+// milliseconds of work, beside which handing them over costs nothing.
 const batchCoins = 1024
 
 // AppendCoin appends the encoding of a coin that both set hashes are made of:
@@ -57,16 +69,15 @@ func AppendCoin(b []byte, op types.OutPoint, coin *types.Coin) []byte {
 }
 
 // Collector adds up the statistics of a coin set. MuHash is computed on all
-// cores; the result does not depend on how many there are. A Collector is for
+// cores, and the result does not depend on how many there are. A Collector is for
 // one goroutine, and may be given up without a call of Result.
 type Collector struct {
 	stats      Stats
 	last       types.Hash // txid of the coin before
 	serialized hash.Hash  // nil if HashSerialized3 is not wanted
 
-	// Each batch is either the current one, in the hands of a goroutine that
-	// ends by putting it into idle, or in idle. All of it is nil if MuHash is
-	// not wanted.
+	// A batch is the current one, or in the hands of a goroutine that ends by
+	// putting it into idle, or in idle. All of this is nil if MuHash is not wanted.
 	current *batch
 	idle    chan *batch
 	scratch []byte
@@ -80,8 +91,8 @@ type batch struct {
 	muhash MuHash
 }
 
-// New returns a Collector of the empty set. The two hashes are computed only if
-// asked for: muhash costs some three microseconds a coin on one core.
+// New returns a Collector of the empty set. The two hashes are computed only if they
+// are asked for: muhash costs some three microseconds a coin on one core.
 func New(muhash, serialized bool) *Collector {
 	c := &Collector{scratch: make([]byte, 0, maxEncodedCoin)}
 	if serialized {
@@ -137,8 +148,8 @@ func (c *Collector) Result() Stats {
 	return stats
 }
 
-// dispatch hands the current batch to a goroutine and takes one that is idle,
-// waiting for it if all are at work.
+// dispatch hands the current batch to a goroutine and takes one that is idle. If all
+// are at work it waits, so that memory holds no more than they have.
 func (c *Collector) dispatch() {
 	full := c.current
 	go func() {
@@ -149,7 +160,7 @@ func (c *Collector) dispatch() {
 }
 
 // product waits for the goroutines and returns the digest of all batches.
-// Multiplication commutes, so it does not matter which coin went where.
+// Multiplication commutes, so it does not matter which coin went into which batch.
 func (c *Collector) product() types.Hash {
 	c.current.hash()
 	all := c.current.muhash

@@ -10,14 +10,14 @@ const (
 	limbs = 48
 	// numberSize is the length in bytes of an encoded number.
 	numberSize = limbs * 8
-	// primeGap is the distance of the modulus from 2^3072. It is so small that
-	// the upper half of a product, times primeGap, is all that a reduction has
-	// to add to the lower half.
+	// primeGap is the distance of the modulus from 2^3072. So 2^3072 is primeGap
+	// modulo the prime, and a product is reduced by adding its upper half, times
+	// primeGap, to its lower half.
 	primeGap = 1103717
 )
 
 // number is a factor modulo the prime 2^3072 - primeGap, the least limb first.
-// It may be any number of 3072 bits, that is not wholly reduced. No product of
+// It may be any number of 3072 bits: it need not be wholly reduced. No product of
 // factors is zero, so all limbs zero stand for one, which makes the zero value
 // an empty product.
 type number [limbs]uint64
@@ -38,8 +38,8 @@ func (n *number) mul(x *number) {
 	n.reduce(&product)
 }
 
-// mulAdd adds x*y to z and returns the limb that goes beyond z. Four limbs at a
-// time keep the carries in the processor's flag.
+// mulAdd adds x*y to z and returns the limb that goes beyond z. It takes four limbs
+// at a time, because the compiler then keeps the carries in the processor's flag.
 func mulAdd(z *[limbs]uint64, x *number, y uint64) (carry uint64) {
 	for i := 0; i < limbs; i += 4 {
 		h0, l0 := bits.Mul64(x[i], y)

@@ -1,8 +1,22 @@
-// Package filter makes and reads the basic block filters of BIP158, by which a
-// wallet finds the blocks that concern it without telling anyone its addresses,
-// and the headers of BIP157 that chain them.
+// Package filter makes and reads the basic block filters of BIP158, and the headers
+// of BIP157 that chain them. By them a wallet finds the blocks that concern it, and
+// tells nobody its addresses.
 //
-// It is told blocks and scripts; it reads no database and does no I/O.
+// The one idea: each script that a block spends or makes becomes a number, a hash
+// under a key of the block's own, and the filter is the sorted list of these
+// numbers. Neighbours differ by some 785,000, so their differences are written in
+// about 21 bits each, in a code that suits differences of that size. To ask for a
+// script is to look whether its number is in the list. A number that is there by
+// chance makes the wallet fetch a block for nothing.
+//
+//	bytes, err := filter.Build(update)                // by the node
+//	header := filter.Header(bytes, headerOfParent)    // commits to all filters so far
+//	found, err := filter.Match(bytes, block, scripts) // by the wallet
+//
+// A filter comes from a node that may lie. The wallet therefore checks each against
+// the filter headers, and with MatchAll against the blocks that it fetches.
+//
+// The package is told blocks and scripts. It reads no database and does no I/O.
 package filter
 
 import (
@@ -19,17 +33,18 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// The parameters of basic filters (BIP158).
+// The parameters of basic filters (BIP158). The rate is the one at which, with so many
+// low bits, a filter is smallest.
 const (
 	golombBits        = 19
 	falsePositiveRate = 784931
 )
 
-// maxElements bounds what a filter may claim to hold: more scripts than a block
-// of any network can spend and make.
+// maxElements bounds what a filter may claim to hold. No block of any network can
+// spend and make as many scripts.
 const maxElements = 1 << 20
 
-// ErrFilter is wrapped by the errors about bytes that are no filter.
+// ErrFilter is wrapped by errors about bytes that are no filter.
 var ErrFilter = errors.New("bad block filter")
 
 // ErrUpdate is returned for an update that does not belong to its block.
@@ -37,7 +52,7 @@ var ErrUpdate = errors.New("the update is not the block's")
 
 // Build returns the basic filter of a connected block: the number of elements as
 // a compact size, then the Golomb-Rice coded set of the scripts that it spends
-// and makes, without those that begin with OP_RETURN.
+// and makes, without empty ones and those that begin with OP_RETURN.
 func Build(u *consensus.BlockUpdate) ([]byte, error) {
 	scripts := map[string]struct{}{}
 	for i := range u.Block.Block.Txs {
@@ -59,7 +74,8 @@ func Build(u *consensus.BlockUpdate) ([]byte, error) {
 	return encode(u.Block.Hash, scripts), nil
 }
 
-// encode returns the filter of a block for a set of scripts.
+// encode returns the filter of a block for a set of scripts. The set is a map,
+// because a script that stands in a block twice is one element.
 func encode(block types.Hash, scripts map[string]struct{}) []byte {
 	keys := keysOf(block)
 	n := uint64(len(scripts))
@@ -68,7 +84,7 @@ func encode(block types.Hash, scripts map[string]struct{}) []byte {
 		values = append(values, keys.value([]byte(script), n))
 	}
 	slices.Sort(values)
-	// A value takes 21 bits, more or less.
+	// A value takes about 21 bits, which is less than three bytes.
 	w := bitWriter{out: types.AppendCompactSize(make([]byte, 0, 16+3*n), n)}
 	last := uint64(0)
 	for _, value := range values {
@@ -78,17 +94,17 @@ func encode(block types.Hash, scripts map[string]struct{}) []byte {
 	return w.finish()
 }
 
-// Header returns the filter header of a block: the hash of its filter's hash and
-// of the header of the block below (BIP157), which for the genesis block is the
-// zero hash.
+// Header returns the filter header of a block (BIP157): the hash of its filter's
+// hash and of the filter header of the block below, which for the genesis block is
+// the zero hash.
 func Header(filter []byte, prev types.Hash) types.Hash {
 	hash := types.DoubleSHA256(filter)
 	return types.DoubleSHA256(append(hash[:], prev[:]...))
 }
 
-// Match reports whether the filter of the block holds any of the scripts. It is
-// wrong once in 784,931 times for a script that the block does not have, and
-// never for one that it has. An error wraps ErrFilter.
+// Match reports whether the filter of the block holds any of the scripts. For a
+// script that the block does not have it is wrong once in 784,931 times; for one that
+// it has it is never wrong. An error wraps ErrFilter.
 func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 	n, wanted, r, err := open(filter, block, scripts)
 	if n == 0 || len(wanted) == 0 {
@@ -114,9 +130,9 @@ func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 	return false, nil
 }
 
-// MatchAll reports whether the filter of the block holds each of the scripts but
-// empty ones, as surely as Match does. It reads the filter once, however many
-// scripts there are.
+// MatchAll reports whether the filter of the block holds each of the scripts, empty
+// ones aside, as surely as Match does. So whoever has the block finds out a filter
+// that hides something. It reads the filter once, however many scripts there are.
 func MatchAll(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 	n, wanted, r, err := open(filter, block, scripts)
 	if err != nil {
@@ -144,15 +160,16 @@ func MatchAll(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 
 var errEnds = fmt.Errorf("%w: it ends within its elements", ErrFilter)
 
-// open begins to read a filter: the number of its elements, those of the scripts
-// in order, and the reader of the elements.
+// open begins to read a filter. It returns the number of its elements, the numbers of
+// the scripts in order, and a reader of the elements. Both lists are sorted, so one
+// pass compares them.
 func open(filter []byte, block types.Hash, scripts [][]byte) (n uint64, wanted []uint64, r bitReader, err error) {
 	d := types.NewDecoder(filter)
 	n = d.CompactSize()
 	if d.Err() != nil {
 		return 0, nil, r, fmt.Errorf("%w: %w", ErrFilter, d.Err())
 	}
-	// An element takes 20 bits at least.
+	// An element takes 20 bits at least, so a claim of too many is found out here.
 	if n > maxElements || n*(golombBits+1) > uint64(d.Remaining())*8 {
 		return 0, nil, r, fmt.Errorf("%w: %d elements in %d bytes", ErrFilter, n, d.Remaining())
 	}
@@ -167,14 +184,16 @@ func open(filter []byte, block types.Hash, scripts [][]byte) (n uint64, wanted [
 	return n, wanted, bitReader{in: d.Bytes(d.Remaining())}, nil
 }
 
-// sipKeys are the keys of a block's elements: the first 16 bytes of its hash.
+// sipKeys are the keys of a block's elements: the first 16 bytes of its hash. So a
+// script that matches one block by chance does not match the others.
 type sipKeys struct{ k0, k1 uint64 }
 
 func keysOf(block types.Hash) sipKeys {
 	return sipKeys{binary.LittleEndian.Uint64(block[:]), binary.LittleEndian.Uint64(block[8:])}
 }
 
-// value maps a script to a number below n times the false positive rate.
+// value maps a script to a number below n times the false positive rate: the hash as
+// a fraction of 2^64, by a multiplication.
 func (k sipKeys) value(script []byte, n uint64) uint64 {
 	high, _ := bits.Mul64(siphash.Hash(k.k0, k.k1, script), n*falsePositiveRate)
 	return high
