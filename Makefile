@@ -3,14 +3,24 @@ GO ?= go
 export GOFLAGS ?= -buildvcs=false
 FUZZTIME ?= 20s
 
+# The Go that builds, tests and scans karat, and nothing else says which: the go
+# command fetches it. `make GOTOOLCHAIN=local` takes the Go that is installed.
+export GOTOOLCHAIN := go1.27.3
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: toolchain
+toolchain:
+	@$(GO) version || { echo "$(GOTOOLCHAIN) cannot be had here; make GOTOOLCHAIN=local takes the Go that is installed"; exit 1; }
 
 .PHONY: build
-build: ## build bin/karatd, the node, and bin/karat, the wallet
+build: toolchain ## build bin/karatd, the node, and bin/karat, the wallet
 	@$(GO) build -trimpath -o bin/ ./cmd/...
 
 .PHONY: run
@@ -28,13 +38,17 @@ race: ## run all tests under the race detector
 
 .PHONY: lint
 lint: ## check formatting, vet and staticcheck
-	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) && test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	cd test/oracle && $(GO) vet ./...
-	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: vulnerabilities
+vulnerabilities: ## find known faults in karat's dependencies and in Go that karat reaches
+	@sh test/vulnerabilities.sh
 
 .PHONY: check
-check: lint test race ## everything that must pass before a change lands
+check: lint test race ## what to run before a change; .ci/run does more
 
 .PHONY: bench
 bench: ## run the benchmarks of the hot paths
@@ -55,6 +69,10 @@ vectors: ## run the comparisons with the answers of others, and list the cases
 .PHONY: vectors-pack
 vectors-pack: ## make testdata/vectors from the folder FROM
 	$(GO) run ./internal/vectors/pack $(FROM) testdata/vectors
+
+.PHONY: readme
+readme: ## run every command of the README, and compare what it prints
+	bash test/readme.sh
 
 .PHONY: clean
 clean: ## remove what was built
