@@ -14,6 +14,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/wholefile"
 )
@@ -152,7 +153,7 @@ func readRecord(r io.Reader) (*types.Tx, time.Time, error) {
 	}
 	length := binary.LittleEndian.Uint32(head)
 	// No standard transaction has more bytes than weight.
-	if length > MaxStandardWeight {
+	if length > standard.MaxWeight {
 		return nil, time.Time{}, fmt.Errorf("a record of %d bytes", length)
 	}
 	record := append(head, make([]byte, length+crc32.Size)...)

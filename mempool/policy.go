@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -11,19 +12,12 @@ import (
 // The rules of policy about a transaction alone. The numbers are Bitcoin Core's.
 const (
 	MaxStandardVersion = 3
-	MaxStandardWeight  = 400_000
-	// MinStandardSize is the least size without witnesses in bytes: one of 64
-	// could pass for an inner node of a merkle tree (CVE-2017-12842).
-	MinStandardSize = 65
 	// MaxDataCarrier is the size of all OP_RETURN scripts together in bytes. No
-	// code asks for it, since MaxStandardWeight leaves no room for more.
-	MaxDataCarrier = MaxStandardWeight / types.WitnessScale
+	// code asks for it, since standard.MaxWeight leaves no room for more.
+	MaxDataCarrier = standard.MaxWeight / types.WitnessScale
 	// MaxTapscriptItem is the size of an element on a tapscript's initial stack in
 	// bytes.
 	MaxTapscriptItem = 80
-	// DustRelay is the feerate at which spending an output must not cost more
-	// than it holds.
-	DustRelay = types.FeeRate(3000)
 	// MaxReplacedClusters is the number of clusters in which a transaction may
 	// replace others.
 	MaxReplacedClusters = 100
@@ -76,40 +70,18 @@ func checkStandard(tx *types.Tx) error {
 	if tx.Version < 1 || tx.Version > MaxStandardVersion {
 		return policy(ReasonVersion, "version %d is not from 1 to %d", tx.Version, MaxStandardVersion)
 	}
-	if weight := tx.Weight(); weight > MaxStandardWeight {
-		return policy(ReasonTxSize, "a weight of %d is more than %d", weight, MaxStandardWeight)
+	if weight := tx.Weight(); weight > standard.MaxWeight {
+		return policy(ReasonTxSize, "a weight of %d is more than %d", weight, standard.MaxWeight)
 	}
-	if size := tx.StrippedSize(); size < MinStandardSize {
-		return policy(ReasonTxSizeSmall, "%d bytes without witnesses are less than %d", size, MinStandardSize)
+	if size := tx.StrippedSize(); size < standard.MinSize {
+		return policy(ReasonTxSizeSmall, "%d bytes without witnesses are less than %d", size, standard.MinSize)
 	}
 	for i := range tx.Outputs {
-		if limit := DustLimit(&tx.Outputs[i]); tx.Outputs[i].Value < limit {
+		if limit := standard.DustLimit(tx.Outputs[i].ScriptPubKey); tx.Outputs[i].Value < limit {
 			return policy(ReasonDust, "output %d has %d grains, less than %d", i, tx.Outputs[i].Value, limit)
 		}
 	}
 	return nil
-}
-
-// spendingSize is the size in virtual bytes of an input that spends a witness
-// program, by which Bitcoin Core computes dust. It is that of a payment to a
-// version 0 key hash, which is more than what taproot takes.
-const spendingSize = 32 + 4 + 1 + 107/types.WitnessScale + 4
-
-// DustLimit returns the least number of grains that an output may hold: what it
-// costs at DustRelay to make and to spend it. For a payment to taproot it is 330,
-// for data 0.
-func DustLimit(out *types.TxOut) types.Amount {
-	if !consensus.IsSpendable(out.ScriptPubKey) {
-		return 0
-	}
-	size := 8 + types.CompactSizeLen(uint64(len(out.ScriptPubKey))) + len(out.ScriptPubKey)
-	return DustRelay.Fee(size + spendingSize)
-}
-
-// isPayToAnchor reports whether a witness program is OP_1 <4e73>, which anyone
-// can spend with an empty witness.
-func isPayToAnchor(version int, program []byte) bool {
-	return version == 1 && string(program) == "\x4e\x73"
 }
 
 // checkInputs checks the policy about what a transaction spends and with what
@@ -119,7 +91,7 @@ func checkInputs(tx *types.Tx, coins []types.Coin) error {
 		version, program, ok := types.WitnessProgram(coins[i].ScriptPubKey())
 		witness := tx.Inputs[i].Witness
 		switch {
-		case ok && isPayToAnchor(version, program):
+		case ok && taproot.IsPayToAnchor(version, program):
 			if len(witness) > 0 {
 				return policy(ReasonWitnessStandard, "input %d spends an anchor with a witness", i)
 			}
@@ -134,12 +106,6 @@ func checkInputs(tx *types.Tx, coins []types.Coin) error {
 	return nil
 }
 
-// The parts of a taproot witness (BIP341).
-const (
-	annexTag        = 0x50
-	leafVersionMask = 0xfe
-)
-
 // checkWitness checks the policy about a taproot witness: no annex, and no large
 // elements on the stack of a tapscript. It returns what is wrong, if anything is.
 func checkWitness(stack [][]byte) string {
@@ -150,9 +116,9 @@ func checkWitness(stack [][]byte) string {
 	switch {
 	case len(control) == 0:
 		return "the control block is empty"
-	case control[0] == annexTag:
+	case control[0] == taproot.AnnexTag:
 		return "there is an annex"
-	case control[0]&leafVersionMask != taproot.LeafVersionTapscript:
+	case control[0]&taproot.LeafVersionMask != taproot.LeafVersionTapscript:
 		return ""
 	}
 	for _, item := range stack[:len(stack)-2] {

@@ -51,7 +51,7 @@ func TestReasons(t *testing.T) {
 		{"immature coinbase", consensus.ErrNotYet, consensus.ReasonPrematureSpend, h.Pay(1000, 2, young), func(*types.Tx) {}},
 		{"stuffed anchor", consensus.ErrPolicy, ReasonWitnessStandard, good(), func(tx *types.Tx) { tx.Inputs[0].Witness = [][]byte{{1}} }},
 		{"annex", consensus.ErrPolicy, ReasonWitnessStandard, h.Pay(1000, 1, key), func(tx *types.Tx) {
-			tx.Inputs[0].Witness = [][]byte{make([]byte, 64), {annexTag}}
+			tx.Inputs[0].Witness = [][]byte{make([]byte, 64), {taproot.AnnexTag}}
 		}},
 		{"large element of a tapscript's stack", consensus.ErrPolicy, ReasonWitnessStandard, h.Pay(1000, 1, key), func(tx *types.Tx) {
 			tx.Inputs[0].Witness = [][]byte{make([]byte, 81), {0x51}, append([]byte{0xc0}, make([]byte, 32)...)}

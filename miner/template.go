@@ -49,7 +49,7 @@ func (m *Miner) Template(scriptPubKey []byte) *Template {
 	}
 	txs[0] = types.Tx{
 		Version:  2,
-		Inputs:   []types.TxIn{{PreviousOutPoint: types.OutPoint{Index: types.NullIndex}, ScriptSig: scriptSig, Sequence: 0xffffffff}},
+		Inputs:   []types.TxIn{{PreviousOutPoint: types.OutPoint{Index: types.NullIndex}, ScriptSig: scriptSig, Sequence: types.SequenceFinal}},
 		Outputs:  []types.TxOut{{Value: consensus.Subsidy(m.o.Params, t.Height) + t.Fees, ScriptPubKey: scriptPubKey}},
 		LockTime: 0,
 	}

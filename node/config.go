@@ -8,13 +8,14 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/mempool"
 )
 
 // The defaults of Config.
 const (
 	DefaultMaxPeers     = 114 // that connected to us
-	DefaultMempoolBytes = 64 << 20
-	DefaultMinFeeRate   = types.FeeRate(100) // 0.1 grains a virtual byte
+	DefaultMempoolBytes = mempool.DefaultMaxBytes
+	DefaultMinFeeRate   = mempool.DefaultMinRelay
 )
 
 // Config is what a node is made from. The first part is all that Open needs;

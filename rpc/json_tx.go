@@ -47,7 +47,7 @@ func scriptType(script []byte) string {
 	switch {
 	case ok && version == 1 && len(program) == 32:
 		return "witness_v1_taproot"
-	case ok && version == 1 && string(program) == "\x4e\x73":
+	case ok && taproot.IsPayToAnchor(version, program):
 		return "anchor"
 	case ok && version == 0 && len(program) == 20:
 		return "witness_v0_keyhash"

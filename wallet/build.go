@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -93,16 +94,7 @@ const (
 	inputWeight   = inputBytes*types.WitnessScale + witnessWeight
 	markerWeight  = 2 // of the two bytes that announce witnesses
 
-	changeSize        = 8 + 1 + taproot.OutputScriptSize // bytes, and virtual bytes, of an output
-	maxStandardWeight = 400_000                          // of a transaction that nodes relay
-	minStandardSize   = 65                               // bytes without witness, of the same
-
-	// dustFeeRate is the rate at which an output has to be worth its spending to
-	// be relayed, and spendSize what its spending takes, in virtual bytes:
-	// policy as Bitcoin Core's, which takes a segwit input for a little more
-	// than a taproot one.
-	dustFeeRate types.FeeRate = 3000
-	spendSize                 = 32 + 4 + 1 + 107/types.WitnessScale + 4
+	changeSize = 8 + 1 + taproot.OutputScriptSize // bytes, and virtual bytes, of an output
 
 	// longTermFeeRate is what spending a coin is taken to cost at another time.
 	// Below it a payment joins small coins; above it, it takes few.
@@ -111,14 +103,6 @@ const (
 	// maxFeeRate is far above any sense, and keeps fees from overflow.
 	maxFeeRate types.FeeRate = 100_000_000
 )
-
-// dustLimit returns the least that an output of the script may hold.
-func dustLimit(script []byte) types.Amount {
-	if !consensus.IsSpendable(script) {
-		return 0
-	}
-	return dustFeeRate.Fee(8 + types.CompactSizeLen(uint64(len(script))) + len(script) + spendSize)
-}
 
 // inputFee returns the fee of a signed input, rounded up.
 func inputFee(rate types.FeeRate) types.Amount {
@@ -207,7 +191,7 @@ func (d *Draft) payWithChange(r *Request, in, payments types.Amount) error {
 	if !r.SubtractFee {
 		change -= withChange
 	}
-	if change >= dustLimit(r.ChangeScript) {
+	if change >= standard.DustLimit(r.ChangeScript) {
 		d.ChangeIndex = len(d.Tx.Outputs)
 		bigger.Outputs[d.ChangeIndex].Value = change
 		d.Tx, d.Fee = &bigger, withChange
@@ -243,7 +227,7 @@ func (d *Draft) subtract(owed types.Amount, payments int) error {
 		if i == 0 {
 			out.Value -= odd
 		}
-		if limit := dustLimit(out.ScriptPubKey); out.Value < limit {
+		if limit := standard.DustLimit(out.ScriptPubKey); out.Value < limit {
 			return fmt.Errorf("%w: after the fee an output holds %s, the least is %s", ErrDust, out.Value, limit)
 		}
 	}
@@ -255,7 +239,7 @@ func (d *Draft) payWithAll(r *Request, in, payments types.Amount) error {
 	d.Fee = r.FeeRate.Fee(signedSize(d.Tx))
 	out := &d.Tx.Outputs[0]
 	out.Value = in - payments - d.Fee
-	if limit := dustLimit(out.ScriptPubKey); out.Value < limit {
+	if limit := standard.DustLimit(out.ScriptPubKey); out.Value < limit {
 		return &ErrFunds{Need: payments + d.Fee + limit, Have: in}
 	}
 	return nil
@@ -278,8 +262,8 @@ func (d *Draft) shuffleOutputs(rng *rand.Rand) {
 // checkSize refuses a transaction so small that nodes do not relay it: it could
 // be taken for an inner node of a merkle tree.
 func checkSize(tx *types.Tx) error {
-	if size := tx.StrippedSize(); size < minStandardSize {
-		return fmt.Errorf("%w: %d bytes without witness, the least is %d", ErrRequest, size, minStandardSize)
+	if size := tx.StrippedSize(); size < standard.MinSize {
+		return fmt.Errorf("%w: %d bytes without witness, the least is %d", ErrRequest, size, standard.MinSize)
 	}
 	return nil
 }

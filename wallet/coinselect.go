@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -43,13 +44,13 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 		},
 		changeFee: r.FeeRate.Fee(changeSize),
 		spendFee:  inputFee(longTermFeeRate),
-		minChange: dustLimit(r.ChangeScript),
+		minChange: standard.DustLimit(r.ChangeScript),
 		extraFee:  cost - inputFee(longTermFeeRate),
 	}
 	if r.SubtractFee && !r.SendAll { // the payments hold the fee
 		p.fee, p.changeFee = func(int) types.Amount { return 0 }, 0
 	}
-	for p.maxInputs < len(r.Coins) && weight+inputsWeight(p.maxInputs+1)+changeSize*types.WitnessScale <= maxStandardWeight {
+	for p.maxInputs < len(r.Coins) && weight+inputsWeight(p.maxInputs+1)+changeSize*types.WitnessScale <= standard.MaxWeight {
 		p.maxInputs++
 	}
 	for i := range r.Coins {
@@ -91,7 +92,7 @@ func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, err
 func allCoins(r *Request, payments types.Amount) ([]Coin, error) {
 	all := newProblem(r, payments, everyCoin)
 	if len(all.coins) == 0 {
-		return nil, &ErrFunds{Need: payments + all.fee(1) + dustLimit(r.Outputs[0].ScriptPubKey)}
+		return nil, &ErrFunds{Need: payments + all.fee(1) + standard.DustLimit(r.Outputs[0].ScriptPubKey)}
 	}
 	if len(all.coins) > all.maxInputs {
 		return nil, fmt.Errorf("%w: %d coins, the most is %d", ErrTooLarge, len(all.coins), all.maxInputs)

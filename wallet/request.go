@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -44,8 +45,8 @@ func checkOutput(out *types.TxOut, getsAll bool) error {
 		return fmt.Errorf("%w: all would be lost in an OP_RETURN output", ErrRequest)
 	case out.Value < 0:
 		return fmt.Errorf("%w: a negative amount", ErrRequest)
-	case !getsAll && out.Value < dustLimit(out.ScriptPubKey):
-		return fmt.Errorf("%w: it holds %s, the least is %s", ErrDust, out.Value, dustLimit(out.ScriptPubKey))
+	case !getsAll && out.Value < standard.DustLimit(out.ScriptPubKey):
+		return fmt.Errorf("%w: it holds %s, the least is %s", ErrDust, out.Value, standard.DustLimit(out.ScriptPubKey))
 	}
 	return nil
 }

@@ -133,25 +133,18 @@ func ValidateBlock(p *Params, parent *State, b *HashedBlock) error {
 	return nil
 }
 
-// lockTimeThreshold is the least lock time that is a time in seconds, not a
-// height.
-const lockTimeThreshold = 500_000_000
-
-// sequenceFinal is the sequence number that switches an input's locks off.
-const sequenceFinal = 0xffffffff
-
 // isFinal reports whether a transaction may be in a block of the given height
 // whose parent's median time past is given (BIP113).
 func isFinal(tx *types.Tx, height, median uint32) bool {
 	limit := height
-	if tx.LockTime >= lockTimeThreshold {
+	if tx.LockTime >= types.LockTimeThreshold {
 		limit = median
 	}
 	if tx.LockTime < limit || tx.LockTime == 0 {
 		return true
 	}
 	for i := range tx.Inputs {
-		if tx.Inputs[i].Sequence != sequenceFinal {
+		if tx.Inputs[i].Sequence != types.SequenceFinal {
 			return false
 		}
 	}

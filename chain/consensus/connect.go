@@ -190,7 +190,7 @@ func (s *spending) fee(tx *types.Tx, coin func(input int) spentCoin) (fee types.
 		if total += coin.value; coin.value < 0 || coin.value > s.params.MaxMoney || total > s.params.MaxMoney {
 			return 0, false, invalid(ReasonInputValue, "the inputs have more than %s coins", s.params.MaxMoney)
 		}
-		if tx.Version >= 2 && tx.Inputs[j].Sequence&sequenceDisable == 0 && !s.lockEnded(tx.Inputs[j].Sequence, coin.height) {
+		if tx.Version >= 2 && tx.Inputs[j].Sequence&types.SequenceLockDisabled == 0 && !s.lockEnded(tx.Inputs[j].Sequence, coin.height) {
 			locked = true
 		}
 	}
@@ -253,24 +253,16 @@ func (c *connector) coin(outPoint *types.OutPoint) spentCoin {
 	return spentCoin{coin.Value, coin.Height, coin.IsCoinbase}
 }
 
-// The parts of a sequence number that is a relative lock (BIP68).
-const (
-	sequenceDisable     = 1 << 31
-	sequenceIsTime      = 1 << 22
-	sequenceMask        = 0xffff
-	sequenceGranularity = 9 // of times, in bits: 512 seconds
-)
-
 // lockEnded reports whether an input's relative lock on a coin has ended
 // (BIP68). Times are counted from the median time past of the block before the
 // coin's, as that is what the coin's own block was held against.
 func (s *spending) lockEnded(sequence, coinHeight uint32) bool {
-	if sequence&sequenceIsTime == 0 {
-		return uint64(s.height) >= uint64(coinHeight)+uint64(sequence&sequenceMask)
+	if sequence&types.SequenceLockIsTime == 0 {
+		return uint64(s.height) >= uint64(coinHeight)+uint64(sequence&types.SequenceLockMask)
 	}
 	from := s.sequenceTime // of a coin of this very block
 	if coinHeight < s.height {
 		from = s.ancestry.MedianTimePast(max(coinHeight, 1) - 1)
 	}
-	return uint64(s.sequenceTime) >= uint64(from)+uint64(sequence&sequenceMask)<<sequenceGranularity
+	return uint64(s.sequenceTime) >= uint64(from)+uint64(sequence&types.SequenceLockMask)<<types.SequenceLockShift
 }

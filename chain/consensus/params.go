@@ -83,7 +83,7 @@ func (p *Params) GenesisBlock() *HashedBlock {
 		Inputs: []types.TxIn{{
 			PreviousOutPoint: types.OutPoint{Index: types.NullIndex},
 			ScriptSig:        g.coinbaseScript(),
-			Sequence:         sequenceFinal,
+			Sequence:         types.SequenceFinal,
 		}},
 		Outputs: g.Outputs,
 	}

@@ -36,8 +36,8 @@ func TestConnectTransaction(t *testing.T) {
 		{"lock by time that ends", func(tx *types.Tx, _ *[]types.Coin) { tx.LockTime = pastTimes{}.MedianTimePast(tip) - 1 }, nil, ""},
 		{"relative lock", func(tx *types.Tx, _ *[]types.Coin) { tx.Inputs[0].Sequence = 102 }, ErrNotYet, ReasonNonFinalSequence},
 		{"relative lock that ends", func(tx *types.Tx, _ *[]types.Coin) { tx.Inputs[0].Sequence = 101 }, nil, ""},
-		{"relative lock by time", func(tx *types.Tx, _ *[]types.Coin) { tx.Inputs[0].Sequence = sequenceIsTime | 20 }, ErrNotYet, ReasonNonFinalSequence},
-		{"relative lock by time that ends", func(tx *types.Tx, _ *[]types.Coin) { tx.Inputs[0].Sequence = sequenceIsTime | 19 }, nil, ""},
+		{"relative lock by time", func(tx *types.Tx, _ *[]types.Coin) { tx.Inputs[0].Sequence = types.SequenceLockIsTime | 20 }, ErrNotYet, ReasonNonFinalSequence},
+		{"relative lock by time that ends", func(tx *types.Tx, _ *[]types.Coin) { tx.Inputs[0].Sequence = types.SequenceLockIsTime | 19 }, nil, ""},
 		{"young coinbase", func(_ *types.Tx, coins *[]types.Coin) {
 			(*coins)[0].IsCoinbase, (*coins)[0].Height = true, tip+2-params.CoinbaseMaturity
 		}, ErrInvalid, ReasonPrematureSpend},

@@ -5,10 +5,13 @@ const (
 	// (BIP342). Leaves of any other version can be spent by anyone.
 	LeafVersionTapscript = 0xc0
 
+	// LeafVersionMask selects the version from the first byte of a control block,
+	// whose last bit is the parity of the output key.
+	LeafVersionMask = 0xfe
+
 	maxControlPath  = 128 // the greatest depth of a leaf (BIP341)
 	controlBaseSize = 33
 	controlNodeSize = 32
-	leafVersionMask = 0xfe
 )
 
 func isControlSize(n int) bool {

@@ -23,7 +23,7 @@ func parseControlBlock(b []byte) (*controlBlock, error) {
 	if !isControlSize(len(b)) {
 		return nil, fmt.Errorf("taproot: a control block has 33 bytes and 32 for each of up to %d path elements, not %d bytes", maxControlPath, len(b))
 	}
-	c := &controlBlock{LeafVersion: b[0] & leafVersionMask, Parity: b[0] &^ leafVersionMask}
+	c := &controlBlock{LeafVersion: b[0] & LeafVersionMask, Parity: b[0] &^ LeafVersionMask}
 	copy(c.InternalKey[:], b[1:])
 	for rest := b[controlBaseSize:]; len(rest) > 0; rest = rest[controlNodeSize:] {
 		c.Path = append(c.Path, [32]byte(rest))
@@ -34,7 +34,7 @@ func parseControlBlock(b []byte) (*controlBlock, error) {
 // encode returns the bytes of the control block.
 func (c *controlBlock) encode() []byte {
 	b := make([]byte, 0, controlBaseSize+controlNodeSize*len(c.Path))
-	b = append(b, c.LeafVersion&leafVersionMask|c.Parity&1)
+	b = append(b, c.LeafVersion&LeafVersionMask|c.Parity&1)
 	b = append(b, c.InternalKey[:]...)
 	for i := range c.Path {
 		b = append(b, c.Path[i][:]...)

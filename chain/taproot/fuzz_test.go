@@ -94,7 +94,7 @@ func FuzzControlBlock(f *testing.F) {
 		if !bytes.Equal(c.encode(), data) {
 			t.Fatalf("%x encodes again as %x", data, c.encode())
 		}
-		leaf, _ := leafHash(nil, data[0]&leafVersionMask, script)
+		leaf, _ := leafHash(nil, data[0]&LeafVersionMask, script)
 		if c.merkleRoot(script) != rootOf(data, leaf) {
 			t.Fatal("the roots differ")
 		}

@@ -212,18 +212,6 @@ func (m *machine) checkSignature(key, signature []byte) *ScriptError {
 	return nil
 }
 
-// lockTimeThreshold is the least lock time that is a time in seconds and no
-// height.
-const lockTimeThreshold = 500_000_000
-
-// The parts of an input's sequence number (BIP68).
-const (
-	sequenceFinal   = 0xffffffff
-	sequenceDisable = 1 << 31
-	sequenceIsTime  = 1 << 22
-	sequenceMask    = 0xffff
-)
-
 // stepLockTime executes BIP65's and BIP112's opcodes. Their operand stays on
 // the stack.
 func (m *machine) stepLockTime(op byte) *ScriptError {
@@ -239,20 +227,20 @@ func (m *machine) stepLockTime(op byte) *ScriptError {
 	}
 	tx, sequence := m.ctx.tx, m.ctx.tx.Inputs[m.spend.index].Sequence
 	if op == OpCheckLockTimeVerify {
-		sameKind := (operand < lockTimeThreshold) == (tx.LockTime < lockTimeThreshold)
-		if !sameKind || operand > int64(tx.LockTime) || sequence == sequenceFinal {
+		sameKind := (operand < types.LockTimeThreshold) == (tx.LockTime < types.LockTimeThreshold)
+		if !sameKind || operand > int64(tx.LockTime) || sequence == types.SequenceFinal {
 			return errLockTime
 		}
 		return nil
 	}
-	if operand&sequenceDisable != 0 {
+	if operand&types.SequenceLockDisabled != 0 {
 		return nil
 	}
-	if tx.Version < 2 || sequence&sequenceDisable != 0 {
+	if tx.Version < 2 || sequence&types.SequenceLockDisabled != 0 {
 		return errLockTime
 	}
-	wanted, have := uint32(operand)&(sequenceIsTime|sequenceMask), sequence&(sequenceIsTime|sequenceMask)
-	if wanted&sequenceIsTime != have&sequenceIsTime || wanted > have {
+	wanted, have := uint32(operand)&(types.SequenceLockIsTime|types.SequenceLockMask), sequence&(types.SequenceLockIsTime|types.SequenceLockMask)
+	if wanted&types.SequenceLockIsTime != have&types.SequenceLockIsTime || wanted > have {
 		return errLockTime
 	}
 	return nil

@@ -286,7 +286,7 @@ func TestBudget(t *testing.T) {
 				continue
 			}
 			plain := tx.Inputs[0].Witness
-			tx.Inputs[0].Witness = append(plain[:len(plain):len(plain)], append([]byte{annexTag}, make([]byte, pad-1)...))
+			tx.Inputs[0].Witness = append(plain[:len(plain):len(plain)], append([]byte{AnnexTag}, make([]byte, pad-1)...))
 			if got := tx.Inputs[0].WitnessSize(); got+50 != checks*50-spare {
 				t.Fatalf("budget %d for %d checks", got+50, checks)
 			}
@@ -450,7 +450,7 @@ func TestUnknownLeafVersions(t *testing.T) {
 		control.Parity = parity
 		tx := &types.Tx{Inputs: []types.TxIn{{Witness: [][]byte{make([]byte, 600), script, control.encode()}}}}
 		c := NewContext(tx, []types.TxOut{{ScriptPubKey: append([]byte{Op1, 32}, output[:]...)}})
-		if control.encode()[0] == annexTag { // the control block is taken for an annex
+		if control.encode()[0] == AnnexTag { // the control block is taken for an annex
 			expect(t, c, Consensus, "TAPROOT_WRONG_CONTROL_SIZE", "leaf version 50")
 			continue
 		}
@@ -458,7 +458,7 @@ func TestUnknownLeafVersions(t *testing.T) {
 		expect(t, c, Standard, "DISCOURAGE_UPGRADABLE_TAPROOT_VERSION", "unknown leaf version, standard")
 		control.Parity ^= 1
 		tx.Inputs[0].Witness[2] = control.encode()
-		if control.encode()[0] == annexTag {
+		if control.encode()[0] == AnnexTag {
 			continue
 		}
 		expect(t, c, Consensus, "WITNESS_PROGRAM_MISMATCH", "unknown leaf version, wrong parity")

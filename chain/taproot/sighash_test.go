@@ -100,7 +100,7 @@ func TestSignatureHashTwin(t *testing.T) {
 			var annex []byte
 			var path *ScriptPath
 			if r.IntN(2) == 0 {
-				annex = append([]byte{annexTag}, data(r.IntN(300))...)
+				annex = append([]byte{AnnexTag}, data(r.IntN(300))...)
 			}
 			if r.IntN(2) == 0 {
 				path = &ScriptPath{LeafHash: [32]byte(data(32)), CodeSeparator: r.Uint32()}

@@ -47,7 +47,10 @@ const (
 )
 
 const (
-	annexTag       = 0x50
+	// AnnexTag begins an annex, which is the last of at least two elements of a
+	// taproot witness (BIP341).
+	AnnexTag = 0x50
+
 	budgetOffset   = 50 // BIP342's validation weight beyond the witness size
 	budgetPerCheck = 50
 )
@@ -83,7 +86,7 @@ func (c *Context) verifyProgram(index, version int, program []byte, flags Flags,
 		return errWitnessMalleated
 	}
 	if version != 1 || len(program) != 32 {
-		isAnchor := version == 1 && string(program) == "\x4e\x73" && len(in.Witness) == 0
+		isAnchor := IsPayToAnchor(version, program) && len(in.Witness) == 0
 		if flags&DiscourageUpgradableWitnessProgram != 0 && !isAnchor {
 			return errUpgradableProgram
 		}
@@ -95,7 +98,7 @@ func (c *Context) verifyProgram(index, version int, program []byte, flags Flags,
 	}
 	s := &c.spend
 	*s = spend{index: index, flags: flags, claims: claims}
-	if n := len(stack); n >= 2 && len(stack[n-1]) > 0 && stack[n-1][0] == annexTag {
+	if n := len(stack); n >= 2 && len(stack[n-1]) > 0 && stack[n-1][0] == AnnexTag {
 		s.annexHash, s.hasAnnex = c.hashAnnex(stack[n-1]), true
 		stack = stack[:n-1]
 	}
@@ -121,7 +124,7 @@ func (c *Context) verifyScriptPath(s *spend, output *[32]byte, stack [][]byte) *
 	if !isControlSize(len(control)) {
 		return errControlSize
 	}
-	version := control[0] & leafVersionMask
+	version := control[0] & LeafVersionMask
 	leaf, buf := leafHash(c.buf, version, script)
 	c.buf = buf
 	root := rootOf(control, leaf)
