@@ -137,6 +137,14 @@ func (w *testWallet) trySync() error {
 	return w.Sync(w.n.t.Context(), w.n, func(wallet.Progress) {})
 }
 
+// earn mines coins for the wallet, until they can be spent and it knows them.
+func (w *testWallet) earn() *testWallet {
+	w.n.t.Helper()
+	w.n.mine(1, w.address())
+	w.n.mine(2, "")
+	return w.sync()
+}
+
 func (w *testWallet) sync() *testWallet {
 	w.n.t.Helper()
 	if err := w.trySync(); err != nil {

@@ -20,10 +20,7 @@ import (
 // made has its change where a restore looks.
 func TestPaymentsThatComeToNothingHideNoChange(t *testing.T) {
 	n := startNode(t)
-	w := n.wallet(someWords)
-	n.mine(1, w.address())
-	n.mine(2, "")
-	w.sync()
+	w := n.wallet(someWords).earn()
 	for range 2 * wallet.GapLimit {
 		if _, err := w.ChangeScript(); err != nil {
 			t.Fatal(err)
@@ -267,10 +264,7 @@ func (s *stubborn) Call(ctx context.Context, method string, result any, params .
 // says that it cannot be confirmed.
 func TestRefusedAgain(t *testing.T) {
 	n := startNode(t)
-	w, to := n.wallet(someWords), n.wallet(wordsOf(t, 0))
-	n.mine(1, w.address())
-	n.mine(2, "")
-	w.sync()
+	w, to := n.wallet(someWords).earn(), n.wallet(wordsOf(t, 0))
 	if !w.pay(to.address(), 100_000_000) {
 		t.Fatal("no coins")
 	}
@@ -329,10 +323,7 @@ func (w *testWallet) sign(value types.Amount, rate types.FeeRate) *wallet.Draft 
 // it.
 func TestReplaced(t *testing.T) {
 	n := startNode(t)
-	w, twin := n.wallet(someWords), n.wallet(someWords) // two programs with one set of keys
-	n.mine(1, w.address())
-	n.mine(2, "")
-	w.sync()
+	w, twin := n.wallet(someWords).earn(), n.wallet(someWords) // two programs with one set of keys
 	twin.sync()
 	first, second := w.sign(100_000_000, 1000), twin.sign(200_000_000, 3000)
 	if err := w.Send(t.Context(), n, first); err != nil {
@@ -377,10 +368,8 @@ func TestReplaced(t *testing.T) {
 // signed.
 func TestForgedSpend(t *testing.T) {
 	n := startNode(t)
-	w := n.wallet(someWords)
-	n.mine(1, w.address())
-	n.mine(2, "")
-	before := w.sync().state()
+	w := n.wallet(someWords).earn()
+	before := w.state()
 	forged := w.sign(100_000_000, 1000).Tx
 	forged.Inputs[0].Witness[0][7]++
 	for _, change := range []func(){func() {}, func() { forged.Inputs = append(forged.Inputs, types.TxIn{}) }} {
@@ -447,10 +436,7 @@ func (r *recording) Call(ctx context.Context, method string, result any, params 
 // TestUnsure: if the node's answer is lost, nothing is said to be refused.
 func TestUnsure(t *testing.T) {
 	n := startNode(t)
-	w := n.wallet(someWords)
-	n.mine(1, w.address())
-	n.mine(2, "")
-	w.sync()
+	w := n.wallet(someWords).earn()
 	draft := w.sign(1_000_000, 1000)
 	cut := errors.New("cut off")
 	err := w.Send(t.Context(), &stubborn{n, cut, false}, draft)
@@ -467,10 +453,7 @@ func TestUnsure(t *testing.T) {
 // comes first.
 func TestPoolInAnyOrder(t *testing.T) {
 	n := startNode(t)
-	w, to := n.wallet(someWords), n.wallet(wordsOf(t, 0))
-	n.mine(1, w.address())
-	n.mine(2, "")
-	w.sync()
+	w, to := n.wallet(someWords).earn(), n.wallet(wordsOf(t, 0))
 	if !w.pay(to.address(), 100_000_000) || !w.pay(to.address(), 899_999_846-111) {
 		t.Fatal("no coins")
 	}

@@ -22,7 +22,7 @@ func TestConnectTransaction(t *testing.T) {
 	coin, _ := types.NewCoin(&types.TxOut{Value: 1000, ScriptPubKey: script}, 100, false)
 	for _, c := range []struct {
 		name   string
-		break_ func(tx *types.Tx, coins *[]types.Coin)
+		spoil  func(tx *types.Tx, coins *[]types.Coin)
 		kind   error
 		reason Reason
 	}{
@@ -54,7 +54,7 @@ func TestConnectTransaction(t *testing.T) {
 			Outputs: []types.TxOut{{Value: 900, ScriptPubKey: script}},
 		}
 		coins := []types.Coin{coin}
-		c.break_(tx, &coins)
+		c.spoil(tx, &coins)
 		fee, err := ConnectTransaction(params, &parent, tx, coins, pastTimes{})
 		if !errors.Is(err, c.kind) || c.reason != "" && !errors.Is(err, c.reason) || err == nil && fee != 100 {
 			t.Errorf("%s: fee %d, %v", c.name, fee, err)
