@@ -15,9 +15,10 @@ const minTogether = 5
 // once. It keeps its memory between uses.
 //
 // Each claim says that a sum of points is infinity: s*G - R - e*P for a signature,
-// Q - P - t*G for a tweak. If all are true, so is the sum of all of them, each
-// times a coefficient; if one is false, the sum is infinity for one choice in 2^128 of
-// its coefficient. So these must be such that who makes the claims cannot foresee them.
+// Q - P - t*G for a tweak. If all are true, the sum of all of them, each times a
+// coefficient, is infinity as well. If one is false, the sum is infinity for only one
+// choice in 2^128 of its coefficient. So whoever makes the claims must not be able to
+// foresee the coefficients.
 type Batch struct {
 	claims []claim
 	// offender is the answer of Offender if checked is set.
@@ -68,7 +69,7 @@ func (b *Batch) Reset() {
 }
 
 // Verify reports whether all claims hold. A false claim goes unseen with a chance
-// of 2^-128; a batch without claims holds.
+// of 2^-128. A batch without claims holds.
 //
 // Only a yes is taken from the sum. At a no the claims are checked one by one, so
 // that even a fault in what only batches use (the roots eight at a time, the
@@ -84,8 +85,8 @@ func (b *Batch) Verify() bool {
 	return b.Offender() < 0
 }
 
-// Offender returns the index of the first false claim, in the order of adding,
-// checking one by one, and -1 if there is none.
+// Offender checks the claims one by one. It returns the index of the first that is
+// false, in the order of adding, and -1 if there is none.
 func (b *Batch) Offender() int {
 	if !b.checked {
 		b.offender, b.checked = -1, true
@@ -108,7 +109,7 @@ func (c *claim) verify() bool {
 }
 
 // verifyTogether reports whether the sum over all claims is infinity. It is false
-// also if any number is out of its range or any x is not on the curve.
+// as well if a number is out of its range or an x is not on the curve.
 func (b *Batch) verifyTogether() bool {
 	b.begin()
 	for i := range b.claims {
@@ -135,9 +136,9 @@ func (b *Batch) verifyTogether() bool {
 }
 
 // begin empties the sum and seeds the coefficients. They come from ChaCha8, a
-// cryptographic generator, under a new seed of the system for each batch: as hard
-// to foresee as the system's own bytes, for one read instead of thousands. They
-// are never shown, so nobody can even see a part of the stream.
+// cryptographic generator, under a new seed of the system for each batch. So they
+// are as hard to foresee as the system's own bytes, for one read instead of
+// thousands. They are never shown, so nobody even sees a part of the stream.
 func (b *Batch) begin() {
 	var seed [32]byte
 	crand.Read(seed[:]) // never fails: it ends the program instead

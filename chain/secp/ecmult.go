@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// windowG is the window of the static tables of G: two tables of 64 KiB. One
-	// more would double them to save one addition in fourteen of those of G.
+	// windowG is the window of the static tables of G: two tables of 64 KiB. With one
+	// more they would be twice as large, and save one in fourteen of G's additions.
 	windowG = 12
 	// windowP is the window of the table that is made for each key.
 	windowP = 5

@@ -1,4 +1,9 @@
-// Package nodetest runs nodes for the tests of other packages.
+// Package nodetest runs whole nodes for the tests of other packages, in the test's
+// process and without a network but the loopback. Only tests import it.
+//
+//	n := nodetest.Dev(t, nodetest.Matures) // runs until the test ends
+//	tip := n.Chain().Tip()                 // the node itself
+//	url := "http://" + n.RPC               // what it tells when it has started
 package nodetest
 
 import (
@@ -16,11 +21,12 @@ import (
 type Running struct {
 	*node.Node
 	node.Started
-	Stop func() // ends it before, and reports what goes wrong then
+	Stop func() // ends it earlier, and fails the test if anything goes wrong then
 }
 
-// Dev runs a node of the dev network that listens for RPC on a free port, in a
-// fresh folder. change, unless nil, changes its configuration.
+// Dev runs a node of the dev network in a fresh folder. It listens for RPC on a free
+// port, and for peers on none. change, unless it is nil, changes its configuration
+// first.
 func Dev(t testing.TB, change func(*node.Config)) *Running {
 	t.Helper()
 	params, err := karat.LoadNetwork("dev")
@@ -52,11 +58,12 @@ func Dev(t testing.TB, change func(*node.Config)) *Running {
 	case r.Started = <-up:
 		return r
 	case err := <-done:
-		done <- nil
+		done <- nil // for Stop, which would wait for ever
 		t.Fatalf("the node ended: %v", err)
 		return nil
 	}
 }
 
-// Matures lets coinbases be spent after two blocks.
+// Matures lets coinbases be spent after two blocks, so that a test need not mine a
+// hundred.
 func Matures(c *node.Config) { c.Params.CoinbaseMaturity = 2 }

@@ -1,5 +1,14 @@
-// Package pipenet is a network within a test: listeners and connections are pipes,
-// which go by the clock of a testing/synctest bubble. Only tests import it.
+// Package pipenet is a network within a test. Listeners and connections are pipes,
+// which go by the clock of a testing/synctest bubble: there, a socket of the system
+// would stop that clock. Only tests import it.
+//
+//	network := pipenet.New()
+//	listener := network.Listen("alice:1")
+//	conn, err := network.Dial("bob", "alice:1")
+//	network.Separate(func(from, to string) bool { return from == "bob" || to == "bob" })
+//
+// A pipe has no buffer: whoever writes waits until the other side reads. So a test
+// finds out at once who relies on a buffer.
 package pipenet
 
 import (
@@ -8,8 +17,8 @@ import (
 	"sync"
 )
 
-// Network joins who listens and who dials. Addresses are HOST:PORT, with any text
-// as the host.
+// Network joins those who listen and those who dial. An address is HOST:PORT, with
+// any text as the host.
 type Network struct {
 	mu sync.Mutex
 	// Guarded by mu:
@@ -18,13 +27,13 @@ type Network struct {
 	separate  func(from, to string) bool
 }
 
-// New returns a network without anybody in it.
+// New returns a network with nobody in it.
 func New() *Network {
 	return &Network{listeners: map[string]*listener{}, conns: map[*conn]struct{}{}}
 }
 
-// Separate cuts the connections between hosts that are separate, and lets none be
-// made from now on. Nil joins all again.
+// Separate cuts the connections between hosts for which the function returns true,
+// and refuses new ones from now on. Nil joins all hosts again.
 func (n *Network) Separate(separate func(from, to string) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -39,7 +48,7 @@ func (n *Network) Separate(separate func(from, to string) bool) {
 	}
 }
 
-// Listen takes what dials the address, until it is closed.
+// Listen returns a listener for those who dial the address, until it is closed.
 func (n *Network) Listen(address string) net.Listener {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -48,7 +57,8 @@ func (n *Network) Listen(address string) net.Listener {
 	return l
 }
 
-// Dial connects a host to who listens at an address.
+// Dial connects a host to whoever listens at an address. It waits until that one
+// accepts.
 func (n *Network) Dial(from, address string) (net.Conn, error) {
 	to, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -1,5 +1,11 @@
-// Package wholefile writes small files that are there as a whole or not at all,
-// whatever happens meanwhile.
+// Package wholefile writes files that are there as a whole or not at all, whatever
+// happens meanwhile: a kill, a power cut, a full disk.
+//
+// The content goes into a new file beside the old one. When it is durable, the new
+// file takes the old one's name, which the system does at one instant. A run that is
+// cut off leaves the old file, and perhaps a *.tmp beside it.
+//
+//	err := wholefile.ReplaceBytes(path, content)
 package wholefile
 
 import (
@@ -11,11 +17,12 @@ import (
 )
 
 // Replace writes a file that only its owner can read, in the place of another if
-// there is one. Content and name are durable when it returns nil; else the file
-// is as it was.
+// there is one. When it returns nil, content and name are durable. Otherwise the file
+// is as it was, unless only its folder could not be synced: then it is the new one,
+// which a power cut may take back.
 func Replace(path string, write func(io.Writer) error) error {
 	dir := filepath.Dir(path)
-	file, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp") // of mode 0600
+	file, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp") // of mode 0600; a rename must not leave the file system
 	if err != nil {
 		return err
 	}
@@ -37,7 +44,7 @@ func Replace(path string, write func(io.Writer) error) error {
 	return SyncDir(dir)
 }
 
-// ReplaceBytes is Replace with content that is there.
+// ReplaceBytes is Replace for content that is in memory.
 func ReplaceBytes(path string, content []byte) error {
 	return Replace(path, func(w io.Writer) error {
 		_, err := w.Write(content)
@@ -45,7 +52,8 @@ func ReplaceBytes(path string, content []byte) error {
 	})
 }
 
-// SyncDir makes the names in a directory durable.
+// SyncDir makes the names of the files in a directory durable. The sync of a file
+// need not do that.
 func SyncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
