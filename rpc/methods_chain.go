@@ -26,9 +26,9 @@ func chainMethods() []method {
 			{name: "nblocks", kind: kindNumber, optional: "one month", about: "Size of the window in blocks"},
 			{name: "blockhash", kind: kindString, optional: "chain tip", about: "The block that ends the window"}}},
 		{name: "invalidateblock", read: operate(Operator.Invalidate), about: "Marks a block as invalid, as if it broke a rule.", params: []param{paramBlockHash}},
-		{name: "reconsiderblock", read: operate(Operator.Reconsider), about: "Forgets that a block, those below it and those above it are invalid.", params: []param{paramBlockHash}},
+		{name: "reconsiderblock", read: operate(Operator.Reconsider), about: "Takes invalidateblock back: a block, its ancestors and its descendants are checked again.", params: []param{paramBlockHash}},
 		{name: "preciousblock", read: operate(Operator.Precious), about: "Treats a block as if it had come before others with the same work.", params: []param{paramBlockHash}},
-		{name: "verifychain", slow: true, read: verifyChain, about: "Checks the last blocks again.", params: []param{
+		{name: "verifychain", slow: true, read: verifyChain, about: "Checks the last blocks again, as they are stored.", params: []param{
 			{name: "checklevel", kind: kindNumber, optional: "3", about: "How thorough: 0 to 4"},
 			{name: "nblocks", kind: kindNumber, optional: "6", about: "The number of blocks, 0 for all"}}},
 	}

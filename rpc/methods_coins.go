@@ -13,11 +13,11 @@ func coinMethods() []method {
 		{name: "gettxout", read: getTxOut, about: "Returns an unspent output, or null if there is none.", params: []param{
 			{name: "txid", kind: kindString, about: "The transaction id"},
 			{name: "n", kind: kindNumber, about: "vout number"},
-			{name: "include_mempool", kind: kindBool, optional: "true", about: "Whether to count the mempool's transactions"}}},
+			{name: "include_mempool", kind: kindBool, optional: "true", about: "Whether transactions of the mempool spend and make outputs"}}},
 		{name: "gettxoutsetinfo", slow: true, read: getTxOutSetInfo, about: "Counts and hashes all unspent outputs. Note this call may take some time.", params: []param{
 			{name: "hash_type", kind: kindString, optional: "hash_serialized_3", about: "hash_serialized_3, muhash or none"},
-			{name: "hash_or_height", kind: kindAny, optional: "the tip", about: "Of an earlier block; there is no index that knows"},
-			{name: "use_index", kind: kindBool, optional: "true", about: "There is none"}}},
+			{name: "hash_or_height", kind: kindAny, optional: "the tip", about: "Refused: there is no index of earlier blocks"},
+			{name: "use_index", kind: kindBool, optional: "true", about: "Ignored: there is no such index"}}},
 	}
 }
 

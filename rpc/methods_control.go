@@ -15,7 +15,7 @@ func controlMethods() []method {
 			{name: "command", kind: kindString, optional: "all commands", about: "The method to explain"}}},
 		{name: "stop", read: noParams(stop), about: "Stops the node."},
 		{name: "uptime", read: noParams(uptime), about: "Returns the seconds since the node was started."},
-		{name: "getrpcinfo", read: noParams(getRPCInfo), about: "Returns the calls that are under way."},
+		{name: "getrpcinfo", read: noParams(getRPCInfo), about: "Returns the calls that are being answered."},
 	}
 }
 

@@ -18,17 +18,17 @@ func miningMethods() []method {
 	return []method{
 		{name: "getmininginfo", read: noParams(getMiningInfo), about: "Returns the state of mining."},
 		{name: "getnetworkhashps", read: getNetworkHashPS, about: "Estimates the hashes per second of the network.", params: []param{
-			{name: "nblocks", kind: kindNumber, optional: "120", about: "Over so many blocks, -1 for all"},
-			{name: "height", kind: kindNumber, optional: "-1", about: "Up to this height, -1 for the tip"}}},
+			{name: "nblocks", kind: kindNumber, optional: "120", about: "The number of blocks to look at; -1 for all"},
+			{name: "height", kind: kindNumber, optional: "-1", about: "The height of the last of them; -1 for the tip"}}},
 		{name: "submitblock", read: submitBlock, about: "Gives a block to the node. The result is null, or why the block was refused.", params: []param{
 			{name: "hexdata", kind: kindString, about: "The block in hexadecimal"},
 			{name: "dummy", kind: kindAny, optional: "ignored", about: "Ignored"}}},
 		{name: "generatetoaddress", slow: true, read: generateToAddress, about: "Mines blocks at once (on networks of fixed difficulty).", params: []param{
-			{name: "nblocks", kind: kindNumber, about: "How many"},
+			{name: "nblocks", kind: kindNumber, about: "How many blocks"},
 			{name: "address", kind: kindString, about: "The address that the blocks pay"},
 			{name: "maxtries", kind: kindNumber, optional: "1000000", about: "Hashes to try for each block"}}},
-		{name: "setmocktime", read: setMockTime, about: "Stops the node's clock (on networks of fixed difficulty).", params: []param{
-			{name: "timestamp", kind: kindNumber, about: "Seconds since 1970; 0 starts the clock again"}}},
+		{name: "setmocktime", read: setMockTime, about: "Stops the node's clock at a time (on networks of fixed difficulty).", params: []param{
+			{name: "timestamp", kind: kindNumber, about: "The time in seconds since 1970; 0 lets the clock go on"}}},
 	}
 }
 

@@ -17,18 +17,18 @@ func networkMethods() []method {
 		{name: "getpeerinfo", read: noParams(getPeerInfo), about: "Returns what is known of each peer."},
 		{name: "getconnectioncount", read: noParams(getConnectionCount), about: "Returns the number of peers."},
 		{name: "getnettotals", read: noParams(getNetTotals), about: "Returns the bytes that were received from peers and sent to them."},
-		{name: "addnode", read: addNode, about: "Keeps a connection to a peer, stops keeping it, or connects once.", params: []param{
+		{name: "addnode", read: addNode, about: "Adds a peer to stay connected to, removes it again, or tries a connection once.", params: []param{
 			{name: "node", kind: kindString, about: "[ID@]HOST:PORT"},
 			{name: "command", kind: kindString, about: "add, remove or onetry"},
 			{name: "v2transport", kind: kindBool, optional: "ignored", about: "Ignored: every connection is encrypted"}}},
-		{name: "getaddednodeinfo", read: getAddedNodeInfo, about: "Returns the peers that addnode added.", params: []param{
-			{name: "node", kind: kindString, optional: "all nodes", about: "Only this one"}}},
+		{name: "getaddednodeinfo", read: getAddedNodeInfo, about: "Returns the peers that addnode has added.", params: []param{
+			{name: "node", kind: kindString, optional: "all nodes", about: "Only this peer"}}},
 		{name: "disconnectnode", read: disconnectNode, about: "Ends the connection to a peer.", params: []param{
 			{name: "address", kind: kindString, optional: "by nodeid", about: "HOST:PORT or node id"},
 			{name: "nodeid", kind: kindNumber, optional: "by address", about: "The id that getpeerinfo shows"}}},
-		{name: "getnodeaddresses", read: getNodeAddresses, about: "Returns known addresses of nodes.", params: []param{
-			{name: "count", kind: kindNumber, optional: "1", about: "At most so many, 0 for all"},
-			{name: "network", kind: kindString, optional: "all", about: "Only of ipv4 or ipv6"}}},
+		{name: "getnodeaddresses", read: getNodeAddresses, about: "Returns addresses at which other nodes can be reached.", params: []param{
+			{name: "count", kind: kindNumber, optional: "1", about: "How many at most; 0 for all"},
+			{name: "network", kind: kindString, optional: "all", about: "Only addresses of this kind: ipv4 or ipv6"}}},
 		{name: "ping", read: noParams(ping), about: "Pings all peers; getpeerinfo shows the result."},
 	}
 }

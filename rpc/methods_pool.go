@@ -19,7 +19,7 @@ func poolMethods() []method {
 		{name: "getmempoolinfo", read: noParams(getMempoolInfo), about: "Returns the state of the mempool."},
 		{name: "getrawmempool", read: getRawMempool, about: "Returns the transactions of the mempool.", params: []param{
 			verbose,
-			{name: "mempool_sequence", kind: kindBool, optional: "false", about: "Whether to add the mempool's sequence number"}}},
+			{name: "mempool_sequence", kind: kindBool, optional: "false", about: "Whether to add the mempool's sequence number; not with verbose"}}},
 		{name: "getmempoolentry", read: getMempoolEntry, about: "Returns what the mempool knows of a transaction.", params: []param{txid}},
 		{name: "getmempoolancestors", read: relatives(ancestors), about: "Returns the transactions of the mempool that a transaction builds on.", params: []param{txid, verbose}},
 		{name: "getmempooldescendants", read: relatives(descendants), about: "Returns the transactions of the mempool that build on a transaction.", params: []param{txid, verbose}},

@@ -17,7 +17,7 @@ func transactionMethods() []method {
 			{name: "blockhash", kind: kindString, optional: "by the index", about: "The block in which to look"}}},
 		{name: "decoderawtransaction", read: decodeRawTransaction, about: "Decodes a transaction in hexadecimal.", params: []param{
 			{name: "hexstring", kind: kindString, about: "The transaction"},
-			{name: "iswitness", kind: kindBool, optional: "depends on heuristic tests", about: "Ignored: the encoding says whether there are witnesses"}}},
+			{name: "iswitness", kind: kindBool, optional: "ignored", about: "Ignored: the encoding says whether there are witnesses"}}},
 		{name: "decodescript", read: decodeScript, about: "Decodes a script in hexadecimal.", params: []param{
 			{name: "hexstring", kind: kindString, about: "The script"}}},
 	}

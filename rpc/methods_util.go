@@ -12,9 +12,9 @@ import (
 
 func utilMethods() []method {
 	return []method{
-		{name: "validateaddress", read: validateAddress, about: "Says whether a text is an address of this network, and what it stands for.", params: []param{
+		{name: "validateaddress", read: validateAddress, about: "Says whether a text is an address of this network, and for which script it stands.", params: []param{
 			{name: "address", kind: kindString, about: "The address"}}},
-		{name: "estimatesmartfee", read: estimateSmartFee, about: "Estimates the feerate with which a transaction is confirmed within a number of blocks. While blocks are not full it is the least that is relayed.", params: []param{
+		{name: "estimatesmartfee", read: estimateSmartFee, about: "Estimates the feerate with which a transaction is confirmed within so many blocks. While blocks are not full, that is the relay minimum.", params: []param{
 			{name: "conf_target", kind: kindNumber, about: "Confirmation target in blocks (1 - 1008)"},
 			{name: "estimate_mode", kind: kindString, optional: "economical", about: "economical or conservative, which are the same here"}}},
 		{name: "getindexinfo", read: getIndexInfo, about: "Returns the state of the indexes.", params: []param{
