@@ -15,7 +15,6 @@ const (
 	maxSpacing     = 7 * 24 * 60 * 60 // seconds
 	maxMoneyLimit  = types.Amount(1) << 61
 	minBlockWeight = 40_000
-	maxBlockWeight = 16_000_000
 	maxOutputs     = 10_000 // allocations
 	// maxOutputScript is Bitcoin's limit of a script in bytes.
 	maxOutputScript = 10_000
@@ -48,8 +47,8 @@ func Check(p *consensus.Params) error {
 		return badField("max_money", "%s: want 0.00000001 to %s", p.MaxMoney, maxMoneyLimit)
 	case !enough:
 		return badField("max_money", "%s is less than the allocations and all subsidies together", p.MaxMoney)
-	case p.MaxBlockWeight < minBlockWeight || p.MaxBlockWeight > maxBlockWeight:
-		return badField("max_block_weight", "%d: want %d to %d", p.MaxBlockWeight, minBlockWeight, maxBlockWeight)
+	case p.MaxBlockWeight < minBlockWeight || p.MaxBlockWeight > types.MaxBlockWeight:
+		return badField("max_block_weight", "%d: want %d to %d", p.MaxBlockWeight, minBlockWeight, types.MaxBlockWeight)
 	case p.GenesisBlock().Weight > p.MaxBlockWeight:
 		return badField("genesis.outputs", "the genesis block is heavier than max_block_weight")
 	}

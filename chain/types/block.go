@@ -5,6 +5,10 @@ import "encoding/binary"
 // HeaderSize is the length of an encoded header in bytes.
 const HeaderSize = 80
 
+// MaxBlockWeight is the greatest weight limit that a network can choose, in weight
+// units. So it bounds every block in bytes, whatever network it is of.
+const MaxBlockWeight = 16_000_000
+
 // Header is a block header.
 type Header struct {
 	Version    int32

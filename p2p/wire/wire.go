@@ -85,7 +85,7 @@ const (
 	MaxGetBlocks    = 128  // hashes in a GetBlocks
 	MaxNotFound     = 1000 // hashes in a NotFound
 	MaxTxSize       = 400_000
-	MaxBlockSize    = 16_000_000 // the greatest weight limit that a network can have
+	MaxBlockSize    = types.MaxBlockWeight // bytes; no byte weighs less than a unit
 	MaxBlockTxs     = MaxBlockSize / minTxWeight
 	MaxCompactBlock = 1_000_000 // bytes of a CompactBlock's payload
 	// MaxUnknown is the longest payload in bytes of a message of a type that
