@@ -8,6 +8,7 @@ FUZZTIME ?= 20s
 export GOTOOLCHAIN := go1.27.3
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+DEADCODE := golang.org/x/tools/cmd/deadcode@v0.52.0
 
 .DEFAULT_GOAL := help
 
@@ -37,11 +38,17 @@ race: ## run all tests under the race detector
 	$(GO) test -race -short ./...
 
 .PHONY: lint
-lint: ## check formatting, vet and staticcheck
+lint: deadcode ## check formatting, vet, staticcheck and dead code
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) && test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	cd test/oracle && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+# What the programs reach, then what they and the tests reach.
+.PHONY: deadcode
+deadcode: ## find functions that nothing calls, or only tests
+	@dead=$$($(GO) run $(DEADCODE) ./cmd/... && $(GO) run $(DEADCODE) -test ./... && cd test/oracle && $(GO) run $(DEADCODE) -test ./...) && \
+		test -z "$$dead" || { echo "$$dead"; exit 1; }
 
 .PHONY: vulnerabilities
 vulnerabilities: ## find known faults in karat's dependencies and in Go that karat reaches
