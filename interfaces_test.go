@@ -16,7 +16,7 @@ import (
 // type of these, so that one hands to the other what it has, and nobody translates.
 var pure = []string{
 	"chain/types", "chain/secp", "chain/taproot", "chain/consensus", "chain/network", "chain/header", "chain/coinstats",
-	"chain/filter", "chain/pending", "p2p/peerinfo", "p2p/wire",
+	"chain/filter", "chain/standard", "chain/pending", "p2p/peerinfo", "p2p/wire",
 }
 
 // The stateful packages, which meet through the interfaces that they declare.
@@ -126,8 +126,15 @@ func (s source) checkSaid(t *testing.T, what string, imports map[string]string, 
 	})
 }
 
-// TestPure: the pure layer stands on nothing but itself.
+// TestPure: each package is of one layer, and the pure layer stands on nothing but
+// itself.
 func TestPure(t *testing.T) {
+	for pkg := range allowed {
+		none := pkg == "." || strings.HasPrefix(pkg, "cmd/") || slices.Contains(strings.Split(pkg, "/"), "internal")
+		if !none && slices.Contains(pure, pkg) == slices.Contains(stateful, pkg) {
+			t.Errorf("%s is neither pure nor stateful, or both", pkg)
+		}
+	}
 	for _, pkg := range pure {
 		for _, imported := range allowed[pkg] {
 			if _, ours := allowed[imported]; ours && !slices.Contains(pure, imported) {

@@ -10,13 +10,13 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Accept takes a transaction into the pool, which keeps a copy of it, and
-// returns its entry. It may take the place of others (BIP125 without signalling).
-// It waits for a change of the chain that is under way.
+// Accept takes a transaction into the pool, which keeps a copy of it, and returns its
+// entry. The transaction may replace others: BIP125, without its signalling. If the
+// pool is about to follow the chain, Accept waits for that.
 //
 // A transaction that pays more than maxFeeRate for its size is refused with
-// pending.ReasonMaxFee; 0 is no limit. Only the pool knows what a transaction pays,
-// so its sender cannot see the slip of paying the change as a fee in time.
+// pending.ReasonMaxFee; 0 is no limit. This guards senders who forgot the change: what
+// a transaction pays does not stand in it, and only who knows its coins can tell.
 //
 // The error is of one of consensus's kinds: ErrInvalid if no block can hold the
 // transaction, ErrNotYet if a later one may (inputs missing, locks, immature
@@ -26,8 +26,8 @@ func (p *Pool) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRat
 	return p.accept(ctx, tx, maxFeeRate, p.now())
 }
 
-// errMoved says that the chain or the pool changed while a transaction was
-// looked at, so that it has to be looked at again.
+// errMoved says that the chain or the pool has changed while a transaction was
+// examined, so that it has to be examined again.
 var errMoved = errors.New("the chain or the pool has moved")
 
 func (p *Pool) accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate, at time.Time) (*pending.Entry, error) {
@@ -39,7 +39,7 @@ func (p *Pool) accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRat
 		err := p.examine(ctx, c)
 		switch {
 		case err != nil:
-		case c.Exceeds(maxFeeRate): // last, as in Bitcoin Core: what is wrong otherwise is told first
+		case c.Exceeds(maxFeeRate): // last, as in Bitcoin Core: any other fault is told first
 			err = policy(pending.ReasonMaxFee, "%d grains are more than %d", c.Fee, maxFeeRate.Fee(c.VSize))
 		default:
 			err = p.insert(c)
@@ -48,15 +48,15 @@ func (p *Pool) accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRat
 		case err == nil:
 			return c.Entry, nil
 		case errors.Is(err, ReasonInPool):
-			return p.GetByWitness(c.WTxID), err
+			return p.GetByWitness(c.WTxID), err // nil, if it has left again meanwhile
 		case !errors.Is(err, errMoved):
 			return nil, err
 		}
 	}
 }
 
-// examine does everything but the insertion: rules, policy, and at last the
-// scripts, which cost most.
+// examine does everything but the insertion. Scripts cost most and come last, so that
+// nobody makes this node run them for a transaction that it would refuse anyway.
 func (p *Pool) examine(ctx context.Context, c *candidate) error {
 	state, _, err := p.findCoins(ctx, []*candidate{c})
 	if err != nil {
@@ -66,6 +66,8 @@ func (p *Pool) examine(ctx context.Context, c *candidate) error {
 		return err
 	}
 	c.Height = state.Index.Height
+	// The lock is given back before the scripts run, so that the pool may change until
+	// the insertion. insert notices.
 	p.mu.Lock()
 	err = p.fit(c, true)
 	p.mu.Unlock()
@@ -75,8 +77,8 @@ func (p *Pool) examine(ctx context.Context, c *candidate) error {
 	return p.verify(c)
 }
 
-// duplicate refuses what the pool has. It assumes mu.
-func (p *Pool) duplicate(c *candidate) error {
+// checkNew refuses what the pool has. It assumes mu.
+func (p *Pool) checkNew(c *candidate) error {
 	if p.graph.byWTxID[c.WTxID] != nil {
 		return policy(ReasonInPool, "")
 	}
@@ -90,7 +92,8 @@ func (p *Pool) duplicate(c *candidate) error {
 func (p *Pool) checkSpends(c *candidate, state *consensus.State) (types.Amount, error) {
 	fee, err := consensus.ConnectTransaction(p.params, state, c.Tx, c.coins, p.chain)
 	if errors.Is(err, consensus.ReasonPrematureSpend) {
-		// Who sent it may be a block ahead of this node.
+		// In Bitcoin's rules that is ErrInvalid. But whoever sent it may be a block
+		// ahead of this node, and must not pay for that.
 		return 0, refuse(consensus.ErrNotYet, consensus.ReasonPrematureSpend, "a coinbase that is spent is too young")
 	}
 	if err != nil {
@@ -99,16 +102,17 @@ func (p *Pool) checkSpends(c *candidate, state *consensus.State) (types.Amount, 
 	return fee, checkInputs(c.Tx, c.coins)
 }
 
-// fit finds out how the candidate fits into the pool: its fee, what it replaces
-// and how large its cluster becomes. It assumes mu, and sets c.change.
+// fit finds out how the candidate would fit into the pool: whether it pays enough,
+// what it replaces, and how large its cluster becomes. It sets c.change, and changes
+// nothing else. It assumes mu.
 func (p *Pool) fit(c *candidate, replace bool) error {
 	c.change = nil
-	if err := p.duplicate(c); err != nil {
+	if err := p.checkNew(c); err != nil {
 		return err
 	}
 	for _, txid := range c.parents {
 		if p.graph.byTxID[txid] == nil {
-			return errMoved
+			return errMoved // a parent is confirmed or has left since its coins were found
 		}
 	}
 	if floor := p.rollingMinimum().Fee(c.VSize); c.Fee < floor {
@@ -126,21 +130,24 @@ func (p *Pool) fit(c *candidate, replace bool) error {
 	return err
 }
 
-// insert puts a candidate that was examined into the pool.
+// insert puts a candidate that was examined into the pool, and evicts what has no more
+// room then, which may be the candidate itself.
 func (p *Pool) insert(c *candidate) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.rebuilding || p.position != c.position {
 		return errMoved
 	}
-	if !c.change.current(p.graph) {
+	if !c.change.isCurrent(p.graph) {
+		// Another transaction was faster. Scripts and coins are as they were, since the
+		// block is the same.
 		if err := p.fit(c, true); err != nil {
 			return err
 		}
 	}
 	replaced := c.change.remove
 	p.graph.apply(c.change)
-	c.change = nil
+	c.change = nil // the entry lives on, and what the change refers to need not
 	p.changes += uint64(1 + len(replaced))
 	p.trim()
 	p.changed.Ring()
@@ -154,7 +161,9 @@ func (p *Pool) insert(c *candidate) error {
 	return nil
 }
 
-// trim evicts what pays worst until the rest fits into memory. It assumes mu.
+// trim evicts what pays worst until the rest fits into memory. From then on a
+// transaction must pay more than what was evicted, or it would come back at once and
+// be relayed again and again for nothing. It assumes mu.
 func (p *Pool) trim() {
 	evicted := 0
 	for p.graph.usage > p.options.MaxBytes {

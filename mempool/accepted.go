@@ -1,24 +1,23 @@
 package mempool
 
-import (
-	"github.com/karatcoin/karat/chain/types"
-)
+import "github.com/karatcoin/karat/chain/types"
 
-// remembered is the number of witness ids that acceptedLog keeps at least, once
-// there were so many.
-const remembered = 1 << 15
+// acceptedKept is the number of witness ids that acceptedLog keeps at least, once there
+// were so many: more than a subscriber falls behind by while it is alive.
+const acceptedKept = 1 << 15
 
-// acceptedLog is the end of the list of all accepted transactions.
+// acceptedLog is the end of the list of all accepted transactions. Subscribers each have
+// a position in it and pull what has come since, so that the pool need not know them.
 type acceptedLog struct {
-	first uint64 // the position of the first of wtxids
+	first uint64 // the position of the first one in the list
 	list  []types.Hash
 }
 
 func (l *acceptedLog) add(wtxid types.Hash) {
-	if len(l.list) == 2*remembered {
-		copy(l.list, l.list[remembered:])
-		l.list = l.list[:remembered]
-		l.first += remembered
+	if len(l.list) == 2*acceptedKept {
+		copy(l.list, l.list[acceptedKept:])
+		l.list = l.list[:acceptedKept]
+		l.first += acceptedKept
 	}
 	l.list = append(l.list, wtxid)
 }

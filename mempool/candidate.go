@@ -10,23 +10,24 @@ import (
 )
 
 // candidate is a transaction that may come into the pool, and what was found out
-// about it.
+// about it. It belongs to one goroutine.
 type candidate struct {
 	*pending.Entry
 	position types.Index  // the tip that the coins are of
-	coins    []types.Coin // that the inputs spend
-	parents  []types.Hash // transactions whose coins are not confirmed
-	change   *change      // how it would fit in; nil: not known
+	coins    []types.Coin // that the inputs spend, in their order
+	parents  []types.Hash // transactions that it spends and no block has
+	change   *change      // how it would fit into the graph; nil: not known
 }
 
-// newCandidate copies a transaction, so that nothing else is kept alive by it,
-// and checks it as far as that needs nothing else.
+// newCandidate checks what needs nothing but the transaction, and copies it. Decoded
+// transactions share the memory of the message or block that they came in: a pool that
+// kept one would keep all of that alive, and no count of its bytes would be true.
 func (p *Pool) newCandidate(tx *types.Tx, at time.Time) (*candidate, error) {
 	if err := consensus.CheckTransaction(p.params, tx); err != nil {
 		return nil, err
 	}
 	if tx.IsCoinbase() {
-		return nil, refuse(consensus.ErrInvalid, consensus.ReasonCoinbaseTransaction, "") // which is valid in its block only
+		return nil, refuse(consensus.ErrInvalid, consensus.ReasonCoinbaseTransaction, "") // valid only as the first of its block
 	}
 	if err := checkStandard(tx); err != nil {
 		return nil, err
@@ -42,9 +43,9 @@ func (p *Pool) newCandidate(tx *types.Tx, at time.Time) (*candidate, error) {
 	}}, nil
 }
 
-// findCoins brings the pool to the tip and finds the coins of candidates, of
-// which later ones may spend earlier ones. It returns the state of the tip, or
-// the first candidate that is refused and why.
+// findCoins brings the pool to the tip and finds the coins that candidates spend,
+// which may be outputs of earlier candidates. It returns the state of the tip, or the
+// first candidate that is refused and why.
 func (p *Pool) findCoins(ctx context.Context, candidates []*candidate) (state consensus.State, failed int, err error) {
 	for {
 		if err := p.CatchUp(ctx); err != nil {
@@ -63,7 +64,7 @@ func (p *Pool) findCoins(ctx context.Context, candidates []*candidate) (state co
 			return state, 0, err
 		}
 		if state.Index != candidates[0].position {
-			continue
+			continue // the chain has moved between the two looks
 		}
 		for i, m := range missing {
 			if !fetched[i].Found {
@@ -78,16 +79,16 @@ func (p *Pool) findCoins(ctx context.Context, candidates []*candidate) (state co
 // missingInput is an input whose coin has to come from the chain.
 type missingInput struct{ candidate, input int }
 
-// poolCoins finds the coins of candidates that are outputs of the pool or of
-// earlier candidates, and returns the inputs for which there are none, or the
-// first candidate that is refused and why. Bitcoin's rules treat such coins as if
-// the next block made them.
+// poolCoins finds those coins that are outputs of the pool or of earlier candidates,
+// and returns the inputs whose coins have to come from the chain, or the first
+// candidate that is refused and why. The rules take such coins for made by the next
+// block, which is the first that could hold both transactions.
 func (p *Pool) poolCoins(candidates []*candidate) (missing []missingInput, failed int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	earlier := map[types.Hash]*pending.Entry{}
 	for n, c := range candidates {
-		if err := p.duplicate(c); err != nil {
+		if err := p.checkNew(c); err != nil {
 			return nil, n, err
 		}
 		c.position, c.change = p.position, nil
@@ -114,8 +115,8 @@ func (p *Pool) poolCoins(candidates []*candidate) (missing []missingInput, faile
 	return missing, 0, nil
 }
 
-// coinOf returns an output of the transaction as a coin that was made at the
-// height. It reports false if there is no such output or it holds data.
+// coinOf returns an output of the entry as a coin that was made at the height. It
+// reports false if there is no such output, or if it can never be spent.
 func coinOf(e *pending.Entry, index, height uint32) (types.Coin, bool) {
 	if uint64(index) >= uint64(len(e.Tx.Outputs)) || !consensus.IsSpendable(e.Tx.Outputs[index].ScriptPubKey) {
 		return types.Coin{}, false
@@ -127,8 +128,9 @@ func missingInputs(outPoint types.OutPoint) error {
 	return refuse(consensus.ErrNotYet, consensus.ReasonMissingInputs, "output %s is not known or is spent", outPoint)
 }
 
-// missingCoin says why a coin is missing: the transaction may be confirmed, and
-// have spent it.
+// missingCoin says why a coin is missing. If the chain has an output of the candidate
+// itself, the candidate is confirmed and has spent the coin. A transaction all of
+// whose outputs are spent again cannot be told from an orphan this way.
 func (p *Pool) missingCoin(ctx context.Context, c *candidate, missing types.OutPoint) error {
 	outPoints := make([]types.OutPoint, len(c.Tx.Outputs))
 	for i := range outPoints {

@@ -7,23 +7,25 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// change is a step of a graph that was not taken yet: the nodes that leave, the
-// node that comes, if any, and the clusters that others take the place of.
+// change is a difference to a graph that was worked out and is not made yet. A
+// replacement is judged by its change, and a change that is refused has cost nothing
+// but the work.
 type change struct {
 	graph   *graph
-	version uint64 // of the graph that it was made for
-	remove  []*txNode
-	add     *txNode
+	version uint64    // of the graph that it was worked out for
+	remove  []*txNode // those that leave
+	add     *txNode   // the one that comes; nil: none
 	before  []*cluster
-	after   []*cluster
+	after   []*cluster // what the clusters before become
 }
 
-// current reports whether the graph is as it was when the change was made.
-func (c *change) current(g *graph) bool { return c != nil && c.graph == g && c.version == g.version }
+// isCurrent reports whether the graph is as it was when the change was worked out.
+func (c *change) isCurrent(g *graph) bool { return c != nil && c.graph == g && c.version == g.version }
 
-// prepare makes a change. It reports false if a cluster would be too large. The
-// new node has no descendants in the graph, nor parents among those that leave;
-// those that leave need not take their descendants with them.
+// prepare works a change out. It reports false if a cluster would become too large.
+// The new node has no descendants in the graph, nor parents among those that leave.
+// Those that leave need not take their descendants with them: a block confirms
+// parents without their children.
 func (g *graph) prepare(remove []*txNode, add *txNode) (*change, bool) {
 	c := &change{graph: g, version: g.version, remove: remove, add: add}
 	leaving := make(map[*txNode]bool, len(remove))
@@ -43,7 +45,7 @@ func (g *graph) prepare(remove []*txNode, add *txNode) (*change, bool) {
 	if add != nil {
 		parents := g.parents(add.Tx)
 		if len(parents) >= MaxClusterCount {
-			return nil, false // before all their clusters are looked at
+			return nil, false // without the work of looking at all their clusters
 		}
 		touch(parents)
 	}
@@ -63,11 +65,13 @@ func (g *graph) prepare(remove []*txNode, add *txNode) (*change, bool) {
 	return c, ok
 }
 
-// clustersOf sorts nodes into clusters. It reports false if the one of the added
-// node, which comes last, is too large; others only ever shrink.
+// clustersOf sorts nodes into clusters: whoever spends another is of the same one. It
+// reports false if the one of the added node is too large. The others are parts of what
+// was a cluster, and need no check. The added node, if there is one, comes last.
 func clustersOf(nodes []*txNode, add *txNode) ([]*cluster, bool) {
 	index := make(map[types.Hash]int, len(nodes))
-	group := make([]int, len(nodes)) // a forest: the root stands for the cluster
+	// A forest with a tree for each cluster, whose root stands for it: union-find.
+	group := make([]int, len(nodes))
 	for i, n := range nodes {
 		index[n.TxID] = i
 		group[i] = i
@@ -79,7 +83,7 @@ func clustersOf(nodes []*txNode, add *txNode) ([]*cluster, bool) {
 		}
 		return i
 	}
-	each := func(n *txNode, visit func(parent int)) {
+	eachParent := func(n *txNode, visit func(parent int)) {
 		for j := range n.Tx.Inputs {
 			if parent, ok := index[n.Tx.Inputs[j].PreviousOutPoint.TxID]; ok {
 				visit(parent)
@@ -87,10 +91,10 @@ func clustersOf(nodes []*txNode, add *txNode) ([]*cluster, bool) {
 		}
 	}
 	for i, n := range nodes {
-		each(n, func(parent int) { group[root(i)] = root(parent) })
+		eachParent(n, func(parent int) { group[root(i)] = root(parent) })
 	}
 	members := map[int][]int{}
-	var roots []int
+	var roots []int // in the order of the nodes: the order of a map is another each time
 	for i := range nodes {
 		r := root(i)
 		if members[r] == nil {
@@ -112,14 +116,14 @@ func clustersOf(nodes []*txNode, add *txNode) ([]*cluster, bool) {
 		}
 		parents := make([]uint64, len(part))
 		for at, n := range part {
-			each(n, func(parent int) { parents[at] |= 1 << place[parent] })
+			eachParent(n, func(parent int) { parents[at] |= 1 << place[parent] })
 		}
 		clusters = append(clusters, newCluster(part, parents))
 	}
 	return clusters, true
 }
 
-// apply takes the step. The change is current.
+// apply makes a change, which is current.
 func (g *graph) apply(c *change) {
 	g.version++
 	for _, n := range c.remove {

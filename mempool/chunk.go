@@ -7,7 +7,8 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// chunk is a run of nodes that a miner would take together.
+// chunk is a run of a cluster's nodes that a miner would take together, because the
+// later ones pay for the earlier.
 type chunk struct {
 	first, end int // places in the cluster
 	fee        types.Amount
@@ -22,7 +23,8 @@ func (c *chunk) add(e *pending.Entry) {
 // compare compares the feerates of two chunks.
 func (c *chunk) compare(d *chunk) int { return compareRates(c.fee, c.weight, d.fee, d.weight) }
 
-// feeRate returns the feerate of a chunk, rounded down.
+// feeRate returns the feerate of a chunk, rounded down. Feerates are per virtual byte,
+// although a chunk is compared by its weight.
 func (c *chunk) feeRate() types.FeeRate {
 	return types.NewFeeRate(c.fee, (c.weight+types.WitnessScale-1)/types.WitnessScale)
 }
@@ -35,8 +37,9 @@ func chunksOf(clusters []*cluster) []chunk {
 	return chunks
 }
 
-// compareRates compares fee a / weight a with fee b / weight b, without rounding.
-// Fees are not negative.
+// compareRates compares fee a / weight a with fee b / weight b, without rounding: two
+// feerates that differ in the last digit must not look equal in one comparison and
+// different in another, or there would be no order. Fees are not negative.
 func compareRates(feeA types.Amount, weightA int, feeB types.Amount, weightB int) int {
 	return compareProducts(uint64(feeA), uint64(weightB), uint64(feeB), uint64(weightA))
 }

@@ -6,25 +6,27 @@ import (
 	"slices"
 )
 
-// The bounds of a cluster, which are Bitcoin Core's. 64 makes a set of its
-// transactions a machine word.
+// The bounds of a cluster, which are Bitcoin Core's. They bound the work that one new
+// transaction causes, and with 64 a set of a cluster's transactions is a machine word.
 const (
 	MaxClusterCount = 64
 	MaxClusterVSize = 101_000 // virtual bytes
 )
 
-// cluster is a set of transactions that are connected by spending each other.
-// It is never changed, but for its place in a heap: another takes its place.
+// cluster is a set of transactions that are connected by spending each other. Another
+// one replaces it when a transaction comes or goes. But for heapAt it never changes,
+// so that a block can be chosen from clusters without the pool's lock.
 type cluster struct {
 	nodes   []*txNode // in the order in which a miner would take them
 	lineage []uint64  // for each node the set of places of its ancestors and itself
 	chunks  []chunk   // of falling feerate
-	heapAt  int       // its place in the graph's heap
+	heapAt  int       // its index in the graph's heap; guarded as the graph is
 }
 
-// newCluster sorts transactions, at most MaxClusterCount. parents holds for each
+// newCluster makes a cluster of nodes, at most MaxClusterCount. parents holds for each
 // the set of places, in nodes, of those that it spends. The result depends on the
-// set alone, not on the order in which it is given.
+// transactions alone, not on the order in which they are given, so that to put one in
+// and take it out again leaves the graph as it was.
 func newCluster(nodes []*txNode, parents []uint64) *cluster {
 	lineage := closure(parents)
 	order := linearize(nodes, lineage)
@@ -43,7 +45,8 @@ func newCluster(nodes []*txNode, parents []uint64) *cluster {
 	return c
 }
 
-// closure makes sets of ancestors, with the node itself, from sets of parents.
+// closure makes sets of all ancestors, with the node itself, from sets of parents. It
+// goes round until nothing changes, since parents may stand behind their children.
 func closure(parents []uint64) []uint64 {
 	lineage := make([]uint64, len(parents))
 	for i, set := range parents {
@@ -64,9 +67,10 @@ func closure(parents []uint64) []uint64 {
 	return lineage
 }
 
-// linearize puts the nodes into an order: again and again it takes the node
-// that, together with all its ancestors that are left, has the best feerate. Of
-// equals it takes the lighter set, then the lesser id.
+// linearize puts the nodes into the order in which a miner would take them: again and
+// again it takes the node that, together with all its ancestors that are left, has the
+// best feerate. Of equals it takes the lighter set, then the lesser id. This is not
+// always the best order, which would be hard to find, but a good one.
 func linearize(nodes []*txNode, lineage []uint64) []int {
 	sets := make([]chunk, len(nodes))
 	for i := range nodes {
@@ -89,7 +93,7 @@ func linearize(nodes []*txNode, lineage []uint64) []int {
 		for set := taken; set != 0; set &= set - 1 {
 			order = append(order, bits.TrailingZeros64(set))
 		}
-		// An ancestor has fewer ancestors than its descendant.
+		// Parents first: an ancestor has fewer ancestors than its descendant.
 		slices.SortFunc(order[start:], func(a, b int) int {
 			if d := bits.OnesCount64(lineage[a]) - bits.OnesCount64(lineage[b]); d != 0 {
 				return d
@@ -118,8 +122,9 @@ func better(a *chunk, nodeA *txNode, b *chunk, nodeB *txNode) bool {
 	return bytes.Compare(nodeA.TxID[:], nodeB.TxID[:]) < 0
 }
 
-// cutChunks makes the chunks: a node that pays better than the chunk before it is
-// taken together with it, since it is what makes that one worth taking.
+// cutChunks makes the chunks: a node that pays better than the chunk before it joins
+// that chunk, since it is what makes the chunk worth taking. In the end feerates fall
+// from chunk to chunk.
 func (c *cluster) cutChunks() {
 	for at, n := range c.nodes {
 		next := chunk{first: at, end: at + 1}

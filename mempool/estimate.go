@@ -6,10 +6,11 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Estimate returns a feerate with which a transaction that came now would be in
-// one of the next blocks, as many as given, if they are full and nothing that pays
-// more comes meanwhile: just above what has no room in them. While all has room it
-// is MinFeeRate. There is always an answer.
+// Estimate returns a feerate with which a transaction that came now would be in one of
+// the next blocks, as many as given. While all that waits has room in them, that is
+// MinFeeRate, below which nothing is taken. Otherwise it is the feerate of the best
+// chunk that has no room, and a little more, which outbids it. So there is always an
+// answer. It outbids those who wait now; whoever comes later and pays more goes first.
 func (p *Pool) Estimate(blocks int) types.FeeRate {
 	clusters, _ := p.snapshot()
 	chunks := chunksOf(clusters)

@@ -25,8 +25,9 @@ import (
 //	then for each transaction, parents first:
 //	length of the encoding 4 | time 8, seconds since 1970 | encoding (BIP144) | CRC-32C of these 4
 //
-// Numbers are little-endian. There is no count and no end mark: a file that was
-// cut off or damaged is good up to there.
+// Numbers are little-endian. There is no count and no end mark: a file that was cut off
+// or damaged is good up to there. Fees and times of coins are not in it, since every
+// transaction is checked as if it had just come.
 const fileMagic = "KRM1"
 
 // ErrFile is wrapped by the errors of Load about a file that is not one of a
@@ -59,10 +60,10 @@ type LoadResult struct {
 	Damaged  bool // the file ends in something that is no transaction
 }
 
-// Load takes the transactions of a file that Save wrote. A file that does not
-// exist is an empty one; what comes after damage is lost. The error is ErrFile,
-// ErrLocal or the context's. After the latter two the file has what the pool does
-// not, and Info's Loaded stays false.
+// Load takes the transactions of a file that Save wrote. A file that does not exist is
+// an empty one; what comes after damage is lost. The error is ErrFile, ErrLocal or the
+// context's. After the latter two the file has what the pool does not, and Info's
+// Loaded stays false, so that nobody overwrites the file with less.
 func (p *Pool) Load(ctx context.Context, path string) (result LoadResult, err error) {
 	defer func() {
 		p.mu.Lock()
@@ -84,6 +85,8 @@ func (p *Pool) Load(ctx context.Context, path string) (result LoadResult, err er
 	return p.load(ctx, r)
 }
 
+// load takes the transactions that a reader has behind the header. Each is accepted
+// as of the time when it first came, so that a restart makes none younger.
 func (p *Pool) load(ctx context.Context, r io.Reader) (result LoadResult, err error) {
 	limit := p.now().Add(-p.options.Expiry)
 	for {
@@ -99,7 +102,7 @@ func (p *Pool) load(ctx context.Context, r io.Reader) (result LoadResult, err er
 			result.Expired++
 			continue
 		}
-		// A time of the future would keep a transaction for ever.
+		// The clock was set back. A time of the future would keep a transaction too long.
 		if now := p.now(); at.After(now) {
 			at = now
 		}
@@ -152,7 +155,8 @@ func readRecord(r io.Reader) (*types.Tx, time.Time, error) {
 		return nil, time.Time{}, err
 	}
 	length := binary.LittleEndian.Uint32(head)
-	// No standard transaction has more bytes than weight.
+	// No standard transaction is longer, as a byte weighs one unit at least. Nothing is
+	// allocated for a length that damage made up.
 	if length > standard.MaxWeight {
 		return nil, time.Time{}, fmt.Errorf("a record of %d bytes", length)
 	}

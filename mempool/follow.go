@@ -10,17 +10,18 @@ import (
 )
 
 const (
-	// updatesAtOnce is the number of blocks that are asked for at once.
+	// updatesAtOnce is the number of blocks that are asked for at once. Each may have
+	// 4 MB and is in memory as a whole.
 	updatesAtOnce = 8
-	// updatesWorth is the number of new blocks above which looking at every
-	// transaction of the pool is cheaper than reading the blocks.
+	// updatesWorth is the number of new blocks above which it is cheaper to check every
+	// transaction of the pool anew than to read the blocks.
 	updatesWorth = 32
 	// expiryInterval is how often old transactions are looked for.
 	expiryInterval = 10 * time.Minute
 )
 
-// Run makes the pool follow the chain until the context ends, and then returns
-// nil. Any other error is a local fault.
+// Run makes the pool follow the chain, and forget what is too old, until the context
+// ends, and then returns nil. Any other error is a local fault.
 func (p *Pool) Run(ctx context.Context) error {
 	poke, cancel := p.chain.Subscribe()
 	defer cancel()
@@ -43,19 +44,19 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 }
 
-// followed is how far the pool has followed the chain. Whoever holds the baton
-// may go on with what another had to leave.
+// followed is how far the pool has followed the chain. It is all that there is to know,
+// so that whoever takes the baton next goes on where another was interrupted.
 type followed struct {
 	at types.Index // the block up to which updates were taken
-	// stale says that blocks were undone, or passed over, since the graph was
-	// right: it has to be made anew.
+	// stale says that blocks were undone, or passed over, since the graph was right: it
+	// has to be made anew.
 	stale       bool
 	undone      [][]types.Tx // of undone blocks, the newest block first
 	undoneBytes int
 }
 
-// CatchUp brings the pool to the tip of the chain, for who needs an answer of that
-// tip. An error is the context's or an ErrLocal.
+// CatchUp brings the pool to the tip of the chain, for those who need an answer of that
+// tip and cannot wait until Run gets to it. An error is the context's or an ErrLocal.
 func (p *Pool) CatchUp(ctx context.Context) error {
 	if err := p.following.Take(ctx); err != nil {
 		return err
@@ -81,7 +82,8 @@ func (p *Pool) CatchUp(ctx context.Context) error {
 	}
 }
 
-// advance takes the next updates, or passes them over. It assumes the baton.
+// advance takes the next updates, or passes them over if the pool can be brought to the
+// tip without them. It assumes the baton.
 func (p *Pool) advance(tip types.Index) error {
 	f := &p.followed
 	if info, ok := p.chain.Info(f.at.Hash); ok && info.OnBestChain && !f.stale {
@@ -96,7 +98,7 @@ func (p *Pool) advance(tip types.Index) error {
 	}
 	reverted, applied, err := p.chain.UpdatesSince(f.at, updatesAtOnce)
 	if errors.Is(err, consensus.ErrNotFound) {
-		// Pruned: what was in those blocks does not come back.
+		// They are pruned: what was in blocks that were undone does not come back.
 		p.markStale()
 		f.at = tip
 		return nil
@@ -118,7 +120,8 @@ func (p *Pool) advance(tip types.Index) error {
 	return nil
 }
 
-// jump goes to the tip if there is nothing in the pool that blocks could change.
+// jump goes to the tip if there is nothing in the pool that blocks could change, as
+// during the first sync. It assumes the baton, and reports whether it did.
 func (p *Pool) jump(tip types.Index) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,8 +134,8 @@ func (p *Pool) jump(tip types.Index) bool {
 	return true
 }
 
-// confirm removes what a block confirms, and what conflicts with it together
-// with its descendants.
+// confirm removes what a block confirms, and what conflicts with it. Descendants of the
+// former stay: their parents are coins of the chain now. Those of the latter go.
 func (p *Pool) confirm(u *consensus.BlockUpdate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

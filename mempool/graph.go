@@ -9,14 +9,16 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// txNode is a transaction's place in a graph.
+// txNode is a transaction's place in a graph. It moves to another cluster when one of
+// its relatives comes or goes.
 type txNode struct {
 	*pending.Entry
 	cluster *cluster
 	at      int // in the cluster's nodes
 }
 
-// graph is the transactions of a pool and what they spend. It has no lock.
+// graph is the transactions of a pool and what they spend. It has no lock of its own,
+// and knows no policy: what may be put into it is decided before.
 type graph struct {
 	byTxID   map[types.Hash]*txNode
 	byWTxID  map[types.Hash]*txNode
@@ -36,7 +38,8 @@ func newGraph() *graph {
 	}
 }
 
-// entries returns all entries, each after those that it spends.
+// entries returns all entries, each after those that it spends: a transaction and what
+// it spends are in one cluster, which is in such an order.
 func (g *graph) entries() []*pending.Entry {
 	all := make([]*pending.Entry, 0, len(g.byTxID))
 	for _, c := range g.clusters {
@@ -75,8 +78,8 @@ func (g *graph) count(n *txNode, sign int) {
 	g.fees += types.Amount(sign) * n.Fee
 }
 
-// The bytes that parts of a transaction take in memory, its share of maps
-// included. TestUsage holds them against the heap.
+// The bytes that parts of a transaction take in memory, its share of maps included,
+// measured. TestUsage holds them against the heap, so that a new field is noticed.
 const (
 	usageEntry   = 620
 	usageInput   = 220
@@ -84,7 +87,8 @@ const (
 	usageOutput  = 36
 )
 
-// usageOf returns about how many bytes an entry takes in a pool.
+// usageOf returns about how many bytes an entry takes in a pool. The encoding alone
+// would not do: small transactions take ten times as much.
 func usageOf(e *pending.Entry) int {
 	size := usageEntry + len(e.Raw) + len(e.Tx.Inputs)*usageInput + len(e.Tx.Outputs)*usageOutput
 	for i := range e.Tx.Inputs {
@@ -93,6 +97,7 @@ func usageOf(e *pending.Entry) int {
 	return size
 }
 
+// members returns the nodes of a set of places in n's cluster.
 func (n *txNode) members(set uint64) []*txNode {
 	nodes := make([]*txNode, 0, bits.OnesCount64(set))
 	for ; set != 0; set &= set - 1 {
@@ -107,6 +112,7 @@ func (n *txNode) ancestors() []*txNode { return n.members(n.cluster.lineage[n.at
 // descendants returns those of the node, parents first, itself left out.
 func (n *txNode) descendants() []*txNode {
 	set := uint64(0)
+	// Only ancestors are stored: a node's descendants are those in whose lineage it is.
 	for i := n.at + 1; i < len(n.cluster.nodes); i++ {
 		if n.cluster.lineage[i]>>n.at&1 != 0 {
 			set |= 1 << i
@@ -166,7 +172,9 @@ func (n *txNode) spendsFrom(parent *txNode) bool {
 	return slices.ContainsFunc(n.Tx.Inputs, func(in types.TxIn) bool { return in.PreviousOutPoint.TxID == parent.TxID })
 }
 
-// clusterHeap is a heap of clusters, the one with the worst chunk on top.
+// clusterHeap is a heap of clusters, the one with the worst chunk on top, which is the
+// next to be evicted. Of equals the order is that of ids, so that two pools with the
+// same transactions evict the same.
 type clusterHeap []*cluster
 
 func (h clusterHeap) Len() int { return len(h) }

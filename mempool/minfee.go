@@ -15,26 +15,27 @@ func (p *Pool) MinFeeRate() types.FeeRate {
 	return p.minFeeRate()
 }
 
-// minFeeRate assumes mu.
+// minFeeRate is MinFeeRate. It assumes mu.
 func (p *Pool) minFeeRate() types.FeeRate { return max(p.options.MinRelay, p.rollingMinimum()) }
 
-// rollingMinimum assumes mu.
+// rollingMinimum is what a full pool asks for, 0 for nothing. It assumes mu.
 func (p *Pool) rollingMinimum() types.FeeRate {
 	return p.rolling.at(p.now(), p.graph.usage, p.options.MaxBytes, p.options.IncrementalRelay)
 }
 
 const (
-	// rollingHalfLife is the time in which the rolling minimum halves, less while
-	// the pool has much room.
+	// rollingHalfLife is the time in which the rolling minimum halves. While the pool
+	// has much room it falls twice or four times as fast.
 	rollingHalfLife = 12 * time.Hour
-	// rollingStep is how often it is computed anew at most.
-	rollingStep = 10 * time.Second
+	// rollingPause is the time between two computations at least: a fall of less than
+	// that is nothing, and rounding would eat it.
+	rollingPause = 10 * time.Second
 )
 
-// rollingFee is the feerate that a transaction must pay after others had to
-// leave for want of memory. It is Bitcoin Core's: it rises above what was thrown
-// away, so that this does not come back at once, and falls with time once there
-// was a block.
+// rollingFee is the feerate that a transaction must pay after others had to leave for
+// want of memory, as Bitcoin Core has it. It rises above what was evicted, so that this
+// does not come back at once. It falls with time, but not before there was a block:
+// until then the pool is as full as it was.
 type rollingFee struct {
 	rate       float64 // grains per 1000 virtual bytes
 	updated    time.Time
@@ -49,9 +50,9 @@ func (r *rollingFee) raise(evicted, increment types.FeeRate) {
 	}
 }
 
-// block notes that a block was connected. The fall begins with the first one after
-// a rise; those that follow leave its clock alone, since they may come faster than
-// rollingStep.
+// block notes that a block was connected. The fall begins with the first one after a
+// rise. Those that follow leave its clock alone: if they came faster than rollingPause,
+// there would be no fall.
 func (r *rollingFee) block(now time.Time) {
 	if !r.blockSince {
 		r.updated = now
@@ -67,7 +68,7 @@ func (r *rollingFee) at(now time.Time, usage, maxBytes int, increment types.FeeR
 	if now.Before(r.updated) { // the clock was set back
 		r.updated = now
 	}
-	if elapsed := now.Sub(r.updated); elapsed > rollingStep {
+	if elapsed := now.Sub(r.updated); elapsed > rollingPause {
 		halfLife := rollingHalfLife
 		switch {
 		case usage < maxBytes/4:
@@ -77,7 +78,7 @@ func (r *rollingFee) at(now time.Time, usage, maxBytes int, increment types.FeeR
 		}
 		r.rate /= math.Exp2(float64(elapsed) / float64(halfLife))
 		r.updated = now
-		if r.rate < float64(increment)/2 {
+		if r.rate < float64(increment)/2 { // or it would fall for ever
 			r.rate = 0
 			return 0
 		}

@@ -9,7 +9,8 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// The rules of policy about a transaction alone. The numbers are Bitcoin Core's.
+// The bounds of policy: what this node takes and passes on of what a block could hold.
+// The numbers are Bitcoin Core's, so that what one node relays the next one does too.
 const (
 	MaxStandardVersion = 3
 	// MaxDataCarrier is the size of all OP_RETURN scripts together in bytes. No
@@ -18,8 +19,8 @@ const (
 	// MaxTapscriptItem is the size of an element on a tapscript's initial stack in
 	// bytes.
 	MaxTapscriptItem = 80
-	// MaxReplacedClusters is the number of clusters in which a transaction may
-	// replace others.
+	// MaxReplacedClusters is the number of clusters in which a transaction may replace
+	// others, since all of them are sorted anew under the lock.
 	MaxReplacedClusters = 100
 	// MaxPackageCount and MaxPackageWeight bound what Try takes at once.
 	MaxPackageCount  = 25
@@ -84,8 +85,9 @@ func checkStandard(tx *types.Tx) error {
 	return nil
 }
 
-// checkInputs checks the policy about what a transaction spends and with what
-// witness. coins are those of its inputs.
+// checkInputs checks the policy about what a transaction spends and with what witness.
+// coins are those of its inputs. What has no meaning yet may get one by a soft fork,
+// and a node that does not know the fork must not help to spend it before that.
 func checkInputs(tx *types.Tx, coins []types.Coin) error {
 	for i := range tx.Inputs {
 		version, program, ok := types.WitnessProgram(coins[i].ScriptPubKey())
@@ -106,8 +108,9 @@ func checkInputs(tx *types.Tx, coins []types.Coin) error {
 	return nil
 }
 
-// checkWitness checks the policy about a taproot witness: no annex, and no large
-// elements on the stack of a tapscript. It returns what is wrong, if anything is.
+// checkWitness checks the policy about a taproot witness: no annex, which has no meaning
+// yet, and no large elements on the stack of a tapscript, where data would be cheap.
+// It returns what is wrong, if anything is.
 func checkWitness(stack [][]byte) string {
 	if len(stack) < 2 {
 		return "" // a key path, or nothing, which the script check refuses

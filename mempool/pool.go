@@ -17,9 +17,9 @@ import (
 // The defaults of Options.
 const (
 	DefaultMaxBytes         = 64 << 20
-	DefaultMinRelay         = types.FeeRate(100) // 0.1 grain a virtual byte
+	DefaultMinRelay         = types.FeeRate(100) // 0.1 grains a virtual byte, as Bitcoin Core
 	DefaultIncrementalRelay = types.FeeRate(100)
-	DefaultExpiry           = 336 * time.Hour
+	DefaultExpiry           = 336 * time.Hour // two weeks, as Bitcoin Core
 )
 
 // Chain is what the pool asks of the block chain.
@@ -38,7 +38,7 @@ type Options struct {
 	Params *consensus.Params
 	Chain  Chain
 
-	MaxBytes         int           // memory that the transactions may take; 0: DefaultMaxBytes
+	MaxBytes         int           // of memory that the transactions may take; 0: DefaultMaxBytes
 	MinRelay         types.FeeRate // the least that a transaction must pay; 0: DefaultMinRelay
 	IncrementalRelay types.FeeRate // what a replacement must pay more for its own size; 0: DefaultIncrementalRelay
 	Expiry           time.Duration // after which a transaction leaves; 0: DefaultExpiry
@@ -49,10 +49,11 @@ type Options struct {
 
 // Pool is the memory pool. All methods may be called concurrently.
 //
-// Three locks. following is held by whoever makes the pool follow the chain,
-// across disk and script checks. mu guards the graph and what stands beside it,
-// is held for moments, and nothing under it waits or calls out. verified has one
-// of its own, since the chain asks it while it connects a block.
+// It has three locks. following is held by whoever makes the pool follow the chain, for
+// as long as disk and scripts take. mu guards the graph and what belongs to it; it is
+// held for moments, and nothing under it waits or calls out. It may be taken under
+// following, never the other way. verified has a lock of its own, because the chain asks
+// it for every transaction of a block, and must not wait for the pool then.
 type Pool struct {
 	options  Options
 	params   *consensus.Params
@@ -60,17 +61,17 @@ type Pool struct {
 	log      *slog.Logger
 	now      func() time.Time
 	verified verifiedSet
+	changed  poke.Bell // rings after the graph has changed
 
-	changed   poke.Bell // rings after the graph has changed
 	following baton.Baton
 	followed  followed // guarded by following
 
 	mu         sync.Mutex
 	graph      *graph
 	position   types.Index // every transaction is valid in the next block on it
-	rebuilding bool        // a graph that takes the place of this one is being made
+	rebuilding bool        // another graph is about to replace this one: nothing may come in
 	rolling    rollingFee
-	changes    uint64 // transactions that came or went, ever
+	changes    uint64 // transactions that came or went since the start
 	accepted   acceptedLog
 	loaded     bool // Load has read its file to the end
 }
@@ -109,8 +110,8 @@ func (p *Pool) Get(txid types.Hash) *pending.Entry {
 	return entryOf(p.graph.byTxID[txid])
 }
 
-// GetByWitness returns the transaction with the witness id, nil if the pool has
-// none.
+// GetByWitness returns the transaction with the witness id, nil if the pool has none.
+// Peers ask by it, since only this id commits to the witnesses too.
 func (p *Pool) GetByWitness(wtxid types.Hash) *pending.Entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,7 +148,7 @@ func entriesOf(nodes []*txNode) []*pending.Entry {
 	return entries
 }
 
-// Details returns the transaction with the id and its place among the others.
+// Details returns the transaction with the id and its relatives, all of one moment.
 func (p *Pool) Details(txid types.Hash) (pending.Details, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -363,12 +363,12 @@ func TestAcceptedLog(t *testing.T) {
 		t.Errorf("beyond the end: %v %d", got, next)
 	}
 	var long acceptedLog
-	for i := range 5 * remembered {
+	for i := range 5 * acceptedKept {
 		long.add(types.Hash{byte(i), byte(i >> 8), byte(i >> 16)})
 	}
 	got, next := long.since(0, 1)
 	position := next - 1
-	if len(got) != 1 || (got[0] != types.Hash{byte(position), byte(position >> 8), byte(position >> 16)}) || len(long.list) > 2*remembered {
+	if len(got) != 1 || (got[0] != types.Hash{byte(position), byte(position >> 8), byte(position >> 16)}) || len(long.list) > 2*acceptedKept {
 		t.Errorf("the oldest is %v at %d of %d", got, position, len(long.list))
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// markStale notes that the graph has to be made anew. From then on nothing is
-// put into it.
+// markStale notes that the graph has to be made anew. Until that is done nothing is put
+// into it, since it would be lost. Readers still see the old one.
 func (p *Pool) markStale() {
 	p.followed.stale = true
 	p.mu.Lock()
@@ -17,8 +17,9 @@ func (p *Pool) markStale() {
 	p.rebuilding = true
 }
 
-// keepUndone keeps the transactions of an undone block for the pool. If there are
-// too many, those of the lowest blocks are left out.
+// keepUndone keeps the transactions of an undone block for the new graph. If there are
+// more than the pool has room for, those of the lowest blocks are left out, which are
+// undone last.
 func (p *Pool) keepUndone(u *consensus.BlockUpdate) {
 	f := &p.followed
 	if f.undoneBytes += len(u.Block.Raw); f.undoneBytes > p.options.MaxBytes {
@@ -27,10 +28,11 @@ func (p *Pool) keepUndone(u *consensus.BlockUpdate) {
 	f.undone = append(f.undone, u.Block.Block.Txs[1:])
 }
 
-// rebuild makes a new graph at the tip, of the transactions that undone blocks
-// gave back and those that are in the pool: after a reorganisation any of them may
-// spend what is not there, or be too early. It assumes the baton. If the chain
-// moved meanwhile, the graph is still stale afterwards.
+// rebuild makes a new graph at the tip, of the transactions of undone blocks and of
+// those in the pool. All are checked: after a reorganisation any of them may spend what
+// is not there, or be too early. Only their scripts need not run again. It assumes the
+// baton, and holds no lock while it works. If the chain moves meanwhile, the graph is
+// still stale afterwards, and the caller tries again.
 func (p *Pool) rebuild(ctx context.Context) error {
 	f := &p.followed
 	candidates := p.survivors()
@@ -52,7 +54,7 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.log.Info("pool was checked anew", "before", len(p.graph.byTxID), "after", len(fresh.byTxID), "tip", f.at)
+	p.log.Info("checked all waiting transactions anew", "before", len(p.graph.byTxID), "after", len(fresh.byTxID), "tip", f.at)
 	p.graph, p.position, p.rebuilding = fresh, f.at, false
 	p.changes++
 	p.followed = followed{at: f.at}
@@ -62,14 +64,15 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	return nil
 }
 
-// survivors returns the transactions of the undone blocks, the lowest first, then
-// those of the pool, parents first. None of the former spends one of the latter.
+// survivors returns the transactions of the undone blocks, the lowest first, then those
+// of the pool. That is an order with parents first, since what was in a block spends
+// nothing that was only in the pool.
 func (p *Pool) survivors() []*candidate {
 	var candidates []*candidate
 	for i := len(p.followed.undone) - 1; i >= 0; i-- {
 		for j := range p.followed.undone[i] {
 			c, err := p.newCandidate(&p.followed.undone[i][j], p.now())
-			if err == nil {
+			if err == nil { // a block may hold what policy does not want
 				candidates = append(candidates, c)
 			}
 		}
@@ -83,8 +86,8 @@ func (p *Pool) survivors() []*candidate {
 	return candidates
 }
 
-// chainCoins looks up whatever candidates spend in the chain, coins that are not
-// there included.
+// chainCoins looks up whatever candidates spend in the chain, at once for all. What
+// they spend of each other is not there, and not in the result.
 func (p *Pool) chainCoins(ctx context.Context, candidates []*candidate) (map[types.OutPoint]types.Coin, consensus.State, error) {
 	var outPoints []types.OutPoint
 	for _, c := range candidates {
@@ -105,11 +108,11 @@ func (p *Pool) chainCoins(ctx context.Context, candidates []*candidate) (map[typ
 	return coins, state, nil
 }
 
-// readmit puts a candidate into a graph. It asks for no fee: the transaction was
-// in the pool or in a block before.
+// readmit puts a candidate into the new graph. It asks for no fee: the transaction was
+// in the pool or in a block before, and to lose it now would help nobody.
 func (p *Pool) readmit(g *graph, c *candidate, coins map[types.OutPoint]types.Coin, state *consensus.State) error {
 	if g.byTxID[c.TxID] != nil || len(g.conflicts(c.Tx)) > 0 {
-		return policy(ReasonSameTxID, "another took its place")
+		return policy(ReasonSameTxID, "another one spends the same")
 	}
 	c.coins = make([]types.Coin, len(c.Tx.Inputs))
 	for i := range c.Tx.Inputs {
@@ -127,7 +130,7 @@ func (p *Pool) readmit(g *graph, c *candidate, coins map[types.OutPoint]types.Co
 	if err != nil {
 		return err
 	}
-	if fee != c.Fee { // of one that comes back, whose fee was not known
+	if fee != c.Fee { // that of a block's transaction was not known; entries never change
 		entry := *c.Entry
 		entry.Fee = fee
 		c.Entry = &entry

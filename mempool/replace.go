@@ -8,8 +8,10 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// replacement prepares the change that puts an entry in the place of those that
-// it conflicts with and their descendants, if that makes the pool better.
+// replacement works out the change that puts an entry in, and those that it conflicts
+// with out, together with their descendants. It refuses the entry unless that makes
+// the pool better, as a miner would see it. Without conflicts it is just the change
+// that adds the entry.
 func (g *graph) replacement(e *pending.Entry, conflicts []*txNode, increment types.FeeRate) (*change, error) {
 	removed, err := g.replaced(e, conflicts, increment)
 	if err != nil {
@@ -25,9 +27,9 @@ func (g *graph) replacement(e *pending.Entry, conflicts []*txNode, increment typ
 	return c, nil
 }
 
-// replaced returns the conflicts of an entry and their descendants. It refuses an
-// entry that touches too much, pays too little, or spends what it would replace,
-// which no block can hold.
+// replaced returns what an entry would replace: its conflicts and their descendants.
+// It refuses an entry that touches too much, pays too little, or spends what it would
+// replace, which no block can hold.
 func (g *graph) replaced(e *pending.Entry, conflicts []*txNode, increment types.FeeRate) ([]*txNode, error) {
 	if len(conflicts) == 0 {
 		return nil, nil
@@ -46,14 +48,16 @@ func (g *graph) replaced(e *pending.Entry, conflicts []*txNode, increment types.
 		leaving[n] = true
 		old.Add(n.Entry)
 	}
-	// BIP125's rules 3 and 4.
+	// BIP125's rules 3 and 4: it pays as much as all that it replaces, and for its own
+	// relay besides. Otherwise anybody could make the network relay one payment for
+	// ever, by versions that each pay a little better.
 	if e.Fee < old.Fees {
 		return nil, policy(ReasonInsufficientFee, "%d grains are less than the %d of what it replaces", e.Fee, old.Fees)
 	}
 	if more := increment.Fee(e.VSize); e.Fee-old.Fees < more {
 		return nil, policy(ReasonInsufficientFee, "it must pay %d grains more than the %d of what it replaces", more, old.Fees)
 	}
-	// Whatever comes from a conflict leaves with it.
+	// What spends a conflict leaves with it, so the entry's own parent would be gone.
 	for _, parent := range g.parents(e.Tx) {
 		if leaving[parent] {
 			return nil, refuse(consensus.ErrInvalid, ReasonSpendsConflict, "it spends %s, and what that comes from", parent.TxID)
@@ -62,10 +66,11 @@ func (g *graph) replaced(e *pending.Entry, conflicts []*txNode, increment types.
 	return removed, nil
 }
 
-// improves reports whether the chunks after are better than those before
-// whatever the room for them is, and strictly so for some: the feerate diagram,
-// fees over weight with the best chunks first, lies nowhere below and somewhere
-// above the other.
+// improves reports whether the chunks after are better than those before whatever the
+// room for them is, and strictly so for some room. That is a matter of feerate
+// diagrams: fees over weight, with the best chunks first. The new curve must lie
+// nowhere below the old one, and somewhere above it. Both curves are straight between
+// their corners, so that it is enough to hold the corners of each against the other.
 func improves(before, after []chunk) bool {
 	oldCurve, newCurve := diagram(before), diagram(after)
 	below, above := sides(oldCurve, newCurve)
@@ -90,8 +95,8 @@ func diagram(chunks []chunk) []chunk {
 
 // sides tells whether any of the points lies below a curve, and whether any lies
 // above it. The points are corners of a curve themselves, and so in the order of
-// their weights: each is looked for where the one before it was, since there may be
-// thousands and the pool is locked meanwhile.
+// their weights. Each is looked for from where the one before it was: there may be
+// thousands, and the pool is locked meanwhile.
 func sides(curve, points []chunk) (below, above bool) {
 	from := 0
 	for _, p := range points {

@@ -11,13 +11,13 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// batchInputs is the number of inputs from which on signatures are checked in a
-// batch.
+// batchInputs is the number of inputs from which on it is faster to check all
+// signatures of a transaction in one batch.
 const batchInputs = 8
 
-// verify runs the scripts of a candidate whose coins are known, unless they are
-// known to hold. It holds no lock. Those who pass under the flags of policy pass
-// under those of consensus, which are none.
+// verify runs the scripts of a candidate whose coins are known, unless they are known
+// to hold. It needs no lock. Policy only adds to what scripts must keep to, so that a
+// transaction that passes here passes in a block, where it is not checked again.
 func (p *Pool) verify(c *candidate) error {
 	if p.verified.has(c.WTxID) {
 		return nil
@@ -33,6 +33,8 @@ func (p *Pool) verify(c *candidate) error {
 	return nil
 }
 
+// runScripts checks all inputs. What fails under policy is tried again under the rules
+// of blocks, to tell a peer's fault (ErrInvalid) from a difference of taste (ErrPolicy).
 func runScripts(tx *types.Tx, prevouts []types.TxOut) error {
 	context := taproot.NewContext(tx, prevouts)
 	if len(tx.Inputs) >= batchInputs {
@@ -40,7 +42,7 @@ func runScripts(tx *types.Tx, prevouts []types.TxOut) error {
 		if input, _ := runInputs(context, len(tx.Inputs), taproot.Standard, &batch); input < 0 && batch.Verify() {
 			return nil
 		}
-		// The exact verdict takes the slow way.
+		// A batch does not say which signature is wrong: one by one, then.
 	}
 	input, err := runInputs(context, len(tx.Inputs), taproot.Standard, nil)
 	if err == nil {
@@ -57,7 +59,8 @@ func runScripts(tx *types.Tx, prevouts []types.TxOut) error {
 	return refuse(kind, scriptReason(verdict), "input %d", input)
 }
 
-// runInputs returns the first input whose script fails and how, or -1.
+// runInputs returns the first input whose script fails, and how; -1 if none does. With
+// claims, signatures are not checked but collected there.
 func runInputs(context *taproot.Context, inputs int, flags taproot.Flags, claims taproot.Claims) (int, error) {
 	for i := range inputs {
 		if err := context.VerifyInput(i, flags, claims); err != nil {
@@ -67,16 +70,16 @@ func runInputs(context *taproot.Context, inputs int, flags taproot.Flags, claims
 	return -1, nil
 }
 
-// scriptReason is the reason for which a script is refused: with what the script
-// engine says, as Bitcoin Core has it. The kind is ErrInvalid if a block could not
-// hold the transaction either, else ErrPolicy.
+// scriptReason is the reason for which a script is refused: with what the interpreter
+// says, as Bitcoin Core has it.
 func scriptReason(verdict *taproot.ScriptError) consensus.Reason {
 	return consensus.Reason(fmt.Sprintf("mempool-script-verify-flag-failed (%s)", verdict.Message))
 }
 
-// Verified reports whether the scripts of the transaction with the witness id
-// were found to hold under the rules of a block. It remembers many of the last
-// ones, whether they are still in the pool or not.
+// Verified reports whether the scripts of the transaction with the witness id were
+// found to hold under the rules of a block. Many of the last ones are remembered, also
+// of those that have left the pool: a block that confirms a transaction may come after
+// another one has replaced it.
 func (p *Pool) Verified(wtxid types.Hash) bool { return p.verified.has(wtxid) }
 
 // verifiedGeneration is the number of witness ids in a generation of a
@@ -84,8 +87,9 @@ func (p *Pool) Verified(wtxid types.Hash) bool { return p.verified.has(wtxid) }
 const verifiedGeneration = 1 << 16
 
 // verifiedSet remembers transactions whose scripts hold: the youngest ones, one
-// generation of them at least. The coins that a transaction spends are part of
-// what its ids commit to, so a verdict never changes.
+// generation of them at least. A verdict never changes: the ids of what a transaction
+// spends are part of its own id, and so are the coins. Generations make it cheap to
+// forget, since no order is kept and nothing is removed one by one.
 type verifiedSet struct {
 	mu         sync.Mutex
 	young, old map[types.Hash]struct{}

@@ -10,14 +10,15 @@ import (
 )
 
 // maxMisfits is the number of chunks that are found too large, one after another,
-// before a block counts as full.
+// before a block counts as full. What little room is left is not worth a walk through
+// the whole pool.
 const maxMisfits = 1000
 
-// Select returns transactions for a block, of a weight of at most maxWeight
-// together, each after those that it spends, and the block on which they are all
-// valid next, by themselves and as a set. It takes chunks, the best feerates
-// first, so that a child pays for its parents. Signature operations need no
-// limit, as they are counted in scriptSigs only.
+// Select returns transactions for a block, with a weight of at most maxWeight
+// together, each after those that it spends. It also returns the block on which they
+// are valid next, each by itself and all together. It takes chunks, the best feerates
+// first, so that a child pays for its parents. Signature operations need no limit:
+// they are counted in scriptSigs, which are empty here.
 func (p *Pool) Select(maxWeight int) ([]*pending.Entry, types.Index) {
 	clusters, position := p.snapshot()
 	queue := make(selection, 0, len(clusters))
@@ -30,8 +31,7 @@ func (p *Pool) Select(maxWeight int) ([]*pending.Entry, types.Index) {
 		best := &queue[0]
 		c := best.chunk
 		if c.weight > maxWeight {
-			// The rest of the cluster may depend on it.
-			heap.Pop(&queue)
+			heap.Pop(&queue) // with the rest of its cluster, which may depend on it
 			misfits++
 			continue
 		}
@@ -49,7 +49,8 @@ func (p *Pool) Select(maxWeight int) ([]*pending.Entry, types.Index) {
 }
 
 // snapshot returns the clusters, which do not change, and the block that they are
-// for.
+// for. A copy of their list is all that the lock is held for, however long it takes to
+// choose among them.
 func (p *Pool) snapshot() ([]*cluster, types.Index) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,8 +60,8 @@ func (p *Pool) snapshot() ([]*cluster, types.Index) {
 // offer is a cluster of which some chunks were taken.
 type offer struct {
 	cluster *cluster
-	next    int   // of its chunks
-	chunk   chunk // the next one; a copy is nearer than the original
+	next    int   // the index of chunk
+	chunk   chunk // the next one, a copy: it saves comparisons the way to the cluster
 }
 
 // selection is a heap of clusters, the one with the best next chunk on top.

@@ -9,10 +9,10 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Try tells whether transactions would be accepted, and changes nothing. It is
-// testmempoolaccept: a single one may replace others; several must stand in an
-// order in which each comes after those that it spends, and replace nothing. The
-// error is an ErrLocal or the context's.
+// Try tells whether transactions would be accepted, and changes nothing, as Bitcoin
+// Core's testmempoolaccept. A single one may replace others. Several must each come
+// after those that they spend, and may replace nothing; at the first one that is
+// refused the work ends. The error is an ErrLocal or the context's.
 func (p *Pool) Try(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error) {
 	results := make([]pending.Verdict, len(txs))
 	if err := checkPackage(txs); err != nil {
@@ -50,7 +50,8 @@ func (p *Pool) Try(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, err
 	}
 }
 
-// checkPackage checks a list of several transactions as a whole.
+// checkPackage checks a list of several transactions as a whole, before any of them is
+// looked at. The bounds keep the work small that a list can cause.
 func checkPackage(txs []*types.Tx) error {
 	if len(txs) < 2 {
 		return nil
@@ -83,6 +84,8 @@ func checkPackage(txs []*types.Tx) error {
 				return policy(ReasonPackageConflicts, "")
 			}
 		}
+		// Only now: one that spends a coin twice breaks a rule of its own, of which the
+		// others know nothing.
 		for j := range tx.Inputs {
 			spent[tx.Inputs[j].PreviousOutPoint] = true
 		}
@@ -90,8 +93,8 @@ func checkPackage(txs []*types.Tx) error {
 	return nil
 }
 
-// tryAll looks at candidates one after another, and returns the first that is
-// refused and why.
+// tryAll examines candidates, and returns the first that is refused and why. It takes
+// each step with all of them before the next, the dearest last.
 func (p *Pool) tryAll(ctx context.Context, candidates []*candidate) (failed int, err error) {
 	if len(candidates) == 1 {
 		return 0, p.examine(ctx, candidates[0])
@@ -117,9 +120,9 @@ func (p *Pool) tryAll(ctx context.Context, candidates []*candidate) (failed int,
 	return 0, nil
 }
 
-// fitAll puts all candidates into the graph and takes them out again, in one go.
-// Since clusters depend on nothing but the transactions in them, the graph is as
-// before.
+// fitAll puts all candidates into the graph and takes them out again, under one lock,
+// so that nobody sees them there. Clusters depend on nothing but the transactions in
+// them, and so the graph is as before.
 func (p *Pool) fitAll(candidates []*candidate) (failed int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
