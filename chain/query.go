@@ -134,18 +134,10 @@ func (c *Chain) HeadersAfter(locator []types.Hash, stop types.Hash, limit int) [
 	return headers
 }
 
-// MissingBlocks returns the blocks on the way to the best header whose bodies
-// are not stored, the lowest first, at most limit. A block that was found valid
-// once is not missing, even if its body was pruned.
-func (c *Chain) MissingBlocks(limit int) []types.Index {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return missing(fork(c.tip, c.bestHeader), c.bestHeader, limit)
-}
-
-// MissingTowards does what MissingBlocks does on the way to another block. It
-// returns nothing for one that is unknown, refused, or has less work than the
-// tip.
+// MissingTowards returns the blocks on the way to another, with it, whose bodies are
+// not stored: the lowest first, at most limit. Blocks that were found valid once are
+// not missing, even if their bodies were pruned. It returns nothing for a block that
+// is unknown, refused, or has less work than the tip.
 func (c *Chain) MissingTowards(hash types.Hash, limit int) []types.Index {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

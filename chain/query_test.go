@@ -158,11 +158,11 @@ func TestMissingBlocks(t *testing.T) {
 		}
 		return heights
 	}
-	if got := heights(h.chain.MissingBlocks(3)); !slices.Equal(got, []uint32{1, 2, 3}) {
+	if got := heights(h.chain.MissingTowards(a[9].Hash, 3)); !slices.Equal(got, []uint32{1, 2, 3}) {
 		t.Errorf("at first: %v", got)
 	}
 	h.add(a[0], a[1], a[4]) // the fifth waits
-	if got := heights(h.chain.MissingBlocks(100)); !slices.Equal(got, []uint32{3, 4, 6, 7, 8, 9, 10}) {
+	if got := heights(h.chain.MissingTowards(a[9].Hash, 100)); !slices.Equal(got, []uint32{3, 4, 6, 7, 8, 9, 10}) {
 		t.Errorf("then: %v", got)
 	}
 	if got := heights(h.chain.MissingTowards(a[5].Hash, 100)); !slices.Equal(got, []uint32{3, 4, 6}) {
@@ -174,7 +174,7 @@ func TestMissingBlocks(t *testing.T) {
 		}
 	}
 	h.add(a...)
-	if got := h.chain.MissingBlocks(100); len(got) != 0 {
+	if got := h.chain.MissingTowards(a[9].Hash, 100); len(got) != 0 {
 		t.Errorf("at the tip: %v", got)
 	}
 }

@@ -32,7 +32,7 @@ const statusRefused = header.StatusInvalid | header.StatusInvalidAncestor
 
 func (n *blockNode) index() types.Index { return types.Index{Height: n.height, Hash: n.hash} }
 
-func (n *blockNode) refused() bool { return n.status&statusRefused != 0 }
+func (n *blockNode) refused() bool { return n.status.Refused() }
 
 func (n *blockNode) record() header.Record {
 	return header.Record{Header: n.header, Hash: n.hash, Height: n.height, TxCount: n.txCount, Status: n.status}

@@ -51,6 +51,7 @@ func (s *syncer) headers(p *peer, headers []types.Header) error {
 
 func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 	if len(headers) == 0 {
+		s.heardAll()
 		return nil
 	}
 	for i := 1; i < len(headers); i++ {
@@ -82,8 +83,17 @@ func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 	s.mu.Unlock()
 	if refused == nil && len(headers) == wire.MaxHeaders {
 		p.send(&wire.GetHeaders{Locator: append([]types.Hash{last}, s.m.o.Headers.Locator()...)})
+	} else {
+		s.heardAll()
 	}
 	return refused
+}
+
+// heardAll notes that a peer has told all headers that it has.
+func (s *syncer) heardAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = true
 }
 
 // enoughWork returns the headers if they may be stored, as presync tells.
@@ -175,18 +185,22 @@ func (sp *syncPeer) secondPass(headers []types.Header) []types.Header {
 	return nil
 }
 
-// askHeaders asks a peer for what it has above our best header, unless it is just
+// askHeaders asks a peer for what it has above what we know of it, unless it is just
 // telling a long chain.
 func (s *syncer) askHeaders(p *peer) {
 	s.mu.Lock()
 	sp := s.peers[p]
 	busy := sp != nil && sp.presync != nil && s.m.o.Now().Sub(sp.presync.last) < pingEvery
+	var locator []types.Hash
 	if sp != nil && !busy {
 		sp.presync = nil
+		if sp.best.Height > 0 { // our best header may be of a chain that it does not have
+			locator = []types.Hash{sp.best.Hash}
+		}
 	}
 	s.mu.Unlock()
 	if !busy {
-		p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
+		p.send(&wire.GetHeaders{Locator: append(locator, s.m.o.Headers.Locator()...)})
 	}
 }
 

@@ -43,7 +43,9 @@ type Headers interface {
 // Blocks is the bodies.
 type Blocks interface {
 	Block(hash types.Hash) ([]byte, error)
-	MissingBlocks(limit int) []types.Index
+	// MissingTowards returns the blocks that are not stored on the way to one with at
+	// least the work of the tip, the lowest first.
+	MissingTowards(hash types.Hash, limit int) []types.Index
 	// AddBlocks adds blocks as they come, and reports what became of each.
 	AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(header.Result)) error
 	poke.Source // pokes after the tip has changed
@@ -471,12 +473,9 @@ func (m *Manager) Ping() {
 // Totals returns the bytes that came from and went to peers.
 func (m *Manager) Totals() (received, sent uint64) { return m.received.Load(), m.sent.Load() }
 
-// Syncing reports that blocks are known to exist that the chain has not connected.
-func (m *Manager) Syncing() bool {
-	best, ok := m.o.Headers.Info(m.o.Headers.BestHeader().Hash)
-	state := m.o.Headers.TipState()
-	return ok && best.Work.Cmp(state.Work) > 0 && best.Height > state.Index.Height+1
-}
+// Syncing reports that the node has begun with blocks that exist, and was not near
+// the best chain yet. Once it is false it stays false, whatever headers come.
+func (m *Manager) Syncing() bool { return !m.sync.near.Load() && m.sync.ahead() }
 
 // all returns the connected peers.
 func (m *Manager) all() []*peer {

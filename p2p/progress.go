@@ -29,12 +29,42 @@ func (s *syncer) tell() {
 		p.began, p.told, p.first = now, now, tip.Height
 		s.m.log.Info("syncing", "height", tip.Height, "of", best.Height)
 	case p.began.IsZero():
-	case tip == best:
+	case tip == best || s.near.Load() && now.Sub(p.told) >= progressEvery: // the rest does not come
 		s.m.log.Info("synced", "height", tip.Height, "block", tip.Hash, "took", now.Sub(p.began).Round(time.Millisecond))
 		p.began = time.Time{}
 	case now.Sub(p.told) >= progressEvery && tip.Height > p.first && best.Height > tip.Height:
 		p.told = now
 		left := now.Sub(p.began) / time.Duration(tip.Height-p.first) * time.Duration(best.Height-tip.Height)
 		s.m.log.Info("syncing", "height", tip.Height, "of", best.Height, "left", left.Round(time.Second))
+	}
+}
+
+// ahead reports whether there are headers of more than one block above the tip, of
+// which the blocks may not exist.
+func (s *syncer) ahead() bool {
+	best, ok := s.m.o.Headers.Info(s.m.o.Headers.BestHeader().Hash)
+	state := s.m.o.Headers.TipState()
+	return ok && best.Work.Cmp(state.Work) > 0 && best.Height > state.Index.Height+1
+}
+
+// look finds out whether the tip is near the best chain. Headers alone can only delay
+// that: those of which no block comes count for nothing after a while. What was near
+// once stays so (as in Bitcoin Core): were it taken back, three headers without blocks
+// would silence a node.
+func (s *syncer) look() {
+	if s.near.Load() || s.m.o.Headers.TipState().Work.Cmp(s.m.o.Params.MinimumChainWork) < 0 {
+		return
+	}
+	ahead, now := s.ahead(), s.m.o.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !ahead:
+		s.near.Store(s.heard)
+		s.behind = time.Time{}
+	case s.behind.IsZero():
+		s.behind = now
+	case now.Sub(s.behind) > withheldTime:
+		s.near.Store(true)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
+	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
@@ -71,7 +73,14 @@ func (s *syncer) announcing(ctx context.Context) {
 	last := s.m.o.Headers.Tip()
 	_ = poke.Follow(ctx, s.m.o.Blocks, func() (more bool, err error) {
 		s.more.Poke()
-		if tip := s.m.o.Headers.Tip(); tip != last && !s.m.Syncing() {
+		if s.m.Syncing() { // more will have come by then
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return
+			}
+		}
+		if tip := s.m.o.Headers.Tip(); tip != last {
 			last = tip
 			s.announce(tip)
 		}
@@ -79,10 +88,33 @@ func (s *syncer) announcing(ctx context.Context) {
 	})
 }
 
-// announce tells of a new tip: those that want it so by a compact block, the
-// others by headers.
+// announce tells of a new tip whoever is not known to have a better one: those that
+// want it so by a compact block, the others by headers.
 func (s *syncer) announce(tip types.Index) {
-	var headers []types.Header
+	headers := s.lastHeaders(tip)
+	if len(headers) == 0 {
+		return
+	}
+	parent := headers[len(headers)-1].PrevBlock
+	compact := sync.OnceValue(func() wire.Message { return s.compactForm(tip) })
+	for _, p := range s.m.all() {
+		knows, wants := s.wants(p, tip)
+		if !wants {
+			continue
+		}
+		p.mu.Lock()
+		wantsCompact := p.compact
+		p.mu.Unlock()
+		if wantsCompact && knows == parent && compact() != nil {
+			p.send(compact())
+			continue
+		}
+		p.send(&wire.Headers{Headers: s.after(headers, knows)})
+	}
+}
+
+// lastHeaders returns the headers up to a block that are announced with it.
+func (s *syncer) lastHeaders(tip types.Index) (headers []types.Header) {
 	for hash := tip.Hash; len(headers) < announceMost; {
 		info, ok := s.m.o.Headers.Info(hash)
 		if !ok || info.Height == 0 {
@@ -91,38 +123,32 @@ func (s *syncer) announce(tip types.Index) {
 		headers = append([]types.Header{info.Header}, headers...)
 		hash = info.Header.PrevBlock
 	}
-	if len(headers) == 0 {
-		return
+	return headers
+}
+
+// wants reports whether a peer is to be told of a new tip, and which block it is
+// known to have. It has the tip from then on.
+func (s *syncer) wants(p *peer, tip types.Index) (knows types.Hash, wants bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sp := s.peers[p]
+	if sp == nil || sp.best == tip {
+		return knows, false
 	}
-	compact := s.compactForm(tip)
-	for _, p := range s.m.all() {
-		s.mu.Lock()
-		sp := s.peers[p]
-		var knows types.Index
-		if sp != nil {
-			if knows = sp.best; knows.Height <= tip.Height {
-				sp.best = tip
-			}
+	knows = sp.best.Hash
+	if theirs, ok := s.m.o.Headers.Info(knows); ok && !theirs.Status.Refused() {
+		if ours, _ := s.m.o.Headers.Info(tip.Hash); theirs.Work.Cmp(ours.Work) > 0 {
+			return knows, false
 		}
-		s.mu.Unlock()
-		if sp == nil || knows == tip {
-			continue
-		}
-		p.mu.Lock()
-		wantsCompact := p.compact
-		p.mu.Unlock()
-		if wantsCompact && compact != nil && knows.Hash == headers[len(headers)-1].PrevBlock {
-			p.send(compact)
-			continue
-		}
-		p.send(&wire.Headers{Headers: s.after(headers, knows)})
 	}
+	sp.best = tip
+	return knows, true
 }
 
 // after returns the headers that a peer does not have, if it is known.
-func (s *syncer) after(headers []types.Header, knows types.Index) []types.Header {
+func (s *syncer) after(headers []types.Header, knows types.Hash) []types.Header {
 	for i := range headers {
-		if headers[i].PrevBlock == knows.Hash {
+		if headers[i].PrevBlock == knows {
 			return headers[i:]
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -27,6 +28,7 @@ const (
 	slowTimeout    = 10 * time.Minute // instead, while it sends at least
 	slowest        = 8 << 10          // bytes a second: large blocks over a slow line take their time
 	laggardTimeout = 5 * time.Second  // after which the block that all wait for is asked of another too
+	withheldTime   = 20 * time.Second // in which one of the blocks above the tip must come, or they count for nothing
 	maxStalls      = 2
 	announceMost   = 8   // headers in an announcement
 	workMargin     = 144 // blocks of work below the tip that a branch may have
@@ -43,6 +45,7 @@ type syncer struct {
 
 	progress progress
 	recent   recentBlocks
+	near     atomic.Bool // the tip was near the best chain once
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -52,6 +55,8 @@ type syncer struct {
 	arrivedBytes int
 	room         chan struct{} // is closed when arrivedBytes is below maxArrived again
 	average      int           // bytes of a block lately
+	heard        bool          // a peer has told all headers that it has
+	behind       time.Time     // since when no block has come though we are behind; zero: we are not
 }
 
 // syncPeer is what is known of a peer's chain.
@@ -141,127 +146,6 @@ func (s *syncer) takeBack(sp *syncPeer) {
 	}
 	clear(sp.flying)
 	clear(sp.partial)
-}
-
-// scheduling asks for blocks.
-func (s *syncer) scheduling(ctx context.Context) {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-s.more:
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		s.schedule()
-	}
-}
-
-// schedule gives the blocks that are missing to peers that have them.
-func (s *syncer) schedule() {
-	missing := s.m.o.Blocks.MissingBlocks(window)
-	now := s.m.o.Now()
-	requests := map[*peer][]types.Hash{}
-	s.mu.Lock()
-	stalled := s.dropStalled(now)
-	limit := max(min(flightBytes/max(s.average, 1), maxFlights), minFlights)
-	for i, at := range missing {
-		if s.arrivedBytes > maxArrived {
-			break
-		}
-		if s.arrived[at.Hash] != nil {
-			continue
-		}
-		f := s.flying[at.Hash]
-		if f != nil && !(i == 0 && now.Sub(f.since) > laggardTimeout) {
-			continue
-		}
-		p := s.pick(at, limit, f)
-		if p == nil {
-			continue
-		}
-		s.fly(p, at, now)
-		requests[p] = append(requests[p], at.Hash)
-	}
-	s.mu.Unlock()
-	for _, p := range stalled {
-		p.close(errStalled)
-	}
-	for p, hashes := range requests {
-		for first := 0; first < len(hashes); first += wire.MaxGetBlocks {
-			p.send(&wire.GetBlocks{Hashes: hashes[first:min(first+wire.MaxGetBlocks, len(hashes))]})
-		}
-	}
-}
-
-// dropStalled takes blocks back from peers that deliver none, and returns those
-// that did so too often. It assumes mu.
-func (s *syncer) dropStalled(now time.Time) (stalled []*peer) {
-	for p, sp := range s.peers {
-		if !sp.stalling(p, now) {
-			continue
-		}
-		s.takeBack(sp)
-		if sp.stalls++; sp.stalls >= maxStalls {
-			stalled = append(stalled, p)
-		}
-	}
-	return stalled
-}
-
-// stalling reports whether a peer sends nothing of what was asked of it, or so
-// little that it might as well be nothing.
-func (sp *syncPeer) stalling(p *peer, now time.Time) bool {
-	waited := now.Sub(sp.last)
-	if len(sp.flying) == 0 || waited < stallTimeout || p.busy(now) {
-		return false
-	}
-	return waited > slowTimeout || float64(p.received.Load()-sp.before) < slowest*waited.Seconds()
-}
-
-// resume begins to wait for what was asked of a peer anew.
-func (sp *syncPeer) resume(p *peer, now time.Time) { sp.last, sp.before = now, p.received.Load() }
-
-// resume is for a peer whose blocks could not be read for a while, since we were
-// busy with what it had sent before.
-func (s *syncer) resume(p *peer, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if sp := s.peers[p]; sp != nil {
-		sp.resume(p, now)
-	}
-}
-
-// pick returns the peer that has the block and the least to do; not the one that
-// has been asked already. It assumes mu.
-func (s *syncer) pick(at types.Index, limit int, asked *flight) *peer {
-	var best *peer
-	least := limit
-	for p, sp := range s.peers {
-		if asked != nil && (asked.peer == p || len(sp.flying) > 0) {
-			continue
-		}
-		if !sp.has(p, at) || sp.stalls > 0 && len(s.peers) > 1 && len(sp.flying) > 0 {
-			continue
-		}
-		if len(sp.flying) < least {
-			best, least = p, len(sp.flying)
-		}
-	}
-	return best
-}
-
-// fly notes that a block is asked for. Who was asked before may still send it. It
-// assumes mu.
-func (s *syncer) fly(p *peer, at types.Index, now time.Time) {
-	f := &flight{at: at, peer: p, since: now}
-	s.flying[at.Hash] = f
-	sp := s.peers[p]
-	if len(sp.flying) == 0 {
-		sp.resume(p, now)
-	}
-	sp.flying[at.Hash] = f
 }
 
 // block takes a block that a peer sent.

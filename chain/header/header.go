@@ -36,6 +36,9 @@ const (
 // Has reports whether all given flags are set.
 func (s Status) Has(flags Status) bool { return s&flags == flags }
 
+// Refused reports whether the block or one below it breaks a rule, or was ruled out.
+func (s Status) Refused() bool { return s&(StatusInvalid|StatusInvalidAncestor) != 0 }
+
 // Info is what the header tree tells of a block.
 type Info struct {
 	Record
