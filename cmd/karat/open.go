@@ -123,11 +123,7 @@ type opened struct {
 }
 
 // open opens the wallet, and syncs it if asked to.
-func open(c *cli.Context, sync bool) (*opened, error) {
-	p, err := findPlace(c)
-	if err != nil {
-		return nil, err
-	}
+func (p place) open(c *cli.Context, sync bool) (*opened, error) {
 	dir, f, err := p.openFile(c)
 	if err != nil {
 		return nil, err

@@ -46,13 +46,21 @@ func sendCommand() *cli.Command {
 }
 
 func send(c *cli.Context) (err error) {
-	o, err := open(c, true)
+	p, err := findPlace(c)
+	if err != nil {
+		return err
+	}
+	// A mistyped address is told before the wallet syncs, which may take a while.
+	request, err := p.request(c)
+	if err != nil {
+		return err
+	}
+	o, err := p.open(c, true)
 	if err != nil {
 		return err
 	}
 	defer o.close(&err)
-	request, err := o.request(c)
-	if err != nil {
+	if err := o.fill(c, request); err != nil {
 		return err
 	}
 	draft, err := wallet.Build(request)
@@ -81,14 +89,14 @@ func send(c *cli.Context) (err error) {
 }
 
 // request reads what to pay from the command line.
-func (o *opened) request(c *cli.Context) (*wallet.Request, error) {
-	r := &wallet.Request{SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll), Coins: o.Coins(), LockTime: o.Position().Height}
+func (p place) request(c *cli.Context) (*wallet.Request, error) {
+	r := &wallet.Request{SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll)}
 	words := c.Args().Slice()
 	if r.SendAll && len(words) != 1 || !r.SendAll && (len(words) == 0 || len(words)%2 != 0) {
-		return nil, cmdline.Usagef("want ADDRESS AMOUNT, as often as there are receivers, or --all ADDRESS")
+		return nil, cmdline.Usagef("want ADDRESS AMOUNT, as often as there are receivers, or --%s ADDRESS", flagAll)
 	}
 	for i := 0; i < len(words); i += 2 {
-		script, err := taproot.DecodeAddress(o.params.HRP, words[i])
+		script, err := taproot.DecodeAddress(p.params.HRP, words[i])
 		if err != nil {
 			return nil, cmdline.Usagef("%w", err)
 		}
@@ -100,20 +108,29 @@ func (o *opened) request(c *cli.Context) (*wallet.Request, error) {
 		}
 		r.Outputs = append(r.Outputs, out)
 	}
-	var err error
 	if text := c.String(flagFeeRate); text != "" {
+		var err error
 		if r.FeeRate, err = types.ParseFeeRate(text); err != nil {
 			return nil, cmdline.Usagef("--%s: %w", flagFeeRate, err)
 		}
-	} else if r.FeeRate, err = wallet.FeeRate(c.Context, o.node, confirmTarget); errors.Is(err, wallet.ErrFeeRate) {
-		return nil, fmt.Errorf("%w; choose one with --%s", err, flagFeeRate)
-	} else if err != nil {
-		return nil, err
+	}
+	return r, nil
+}
+
+// fill adds to a request what only the wallet and its node know.
+func (o *opened) fill(c *cli.Context, r *wallet.Request) (err error) {
+	r.Coins, r.LockTime = o.Coins(), o.Position().Height
+	if !c.IsSet(flagFeeRate) {
+		if r.FeeRate, err = wallet.FeeRate(c.Context, o.node, confirmTarget); errors.Is(err, wallet.ErrFeeRate) {
+			return fmt.Errorf("%w; choose one with --%s", err, flagFeeRate)
+		} else if err != nil {
+			return err
+		}
 	}
 	if !r.SendAll {
 		r.ChangeScript, err = o.ChangeScript()
 	}
-	return r, err
+	return err
 }
 
 // confirm shows a payment and asks a person.

@@ -40,7 +40,11 @@ func withSynced(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
 }
 
 func runOpened(c *cli.Context, sync bool, run func(c *cli.Context, o *opened) error) (err error) {
-	o, err := open(c, sync)
+	p, err := findPlace(c)
+	if err != nil {
+		return err
+	}
+	o, err := p.open(c, sync)
 	if err != nil {
 		return err
 	}

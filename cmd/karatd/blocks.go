@@ -152,7 +152,7 @@ func exportBlocks(c *cli.Context, o *options) (err error) {
 		return exportTo(c, n, c.App.Writer, "standard output")
 	}
 	if special {
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		f, err := cmdline.Await(c.Context, func() (*os.File, error) { return os.OpenFile(name, os.O_WRONLY, 0) })
 		if err != nil {
 			return err
 		}

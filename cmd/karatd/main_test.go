@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -136,6 +137,24 @@ func TestExportIntoAPipe(t *testing.T) {
 	}
 	if data := <-got; !bytes.HasPrefix(data, []byte("krtd")) {
 		t.Errorf("the pipe got %q", data)
+	}
+}
+
+// TestPipesOfNobody: who waits for the other end of a pipe can be interrupted.
+func TestPipesOfNobody(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"import", pipe}, {"export", pipe}, {"coins", "--config", pipe}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		var errs bytes.Buffer
+		args = append([]string{"karatd", "--network", "dev", "--datadir", t.TempDir()}, args...)
+		code := run(ctx, args, cmdline.Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs})
+		if code != 1 || errs.String() != "karatd: interrupted\n" {
+			t.Errorf("%v: exit code %d: %s", args, code, &errs)
+		}
 	}
 }
 

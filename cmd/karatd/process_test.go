@@ -204,6 +204,37 @@ func TestStopBySignal(t *testing.T) {
 	}
 }
 
+// TestLogOfNobody: a node whose log nobody reads any more goes on, and ends in
+// order.
+func TestLogOfNobody(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "--network", "dev", "--datadir", dir, "--listen", "none", "--rpc-listen", "none", "--mine", "--mine-interval", "10ms")
+	cmd.Env = append(os.Environ(), asKaratd+"=1")
+	cmd.Stdout, cmd.Stderr = w, w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	w.Close()
+	for lines := bufio.NewScanner(r); lines.Scan() && lines.Text() != "Stop with Ctrl-C."; {
+	}
+	r.Close()
+	time.Sleep(100 * time.Millisecond) // in which it logs some blocks
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "dev", "mempool.dat")); err != nil {
+		t.Errorf("the pool was not stored: %v", err)
+	}
+}
+
 // TestStopByRPC stops a node as a client does, and starts it again.
 func TestStopByRPC(t *testing.T) {
 	dir := t.TempDir()

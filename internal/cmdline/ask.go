@@ -30,7 +30,7 @@ func Ask(ctx context.Context, in *os.File, out io.Writer, question string, read 
 	if _, err := fmt.Fprint(out, question); err != nil {
 		return "", err
 	}
-	answer, err := await(ctx, read)
+	answer, err := Await(ctx, read)
 	if interrupted := ctx.Err(); interrupted != nil {
 		fmt.Fprintln(out) // what comes next begins on a line of its own
 		return "", errors.Join(interrupted, term.Restore(int(in.Fd()), before))

@@ -95,10 +95,13 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	app.Writer = out
 	app.ExitErrHandler = func(*cli.Context, error) {} // which would exit here
 	err := p.execute(ctx, args)
-	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
+	switch {
+	case out.err != nil && err == nil:
 		// What the command has changed stays changed: a payment is not sent again
 		// because its id could not be shown.
 		err = fmt.Errorf("it is done, but the output could not be written: %w", out.err)
+	case out.err != nil && errors.Is(err, out.err):
+		err = fmt.Errorf("the output could not be written: %w", out.err)
 	}
 	if err == nil {
 		return ExitOK

@@ -60,7 +60,7 @@ func TestOutputThatFails(t *testing.T) {
 		want   string
 	}{
 		{"not looked at", func(c *cli.Context) error { fmt.Fprintln(c.App.Writer, "x"); return nil }, "prog: it is done, but the output could not be written: no room\n"},
-		{"looked at", func(c *cli.Context) error { _, err := fmt.Fprintln(c.App.Writer, "x"); return err }, "prog: it is done, but the output could not be written: no room\n"},
+		{"looked at", func(c *cli.Context) error { _, err := fmt.Fprintln(c.App.Writer, "x"); return err }, "prog: the output could not be written: no room\n"},
 		{"another failure", func(c *cli.Context) error { fmt.Fprintln(c.App.Writer, "x"); return io.EOF }, "prog: EOF\n"},
 		{"help", cli.ShowAppHelp, "prog: it is done, but the output could not be written: no room\n"},
 	} {

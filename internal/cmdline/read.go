@@ -15,10 +15,10 @@ import (
 // maxRead bounds what is read of a file or stream that may not be what it seems.
 const maxRead = 1 << 20
 
-// await returns what read does, or the context's error if that ends first. A read
+// Await returns what read does, or the context's error if that ends first. A read
 // of a terminal or a pipe cannot be ended from outside: it is left behind, and
 // what it brings is lost. The program is about to end.
-func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
+func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -52,7 +52,7 @@ func open(name string, stdin io.Reader) (io.ReadCloser, error) {
 // the name is -. It refuses more than a mebibyte, and gives up when the context
 // ends.
 func ReadFile(ctx context.Context, name string, stdin io.Reader) (string, error) {
-	return await(ctx, func() (string, error) {
+	return Await(ctx, func() (string, error) {
 		f, err := open(name, stdin)
 		if err != nil {
 			return "", err
@@ -70,7 +70,7 @@ func ReadFile(ctx context.Context, name string, stdin io.Reader) (string, error)
 // without its end: what a file with a password or a passphrase holds. It does not
 // wait for a second line, and gives up when the context ends.
 func FirstLine(ctx context.Context, name string, stdin io.Reader) (string, error) {
-	return await(ctx, func() (string, error) {
+	return Await(ctx, func() (string, error) {
 		f, err := open(name, stdin)
 		if err != nil {
 			return "", err
