@@ -3,7 +3,25 @@ package node
 import (
 	"context"
 	"io"
+	"os"
 )
+
+// waitingFile is a file that is opened by its first read, since opening a pipe waits for
+// somebody to write to it.
+type waitingFile struct {
+	name string
+	f    *os.File
+}
+
+// Read implements io.Reader.
+func (w *waitingFile) Read(b []byte) (n int, err error) {
+	if w.f == nil {
+		if w.f, err = os.Open(w.name); err != nil {
+			return 0, err
+		}
+	}
+	return w.f.Read(b)
+}
 
 // interruptible reads from a stream that may stay silent, and gives up when the
 // context ends. The read that is under way then goes on, and what it brings is

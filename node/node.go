@@ -210,17 +210,18 @@ func (n *Node) sources(ctx context.Context, files []string) iter.Seq2[bootstrap.
 }
 
 func (n *Node) source(ctx context.Context, name string) (bootstrap.Source, *os.File, error) {
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return bootstrap.Source{}, nil, err
-		}
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			return bootstrap.Source{Name: name, Reader: f, At: f}, f, nil
-		}
-		return n.stream(ctx, name, f)
+	if name == "-" {
+		return n.stream(ctx, "standard input", os.Stdin)
 	}
-	return n.stream(ctx, "standard input", os.Stdin)
+	info, err := os.Stat(name)
+	if err != nil {
+		return bootstrap.Source{}, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return n.stream(ctx, name, &waitingFile{name: name})
+	}
+	f, err := os.Open(name)
+	return bootstrap.Source{Name: name, Reader: f, At: f}, f, err
 }
 
 // stream prepares an input that cannot be read twice: blocks that must wait go

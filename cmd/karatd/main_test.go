@@ -142,15 +142,15 @@ func TestExportIntoAPipe(t *testing.T) {
 
 // TestPipesOfNobody: who waits for the other end of a pipe can be interrupted.
 func TestPipesOfNobody(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"import", pipe}, {"export", pipe}, {"coins", "--config", pipe}} {
+	for _, args := range [][]string{{"import"}, {"export"}, {"coins", "--config"}} {
+		pipe := filepath.Join(t.TempDir(), "pipe")
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(50*time.Millisecond, cancel)
 		var errs bytes.Buffer
-		args = append([]string{"karatd", "--network", "dev", "--datadir", t.TempDir()}, args...)
+		args = append([]string{"karatd", "--network", "dev", "--datadir", t.TempDir()}, append(args, pipe)...)
 		code := run(ctx, args, cmdline.Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs})
 		if code != 1 || errs.String() != "karatd: interrupted\n" {
 			t.Errorf("%v: exit code %d: %s", args, code, &errs)
