@@ -2,7 +2,9 @@ package consensus
 
 import "math/big"
 
-// NextBits returns the compact target that the child of the parent must have.
+// NextBits returns the compact target that the child of the parent must have. It
+// depends on nothing of the chain but the parent's height and time, so no further
+// header is needed.
 func NextBits(p *Params, parent *State) uint32 {
 	if p.Difficulty.Algorithm == DifficultyFixed {
 		return p.Genesis.Bits
@@ -16,11 +18,12 @@ func NextBits(p *Params, parent *State) uint32 {
 	}.target(int64(parent.Header.Timestamp)-int64(p.Genesis.Timestamp), uint64(parent.Index.Height)))
 }
 
-// asert is the difficulty algorithm aserti3-2d (by Mark Lundeberg and others,
-// deployed by Bitcoin Cash in 2020): the target is that of an anchor block times
-// 2^((time - spacing * blocks) / halfLife), so that a chain that is a half-life
-// behind its schedule has half the difficulty. Karat's anchor is the genesis
-// block, whose time begins the schedule.
+// asert is the difficulty algorithm aserti3-2d, by Mark Lundeberg and others, which
+// Bitcoin Cash deployed in 2020. The target is that of an anchor block times
+// 2^((time - spacing * blocks) / halfLife). So a chain that is a half-life behind its
+// schedule has half the difficulty, and one that is on schedule has the anchor's,
+// however it got there. Karat's anchor is the genesis block, whose time begins the
+// schedule.
 type asert struct {
 	anchor   Uint256 // target of the anchor block
 	limit    Uint256 // the easiest target
@@ -28,10 +31,11 @@ type asert struct {
 	spacing  int64   // seconds
 }
 
-// target returns the target, from 1 to the limit, of the block after one that
-// lies the given seconds and blocks behind the anchor. All arithmetic is exact: the exponent
-// has 16 binary places, rounded towards zero, and the fraction's power of two
-// is the specification's cubic polynomial.
+// target returns the target, from 1 to the limit, of the block after one that comes
+// the given seconds and blocks after the anchor. The exponent has 16 binary places,
+// rounded towards zero, and the power of two of its fraction is the specification's
+// cubic polynomial. All nodes must agree on the last bit, so there is no floating
+// point, and big integers leave no question of overflow.
 func (a asert) target(seconds int64, blocks uint64) Uint256 {
 	behind := new(big.Int).SetUint64(blocks)
 	behind.Mul(behind, big.NewInt(a.spacing))
@@ -39,7 +43,7 @@ func (a asert) target(seconds int64, blocks uint64) Uint256 {
 	exponent := behind.Lsh(behind, 16)
 	exponent.Quo(exponent, big.NewInt(a.halfLife))
 
-	// Floor division splits the exponent into whole halvings and a fraction.
+	// The shift rounds down, so the fraction is positive even if the exponent is not.
 	shifts := new(big.Int).Rsh(exponent, 16)
 	fraction := new(big.Int).Sub(exponent, new(big.Int).Lsh(shifts, 16)).Uint64()
 	factor := 65536 + (195_766_423_245_049*fraction+

@@ -6,13 +6,13 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// CoinbaseHeight returns what the script of a coinbase begins with in a block at
-// the height (BIP34).
+// CoinbaseHeight returns the bytes with which the script of the coinbase begins in a
+// block at the height (BIP34).
 func CoinbaseHeight(height uint32) []byte { return appendScriptNumber(nil, int64(height)) }
 
-// Commit finishes a block that is being made: it gives the coinbase the output
-// that commits to the witnesses of the others and the reserved value of zeros
-// (BIP141), and the header the merkle root. The coinbase must have no such output
+// Commit finishes a block that is being made. It gives the coinbase an output that
+// commits to the witnesses of the others, and a reserved value of zeros (BIP141). It
+// then gives the header the merkle root. The coinbase must not have such an output
 // yet.
 func Commit(block *types.Block) {
 	wtxids := make([]types.Hash, len(block.Txs))

@@ -7,23 +7,25 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Limits of coinbases and of signature operations, as in Bitcoin.
+// Limits of coinbases and of signature operations. They are Bitcoin's.
 const (
-	minCoinbaseScript = 2
-	maxCoinbaseScript = 100
-	// maxSigOpsCost bounds the signature operations of the legacy kind, at four
-	// each. Only coinbases' scriptSigs and data outputs can hold such opcodes
-	// here, and none of them is ever executed; the rule is kept because Bitcoin
-	// refuses such a block.
+	minCoinbaseScript = 2   // bytes
+	maxCoinbaseScript = 100 // bytes
+	// maxSigOpsCost bounds signature opcodes outside of witnesses, each of which
+	// costs four. Only a coinbase's scriptSig can hold them here, and it is never
+	// executed. The rule stands because Bitcoin refuses such a block, and a chain of
+	// ours must be a chain of Bitcoin's.
 	maxSigOpsCost = 80_000
 )
 
 // OpenBlock reads a block that anyone may have made up, and checks all rules that
-// need nothing but the block: CheckHeader's and CheckBlock's. Nothing is done before
-// what costs less has passed: proof of work, for which 80 bytes are looked at, the
-// encoding, the merkle root, the other rules. Up to the merkle root everything is
-// linear in the bytes. A block that is returned with an error has a header with work
-// and a body that breaks a rule, and is good for nothing else.
+// need nothing but the block: CheckHeader's and CheckBlock's. The cheapest step comes
+// first, so that bytes without work behind them cost next to nothing: the proof of
+// work, for which 80 bytes are read, then the encoding, the merkle root, the other
+// rules. Up to the merkle root all work is linear in the bytes.
+//
+// If a block is returned with an error, its header has work and its body breaks a
+// rule. It is good for nothing but to name it.
 func OpenBlock(p *Params, raw []byte) (*HashedBlock, error) {
 	if len(raw) < types.HeaderSize {
 		return nil, mutated(ReasonDecode, "%d bytes", len(raw))
@@ -47,9 +49,10 @@ func OpenBlock(p *Params, raw []byte) (*HashedBlock, error) {
 	return b, nil
 }
 
-// CheckBlock checks the rules for a block's body that need nothing but the
-// block. A wrong merkle root, a repeated transaction and a missing coinbase are
-// ErrMutated: another body may belong to the same header.
+// CheckBlock checks the rules of a block's body that need nothing but the block. It
+// can run on any core and in any order of blocks. A wrong merkle root, a repeated
+// transaction and a missing coinbase are ErrMutated: another body may belong to the
+// same header.
 func CheckBlock(p *Params, b *HashedBlock) error {
 	if err := checkMerkleRoot(b); err != nil {
 		return err
@@ -57,8 +60,8 @@ func CheckBlock(p *Params, b *HashedBlock) error {
 	txs := b.Block.Txs
 	if len(txs) == 0 || len(txs)*types.WitnessScale > p.MaxBlockWeight ||
 		strippedSize(b)*types.WitnessScale > p.MaxBlockWeight {
-		// Not mutated: a header commits to every byte but the witnesses, and a root
-		// of zero to no body at all.
+		// This is not ErrMutated. The header commits to every byte but the witnesses,
+		// and a root of zero commits to no body at all.
 		return invalid(ReasonBlockLength, "%d transactions, %d bytes without witnesses", len(txs), strippedSize(b))
 	}
 	if !txs[0].IsCoinbase() {
@@ -82,9 +85,12 @@ func CheckBlock(p *Params, b *HashedBlock) error {
 	return nil
 }
 
-// strippedSize follows from weight = 3*stripped + size.
+// strippedSize returns the bytes without witnesses. They follow from the weight,
+// which is three times the stripped size plus the size (BIP141).
 func strippedSize(b *HashedBlock) int { return (b.Weight - len(b.Raw)) / (types.WitnessScale - 1) }
 
+// checkMerkleRoot compares the root first: only a body whose root is right can be the
+// repetition that CVE-2012-2459 is about.
 func checkMerkleRoot(b *HashedBlock) error {
 	root, repeated := types.MerkleRoot(b.TxIDs)
 	if root != b.Block.Header.MerkleRoot {
@@ -96,7 +102,7 @@ func checkMerkleRoot(b *HashedBlock) error {
 	return nil
 }
 
-// inTransaction adds the transaction's id to a rule's error.
+// inTransaction adds to a rule's error in which transaction the rule was broken.
 func inTransaction(err error, txid types.Hash) error {
 	rule, ok := err.(*RuleError)
 	if !ok {
@@ -110,9 +116,13 @@ func inTransaction(err error, txid types.Hash) error {
 	return &named
 }
 
-// ValidateBlock checks the rules for a block's body that need the state below
-// it but no coins: finality, the height in the coinbase, the witness commitment
-// and the weight.
+// ValidateBlock checks the rules of a block's body that need the parent's state but
+// no coins: lock times, the height in the coinbase, the witness commitment, the
+// weight. CheckBlock holds.
+//
+// The weight comes last because it counts witnesses. Only the commitment says that
+// these are the block's own, and a block must not be refused for ever because
+// somebody stuffed its witnesses.
 func ValidateBlock(p *Params, parent *State, b *HashedBlock) error {
 	height, median := parent.Index.Height+1, parent.MedianTimePast()
 	for i := range b.Block.Txs {
@@ -133,8 +143,9 @@ func ValidateBlock(p *Params, parent *State, b *HashedBlock) error {
 	return nil
 }
 
-// isFinal reports whether a transaction may be in a block of the given height
-// whose parent's median time past is given (BIP113).
+// isFinal reports whether a transaction's lock time lets it be in a block of the
+// given height. A time is held against the parent's median time past, not against
+// the block's own time, which its miner can choose (BIP113).
 func isFinal(tx *types.Tx, height, median uint32) bool {
 	limit := height
 	if tx.LockTime >= types.LockTimeThreshold {
@@ -151,8 +162,8 @@ func isFinal(tx *types.Tx, height, median uint32) bool {
 	return true
 }
 
-// commitmentPrefix begins the script of the output that commits to the
-// witnesses: OP_RETURN, a push of 36 bytes, BIP141's header.
+// commitmentPrefix begins the script of the output that commits to the witnesses:
+// OP_RETURN, a push of 36 bytes, and four bytes by which BIP141 knows it.
 var commitmentPrefix = []byte{taproot.OpReturn, 36, 0xaa, 0x21, 0xa9, 0xed}
 
 // WitnessCommitment returns what a coinbase says of the block's witnesses: the 32
@@ -168,9 +179,10 @@ func WitnessCommitment(coinbase *types.Tx) []byte {
 	return nil
 }
 
-// checkWitnessCommitment checks BIP141's commitment, SHA256d(witness root, reserved
-// value). Without one no transaction may have a witness. A witness can be changed
-// without changing the block's hash, so every fault is ErrMutated.
+// checkWitnessCommitment checks BIP141's commitment: the double SHA-256 of the root
+// of all witness ids and a reserved value, which is the coinbase's whole witness.
+// Without a commitment no transaction may have a witness. Anyone can change a
+// witness and leave the block's hash as it is, so every fault is ErrMutated.
 func checkWitnessCommitment(b *HashedBlock) error {
 	coinbase := &b.Block.Txs[0]
 	commitment := WitnessCommitment(coinbase)
@@ -198,8 +210,9 @@ func commitTo(root types.Hash, reserved []byte) types.Hash {
 	return types.DoubleSHA256(append(root[:], reserved...))
 }
 
-// appendScriptNumber appends the push of a number that is not negative, as Bitcoin
-// Core's CScript writes it: OP_0, OP_1 to OP_16, or a push of its shortest encoding.
+// appendScriptNumber appends the shortest push of a number, which is not negative:
+// OP_0, OP_1 to OP_16, or a push of its encoding. Bitcoin Core's CScript writes
+// numbers so, and BIP34 asks for exactly these bytes.
 func appendScriptNumber(b []byte, n int64) []byte {
 	switch {
 	case n == 0:

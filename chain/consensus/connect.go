@@ -7,31 +7,34 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// FetchedCoin is the answer to a look-up in the coin set.
+// FetchedCoin is the answer to a look-up in the coin set. That there is no coin is an
+// answer too: under BIP30 it is the one that is wanted.
 type FetchedCoin struct {
 	Coin  types.Coin
 	Found bool
 }
 
-// Ancestry answers what the rules ask about headers further down than State
-// reaches. Heights are those of ancestors of the block that is checked.
+// Ancestry answers what the rules ask about headers further down than State reaches.
+// Only relative locks by time ask (BIP68), so almost no block needs it, and State
+// stays small.
 type Ancestry interface {
-	// MedianTimePast is that of the ancestor at the height, as State's.
+	// MedianTimePast is State's, of the ancestor at the height, in seconds since 1970.
 	MedianTimePast(height uint32) uint32
 }
 
-// Connection is what a block does, if it keeps the rules and its scripts hold.
+// Connection is what a block does, provided that its scripts hold.
 type Connection struct {
 	Update Update
-	// Prevouts are the outputs that the block's inputs spend, in their order, the
-	// coinbase's left out. CheckScripts needs them.
+	// Prevouts are the outputs that the block's inputs spend, in the order of the
+	// inputs, without the coinbase's. CheckScripts needs them.
 	Prevouts []types.TxOut
-	Fees     types.Amount
+	Fees     types.Amount // of all transactions
 }
 
-// CoinsNeeded returns the outpoints that ConnectBlock must be given an answer
-// to, in order: those that the block spends and does not make itself, and where
-// BIP30 can be broken at all, those that it makes.
+// CoinsNeeded returns the outpoints that ConnectBlock needs answers to, in this order:
+// those that the block spends and does not make itself, and then, only where BIP30
+// can be broken at all, those that it makes. All are known before the first answer,
+// so that the caller can look them up in one go.
 func CoinsNeeded(p *Params, height uint32, b *HashedBlock) []types.OutPoint {
 	if !needsBIP30(p, height) {
 		return b.External
@@ -45,18 +48,20 @@ func CoinsNeeded(p *Params, height uint32, b *HashedBlock) []types.OutPoint {
 	return needed
 }
 
-// needsBIP30 reports whether a block at the height could make a coin that
-// exists already. Equal outpoints mean equal transactions. Two transactions
-// that spend something are equal only if what they spend exists twice, so the
-// first pair of equals would be coinbases. Those of blocks begin with their
-// height (BIP34) and differ; only the genesis block's begins with any bytes. As
-// long as no block can have the height that those bytes happen to spell, nothing
-// can be equal.
+// needsBIP30 reports whether a block at the height could make a coin that exists
+// already. To look up every coin before it is made would cost as much as all the
+// spending does, and it can almost never matter.
+//
+// Equal outpoints mean equal transactions. Two transactions that spend something are
+// equal only if what they spend exists twice. So the first equal pair would be
+// coinbases. A block's coinbase begins with its height (BIP34), and heights differ.
+// Only the genesis block's begins with other bytes. Nothing can be equal, then,
+// before a block has the height that these bytes happen to spell.
 func needsBIP30(p *Params, height uint32) bool {
 	genesis := p.Genesis.coinbaseScript()
 	for n := 1; n <= 5; n++ {
-		// The encoding of a height has up to six bytes: read each prefix that is
-		// one.
+		// A height's push has up to six bytes. Each beginning of the genesis script
+		// that is such a push spells a height.
 		if h, ok := pushedHeight(genesis, n); ok && height >= h {
 			return true
 		}
@@ -64,8 +69,8 @@ func needsBIP30(p *Params, height uint32) bool {
 	return false
 }
 
-// pushedHeight reads the height that a script of which the first push has size
-// bytes would stand for under BIP34; size 1 covers OP_1 to OP_16 too.
+// pushedHeight reads the height that a script begins with under BIP34, if its first
+// push has the given size in bytes. OP_1 to OP_16 count as size 1.
 func pushedHeight(script []byte, size int) (uint32, bool) {
 	if len(script) == 0 {
 		return 0, false
@@ -84,22 +89,26 @@ func pushedHeight(script []byte, size int) (uint32, bool) {
 }
 
 // Subsidy returns the grains that the coinbase of a block at the height may make
-// beyond the fees: the initial subsidy, halved once every interval.
+// beyond the fees: the initial subsidy, halved after each interval of blocks.
 func Subsidy(p *Params, height uint32) types.Amount {
 	if height == 0 {
 		return 0 // the genesis block's outputs are allocations, listed one by one
 	}
 	halvings := height / p.HalvingInterval
-	if halvings >= 63 {
+	if halvings >= 63 { // an Amount has 63 bits besides its sign
 		return 0
 	}
 	return p.InitialSubsidy >> halvings
 }
 
-// ConnectBlock checks all rules that need coins, but for the scripts, and
-// returns what the block does. coins are the answers to CoinsNeeded, in its
-// order, and are copied. The parent's state and the coin set must be those below
-// the block, for which CheckBlock and ValidateBlock hold.
+// ConnectBlock checks all rules that need coins except the scripts, and returns what
+// the block does. The coins are the answers to CoinsNeeded, in its order; they are
+// copied. The parent's state and the coins must be those below the block. CheckBlock
+// and ValidateBlock hold.
+//
+// Scripts are left to CheckScripts because they take nearly all of the time. Coins
+// must be looked at in the order of the chain, scripts need not, so the next block
+// can be connected while this one's scripts run.
 func ConnectBlock(p *Params, parent *State, b *HashedBlock, coins []FetchedCoin, ancestry Ancestry) (*Connection, error) {
 	height := parent.Index.Height + 1
 	if len(coins) < len(b.External) {
@@ -139,7 +148,8 @@ func ConnectBlock(p *Params, parent *State, b *HashedBlock, coins []FetchedCoin,
 	return c.result, nil
 }
 
-// spending is where coins are spent: in the block at a height on a parent.
+// spending is the place in the chain at which coins are spent. It serves a block and
+// a single transaction alike, so that the pool and the blocks cannot disagree.
 type spending struct {
 	params       *Params
 	height       uint32
@@ -147,7 +157,7 @@ type spending struct {
 	ancestry     Ancestry
 }
 
-// connector goes through the transactions of one block.
+// connector goes through the transactions of one block, in their order.
 type connector struct {
 	spending
 	block  *HashedBlock
@@ -155,6 +165,8 @@ type connector struct {
 	result *Connection   // Prevouts and Spent grow with the inputs that were seen
 }
 
+// transaction checks the next transaction. The order of the checks is Bitcoin's, so
+// that a block with two faults is refused for the same one.
 func (c *connector) transaction(i int) error {
 	tx := &c.block.Block.Txs[i]
 	if err := c.missing(tx); err != nil {
@@ -164,8 +176,8 @@ func (c *connector) transaction(i int) error {
 	if err != nil {
 		return err
 	}
-	// A fee is part of a total that is in range, so Bitcoin's check of it alone
-	// (bad-txns-fee-outofrange) can never fail.
+	// Bitcoin checks the fee alone as well (bad-txns-fee-outofrange). That can never
+	// fail: the fee is part of a total that is in range.
 	if c.result.Fees += fee; c.result.Fees > c.params.MaxMoney {
 		return invalid(ReasonAccumulatedFees, "the fees of the block are more than %s", c.params.MaxMoney)
 	}
@@ -175,9 +187,10 @@ func (c *connector) transaction(i int) error {
 	return nil
 }
 
-// fee checks what a transaction spends, and returns what its outputs leave.
-// locked says that a relative lock has not ended, which is no error yet: Bitcoin
-// finds that last.
+// fee checks what a transaction spends, and returns what its outputs leave of it in
+// grains. locked says that a relative lock has not ended. It is no error here: a
+// block is refused for it only after its other faults, and the pool treats it as a
+// transaction that comes too early.
 func (s *spending) fee(tx *types.Tx, coin func(input int) spentCoin) (fee types.Amount, locked bool, err error) {
 	total := types.Amount(0)
 	for j := range tx.Inputs {
@@ -185,8 +198,9 @@ func (s *spending) fee(tx *types.Tx, coin func(input int) spentCoin) (fee types.
 		if coin.isCoinbase && s.height-coin.height < s.params.CoinbaseMaturity {
 			return 0, false, invalid(ReasonPrematureSpend, "a coinbase of height %d is spent at height %d", coin.height, s.height)
 		}
-		// Coins of a custom genesis block were never held against MaxMoney by
-		// anyone but Params; the check is Bitcoin's and costs nothing.
+		// On a network that package network has checked, all coins together are within
+		// MaxMoney and this cannot fail. The rule is Bitcoin's (CVE-2010-5139), and
+		// costs nothing. MaxMoney is at most 2^61, so the total cannot overflow.
 		if total += coin.value; coin.value < 0 || coin.value > s.params.MaxMoney || total > s.params.MaxMoney {
 			return 0, false, invalid(ReasonInputValue, "the inputs have more than %s coins", s.params.MaxMoney)
 		}
@@ -204,8 +218,8 @@ func (s *spending) fee(tx *types.Tx, coin func(input int) spentCoin) (fee types.
 	return fee, locked, nil
 }
 
-// missing checks that there is a coin for each input of the next transaction,
-// before anything is asked about any of them.
+// missing checks that each input of the next transaction has a coin. Nothing is asked
+// about any coin before all of them are there.
 func (c *connector) missing(tx *types.Tx) error {
 	external := len(c.result.Update.Spent)
 	for j := range tx.Inputs {
@@ -237,8 +251,9 @@ type spentCoin struct {
 	isCoinbase bool
 }
 
-// coin takes the coin of the next input, which is there, and notes its output as
-// a prevout. A coin of the set is noted in Spent, to which its prevout refers.
+// coin takes the coin of the next input, which is there, and notes its output as a
+// prevout. A coin of the set is copied to Spent, and its prevout refers to the copy:
+// the caller's memory is free again when ConnectBlock returns.
 func (c *connector) coin(outPoint *types.OutPoint) spentCoin {
 	source := c.block.source[len(c.result.Prevouts)]
 	if source >= 0 {
@@ -253,9 +268,9 @@ func (c *connector) coin(outPoint *types.OutPoint) spentCoin {
 	return spentCoin{coin.Value, coin.Height, coin.IsCoinbase}
 }
 
-// lockEnded reports whether an input's relative lock on a coin has ended
-// (BIP68). Times are counted from the median time past of the block before the
-// coin's, as that is what the coin's own block was held against.
+// lockEnded reports whether an input's relative lock on a coin has ended (BIP68). A
+// lock by time counts from the median time past of the block before the coin's,
+// because the coin's own block was held against that one.
 func (s *spending) lockEnded(sequence, coinHeight uint32) bool {
 	if sequence&types.SequenceLockIsTime == 0 {
 		return uint64(s.height) >= uint64(coinHeight)+uint64(sequence&types.SequenceLockMask)

@@ -1,25 +1,34 @@
-// Package consensus is the rules that every node of a network must agree on, as
-// pure functions: values in, verdict out. It has no clock, no disk, no lock and
-// no log, so that a rule can be read, tested and replayed by itself.
+// Package consensus is the rules on which every node of a network must agree. They
+// are pure functions: values go in, a verdict comes out. There is no clock, disk,
+// lock or log here, so a rule can be read, tested and replayed by itself.
 //
-// A block passes through these steps, each of which asks for more than the one
-// before it. Example shows the whole way in code.
+// A block is checked in steps, and each step needs more than the one before it:
 //
-//	DecodeBlock     bytes
+//	DecodeBlock     the bytes
 //	CheckHeader     the header: its proof of work
-//	ValidateHeader  the state of the parent: difficulty, times
-//	CheckBlock      the body: merkle root, form of each transaction
-//	ValidateBlock   the state of the parent: height, lock times, witnesses
-//	ConnectBlock    the coins that CoinsNeeded names: amounts, maturity
+//	ValidateHeader  the parent's state: difficulty and times
+//	CheckBlock      the body: its merkle root, the form of each transaction
+//	ValidateBlock   the parent's state: height, lock times, witness commitment
+//	ConnectBlock    the coins that CoinsNeeded names: amounts, maturity, relative locks
 //	CheckScripts    the outputs that are spent: scripts and signatures
 //
-// Every rule that depends on the network is a function whose first argument is
-// its *Params. Methods of Params tell of the network itself: its genesis block,
-// the coins in it, the state after it, the identity.
+// OpenBlock takes the three that need nothing but the bytes, the cheapest first. The
+// package's Example takes all of them, and ends with what the block does to the
+// coins:
 //
-// An error tells the caller what to do next by its kind (ErrInvalid, ErrMutated,
-// ErrNotYet, ErrLocal) and names the broken rule by its Reason. The caller has two
-// duties. Coins and state must be those of the parent; nothing here can find out
-// that they are not. And a block is valid only when all steps have passed and all
-// claims of CheckScripts hold.
+//	connection, err := consensus.ConnectBlock(p, &parent, block, coins, ancestry)
+//	update := &connection.Update // the coins spent, the coins made
+//
+// A rule that depends on the network is a function whose first argument is *Params.
+// A method of Params tells of the network itself: its genesis block, the coins in
+// it, the state after it, its identity.
+//
+// An error says by its kind what the caller does next (ErrInvalid, ErrMutated,
+// ErrNotYet, ErrLocal), and by its Reason which rule is broken.
+//
+// The caller has three duties. It takes the steps in this order, for a later one
+// relies on what an earlier one has checked. It gives the state and the coins that
+// lie directly below the block, since nothing here could find out that they do not.
+// And it takes a block for valid only when every claim of CheckScripts has been
+// found true.
 package consensus

@@ -9,22 +9,22 @@ import (
 // block or transaction is one of ErrInvalid, ErrNotYet, ErrPolicy and ErrLocal
 // under errors.Is.
 var (
-	// ErrInvalid is a broken rule: the block or transaction is wrong for ever,
-	// and who sent it knew or should have known.
+	// ErrInvalid is a broken rule. The block or transaction is wrong for ever, and
+	// whoever sent it knew or should have known.
 	ErrInvalid = errors.New("invalid")
-	// ErrMutated is an ErrInvalid whose fault may lie in the body that came with
-	// a header, not in what the header commits to. Another body for the same
-	// hash may be valid, so the hash must not be remembered as invalid
-	// (CVE-2012-2459, witness malleation).
+	// ErrMutated is an ErrInvalid whose fault may lie in the body that came with a
+	// header, not in what the header commits to. Another body with the same hash may
+	// be valid, so the hash must not be remembered as invalid. Otherwise anyone could
+	// make a node refuse a good block (CVE-2012-2459, witness malleation).
 	ErrMutated = fmt.Errorf("%w: mutated", ErrInvalid)
 	// ErrNotYet is a block that may become valid: its parent is not known, or
 	// its time lies in the future. Keep it or ask for it again; punish nobody.
 	ErrNotYet = errors.New("not yet")
-	// ErrPolicy is a transaction that this node does not take, though a block
-	// may hold it; other nodes may think otherwise, so nobody is to blame.
+	// ErrPolicy is a transaction that this node does not take, though a block may
+	// hold it. Other nodes may think otherwise, so nobody is to blame.
 	ErrPolicy = errors.New("refused by policy")
-	// ErrLocal is a fault of our own: disk, memory, bug. It says nothing about
-	// the block; the node stops.
+	// ErrLocal is a fault of our own: disk, memory, a bug. It says nothing about the
+	// block. The node stops rather than go on with a state that may be wrong.
 	ErrLocal = errors.New("local fault")
 )
 
@@ -32,9 +32,9 @@ var (
 // stored: it never came, or it was pruned.
 var ErrNotFound = errors.New("not stored")
 
-// Reason is the short name of a broken rule, Bitcoin Core's reject reason
-// where it has one. A Reason is an error, so that callers can ask
-// errors.Is(err, ReasonCoinbaseAmount).
+// Reason is the short name of a broken rule: Bitcoin Core's reject reason where Core
+// has one, since clients compare these strings. It is an error, so that callers can
+// ask errors.Is(err, ReasonCoinbaseAmount).
 type Reason string
 
 // Error returns the reason itself.
@@ -55,7 +55,7 @@ func (e *RuleError) Error() string {
 	return string(e.Reason) + ": " + e.Detail
 }
 
-// Unwrap makes errors.Is see the kind and the reason.
+// Unwrap lets errors.Is find both the kind and the reason.
 func (e *RuleError) Unwrap() []error { return []error{e.Kind, e.Reason} }
 
 func invalid(reason Reason, format string, args ...any) error {

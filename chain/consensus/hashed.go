@@ -8,9 +8,11 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// HashedBlock is a block with everything that the rules ask for more than
-// once, computed once: encoding, hashes, weight and where each input's coin
-// comes from. It is made outside of any lock, on any core, and never changed.
+// HashedBlock is a block with everything that the rules ask for more than once: the
+// encoding, the hashes, the weight, and where each input's coin comes from. All of it
+// is computed once, outside of any lock and on any core, and then never changes. So
+// blocks are prepared side by side, and what must go in order is left with little to
+// do.
 type HashedBlock struct {
 	Block  *types.Block
 	Raw    []byte // the encoding
@@ -19,23 +21,25 @@ type HashedBlock struct {
 	WTxIDs []types.Hash // the coinbase's is the zero hash (BIP141)
 	Weight int          // weight units
 
-	// External lists, in the order of inputs, the outpoints that the block
-	// spends and does not make itself: the coins that ConnectBlock needs.
+	// External are the outpoints that the block spends and does not make itself, in
+	// the order of the inputs: the coins that ConnectBlock needs.
 	External []types.OutPoint
 
-	// source says for each input of the transactions after the coinbase, in
-	// order, which transaction of this block made its coin; -1 is External.
+	// source says of each input, in order and without the coinbase's, which
+	// transaction of this block made its coin. It is -1 if none did, and the coin is
+	// the next one of External.
 	source []int32
-	// doubleSpend is the first input, in source's order, whose outpoint another
-	// input before it spends; -1 if there is none.
+	// doubleSpend is the first input, in source's order, whose outpoint an earlier
+	// input spends already. It is -1 if there is none.
 	doubleSpend int
-	// inside tells which outputs, counted through the whole block, the block
-	// spends itself. It is nil if there are none.
+	// inside says of each output, counted through the whole block, whether the block
+	// spends it itself. It is nil if the block spends none.
 	inside []bool
 }
 
-// DecodeBlock decodes and hashes a block. All of raw must be used; the result
-// refers to raw, which must not change afterwards. A failure wraps ErrInvalid.
+// DecodeBlock decodes and hashes a block, and checks no rule but the encoding: all of
+// raw must be used. The result refers to raw, which must not change afterwards. A
+// failure is ErrMutated. What a stranger sends is read with OpenBlock.
 func DecodeBlock(raw []byte) (*HashedBlock, error) {
 	block, err := types.DecodeBlock(raw)
 	if err != nil {
@@ -46,15 +50,16 @@ func DecodeBlock(raw []byte) (*HashedBlock, error) {
 	return b, nil
 }
 
-// HashBlock encodes and hashes a block that was made here, which must not
-// change afterwards.
+// HashBlock encodes and hashes a block that was made here. It must not change
+// afterwards.
 func HashBlock(block *types.Block) *HashedBlock {
 	b := hashBlock(block, block.AppendTo(make([]byte, 0, block.Size())))
 	b.findSources()
 	return b
 }
 
-// hashBlock does all but findSources.
+// hashBlock does everything except findSources, which OpenBlock puts off until the
+// body has kept its rules.
 func hashBlock(block *types.Block, raw []byte) *HashedBlock {
 	b := &HashedBlock{
 		Block:  block,
@@ -69,7 +74,8 @@ func hashBlock(block *types.Block, raw []byte) *HashedBlock {
 	for i := range block.Txs {
 		tx := &block.Txs[i]
 		whole, size := tx.Size(), tx.StrippedSize()
-		// An encoding is unique, so the block's holds the transaction's.
+		// A transaction has one encoding, so this part of the block's is it, and nothing
+		// is encoded again.
 		encoded := raw[offset : offset+whole]
 		offset += whole
 		stripped += size
@@ -78,8 +84,8 @@ func hashBlock(block *types.Block, raw []byte) *HashedBlock {
 			b.WTxIDs[i] = b.TxIDs[i]
 			continue
 		}
-		// Between version and lock time, BIP144's encoding adds a marker, a flag
-		// and, behind inputs and outputs, the witnesses.
+		// The id leaves out what BIP144 adds to an encoding: a marker and a flag behind
+		// the version, and the witnesses before the lock time.
 		buf = append(buf[:0], encoded[:4]...)
 		buf = append(buf, encoded[6:6+size-8]...)
 		buf = append(buf, encoded[whole-4:]...)
@@ -93,10 +99,10 @@ func hashBlock(block *types.Block, raw []byte) *HashedBlock {
 	return b
 }
 
-// findSources fills External, source, doubleSpend and inside. Only a
-// transaction earlier in the block can be a source: a later one's output does
-// not exist yet, so the input is left to External, where no coin will be found.
-// It returns the slots of tables that it looked at, which is what it costs.
+// findSources fills External, source, doubleSpend and inside. Only an earlier
+// transaction of the block can be a source. The output of a later one does not exist
+// yet, so such an input goes to External, where no coin will be found. It returns
+// the number of table slots that it looked at, which is what it costs.
 func (b *HashedBlock) findSources() (looks int) {
 	b.doubleSpend = -1
 	txs := b.Block.Txs
@@ -149,9 +155,9 @@ func (b *HashedBlock) findSources() (looks int) {
 	return made.looks + spent.looks
 }
 
-// spendInside notes that the block spends an output of its own, and reports
-// whether it does so for the second time. An output that the transaction does
-// not have is left to ConnectBlock.
+// spendInside notes that the block spends an output of its own, and reports whether
+// it had done so before. An output that the transaction does not have is left for
+// ConnectBlock to refuse.
 func (b *HashedBlock) spendInside(first, source int, index uint32) (twice bool) {
 	if uint64(index) >= uint64(len(b.Block.Txs[source].Outputs)) {
 		return false
@@ -172,10 +178,10 @@ func (b *HashedBlock) firstOutputs() []int {
 	return first
 }
 
-// hashTable finds numbers by keys that they stand for: open addressing, half
-// empty. A map would do, at twice the time and memory. Whoever makes a block
-// chooses the keys, so their places hang on every byte of them and on a seed that
-// nobody knows: no block makes the table slow, and only its speed is random.
+// hashTable finds numbers by the keys that they stand for. It is open addressing, half
+// empty; a map would take twice the time and memory. Whoever makes a block chooses
+// the keys, so a key's place depends on all of its bytes and on a secret seed. No
+// block can be made to slow the table down, and the seed changes nothing but speed.
 type hashTable struct {
 	slots []int32 // number + 1; 0 is empty
 	shift int
@@ -190,8 +196,8 @@ func newHashTable(n int) *hashTable {
 	return &hashTable{slots: make([]int32, 1<<size), shift: 64 - size, seed: maphash.MakeSeed()}
 }
 
-// find returns the number for which same holds among those that were added under
-// the key.
+// find returns the number for which same holds, among those that were added under the
+// key.
 func (t *hashTable) find(key []byte, same func(int) bool) (n int, found bool) {
 	mask := uint64(len(t.slots) - 1)
 	for t.last = maphash.Bytes(t.seed, key) >> t.shift; ; t.last = (t.last + 1) & mask {
@@ -206,5 +212,6 @@ func (t *hashTable) find(key []byte, same func(int) bool) (n int, found bool) {
 	}
 }
 
-// add adds a number under what find was last asked for and did not find.
+// add adds a number under the key that find was last asked for and did not find. So
+// a key is hashed once.
 func (t *hashTable) add(n int) { t.slots[t.last] = int32(n) + 1 }

@@ -13,8 +13,9 @@ const (
 	DifficultyFixed = "fixed" // every block has the genesis block's bits
 )
 
-// Params are what distinguishes a network, read from its genesis.json. They are
-// not changed once the network runs.
+// Params are what distinguishes one network from another. Package network reads them
+// from a genesis.json and refuses values with which the rules would not work. They
+// never change while a network runs, so they are shared without a lock.
 type Params struct {
 	Name  string  // lower-case letters, digits and dashes
 	HRP   string  // prefix of addresses (BIP173)
@@ -26,10 +27,10 @@ type Params struct {
 	Difficulty       Difficulty
 	PowLimit         Uint256 // the easiest target
 	InitialSubsidy   types.Amount
-	HalvingInterval  uint32 // blocks
-	MaxMoney         types.Amount
-	CoinbaseMaturity uint32 // blocks before a coinbase can be spent
-	MaxBlockWeight   int    // weight units
+	HalvingInterval  uint32       // blocks
+	MaxMoney         types.Amount // no amount and no sum of amounts may be more
+	CoinbaseMaturity uint32       // blocks before a coinbase can be spent
+	MaxBlockWeight   int          // weight units
 
 	Bootstrap        Bootstrap
 	MinimumChainWork Uint256    // of a chain that is worth following
@@ -51,22 +52,27 @@ type Bootstrap struct {
 	DNS   []string // names whose addresses are peers
 }
 
-// Genesis is the content of the genesis block, whose one transaction is
-// Bitcoin's genesis coinbase with another message and other outputs.
+// Genesis is the content of the genesis block. Its one transaction is Bitcoin's
+// genesis coinbase with another message and other outputs, so that Bitcoin's own
+// genesis blocks can be written in this form.
 type Genesis struct {
 	Timestamp uint32 // seconds since 1970
-	Bits      uint32
+	Bits      uint32 // compact target
 	Nonce     uint32
 	Version   int32
 	Message   string
-	Outputs   []types.TxOut // allocations; those that are no witness program of version 1 to 16 cannot be spent
+	// Outputs are the allocations. One that is no witness program of version 1 to 16
+	// can never be spent.
+	Outputs []types.TxOut
 }
 
-// MaxGenesisMessage is the longest message of a genesis block in bytes: it keeps the coinbase script within its 100 bytes.
+// MaxGenesisMessage is the longest message of a genesis block in bytes. With two
+// numbers before it and the bytes of its push it fills a coinbase script.
 const MaxGenesisMessage = maxCoinbaseScript - 5 - 2 - 2
 
-// coinbaseScript is that of Bitcoin's genesis block: a push of the number
-// 0x1d00ffff, a push of 4, a push of the message.
+// coinbaseScript returns what Bitcoin's genesis coinbase has: a push of the number
+// 0x1d00ffff, a push of 4, a push of the message. The number is the same whatever the
+// network's bits are. Read as a height, it lies far ahead of any chain (needsBIP30).
 func (g *Genesis) coinbaseScript() []byte {
 	script := []byte{4, 0xff, 0xff, 0x00, 0x1d, 1, 4}
 	if len(g.Message) >= taproot.OpPushData1 {
@@ -75,7 +81,7 @@ func (g *Genesis) coinbaseScript() []byte {
 	return append(append(script, byte(len(g.Message))), g.Message...)
 }
 
-// GenesisBlock returns the genesis block.
+// GenesisBlock makes the genesis block, anew each time.
 func (p *Params) GenesisBlock() *HashedBlock {
 	g := &p.Genesis
 	coinbase := types.Tx{
@@ -95,8 +101,10 @@ func (p *Params) GenesisBlock() *HashedBlock {
 	})
 }
 
-// GenesisCoins returns the coins that the genesis block makes: its outputs that
-// are witness programs of version 1 to 16. They can be spent from block 1 on.
+// GenesisCoins returns the coins that exist from the start: the genesis block's
+// outputs that are witness programs of version 1 to 16. They need not mature. In
+// Bitcoin the genesis output cannot be spent, and its script makes no coin here
+// either.
 func (p *Params) GenesisCoins() []CoinEntry {
 	genesis := p.GenesisBlock()
 	coins := genesis.created(0)
@@ -106,9 +114,9 @@ func (p *Params) GenesisCoins() []CoinEntry {
 	return coins
 }
 
-// Identity returns the hash by which nodes know that they are of the same
-// network: BIP340's tagged hash, under "karat/network", of everything that
-// decides which blocks are valid. Names, ports and peers are not part of it.
+// Identity returns the hash by which nodes know that they are of the same network. It
+// is BIP340's tagged hash, under "karat/network", of everything that decides which
+// blocks are valid, and of nothing else: names, ports and peers may differ.
 func (p *Params) Identity() types.Hash {
 	b := p.GenesisBlock().Raw
 	b = binary.LittleEndian.AppendUint32(b, p.TargetSpacing)

@@ -1,8 +1,9 @@
 package consensus
 
-// The reasons, in about the order in which the rules are checked. They are
-// Bitcoin Core's reject reasons but for ReasonOutputScript, which is the rule R1
-// of karat's own, and ReasonDecode.
+// The reasons, roughly in the order in which the rules are checked. All are Bitcoin
+// Core's reject reasons except two: ReasonOutputScript, for karat's own rule R1, and
+// ReasonDecode. The table in docs/consensus.md has a row for each, and a test for
+// each row.
 const (
 	ReasonDecode           Reason = "block-decode-failed"
 	ReasonParentUnknown    Reason = "prev-blk-not-found"

@@ -8,14 +8,19 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// CheckScripts runs the scripts of the block's transactions from firstTx up to
-// but not endTx; the coinbase, transaction 0, has none. prevouts are those of the
-// whole block (Connection.Prevouts). With claims, signatures and commitments are
-// added to them and assumed to hold: the scripts are good only if the claims
-// are. With nil claims the verdict is final. It may run on several goroutines
-// with different claims at once. Transactions that verified reports, unless it is
-// nil, were checked before: a witness id stands for the coins and for all that
-// scripts can see.
+// CheckScripts runs the scripts of the block's transactions from firstTx up to but
+// not including endTx. The coinbase, transaction 0, has none. The prevouts are those
+// of the whole block (Connection.Prevouts). Several goroutines may each check a part
+// of the block, with claims of their own.
+//
+// With claims, signatures and taproot commitments are added to them and assumed to
+// hold. The scripts are good only if the claims are, too. With nil claims the verdict
+// is final.
+//
+// Transactions for which verified reports true are passed over, as their scripts were
+// checked before, in the pool. Their witness id is enough to know that: it commits to
+// all that a script can see, the outputs that are spent among it. A nil verified
+// knows none.
 func CheckScripts(b *HashedBlock, prevouts []types.TxOut, firstTx, endTx int, claims taproot.Claims, verified func(wtxid types.Hash) bool) error {
 	offset := 0
 	for i := 1; i < firstTx; i++ {
@@ -39,6 +44,8 @@ func CheckScripts(b *HashedBlock, prevouts []types.TxOut, firstTx, endTx int, cl
 	return nil
 }
 
+// scriptError tells a script's verdict, which is the sender's fault, from a misuse of
+// the interpreter, which is ours.
 func scriptError(err error, txid types.Hash, input int) error {
 	var verdict *taproot.ScriptError
 	if !errors.As(err, &verdict) {

@@ -7,12 +7,12 @@ import (
 )
 
 // MedianTimeBlocks is the number of headers whose times make a median time past
-// (BIP113).
+// (BIP113). It is odd, so that the median is one of them.
 const MedianTimeBlocks = 11
 
-// State is what the rules for a block need to know of the chain below it: its
-// parent, and the times of the headers before. It is a value; nothing in it is
-// shared.
+// State is what the rules need to know of the chain below a block: its parent, and
+// the times of the last headers. It is a value that shares nothing, so many blocks
+// can be checked at once, and a branch is tried by extending a copy.
 type State struct {
 	Index  types.Index  // of the parent
 	Header types.Header // of the parent
@@ -22,9 +22,9 @@ type State struct {
 	count int                      // of times
 }
 
-// NewState returns the state after a header. timestamps are those of the last
-// headers up to and with this one, oldest first, eleven unless the chain is
-// shorter.
+// NewState returns the state after a header. The timestamps are those of the last
+// headers up to and with this one, oldest first. There are MedianTimeBlocks of them
+// unless the chain is shorter.
 func NewState(index types.Index, header types.Header, work Uint256, timestamps []uint32) State {
 	s := State{Index: index, Header: header, Work: work}
 	timestamps = timestamps[max(0, len(timestamps)-MedianTimeBlocks):]
@@ -32,7 +32,7 @@ func NewState(index types.Index, header types.Header, work Uint256, timestamps [
 	return s
 }
 
-// GenesisState returns the state after the genesis block.
+// GenesisState returns the state after the genesis block, on which block 1 stands.
 func (p *Params) GenesisState() State {
 	genesis := p.GenesisBlock()
 	header := genesis.Block.Header
@@ -46,7 +46,8 @@ func (s *State) Extend(header *types.Header, hash types.Hash) State {
 }
 
 // MedianTimePast returns the median of the times of the last eleven headers, in
-// seconds since 1970 (BIP113). It grows with every block, whatever miners say.
+// seconds since 1970 (BIP113). Each block must be later than it, so unlike the times
+// themselves it never goes back, whatever miners write.
 func (s *State) MedianTimePast() uint32 {
 	var buf [MedianTimeBlocks]uint32
 	times := buf[:copy(buf[:], s.times[:s.count])]

@@ -6,11 +6,13 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// ConnectTransaction checks all rules that need coins, but for the scripts, on a
-// transaction as one of the next block on the parent, and returns its fee in
-// grains. coins are those that it spends, one an input; CheckTransaction holds.
-// A transaction whose lock time or relative lock (BIP68, BIP113) has not ended
-// is ErrNotYet: a later block may hold it.
+// ConnectTransaction checks a transaction that waits for a block: all rules that need
+// coins except the scripts, as if it were in the next block on the parent. It returns
+// the fee in grains. The coins are those that it spends, one for each input, in their
+// order. CheckTransaction holds.
+//
+// If a lock time or a relative lock (BIP68, BIP113) has not ended, the error is
+// ErrNotYet, because a later block may hold the transaction.
 func ConnectTransaction(p *Params, parent *State, tx *types.Tx, coins []types.Coin, ancestry Ancestry) (types.Amount, error) {
 	if len(coins) != len(tx.Inputs) {
 		return 0, Local(fmt.Errorf("%d coins were given for a transaction that spends %d", len(coins), len(tx.Inputs)))

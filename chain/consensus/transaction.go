@@ -5,9 +5,9 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// CheckTransaction checks the rules that need nothing but the transaction,
-// among them R1: every output's script is a witness program of version 1 to 16
-// or carries data.
+// CheckTransaction checks the rules that need nothing but the transaction. R1, karat's
+// own, comes last, so that a transaction that breaks one of Bitcoin's rules too is
+// refused for that one, as Bitcoin Core would refuse it.
 func CheckTransaction(p *Params, tx *types.Tx) error {
 	if len(tx.Inputs) == 0 {
 		return invalid(ReasonInputsEmpty, "no inputs")
@@ -42,7 +42,7 @@ func checkOutputs(p *Params, tx *types.Tx) error {
 		if value > p.MaxMoney {
 			return invalid(ReasonOutputTooLarge, "output %d has %s coins, there are never more than %s", i, value, p.MaxMoney)
 		}
-		// Neither summand exceeds the limit, which Params keep below 2^62.
+		// Neither summand is above MaxMoney, which is at most 2^61, so nothing overflows.
 		if total += value; total > p.MaxMoney {
 			return invalid(ReasonOutputsTooLarge, "the outputs have more than %s coins", p.MaxMoney)
 		}
@@ -68,10 +68,12 @@ func checkInputs(tx *types.Tx) error {
 	return nil
 }
 
-// fewInputs is the number of inputs up to which comparing all pairs is cheaper
-// than a map.
+// fewInputs is the number of inputs up to which it is cheaper to compare all pairs
+// than to fill a map.
 const fewInputs = 16
 
+// repeatedOutPoint returns an outpoint that two inputs spend. Bitcoin Core once left
+// this check out for speed, and coins could be made from nothing (CVE-2018-17144).
 func repeatedOutPoint(tx *types.Tx) (types.OutPoint, bool) {
 	if len(tx.Inputs) <= fewInputs {
 		for i := range tx.Inputs {
@@ -94,23 +96,25 @@ func repeatedOutPoint(tx *types.Tx) (types.OutPoint, bool) {
 	return types.OutPoint{}, false
 }
 
-// IsSpendable reports whether an output with the script makes a coin: it is a
-// witness program of version 1 to 16.
+// IsSpendable reports whether an output with the script makes a coin. It does if the
+// script is a witness program of version 1 to 16. All else is data, of which the coin
+// set knows nothing.
 func IsSpendable(script []byte) bool {
 	version, _, ok := types.WitnessProgram(script)
 	return ok && version > 0
 }
 
-// IsAllowedOutput is R1, the one rule that karat has and Bitcoin has not: in
-// every block but the genesis, an output's script is a witness program of
-// version 1 to 16 (OP_1 to OP_16, one push of 2 to 40 bytes), or OP_RETURN
-// followed by pushes only.
+// IsAllowedOutput is R1, the one rule that karat has and Bitcoin has not. In every
+// block but the genesis block, an output's script is a witness program of version 1
+// to 16 (OP_1 to OP_16, one push of 2 to 40 bytes), or it is OP_RETURN followed by
+// nothing but pushes. So every coin is spent under BIP341, and all signatures can be
+// checked in batches.
 func IsAllowedOutput(script []byte) bool {
 	return IsSpendable(script) || len(script) > 0 && script[0] == taproot.OpReturn && isPushOnly(script[1:])
 }
 
-// isPushOnly reports whether a script can be decoded and has no opcode above
-// OP_16, as Bitcoin Core's IsPushOnly (OP_RESERVED passes).
+// isPushOnly reports whether a script can be decoded and has no opcode above OP_16.
+// Bitcoin Core's IsPushOnly does the same, and lets OP_RESERVED pass.
 func isPushOnly(script []byte) bool {
 	for at := 0; at < len(script); {
 		op, _, next, ok := taproot.NextOp(script, at)
@@ -122,10 +126,9 @@ func isPushOnly(script []byte) bool {
 	return true
 }
 
-// legacySigOps counts the signature opcodes in all scriptSigs, as Bitcoin did
-// before there was a witness: a multisig counts twenty. Output scripts, which
-// count as well, hold none, since R1 has let nothing but pushes through.
-// Counting ends where a script cannot be decoded.
+// legacySigOps counts the signature opcodes in all scriptSigs, as Bitcoin did before
+// there were witnesses. Bitcoin counts those in outputs as well, but R1 lets nothing
+// pass there that holds any.
 func legacySigOps(tx *types.Tx) int {
 	count := 0
 	for i := range tx.Inputs {
@@ -134,6 +137,8 @@ func legacySigOps(tx *types.Tx) int {
 	return count
 }
 
+// scriptSigOps counts the signature opcodes of a script up to where it can no longer
+// be decoded. A multisig counts as the twenty keys that it may have.
 func scriptSigOps(script []byte) int {
 	count := 0
 	for at := 0; at < len(script); {

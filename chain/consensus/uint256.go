@@ -10,12 +10,13 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Uint256 is an unsigned 256-bit number in four 64-bit limbs, the least
-// significant first. Targets and work are such numbers.
+// Uint256 is an unsigned number of 256 bits, in four limbs of 64 bits with the least
+// significant one first. Targets and work are such numbers. The node keeps one for
+// every header and compares them often, so it is an array and no big.Int.
 type Uint256 [4]uint64
 
-// Uint256FromHash reads a hash as the little-endian number that proof of work
-// compares.
+// Uint256FromHash reads a hash as the number that proof of work compares with the
+// target: little-endian, so that zeros at the start of its text are high digits.
 func Uint256FromHash(h types.Hash) (u Uint256) {
 	for i := range u {
 		u[i] = binary.LittleEndian.Uint64(h[8*i:])
@@ -92,7 +93,7 @@ func (u Uint256) big() *big.Int {
 	return new(big.Int).SetBytes(b[:])
 }
 
-// uint256FromBig takes a number below 2^256.
+// uint256FromBig converts a number that is below 2^256.
 func uint256FromBig(n *big.Int) (u Uint256) {
 	var b [32]byte
 	n.FillBytes(b[:])
@@ -123,10 +124,10 @@ func (u Uint256) bitLen() int {
 	return 0
 }
 
-// ExpandBits reads the compact form of a target: a byte of exponent to the base
-// 256, a sign bit, 23 bits of mantissa. It reports a negative value and one that
-// does not fit in 256 bits, as Bitcoin Core's arith_uint256 SetCompact does; the
-// value is then of no use.
+// ExpandBits reads the compact form of a target: a byte of exponent to the base 256, a
+// sign bit, 23 bits of mantissa. It reports whether the value is negative, and whether
+// it does not fit in 256 bits; in both cases it is of no use. Bitcoin Core's
+// arith_uint256::SetCompact does the same.
 func ExpandBits(compact uint32) (target Uint256, negative, overflow bool) {
 	size := int(compact >> 24)
 	word := compact & 0x007fffff
@@ -141,8 +142,8 @@ func ExpandBits(compact uint32) (target Uint256, negative, overflow bool) {
 	return target, negative, overflow
 }
 
-// CompactBits returns the compact form of a target, rounded down to the 23 bits
-// of its mantissa.
+// CompactBits returns the compact form of a target, rounded down to the 23 bits of
+// mantissa. A target in a header is always such a rounded one.
 func CompactBits(target Uint256) uint32 {
 	size := (target.bitLen() + 7) / 8
 	var compact uint32
@@ -151,7 +152,7 @@ func CompactBits(target Uint256) uint32 {
 	} else {
 		compact = uint32(target.shift(-8 * (size - 3))[0])
 	}
-	// The sign bit must stay clear: move a byte to the exponent.
+	// The mantissa's highest bit would be read as a sign, so give up a byte of it.
 	if compact&0x00800000 != 0 {
 		compact >>= 8
 		size++
@@ -159,9 +160,9 @@ func CompactBits(target Uint256) uint32 {
 	return compact | uint32(size)<<24
 }
 
-// BlockWork returns the expected number of hashes that a block of the given
-// compact target takes: 2^256 / (target + 1), rounded down. It is zero for a
-// target that no block can have.
+// BlockWork returns how many hashes it takes on average to find a block of the given
+// compact target: 2^256 / (target + 1), rounded down. It is zero for a target that no
+// block can have.
 func BlockWork(compact uint32) Uint256 {
 	target, negative, overflow := ExpandBits(compact)
 	if negative || overflow || target.IsZero() {

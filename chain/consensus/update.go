@@ -12,10 +12,10 @@ type CoinEntry struct {
 	Coin     types.Coin
 }
 
-// Update is the net effect of one block on the coin set. Coins that the block
-// both makes and spends appear in neither list. Applying an update removes
-// Spent and adds Created; reverting it does the opposite, in both cases in
-// any order, since the two lists never share an outpoint.
+// Update is the net effect of one block on the coin set. Applying it removes Spent
+// and adds Created; reverting it does the opposite. A coin that the block both makes
+// and spends is in neither list, so the lists never share an outpoint and the order
+// of the steps does not matter.
 type Update struct {
 	Block   types.Index
 	Parent  types.Index
@@ -23,8 +23,8 @@ type Update struct {
 	Created []CoinEntry // in the order of the outputs that make them
 }
 
-// SpentCoins returns the coins of Spent alone: the undo data of the block,
-// from which and the block itself RevertUpdate makes the update again.
+// SpentCoins returns the coins of Spent without their names: the undo data of the
+// block. All else that an update holds is in the block itself.
 func (u *Update) SpentCoins() []types.Coin {
 	coins := make([]types.Coin, len(u.Spent))
 	for i := range u.Spent {
@@ -33,9 +33,9 @@ func (u *Update) SpentCoins() []types.Coin {
 	return coins
 }
 
-// RevertUpdate makes the update of a connected block again, from its body and
-// its undo data (Update.SpentCoins). An error says that the two do not belong
-// together.
+// RevertUpdate makes the update of a connected block again, from its body and its
+// undo data (Update.SpentCoins). An error, which is ErrLocal, says that the two do
+// not belong together.
 func RevertUpdate(b *HashedBlock, parent types.Index, height uint32, undo []types.Coin) (*Update, error) {
 	if len(undo) != len(b.External) {
 		return nil, Local(fmt.Errorf("block %s spends %d coins, its undo data has %d", b.Hash, len(b.External), len(undo)))
@@ -58,10 +58,9 @@ type BlockUpdate struct {
 	Update *Update
 }
 
-// SpentCoins returns, for each transaction of the block and each of its inputs,
-// the coin that it spends, those that the block made itself included. The
-// coinbase's list is empty. A nil result says that block and update do not
-// belong together.
+// SpentCoins returns the coin that each input of each transaction spends. Coins that
+// the block made itself are among them, unlike in the update. The coinbase's list is
+// empty. A nil result says that block and update do not belong together.
 func (u *BlockUpdate) SpentCoins() [][]types.Coin {
 	txs := u.Block.Block.Txs
 	if len(u.Update.Spent) != len(u.Block.External) {
@@ -94,8 +93,8 @@ func (u *BlockUpdate) SpentCoins() [][]types.Coin {
 	return spent
 }
 
-// created lists the coins that the block leaves in the set: every output that
-// can be spent, without those that a later transaction of the block spends.
+// created lists the coins that the block leaves in the set: all outputs that can be
+// spent, except those that a later transaction of the block spends.
 func (b *HashedBlock) created(height uint32) []CoinEntry {
 	outputs := 0
 	for i := range b.Block.Txs {
