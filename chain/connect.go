@@ -83,7 +83,10 @@ func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(header
 		result.Block.Height = n.height
 	}
 	report(result)
-	if best := c.bestCandidate(); !added || best == nil || best == c.coinsTip {
+	if !added {
+		return nil
+	}
+	if best := c.bestCandidate(); best == nil || best == c.coinsTip {
 		return nil
 	}
 	return c.activate(ctx, report)
