@@ -192,7 +192,7 @@ func (c *Chain) begin() error {
 	if err := c.store.WriteBlock(n.index(), genesis.Raw); err != nil {
 		return err
 	}
-	if err := c.store.WriteUndo(n.index(), nil); err != nil {
+	if err := c.store.WriteUndo(n.index(), nil); err != nil { // it spends nothing, but its record says that it has some
 		return err
 	}
 	update := &consensus.Update{Block: n.index(), Created: c.params.GenesisCoins()}

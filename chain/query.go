@@ -64,7 +64,7 @@ func (c *Chain) Tips() []header.Tip {
 	}
 	var tips []header.Tip
 	for _, n := range c.tree {
-		if !hasChild[n] || n == c.tip {
+		if !hasChild[n] || n == c.tip { // the tip counts even if headers go on from it
 			tips = append(tips, header.Tip{
 				Index: n.index(), BranchLength: n.height - fork(n, c.tip).height, Status: c.tipStatus(n),
 			})
@@ -148,6 +148,8 @@ func (c *Chain) MissingTowards(hash types.Hash, limit int) []types.Index {
 	return missing(fork(c.tip, n), n, limit)
 }
 
+// missing assumes mu. It looks for each block from above, which the skip pointers make
+// cheap, because from below nothing says which child leads to the other end.
 func missing(base, to *blockNode, limit int) []types.Index {
 	var list []types.Index
 	for height := base.height + 1; height <= to.height && len(list) < limit; height++ {

@@ -88,7 +88,7 @@ func (v *verification) check(ctx context.Context, n *blockNode, how func(*blockN
 	}
 	v.done++
 	total := v.total
-	if v.level >= VerifyScripts {
+	if v.level >= VerifyScripts { // each block is seen on the way down and on the way up
 		total *= 2
 	}
 	v.progress(v.done, total)
@@ -188,7 +188,7 @@ func (v *verification) up(n *blockNode) error {
 	check := &connecting{node: n, block: block, prevouts: connection.Prevouts}
 	c.pipe.push(check, true)
 	c.pipe.drain()
-	c.pipe.settled()
+	c.pipe.settled() // which takes it out again: the chain itself has nothing under way
 	if check.doubtful.Load() {
 		if err := check.recheck(); err != nil {
 			return err

@@ -28,6 +28,8 @@ func (s *Store) WriteUndo(at types.Index, coins []types.Coin) error {
 // the space that is needed.
 const undoCoinBytes = 42
 
+// writeRecord looks at the free space now and then, so that a long import stops in
+// order before the disk is full, and not with a write that fails half-way.
 func (s *Store) writeRecord(to *segments, at types.Index, size int, fill func([]byte) []byte) error {
 	if err := s.faulty(); err != nil {
 		return err
@@ -249,6 +251,7 @@ func (s *Store) withoutBodies(hashes []types.Hash) ([]header.Record, error) {
 	return records, nil
 }
 
+// removeFiles waits until nobody reads a body, and removes the files.
 func (s *Store) removeFiles(blocks map[uint32]struct{}, undos []uint32) error {
 	s.removing.Lock()
 	defer s.removing.Unlock()

@@ -53,11 +53,12 @@ func (s *Store) FetchCoins(outPoints []types.OutPoint, into []consensus.FetchedC
 	if len(missing) == 0 {
 		return nil
 	}
-	// In key order, neighbours share blocks of the tables.
+	// In key order, neighbours are in the same blocks of LevelDB's tables.
 	slices.SortFunc(missing, func(a, b int) int { return compareOutPoints(&outPoints[a], &outPoints[b]) })
 	if err := s.readCoins(outPoints, missing, into); err != nil {
 		return consensus.Local(err)
 	}
+	// What is not there is not remembered: only a block that breaks a rule asks for it.
 	for _, i := range missing {
 		if into[i].Found {
 			s.coins.set(&outPoints[i], &into[i].Coin, 0)
@@ -66,6 +67,7 @@ func (s *Store) FetchCoins(outPoints []types.OutPoint, into []consensus.FetchedC
 	return nil
 }
 
+// compareOutPoints orders outpoints as the database orders their keys.
 func compareOutPoints(a, b *types.OutPoint) int {
 	if order := bytes.Compare(a.TxID[:], b.TxID[:]); order != 0 {
 		return order
@@ -188,7 +190,7 @@ func (s *Store) spend(want *consensus.CoinEntry) error {
 	case *coin != want.Coin:
 		return fmt.Errorf("coin %s is to be removed, and differs: %d grains of height %d, not %d of height %d",
 			want.OutPoint, coin.Value, coin.Height, want.Coin.Value, want.Coin.Height)
-	case state.has(stateFresh):
+	case state.has(stateFresh): // during a sync many coins are spent before a flush, and end here
 		s.coins.remove(&want.OutPoint)
 	default:
 		s.coins.set(&want.OutPoint, nil, stateDirty|stateSpent)
@@ -328,6 +330,7 @@ func (s *Store) sortedDirty() []dirtyEntry {
 	return dirty
 }
 
+// putCoins adds the changed coins to a step: those that are spent go, the others come.
 func (s *Store) putCoins(c *changes, dirty []dirtyEntry) {
 	var keyRoom [coinKeySize]byte
 	var valueRoom [64]byte

@@ -57,7 +57,8 @@ const (
 	blocksDir   = "blocks" // segment files
 )
 
-// osDisk is a directory of the operating system.
+// osDisk is a directory of the operating system. A file in it that is not the store's
+// is left alone.
 type osDisk struct{ dir string }
 
 func newOSDisk(dir string) (*osDisk, error) {
@@ -75,6 +76,7 @@ func newOSDisk(dir string) (*osDisk, error) {
 
 func (d *osDisk) database() (storage.Storage, error) {
 	s, err := storage.OpenFile(d.path(databaseDir), false)
+	// The lock ends with the process, so a killed one leaves none behind.
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, storage.ErrLocked) {
 		return nil, fmt.Errorf("data directory %s is in use by another karatd; stop that first, or use another directory", d.dir)
 	}

@@ -112,6 +112,7 @@ func (s *segments) append(at types.Index, fill func([]byte) []byte) error {
 	s.mu.Lock()
 	e := s.extents[s.last]
 	s.mu.Unlock()
+	// A record that is larger than a full file has a file to itself.
 	if e.end > 0 && uint64(e.end)+uint64(len(record)) > uint64(s.size) {
 		if err := s.rotate(); err != nil {
 			return err
@@ -202,7 +203,7 @@ func (s *segments) saved() {
 	clear(s.pending)
 }
 
-// find returns the location of a record that the database does not know yet.
+// find returns the location of a record, if the database does not know it yet.
 func (s *segments) find(hash types.Hash) (location, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,6 +225,8 @@ func (s *segments) read(loc location, hash types.Hash) ([]byte, error) {
 	return payload, nil
 }
 
+// readRecord opens the file for each read. Reads are rare beside writes, and so no
+// descriptor is held of a file that Prune may remove.
 func (s *segments) readRecord(loc location, of types.Index) ([]byte, error) {
 	f, err := s.disk.open(s.kind.fileName(loc.segment))
 	if err != nil {

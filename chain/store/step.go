@@ -92,6 +92,7 @@ func (s *Store) write(size int, fill func(*changes)) error {
 		return err
 	}
 	fill(c)
+	// The number of the step: see readLastStep.
 	if s.lastStep > 0 {
 		c.delete(stepKey(s.lastStep))
 	}

@@ -57,8 +57,8 @@ func (s *segments) readTail(segment uint32, offset, end int64) (payloads [][]byt
 	if err != nil {
 		return nil, false
 	}
-	defer f.Close() // nothing was written through it
-	head := make([]byte, frameHeadSize)
+	defer f.Close()                     // nothing was written through it
+	head := make([]byte, frameHeadSize) // tells how much to read; nothing in it is believed before the checksum
 	for end-offset >= frameSize {
 		if _, err := f.ReadAt(head, offset); err != nil {
 			return payloads, false
