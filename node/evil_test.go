@@ -19,6 +19,7 @@ import (
 // stranger speaks the protocol by hand to a node of a world.
 type stranger struct {
 	w      *world
+	to     string
 	key    noise.Key
 	conn   net.Conn
 	turn   chan struct{}     // to send: one slot, since who waits for a mutex stops the clock of a bubble
@@ -47,7 +48,7 @@ func (w *world) strangerWith(to string, key noise.Key) *stranger {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	s := &stranger{w: w, key: key, conn: conn, turn: make(chan struct{}, 1), got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
+	s := &stranger{w: w, to: to, key: key, conn: conn, turn: make(chan struct{}, 1), got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
 	go s.read()
 	s.send(&wire.Hello{
 		Version: wire.Version, Services: wire.ServiceNetwork | wire.ServiceNetworkLimited, UserAgent: "/stranger/",
@@ -115,17 +116,23 @@ func next[M wire.Message](s *stranger) (m M) {
 	}
 }
 
-// fate is what became of a stranger.
-type fate string
-
+// What became of a stranger.
 const (
-	stays  fate = "stays"
-	hungUp fate = "hung up on"
-	banned fate = "banned"
+	stays    = "let stay"
+	hungUpOn = "hung up on"
+	banned   = "banned"
 )
 
+// expect waits a while and checks what the node did with who does something.
+func (s *stranger) expect(want, who string, patience time.Duration) {
+	s.w.t.Helper()
+	if got := s.fate(patience); got != want {
+		s.w.t.Errorf("%s is %s, want %s", who, got, want)
+	}
+}
+
 // fate waits a while and finds out what the node did.
-func (s *stranger) fate(to string, patience time.Duration) fate {
+func (s *stranger) fate(patience time.Duration) string {
 	s.w.t.Helper()
 	select {
 	case <-s.closed:
@@ -133,13 +140,13 @@ func (s *stranger) fate(to string, patience time.Duration) fate {
 		s.conn.Close()
 		return stays
 	}
-	again := s.w.strangerWith(to, s.key)
+	again := s.w.strangerWith(s.to, s.key)
 	defer again.conn.Close()
 	select {
 	case <-again.closed:
 		return banned
 	case <-time.After(30 * time.Second):
-		return hungUp
+		return hungUpOn
 	}
 }
 
@@ -165,7 +172,7 @@ func (s *stranger) offer(block *types.Block, body []byte) {
 // costs.
 var misdeeds = []struct {
 	name string
-	fate fate
+	fate string
 	do   func(s *stranger, n *simNode)
 }{
 	{"nothing wrong", stays, func(s *stranger, n *simNode) { s.send(&wire.GetPeers{}) }},
@@ -228,7 +235,7 @@ var misdeeds = []struct {
 		b := n.template(payment(types.OutPoint{TxID: types.Hash{7}}, 100_000))
 		s.offer(b, b.AppendTo(nil))
 	}},
-	{"a block whose transactions are doubled", hungUp, func(s *stranger, n *simNode) {
+	{"a block whose transactions are doubled", hungUpOn, func(s *stranger, n *simNode) {
 		coin, value := n.coinOf(1)
 		parent := payment(coin, value)
 		child := payment(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
@@ -237,7 +244,7 @@ var misdeeds = []struct {
 		doubled.Txs = append(append([]types.Tx(nil), b.Txs...), b.Txs[2])
 		s.offer(b, doubled.AppendTo(nil))
 	}},
-	{"a block that ends early", hungUp, func(s *stranger, n *simNode) {
+	{"a block that ends early", hungUpOn, func(s *stranger, n *simNode) {
 		b := n.template()
 		raw := b.AppendTo(nil)
 		s.offer(b, raw[:len(raw)-1])
@@ -249,7 +256,7 @@ var misdeeds = []struct {
 			s.send(&wire.NotFound{What: wire.WhatBlocks, Hashes: get.Hashes})
 		}
 	}},
-	{"announcing and staying silent", hungUp, func(s *stranger, n *simNode) {
+	{"announcing and staying silent", hungUpOn, func(s *stranger, n *simNode) {
 		s.send(&wire.Headers{Headers: []types.Header{n.template().Header}})
 		go func() { // it answers pings
 			for m := range s.got {
@@ -339,9 +346,7 @@ func TestStrangers(t *testing.T) {
 				w.agree("the beginning", n, honest)
 				s := w.stranger("n")
 				m.do(s, n)
-				if got := s.fate("n", 90*time.Second); got != m.fate {
-					t.Errorf("the stranger %s, want %s", got, m.fate)
-				}
+				s.expect(m.fate, "the stranger", 90*time.Second)
 				s.conn.Close()
 				coin, value := n.coinOf(3)
 				tx := honest.pay(coin, value)
@@ -369,9 +374,7 @@ func TestMalleatedBlockDoesNotPoison(t *testing.T) {
 		doubled.Txs = append(append([]types.Tx(nil), b.Txs...), b.Txs[2])
 		evil := w.stranger("n")
 		evil.offer(b, doubled.AppendTo(nil))
-		if got := evil.fate("n", time.Minute); got != hungUp {
-			t.Errorf("the stranger %s", got)
-		}
+		evil.expect(hungUpOn, "the stranger", time.Minute)
 		good := w.stranger("n")
 		good.offer(b, b.AppendTo(nil))
 		w.eventually("the real block is the tip", func() bool { return n.chain.Tip().Hash == b.Hash() })
@@ -412,9 +415,7 @@ func TestSilenceAndNoise(t *testing.T) {
 			t.Error("a node of another network was let in")
 		}
 		mute := w.stranger("n") // says hello, and answers no ping
-		if got := mute.fate("n", 10*time.Minute); got != hungUp {
-			t.Errorf("who falls silent %s", got)
-		}
+		mute.expect(hungUpOn, "who falls silent", 10*time.Minute)
 	})
 }
 
@@ -454,9 +455,7 @@ func TestWorklessBranchesAreNotStored(t *testing.T) {
 			headers = append(headers, chaintest.Mine(b).Header)
 		}
 		s.send(&wire.Headers{Headers: headers})
-		if got := s.fate("n", time.Minute); got != stays {
-			t.Errorf("the stranger %s", got)
-		}
+		s.expect(stays, "the stranger", time.Minute)
 		for i := range headers {
 			if _, known := n.chain.Info(headers[i].Hash()); known {
 				t.Fatalf("header %d of a branch without work is stored", i)

@@ -56,9 +56,7 @@ func TestInboundLimit(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		s := w.stranger(n)
-		if got := s.fate(10 * time.Second); got != stays {
-			t.Errorf("who comes when there is room again is %s", got)
-		}
+		s.expect(stays, "who comes when there is room again", 10*time.Second)
 		s.conn.Close()
 	})
 }
@@ -83,9 +81,7 @@ func TestHalfOpenCalls(t *testing.T) {
 		}
 		time.Sleep(handshakeTimeout + time.Second)
 		s := w.stranger(n)
-		if got := s.fate(10 * time.Second); got != stays {
-			t.Errorf("who comes after them is %s", got)
-		}
+		s.expect(stays, "who comes after them", 10*time.Second)
 		s.conn.Close()
 	})
 }
@@ -308,9 +304,7 @@ func TestUnaskedAddresses(t *testing.T) {
 		n := w.start("n", nil)
 		s := w.stranger(n) // who called, and was not asked
 		s.send(&wire.Peers{Peers: []wire.PeerAddress{{ID: testID(1), Addr: netip.MustParseAddrPort("192.0.2.1:1"), LastSeen: time.Now().Unix()}}})
-		if got := s.fate(time.Second); got != stays {
-			t.Errorf("who tells addresses is %s", got)
-		}
+		s.expect(stays, "who tells addresses", time.Second)
 		if got := n.KnownAddresses(10); len(got) != 0 {
 			t.Errorf("known: %v", got)
 		}

@@ -37,9 +37,7 @@ func TestHeaderOfTheFuture(t *testing.T) {
 		s.send(&wire.Headers{Headers: headersOf(blocks...)})
 		go s.serve(blocks...)
 		w.agree("what has its time", blocks[2].Hash(), n)
-		if got := s.fate(time.Minute); got != stays {
-			t.Errorf("the stranger is %s", got)
-		}
+		s.expect(stays, "the stranger", time.Minute)
 		s.conn.Close()
 	})
 }
@@ -86,9 +84,7 @@ func TestBlockOfAnother(t *testing.T) {
 		if again, _, _ := honest.asked(); len(again) != 0 {
 			t.Error("the block was asked for twice")
 		}
-		if got := evil.fate(time.Minute); got != stays {
-			t.Errorf("who sent what nobody asked for is %s", got)
-		}
+		evil.expect(stays, "who sent what nobody asked for", time.Minute)
 		honest.conn.Close()
 		evil.conn.Close()
 	})
@@ -189,9 +185,7 @@ func TestCompactBlockBeforeScripts(t *testing.T) {
 		chaintest.Mine(b)
 		s := w.stranger(n)
 		s.send(compactOf(t, b))
-		if got := s.fate(time.Minute); got != stays {
-			t.Errorf("who passed it on is %s", got)
-		}
+		s.expect(stays, "who passed it on", time.Minute)
 		if n.chain.Tip().Height != 20 {
 			t.Error("the block was taken")
 		}
@@ -202,9 +196,7 @@ func TestCompactBlockBeforeScripts(t *testing.T) {
 		chaintest.Mine(b)
 		whole.send(&wire.Headers{Headers: headersOf(b)})
 		go whole.serve(b)
-		if got := whole.fate(time.Minute); got != banned {
-			t.Errorf("who sent one whole is %s", got)
-		}
+		whole.expect(banned, "who sent one whole", time.Minute)
 		s.conn.Close()
 	})
 }
@@ -292,9 +284,7 @@ func TestServing(t *testing.T) {
 			t.Errorf("sent %v", got)
 		}
 		s.send(&wire.GetBlockTxs{Hash: tip(base), Indexes: []uint32{1}})
-		if got := s.fate(time.Minute); got != banned {
-			t.Errorf("who asks for what no block can have is %s", got)
-		}
+		s.expect(banned, "who asks for what no block can have", time.Minute)
 	})
 }
 
@@ -325,9 +315,7 @@ func TestStallInTheMiddle(t *testing.T) {
 		more := w.build(n.chain.TipState(), 5)
 		evil = w.stranger(n)
 		evil.send(&wire.Headers{Headers: headersOf(more...)})
-		if got := evil.fate(2*maxStalls*stallTimeout + time.Minute); got != hungUpOn {
-			t.Errorf("who never delivers is %s", got)
-		}
+		evil.expect(hungUpOn, "who never delivers", 2*maxStalls*stallTimeout+time.Minute)
 		honest.add(more...)
 		w.agree("the rest", tip(more), n)
 	})
@@ -375,15 +363,11 @@ func TestBodyOfAnotherBlock(t *testing.T) {
 					t.Fatalf("asked for %d blocks", len(got))
 				}
 				evil.send(&wire.Block{Raw: c.body(b[0])})
-				if got := evil.fate(time.Minute); got != c.fate {
-					t.Errorf("who sent it is %s, want %s", got, c.fate)
-				}
+				evil.expect(c.fate, "who sent it", time.Minute)
 				honest.send(&wire.Headers{Headers: headersOf(b...)})
 				go honest.serve(b...)
 				w.agree("the block", tip(b), n)
-				if got := honest.fate(time.Minute); got != stays {
-					t.Errorf("who sent the block is %s", got)
-				}
+				honest.expect(stays, "who sent the block", time.Minute)
 				honest.conn.Close()
 			})
 		})

@@ -103,9 +103,7 @@ func TestFloodOfRequests(t *testing.T) {
 				s.send(&wire.GetBlocks{Hashes: []types.Hash{tip(base)}})
 			}
 		}()
-		if got := s.fate(time.Minute); got != banned {
-			t.Errorf("the flood is %s", got)
-		}
+		s.expect(banned, "the flood", time.Minute)
 	})
 }
 
@@ -138,9 +136,7 @@ func TestMessagesAreThrottled(t *testing.T) {
 		if took := time.Since(began); took < extra/messageRate*time.Second-2*time.Second {
 			t.Errorf("%d messages were taken in %s", messageBurst+extra, took)
 		}
-		if got := s.fate(time.Minute); got != stays {
-			t.Errorf("who sends much is %s", got)
-		}
+		s.expect(stays, "who sends much", time.Minute)
 		s.conn.Close()
 	})
 }

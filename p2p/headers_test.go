@@ -111,9 +111,7 @@ func TestTooLittleWork(t *testing.T) {
 		if n.chain.BestHeader().Height != 0 {
 			t.Error("headers are stored")
 		}
-		if got := s.fate(time.Minute); got != stays {
-			t.Errorf("the peer is %s", got)
-		}
+		s.expect(stays, "the peer", time.Minute)
 		s.conn.Close()
 	})
 }
@@ -179,9 +177,7 @@ func TestBadHeaders(t *testing.T) {
 				}
 				s := w.stranger(n)
 				s.send(&wire.Headers{Headers: headers})
-				if got := s.fate(20 * time.Second); got != c.fate {
-					t.Errorf("who sends them is %s, want %s", got, c.fate)
-				}
+				s.expect(c.fate, "who sends them", 20*time.Second)
 				if c.name == "unknown_parent" {
 					if next[*wire.GetHeaders](s, time.Second) == nil {
 						t.Error("what lies between is not asked for")

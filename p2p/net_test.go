@@ -382,10 +382,18 @@ func (s *stranger) drain() {
 
 // What became of a stranger.
 const (
-	stays    = "stays"
+	stays    = "let stay"
 	hungUpOn = "hung up on"
 	banned   = "banned"
 )
+
+// expect waits a while and checks what the node did with who does something.
+func (s *stranger) expect(want, who string, patience time.Duration) {
+	s.w.t.Helper()
+	if got := s.fate(patience); got != want {
+		s.w.t.Errorf("%s is %s, want %s", who, got, want)
+	}
+}
 
 // fate waits a while and finds out what the node did.
 func (s *stranger) fate(patience time.Duration) string {

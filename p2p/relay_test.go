@@ -241,9 +241,7 @@ func TestInvFlood(t *testing.T) {
 		if next[*wire.GetTxs](honest, time.Second) == nil {
 			t.Error("a transaction of another is not asked for")
 		}
-		if got := evil.fate(time.Second); got != stays {
-			t.Errorf("the flood is %s", got)
-		}
+		evil.expect(stays, "the flood", time.Second)
 		evil.conn.Close()
 		w.eventually("what does not come is forgotten", 10*time.Minute, func() bool {
 			n.txs.mu.Lock()
@@ -331,9 +329,7 @@ func TestOrphansAreBounded(t *testing.T) {
 			t.Errorf("%d orphans are held, %d of them new", len(r.orphans), held)
 		}
 		r.mu.Unlock()
-		if got := s.fate(orphanLife + time.Minute); got != stays {
-			t.Errorf("who sends orphans is %s", got)
-		}
+		s.expect(stays, "who sends orphans", orphanLife+time.Minute)
 		r.mu.Lock()
 		if len(r.orphans) != 0 || r.orphanBytes != 0 {
 			t.Errorf("%d orphans of %d bytes are left", len(r.orphans), r.orphanBytes)
@@ -368,9 +364,7 @@ func TestRejectedIsNotAskedAgain(t *testing.T) {
 		if !offer() {
 			t.Error("it was not asked for after a block")
 		}
-		if got := s.fate(time.Second); got != stays {
-			t.Errorf("who sends it is %s", got)
-		}
+		s.expect(stays, "who sends it", time.Second)
 		s.conn.Close()
 	})
 }
@@ -410,9 +404,7 @@ func TestLocalFaultIsNobodysGuilt(t *testing.T) {
 			t.Fatal("not asked for")
 		}
 		s.send(&wire.Tx{Raw: tx.AppendTo(nil)})
-		if got := s.fate(time.Minute); got != stays {
-			t.Errorf("the peer is %s", got)
-		}
+		s.expect(stays, "the peer", time.Minute)
 		s.conn.Close()
 	})
 }

@@ -57,9 +57,7 @@ func TestBlocksAheadOfTheChain(t *testing.T) {
 		}
 		close(released)
 		w.agree("the chain", tip(blocks), n)
-		if got := s.fate(time.Minute); got != stays {
-			t.Errorf("who sent the blocks is %s", got)
-		}
+		s.expect(stays, "who sent the blocks", time.Minute)
 		s.conn.Close()
 	})
 }
@@ -114,9 +112,7 @@ func TestWeAreSlow(t *testing.T) {
 				if n.chain.Tip().Hash != tip(block) {
 					t.Error("the block that waited was not taken")
 				}
-				if got := s.fate(time.Minute); got != stays {
-					t.Errorf("the peer is %s", got)
-				}
+				s.expect(stays, "the peer", time.Minute)
 				s.conn.Close()
 			})
 		})
@@ -152,9 +148,7 @@ func TestSlowPeer(t *testing.T) {
 						}
 					}
 				}()
-				if got := s.fate(90 * time.Second); got != c.fate {
-					t.Errorf("the peer is %s, want %s", got, c.fate)
-				}
+				s.expect(c.fate, "the peer", 90*time.Second)
 				if c.fate == stays && n.chain.Tip().Height != 1 {
 					t.Error("the block was not taken")
 				}

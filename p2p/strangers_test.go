@@ -95,9 +95,7 @@ func TestOldCompactBlocks(t *testing.T) {
 		if blocks, txs, _ := s.asked(); len(blocks) != 0 || txs != 0 {
 			t.Errorf("asked for %d blocks, and for the transactions of %d", len(blocks), txs)
 		}
-		if got := s.fate(time.Second); got != stays {
-			t.Errorf("who sends it is %s", got)
-		}
+		s.expect(stays, "who sends it", time.Second)
 		rival := w.build(after(w.params.GenesisState(), base[:29]...), 1, parent)[0]
 		s.send(compactOf(t, rival))
 		if next[*wire.GetBlockTxs](s, time.Second) == nil {
@@ -132,9 +130,7 @@ func TestUselessRequests(t *testing.T) {
 		} {
 			s := w.strangerFrom(fmt.Sprint("stranger", i), "n", newKey(t))
 			s.send(m)
-			if got := s.fate(time.Minute); got != banned {
-				t.Errorf("who sends %+v is %s", m, got)
-			}
+			s.expect(banned, fmt.Sprintf("who sends %+v", m), time.Minute)
 		}
 		before := reads.Load()
 		s := w.strangerFrom("friend", "n", newKey(t))
