@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"internal/pty":                {"golang.org/x/sys/unix"},
 	"internal/cmdline":            {"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
 	"internal/poke":               {},
+	"internal/ratelog":            {},
 	"internal/baton":              {},
 	"chain/types":                 {},
 	"chain/secp":                  {"golang.org/x/sys/cpu"},
@@ -47,7 +48,7 @@ var allowed = map[string][]string{
 	"chain/index":     {"internal/poke", "chain/types", "chain/consensus", "chain/filter", "github.com/syndtr/goleveldb/"},
 	"mempool":         {"internal/wholefile", "internal/poke", "internal/baton", "chain/pending", "chain/types", "chain/consensus", "chain/standard", "chain/header", "chain/secp", "chain/taproot"},
 	"miner":           {"internal/poke", "chain/pending", "chain/types", "chain/consensus"},
-	"p2p":             {"internal/wholefile", "internal/poke", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
+	"p2p":             {"internal/wholefile", "internal/poke", "internal/ratelog", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
 	"p2p/peerinfo":    {"chain/types"},
 	"p2p/wire":        {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
 	"p2p/noise":       {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
@@ -62,7 +63,7 @@ var allowed = map[string][]string{
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20poly1305",
 	},
 	"node": {
-		".", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
+		".", "internal/ratelog", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "p2p", "p2p/noise", "p2p/peerinfo", "rpc",
 	},
 	"internal/chaintest": {

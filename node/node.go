@@ -25,6 +25,7 @@ import (
 	"github.com/karatcoin/karat/chain/index"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/ratelog"
 )
 
 // Node is an open data directory and the chain in it.
@@ -46,6 +47,7 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	log = ratelog.New(log) // what strangers bring about is told of all day
 	s, err := store.Open(config.DataDir, store.Options{
 		Network:     config.Params.Identity(),
 		NetworkName: config.Params.Name,

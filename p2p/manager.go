@@ -25,6 +25,7 @@ import (
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
+	"github.com/karatcoin/karat/internal/ratelog"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/peerinfo"
 )
@@ -156,7 +157,7 @@ func New(o Options) *Manager {
 		o.MaxOutbound = DefaultMaxOutbound
 	}
 	m := &Manager{
-		o: o, id: o.Key.ID(), log: o.Logger,
+		o: o, id: o.Key.ID(), log: ratelog.New(o.Logger),
 		peers: map[peerinfo.NodeID]*peer{}, manual: map[string]context.CancelFunc{}, banned: map[peerinfo.NodeID]time.Time{}, records: map[string]record{},
 		book: newAddressBook(), running: make(chan struct{}),
 	}

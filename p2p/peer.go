@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -122,7 +123,7 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 		return err
 	}
 	defer m.unregister(p)
-	m.log.Info("connected", "peer", p, "agent", p.hello.UserAgent, "height", p.hello.Height, "inbound", inbound)
+	m.log.Log(ctx, p.level(), "connected", "peer", p, "agent", p.hello.UserAgent, "height", p.hello.Height, "inbound", inbound)
 	if !inbound {
 		m.book.good(p.id, t.address, m.o.Now())
 	} else if at, ok := p.listenAddress(); ok {
@@ -130,9 +131,17 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 	}
 	err = p.talk(ctx)
 	if ctx.Err() == nil {
-		m.log.Info("disconnected", "peer", p, "err", err)
+		m.log.Log(ctx, p.level(), "disconnected", "peer", p, "err", err)
 	}
 	return nil
+}
+
+// level is that of log lines about the connection: who calls us may do so all day.
+func (p *peer) level() slog.Level {
+	if p.inbound {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // String names the peer for people.

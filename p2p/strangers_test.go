@@ -1,10 +1,14 @@
 package p2p
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/karatcoin/karat/chain/types"
@@ -264,6 +268,33 @@ func TestHelloFirst(t *testing.T) {
 		}
 		if len(n.Peers()) != 0 {
 			t.Error("it is let in")
+		}
+	})
+}
+
+// TestLogFlood: thousands of calls, good ones and bad ones, are a few lines of the log.
+func TestLogFlood(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		var log bytes.Buffer
+		n := w.start("n", func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		for i := range 2000 {
+			s := w.strangerFrom(fmt.Sprint("stranger", i), "n", newKey(t))
+			if s == nil {
+				t.Fatal("a stranger was not let in")
+			}
+			if i%2 == 0 {
+				s.send(&wire.GetBlocks{}) // against the protocol
+				<-s.closed
+			}
+			s.conn.Close()
+			synctest.Wait()
+		}
+		n.stop()
+		if log.Len() > 10_000 {
+			t.Errorf("%d bytes in the log", log.Len())
+		}
+		if !strings.Contains(log.String(), "misbehaved") {
+			t.Error("the log is silent")
 		}
 	})
 }
