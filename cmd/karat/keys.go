@@ -39,26 +39,26 @@ func create(c *cli.Context, words int) error {
 	if err != nil {
 		return err
 	}
-	p, err := findPlace(c)
+	h, err := findHome(c)
 	if err != nil {
 		return err
 	}
 	// Nothing can have been paid to words that did not exist before. A node that does
 	// not say where the chain is makes the first sync longer, nothing else.
-	birthday, err := p.tip(c)
+	birthday, err := h.tip(c)
 	if interrupted := c.Context.Err(); interrupted != nil || errors.Is(err, cmdline.ErrUsage) {
 		return cmp.Or(interrupted, err)
 	} else if err != nil {
 		birthday = types.Index{}
 	}
-	path, err := p.createFile(c, mnemonic, birthday)
+	path, err := h.createFile(c, mnemonic, birthday)
 	if err != nil {
 		return err
 	}
 	out := c.App.Writer
 	fmt.Fprintf(out, "The words of your wallet. Write them down now; they are not shown again by themselves:\n\n")
 	printWords(c, mnemonic)
-	fmt.Fprintf(out, "\nwallet %s of network %s made in %s\n", c.String(flagWallet), p.params.Name, path)
+	fmt.Fprintf(out, "\nwallet %s of network %s made in %s\n", c.String(flagWallet), h.params.Name, path)
 	return nil
 }
 
@@ -74,8 +74,8 @@ func printWords(c *cli.Context, mnemonic string) {
 }
 
 // tip returns the tip of the node's chain.
-func (p place) tip(c *cli.Context) (types.Index, error) {
-	node, err := p.client(c)
+func (h home) tip(c *cli.Context) (types.Index, error) {
+	node, err := h.client(c)
 	if err != nil {
 		return types.Index{}, err
 	}
@@ -88,8 +88,8 @@ func (p place) tip(c *cli.Context) (types.Index, error) {
 }
 
 // newPath returns where the file of a new wallet belongs, if there is none yet.
-func (p place) newPath(c *cli.Context) (string, error) {
-	dir, err := p.walletDir(c)
+func (h home) newPath(c *cli.Context) (string, error) {
+	dir, err := h.walletDir(c)
 	if err != nil {
 		return "", err
 	}
@@ -101,8 +101,8 @@ func (p place) newPath(c *cli.Context) (string, error) {
 }
 
 // createFile writes the file of a new wallet and returns its path.
-func (p place) createFile(c *cli.Context, mnemonic string, birthday types.Index) (string, error) {
-	path, err := p.newPath(c)
+func (h home) createFile(c *cli.Context, mnemonic string, birthday types.Index) (string, error) {
+	path, err := h.newPath(c)
 	if err != nil {
 		return "", err
 	}
@@ -110,7 +110,7 @@ func (p place) createFile(c *cli.Context, mnemonic string, birthday types.Index)
 	if err != nil {
 		return "", err
 	}
-	_, err = wallet.CreateFile(path, p.params, mnemonic, passphrase, birthday)
+	_, err = wallet.CreateFile(path, h.params, mnemonic, passphrase, birthday)
 	if errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("there is a wallet %q already, in %s", c.String(flagWallet), path)
 	}
@@ -134,11 +134,11 @@ func restore(c *cli.Context) error {
 	if c.String(flagPassphrase) == "-" {
 		return cmdline.Usagef("standard input has the words; name a file with --%s", flagPassphrase)
 	}
-	p, err := findPlace(c)
+	h, err := findHome(c)
 	if err != nil {
 		return err
 	}
-	if _, err := p.newPath(c); err != nil { // before anything is typed
+	if _, err := h.newPath(c); err != nil { // before anything is typed
 		return err
 	}
 	mnemonic, err := readWords(c)
@@ -148,22 +148,22 @@ func restore(c *cli.Context) error {
 	if err := wallet.CheckMnemonic(mnemonic); err != nil {
 		return err
 	}
-	path, err := p.createFile(c, mnemonic, types.Index{})
+	path, err := h.createFile(c, mnemonic, types.Index{})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.Writer, "wallet %s of network %s restored in %s\n", c.String(flagWallet), p.params.Name, path)
+	fmt.Fprintf(c.App.Writer, "wallet %s of network %s restored in %s\n", c.String(flagWallet), h.params.Name, path)
 	return nil
 }
 
 // walletFile opens the wallet's file for a command that takes no arguments and
 // needs nothing else.
 func walletFile(c *cli.Context) (*wallet.File, error) {
-	p, err := findPlace(c)
+	h, err := findHome(c)
 	if err != nil {
 		return nil, err
 	}
-	_, f, err := p.openFile(c)
+	_, f, err := h.openFile(c)
 	return f, err
 }
 

@@ -49,37 +49,37 @@ func passphraseFlag() cli.Flag {
 
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: flagJSON, Usage: "print JSON"} }
 
-// place is where a command finds things.
-type place struct {
+// home is where a command finds things: the network and its folder.
+type home struct {
 	params *consensus.Params
 	dir    string // of the network
 }
 
-func findPlace(c *cli.Context) (place, error) {
+func findHome(c *cli.Context) (home, error) {
 	params, err := karat.LoadNetwork(c.String(flagNetwork))
 	if err != nil {
-		return place{}, err
+		return home{}, err
 	}
 	dir, err := karat.DataDir(c.String(flagDataDir), params)
-	return place{params, dir}, err
+	return home{params, dir}, err
 }
 
 var walletName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
 // walletDir returns the folder of the wallet.
-func (p place) walletDir(c *cli.Context) (string, error) {
+func (h home) walletDir(c *cli.Context) (string, error) {
 	name := c.String(flagWallet)
 	if !walletName.MatchString(name) {
 		return "", cmdline.Usagef("--wallet %q: want letters, digits, - and _", name)
 	}
-	return filepath.Join(p.dir, "wallets", name), nil
+	return filepath.Join(h.dir, "wallets", name), nil
 }
 
 // client returns a client of the node.
-func (p place) client(c *cli.Context) (*rpc.Client, error) {
+func (h home) client(c *cli.Context) (*rpc.Client, error) {
 	url := c.String(flagRPC)
 	if url == "" {
-		url = fmt.Sprintf("http://127.0.0.1:%d", p.params.Ports.RPC)
+		url = fmt.Sprintf("http://127.0.0.1:%d", h.params.Ports.RPC)
 	}
 	if !strings.Contains(url, "://") {
 		url = "http://" + url
@@ -97,56 +97,57 @@ func (p place) client(c *cli.Context) (*rpc.Client, error) {
 	}
 	cookie := c.String(flagCookie)
 	if cookie == "" {
-		cookie = filepath.Join(p.dir, ".cookie")
+		cookie = filepath.Join(h.dir, ".cookie")
 	}
 	return rpc.NewCookieClient(url, cookie), nil
 }
 
 // openFile opens the wallet's file.
-func (p place) openFile(c *cli.Context) (dir string, f *wallet.File, err error) {
-	if dir, err = p.walletDir(c); err != nil {
+func (h home) openFile(c *cli.Context) (dir string, f *wallet.File, err error) {
+	if dir, err = h.walletDir(c); err != nil {
 		return "", nil, err
 	}
-	f, err = wallet.OpenFile(filepath.Join(dir, wallet.FileName), p.params)
+	f, err = wallet.OpenFile(filepath.Join(dir, wallet.FileName), h.params)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("there is no wallet %q of network %s: make one with karat create", c.String(flagWallet), p.params.Name)
+		return "", nil, fmt.Errorf("there is no wallet %q of network %s: make one with karat create", c.String(flagWallet), h.params.Name)
 	}
 	return dir, f, err
 }
 
 // opened is a wallet with its node.
 type opened struct {
-	place
+	home
 	*wallet.Wallet
 	file *wallet.File
 	node *rpc.Client
 }
 
 // open opens the wallet, and syncs it if asked to.
-func (p place) open(c *cli.Context, sync bool) (*opened, error) {
-	dir, f, err := p.openFile(c)
+func (h home) open(c *cli.Context, sync bool) (*opened, error) {
+	dir, f, err := h.openFile(c)
 	if err != nil {
 		return nil, err
 	}
-	node, err := p.client(c)
+	node, err := h.client(c)
 	if err != nil {
 		return nil, err
 	}
-	w, err := wallet.Open(dir, f, p.params, slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	w, err := wallet.Open(dir, f, h.params, slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{p, w, f, node}
+	o := &opened{h, w, f, node}
 	if sync {
-		if err := o.sync(c); err != nil {
+		if err := o.syncWithProgress(c); err != nil {
 			return nil, errors.Join(err, w.Close())
 		}
 	}
 	return o, nil
 }
 
-// sync brings the wallet up to the node, with progress if that takes long.
-func (o *opened) sync(c *cli.Context) error {
+// syncWithProgress brings the wallet up to the node, and shows progress if that takes
+// long.
+func (o *opened) syncWithProgress(c *cli.Context) error {
 	m := cmdline.NewMeter(c.App.ErrWriter)
 	defer m.Finish()
 	return o.Sync(c.Context, o.node, func(p wallet.Progress) {

@@ -38,11 +38,11 @@ func callNode(c *cli.Context) error {
 	if !c.Args().Present() {
 		return cmdline.Usagef("rpc needs the name of a method; karat rpc help lists them")
 	}
-	p, err := findPlace(c)
+	h, err := findHome(c)
 	if err != nil {
 		return err
 	}
-	node, err := p.client(c)
+	node, err := h.client(c)
 	if err != nil {
 		return err
 	}

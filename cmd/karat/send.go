@@ -46,16 +46,16 @@ func sendCommand() *cli.Command {
 }
 
 func send(c *cli.Context) (err error) {
-	p, err := findPlace(c)
+	h, err := findHome(c)
 	if err != nil {
 		return err
 	}
 	// A mistyped address is told before the wallet syncs, which may take a while.
-	request, err := p.request(c)
+	request, err := h.request(c)
 	if err != nil {
 		return err
 	}
-	o, err := p.open(c, true)
+	o, err := h.open(c, true)
 	if err != nil {
 		return err
 	}
@@ -89,14 +89,14 @@ func send(c *cli.Context) (err error) {
 }
 
 // request reads what to pay from the command line.
-func (p place) request(c *cli.Context) (*wallet.Request, error) {
+func (h home) request(c *cli.Context) (*wallet.Request, error) {
 	r := &wallet.Request{SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll)}
 	words := c.Args().Slice()
 	if r.SendAll && len(words) != 1 || !r.SendAll && (len(words) == 0 || len(words)%2 != 0) {
 		return nil, cmdline.Usagef("want ADDRESS AMOUNT, as often as there are receivers, or --%s ADDRESS", flagAll)
 	}
 	for i := 0; i < len(words); i += 2 {
-		script, err := taproot.DecodeAddress(p.params.HRP, words[i])
+		script, err := taproot.DecodeAddress(h.params.HRP, words[i])
 		if err != nil {
 			return nil, cmdline.Usagef("%w", err)
 		}

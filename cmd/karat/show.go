@@ -40,11 +40,11 @@ func withSynced(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
 }
 
 func runOpened(c *cli.Context, sync bool, run func(c *cli.Context, o *opened) error) (err error) {
-	p, err := findPlace(c)
+	h, err := findHome(c)
 	if err != nil {
 		return err
 	}
-	o, err := p.open(c, sync)
+	o, err := h.open(c, sync)
 	if err != nil {
 		return err
 	}
@@ -236,7 +236,7 @@ func syncWallet(c *cli.Context, o *opened) error {
 			return err
 		}
 	}
-	if err := o.sync(c); err != nil {
+	if err := o.syncWithProgress(c); err != nil {
 		return err
 	}
 	at := o.Position()
