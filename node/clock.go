@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// clock is the time that the node's rules go by. On networks whose blocks cost
-// nothing it can be set, so that tests need not wait. Connections go by the real
-// time all the same, or they would stand still with it.
+// clock is the time that the node's rules go by. On networks whose blocks cost nothing
+// a client can set it, so that tests need not wait. Connections go by the real time all
+// the same: timeouts would stand still with a clock that does.
 type clock struct {
 	real   func() time.Time
 	mocked atomic.Int64 // seconds since 1970; 0: the real time

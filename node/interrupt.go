@@ -23,16 +23,17 @@ func (w *waitingFile) Read(b []byte) (n int, err error) {
 	return w.f.Read(b)
 }
 
-// interruptible reads from a stream that may stay silent, and gives up when the
-// context ends. The read that is under way then goes on, and what it brings is
-// lost.
+// interruptible reads from a stream that may stay silent, such as standard input, and
+// gives up when the context ends. The read that is under way then goes on, since Go
+// cannot end one, and what it brings is lost. So there is a buffer of its own between:
+// the caller's memory must not be written to when the caller has gone.
 type interruptible struct {
 	ctx  context.Context
 	r    io.Reader
 	buf  []byte
-	rest []byte // of buf, not handed over yet
-	err  error  // behind rest
-	done chan int
+	rest []byte   // of buf, not handed over yet
+	err  error    // that came behind rest
+	done chan int // receives the number of bytes of a read
 }
 
 func newInterruptible(ctx context.Context, r io.Reader) *interruptible {

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -11,12 +10,9 @@ import (
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/mempool"
-	"github.com/karatcoin/karat/miner"
-	"github.com/karatcoin/karat/p2p"
-	"github.com/karatcoin/karat/rpc"
 )
 
-// The files of a node in its data directory, beside the chain's.
+// The files of a node in its data directory, beside those of the store.
 const (
 	cookieFile  = ".cookie"
 	mempoolFile = "mempool.dat"
@@ -24,7 +20,7 @@ const (
 	indexesDir  = "indexes"
 )
 
-// UserAgent is how a node introduces itself.
+// UserAgent is how a node introduces itself to peers, clients, and in coinbases.
 const UserAgent = "/karat:" + karat.Version + "/"
 
 // Started is what a node that has started tells.
@@ -35,20 +31,8 @@ type Started struct {
 	CookieFile string
 }
 
-// services are what Run runs.
-type services struct {
-	pool   *mempool.Pool
-	miner  *miner.Miner
-	peers  *p2p.Manager
-	server *rpc.Server
-
-	peerListener net.Listener // nil: none
-	rpcListener  net.Listener // nil: none
-	removeCookie func() error
-}
-
-// Run runs the node until the context ends or a client stops it, which is no
-// error. started is called when everything listens.
+// Run runs the node until the context ends or a client stops it, which is no error.
+// started is called when everything listens and what waited in the pool is back.
 func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -75,6 +59,8 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 		run = append(run, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListener) })
 	}
 	run = append(run, func(ctx context.Context) error {
+		// Beside the others, since every transaction is checked anew, and a large pool
+		// takes a while.
 		switch result, err := s.pool.Load(ctx, path); {
 		case errors.Is(err, consensus.ErrLocal):
 			return err
@@ -97,8 +83,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	return err
 }
 
-// savePool saves waiting transactions, unless the node had to end before it had
-// read them all: then the file has more than the pool.
+// savePool saves waiting transactions, unless the node had to end before it had read
+// all of them back: then the file has more than the pool. That they cannot be saved is
+// no reason to end with an error; peers have them too.
 func (n *Node) savePool(pool *mempool.Pool, path string) {
 	if !pool.Info().Loaded {
 		return
@@ -115,8 +102,8 @@ func ignoreNotExist(err error) error {
 	return err
 }
 
-// runAll runs functions until the context ends or one of them does, and returns
-// when all have ended.
+// runAll runs functions until the context ends or one of them does, and returns when all
+// have ended. It returns all of their errors, because the first may follow from another.
 func runAll(ctx context.Context, run ...func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -132,7 +119,8 @@ func runAll(ctx context.Context, run ...func(context.Context) error) error {
 	return errors.Join(errs...)
 }
 
-// watch ends the node when the chain meets a fault.
+// watch ends the node when the chain meets a fault, such as a disk that fails. The chain
+// does nothing more then, and a node that goes on would look alive without it.
 func (n *Node) watch(ctx context.Context) error {
 	select {
 	case <-n.chain.Failed():

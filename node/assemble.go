@@ -1,0 +1,155 @@
+package node
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/karatcoin/karat/mempool"
+	"github.com/karatcoin/karat/miner"
+	"github.com/karatcoin/karat/p2p"
+	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/peerinfo"
+	"github.com/karatcoin/karat/rpc"
+)
+
+// services are what Run runs, and the listeners that they are given.
+type services struct {
+	pool   *mempool.Pool
+	miner  *miner.Miner
+	peers  *p2p.Manager
+	server *rpc.Server
+
+	peerListener net.Listener // nil: none
+	rpcListener  net.Listener // nil: none
+	removeCookie func() error
+}
+
+// close closes the listeners of services that will not run.
+func (s *services) close() {
+	for _, l := range []net.Listener{s.peerListener, s.rpcListener} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// assemble builds what Run runs. It opens the listeners, so that a port that is taken
+// is told before anything begins. Nothing runs yet, and with an error nothing is left
+// open.
+func (n *Node) assemble() (s *services, err error) {
+	s = &services{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	key, err := noise.LoadOrCreateKey(filepath.Join(n.config.DataDir, keyFile))
+	if err != nil {
+		return s, err
+	}
+	s.pool = mempool.New(mempool.Options{
+		Params: n.config.Params, Chain: n.chain, MaxBytes: int(n.config.MempoolBytes), MinRelay: n.config.MinFeeRate, Now: n.clock.now, Logger: n.log,
+	})
+	s.miner = miner.New(miner.Options{
+		Params: n.config.Params, Chain: n.chain, Pool: currentPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
+		Interval: n.config.MineInterval, Tag: UserAgent, Now: n.clock.now, Logger: n.log,
+	})
+	if s.peerListener, err = n.listen(n.config.Listen, "peers", "--listen"); err != nil {
+		return s, err
+	}
+	if s.peers, err = n.newPeers(key, s); err != nil {
+		return s, err
+	}
+	if s.rpcListener, err = n.listen(n.config.RPCListen, "RPC clients", "--rpc-listen"); err != nil {
+		return s, err
+	}
+	return s, n.newServer(s)
+}
+
+// listen opens a listener at an address; none for an empty one. The error names the
+// flag with which it can be mended.
+func (n *Node) listen(address, whom, flag string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	open := n.config.NewListener
+	if open == nil {
+		open = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+	}
+	l, err := open(address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s at %s: %w (is another node running? choose another address with %s)", whom, address, err, flag)
+	}
+	return l, nil
+}
+
+// CheckPeer checks the form of a peer's address, [ID@]HOST:PORT.
+func CheckPeer(address string) error { return p2p.ParseAddress(address) }
+
+// newPeers makes the connections to peers. It checks all addresses first: one that is
+// wrong is the operator's mistake, and is told at once and not while it is dialled.
+func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
+	for _, address := range n.config.Connect {
+		if err := CheckPeer(address); err != nil {
+			return nil, err
+		}
+	}
+	var allow []peerinfo.NodeID
+	for _, text := range n.config.AllowPeers {
+		id, err := peerinfo.ParseNodeID(text)
+		if err != nil {
+			return nil, err
+		}
+		allow = append(allow, id)
+	}
+	port := uint16(0) // that peers are told; 0: we take no connections
+	if s.peerListener != nil {
+		if address, ok := s.peerListener.Addr().(*net.TCPAddr); ok {
+			port = uint16(address.Port)
+		}
+	}
+	return p2p.New(p2p.Options{
+		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: n.chain, Pool: s.pool,
+		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port, Dial: n.config.Dial,
+		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers,
+		File: filepath.Join(n.config.DataDir, "peers.json"), Now: n.clock.real, Logger: n.log,
+	}), nil
+}
+
+// newServer makes the RPC server. Its errors name the flag that was wrong.
+func (n *Node) newServer(s *services) error {
+	auth := &rpc.Auth{}
+	if s.rpcListener != nil {
+		var err error
+		if s.removeCookie, err = auth.AddCookie(filepath.Join(n.config.DataDir, cookieFile)); err != nil {
+			return err
+		}
+	}
+	for _, line := range n.config.RPCAuth {
+		if err := auth.AddHashed(line); err != nil {
+			return fmt.Errorf("--rpc-auth: %w", err)
+		}
+	}
+	if n.config.RPCUser != "" {
+		if err := auth.AddPassword(n.config.RPCUser, n.config.RPCPassword); err != nil {
+			return fmt.Errorf("--rpc-user: %w", err)
+		}
+	}
+	for _, line := range n.config.RPCAllow {
+		if err := auth.Allow(line); err != nil {
+			return fmt.Errorf("--rpc-allow %s: %w", line, err)
+		}
+	}
+	options := rpc.Options{
+		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: currentPool{s.pool},
+		Miner: rpcMiner{s.miner, n.config.MineTo}, Network: s.peers,
+		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logger: n.log,
+	}
+	if n.index != nil {
+		options.Index = rpcIndex{n.index, n.config}
+	}
+	s.server = rpc.NewServer(options)
+	return nil
+}
