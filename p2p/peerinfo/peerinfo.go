@@ -1,6 +1,18 @@
-// Package peerinfo holds what is said of peers: who they are, where they can be
-// reached, and what a connection to one has been like. The peer-to-peer network makes
-// these values, and RPC clients are handed them as they are.
+// Package peerinfo holds what is said of peers: who they are, where they can be reached,
+// and what a connection to one has been like. Package p2p makes these values, and RPC
+// clients are handed them as they are.
+//
+// The one idea is that a node is its public key. Addresses change, are shared and can be
+// taken over; the key is proved in every handshake. So whatever is known of a node is
+// known of a NodeID, and an address is only where that id was last met.
+//
+//	id, err := peerinfo.ParseNodeID("7b4e909b…")
+//	address := peerinfo.Address{ID: id, At: addrPort, LastSeen: now}
+//
+// An id costs nothing to make. Whoever grants something, such as a place or patience,
+// must not count ids but addresses.
+//
+// An Info is a snapshot. Nothing here has a lock, and nothing changes once it is made.
 package peerinfo
 
 import (
@@ -13,14 +25,17 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// NodeID is the public key of a node, by which it is known. Its text is 64
-// lower-case hexadecimal digits, in the order of the bytes.
+// NodeID is the public key of a node, by which it is known: the u-coordinate of an X25519
+// key (RFC 7748). Its text is 64 lower-case hexadecimal digits in the order of the bytes,
+// not reversed as those of a hash.
 type NodeID [32]byte
 
-// ParseNodeID reads 64 lower-case hexadecimal digits.
+// ParseNodeID reads 64 lower-case hexadecimal digits. Upper case is refused, so that an
+// id has one text and texts can be compared.
 func ParseNodeID(s string) (NodeID, error) {
 	var id NodeID
 	if len(s) != 2*len(id) || strings.ToLower(s) != s {
+		// The text may be anything, of any length. The message shows how it begins.
 		return NodeID{}, fmt.Errorf("node id %.80q: want %d lower-case hexadecimal digits", s, 2*len(id))
 	}
 	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
@@ -66,10 +81,10 @@ type Info struct {
 	Manual         bool   // it was asked for by --connect or addnode
 	Version        uint32
 	UserAgent      string
-	Full           bool // it has all blocks, not only the last ones
+	Full           bool // it has all blocks, not only the last 288 (BIP159)
 	RelayTxs       bool // it wants to hear of transactions
 	Since          time.Time
-	TimeOffset     time.Duration // of its clock to ours
+	TimeOffset     time.Duration // its clock less ours when it came; it is only shown
 	LastSend       time.Time
 	LastRecv       time.Time
 	LastBlock      time.Time
