@@ -16,27 +16,32 @@ import (
 )
 
 const (
-	// MaxRecordData is the most bytes that one record carries.
+	// MaxRecordData is the most bytes that one record carries. A fragment of package
+	// wire fits in. A reader waits for a whole record before it can decrypt any of it,
+	// so a larger one would only delay what comes first.
 	MaxRecordData = 16 << 10
 	// RecordOverhead is what a record takes besides its data, in bytes.
 	RecordOverhead = lengthSize + tagSize
-	// RekeyRecords is the number of records after which each direction changes
-	// its key.
+	// RekeyRecords is the number of records after which each direction changes its
+	// key: after 1 GiB at most.
 	RekeyRecords = 1 << 16
 
-	lengthSize  = 2
-	maxRecord   = MaxRecordData + RecordOverhead
+	lengthSize = 2
+	maxRecord  = MaxRecordData + RecordOverhead
+	// inputBuffer has room for a whole record behind the rest of another, so that what
+	// is left over is rarely moved, and one call of the system brings many small records.
 	inputBuffer = 2 * maxRecord
 )
 
-// ErrRecord is wrapped by an error of Read about bytes that the peer's end of
-// the connection did not send as they came: changed on the way, or no record.
+// ErrRecord is wrapped by an error of Read about bytes that the peer's end of the
+// connection cannot have sent as they came: they were changed on the way, or the peer
+// does not speak the protocol.
 var ErrRecord = errors.New("broken record")
 
-// Conn is an encrypted connection to a node that is known. It is a net.Conn:
-// one goroutine may read and another write at the same time; more of either take
-// turns. The end of the stream is not authenticated: who can cut the
-// connection can cut it anywhere, so what is sent must tell its own length.
+// Conn is an encrypted connection to a node that is known. It is a net.Conn: one
+// goroutine may read and another write at the same time, and more of either take turns.
+// An io.EOF from Read does not prove that the peer has ended the stream, since whoever
+// can cut the connection can cut it between two records.
 type Conn struct {
 	conn    net.Conn
 	remote  peerinfo.NodeID
@@ -44,15 +49,15 @@ type Conn struct {
 
 	readMu  sync.Mutex // held while the one that reads waits for bytes
 	in      *flynn.CipherState
-	readErr error  // after the first broken record there is no way on
+	readErr error  // after the first broken record there is no way on: the nonce counts records
 	input   []byte // what came and is not decrypted; its array is kept
 	buffer  []byte // that array, whole
 	plain   []byte // what is decrypted and not read, within the array
 
 	writeMu  sync.Mutex // held while the one that writes waits for room
 	out      *flynn.CipherState
-	writeErr error // after a record that was sent in part there is no way on
-	output   []byte
+	writeErr error  // after a record that was sent in part there is no way on
+	output   []byte // room for one record, kept between calls
 }
 
 // newConn returns the connection after its handshake.
@@ -67,8 +72,9 @@ func newConn(conn net.Conn, hs *flynn.HandshakeState, out, in *flynn.CipherState
 // RemoteID returns the id that the other side proved.
 func (c *Conn) RemoteID() peerinfo.NodeID { return c.remote }
 
-// Session returns the hash of the handshake, which is the same on both sides and
-// another for every connection (the Noise specification's channel binding).
+// Session returns the hash of the handshake, which is the same on both sides and another
+// for every connection (the Noise specification's channel binding). Neither side can
+// choose it alone, so it decides between two nodes which of two connections stays.
 func (c *Conn) Session() types.Hash { return c.session }
 
 // Read reads up to one record's data. After a deadline that ran out it can be
@@ -97,6 +103,8 @@ func (c *Conn) readRecord() error {
 	if err := c.fill(lengthSize); err != nil {
 		return err
 	}
+	// An empty record is refused: a peer could send such for ever, and Read would have
+	// nothing to return.
 	size := int(binary.LittleEndian.Uint16(c.input))
 	if size <= tagSize || size > MaxRecordData+tagSize {
 		return c.failRead(fmt.Errorf("%w: %d bytes", ErrRecord, size))
@@ -120,25 +128,29 @@ func (c *Conn) failRead(err error) error {
 	return err
 }
 
-// fill reads until input holds n bytes, and whatever else has come already.
+// fill reads until input holds n bytes, and whatever else has come already. It is called
+// only when all of plain is read, so the whole array is free but for input. What was
+// read before an error stays in input: after a deadline the next call goes on from there.
 func (c *Conn) fill(n int) error {
 	if len(c.input) >= n {
 		return nil
 	}
+	// To the front with it, if there is no room behind for a whole record.
 	if cap(c.input) < maxRecord || len(c.input) == 0 {
 		c.input = c.buffer[:copy(c.buffer, c.input)]
 	}
 	have := len(c.input)
 	more, err := io.ReadAtLeast(c.conn, c.input[have:cap(c.input)], n-have)
 	c.input = c.input[:have+more]
-	if err == io.EOF && len(c.input) > 0 {
+	if err == io.EOF && len(c.input) > 0 { // within a record
 		err = io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// Write sends p in records of at most MaxRecordData bytes, and returns how much
-// of it was sent in whole ones. Every error is final.
+// Write sends p in records of at most MaxRecordData bytes, and returns how much of it was
+// sent in whole records. Every error is final, a deadline's too: the part of a record
+// that went out cannot be taken back, nor sent again under the next nonce.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
@@ -156,6 +168,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return sent, nil
 }
 
+// writeRecord sends one record by one call of the connection beneath.
 func (c *Conn) writeRecord(data []byte) error {
 	record := binary.LittleEndian.AppendUint16(c.output[:0], uint16(len(data)+tagSize))
 	record, err := c.out.Encrypt(record, nil, data)
@@ -167,8 +180,9 @@ func (c *Conn) writeRecord(data []byte) error {
 	return err
 }
 
-// rekey changes the key of a direction after every RekeyRecords records, so
-// that one that leaks does not open what was sent long before.
+// rekey changes the key of a direction after every RekeyRecords records, as Noise's
+// REKEY does. The new key does not tell the old one, so a key that leaks does not open
+// what was sent long before. Both sides count records, so no message announces it.
 func rekey(s *flynn.CipherState) {
 	if s.Nonce()%RekeyRecords == 0 {
 		s.Rekey()

@@ -1,9 +1,3 @@
-// Package noise gives a connection between two nodes secrecy and identity: it
-// turns a net.Conn into one whose bytes nobody else reads or changes and whose
-// other end has proved which node it is. It uses the Noise protocol framework's
-// XX pattern; docs/wire-protocol.md has the details.
-//
-// It knows nothing of messages, and decides nothing about whom to talk to.
 package noise
 
 import (
@@ -22,19 +16,22 @@ import (
 )
 
 var (
-	// ErrHandshake is wrapped by every error of a handshake that the other side
-	// is the reason for.
+	// ErrHandshake is wrapped by every error of a handshake for which the other side
+	// is to blame. Errors of the network and of the context do not wrap it.
 	ErrHandshake = errors.New("handshake failed")
-	// ErrWrongNetwork is an ErrHandshake: the server's answer cannot be read with
-	// our network's identity. It is of another network, or no node of ours.
+	// ErrWrongNetwork is an ErrHandshake: the server's answer does not decrypt with our
+	// network's identity. Only Client returns it, since the answer is the first message
+	// that is encrypted.
 	ErrWrongNetwork = fmt.Errorf("%w: the peer is of another network or no karat node", ErrHandshake)
-	// ErrWrongID is an ErrHandshake: the server proved to be another node than
-	// the one that was asked for.
+	// ErrWrongID is an ErrHandshake: the server proved to be another node than the one
+	// that was asked for. Its address is out of date, or somebody took it over.
 	ErrWrongID = fmt.Errorf("%w: the peer has another node id", ErrHandshake)
 )
 
-// The lengths in bytes of the three messages of the XX pattern without
-// payloads. Fixed lengths need no announcement, and bound the handshake.
+// The lengths in bytes of the three messages of the XX pattern without payloads. They
+// are fixed, so the messages need no framing, and a stranger can make us read 96 bytes
+// at most before it has proved anything. A static key is sent encrypted, with a tag, and
+// the empty payload at the end of a message is a tag alone.
 const (
 	keySize      = 32
 	tagSize      = 16
@@ -43,14 +40,15 @@ const (
 	message3Size = keySize + tagSize + tagSize
 )
 
-// prologue opens the prologue of the handshake, and names the version of all
-// that is described here; the identity of the network follows.
+// prologue opens the prologue of the handshake; the identity of the network follows. It
+// names the version of handshake and records. Versions of the messages inside are agreed
+// on by hello, so that nodes of different versions can still talk.
 const prologue = "karat/1"
 
-// Client runs the handshake as the side that dialled. With want, the server
-// must prove to be that node; a server that is not learns nothing of us. The
-// handshake ends with ctx. The connection stays the caller's to close, after an
-// error too.
+// Client runs the handshake as the side that dialled. With want, the server must prove
+// to be that node; one that is not does not learn our id. The handshake fails when ctx
+// ends. The connection stays the caller's to close, after an error too. Errors:
+// ErrWrongNetwork, ErrWrongID, ErrHandshake, and those of the connection and of ctx.
 func Client(ctx context.Context, conn net.Conn, key Key, network types.Hash, want *peerinfo.NodeID) (*Conn, error) {
 	hs, err := newHandshake(key, network, true, rand.Reader)
 	if err != nil {
@@ -66,6 +64,7 @@ func client(conn net.Conn, hs *flynn.HandshakeState, want *peerinfo.NodeID) (*Co
 	if _, _, err := receive(conn, hs, message2Size, ErrWrongNetwork); err != nil {
 		return nil, err
 	}
+	// Before message 3, which holds our id.
 	remote := peerinfo.NodeID(hs.PeerStatic())
 	if want != nil && remote != *want {
 		return nil, fmt.Errorf("%w: %s, want %s", ErrWrongID, remote, *want)
@@ -77,9 +76,9 @@ func client(conn net.Conn, hs *flynn.HandshakeState, want *peerinfo.NodeID) (*Co
 	return newConn(conn, hs, out, in), nil
 }
 
-// Server runs the handshake as the side that was dialled. It is otherwise as
-// Client. A client that leaves after our answer is most often of another network
-// or looks for another node.
+// Server runs the handshake as the side that was dialled. It is otherwise as Client. A
+// client that hangs up after our answer is most often of another network, or looks for
+// another node. It does not say which, and need not.
 func Server(ctx context.Context, conn net.Conn, key Key, network types.Hash) (*Conn, error) {
 	hs, err := newHandshake(key, network, false, rand.Reader)
 	if err != nil {
@@ -102,7 +101,8 @@ func server(conn net.Conn, hs *flynn.HandshakeState) (*Conn, error) {
 	return newConn(conn, hs, out, in), nil
 }
 
-// newHandshake takes the ephemeral key's bytes from random.
+// newHandshake prepares a handshake. It takes the ephemeral key's bytes from random,
+// which only tests choose: the examples of the document need keys that are known.
 func newHandshake(key Key, network types.Hash, initiator bool, random io.Reader) (*flynn.HandshakeState, error) {
 	if key.secret == nil {
 		return nil, errNoKey
@@ -117,12 +117,14 @@ func newHandshake(key Key, network types.Hash, initiator bool, random io.Reader)
 	})
 }
 
-// send writes the next message of the handshake. The last one brings the
-// ciphers, the initiator's first.
+// send writes the next message of the handshake. The last one brings the ciphers: that
+// of what the initiator sends, then that of what the responder sends.
 func send(conn net.Conn, hs *flynn.HandshakeState) (initiators, responders *flynn.CipherState, err error) {
 	message, initiators, responders, err := hs.WriteMessage(nil, nil)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrHandshake, err) // the peer's key is no point to agree on
+		// The peer's key has a small order. With it the shared secret would be zero,
+		// whoever we are, so anybody who listens would know it too.
+		return nil, nil, fmt.Errorf("%w: %w", ErrHandshake, err)
 	}
 	if _, err := conn.Write(message); err != nil {
 		return nil, nil, fmt.Errorf("handshake: %w", err)
@@ -130,9 +132,10 @@ func send(conn net.Conn, hs *flynn.HandshakeState) (initiators, responders *flyn
 	return initiators, responders, nil
 }
 
-// receive reads the next message of the handshake; kind is what it means if
-// the message is not what it should be.
+// receive reads the next message of the handshake. kind is the error if the message does
+// not decrypt: for message 2 that means another network.
 func receive(conn net.Conn, hs *flynn.HandshakeState, size int, kind error) (initiators, responders *flynn.CipherState, err error) {
+	// Not one byte more is read: what follows the last message is a record already.
 	message := make([]byte, size)
 	if _, err := io.ReadFull(conn, message); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -147,16 +150,19 @@ func receive(conn net.Conn, hs *flynn.HandshakeState, size int, kind error) (ini
 	return initiators, responders, nil
 }
 
-// withContext runs a handshake that is cut off when ctx ends. The connection
-// has no deadlines afterwards.
+// withContext runs a handshake that is cut off when ctx ends. A net.Conn knows no
+// context, so a deadline in the past wakes whatever waits on it. The connection has no
+// deadlines afterwards.
 func withContext(ctx context.Context, conn net.Conn, handshake func() (*Conn, error)) (*Conn, error) {
 	cut := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		conn.SetDeadline(time.Unix(1, 0))
+		conn.SetDeadline(time.Unix(1, 0)) // the zero time would be no deadline
 		close(cut)
 	})
 	c, err := handshake()
 	if !stop() {
+		// The function runs in a goroutine of its own, and its deadline must not come
+		// after the one below. A handshake that ended at this moment is given up too.
 		<-cut
 		c, err = nil, fmt.Errorf("handshake: %w", ctx.Err())
 	}

@@ -18,15 +18,16 @@ import (
 // Key is the secret by which a node proves that it is who its node id says: an
 // X25519 private key. The zero Key is no key.
 type Key struct {
-	// A function, because fmt looks through everything else when a Key lies deep
-	// within another value.
+	// A function, because fmt prints the fields of everything else, without asking for
+	// a String method, when a Key lies in an unexported field of another value.
 	secret func() *ecdh.PrivateKey
 }
 
 // errNoKey is returned for the zero Key.
 var errNoKey = errors.New("no node key")
 
-// NewKey returns the key with the 32 bytes of an X25519 private key (RFC 7748).
+// NewKey returns the key with the 32 bytes of an X25519 private key (RFC 7748). Any 32
+// bytes are one.
 func NewKey(private [32]byte) (Key, error) {
 	secret, err := ecdh.X25519().NewPrivateKey(private[:])
 	if err != nil {
@@ -53,13 +54,14 @@ func (k Key) ID() peerinfo.NodeID {
 // String names the key by its public half, so that no log tells the secret.
 func (k Key) String() string { return "node key of " + k.ID().String() }
 
-// Format does what String does, whatever the verb.
+// Format does what String does, whatever the verb: %x and %#v would print the fields.
 func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
-// LoadOrCreateKey reads the key in a file, or makes one and writes it there, so
-// that a node keeps its id. The file holds 64 hexadecimal digits, only its owner
-// may read it, and it appears whole or not at all. A file that is damaged is an
-// error: a new key would be another node.
+// LoadOrCreateKey reads the key in a file, or makes one and writes it there, so that a
+// node keeps its id. The file holds 64 hexadecimal digits. Only its owner may read it,
+// and it appears whole or not at all. A file that is damaged is an error and stays as it
+// is: with a new key the node would be another one, and whoever pins its id would not
+// connect to it any more.
 func LoadOrCreateKey(path string) (Key, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
