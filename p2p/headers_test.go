@@ -15,6 +15,7 @@ func (w *world) bareHeaders(on consensus.State, n int) []types.Header {
 	headers := make([]types.Header, n)
 	for i := range headers {
 		b := chaintest.NewBlock(&on.Header, chaintest.Coinbase(on.Index.Height+1, []byte{1}, types.TxOut{}))
+		b.Header.Timestamp = on.Header.Timestamp + 1 // tens of thousands are not of the future
 		headers[i] = chaintest.Mine(b).Header
 		on = after(on, b)
 	}
