@@ -5,31 +5,34 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Record is what is stored of every block of the header tree.
+// Record is what is stored of every block of the header tree. All else about the tree
+// is computed from the records at the start.
 type Record struct {
 	Header  types.Header
-	Hash    types.Hash
+	Hash    types.Hash // of the header
 	Height  uint32
-	TxCount uint32 // 0 until the body was seen
+	TxCount uint32 // transactions; 0 until the body was seen
 	Status  Status
 }
 
-// Status is what is known of a block, a set of flags that is stored on disk:
-// the values never change.
+// Status is what is known of a block: a set of flags. They are stored on the disks of
+// all nodes, so the values never change.
 type Status uint8
 
 const (
 	// StatusBody says that the block's body is stored.
 	StatusBody Status = 1
-	// StatusUndo says that the block's undo data is stored.
+	// StatusUndo says that the block's undo data is stored, without which the block
+	// cannot be disconnected.
 	StatusUndo Status = 2
-	// StatusValid says that the block was connected once: body, inputs and
-	// scripts obey the rules.
+	// StatusValid says that the block was connected once, so that it keeps all rules.
+	// A pruned block is still valid.
 	StatusValid Status = 4
 	// StatusInvalid says that the block itself breaks a rule, or that the
 	// operator has ruled it out.
 	StatusInvalid Status = 8
-	// StatusInvalidAncestor says that a block below is StatusInvalid.
+	// StatusInvalidAncestor says that a block below has StatusInvalid. It is a flag of
+	// its own, because it ends when the operator takes back what he ruled out below.
 	StatusInvalidAncestor Status = 16
 )
 
@@ -39,7 +42,7 @@ func (s Status) Has(flags Status) bool { return s&flags == flags }
 // Refused reports whether the block or one below it breaks a rule, or was ruled out.
 func (s Status) Refused() bool { return s&(StatusInvalid|StatusInvalidAncestor) != 0 }
 
-// Info is what the header tree tells of a block.
+// Info is what the header tree tells of a block at the moment of asking.
 type Info struct {
 	Record
 	Work        consensus.Uint256 // of the chain up to and with the block

@@ -11,10 +11,12 @@ import (
 
 // Limits of what a network can choose.
 const (
-	maxNameLength  = 32
-	maxSpacing     = 7 * 24 * 60 * 60 // seconds
+	maxNameLength = 32               // characters; the name is also that of a folder
+	maxSpacing    = 7 * 24 * 60 * 60 // seconds
+	// maxMoneyLimit leaves two bits free, so that the rules can add two amounts
+	// before they compare the sum.
 	maxMoneyLimit  = types.Amount(1) << 61
-	minBlockWeight = 40_000
+	minBlockWeight = 40_000 // room for a coinbase and some payments
 	maxOutputs     = 10_000 // allocations
 	// maxOutputScript is Bitcoin's limit of a script in bytes.
 	maxOutputScript = 10_000
@@ -22,8 +24,9 @@ const (
 	maxPeerLength   = 512  // bytes of one
 )
 
-// Check refuses values that make no network, with the name of their field. It
-// does not ask for the genesis block's work.
+// Check refuses values that make no network, with the name of their field: those with
+// which a rule could overflow, divide by zero or never be kept. It does not ask for the
+// genesis block's work, which a new network has yet to find.
 func Check(p *consensus.Params) error {
 	if err := checkNames(p); err != nil {
 		return err
@@ -58,8 +61,8 @@ func Check(p *consensus.Params) error {
 	return checkPeers("bootstrap.dns", p.Bootstrap.DNS)
 }
 
-// checkPeers checks what names of peers have in common whatever they look like;
-// what they mean is known to who dials them.
+// checkPeers checks what all names of peers have in common. What they mean is known to
+// the package that dials them, and this one must not import it.
 func checkPeers(field string, names []string) error {
 	if len(names) > maxBootstrap {
 		return badField(field, "%d: want at most %d", len(names), maxBootstrap)
@@ -73,6 +76,8 @@ func checkPeers(field string, names []string) error {
 	return nil
 }
 
+// checkNames checks what a network is called. The name becomes that of a folder, so it
+// can hold no dots or slashes.
 func checkNames(p *consensus.Params) error {
 	const nameCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-"
 	if p.Name == "" || len(p.Name) > maxNameLength || strings.Trim(p.Name, nameCharacters) != "" {
@@ -93,6 +98,8 @@ func checkNames(p *consensus.Params) error {
 	return nil
 }
 
+// checkGenesis checks the genesis block but for its work. Its bits have the shortest
+// form, because the difficulty algorithm gives them back in that form.
 func checkGenesis(p *consensus.Params) error {
 	g := &p.Genesis
 	target, negative, overflow := consensus.ExpandBits(g.Bits)

@@ -11,9 +11,9 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// MineGenesis finds a nonce with which the genesis block has the work that its
-// bits ask for, moving the timestamp on when all nonces are used up. Parameters
-// that make no network are refused as Parse refuses them.
+// MineGenesis finds a nonce with which the genesis block has the work that its bits ask
+// for. When all nonces are used up it moves the timestamp on by a second. Parameters
+// that make no network are refused as by Check.
 func MineGenesis(ctx context.Context, p *consensus.Params) error {
 	if err := Check(p); err != nil {
 		return err
@@ -31,9 +31,9 @@ func MineGenesis(ctx context.Context, p *consensus.Params) error {
 	return nil
 }
 
-// Allocate gives the genesis block its outputs, each "address=amount", and sets
-// MaxMoney to what can ever exist with them. Without any, the one output that a
-// transaction needs holds nothing.
+// Allocate gives the genesis block its outputs, each "address=amount", and sets MaxMoney
+// to what can ever exist with them. If there are none, the coinbase gets one output
+// that holds nothing, as a transaction must have one.
 func Allocate(p *consensus.Params, allocations []string) error {
 	p.Genesis.Outputs = nil
 	for _, allocation := range allocations {
@@ -62,8 +62,9 @@ func Allocate(p *consensus.Params, allocations []string) error {
 	return nil
 }
 
-// leftOf returns what is left of limit after the allocations and all subsidies,
-// and false if they are more.
+// leftOf returns what is left of limit after the allocations and all subsidies that will
+// ever be. It reports false if they are more. It goes down from the limit because going
+// up could overflow, and counts an era of equal subsidies at a time.
 func leftOf(p *consensus.Params, limit types.Amount) (left types.Amount, ok bool) {
 	if p.HalvingInterval == 0 {
 		return 0, false

@@ -10,7 +10,8 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 )
 
-// Difference is a field in which two networks differ.
+// Difference is a field in which two networks differ, by its path in the file, such as
+// "genesis.outputs[0].amount". A or B is empty where that network's file lacks it.
 type Difference struct{ Field, A, B string }
 
 // Diff compares two networks field by field, in the order of the fields' names.
@@ -35,7 +36,9 @@ func Diff(a, b *consensus.Params) []Difference {
 	return differences
 }
 
-// flatten returns the fields of the file by their paths.
+// flatten returns the fields of the file by their paths. It goes through the file's text
+// and not through Params, so that no field can be forgotten and each is compared as
+// people see it.
 func flatten(p *consensus.Params) map[string]string {
 	var tree any
 	d := json.NewDecoder(bytes.NewReader(Marshal(p)))

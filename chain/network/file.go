@@ -13,11 +13,13 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// ErrFile is wrapped by every error of Parse, whose text names the
-// field.
+// ErrFile is wrapped by every error of Parse and Check. The text is one line and names
+// the field, since it is read by whoever wrote the file.
 var ErrFile = errors.New("bad network file")
 
-// file is the form of genesis.json. Fields without omitempty must be there.
+// file is the form of genesis.json, with the fields in the order in which they are
+// written. All must be there, except those with omitempty. Amounts and targets are
+// strings, because many readers of JSON would round such numbers.
 type file struct {
 	Name             string         `json:"name"`
 	HRP              string         `json:"hrp"`
@@ -72,10 +74,10 @@ func badField(field, format string, args ...any) error {
 	return fmt.Errorf("%w: %s: %s", ErrFile, field, fmt.Sprintf(format, args...))
 }
 
-// Parse reads a genesis.json. Unknown, missing and repeated fields and
-// values that no network can have are refused with the field's name, and so is
-// a genesis block without the work that its bits ask for. Amounts are decimal
-// coins in strings ("10.00000000"), hashes and targets 64 hexadecimal digits.
+// Parse reads a genesis.json. It refuses fields that are unknown, missing or repeated,
+// values that no network can have (see Check), and a genesis block without the work
+// that its bits ask for. Amounts are decimal coins in strings ("10.00000000"). Hashes
+// and targets are 64 hexadecimal digits, the most significant first.
 func Parse(data []byte) (*consensus.Params, error) {
 	var f file
 	if err := strictUnmarshal(data, &f); err != nil {
@@ -95,7 +97,8 @@ func Parse(data []byte) (*consensus.Params, error) {
 	return p, nil
 }
 
-// params converts field by field what has a form of its own in the file.
+// params converts the fields that have a form of their own in the file. Every value has
+// one form only (lower-case digits, say), so that equal networks are equal files.
 func (f *file) params() (*consensus.Params, error) {
 	p := &consensus.Params{
 		Name: f.Name, HRP: f.HRP, Ports: consensus.Ports(f.Ports), TargetSpacing: f.TargetSpacing,
@@ -182,8 +185,8 @@ func (r *fieldReader) output(field, hrp string, o *fileOutput) types.TxOut {
 	return out
 }
 
-// Marshal returns the genesis.json of the parameters, from which Parse
-// makes them again. Outputs to addresses are written as such.
+// Marshal returns the genesis.json of the parameters, from which Parse makes them
+// again. An output whose script has an address is written with the address.
 func Marshal(p *consensus.Params) []byte {
 	f := file{
 		Name: p.Name, HRP: p.HRP, Magic: hex.EncodeToString(p.Magic[:]), Ports: filePorts(p.Ports),

@@ -12,9 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// strictUnmarshal decodes JSON into a struct as encoding/json does, but refuses
-// what that lets pass: unknown, missing and repeated fields, names in another
-// case, nulls, and anything after the value.
+// strictUnmarshal decodes JSON into a struct as encoding/json does, and refuses what that
+// lets pass: unknown, missing and repeated fields, names in another case, nulls, and
+// anything behind the value. It reads the text twice, first for its form alone, as
+// encoding/json could not tell afterwards.
 func strictUnmarshal(data []byte, into any) error {
 	if !utf8.Valid(data) {
 		return fmt.Errorf("%w: not UTF-8", ErrFile) // it would be replaced without a word
@@ -37,7 +38,8 @@ func strictUnmarshal(data []byte, into any) error {
 	return nil
 }
 
-// checkValue reads one value and compares its fields with the type's.
+// checkValue reads one value and compares its form with the type. The types are those of
+// file: structs, slices, strings and numbers.
 func checkValue(d *json.Decoder, path string, t reflect.Type) error {
 	token, err := d.Token()
 	if err != nil {
@@ -68,7 +70,7 @@ func checkValue(d *json.Decoder, path string, t reflect.Type) error {
 	return nil
 }
 
-// jsonError says where the text stopped to be JSON; nil for nil.
+// jsonError says in which field the text stopped being JSON. It returns nil for nil.
 func jsonError(path string, err error) error {
 	if err == nil {
 		return nil
@@ -79,6 +81,8 @@ func jsonError(path string, err error) error {
 	return badField(cmp.Or(path, "the file"), "%v", err)
 }
 
+// checkObject reads the fields of an object. Those that are missing are found at its end,
+// and told in the type's order, so that the same file always has the same error.
 func checkObject(d *json.Decoder, path string, t reflect.Type) error {
 	fields := map[string]reflect.Type{}
 	required := map[string]bool{}

@@ -23,9 +23,9 @@ func addressError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrAddress, fmt.Sprintf(format, args...))
 }
 
-// EncodeAddress returns the bech32m address (BIP350) of a script that is a
-// witness program of version 1 to 16. The HRP is the network's address prefix,
-// in lower case.
+// EncodeAddress returns the bech32m address (BIP350) of a script that is a witness
+// program of version 1 to 16. No other script has an address. The HRP is the network's
+// prefix, in lower case.
 func EncodeAddress(hrp string, scriptPubKey []byte) (string, error) {
 	if err := checkHRP(hrp); err != nil {
 		return "", err
@@ -49,9 +49,10 @@ func EncodeAddress(hrp string, scriptPubKey []byte) (string, error) {
 	return address, nil
 }
 
-// DecodeAddress returns the script of a bech32m address (BIP350) with the given
-// HRP: a witness program of version 1 to 16. The address may be in upper or
-// lower case.
+// DecodeAddress returns the script of a bech32m address (BIP350) with the given HRP: a
+// witness program of version 1 to 16. The address may be in lower case, or in upper
+// case as codes that are scanned have it, but not in both. An error is for people: it
+// says what is wrong with the address, as far as that can be known.
 func DecodeAddress(hrp, address string) ([]byte, error) {
 	if err := checkHRP(hrp); err != nil {
 		return nil, err
@@ -88,8 +89,8 @@ func DecodeAddress(hrp, address string) ([]byte, error) {
 	return append([]byte{Op1 - 1 + version, byte(len(program))}, program...), nil
 }
 
-// decodeFault says why a string is no bech32 of any kind. The library's own
-// words would tell a user the checksum that makes a mistyped address valid.
+// decodeFault says why a string is no bech32 of any kind. The library's own words name
+// the checksum that would make a mistyped address valid, and a user might take it.
 func decodeFault(hrp, address string, err error) string {
 	var badLength bech32.ErrInvalidLength
 	var badSeparator bech32.ErrInvalidSeparatorIndex
@@ -107,8 +108,8 @@ func decodeFault(hrp, address string, err error) string {
 	return err.Error()
 }
 
-// checkHRP refuses prefixes that BIP173 does not know, and upper case, so that
-// equal prefixes are equal strings.
+// checkHRP refuses prefixes that BIP173 does not allow. It also refuses upper case, so
+// that equal prefixes are equal strings.
 func checkHRP(hrp string) error {
 	if len(hrp) < 1 || len(hrp) > 83 {
 		return addressError("an address prefix has 1 to 83 characters, not %d", len(hrp))

@@ -8,14 +8,14 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// The hash types of BIP341. A 64-byte signature has the type SigHashDefault;
-// any other is the signature's 65th byte.
+// The hash types of BIP341 say which parts of the transaction a signature signs. A
+// signature of 64 bytes has SigHashDefault. Any other type is its 65th byte.
 const (
-	SigHashDefault      = 0x00
-	SigHashAll          = 0x01
-	SigHashNone         = 0x02
-	SigHashSingle       = 0x03
-	SigHashAnyoneCanPay = 0x80 // added to one of the three before
+	SigHashDefault      = 0x00 // all, in the shorter form
+	SigHashAll          = 0x01 // all inputs and outputs
+	SigHashNone         = 0x02 // no output
+	SigHashSingle       = 0x03 // the output with the input's index
+	SigHashAnyoneCanPay = 0x80 // no other input; added to one of the three above
 
 	sigHashOutputMask = 0x03
 )
@@ -24,10 +24,11 @@ const (
 // OP_CODESEPARATOR was executed (BIP342).
 const NoCodeSeparator = 0xffffffff
 
-// Context verifies the inputs of one transaction. It keeps the hashes that
-// their signature messages share, each computed once and only if a signature
-// asks for it, and the scratch memory of the interpreter. One goroutine at a
-// time may use a Context; a transaction may be verified through several.
+// Context verifies the inputs of one transaction. It keeps what their signature
+// messages share: hashes of all inputs and of all outputs. Each is computed once, and
+// only if a signature asks for it, so a transaction of many inputs takes linear time.
+// It also keeps the interpreter's memory. One goroutine at a time may use a Context;
+// a transaction may be verified through several.
 type Context struct {
 	tx       *types.Tx
 	prevouts []types.TxOut
@@ -38,15 +39,18 @@ type Context struct {
 	single                                 [32]byte // the hash of one output
 	singleOf                               int      // its index, -1 for none
 
-	buf     []byte   // scratch for messages
-	message [32]byte // outlives the call of a Claims method, where a local variable would be allocated
+	buf []byte // scratch for messages
+	// message and tweak are handed to a Claims, which is an interface. As local
+	// variables they would be allocated for each signature.
+	message [32]byte
 	tweak   [32]byte
-	spend   spend
-	vm      machine
+
+	spend spend
+	vm    machine
 }
 
-// ScriptPath is what the signature message of a script path states beyond that
-// of the key path (BIP342's extension, key version 0).
+// ScriptPath is what a signature message in a script states and that of the key path
+// does not (BIP342's extension, key version 0).
 type ScriptPath struct {
 	LeafHash [32]byte
 	// CodeSeparator is the position of the last executed OP_CODESEPARATOR,
@@ -54,27 +58,27 @@ type ScriptPath struct {
 	CodeSeparator uint32
 }
 
-// NewContext returns a context of a transaction. The prevouts are the outputs
-// that its inputs spend, in their order. Both must not change while the context
-// is in use.
+// NewContext returns a context of a transaction. The prevouts are the outputs that its
+// inputs spend, in the order of the inputs. Neither may change while the context is in
+// use.
 func NewContext(tx *types.Tx, prevouts []types.TxOut) *Context {
 	c := new(Context)
 	c.Reset(tx, prevouts)
 	return c
 }
 
-// Reset makes the context one of another transaction, as NewContext does, and
-// keeps its scratch memory.
+// Reset makes the context one of another transaction, as NewContext does. It keeps the
+// memory, so that a block of thousands of transactions is verified in that of one.
 func (c *Context) Reset(tx *types.Tx, prevouts []types.TxOut) {
 	c.tx, c.prevouts = tx, prevouts
 	c.hasInputs, c.hasOutputs, c.singleOf = false, false, -1
 }
 
-// SignatureHash returns the message that a BIP340 signature of an input signs
-// (BIP341). The annex is nil if the witness has none, otherwise it starts with
-// its tag 0x50. The path is nil for the key path. It fails with a *ScriptError if
-// the hash type is none of BIP341's, or is SigHashSingle on an input without an
-// output of the same index, and with ErrContext.
+// SignatureHash returns the message that a BIP340 signature of an input signs (BIP341).
+// The annex begins with AnnexTag, and is nil if the witness has none. The path is nil
+// for the key path. It fails with a *ScriptError if the hash type is none of BIP341's,
+// or if it is SigHashSingle and there is no output with the input's index. If the
+// transaction has no such input, it fails with ErrContext.
 func (c *Context) SignatureHash(index int, hashType byte, annex []byte, path *ScriptPath) ([32]byte, error) {
 	if err := c.checkIndex(index); err != nil {
 		return [32]byte{}, err
@@ -97,8 +101,8 @@ func (c *Context) checkIndex(index int) error {
 	return nil
 }
 
-// hashForSignature puts the signature message's hash into c.message. It reports
-// false if the hash type does not allow one.
+// hashForSignature puts the hash of the signature message into c.message. It reports
+// false if the hash type does not allow one. The fields have BIP341's order.
 func (c *Context) hashForSignature(index int, hashType byte, annexHash *[32]byte, path *ScriptPath) bool {
 	outputType := hashType & sigHashOutputMask
 	anyoneCanPay := hashType&SigHashAnyoneCanPay != 0
@@ -115,7 +119,7 @@ func (c *Context) hashForSignature(index int, hashType byte, annexHash *[32]byte
 	case SigHashSingle:
 		c.hashSingle(index)
 	}
-	// Every shared hash is ready, so the scratch buffer is free for the message.
+	// The shared hashes were made in the scratch buffer. From here on it is free.
 	b := append(c.buf[:0], tagSigHash[:]...)
 	b = append(b, 0, hashType) // epoch 0
 	b = binary.LittleEndian.AppendUint32(b, c.tx.Version)
@@ -143,8 +147,9 @@ func (c *Context) hashForSignature(index int, hashType byte, annexHash *[32]byte
 	return true
 }
 
-// appendOwnInput appends the part of the message that is about the input that is
-// being signed.
+// appendOwnInput appends the part of the message that is about the signed input. With
+// SigHashAnyoneCanPay the input stands in it by itself. Otherwise its index will do,
+// as the hashes of all inputs are in the message already.
 func (c *Context) appendOwnInput(b []byte, index int, anyoneCanPay bool, annexHash *[32]byte, scriptPath bool) []byte {
 	spendType := byte(0)
 	if scriptPath {
@@ -169,6 +174,9 @@ func (c *Context) appendOwnInput(b []byte, index int, anyoneCanPay bool, annexHa
 	return b
 }
 
+// hashInputs makes the four hashes that cover all inputs. The amounts and the scripts
+// of the prevouts are among them, so a signer who is told wrong ones makes a worthless
+// signature instead of paying a fee that nobody meant.
 func (c *Context) hashInputs() {
 	if c.hasInputs {
 		return
@@ -210,8 +218,8 @@ func (c *Context) hashOutputs() {
 	c.buf, c.hasOutputs = b, true
 }
 
-// hashSingle is kept because an output may be large, and a script may ask for
-// it in each of thousands of signatures.
+// hashSingle hashes one output and keeps the hash. The output may be large, and a script
+// may ask for it in each of thousands of signatures.
 func (c *Context) hashSingle(index int) {
 	if c.singleOf == index {
 		return

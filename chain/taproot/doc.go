@@ -1,18 +1,31 @@
-// Package taproot spends outputs: BIP341's signature message, commitments and
-// control blocks, BIP342's tapscript interpreter, and the texts of scripts:
-// addresses of those that karat allows (bech32m, BIP350), Core's asm, and the
-// checksum of descriptors (BIP380).
+// Package taproot says whether an input may spend an output: BIP341's signature
+// message and commitments, and BIP342's interpreter of tapscript.
 //
-// A Context verifies the inputs of one transaction. Two things distinguish it
-// from a script engine with more history behind it. There is no legacy script
-// and no version 0 witness, so every signature is BIP340 over a message that is
-// known before the signature is checked. And BIP342 makes a script fail as a
-// whole on any non-empty signature that is invalid, so a signature may be
-// assumed valid while the script runs and be checked later: with a Claims,
-// VerifyInput only records what must hold, and a batch of claims from many
-// inputs, transactions and blocks is checked in one multiplication. The
-// conjunction of VerifyInput's verdict and the batch's is exactly the verdict
-// of checking at once.
+// Its one idea is that no signature has to be checked while a script runs. There is
+// no legacy script and no version 0 witness here, so every signature is BIP340's,
+// over a message that is known beforehand. And BIP342 makes a script fail as a whole
+// on any signature that is neither empty nor valid. So a signature may be taken for
+// valid, and what must hold is written down as a claim:
 //
-// The package holds no keys and signs nothing.
+//	var batch secp.Batch // the claims of many inputs, transactions and blocks
+//	ctx := taproot.NewContext(tx, prevouts)
+//	for i := range tx.Inputs {
+//		if err := ctx.VerifyInput(i, taproot.Consensus, &batch); err != nil {
+//			return err
+//		}
+//	}
+//	valid := batch.Verify() // one multiplication for all of them
+//
+// An input is valid if VerifyInput returned nil and all its claims hold. That is
+// exactly the verdict of checking at once, which VerifyInput gives with nil claims.
+// If a batch fails, its inputs are verified again in that way, to find the one at
+// fault.
+//
+// Callers have two duties. The prevouts must be the outputs that the inputs really
+// spend, because signatures commit to them. And a Context is for one goroutine at a
+// time; a large transaction is verified through several.
+//
+// The package also has the texts of scripts: addresses (bech32m, BIP350), Bitcoin
+// Core's asm, and the checksum of descriptors (BIP380). It holds no keys and signs
+// nothing.
 package taproot

@@ -2,31 +2,32 @@ package taproot
 
 import "errors"
 
-// ErrNotSpendable says that the output that an input spends is no witness
-// program of version 1 to 16. Under the network's output rule (R1) no such
-// output exists, so this is a fault of the caller, not of a script.
+// ErrNotSpendable says that the output that an input spends is no witness program of
+// version 1 to 16. Under the output rule (R1) there is no such coin, so the caller is
+// at fault and not a script.
 var ErrNotSpendable = errors.New("taproot: the output spent is not a witness program of version 1 to 16")
 
-// ErrContext says that a Context was used wrongly: an input that the
-// transaction does not have, or prevouts that do not match its inputs in
-// number. It is a fault of the caller, not of a script.
+// ErrContext says that a Context was used wrongly: the transaction has no such input, or
+// not as many inputs as there are prevouts. The caller is at fault and not a script.
 var ErrContext = errors.New("taproot: the transaction has no such input, or lacks its prevouts")
 
-// ScriptError is the verdict that an input does not satisfy the output that it
-// spends. Values are shared: compare their names, do not change them.
+// ScriptError is the verdict that an input does not satisfy the output that it spends.
+// The values are shared, so that refusing millions of inputs allocates nothing.
+// Compare their names and never change them.
 type ScriptError struct {
 	// Name is the name in Bitcoin Core's script_error.h, without the prefix
 	// SCRIPT_ERR_.
 	Name string
-	// Message is what Bitcoin Core says of it in its RPC and its reject reasons.
+	// Message is what Bitcoin Core says in its RPC and its reject reasons. Clients
+	// compare it, so it is Core's to the letter.
 	Message string
 }
 
 // Error returns the message.
 func (e *ScriptError) Error() string { return e.Message }
 
-// The verdicts, one for each that Bitcoin Core can reach on the scripts of this
-// package.
+// The verdicts: one for each that Bitcoin Core can reach on scripts of this package's
+// kinds.
 var (
 	errEvalFalse    = &ScriptError{"EVAL_FALSE", "Script evaluated without error but finished with a false/empty top stack element"}
 	errOpReturn     = &ScriptError{"OP_RETURN", "OP_RETURN was encountered"}

@@ -7,11 +7,13 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// tagPrefix is what BIP340 puts before a message to hash it under a tag: the
-// tag's SHA-256, twice. It fills one block of the hash function.
+// tagPrefix is what BIP340 puts before a message to hash it under a tag: the tag's
+// SHA-256, twice. It keeps hashes for one purpose from being taken for another. It
+// fills one block of the hash function.
 type tagPrefix [2 * sha256.Size]byte
 
-// The prefixes of BIP341's tags. They are computed once and never change.
+// The prefixes of BIP341's tags. They are computed once, since every input needs
+// them, and never change.
 var (
 	tagSigHash = newTagPrefix("TapSighash")
 	tagLeaf    = newTagPrefix("TapLeaf")
@@ -26,7 +28,7 @@ func newTagPrefix(tag string) (p tagPrefix) {
 	return p
 }
 
-// TaggedHash returns BIP340's hash of the concatenated parts under a tag.
+// TaggedHash returns BIP340's hash under a tag of the parts, one behind the other.
 func TaggedHash(tag string, parts ...[]byte) [32]byte {
 	prefix := newTagPrefix(tag)
 	h := sha256.New()
@@ -37,9 +39,9 @@ func TaggedHash(tag string, parts ...[]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// leafHash returns BIP341's hash of a script as a leaf of a taproot tree. The
-// version's lowest bit is not part of it and must be zero. It builds the message
-// in the scratch buffer and returns that too, so that it can be used again.
+// leafHash returns BIP341's hash of a script as a leaf of a taproot tree. The version's
+// lowest bit, which is the parity in a control block, must be zero. The message is
+// built in the scratch buffer, which is returned to be used again.
 func leafHash(scratch []byte, version byte, script []byte) ([32]byte, []byte) {
 	scratch = append(scratch[:0], tagLeaf[:]...)
 	scratch = append(scratch, version)
@@ -47,8 +49,8 @@ func leafHash(scratch []byte, version byte, script []byte) ([32]byte, []byte) {
 	return sha256.Sum256(scratch), scratch
 }
 
-// BranchHash returns BIP341's hash of an inner node of a taproot tree. The
-// order of the children does not matter: the lesser is hashed first.
+// BranchHash returns BIP341's hash of an inner node of a taproot tree. The lesser child
+// is hashed first, so a control block need not say on which side a sibling stands.
 func BranchHash(a, b [32]byte) [32]byte {
 	var message [len(tagBranch) + 64]byte
 	copy(message[:], tagBranch[:])
@@ -60,9 +62,9 @@ func BranchHash(a, b [32]byte) [32]byte {
 	return sha256.Sum256(message[:])
 }
 
-// TweakHash returns BIP341's tweak t of an internal key: the hash of the key
-// and, unless it is empty, of the root of the taproot tree (32 bytes). An
-// output without script path has no root.
+// TweakHash returns BIP341's tweak t of an internal key: the hash of the key and of the
+// root of the taproot tree. The root has 32 bytes, or none for an output without
+// script path.
 func TweakHash(internal [32]byte, merkleRoot []byte) [32]byte {
 	var message [len(tagTweak) + 64]byte
 	n := copy(message[:], tagTweak[:])

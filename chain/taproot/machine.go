@@ -10,13 +10,14 @@ const (
 	maxStackSize   = 1000 // elements of both stacks together
 	numberSize     = 4    // bytes of an operand
 	lockTimeSize   = 5    // bytes of the operand of a lock time
-	arenaSize      = 4096
+	arenaSize      = 4096 // bytes
 )
 
-// machine is BIP342's interpreter. It keeps its memory from script to script,
-// and with it references to the last witnesses, which are bounded by the stack's
-// size. Elements are never written to: they are parts of the witness, of the
-// script, or of the arena.
+// machine is BIP342's interpreter. It keeps its memory from script to script, and with
+// it references to the last witness, of which the stack's limit bounds the number.
+//
+// An element is a part of the witness, of the script or of the arena, and is never
+// written to. So OP_DUP and the like copy a slice header and no bytes.
 type machine struct {
 	ctx    *Context
 	spend  *spend
@@ -30,10 +31,12 @@ type machine struct {
 	ripemd hash.Hash
 }
 
-// run executes a tapscript on the elements of the witness before the script.
+// run executes a tapscript on the elements of the witness before the script. The order
+// of the checks is Bitcoin Core's, so that the verdict is the same where there are
+// several faults.
 func (m *machine) run(c *Context, s *spend, script []byte, leaf [32]byte, initial [][]byte, budget int) *ScriptError {
-	// An OP_SUCCESSx in the script overrides everything else, even what cannot
-	// be decoded behind it.
+	// An OP_SUCCESSx overrides everything else: the limits below, and whatever stands
+	// behind it, even if that cannot be decoded.
 	success, verdict := scanForSuccess(script)
 	if verdict != nil {
 		return verdict
@@ -71,6 +74,9 @@ func (m *machine) run(c *Context, s *spend, script []byte, leaf [32]byte, initia
 	return nil
 }
 
+// scanForSuccess looks for an OP_SUCCESSx before anything is executed, as one makes the
+// script succeed even in a branch that would not run. It also sees to it that all
+// instructions can be decoded.
 func scanForSuccess(script []byte) (bool, *ScriptError) {
 	for at := 0; at < len(script); {
 		op, _, next, ok := NextOp(script, at)
@@ -85,7 +91,8 @@ func scanForSuccess(script []byte) (bool, *ScriptError) {
 	return false, nil
 }
 
-// execute runs the script, whose instructions can all be decoded.
+// execute runs the script. Its instructions can all be decoded, since scanForSuccess
+// went through them.
 func (m *machine) execute() *ScriptError {
 	position := uint32(0) // in opcodes, for OP_CODESEPARATOR
 	for at := 0; at < len(m.script); position++ {
@@ -158,6 +165,7 @@ func (m *machine) step(op byte) *ScriptError {
 	return errBadOpcode
 }
 
+// stepFlow executes the opcodes that end a script or do nothing.
 func (m *machine) stepFlow(op byte) *ScriptError {
 	switch op {
 	case OpNop:
@@ -177,6 +185,8 @@ func (m *machine) stepFlow(op byte) *ScriptError {
 	return errBadOpcode
 }
 
+// conditional executes OP_IF and its kin, in branches that do not run as well, because
+// nesting has to be followed there.
 func (m *machine) conditional(op byte, executed bool) *ScriptError {
 	switch op {
 	case OpIf, OpNotIf:
@@ -185,7 +195,8 @@ func (m *machine) conditional(op byte, executed bool) *ScriptError {
 			if len(m.stack) < 1 {
 				return errStack
 			}
-			// BIP342 makes the minimal argument a rule of consensus.
+			// In tapscript the minimal argument is a rule of consensus (BIP342). With
+			// any other true value allowed, anyone could change the witness in passing.
 			top := m.top(1)
 			if len(top) > 1 || len(top) == 1 && top[0] != 1 {
 				return errMinimalIf
@@ -208,10 +219,12 @@ func (m *machine) conditional(op byte, executed bool) *ScriptError {
 		m.branch.pop()
 		return nil
 	}
-	// OpVerIf and OpVerNotIf are refused even where they are not executed.
+	// OP_VERIF and OP_VERNOTIF fail even where they do not run.
 	return errBadOpcode
 }
 
+// stepCompare executes OP_SIZE, OP_EQUAL and OP_EQUALVERIFY. Tapscript has no other
+// opcodes about bytes.
 func (m *machine) stepCompare(op byte) *ScriptError {
 	switch op {
 	case OpSize:
@@ -236,9 +249,10 @@ func (m *machine) stepCompare(op byte) *ScriptError {
 	return errBadOpcode
 }
 
-// branches is the stack of conditions, of which only two things matter: its
-// depth and where its first false value lies. Nesting is bounded by nothing but
-// the script's size, so every operation takes constant time.
+// branches is the stack of conditions. Only two things about it matter: its depth, and
+// where the first false value lies. Nothing but the script's size bounds the nesting,
+// so every operation must take constant time; a real stack would be searched for each
+// opcode.
 type branches struct {
 	depth      int
 	firstFalse int // counted from 1; 0 if all are true
@@ -260,8 +274,8 @@ func (b *branches) pop() {
 	b.depth--
 }
 
-// toggle turns the top value. Under a false value nothing is executed, so what
-// lies above the first one need not be known.
+// toggle inverts the top value. Nothing runs above the first false value, so what the
+// values above it are need not be known.
 func (b *branches) toggle() {
 	switch b.firstFalse {
 	case 0:

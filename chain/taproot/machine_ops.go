@@ -10,7 +10,7 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// number reads the nth element from the top as an operand.
+// number reads the nth element from the top as an operand of arithmetic.
 func (m *machine) number(n int) (int64, bool) {
 	return parseNumber(m.top(n), m.spend.flags&MinimalData != 0, numberSize)
 }
@@ -22,7 +22,8 @@ func fromBool(v bool) int64 {
 	return 0
 }
 
-// stepUnary executes the arithmetic of one operand.
+// stepUnary executes arithmetic on one operand. Operands have at most four bytes, so no
+// result overflows.
 func (m *machine) stepUnary(op byte) *ScriptError {
 	if len(m.stack) < 1 {
 		return errStack
@@ -50,8 +51,8 @@ func (m *machine) stepUnary(op byte) *ScriptError {
 	return nil
 }
 
-// stepBinary executes the arithmetic of two operands, and OpWithin with its
-// three. A result may have five bytes, which no operand may.
+// stepBinary executes arithmetic on two operands, and OP_WITHIN on three. A result may
+// have five bytes. It is an element like any other then, but no operand.
 func (m *machine) stepBinary(op byte) *ScriptError {
 	if op == OpWithin {
 		return m.within()
@@ -104,6 +105,7 @@ func arithmetic(op byte, a, b int64) int64 {
 	}
 }
 
+// within executes OP_WITHIN: the upper bound is not part of the range.
 func (m *machine) within() *ScriptError {
 	if len(m.stack) < 3 {
 		return errStack
@@ -119,6 +121,8 @@ func (m *machine) within() *ScriptError {
 	return nil
 }
 
+// stepHash replaces the top element by its hash. There is no budget for hashes: an
+// element has at most 520 bytes, and each opcode takes a byte of the block's weight.
 func (m *machine) stepHash(op byte) *ScriptError {
 	if len(m.stack) < 1 {
 		return errStack
@@ -154,7 +158,9 @@ func (m *machine) ripeMD160(out, in []byte) []byte {
 	return m.ripemd.Sum(out)
 }
 
-// stepSignature executes BIP342's signature opcodes.
+// stepSignature executes BIP342's signature opcodes. OP_CHECKSIGADD counts valid
+// signatures in a number on the stack. It stands for OP_CHECKMULTISIG, which tried
+// keys one after the other and so could not be checked in a batch.
 func (m *machine) stepSignature(op byte) *ScriptError {
 	needs := 2 // signature, key
 	if op == OpCheckSigAdd {
@@ -175,7 +181,7 @@ func (m *machine) stepSignature(op byte) *ScriptError {
 		return verdict
 	}
 	m.drop(needs)
-	// A signature that is not empty is valid, or the script has failed.
+	// A signature that is not empty is valid, or the script has failed already.
 	signed := len(signature) > 0
 	switch {
 	case op == OpCheckSigAdd:
@@ -188,9 +194,9 @@ func (m *machine) stepSignature(op byte) *ScriptError {
 	return nil
 }
 
-// checkSignature applies BIP342's rules in their order: the budget is charged
-// for any signature that is not empty, an empty key fails even without one, and
-// a key of unknown type accepts all.
+// checkSignature applies BIP342's rules in their order. Any signature that is not empty
+// is charged to the budget. An empty key fails, even without a signature. A key of a
+// type that has no meaning yet accepts everything.
 func (m *machine) checkSignature(key, signature []byte) *ScriptError {
 	if len(signature) > 0 {
 		if m.budget -= budgetPerCheck; m.budget < 0 {
@@ -212,8 +218,11 @@ func (m *machine) checkSignature(key, signature []byte) *ScriptError {
 	return nil
 }
 
-// stepLockTime executes BIP65's and BIP112's opcodes. Their operand stays on
-// the stack.
+// stepLockTime executes OP_CHECKLOCKTIMEVERIFY (BIP65) and OP_CHECKSEQUENCEVERIFY
+// (BIP112). They were no-operations once, so their operand stays on the stack. They
+// compare it with the transaction's own lock, and not with the chain: whether that
+// lock has ended is another rule. So a script's verdict never depends on the time at
+// which it is run.
 func (m *machine) stepLockTime(op byte) *ScriptError {
 	if len(m.stack) < 1 {
 		return errStack
@@ -234,7 +243,7 @@ func (m *machine) stepLockTime(op byte) *ScriptError {
 		return nil
 	}
 	if operand&types.SequenceLockDisabled != 0 {
-		return nil
+		return nil // left free for a later soft fork
 	}
 	if tx.Version < 2 || sequence&types.SequenceLockDisabled != 0 {
 		return errLockTime

@@ -7,8 +7,9 @@ func (m *machine) push(v []byte) { m.stack = append(m.stack, v) }
 
 func (m *machine) drop(n int) { m.stack = m.stack[:len(m.stack)-n] }
 
-// alloc returns room for a new element. A full arena is left to the elements
-// that lie in it and replaced, so that a long script does not grow it.
+// alloc returns room for a new element. The elements of a script share an arena, which
+// the next script uses again. A full arena is left to the elements that lie in it, and
+// a new one is begun: if it grew, those elements would have to move.
 func (m *machine) alloc(n int) []byte {
 	if cap(m.arena)-len(m.arena) < n {
 		m.arena = make([]byte, 0, arenaSize)
@@ -18,6 +19,7 @@ func (m *machine) alloc(n int) []byte {
 	return m.arena[at : at : at+n]
 }
 
+// pushNumber pushes a result. Most are small and need no memory.
 func (m *machine) pushNumber(n int64) {
 	if n >= -1 && n <= 16 {
 		m.push(smallNumber(int(n)))
@@ -26,7 +28,7 @@ func (m *machine) pushNumber(n int64) {
 	m.push(AppendNumber(m.alloc(9), n))
 }
 
-// stackNeeds is the number of elements that an opcode of stepStack needs.
+// stackNeeds returns how many elements an opcode of stepStack needs.
 func stackNeeds(op byte) int {
 	switch op {
 	case OpToAltStack, OpIfDup, OpDrop, OpDup:
@@ -101,6 +103,8 @@ func (m *machine) stepStack(op byte) *ScriptError {
 	return nil
 }
 
+// pickOrRoll copies or moves an element to the top, from the depth that the top says. A
+// roll takes time in proportion to the depth, which the stack's limit bounds.
 func (m *machine) pickOrRoll(op byte) *ScriptError {
 	depth, ok := m.number(1)
 	if !ok {

@@ -1,7 +1,7 @@
 package taproot
 
-// trueValue and the small numbers are shared by all stacks. Nothing writes to a
-// stack element once it exists.
+// smallNumbers are the encodings of -1 to 16, which most scripts use. All stacks share
+// them: nothing writes to a stack element once it exists.
 var smallNumbers = [18]byte{0: 0x81, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 9: 8,
 	10: 9, 11: 10, 12: 11, 13: 12, 14: 13, 15: 14, 16: 15, 17: 16} // n at n+1, for -1 to 16
 
@@ -21,8 +21,8 @@ func boolean(v bool) []byte {
 	return nil
 }
 
-// isTrue reports whether a value counts as true: any byte is not zero, apart
-// from the sign bit of a negative zero.
+// isTrue reports whether a value counts as true: any of its bytes is not zero. A sign
+// bit alone does not count, as it makes a negative zero.
 func isTrue(v []byte) bool {
 	for i, b := range v {
 		if b != 0 {
@@ -32,8 +32,9 @@ func isTrue(v []byte) bool {
 	return false
 }
 
-// parseNumber reads a script number: little-endian, with the sign in the highest
-// bit, of up to maxSize bytes.
+// parseNumber reads a script number of up to maxSize bytes: little-endian, with the
+// sign in the highest bit. With minimal set it must have no bytes to spare, which is
+// policy: otherwise anyone could change a transaction's witness in passing.
 func parseNumber(v []byte, minimal bool, maxSize int) (int64, bool) {
 	n := len(v)
 	if n > maxSize {
@@ -42,7 +43,8 @@ func parseNumber(v []byte, minimal bool, maxSize int) (int64, bool) {
 	if n == 0 {
 		return 0, true
 	}
-	// The last byte may be bare of value only if the sign needs its place.
+	// The last byte may hold nothing but the sign only if the byte before it has no
+	// room for one.
 	if minimal && v[n-1]&0x7f == 0 && (n == 1 || v[n-2]&0x80 == 0) {
 		return 0, false
 	}
@@ -56,7 +58,7 @@ func parseNumber(v []byte, minimal bool, maxSize int) (int64, bool) {
 	return magnitude, true
 }
 
-// AppendNumber appends the encoding of a script number.
+// AppendNumber appends the shortest encoding of a script number. Zero has no bytes.
 func AppendNumber(b []byte, n int64) []byte {
 	if n == 0 {
 		return b

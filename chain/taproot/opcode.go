@@ -2,9 +2,9 @@ package taproot
 
 import "encoding/binary"
 
-// The opcodes of tapscript by their names in Bitcoin Core. Values that are
-// absent are pushes of their own number of bytes (1 to 75), OP_SUCCESSx, or
-// without meaning.
+// The opcodes of tapscript, by their names in Bitcoin Core. A value that is absent
+// pushes as many bytes as it says (1 to 75), is an OP_SUCCESSx (BIP342), or has no
+// meaning.
 const (
 	Op0                   = 0x00
 	OpPushData1           = 0x4c
@@ -82,8 +82,9 @@ const (
 	OpCheckSigAdd         = 0xba
 )
 
-// isOpSuccess reports whether the opcode is one of BIP342's OP_SUCCESSx, which
-// make a script succeed by being in it.
+// isOpSuccess reports whether the opcode is one of BIP342's OP_SUCCESSx. A script with
+// one in it succeeds, whatever else it holds. So a soft fork can later give the opcode
+// any meaning at all. The numbers are written as in the BIP.
 func isOpSuccess(op byte) bool {
 	switch {
 	case op == 80, op == 98, op >= 126 && op <= 129, op >= 131 && op <= 134,
@@ -94,9 +95,10 @@ func isOpSuccess(op byte) bool {
 	return false
 }
 
-// NextOp reads the instruction of a script at an offset: its opcode, what it
-// pushes (nil for all but Op0 to OpPushData4) and the offset after it. It
-// reports false if the script ends within the instruction.
+// NextOp reads the instruction of a script at an offset, which lies within the script.
+// It returns the opcode, the data that is pushed, and the offset of the next
+// instruction. Opcodes above OpPushData4 push no data of the script, and data is nil.
+// It reports false if the script ends within the instruction.
 func NextOp(script []byte, at int) (op byte, data []byte, next int, ok bool) {
 	op = script[at]
 	at++
@@ -128,7 +130,7 @@ func NextOp(script []byte, at int) (op byte, data []byte, next int, ok bool) {
 	return op, rest[:size:size], at + int(size), true
 }
 
-// isMinimalPush reports whether no shorter instruction pushes the same value.
+// isMinimalPush reports whether no shorter instruction pushes the same value (BIP62).
 func isMinimalPush(op byte, data []byte) bool {
 	switch n := len(data); {
 	case n == 0:

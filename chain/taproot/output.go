@@ -13,10 +13,11 @@ var (
 	errTweak       = errors.New("taproot: the tweak is not less than the group order, or undoes the key")
 )
 
-// OutputKey returns the output key Q = P + tG of an internal key P and the root
-// of a taproot tree (32 bytes, or none for an output without script path), and
-// the parity of Q's y coordinate, which a control block states. It handles
-// public values only and is not made for speed.
+// OutputKey returns the output key Q = P + tG of an internal key P and the root of a
+// taproot tree. The root has 32 bytes, or none for an output without script path.
+// parity is that of Q's y coordinate, which a control block states. All values are
+// public, so nothing is done in constant time. It is not made for speed either: the
+// node never calls it, wallets do.
 func OutputKey(internal [32]byte, merkleRoot []byte) (key [32]byte, parity byte, err error) {
 	if len(merkleRoot) != 0 && len(merkleRoot) != 32 {
 		return key, 0, errMerkleRoot
@@ -55,9 +56,9 @@ func OutputScript(key [32]byte) []byte {
 	return append([]byte{Op1, byte(len(key))}, key[:]...)
 }
 
-// IsPayToAnchor reports whether a witness program is OP_1 <4e73>: anyone can spend
-// it with an empty witness, and policy lets that pass, so that a transaction can be
-// given more fee by anyone (Bitcoin Core's P2A).
+// IsPayToAnchor reports whether a witness program is OP_1 <4e73>, Bitcoin Core's P2A.
+// Anyone can spend it with an empty witness, and policy lets that pass. So anyone can
+// add to the fee of a transaction that has such an output, as Lightning needs.
 func IsPayToAnchor(version int, program []byte) bool {
 	return version == 1 && string(program) == "\x4e\x73"
 }

@@ -5,24 +5,27 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Claims records equations to be checked later, as *secp.Batch does. A method
-// must copy what it is given before it returns.
+// Claims takes down equations to be checked later, as *secp.Batch does. A method must
+// copy what it is given before it returns.
 type Claims interface {
 	// AddSignature records that sig is a BIP340 signature of msg by pubKey.
 	AddSignature(pubKey, msg *[32]byte, sig *[64]byte)
-	// AddTweak records that output, with a y coordinate of the given parity, is
-	// the x coordinate of the even point at internal plus tweak times G.
+	// AddTweak records that output commits to tweak: the point with the x coordinate
+	// internal and an even y, plus tweak times G, has the x coordinate output and a y
+	// of the given parity.
 	AddTweak(output *[32]byte, parity byte, internal, tweak *[32]byte)
 }
 
-// Flags are rules of policy that a script must satisfy besides consensus. They
-// bear the names of Bitcoin Core's script verification flags.
+// Flags are rules of policy that a script must keep besides those of consensus. Most
+// refuse what a later soft fork may give a meaning: a node that is not upgraded would
+// otherwise relay what upgraded ones call invalid. They have the names of Bitcoin
+// Core's script verification flags.
 type Flags uint32
 
 const (
-	// DiscourageUpgradableWitnessProgram refuses witness programs without
-	// meaning (version 1 not of 32 bytes, versions 2 to 16) except pay-to-anchor
-	// with an empty witness.
+	// DiscourageUpgradableWitnessProgram refuses witness programs that have no meaning
+	// yet: version 1 unless it has 32 bytes, versions 2 to 16. It lets pay-to-anchor
+	// with an empty witness pass.
 	DiscourageUpgradableWitnessProgram Flags = 1 << iota
 	// DiscourageUpgradableTaprootVersion refuses leaf versions other than
 	// tapscript's.
@@ -39,7 +42,7 @@ const (
 	// every number.
 	MinimalData
 
-	// Consensus is no policy: the rules of a block.
+	// Consensus is no policy at all: the rules of a block.
 	Consensus Flags = 0
 	// Standard is all of the policy.
 	Standard = DiscourageUpgradableWitnessProgram | DiscourageUpgradableTaprootVersion |
@@ -51,15 +54,19 @@ const (
 	// taproot witness (BIP341).
 	AnnexTag = 0x50
 
-	budgetOffset   = 50 // BIP342's validation weight beyond the witness size
+	// BIP342's budget lets a script check a signature for every 50 bytes of its
+	// witness, and one more. So the signatures of a block are bounded by its weight,
+	// and nothing has to be counted across scripts.
+	budgetOffset   = 50
 	budgetPerCheck = 50
 )
 
-// VerifyInput verifies that an input may spend its prevout. With nil claims the
-// answer is final. Otherwise the signatures and the taproot commitment are
-// recorded and assumed to hold, and the input is valid if VerifyInput returns
-// nil and all that it recorded holds; what was recorded before an error does not
-// matter. A verdict is a *ScriptError; ErrContext and ErrNotSpendable are the
+// VerifyInput verifies that an input may spend its prevout. With nil claims the answer
+// is final. Otherwise signatures and the taproot commitment are recorded as claims and
+// assumed to hold. The input is valid if VerifyInput returns nil and its claims hold.
+// Claims that were recorded before an error do not matter.
+//
+// A verdict against the input is a *ScriptError. ErrContext and ErrNotSpendable are the
 // caller's faults.
 func (c *Context) VerifyInput(index int, flags Flags, claims Claims) error {
 	if err := c.checkIndex(index); err != nil {
@@ -75,10 +82,12 @@ func (c *Context) VerifyInput(index int, flags Flags, claims Claims) error {
 	return nil
 }
 
+// verifyProgram returns a *ScriptError and not an error, because a nil pointer in an
+// interface would not be nil. VerifyInput makes the error.
 func (c *Context) verifyProgram(index, version int, program []byte, flags Flags, claims Claims) *ScriptError {
 	in := &c.tx.Inputs[index]
-	// The program's push is executed as a script of its own before it gets a
-	// meaning, and must leave a true value, whatever its version.
+	// To older rules the script is nothing but a push, which must leave a true value.
+	// Whatever the version, a program of zeros cannot be spent.
 	if !isTrue(program) {
 		return errEvalFalse
 	}
@@ -109,7 +118,8 @@ func (c *Context) verifyProgram(index, version int, program []byte, flags Flags,
 	return c.verifyScriptPath(s, key, stack)
 }
 
-// spend is what the parts of one input's verification share.
+// spend is what the parts of one input's verification share. It lies in the Context,
+// so that it is not allocated for each input.
 type spend struct {
 	index     int
 	flags     Flags
@@ -118,6 +128,8 @@ type spend struct {
 	annexHash [32]byte
 }
 
+// verifyScriptPath checks that the output commits to the script that the witness shows,
+// and runs it if its leaf version is tapscript's.
 func (c *Context) verifyScriptPath(s *spend, output *[32]byte, stack [][]byte) *ScriptError {
 	n := len(stack)
 	script, control := stack[n-2], stack[n-1]
@@ -145,8 +157,9 @@ func (c *Context) verifyScriptPath(s *spend, output *[32]byte, stack [][]byte) *
 	return c.vm.run(c, s, script, leaf, stack[:n-2], budget)
 }
 
-// checkSignature checks, or records, a signature that is not empty unless it is
-// the key path's. The path is nil for the key path.
+// checkSignature checks a signature, or records it as a claim. The path is nil for the
+// key path. In a script an empty signature is no signature and does not come here; on
+// the key path it is one of a wrong size.
 func (c *Context) checkSignature(s *spend, path *ScriptPath, key *[32]byte, signature []byte) *ScriptError {
 	hashType := byte(SigHashDefault)
 	switch len(signature) {

@@ -10,8 +10,9 @@ import (
 // GrainsPerCoin is the number of grains in one coin (1 KRT = 10^8 grains).
 const GrainsPerCoin = 100_000_000
 
-// Amount is a number of grains. It is signed because differences of amounts
-// and Bitcoin's wire format are; rules bound it, encodings do not.
+// Amount is a number of grains. It is signed, as differences of amounts are, and as
+// Bitcoin's encoding is. So a decoded amount may be negative or huge until the rules
+// have looked at it.
 type Amount int64
 
 // String returns the amount in whole coins with eight decimals, as Bitcoin
@@ -27,8 +28,9 @@ func (a Amount) String() string {
 // ErrAmount is wrapped by the errors of ParseAmount.
 var ErrAmount = errors.New("not an amount")
 
-// ParseAmount reads a non-negative decimal number of coins with at most eight
-// decimals, without an exponent: "10", "0.5", "0.00000001".
+// ParseAmount reads a decimal number of coins with at most eight decimals: "10", "0.5",
+// "0.00000001". It takes no sign and no exponent, and never goes through a float, in
+// which 0.1 is another number.
 func ParseAmount(s string) (Amount, error) {
 	whole, fraction, hasPoint := strings.Cut(s, ".")
 	if !isDigits(whole) || hasPoint && !isDigits(fraction) || len(fraction) > 8 {

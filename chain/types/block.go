@@ -9,7 +9,8 @@ const HeaderSize = 80
 // units. So it bounds every block in bytes, whatever network it is of.
 const MaxBlockWeight = 16_000_000
 
-// Header is a block header.
+// Header is a block header. It commits to all that the block holds but the witnesses,
+// to which the coinbase commits (BIP141).
 type Header struct {
 	Version    int32
 	PrevBlock  Hash
@@ -29,8 +30,8 @@ func (h *Header) AppendTo(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, h.Nonce)
 }
 
-// Hash returns the double SHA-256 of the encoding, which is the block's name
-// and its proof of work.
+// Hash returns the double SHA-256 of the encoding. It is both the block's name and its
+// proof of work.
 func (h *Header) Hash() Hash {
 	var buf [HeaderSize]byte
 	return DoubleSHA256(h.AppendTo(buf[:0]))
@@ -72,13 +73,13 @@ func (b *Block) AppendTo(buf []byte) []byte {
 	return buf
 }
 
-// blockSlab is how many inputs, outputs or witness elements of a block share
-// an array: it makes decoding a third cheaper, and wastes some kilobytes.
+// blockSlab is how many inputs, outputs or witness elements of a block share an array.
+// That makes decoding a third cheaper, and wastes some kilobytes.
 const blockSlab = 128
 
-// DecodeBlock reads one block. All of buf must be used; the block refers to
-// buf, which must not change afterwards. Its transactions share memory, so one
-// that is kept keeps its neighbours.
+// DecodeBlock reads one block. All of buf must be used. The block refers to buf, which
+// must not change afterwards. Its transactions share memory, so whoever keeps one
+// keeps its neighbours too, and copies it if the block is to go.
 func DecodeBlock(buf []byte) (*Block, error) {
 	d := NewDecoder(buf)
 	d.share(blockSlab)
@@ -99,7 +100,7 @@ func DecodeBlock(buf []byte) (*Block, error) {
 	return &b, nil
 }
 
-// Size returns the bytes of the whole encoding.
+// Size returns the bytes of the whole encoding, without making it.
 func (b *Block) Size() int {
 	size := b.overhead()
 	for i := range b.Txs {

@@ -6,14 +6,14 @@ import (
 	"fmt"
 )
 
-// ErrEncoding is wrapped by every error of a decoder in this package: the
-// bytes are no valid encoding, whatever the rules would say.
+// ErrEncoding is wrapped by every error of a decoder in this package. It says that the
+// bytes encode nothing, whatever the rules would say.
 var ErrEncoding = errors.New("bad encoding")
 
-// Decoder reads a flat byte slice with a sticky error: after the first
-// failure every read returns zero values, so that a decoder is a straight list
-// of fields with one check at the end. Byte slices that it returns are parts of
-// the input, not copies.
+// Decoder reads from a slice of bytes. Its error is sticky: after the first failure
+// every read returns a zero value. So to decode something is a straight list of its
+// fields with one check at the end. Slices that it returns are parts of the input and
+// no copies.
 type Decoder struct {
 	data []byte
 	off  int
@@ -34,7 +34,8 @@ func (d *Decoder) Err() error { return d.err }
 // Remaining returns the number of bytes that were not read.
 func (d *Decoder) Remaining() int { return len(d.data) - d.off }
 
-// Finish returns the first failure, or one if bytes are left over.
+// Finish returns the first failure. Bytes that are left over are one too: otherwise
+// one thing would have many encodings.
 func (d *Decoder) Finish() error {
 	if d.err == nil && d.Remaining() > 0 {
 		d.Fail("%d bytes left over", d.Remaining())
@@ -42,7 +43,7 @@ func (d *Decoder) Finish() error {
 	return d.err
 }
 
-// Fail records a failure unless there was one before.
+// Fail records a failure, unless there was one before, and ends the input.
 func (d *Decoder) Fail(format string, args ...any) {
 	if d.err == nil {
 		d.err = fmt.Errorf("%w at byte %d: %s", ErrEncoding, d.off, fmt.Sprintf(format, args...))
@@ -94,10 +95,11 @@ func (d *Decoder) Hash() (h Hash) {
 	return h
 }
 
-// CompactSize reads Bitcoin's variable-length integer and refuses every form
-// but the shortest.
+// CompactSize reads Bitcoin's integer of variable length. It refuses every form but
+// the shortest, as Bitcoin Core does, so that the same bytes are written again.
 func (d *Decoder) CompactSize() uint64 {
-	if d.off < len(d.data) && d.data[d.off] < 0xfd { // nearly always; not after a failure
+	// Nearly all are one byte. After a failure the input is at its end.
+	if d.off < len(d.data) && d.data[d.off] < 0xfd {
 		d.off++
 		return uint64(d.data[d.off-1])
 	}
@@ -125,8 +127,9 @@ func (d *Decoder) longCompactSize() uint64 {
 	return n
 }
 
-// Count reads the number of elements of a list in which each takes at least
-// minSize bytes, so that no list is allocated that the input cannot hold.
+// Count reads the number of elements of a list. Each takes at least minSize bytes, and
+// a number that the rest of the input cannot hold is refused. So a few bytes that claim
+// a billion elements allocate nothing.
 func (d *Decoder) Count(minSize int) int {
 	n := d.CompactSize()
 	if d.err != nil {
@@ -139,11 +142,11 @@ func (d *Decoder) Count(minSize int) int {
 	return int(n)
 }
 
-// VarBytes reads a compact size and that many bytes. Zero bytes come back as
-// an empty slice that is not nil.
+// VarBytes reads a compact size and that many bytes. If there are none, the slice is
+// empty and not nil.
 func (d *Decoder) VarBytes() []byte { return d.Bytes(d.Count(1)) }
 
-// AppendCompactSize appends Bitcoin's variable-length integer.
+// AppendCompactSize appends Bitcoin's integer of variable length, in its shortest form.
 func AppendCompactSize(b []byte, n uint64) []byte {
 	switch {
 	case n < 0xfd:
@@ -178,15 +181,16 @@ func AppendVarBytes(b, v []byte) []byte {
 
 func varBytesLen(v []byte) int { return CompactSizeLen(uint64(len(v))) + len(v) }
 
-// slab hands out parts of arrays that several transactions share, because a
-// block of thousands of small ones would otherwise take thousands of
-// allocations. The zero value shares nothing: each part is its own array.
+// slab hands out parts of arrays that several transactions share. A block of thousands
+// of small ones would otherwise take thousands of allocations. The zero value shares
+// nothing: each part is an array of its own.
 type slab[T any] struct {
 	free []T
 	size int // of a new array, at least
 }
 
-// take returns n zero values, to which nothing can be appended in place.
+// take returns n zero values. Their slice has no spare capacity, so that whoever
+// appends to it gets a copy and does not write into a neighbour.
 func (s *slab[T]) take(n int) []T {
 	if n > len(s.free) {
 		s.free = make([]T, max(n, s.size))
@@ -196,8 +200,8 @@ func (s *slab[T]) take(n int) []T {
 	return taken
 }
 
-// share lets the transactions that are read from now on share arrays of the
-// given number of elements.
+// share lets the transactions that are read from now on share arrays of the given
+// number of elements.
 func (d *Decoder) share(size int) {
 	d.inputSlab.size, d.outputSlab.size, d.elementSlab.size = size, size, size
 }

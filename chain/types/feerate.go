@@ -9,14 +9,16 @@ import (
 	"strings"
 )
 
-// FeeRate is a fee for size: grains per 1000 virtual bytes.
+// FeeRate is a fee for size: grains per 1000 virtual bytes, as in Bitcoin Core. Whole
+// grains per byte could not express rates below one.
 type FeeRate int64
 
 // feeRateUnit is the number of virtual bytes that a FeeRate is the fee of.
 const feeRateUnit = 1000
 
-// NewFeeRate returns the feerate of a transaction with the fee and the size in
-// virtual bytes, rounded down. A size below 1 has no feerate, and gives 0.
+// NewFeeRate returns the feerate of a transaction that pays the fee for the size in
+// virtual bytes. It is rounded down, so that nobody is told to have paid more. A size
+// below 1 has no feerate and gives 0.
 func NewFeeRate(fee Amount, vsize int) FeeRate {
 	if vsize < 1 || fee < 0 {
 		return 0
@@ -29,8 +31,9 @@ func NewFeeRate(fee Amount, vsize int) FeeRate {
 	return FeeRate(min(rate, math.MaxInt64))
 }
 
-// Fee returns the fee of a number of virtual bytes at the rate, rounded up, so
-// that whoever pays it has paid at least the rate.
+// Fee returns the fee of a number of virtual bytes at the rate. It is rounded up, so
+// that whoever pays it has paid at least the rate. A product of 128 bits keeps it
+// exact; what does not fit in an Amount is the greatest one.
 func (r FeeRate) Fee(vsize int) Amount {
 	if r <= 0 || vsize <= 0 {
 		return 0
@@ -57,8 +60,8 @@ func (r FeeRate) String() string {
 // ErrFeeRate is wrapped by the errors of ParseFeeRate.
 var ErrFeeRate = errors.New("not a feerate")
 
-// ParseFeeRate reads a non-negative decimal number of grains per virtual byte
-// with at most three decimals: "1", "0.5", "12.345".
+// ParseFeeRate reads a decimal number of grains per virtual byte with at most three
+// decimals: "1", "0.5", "12.345". It takes no sign and no exponent.
 func ParseFeeRate(s string) (FeeRate, error) {
 	whole, fraction, hasPoint := strings.Cut(s, ".")
 	if !isDigits(whole) || hasPoint && !isDigits(fraction) || len(fraction) > 3 {

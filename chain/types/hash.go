@@ -1,12 +1,3 @@
-// Package types holds the values that everything else speaks of: hashes,
-// amounts, outpoints, transactions, headers, blocks and coins, and their
-// encoding, which is Bitcoin's, byte for byte (BIP144 for witnesses).
-//
-// The package knows no rules beyond what an encoding can express, does no I/O
-// and keeps no state. Every decoder treats its input as hostile: a length is
-// checked against the bytes that are really there before anything is
-// allocated, compact sizes must be canonical, and nothing may be left over.
-// Encoding what a decoder accepted gives the same bytes back.
 package types
 
 import (
@@ -18,8 +9,9 @@ import (
 // HashSize is the length of a Hash in bytes.
 const HashSize = 32
 
-// Hash is a 32-byte double-SHA256 digest in wire order. Text forms are
-// byte-reversed, as Bitcoin prints them.
+// Hash is a double SHA-256 digest of 32 bytes, in the order in which it is encoded.
+// Its text is byte-reversed, as Bitcoin prints it: there a hash is a little-endian
+// number, and the zeros of a block's proof of work come first.
 type Hash [HashSize]byte
 
 // DoubleSHA256 returns SHA256(SHA256(b)).
@@ -59,8 +51,8 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// IsZero reports whether the hash is all zero bytes, as the parent of a
-// genesis block is.
+// IsZero reports whether all bytes are zero, as in the parent of a genesis block. There
+// is nothing with that hash, so it can stand for none.
 func (h Hash) IsZero() bool { return h == Hash{} }
 
 func (h Hash) reversed() Hash {
@@ -70,8 +62,8 @@ func (h Hash) reversed() Hash {
 	return h
 }
 
-// Index names a block by its place and its hash. A height alone is ambiguous
-// across reorganisations; positions that are kept are always both.
+// Index names a block by its height and its hash. A height alone may mean another
+// block after a reorganisation, so a position that is kept is always both.
 type Index struct {
 	Height uint32 // blocks since the genesis block, which has height 0
 	Hash   Hash

@@ -2,11 +2,12 @@ package types
 
 import "crypto/sha256"
 
-// MerkleRoot returns the root of Bitcoin's merkle tree over the leaves, the
-// zero hash for none. A level of odd length pairs its last node with itself,
-// so a list whose tail is repeated can have the root of the shorter list
-// (CVE-2012-2459): mutated reports that two equal nodes were paired, which no
-// honest list has. The leaves are left as they are.
+// MerkleRoot returns the root of Bitcoin's merkle tree over the leaves. It is the zero
+// hash if there are none. The leaves are left as they are.
+//
+// A level of odd length pairs its last node with itself. So a list whose tail is
+// repeated can have the same root as the shorter list (CVE-2012-2459). mutated reports
+// that two equal nodes were paired, which happens in no honest list.
 func MerkleRoot(leaves []Hash) (root Hash, mutated bool) {
 	if len(leaves) == 0 {
 		return Hash{}, false

@@ -5,11 +5,12 @@ import (
 	"fmt"
 )
 
-// WitnessScale is the factor by which a byte outside of the witness weighs
-// more than one inside (BIP141).
+// WitnessScale is the factor by which a byte outside of the witnesses weighs more than
+// one inside (BIP141).
 const WitnessScale = 4
 
-// The least bytes that an element takes in an encoding; they bound lists.
+// The least number of bytes that an element takes in an encoding. They bound the
+// lists that a decoder allocates.
 const (
 	minTxInSize  = HashSize + 4 + 1 + 4
 	minTxOutSize = 8 + 1
@@ -34,8 +35,8 @@ func (o OutPoint) String() string { return fmt.Sprintf("%s:%d", o.TxID, o.Index)
 // TxIn is an input: the output that it spends and what unlocks it.
 type TxIn struct {
 	PreviousOutPoint OutPoint
-	ScriptSig        []byte
-	Sequence         uint32
+	ScriptSig        []byte   // empty in all but coinbases
+	Sequence         uint32   // a relative lock, see SequenceLockMask
 	Witness          [][]byte // stack elements, bottom first
 }
 
@@ -45,23 +46,21 @@ type TxOut struct {
 	ScriptPubKey []byte
 }
 
-// Tx is a transaction. Version is the 32-bit field as Bitcoin's rules read it
-// since version 2: BIP68 compares it unsigned.
+// Tx is a transaction.
 type Tx struct {
-	Version  uint32
+	Version  uint32 // unsigned, as BIP68 compares it
 	Inputs   []TxIn
 	Outputs  []TxOut
-	LockTime uint32
+	LockTime uint32 // a height or a time, see LockTimeThreshold
 }
 
-// IsCoinbase reports whether the transaction has the form of a coinbase: one
-// input, which spends the null outpoint.
+// IsCoinbase reports whether the transaction has the form of a coinbase: its one input
+// spends the null outpoint. Whether it stands where a coinbase must is for the rules.
 func (t *Tx) IsCoinbase() bool {
 	return len(t.Inputs) == 1 && t.Inputs[0].PreviousOutPoint.IsNull()
 }
 
-// HasWitness reports whether any input has a witness, in which case the
-// encoding is BIP144's.
+// HasWitness reports whether any input has a witness. If so, the encoding is BIP144's.
 func (t *Tx) HasWitness() bool {
 	for i := range t.Inputs {
 		if len(t.Inputs[i].Witness) > 0 {
@@ -71,14 +70,16 @@ func (t *Tx) HasWitness() bool {
 	return false
 }
 
-// TxID returns the double SHA-256 of the encoding without witnesses.
+// TxID returns the double SHA-256 of the encoding without witnesses, by which outputs
+// are spent. So nobody can give a transaction another id by changing a witness.
 func (t *Tx) TxID() Hash { return DoubleSHA256(t.AppendStripped(make([]byte, 0, t.StrippedSize()))) }
 
-// WTxID returns the double SHA-256 of the whole encoding (BIP141).
+// WTxID returns the double SHA-256 of the whole encoding (BIP141). Nodes speak of waiting
+// transactions by it (BIP339), since a spoilt witness does not spoil the right one's.
 func (t *Tx) WTxID() Hash { return DoubleSHA256(t.AppendTo(make([]byte, 0, t.Size()))) }
 
-// AppendTo appends the encoding of the transaction: BIP144's if any input has a
-// witness, the older one if none has.
+// AppendTo appends the encoding of the transaction. It is BIP144's if any input has a
+// witness, and the older one if none has.
 func (t *Tx) AppendTo(b []byte) []byte {
 	if !t.HasWitness() {
 		return t.AppendStripped(b)
@@ -120,8 +121,8 @@ func (t *Tx) appendBody(b []byte) []byte {
 	return b
 }
 
-// AppendTo appends the encoding of the output: eight bytes of value, then the
-// script with its length.
+// AppendTo appends the encoding of the output: the value in eight bytes, then the
+// script behind its length.
 func (o *TxOut) AppendTo(b []byte) []byte {
 	return AppendVarBytes(binary.LittleEndian.AppendUint64(b, uint64(o.Value)), o.ScriptPubKey)
 }
@@ -138,7 +139,7 @@ func (t *Tx) StrippedSize() int {
 	return size
 }
 
-// Size returns the bytes of the whole encoding.
+// Size returns the bytes of the whole encoding, without making it.
 func (t *Tx) Size() int {
 	size := t.StrippedSize()
 	if !t.HasWitness() {
@@ -151,8 +152,8 @@ func (t *Tx) Size() int {
 	return size
 }
 
-// WitnessSize returns the bytes of the input's witness in an encoding, its
-// count of elements included.
+// WitnessSize returns the bytes of the input's witness in an encoding. The number of its
+// elements is among them, and takes a byte even if there are none.
 func (in *TxIn) WitnessSize() int {
 	size := CompactSizeLen(uint64(len(in.Witness)))
 	for _, element := range in.Witness {
@@ -161,15 +162,15 @@ func (in *TxIn) WitnessSize() int {
 	return size
 }
 
-// Weight returns the weight in weight units: three times the stripped size plus
-// the whole size (BIP141).
+// Weight returns the weight in weight units (BIP141): three times the size without
+// witnesses, plus the whole size.
 func (t *Tx) Weight() int { return t.StrippedSize()*(WitnessScale-1) + t.Size() }
 
 // VirtualSize returns the weight in virtual bytes, rounded up (BIP141).
 func (t *Tx) VirtualSize() int { return (t.Weight() + WitnessScale - 1) / WitnessScale }
 
-// DecodeTx reads one transaction, in BIP144's encoding or the older one. All
-// of b must be used; the transaction refers to b.
+// DecodeTx reads one transaction, in BIP144's encoding or the older one. All of b must
+// be used. The transaction refers to b, which must not change afterwards.
 func DecodeTx(b []byte) (*Tx, error) {
 	d := NewDecoder(b)
 	var t Tx
@@ -180,8 +181,9 @@ func DecodeTx(b []byte) (*Tx, error) {
 	return &t, nil
 }
 
-// tx reads a transaction as Bitcoin Core does: no inputs means that a BIP144
-// flag follows, and a flag must bring at least one witness.
+// tx reads a transaction as Bitcoin Core does. Where the number of inputs should stand,
+// BIP144 has a zero, and a flag behind it. A flag must bring at least one witness, or
+// the transaction would have two encodings.
 func (d *Decoder) tx(t *Tx) {
 	t.Version = d.Uint32()
 	d.inputs(t)
@@ -235,9 +237,9 @@ func (d *Decoder) txOut(out *TxOut) {
 	out.ScriptPubKey = d.VarBytes()
 }
 
-// witnesses reads the witnesses of all inputs into one slice. A slice header is
-// 24 times an empty element's one byte, so the elements are found and counted
-// before anything is allocated for them.
+// witnesses reads the witnesses of all inputs into one slice. An empty element takes one
+// byte of input and a slice header takes 24 of memory. So the elements are found and
+// counted before anything is allocated for them.
 func (d *Decoder) witnesses(t *Tx) {
 	start, total := d.off, 0
 	for range t.Inputs {
