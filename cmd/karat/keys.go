@@ -20,8 +20,8 @@ func createCommand() *cli.Command {
 	words := int64(0)
 	return &cli.Command{
 		Name: "create", Usage: "make a wallet and show its words, once",
-		Description: "The words are the wallet: who has them has the coins, and without them coins are lost\n" +
-			"with the file. Write them down on paper. The passphrase only protects the file.",
+		Description: "The words are the wallet: whoever has them has the coins, and without them the coins\n" +
+			"are lost with the file. Write them down on paper. The passphrase only protects the file.",
 		Flags: []cli.Flag{
 			passphraseFlag(),
 			&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file"},
@@ -31,6 +31,8 @@ func createCommand() *cli.Command {
 	}
 }
 
+// create makes a wallet. The order matters: the words are shown only when the file
+// is safely stored, so that nobody is paid at words that no file has.
 func create(c *cli.Context, words int) error {
 	if words != 12 && words != 24 {
 		return cmdline.Usagef("--words %d: want 12 or 24", words)
@@ -43,9 +45,11 @@ func create(c *cli.Context, words int) error {
 	if err != nil {
 		return err
 	}
-	// Nothing can have been paid to words that did not exist before. A node that does
-	// not say where the chain is makes the first sync longer, nothing else.
+	// Nothing can have been paid to these words before they existed, so the wallet
+	// need not look at older blocks. If no node says where the chain is, the first
+	// sync takes longer, and that is all.
 	birthday, err := h.tip(c)
+	// A mistake in --rpc is no such node: it is reported.
 	if interrupted := c.Context.Err(); interrupted != nil || errors.Is(err, cmdline.ErrUsage) {
 		return cmp.Or(interrupted, err)
 	} else if err != nil {
@@ -56,13 +60,14 @@ func create(c *cli.Context, words int) error {
 		return err
 	}
 	out := c.App.Writer
-	fmt.Fprintf(out, "The words of your wallet. Write them down now; they are not shown again by themselves:\n\n")
+	fmt.Fprintf(out, "The words of your wallet. Write them down now; only karat mnemonic shows them again:\n\n")
 	printWords(c, mnemonic)
-	fmt.Fprintf(out, "\nwallet %s of network %s made in %s\n", c.String(flagWallet), h.params.Name, path)
+	fmt.Fprintf(out, "\nwallet %s on network %s made in %s\n", c.String(flagWallet), h.params.Name, path)
 	return nil
 }
 
-// printWords prints a mnemonic in numbered columns.
+// printWords prints a mnemonic in numbered columns, so that a word that was skipped
+// while copying is noticed. readWords takes the numbers too.
 func printWords(c *cli.Context, mnemonic string) {
 	words := strings.Fields(mnemonic)
 	for i, word := range words {
@@ -73,7 +78,7 @@ func printWords(c *cli.Context, mnemonic string) {
 	}
 }
 
-// tip returns the tip of the node's chain.
+// tip returns the tip of the node's chain, as the node tells it.
 func (h home) tip(c *cli.Context) (types.Index, error) {
 	node, err := h.client(c)
 	if err != nil {
@@ -87,7 +92,8 @@ func (h home) tip(c *cli.Context) (types.Index, error) {
 	return types.Index{Height: best.Height, Hash: best.Hash}, err
 }
 
-// newPath returns where the file of a new wallet belongs, if there is none yet.
+// newPath returns where the file of a new wallet belongs. It is an error if there is
+// one already: another wallet's words may be nowhere else.
 func (h home) newPath(c *cli.Context) (string, error) {
 	dir, err := h.walletDir(c)
 	if err != nil {
@@ -95,9 +101,13 @@ func (h home) newPath(c *cli.Context) (string, error) {
 	}
 	path := filepath.Join(dir, wallet.FileName)
 	if _, err := os.Lstat(path); err == nil {
-		return "", fmt.Errorf("there is a wallet %q already, in %s; choose another name with --%s", c.String(flagWallet), path, flagWallet)
+		return "", h.exists(c, path)
 	}
 	return path, nil
+}
+
+func (h home) exists(c *cli.Context, path string) error {
+	return fmt.Errorf("there is already a wallet %q, in %s: choose another name with --%s", c.String(flagWallet), path, flagWallet)
 }
 
 // createFile writes the file of a new wallet and returns its path.
@@ -111,8 +121,8 @@ func (h home) createFile(c *cli.Context, mnemonic string, birthday types.Index) 
 		return "", err
 	}
 	_, err = wallet.CreateFile(path, h.params, mnemonic, passphrase, birthday)
-	if errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("there is a wallet %q already, in %s", c.String(flagWallet), path)
+	if errors.Is(err, fs.ErrExist) { // made while the passphrase was typed
+		return "", h.exists(c, path)
 	}
 	return path, err
 }
@@ -120,8 +130,8 @@ func (h home) createFile(c *cli.Context, mnemonic string, birthday types.Index) 
 func restoreCommand() *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "make a wallet from its words",
-		Description: "The words are asked for, or read from standard input. All payments are found again, unless\n" +
-			"twenty addresses or more in a row were given out and never paid.",
+		Description: "Asks for the words, or reads them from standard input. Finds all payments again, unless\n" +
+			"twenty or more addresses in a row were given out and never paid.",
 		Flags: []cli.Flag{
 			passphraseFlag(),
 			&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file"},
@@ -130,15 +140,17 @@ func restoreCommand() *cli.Command {
 	}
 }
 
+// restore makes a wallet from words. It has no birthday: the first sync looks at
+// every block.
 func restore(c *cli.Context) error {
 	if c.String(flagPassphrase) == "-" {
-		return cmdline.Usagef("standard input has the words; name a file with --%s", flagPassphrase)
+		return cmdline.Usagef("standard input has the words: name a file with --%s", flagPassphrase)
 	}
 	h, err := findHome(c)
 	if err != nil {
 		return err
 	}
-	if _, err := h.newPath(c); err != nil { // before anything is typed
+	if _, err := h.newPath(c); err != nil { // before anybody types twelve words in vain
 		return err
 	}
 	mnemonic, err := readWords(c)
@@ -152,12 +164,13 @@ func restore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.Writer, "wallet %s of network %s restored in %s\n", c.String(flagWallet), h.params.Name, path)
+	fmt.Fprintf(c.App.Writer, "wallet %s on network %s restored in %s\n", c.String(flagWallet), h.params.Name, path)
 	return nil
 }
 
-// walletFile opens the wallet's file for a command that takes no arguments and
-// needs nothing else.
+// walletFile opens the wallet's file for a command that needs nothing else. Such
+// commands work while another karat has the wallet's database open, and if it is
+// damaged.
 func walletFile(c *cli.Context) (*wallet.File, error) {
 	h, err := findHome(c)
 	if err != nil {
@@ -197,7 +210,7 @@ func showMnemonic(c *cli.Context) error {
 func descriptorsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "descriptors", Usage: "print the descriptors, by which another program can watch the wallet",
-		Description: "Who has them sees every payment, and can spend nothing.",
+		Description: "Whoever has them sees every payment, and can spend nothing.",
 		Action:      descriptors,
 	}
 }

@@ -1,5 +1,14 @@
-// Command karat is the karat wallet. It holds the keys, and asks a node for
-// everything else.
+// Command karat is the wallet. It holds the keys, and asks a node for everything
+// else.
+//
+// The files follow what people do: keys.go makes and restores wallets, send.go
+// pays, show.go lists what there is, rpc.go calls the node. All of them use open.go,
+// which finds the wallet and the node that the flags name, and prompt.go, which
+// asks for secrets. A command here reads its flags, calls package wallet and prints;
+// what a wallet is and how it syncs is told there.
+//
+// Results go to standard output. Questions, progress and warnings go to standard
+// error, so that txid=$(karat send …) works while somebody is asked.
 package main
 
 import (
@@ -15,7 +24,8 @@ import (
 	"github.com/karatcoin/karat/wallet"
 )
 
-// errDeclined is for a person who answers no.
+// errDeclined is returned when somebody answers no. It is a failure: a script that
+// goes on after a payment must not go on without one.
 var errDeclined = errors.New("nothing was sent")
 
 func main() { cmdline.Main(run) }
@@ -25,12 +35,15 @@ func run(ctx context.Context, args []string, std cmdline.Streams) int {
 	return cmdline.Program{App: newApp(std), Untouched: "rpc", Explain: explain}.Run(ctx, args)
 }
 
-// explain returns what to tell of a node's errors: what can be done about it, or
-// what bitcoin-cli prints, which scripts look at.
+// explain returns what to say about the errors that need more than their own text.
+// What a node answers is printed as bitcoin-cli prints it, since scripts read the
+// code.
 func explain(err error) (string, bool) {
 	var refused *rpc.Error
 	switch {
-	case errors.Is(err, wallet.ErrUnsure): // which may have been interrupted, and says more
+	case errors.Is(err, wallet.ErrUnsure):
+		// The cause may be an interrupt, but "interrupted" would hide that coins may
+		// have been spent.
 		return fmt.Sprintf("karat: %v", err), true
 	case errors.Is(err, rpc.ErrUnreachable):
 		return fmt.Sprintf("karat: %v; start one with karatd, or name another with --%s URL", err, flagRPC), true
@@ -44,15 +57,15 @@ func newApp(std cmdline.Streams) *cli.App {
 	return &cli.App{
 		Name:  "karat",
 		Usage: "a wallet for karat networks",
-		Description: "The keys stay in this program's encrypted file. Everything else is asked of a node,\n" +
+		Description: "The keys stay in an encrypted file on this machine. Everything else comes from a node,\n" +
 			"which learns no address: the wallet checks headers and block filters itself and\n" +
 			"fetches only the blocks that concern it.\n\n" +
 			"   karat --network dev create              make a wallet; write the words down\n" +
-			"   karat --network dev address             an address to be paid at\n" +
-			"   karat --network dev balance             what there is\n" +
+			"   karat --network dev address             get an address to be paid at\n" +
+			"   karat --network dev balance             see what you have\n" +
 			"   karat --network dev send ADDRESS 1.5    pay\n" +
 			"   karat --network dev rpc getblockcount   ask the node anything\n\n" +
-			"A flag may stand before or behind the command. The environment can set those of all\n" +
+			"Flags may stand before or after the command. The environment can set those of all\n" +
 			"commands too: --rpc-user is KARAT_RPC_USER.\n\n" +
 			"Exit codes: 0 done; 1 it could not be done; 2 the command line was not understood.",
 		Flags: globalFlags(),

@@ -18,6 +18,7 @@ import (
 	"github.com/karatcoin/karat/wallet"
 )
 
+// The flags that more than one command reads, or that an error names.
 const (
 	flagDataDir      = "datadir"
 	flagNetwork      = "network"
@@ -31,25 +32,31 @@ const (
 	flagJSON         = "json"
 )
 
+// globalFlags returns the flags of all commands: which wallet, and which node. The
+// node's own flags have the same names where they mean the same, so that one
+// KARAT_NETWORK or KARAT_DATADIR serves both programs.
 func globalFlags() []cli.Flag {
 	return cmdline.FromEnvironment(
-		&cli.StringFlag{Name: flagDataDir, Usage: "the data directory `DIR`, which node and wallets share (default: ~/.karat)"},
+		&cli.StringFlag{Name: flagDataDir, Usage: "keep wallets in the data directory `DIR`, beside the node's data (default: ~/.karat)"},
 		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
-		&cli.StringFlag{Name: flagWallet, Aliases: []string{"w"}, Value: "default", Usage: "the `NAME` of the wallet"},
-		&cli.StringFlag{Name: flagRPC, Usage: "the node's `URL` (default: this machine, the network's port)"},
-		&cli.StringFlag{Name: flagCookie, Usage: "the node's cookie `FILE` (default: .cookie in the network's data folder)"},
-		&cli.StringFlag{Name: flagUser, Usage: "the `NAME` of a user of the node, instead of the cookie"},
+		&cli.StringFlag{Name: flagWallet, Aliases: []string{"w"}, Value: "default", Usage: "use the wallet called `NAME`"},
+		&cli.StringFlag{Name: flagRPC, Usage: "ask the node at this `URL` (default: the network's port on this machine)"},
+		&cli.StringFlag{Name: flagCookie, Usage: "log in with the node's cookie `FILE` (default: .cookie in the network's data folder)"},
+		&cli.StringFlag{Name: flagUser, Usage: "log in as `NAME` instead of with the cookie"},
 		&cli.StringFlag{Name: flagPassword, Usage: "the password of --rpc-user is the first line of `FILE`"},
 	)
 }
 
+// passphraseFlag is the flag of the commands that need the keys. It names a file
+// because a flag's value is seen by everybody on the machine.
 func passphraseFlag() cli.Flag {
 	return &cli.StringFlag{Name: flagPassphrase, Usage: "read the passphrase from the first line of `FILE`, - for standard input"}
 }
 
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: flagJSON, Usage: "print JSON"} }
 
-// home is where a command finds things: the network and its folder.
+// home is what the flags of all commands come to: a network, and its folder in the
+// data directory.
 type home struct {
 	params *consensus.Params
 	dir    string // of the network
@@ -64,28 +71,31 @@ func findHome(c *cli.Context) (home, error) {
 	return home{params, dir}, err
 }
 
+// walletName is what a wallet may be called. A name becomes a folder, so it must not
+// lead out of the data directory, be taken for a flag, or be too long for a disk.
 var walletName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
 // walletDir returns the folder of the wallet.
 func (h home) walletDir(c *cli.Context) (string, error) {
 	name := c.String(flagWallet)
 	if !walletName.MatchString(name) {
-		return "", cmdline.Usagef("--wallet %q: want letters, digits, - and _", name)
+		return "", cmdline.Usagef("--%s %q: want up to 64 letters, digits, - and _", flagWallet, name)
 	}
 	return filepath.Join(h.dir, "wallets", name), nil
 }
 
-// client returns a client of the node.
+// client returns a client of the node. It connects to nobody yet: a command that
+// needs no answer works without a node.
 func (h home) client(c *cli.Context) (*rpc.Client, error) {
 	url := c.String(flagRPC)
 	if url == "" {
 		url = fmt.Sprintf("http://127.0.0.1:%d", h.params.Ports.RPC)
 	}
-	if !strings.Contains(url, "://") {
+	if !strings.Contains(url, "://") { // HOST:PORT, as karatd prints it
 		url = "http://" + url
 	}
-	if strings.Contains(url, "@") { // others see it in the list of processes, and it would be in messages
-		return nil, cmdline.Usagef("--%s holds a user: use --%s and --%s", flagRPC, flagUser, flagPassword)
+	if strings.Contains(url, "@") { // everybody on the machine would see the password, and errors would repeat it
+		return nil, cmdline.Usagef("--%s must not hold a user and password: use --%s and --%s", flagRPC, flagUser, flagPassword)
 	}
 	user := c.String(flagUser)
 	password, err := cmdline.Password(c, user, c.String(flagPassword))
@@ -102,27 +112,29 @@ func (h home) client(c *cli.Context) (*rpc.Client, error) {
 	return rpc.NewCookieClient(url, cookie), nil
 }
 
-// openFile opens the wallet's file.
+// openFile opens the wallet's file, and returns its folder too. The keys in it stay
+// locked.
 func (h home) openFile(c *cli.Context) (dir string, f *wallet.File, err error) {
 	if dir, err = h.walletDir(c); err != nil {
 		return "", nil, err
 	}
 	f, err = wallet.OpenFile(filepath.Join(dir, wallet.FileName), h.params)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("there is no wallet %q of network %s: make one with karat create", c.String(flagWallet), h.params.Name)
+		return "", nil, fmt.Errorf("there is no wallet %q on network %s: make one with karat create", c.String(flagWallet), h.params.Name)
 	}
 	return dir, f, err
 }
 
-// opened is a wallet with its node.
+// opened is a wallet together with what a command needs beside it.
 type opened struct {
 	home
 	*wallet.Wallet
-	file *wallet.File
+	file *wallet.File // which has the keys; the wallet only watches
 	node *rpc.Client
 }
 
-// open opens the wallet, and syncs it if asked to.
+// open opens the wallet, and syncs it if sync is set. Commands that show or spend
+// coins sync first: a balance that is old without saying so is worse than an error.
 func (h home) open(c *cli.Context, sync bool) (*opened, error) {
 	dir, f, err := h.openFile(c)
 	if err != nil {
@@ -145,7 +157,7 @@ func (h home) open(c *cli.Context, sync bool) (*opened, error) {
 	return o, nil
 }
 
-// syncWithProgress brings the wallet up to the node, and shows progress if that takes
+// syncWithProgress brings the wallet up to the node's chain, and shows progress if that takes
 // long.
 func (o *opened) syncWithProgress(c *cli.Context) error {
 	m := cmdline.NewMeter(c.App.ErrWriter)
@@ -157,14 +169,15 @@ func (o *opened) syncWithProgress(c *cli.Context) error {
 	})
 }
 
-// close closes the wallet, and returns the first error.
+// close closes the wallet when a command returns, and keeps the command's own error
+// if there is one.
 func (o *opened) close(err *error) {
 	if closeErr := o.Close(); *err == nil {
 		*err = closeErr
 	}
 }
 
-// unlock opens the keys. A wallet without a passphrase needs none.
+// unlock opens the keys, and asks for the passphrase only if the file has one.
 func (o *opened) unlock(c *cli.Context) (*wallet.Signer, error) {
 	if !o.file.NeedsPassphrase() {
 		return o.file.Unlock("")

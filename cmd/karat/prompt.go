@@ -13,12 +13,14 @@ import (
 	"github.com/karatcoin/karat/internal/cmdline"
 )
 
-// askPassphrase returns the passphrase: from a file, or from a person, who types
-// a new one twice.
+// askPassphrase returns the passphrase, from the file that a flag names or from
+// whoever sits at the terminal. A new one is typed twice, because a slip would lock
+// the wallet for good, and is never empty by accident: a script whose variable is
+// unset must not make a wallet that anybody can open.
 func askPassphrase(c *cli.Context, isNew bool) (string, error) {
 	passphrase, err := passphraseOf(c, isNew)
 	if err == nil && isNew && passphrase == "" && !c.Bool(flagNoPassphrase) {
-		return "", cmdline.Usagef("the passphrase is empty; if that is what you want, use --%s", flagNoPassphrase)
+		return "", cmdline.Usagef("the passphrase is empty: if you want none, use --%s", flagNoPassphrase)
 	}
 	return passphrase, err
 }
@@ -37,9 +39,9 @@ func passphraseOf(c *cli.Context, isNew bool) (string, error) {
 	if !ok {
 		hint := ""
 		if isNew {
-			hint = ", or make a wallet without one by --" + flagNoPassphrase
+			hint = ", or make a wallet without one with --" + flagNoPassphrase
 		}
-		return "", cmdline.Usagef("nobody can be asked for the passphrase here: name a file with --%s%s", flagPassphrase, hint)
+		return "", cmdline.Usagef("there is no terminal to ask for the passphrase: name a file with --%s%s", flagPassphrase, hint)
 	}
 	passphrase, err := cmdline.AskSecret(c.Context, in, c.App.ErrWriter, "Passphrase: ")
 	if err != nil || !isNew || passphrase == "" {
@@ -47,7 +49,7 @@ func passphraseOf(c *cli.Context, isNew bool) (string, error) {
 	}
 	again, err := cmdline.AskSecret(c.Context, in, c.App.ErrWriter, "Once more:  ")
 	if err == nil && again != passphrase {
-		err = errors.New("the passphrases differ; nothing was made")
+		err = errors.New("the passphrases differ: nothing was made")
 	}
 	return passphrase, err
 }
@@ -55,13 +57,14 @@ func passphraseOf(c *cli.Context, isNew bool) (string, error) {
 // wordNumber is what create prints before each word.
 var wordNumber = regexp.MustCompile(`^[0-9]{1,2}[.)]?$`)
 
-// readWords reads a mnemonic: all of standard input, or what a person types. Words
-// may be on several lines and have numbers, as create prints them.
+// readWords reads a mnemonic: what somebody types, or all of standard input. The
+// words may stand on several lines and have numbers, so that what create printed can
+// be pasted as it is.
 func readWords(c *cli.Context) (string, error) {
 	var text string
 	var err error
 	if in, ok := cmdline.Terminal(c.App.Reader); ok {
-		text, err = cmdline.Ask(c.Context, in, c.App.ErrWriter, "Words, on one line or ended by an empty one: ", func() (string, error) { return typedWords(in) })
+		text, err = cmdline.Ask(c.Context, in, c.App.ErrWriter, "Words, on one line or ended by an empty line: ", func() (string, error) { return typedWords(in) })
 	} else {
 		text, err = cmdline.ReadFile(c.Context, "-", c.App.Reader)
 	}
@@ -70,20 +73,21 @@ func readWords(c *cli.Context) (string, error) {
 	}
 	words := slices.DeleteFunc(strings.Fields(text), wordNumber.MatchString)
 	if len(words) == 0 {
-		return "", errors.New("no words came")
+		return "", errors.New("no words were given: type them, or pass them on standard input")
 	}
 	return strings.Join(words, " "), nil
 }
 
-// typedWords reads lines up to an empty one, or one that may hold all words.
+// typedWords reads lines up to an empty one, or one that may hold all words: nobody
+// who pastes them should have to know that an empty line is waited for.
 func typedWords(in io.Reader) (string, error) {
-	const least = 12
+	const fewest = 12
 	var text strings.Builder
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		words := len(strings.Fields(lines.Text()))
 		text.WriteString(lines.Text() + "\n")
-		if words == 0 || words >= least {
+		if words == 0 || words >= fewest {
 			break
 		}
 	}

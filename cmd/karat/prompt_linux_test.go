@@ -85,7 +85,7 @@ func giveUp(a answer) answer {
 const (
 	first  = "Passphrase: "
 	second = "Once more:  "
-	words  = "Words, on one line or ended by an empty one: "
+	words  = "Words, on one line or ended by an empty line: "
 	sendIt = "Send it? [y/N] "
 )
 

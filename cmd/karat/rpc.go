@@ -17,9 +17,9 @@ import (
 func rpcCommand() *cli.Command {
 	return &cli.Command{
 		Name: "rpc", Usage: "call any method of the node", ArgsUsage: "METHOD [PARAMETER…]", HideHelpCommand: true,
-		Description: "Parameters that are JSON are sent as such, others as texts. Results are printed as JSON,\n" +
-			"texts bare. What stands behind the method goes to the node as it is, -1 and --verbose\n" +
-			"included, but for the options below in full; behind -- these go to the node too.\n\n" +
+		Description: "Parameters that are JSON are sent as JSON, all others as texts. Results are printed as\n" +
+			"JSON, texts without quotes. What follows the method goes to the node as it is, -1 and\n" +
+			"--verbose included; only the options below are taken out, and after -- not even these.\n\n" +
 			"   karat rpc help                      all methods\n" +
 			"   karat rpc help getblock             one of them\n" +
 			"   karat rpc getblock HASH 2           a block with its transactions\n" +
@@ -36,7 +36,7 @@ func rpcCommand() *cli.Command {
 
 func callNode(c *cli.Context) error {
 	if !c.Args().Present() {
-		return cmdline.Usagef("rpc needs the name of a method; karat rpc help lists them")
+		return cmdline.Usagef("rpc needs the name of a method: karat rpc help lists them")
 	}
 	h, err := findHome(c)
 	if err != nil {
@@ -57,7 +57,9 @@ func callNode(c *cli.Context) error {
 	return printResult(c, result)
 }
 
-// parameters reads the parameters behind the method's name.
+// parameters reads the parameters that follow the method. A word that is JSON is
+// sent as JSON, so that 5, true and {"a":1} are what they look like; a text that
+// looks like JSON needs --string, or quotes of its own.
 func parameters(c *cli.Context) (params []any, err error) {
 	named := rpc.Named{}
 	for _, word := range c.Args().Tail() {
@@ -67,10 +69,12 @@ func parameters(c *cli.Context) (params []any, err error) {
 				return nil, cmdline.Usagef("parameter %q: want NAME=VALUE", name)
 			}
 			if _, twice := named[name]; twice {
-				return nil, cmdline.Usagef("parameter %s is there twice", name)
+				return nil, cmdline.Usagef("parameter %s is given twice", name)
 			}
 		}
 		var value any = word
+		// The word itself is sent, as a number that is read and written again may
+		// lose digits.
 		if raw := json.RawMessage(word); !c.Bool("string") && json.Valid(raw) {
 			value = raw
 		}
@@ -86,8 +90,8 @@ func parameters(c *cli.Context) (params []any, err error) {
 	return params, nil
 }
 
-// callWaiting calls the method, again and again while the node starts if it is to
-// be waited for.
+// callWaiting calls the method. With --wait it tries again while there is no node
+// yet, or one that is still starting. Any other answer is an answer.
 func callWaiting(c *cli.Context, node *rpc.Client, params []any) (result json.RawMessage, err error) {
 	for {
 		err = node.Call(c.Context, c.Args().First(), &result, params...)
@@ -104,10 +108,12 @@ func callWaiting(c *cli.Context, node *rpc.Client, params []any) (result json.Ra
 	}
 }
 
+// printResult prints a result for people and for shells: a text without quotes can be
+// the argument of the next command.
 func printResult(c *cli.Context, result json.RawMessage) error {
 	var text string
 	switch {
-	case string(result) == "null":
+	case string(result) == "null": // what methods without a result return
 		return nil
 	case json.Unmarshal(result, &text) == nil:
 		_, err := fmt.Fprintln(c.App.Writer, text)

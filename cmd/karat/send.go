@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/karatcoin/karat/wallet"
 )
 
+// The flags of send.
 const (
 	flagFeeRate  = "feerate"
 	flagSubtract = "subtract-fee"
@@ -22,20 +22,20 @@ const (
 	flagYes      = "yes"
 )
 
-// confirmTarget is in how many blocks a payment should be confirmed.
+// confirmTarget is how many blocks a payment may wait when nobody chose a feerate.
 const confirmTarget = 6
 
 func sendCommand() *cli.Command {
 	return &cli.Command{
 		Name: "send", Usage: "pay one or more addresses", ArgsUsage: "ADDRESS AMOUNT [ADDRESS AMOUNT…]",
-		Description: "Shows the payment and asks before anything is sent. Amounts are in coins, such as 1.5.\n\n" +
+		Description: "Shows the payment, and asks before anything is sent. Amounts are in coins, such as 1.5.\n\n" +
 			"   karat send krt1p… 1.5                      pay 1.5\n" +
 			"   karat send krt1p… 1.5 krt1p… 0.25          pay two at once\n" +
 			"   karat send --subtract-fee krt1p… 1.5       the receiver pays the fee\n" +
 			"   karat send --all krt1p…                    send everything",
 		Flags: []cli.Flag{
 			passphraseFlag(),
-			&cli.StringFlag{Name: flagFeeRate, Usage: "pay `GRAINS` per virtual byte (default: what the node thinks is enough)"},
+			&cli.StringFlag{Name: flagFeeRate, Usage: fmt.Sprintf("pay `GRAINS` per virtual byte (default: the node's estimate for %d blocks)", confirmTarget)},
 			&cli.BoolFlag{Name: flagSubtract, Usage: "take the fee from the amounts"},
 			&cli.BoolFlag{Name: flagAll, Usage: "send everything to one address"},
 			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
@@ -45,12 +45,14 @@ func sendCommand() *cli.Command {
 	}
 }
 
+// send pays. The keys are opened last, when the payment stands and somebody has
+// agreed to it, and are wiped as soon as it is signed.
 func send(c *cli.Context) (err error) {
 	h, err := findHome(c)
 	if err != nil {
 		return err
 	}
-	// A mistyped address is told before the wallet syncs, which may take a while.
+	// Syncing may take a while. A mistyped address must not be found out only then.
 	request, err := h.request(c)
 	if err != nil {
 		return err
@@ -82,18 +84,19 @@ func send(c *cli.Context) (err error) {
 		return err
 	}
 	if c.Bool(flagJSON) {
-		return printJSON(c, map[string]any{"txid": draft.Tx.TxID(), "fee": number(draft.Fee), "vsize": draft.VirtualSize})
+		return cmdline.PrintJSON(c.App.Writer, map[string]any{"txid": draft.Tx.TxID(), "fee": number(draft.Fee), "vsize": draft.VirtualSize})
 	}
 	fmt.Fprintln(c.App.Writer, draft.Tx.TxID())
 	return nil
 }
 
-// request reads what to pay from the command line.
+// request reads what to pay from the command line, and needs neither the wallet nor
+// the node for it.
 func (h home) request(c *cli.Context) (*wallet.Request, error) {
 	r := &wallet.Request{SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll)}
 	words := c.Args().Slice()
 	if r.SendAll && len(words) != 1 || !r.SendAll && (len(words) == 0 || len(words)%2 != 0) {
-		return nil, cmdline.Usagef("want ADDRESS AMOUNT, as often as there are receivers, or --%s ADDRESS", flagAll)
+		return nil, cmdline.Usagef("send wants ADDRESS AMOUNT, once for each receiver, or --%s ADDRESS", flagAll)
 	}
 	for i := 0; i < len(words); i += 2 {
 		script, err := taproot.DecodeAddress(h.params.HRP, words[i])
@@ -117,28 +120,32 @@ func (h home) request(c *cli.Context) (*wallet.Request, error) {
 	return r, nil
 }
 
-// fill adds to a request what only the wallet and its node know.
+// fill adds to a request what only the wallet and its node know. The lock time
+// keeps miners from undoing a block to collect the fees of later payments (fee
+// sniping): this one is valid only above the tip.
 func (o *opened) fill(c *cli.Context, r *wallet.Request) (err error) {
 	r.Coins, r.LockTime = o.Coins(), o.Position().Height
 	if !c.IsSet(flagFeeRate) {
 		if r.FeeRate, err = wallet.FeeRate(c.Context, o.node, confirmTarget); errors.Is(err, wallet.ErrFeeRate) {
-			return fmt.Errorf("%w; choose one with --%s", err, flagFeeRate)
+			return fmt.Errorf("%w: choose one with --%s", err, flagFeeRate)
 		} else if err != nil {
 			return err
 		}
 	}
-	if !r.SendAll {
+	if !r.SendAll { // which leaves no change
 		r.ChangeScript, err = o.ChangeScript()
 	}
 	return err
 }
 
-// confirm shows a payment and asks a person.
+// confirm shows a payment and asks whether to send it. Where nobody can be asked,
+// the payment is shown all the same, and not sent: a script gets no payment by
+// leaving --yes out.
 func (o *opened) confirm(c *cli.Context, d *wallet.Draft) error {
 	if c.Bool(flagYes) {
 		return nil
 	}
-	w := tabwriter.NewWriter(c.App.ErrWriter, 0, 0, 2, ' ', 0)
+	w := cmdline.Table(c.App.ErrWriter, 0)
 	change := types.Amount(0)
 	for i := range d.Tx.Outputs {
 		out := &d.Tx.Outputs[i]
@@ -161,10 +168,10 @@ func (o *opened) confirm(c *cli.Context, d *wallet.Draft) error {
 	}
 	in, ok := cmdline.Terminal(c.App.Reader)
 	if !ok {
-		return cmdline.Usagef("nobody can be asked here: add --%s to send without a question", flagYes)
+		return cmdline.Usagef("there is no terminal to ask at: add --%s to send without a question", flagYes)
 	}
 	answer, err := cmdline.AskLine(c.Context, in, c.App.ErrWriter, "Send it? [y/N] ")
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) { // Ctrl-D is a no
 		return err
 	}
 	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {

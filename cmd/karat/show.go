@@ -14,27 +14,21 @@ import (
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/wallet"
 )
 
-func printJSON(c *cli.Context, v any) error {
-	e := json.NewEncoder(c.App.Writer)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
+// number is an amount in JSON: a number with eight decimals, as Bitcoin Core prints
+// it, and never a float, which would round.
 func number(a types.Amount) json.Number { return json.Number(a.String()) }
 
-func table(c *cli.Context, flags uint) *tabwriter.Writer {
-	return tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', flags)
-}
-
-// withWallet opens the wallet for a command that takes no arguments.
+// withWallet is a command for which the wallet is opened, and not synced: it works
+// without a node.
 func withWallet(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
 	return func(c *cli.Context) error { return runOpened(c, false, run) }
 }
 
-// withSynced opens the wallet and syncs it first.
+// withSynced is a command for which the wallet is opened and synced.
 func withSynced(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
 	return func(c *cli.Context) error { return runOpened(c, true, run) }
 }
@@ -60,14 +54,18 @@ func addressCommand() *cli.Command {
 	}
 }
 
+// address gives out an address. It counts as given out even if it cannot be shown:
+// an address that two people get would tie their payments together.
 func address(c *cli.Context, o *opened) error {
 	text, err := o.NextAddress()
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(c.App.Writer, text)
+	// The address is good in this wallet. Only who restores it later would be
+	// surprised, so this is a warning.
 	if unpaid := o.Unpaid(); unpaid > wallet.GapLimit {
-		fmt.Fprintf(c.App.ErrWriter, "karat: the last %d addresses were not paid, as far as is known; a wallet that is restored from its words looks no further than %d\n", unpaid, wallet.GapLimit)
+		fmt.Fprintf(c.App.ErrWriter, "karat: the last %d addresses were not paid, as far as is known; restoring the wallet from its words would find payments to the first %d of them only\n", unpaid, wallet.GapLimit)
 	}
 	if c.Bool("qr") {
 		return drawQR(c, text)
@@ -75,14 +73,15 @@ func address(c *cli.Context, o *opened) error {
 	return nil
 }
 
-// drawQR draws a QR code with half blocks, dark on light whatever the terminal's
-// colours are.
+// drawQR draws a QR code. A character is two modules, one above the other, because
+// characters are about twice as high as they are wide. The colours are set, as many
+// readers do not see a light code on a dark ground.
 func drawQR(c *cli.Context, text string) error {
 	code, err := qr.Encode(strings.ToUpper(text), qr.L) // upper case takes less room, and bech32 allows it
 	if err != nil {
 		return err
 	}
-	const border = 2
+	const border = 2 // modules of light ground around the code
 	for y := -border; y < code.Size+border; y += 2 {
 		var line strings.Builder
 		line.WriteString("\033[30;107m")
@@ -104,11 +103,12 @@ func bit(set bool) int {
 func addressesCommand() *cli.Command {
 	return &cli.Command{
 		Name: "addresses", Usage: "list the addresses that were given out or paid",
-		Flags:  []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "change", Usage: "those of change instead"}},
+		Flags:  []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "change", Usage: "list the addresses of change instead"}},
 		Action: withSynced(addresses),
 	}
 }
 
+// addresses lists what one branch of keys has received.
 func addresses(c *cli.Context, o *opened) error {
 	branch := wallet.Receive
 	if c.Bool("change") {
@@ -119,13 +119,13 @@ func addresses(c *cli.Context, o *opened) error {
 		return err
 	}
 	if c.Bool(flagJSON) {
-		out := []map[string]any{}
+		out := []map[string]any{} // an empty list is [], not null
 		for _, a := range list {
 			out = append(out, map[string]any{"address": a.Address, "index": a.Index, "received": number(a.Received), "used": a.Used})
 		}
-		return printJSON(c, out)
+		return cmdline.PrintJSON(c.App.Writer, out)
 	}
-	w := table(c, tabwriter.AlignRight)
+	w := cmdline.Table(c.App.Writer, tabwriter.AlignRight)
 	fmt.Fprintln(w, "index\treceived\t  address")
 	for _, a := range list {
 		fmt.Fprintf(w, "%d\t%s\t  %s\n", a.Index, a.Received, a.Address)
@@ -143,12 +143,12 @@ func balanceCommand() *cli.Command {
 func balance(c *cli.Context, o *opened) error {
 	b := o.Balance()
 	if c.Bool(flagJSON) {
-		return printJSON(c, map[string]any{
+		return cmdline.PrintJSON(c.App.Writer, map[string]any{
 			"confirmed": number(b.Confirmed), "immature": number(b.Immature), "pending": number(b.Pending), "total": number(b.Total()),
 			"height": o.Position().Height,
 		})
 	}
-	w := table(c, tabwriter.AlignRight)
+	w := cmdline.Table(c.App.Writer, tabwriter.AlignRight)
 	for _, line := range []struct {
 		name  string
 		value types.Amount
@@ -165,6 +165,8 @@ func historyCommand() *cli.Command {
 	}
 }
 
+// history lists transactions, the oldest first. Times are in UTC, so that two people
+// who compare see the same.
 func history(c *cli.Context, o *opened) error {
 	entries := o.History()
 	if c.Bool(flagJSON) {
@@ -175,9 +177,9 @@ func history(c *cli.Context, o *opened) error {
 				"fee": number(e.Fee), "status": e.Status, "sent": e.Sent,
 			})
 		}
-		return printJSON(c, out)
+		return cmdline.PrintJSON(c.App.Writer, out)
 	}
-	w := table(c, tabwriter.AlignRight)
+	w := cmdline.Table(c.App.Writer, tabwriter.AlignRight)
 	fmt.Fprintln(w, "time\tblock\tamount\tfee\tstatus\t  transaction")
 	for _, e := range entries {
 		block := "-"
@@ -198,11 +200,12 @@ func coinsCommand() *cli.Command {
 
 func coins(c *cli.Context, o *opened) error {
 	list := o.Unspent()
+	// The wallet keeps them in no order, but two lists should be comparable.
 	slices.SortFunc(list, func(a, b wallet.Coin) int {
 		return cmp.Or(cmp.Compare(a.Height, b.Height), slices.Compare(a.TxID[:], b.TxID[:]), cmp.Compare(a.OutPoint.Index, b.OutPoint.Index))
 	})
 	out := []map[string]any{}
-	w := table(c, tabwriter.AlignRight)
+	w := cmdline.Table(c.App.Writer, tabwriter.AlignRight)
 	fmt.Fprintln(w, "amount\tblock\t  coin\t  address")
 	for _, coin := range list {
 		text, err := taproot.EncodeAddress(o.params.HRP, coin.ScriptPubKey)
@@ -210,6 +213,8 @@ func coins(c *cli.Context, o *opened) error {
 			return err
 		}
 		out = append(out, map[string]any{"txid": coin.TxID, "vout": coin.OutPoint.Index, "amount": number(coin.Value), "height": coin.Height, "address": text})
+		// At height 0 are the coins of the genesis block, which are its coinbase's, and
+		// those that wait for a block.
 		block := "-"
 		if coin.Height > 0 || coin.IsCoinbase {
 			block = fmt.Sprint(coin.Height)
@@ -217,7 +222,7 @@ func coins(c *cli.Context, o *opened) error {
 		fmt.Fprintf(w, "%s\t%s\t  %s\t  %s\n", coin.Value, block, coin.OutPoint, text)
 	}
 	if c.Bool(flagJSON) {
-		return printJSON(c, out)
+		return cmdline.PrintJSON(c.App.Writer, out)
 	}
 	return w.Flush()
 }
@@ -225,13 +230,15 @@ func coins(c *cli.Context, o *opened) error {
 func syncCommand() *cli.Command {
 	return &cli.Command{
 		Name: "sync", Usage: "bring the wallet up to the node's chain",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "rescan", Usage: "look through all blocks again, which may find what another node hid"}},
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "rescan", Usage: "look through all blocks again, which may find what a dishonest node hid"}},
 		Action: withWallet(syncWallet),
 	}
 }
 
 func syncWallet(c *cli.Context, o *opened) error {
 	if c.Bool("rescan") {
+		// The position is taken back first, so that a rescan that is interrupted goes
+		// on at the next sync.
 		if err := o.Rescan(); err != nil {
 			return err
 		}
@@ -248,13 +255,15 @@ func infoCommand() *cli.Command {
 	return &cli.Command{Name: "info", Usage: "show where the wallet is and how far it has synced", Action: withWallet(info)}
 }
 
+// info shows what is stored here, and asks no node, so that it helps when no node
+// answers.
 func info(c *cli.Context, o *opened) error {
 	dir, err := o.walletDir(c)
 	if err != nil {
 		return err
 	}
 	at, birthday := o.Position(), o.file.Birthday()
-	w := table(c, 0)
+	w := cmdline.Table(c.App.Writer, 0)
 	fmt.Fprintf(w, "network\t%s\nfolder\t%s\nsynced to\t%d, block %s\nbirthday\t%d\ntransactions\t%d\ncoins\t%d\n",
 		o.params.Name, dir, at.Height, at.Hash, birthday.Height, len(o.History()), len(o.Unspent()))
 	return w.Flush()

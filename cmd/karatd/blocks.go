@@ -22,14 +22,16 @@ func importCommand(o *options) *cli.Command {
 		Name:      "import",
 		Usage:     "validate and store the blocks of files",
 		ArgsUsage: "FILE...",
-		Description: "Reads blocks in Bitcoin's bootstrap.dat framing with the network's magic, in any\n" +
-			"order; - is standard input. Every rule is checked. An import that was stopped\n" +
-			"goes on where it was when it is run again.\n\n" +
-			"The exit code is 1 if a block was refused or lacks its parent, or none was found.",
+		Description: "Reads blocks in any order, in the framing of Bitcoin's bootstrap.dat with the\n" +
+			"network's magic; - is standard input. Every rule is checked. An import that was\n" +
+			"stopped goes on where it was when it is run again.\n\n" +
+			"The exit code is 1 if a block was refused or lacks its parent, or if none was found.",
 		Action: func(c *cli.Context) error { return importBlocks(c, o) },
 	}
 }
 
+// importBlocks imports files. The summary is printed whatever ended the import,
+// since what was stored up to there stays.
 func importBlocks(c *cli.Context, o *options) (err error) {
 	files := c.Args().Slice()
 	if len(files) == 0 {
@@ -56,7 +58,7 @@ func importBlocks(c *cli.Context, o *options) (err error) {
 		return err
 	}
 	if summary.Read == 0 {
-		return fmt.Errorf("no block of network %s was found", n.Chain().Params().Name)
+		return fmt.Errorf("no block of network %s was found: is this a file of another network?", n.Chain().Params().Name)
 	}
 	if len(summary.Refused) > 0 || summary.Waiting > 0 {
 		return errors.New("not every block was accepted")
@@ -64,7 +66,8 @@ func importBlocks(c *cli.Context, o *options) (err error) {
 	return nil
 }
 
-// totalSize adds up the files; it is 0 if one of them is a stream.
+// totalSize adds up the sizes of files. It is 0, which means that it is not known, if
+// one of them is a stream.
 func totalSize(files []string) (int64, error) {
 	total := int64(0)
 	for _, name := range files {
@@ -76,9 +79,9 @@ func totalSize(files []string) (int64, error) {
 			return 0, err
 		}
 		if info.IsDir() {
-			return 0, fmt.Errorf("%s is a directory, import takes files", name)
+			return 0, fmt.Errorf("%s is a directory: import takes files", name)
 		}
-		if !info.Mode().IsRegular() {
+		if !info.Mode().IsRegular() { // a pipe or a device
 			return 0, nil
 		}
 		total += info.Size()
@@ -86,9 +89,11 @@ func totalSize(files []string) (int64, error) {
 	return total, nil
 }
 
-// shownRefusals is how many refused blocks are named one by one.
+// shownRefusals is how many refused blocks are named one by one. After a bad block,
+// all that build on it are refused too, and the first ones say why.
 const shownRefusals = 10
 
+// printSummary says what became of the blocks that were read.
 func printSummary(w io.Writer, n *node.Node, s node.ImportSummary, elapsed time.Duration) {
 	for _, note := range s.Notes {
 		fmt.Fprintln(w, note)
@@ -98,7 +103,7 @@ func printSummary(w io.Writer, n *node.Node, s node.ImportSummary, elapsed time.
 			fmt.Fprintf(w, "... and %d more\n", len(s.Refused)-i)
 			break
 		}
-		if r.Block.Height == 0 {
+		if r.Block.Height == 0 { // not known: its header already broke a rule
 			fmt.Fprintf(w, "refused %s: %v\n", r.Block.Hash, r.Err)
 			continue
 		}
@@ -113,7 +118,8 @@ func printSummary(w io.Writer, n *node.Node, s node.ImportSummary, elapsed time.
 	fmt.Fprintf(w, "height %d, tip %s\n", tip.Height, tip.Hash)
 }
 
-// closeNode closes the node and keeps the first error.
+// closeNode closes the node when a command returns, and keeps the command's own error
+// if there is one.
 func closeNode(n *node.Node, err *error) {
 	if closeErr := n.Close(); *err == nil {
 		*err = closeErr
@@ -125,13 +131,15 @@ func exportCommand(o *options) *cli.Command {
 		Name:      "export",
 		Usage:     "write the blocks of the best chain to a file",
 		ArgsUsage: "FILE",
-		Description: "Writes every block from the genesis block to the tip in Bitcoin's bootstrap.dat\n" +
-			"framing, which import and Bitcoin Core's -loadblock read; - is standard output.",
+		Description: "Writes every block from the genesis block to the tip in the framing of Bitcoin's\n" +
+			"bootstrap.dat, which import and Bitcoin Core's -loadblock read; - is standard output.",
 		Flags:  []cli.Flag{&cli.BoolFlag{Name: "force", Usage: "replace FILE if it exists"}},
 		Action: func(c *cli.Context) error { return exportBlocks(c, o) },
 	}
 }
 
+// exportBlocks writes the chain to a file that is there as a whole or not at all:
+// whoever finds it may take its last block for the tip.
 func exportBlocks(c *cli.Context, o *options) (err error) {
 	if c.Args().Len() != 1 {
 		return cmdline.Usagef("export needs the name of one file (- for standard output)")
@@ -152,13 +160,13 @@ func exportBlocks(c *cli.Context, o *options) (err error) {
 		return exportTo(c, n, c.App.Writer, "standard output")
 	}
 	if special {
+		// Opening a pipe waits for its reader.
 		f, err := cmdline.Await(c.Context, func() (*os.File, error) { return os.OpenFile(name, os.O_WRONLY, 0) })
 		if err != nil {
 			return err
 		}
 		return errors.Join(exportTo(c, n, f, name), f.Close())
 	}
-	// A half-written file never has the name that was asked for.
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.partial")
 	if err != nil {
 		return err
@@ -174,8 +182,8 @@ func exportBlocks(c *cli.Context, o *options) (err error) {
 	return os.Rename(f.Name(), name)
 }
 
-// checkTarget finds out whether a file may be made or replaced, and whether it is
-// none that can be.
+// checkTarget finds out whether a file may be written: made, or replaced if force is
+// set. What is special, a device or a pipe, is written to and not replaced.
 func checkTarget(name string, force bool) (special bool, err error) {
 	info, err := os.Stat(name)
 	switch {
@@ -184,15 +192,17 @@ func checkTarget(name string, force bool) (special bool, err error) {
 	case err != nil:
 		return false, err
 	case info.IsDir():
-		return false, fmt.Errorf("%s is a directory, export needs the name of a file", name)
+		return false, fmt.Errorf("%s is a directory: export needs the name of a file", name)
 	case !info.Mode().IsRegular():
 		return true, nil
 	case !force:
-		return false, fmt.Errorf("%s exists: choose another name, or --force to replace it", name)
+		return false, fmt.Errorf("%s exists: choose another name, or replace it with --force", name)
 	}
 	return false, nil
 }
 
+// exportTo writes the chain. What it reports goes to standard error, as standard
+// output may be what it writes to.
 func exportTo(c *cli.Context, n *node.Node, w io.Writer, name string) error {
 	m := cmdline.NewMeter(c.App.ErrWriter)
 	tip, err := n.Export(c.Context, w, func(done, total int) {
@@ -211,13 +221,13 @@ func verifyCommand(o *options) *cli.Command {
 	return &cli.Command{
 		Name:  "verify",
 		Usage: "check stored blocks, undo data and coins again",
-		Description: "Levels, each with those before it:\n" +
+		Description: "Each level includes those before it:\n" +
 			"   0  bodies and undo data can be read and are intact\n" +
 			"   1  bodies obey the rules that need no coins\n" +
 			"   2  undo data fits the bodies\n" +
 			"   3  undoing the blocks finds the coins that it must\n" +
 			"   4  the blocks connect again, with all scripts\n\n" +
-			"Nothing is changed. At level 3 and 4 the coins that the blocks touch are held in\n" +
+			"Nothing is changed. At levels 3 and 4 the coins that the blocks touch are held in\n" +
 			"memory; with --depth 0 the whole coin set is compared as well.",
 		Flags: []cli.Flag{
 			&cli.GenericFlag{Name: "depth", Value: cmdline.Number(&depth, chain.PruneKeep, 0, math.MaxUint32), Usage: "check the last `N` blocks; 0 for all"},

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,8 +14,8 @@ func coinsCommand(o *options) *cli.Command {
 	return &cli.Command{
 		Name:  "coins",
 		Usage: "count and hash the coins (the unspent outputs)",
-		Description: "Walks over all coins. The hashes are those that Bitcoin Core's gettxoutsetinfo\n" +
-			"computes, so that two nodes can be compared.",
+		Description: "Reads every coin. The hashes are those of Bitcoin Core's gettxoutsetinfo, so that two\n" +
+			"nodes can be compared: equal hashes are equal coins.",
 		Flags:  []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print JSON with Bitcoin Core's keys"}},
 		Action: func(c *cli.Context) error { return coins(c, o) },
 	}
@@ -34,6 +33,7 @@ type coinSetJSON struct {
 	HashSerialized3 types.Hash  `json:"hash_serialized_3"`
 }
 
+// coins counts the coins on disk. A node that runs answers gettxoutsetinfo instead.
 func coins(c *cli.Context, o *options) (err error) {
 	n, err := o.openNode(c)
 	if err != nil {
@@ -49,22 +49,16 @@ func coins(c *cli.Context, o *options) (err error) {
 		return err
 	}
 	if c.Bool("json") {
-		return printJSON(c, coinSetJSON{
+		return cmdline.PrintJSON(c.App.Writer, coinSetJSON{
 			Height: set.At.Height, BestBlock: set.At.Hash, TxOuts: set.Stats.TxOuts,
 			Transactions: set.Stats.Transactions, BogoSize: set.Stats.BogoSize,
 			TotalAmount: json.Number(set.Stats.TotalAmount.String()),
 			MuHash:      set.Stats.MuHash, HashSerialized3: set.Stats.HashSerialized3,
 		})
 	}
-	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	w := cmdline.Table(c.App.Writer, 0)
 	fmt.Fprintf(w, "height\t%d\nbest block\t%s\ncoins\t%d\ntransactions\t%d\ntotal amount\t%s\nmuhash\t%s\nhash_serialized_3\t%s\n",
 		set.At.Height, set.At.Hash, set.Stats.TxOuts, set.Stats.Transactions, set.Stats.TotalAmount,
 		set.Stats.MuHash, set.Stats.HashSerialized3)
 	return w.Flush()
-}
-
-func printJSON(c *cli.Context, v any) error {
-	e := json.NewEncoder(c.App.Writer)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }

@@ -16,30 +16,32 @@ import (
 	"github.com/karatcoin/karat/internal/cmdline"
 )
 
-// configFile is looked for in the data directory unless --config names another.
+// configFile is looked for in the data directory, unless --config names another.
 const configFile = "karatd.toml"
 
 // notInFile are the flags that a configuration file cannot have: they say where it
 // is.
 var notInFile = []string{"config", "datadir"}
 
-// readFile gives the flags that were not given otherwise the values of the
-// configuration file: the command line wins over the environment, that over the
-// file, and the file over the defaults.
+// readFile sets the flags that stand in the configuration file and were not given in
+// another way: the command line wins over the environment, the environment over the
+// file, and the file over the defaults. An option that no flag has is an error. A
+// typing mistake that is passed over would leave a node open that its owner believes
+// closed.
 func (o *options) readFile(c *cli.Context) error {
 	path := o.configFile
 	named := path != ""
 	if !named {
 		base, err := o.baseDir()
 		if err != nil {
-			return nil // whoever needs a data directory will say so
+			return nil // where a data directory is needed, this is reported
 		}
 		path = filepath.Join(base, configFile)
 	}
 	text, err := cmdline.ReadFile(c.Context, path, c.App.Reader)
 	switch {
 	case !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
-		return nil // what is wrong with the data directory is said when it is opened
+		return nil // what is wrong with the data directory itself is reported when it is opened
 	case err != nil:
 		return fmt.Errorf("configuration file: %w", err)
 	}
@@ -50,7 +52,7 @@ func (o *options) readFile(c *cli.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		flag := fileFlag(c.App, name)
 		if flag == nil {
-			return fmt.Errorf("configuration file %s: there is no option %q (options are the flags that karatd run --help lists, without dashes)", path, name)
+			return fmt.Errorf("configuration file %s: there is no option %q; options are the flags that karatd run --help lists, without dashes", path, name)
 		}
 		if c.IsSet(name) {
 			continue
@@ -63,7 +65,7 @@ func (o *options) readFile(c *cli.Context) error {
 }
 
 // fileFlag returns the flag that an option of the configuration file sets, or nil.
-// The file is one for all commands, so it may have what only run needs.
+// All commands read the same file, so it may hold what only run needs.
 func fileFlag(app *cli.App, name string) cli.Flag {
 	if slices.Contains(notInFile, name) {
 		return nil
@@ -76,8 +78,9 @@ func fileFlag(app *cli.App, name string) cli.Flag {
 	return nil
 }
 
-// setFlag sets a flag as if it had been given. Values that the command has no use
-// for are checked and left.
+// setFlag sets a flag as if it had been given. A value that this command has no use
+// for is checked all the same: a mistake in the file shows at the next command, and
+// not at the next start of the node.
 func setFlag(c *cli.Context, flag cli.Flag, value any) error {
 	list, isList := value.([]any)
 	if !isList {
@@ -90,7 +93,7 @@ func setFlag(c *cli.Context, flag cli.Flag, value any) error {
 		switch v.(type) {
 		case string, int64, bool, float64:
 		default:
-			return errors.New("want a text, a number, true, false, or a list of texts")
+			return errors.New("want a text, a number, true or false, or a list of texts")
 		}
 		text := fmt.Sprint(v)
 		if err := cmdline.Check(flag, text); err != nil {

@@ -1,4 +1,13 @@
-// Command karatd is the karat node.
+// Command karatd is the node.
+//
+// options.go is the table of all flags, and makes a node's configuration of them;
+// config.go reads those that stand in a file. run.go runs the node. The other
+// commands open the same data directory while no node runs: blocks.go imports,
+// exports and verifies blocks, coins.go counts coins, network.go and newnetwork.go
+// deal with genesis files and need no data at all. What a node is, and the order in
+// which it starts and ends, is package node's.
+//
+// Results go to standard output. The log, progress and errors go to standard error.
 package main
 
 import (
@@ -30,14 +39,14 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 		Usage: "a small, fast, complete proof-of-work full node",
 		Description: "karatd keeps a validated chain in a data directory, syncs it with peers, mines,\n" +
 			"and answers JSON-RPC. The wallet is a program of its own, karat.\n\n" +
-			"   karatd --network dev --mine                   a chain of your own on this machine\n" +
+			"   karatd --network dev --mine                   run a chain of your own on this machine\n" +
 			"   karatd --mine --mine-to ADDRESS               run and mine on the main network\n" +
-			"   karatd --network coin.json import blocks.dat  validate and store blocks of a file\n" +
+			"   karatd --network coin.json import blocks.dat  validate and store the blocks of a file\n" +
 			"   karatd network new --name mycoin > coin.json  begin a network of your own\n\n" +
-			"A flag may stand before or behind the command. The environment can set it too\n" +
-			"(--rpc-listen is KARAT_RPC_LISTEN), or a line of the TOML file of --config\n" +
-			"(rpc-listen = \"127.0.0.1:9554\"). The command line wins over the environment, and that\n" +
-			"over the file.\n\n" +
+			"Flags may stand before or after the command. They can also be set by the environment\n" +
+			"(--rpc-listen is KARAT_RPC_LISTEN) and by the lines of a TOML file, see --config\n" +
+			"(rpc-listen = \"127.0.0.1:9554\"). The command line wins over the environment, and the\n" +
+			"environment over the file.\n\n" +
 			"Exit codes: 0 done; 1 it could not be done, or something wrong was found; 2 the\n" +
 			"command line was not understood.",
 		Flags: o.flags(),

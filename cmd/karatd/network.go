@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -27,8 +26,8 @@ func networkCommand(o *options) *cli.Command {
 			},
 			{
 				Name: "hash", Usage: "print the identity of --network",
-				Description: "The identity is a hash over the genesis block and every parameter that decides\n" +
-					"which blocks are valid. Nodes with the same identity can talk to each other.",
+				Description: "The identity is a hash over the genesis block and every parameter that decides which\n" +
+					"blocks are valid. Only nodes with the same identity can talk to each other.",
 				Action: func(c *cli.Context) error { return networkHash(c, o) },
 			},
 			{
@@ -50,7 +49,7 @@ func networkShow(c *cli.Context, o *options) error {
 		_, err := c.App.Writer.Write(network.Marshal(p))
 		return err
 	}
-	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	w := cmdline.Table(c.App.Writer, 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(w, name+"\t"+format+"\n", args...) }
 	row("name", "%s", p.Name)
 	row("identity", "%s", p.Identity())
@@ -89,9 +88,12 @@ func networkHash(c *cli.Context, o *options) error {
 	return nil
 }
 
+// networkDiff compares two networks. That they differ is an error, as it is of diff
+// and cmp, so that a script can ask. Its text says whether it matters: ports and
+// names may differ, rules may not.
 func networkDiff(c *cli.Context) error {
 	if c.Args().Len() != 2 {
-		return cmdline.Usagef("diff needs two networks, each main, dev or a file")
+		return cmdline.Usagef("network diff needs two networks, each of them main, dev or a file")
 	}
 	a, err := karat.LoadNetwork(c.Args().Get(0))
 	if err != nil {
@@ -105,7 +107,7 @@ func networkDiff(c *cli.Context) error {
 	if len(differences) == 0 {
 		return nil
 	}
-	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	w := cmdline.Table(c.App.Writer, 0)
 	fmt.Fprintf(w, "field\t%s\t%s\n", c.Args().Get(0), c.Args().Get(1))
 	for _, d := range differences {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", d.Field, orNone(d.A), orNone(d.B))
@@ -116,9 +118,11 @@ func networkDiff(c *cli.Context) error {
 	if a.Identity() != b.Identity() {
 		return errors.New("the networks have different identities: their nodes cannot talk to each other")
 	}
-	return errors.New("the networks differ, and have the same identity: their nodes can talk to each other")
+	return errors.New("the networks differ, but have the same identity: their nodes can talk to each other")
 }
 
+// orNone shows a field that is not there as a dash, since a cell without text would
+// look like a mistake of the table.
 func orNone(s string) string {
 	if s == "" {
 		return "-"

@@ -22,8 +22,10 @@ import (
 	"github.com/karatcoin/karat/node"
 )
 
-// choices are what the flags of network new say. The main ones that are not given
-// are asked for on a terminal, and have their defaults elsewhere.
+// choices are what the flags of network new say. The main ones are asked for on a
+// terminal if they are not given, and have their defaults elsewhere; these have no
+// field here. The defaults are those of the main network where that makes sense, but
+// for the target: 1e0fffff is found in seconds, as a network with one miner needs.
 type choices struct {
 	difficulty, bits, subsidy, magic, output               string
 	spacing, halfLife                                      time.Duration
@@ -36,9 +38,9 @@ func networkNewCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "new",
 		Usage: "create the genesis.json of a new network",
-		Description: "Takes the network's choices from flags; on a terminal it asks for the main ones\n" +
-			"that are not given. Then it finds the nonce of the genesis block, which takes\n" +
-			"as long as --bits asks for, and prints the file, or writes it to --output.",
+		Description: "Takes the network's choices from flags, and on a terminal asks for the main ones that\n" +
+			"are not given. Then it finds the nonce of the genesis block, which takes as long as\n" +
+			"--bits asks for, and prints the file or writes it to --output.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "the `NAME` of the network: lower-case letters, digits, dashes"},
 			&cli.StringFlag{Name: "hrp", Usage: "the `PREFIX` of addresses", DefaultText: "the name's first letters"},
@@ -63,6 +65,8 @@ func networkNewCommand() *cli.Command {
 	}
 }
 
+// newNetwork makes the file, and reads it back before anybody gets it: what is handed
+// to others must be a network that their nodes accept.
 func (n *choices) newNetwork(c *cli.Context) error {
 	// Before anybody answers questions in vain.
 	if _, err := os.Lstat(n.output); n.output != "" && err == nil {
@@ -72,7 +76,7 @@ func (n *choices) newNetwork(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "finding the genesis block's nonce ...\n")
+	fmt.Fprintln(c.App.ErrWriter, "finding the nonce of the genesis block ...")
 	start := time.Now()
 	if err := network.MineGenesis(c.Context, p); err != nil {
 		return err
@@ -89,7 +93,8 @@ func (n *choices) newNetwork(c *cli.Context) error {
 	return err
 }
 
-// writeNew writes a file that must not exist.
+// writeNew writes a file that must not exist. A genesis file that is replaced is a
+// network lost.
 func writeNew(name string, data []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -187,7 +192,8 @@ func wholeSeconds(flag string, d time.Duration) (uint32, error) {
 	return uint32(d / time.Second), nil
 }
 
-// setTarget makes the given compact target the genesis block's and the easiest.
+// setTarget makes the given compact target that of the genesis block, and the easiest
+// that there may be.
 func (n *choices) setTarget(p *consensus.Params) error {
 	b, err := fourBytes("bits", n.bits)
 	if err != nil {
@@ -196,13 +202,14 @@ func (n *choices) setTarget(p *consensus.Params) error {
 	p.Genesis.Bits = binary.BigEndian.Uint32(b[:])
 	target, negative, overflow := consensus.ExpandBits(p.Genesis.Bits)
 	if negative || overflow || target.IsZero() {
-		return cmdline.Usagef("--bits %q is no target", n.bits)
+		return cmdline.Usagef("--bits %q: this is no compact target; want one such as 1e0fffff", n.bits)
 	}
 	p.PowLimit = target
 	return nil
 }
 
-// setMagic takes the magic, or makes one of the name that no text begins with.
+// setMagic takes the magic, or makes one from the name. Each of its bytes has the top
+// bit set, so that no text in a file is taken for the beginning of a block.
 func (n *choices) setMagic(p *consensus.Params) (err error) {
 	if n.magic == "" {
 		binary.BigEndian.PutUint32(p.Magic[:], crc32.ChecksumIEEE([]byte(p.Name))|0x80808080)
@@ -220,12 +227,14 @@ func fourBytes(flag, text string) ([4]byte, error) {
 	return [4]byte(b), nil
 }
 
+// setPeersAndCoins checks the first peers and makes the coins of the genesis block.
 func (n *choices) setPeersAndCoins(p *consensus.Params) error {
 	for _, peer := range p.Bootstrap.Nodes {
 		if err := node.CheckPeer(peer); err != nil {
 			return cmdline.Usagef("--bootstrap: %w", err)
 		}
 	}
+	// Without allocations this still makes the one output that a genesis block needs.
 	err := network.Allocate(p, n.allocate.Value())
 	if err != nil && len(n.allocate.Value()) > 0 {
 		return cmdline.Usagef("--allocate: %w", err)

@@ -22,8 +22,8 @@ import (
 
 const mebibyte = 1 << 20
 
-// workingMemory is what blocks on their way and a flush take beside the coin
-// cache. The sum is a soft limit, near which garbage is collected more often.
+// workingMemory is what a flush, and blocks on their way, take beside the coin cache.
+// Near the sum of both, garbage is collected more often.
 const workingMemory = 112 * mebibyte
 
 // none switches a listener off.
@@ -31,10 +31,10 @@ const none = "none"
 
 const loopback = "127.0.0.1"
 
-// options holds what the flags say. The two tables below are the only place of a
-// flag's name, default, bounds and meaning: the environment (--rpc-listen is
-// KARAT_RPC_LISTEN), the configuration file (rpc-listen = …) and the help text
-// come from them.
+// options holds what the flags say. The two tables below are the one place where a
+// flag's name, default, bounds and meaning stand. The environment (--rpc-listen is
+// KARAT_RPC_LISTEN), the configuration file (rpc-listen = …) and the help text come
+// from them.
 type options struct {
 	dataDir, network, configFile string
 	cacheMiB, pruneMiB           int64
@@ -126,8 +126,8 @@ func (o *options) config(c *cli.Context, defaultLevel slog.Level) (node.Config, 
 	if err != nil {
 		return node.Config{}, err
 	}
-	// The coin cache holds itself to its budget; what is collected too late beside
-	// it would come on top.
+	// Go collects garbage when memory has doubled, which with a large coin cache would
+	// be far beyond the budget.
 	debug.SetMemoryLimit(o.cacheMiB*mebibyte + workingMemory)
 	return node.Config{
 		DataDir: dir, Params: params, CacheBytes: o.cacheMiB * mebibyte, PruneBytes: o.pruneMiB * mebibyte, Logger: logger,
@@ -135,12 +135,14 @@ func (o *options) config(c *cli.Context, defaultLevel slog.Level) (node.Config, 
 	}, nil
 }
 
-// baseDir returns the data directory that holds the networks' folders.
+// baseDir returns the data directory, which holds a folder for each network.
 func (o *options) baseDir() (string, error) {
 	dir, err := karat.DataDir(o.dataDir, &consensus.Params{Name: "any"})
 	return filepath.Dir(dir), err
 }
 
+// logger returns the logger of --log-level and --log-format. A node that runs logs
+// what it does; a command that is done in a moment only what goes wrong.
 func (o *options) logger(c *cli.Context, defaultLevel slog.Level) (*slog.Logger, error) {
 	level := defaultLevel
 	if o.logLevel != "" {
@@ -164,6 +166,8 @@ func (o *options) runConfig(c *cli.Context) (node.Config, error) {
 	if err != nil {
 		return config, err
 	}
+	// Everything that can be wrong is found before the data directory is opened,
+	// which may take a while.
 	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.setRPC, o.setPool, o.setMining} {
 		if err := part(c, &config); err != nil {
 			return config, err
@@ -175,7 +179,7 @@ func (o *options) runConfig(c *cli.Context) (node.Config, error) {
 func (o *options) setPeers(_ *cli.Context, config *node.Config) (err error) {
 	host := ""
 	if config.Params.Difficulty.Algorithm == consensus.DifficultyFixed {
-		host = loopback // anybody could make any number of blocks
+		host = loopback // strangers could make any number of blocks there
 	}
 	if config.Listen, err = address("listen", o.listen, host, config.Params.Ports.P2P); err != nil {
 		return err
@@ -200,7 +204,7 @@ func (o *options) setPool(_ *cli.Context, config *node.Config) (err error) {
 	if config.MinFeeRate, err = types.ParseFeeRate(o.minFeeRate); err != nil {
 		return cmdline.Usagef("--min-feerate: %w", err)
 	}
-	if config.MinFeeRate == 0 { // which would mean the default, and fill memory for nothing
+	if config.MinFeeRate == 0 { // anybody could fill the pool for nothing, and node.Config takes it for the default
 		return cmdline.Usagef("--min-feerate 0: want at least %s grains a virtual byte", types.FeeRate(1))
 	}
 	return nil
@@ -224,14 +228,16 @@ func (o *options) setMining(_ *cli.Context, config *node.Config) (err error) {
 	return nil
 }
 
-// isDev reports whether the network is the built-in one whose coins belong to keys
-// that everybody knows, and not just one of that name.
+// isDev reports whether this is the built-in network whose coins belong to keys that
+// everybody knows. The name alone does not say so: mining on another network of that
+// name must not pay to these keys.
 func isDev(params *consensus.Params) bool {
 	dev, err := karat.LoadNetwork("dev")
 	return err == nil && params.Identity() == dev.Identity()
 }
 
-// address returns the HOST:PORT of a listener, or nothing for none.
+// address returns where to listen: what the flag says, else the network's port at
+// host. It is empty if the flag says none.
 func address(flag, text, host string, port uint16) (string, error) {
 	switch text {
 	case none:

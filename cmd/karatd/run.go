@@ -23,9 +23,9 @@ func runCommand(o *options) *cli.Command {
 		Name:  "run",
 		Usage: "run the node (what karatd does without a command)",
 		Description: "Syncs with peers, relays transactions and blocks, mines if asked to, and answers\n" +
-			"JSON-RPC and WebSocket clients, who find user and password in the file .cookie of\n" +
+			"JSON-RPC and WebSocket clients, which find user and password in the file .cookie in\n" +
 			"the network's data folder. Stop it with Ctrl-C, SIGTERM or `karat rpc stop`.\n\n" +
-			"   karatd --network dev --mine                     a chain of your own on this machine\n" +
+			"   karatd --network dev --mine                     run a chain of your own on this machine\n" +
 			"   karatd --connect ID@192.0.2.1:9555              begin with a peer that you know\n" +
 			"   karatd --network coin.json --mine --mine-to ADDRESS",
 		Flags:  o.runFlags(),
@@ -33,6 +33,9 @@ func runCommand(o *options) *cli.Command {
 	}
 }
 
+// runNode runs the node until the context ends or a part of it fails. Closing
+// stores what is only in memory, so it comes last in either case, and what goes
+// wrong there is reported beside what went wrong before.
 func runNode(c *cli.Context, o *options) error {
 	config, err := o.runConfig(c)
 	if err != nil {
@@ -49,7 +52,8 @@ func runNode(c *cli.Context, o *options) error {
 	return err
 }
 
-// announce tells a person what runs and what to try.
+// announce says what runs, and what to try next. It is called when every listener
+// is open, so that the commands that it shows work at once.
 func announce(w io.Writer, o *options, config node.Config, t node.Started) {
 	fmt.Fprintf(w, "karat node of network %s, data in %s\n", config.Params.Name, config.DataDir)
 	if t.Listen != "" {
@@ -59,7 +63,7 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started) {
 		fmt.Fprintf(w, "  RPC     http://%s (user and password: %s)\n", t.RPC, t.CookieFile)
 	}
 	if config.Mine {
-		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo)
+		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo) // it was decoded from one
 		fmt.Fprintf(w, "  mining  to %s\n", to)
 	}
 	if t.RPC != "" {
@@ -69,8 +73,9 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started) {
 	fmt.Fprintln(w, "Stop with Ctrl-C.")
 }
 
-// walletProgram returns how karat is called here: by its name if a shell finds it,
-// else by the path beside this program.
+// walletProgram returns how to call karat here: by its name if a shell finds it, else
+// by its path beside this program, so that what announce shows can be pasted. After
+// `make` both are in bin, which is on nobody's PATH.
 func walletProgram() string {
 	const name = "karat"
 	if _, err := exec.LookPath(name); err == nil {
@@ -92,7 +97,8 @@ func walletProgram() string {
 	return path
 }
 
-// tryFlags returns the flags by which karat finds this node.
+// tryFlags returns the flags by which karat finds this node: those that differ from
+// its defaults.
 func tryFlags(o *options, config node.Config, t node.Started) string {
 	how := ""
 	if o.network != "main" {
@@ -107,7 +113,7 @@ func tryFlags(o *options, config node.Config, t node.Started) string {
 	return how
 }
 
-// shellWord quotes a word for a shell where it has to be.
+// shellWord quotes a word for a shell where that is needed: a path may hold spaces.
 func shellWord(word string) string {
 	if strings.ContainsFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+@:,=", r)

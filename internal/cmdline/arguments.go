@@ -7,22 +7,28 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The parser of urfave/cli wants the flags of a command behind the command and
-// before its arguments. People write them where they think of them. So a command
-// line is taken apart here, by the flags that the program and its commands have,
-// and put together in the order that the parser wants:
+// The parser of urfave/cli wants the program's flags before the command, and the
+// command's flags between the command and its arguments. People write flags where
+// they think of them. So a command line is taken apart here, by the flags that the
+// program and its commands have, and put together in the order that the parser
+// wants:
 //
-//	karat balance --network dev --json    karat --network=dev balance --json=true
+//	typed                                 parsed
+//	karat balance --network dev --json    karat --network=dev balance --json
+//	karat send ADDRESS 1 -y               karat send --yes -- ADDRESS 1
 //	karat send ADDRESS -1                 karat send -- ADDRESS -1
+//
+// Mistakes are found on the way, since only here it is known what else there is to
+// suggest.
 
 // line is a command line that was taken apart.
 type line struct {
 	app       *cli.App
 	untouched string         // Program.Untouched
-	path      []*cli.Command // the command, and the command of that
+	path      []*cli.Command // the command, and the command's own command
 	arguments []string
 	flags     []given
-	help      bool
+	help      bool // show the help of path, and run nothing
 	version   bool
 }
 
@@ -34,10 +40,10 @@ type given struct {
 	bare  bool // without a value
 }
 
-// parse takes apart what stands behind the program's name.
+// parse takes apart the words that follow the program's name.
 func (p Program) parse(words []string) (*line, error) {
 	l := &line{app: p.App, untouched: p.Untouched}
-	literally := false // behind a double dash
+	literally := false // after a double dash
 	for len(words) > 0 {
 		word := words[0]
 		words = words[1:]
@@ -54,7 +60,8 @@ func (p Program) parse(words []string) (*line, error) {
 		f := splitFlag(word)
 		flag := l.find(f.name, allCommands(l.app))
 		if flag == nil {
-			// It is not known whether the next word is its value, so no more can be told.
+			// Whether the next word is its value is not known, so the words that
+			// follow mean nothing any more.
 			return nil, l.unknownFlag(f)
 		}
 		if f.bare && takesValue(flag) {
@@ -69,10 +76,10 @@ func (p Program) parse(words []string) (*line, error) {
 	return l, l.complete()
 }
 
-// isFlag reports whether a word is a flag. A lone dash means a standard stream,
-// and a dash with a digit is a negative number. Among the arguments of an
-// untouched command, only what this program documents is a flag: all else may be
-// meant for the node.
+// isFlag reports whether a word is a flag. A lone dash stands for a standard stream,
+// and a dash before a digit makes a negative number. Among the arguments of the
+// untouched command, only what this program documents is a flag: anything else may
+// be meant for the one who gets them.
 func (l *line) isFlag(word string) bool {
 	if len(word) < 2 || word[0] != '-' || strings.ContainsRune("0123456789.", rune(word[1])) {
 		return false
@@ -84,14 +91,14 @@ func (l *line) isFlag(word string) bool {
 	return true
 }
 
-// splitFlag takes a flag apart. One dash is as good as two, as everywhere in Go.
+// splitFlag takes a flag apart. One dash is as good as two, as in all Go programs.
 func splitFlag(word string) given {
 	word, value, hasValue := strings.Cut(word, "=")
 	return given{word: word, name: strings.TrimPrefix(word[1:], "-"), value: value, bare: !hasValue}
 }
 
-// addWord takes a word that is no flag: the name of a command while one is looked
-// for, else an argument.
+// addWord takes a word that is no flag. As long as a command has to be named, it is
+// one; after that it is an argument.
 func (l *line) addWord(word string) error {
 	commands := l.commands()
 	if len(commands) == 0 {
@@ -113,7 +120,8 @@ func (l *line) addWord(word string) error {
 	return Usagef("unknown command %q: %s", l.named(word), l.hint(l.named(nearest(word, names))))
 }
 
-// complete finds what was left out, and refuses what the command does not have.
+// complete adds what may be left out, and refuses what the command does not have.
+// It comes last, because flags may stand before the command that they belong to.
 func (l *line) complete() error {
 	for i := range l.flags {
 		l.help = l.help || is(cli.HelpFlag, l.flags[i].name)
@@ -126,7 +134,7 @@ func (l *line) complete() error {
 		l.path = append(l.path, l.app.Command(l.app.DefaultCommand))
 	}
 	if len(l.commands()) > 0 {
-		l.help = true // a command is missing: these are the ones to choose from
+		l.help = true // which shows the commands to choose from
 		return nil
 	}
 	for _, f := range l.flags {
@@ -158,8 +166,8 @@ func (l *line) words() []string {
 	return words
 }
 
-// given returns the flags that are among those of one command, each by its first
-// name, so that two names of one flag are no conflict.
+// given returns the words for those flags that are among the given ones, each under
+// its first name: the parser does not take two names of one flag.
 func (l *line) given(flags []cli.Flag) (words []string) {
 	for _, f := range l.flags {
 		i := slices.IndexFunc(flags, func(flag cli.Flag) bool { return is(flag, f.name) })
@@ -175,7 +183,7 @@ func (l *line) given(flags []cli.Flag) (words []string) {
 	return words
 }
 
-// find returns the flag of a name: the program's or one of the commands'.
+// find returns the flag of this name that the commands or the program have, or nil.
 func (l *line) find(name string, commands []*cli.Command) cli.Flag {
 	flags := l.flagsOf(commands)
 	if i := slices.IndexFunc(flags, func(flag cli.Flag) bool { return is(flag, name) }); i >= 0 {
@@ -184,7 +192,7 @@ func (l *line) find(name string, commands []*cli.Command) cli.Flag {
 	return nil
 }
 
-// flagsOf returns the flags of commands and those of the program.
+// flagsOf returns the flags of the commands and those of the program.
 func (l *line) flagsOf(commands []*cli.Command) []cli.Flag {
 	flags := []cli.Flag{cli.HelpFlag, cli.VersionFlag}
 	for _, command := range commands {
@@ -193,9 +201,8 @@ func (l *line) flagsOf(commands []*cli.Command) []cli.Flag {
 	return append(flags, l.app.Flags...)
 }
 
-// allCommands returns every command. A flag may stand before its command, and
-// whether it takes a value has to be known then already; so flags of one name are
-// of one kind in all commands.
+// allCommands returns every command. Whether a flag takes a value has to be known
+// even before its command is, so flags of one name are of one kind in all commands.
 func allCommands(app *cli.App) []*cli.Command {
 	all := slices.Clone(app.Commands)
 	for _, command := range app.Commands {
@@ -204,7 +211,7 @@ func allCommands(app *cli.App) []*cli.Command {
 	return all
 }
 
-// last returns the command that is to be run, or nil as long as none is named.
+// last returns the command to run, or nil if none was named.
 func (l *line) last() *cli.Command {
 	if len(l.path) == 0 {
 		return nil
@@ -212,7 +219,7 @@ func (l *line) last() *cli.Command {
 	return l.path[len(l.path)-1]
 }
 
-// commands returns the commands of which one has to be named next.
+// commands returns the commands of which one has to be named next, if any.
 func (l *line) commands() []*cli.Command {
 	if command := l.last(); command != nil {
 		return command.Subcommands
@@ -220,7 +227,7 @@ func (l *line) commands() []*cli.Command {
 	return l.app.Commands
 }
 
-// named returns a word behind the commands that were named before it.
+// named returns a word after the commands that were named before it.
 func (l *line) named(word string) string {
 	var words []string
 	for _, command := range l.path {
@@ -229,9 +236,11 @@ func (l *line) named(word string) string {
 	return strings.TrimSpace(strings.Join(append(words, word), " "))
 }
 
-// fullName returns the program's name and the commands' behind it.
+// fullName returns the name of the program, followed by those of the commands.
 func (l *line) fullName() string { return strings.TrimSpace(l.app.Name + " " + l.named("")) }
 
+// unknownFlag returns the error about a flag that is not there. Before the command is
+// known, the flag may be any command's.
 func (l *line) unknownFlag(f given) error {
 	commands := l.path
 	if len(commands) == 0 {
@@ -244,8 +253,8 @@ func (l *line) unknownFlag(f given) error {
 	return Usagef("unknown flag %s: %s", f.word, l.hint("--"+nearest(f.name, names)))
 }
 
-// hint returns what to do about a word that is unknown, with the one that may be
-// meant.
+// hint returns what to do about an unknown word. What may be meant is empty, but for
+// what it begins with, if nothing is near.
 func (l *line) hint(meant string) string {
 	if meant == "--" || meant == l.named("") {
 		return "see " + l.fullName() + " --help"

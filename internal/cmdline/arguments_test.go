@@ -216,7 +216,7 @@ OPTIONS OF ALL COMMANDS:
    --network NAME              the NAME of the network (default: main)
    --wallet, -w NAME           the NAME of the wallet
    --number NUMBER             a NUMBER (default: 7)
-   --help, -h                  show this, of any command
+   --help, -h                  show this help, or that of a command
    --version, -v               show the version
 `
 

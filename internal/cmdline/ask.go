@@ -12,16 +12,16 @@ import (
 	"golang.org/x/term"
 )
 
-// Terminal returns a stream as the terminal that it is, if it is one: somebody can
-// be asked there, or sees a line drawn over.
+// Terminal returns the terminal that a stream is, if it is one: somebody can be asked
+// there, and a line there can be drawn over.
 func Terminal(stream any) (*os.File, bool) {
 	f, ok := stream.(*os.File)
 	return f, ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Ask puts a question to the person at a terminal and returns what read makes of
-// the answer. If the context ends meanwhile the terminal is as it was before,
-// whatever read has made of it.
+// Ask asks a question at a terminal, and returns what read makes of the answer. If the
+// context ends meanwhile, the terminal is put back into the state it was in, whatever
+// read has made of it: a shell that does not show what is typed is a riddle to most.
 func Ask(ctx context.Context, in *os.File, out io.Writer, question string, read func() (string, error)) (string, error) {
 	before, err := term.GetState(int(in.Fd()))
 	if err != nil {
@@ -38,22 +38,22 @@ func Ask(ctx context.Context, in *os.File, out io.Writer, question string, read 
 	return answer, err
 }
 
-// AskLine asks for a line, which is seen while it is typed, and returns it without
-// spaces around it. The error is io.EOF if the person ended the input (Ctrl-D).
+// AskLine asks for a line, which is shown while it is typed, and returns it without
+// the spaces around it. The error is io.EOF after Ctrl-D.
 func AskLine(ctx context.Context, in *os.File, out io.Writer, question string) (string, error) {
 	return Ask(ctx, in, out, question, func() (string, error) {
-		// A terminal hands over one line a read, so nothing of the next answer is
-		// lost in the reader's buffer.
+		// A terminal hands over one line at a time, so the buffer of this reader never
+		// holds anything of the next answer.
 		line, err := bufio.NewReader(in).ReadString('\n')
-		if err != nil { // the line's end was not typed either
+		if err != nil { // nor was the end of the line typed
 			fmt.Fprintln(out)
 		}
 		return strings.TrimSpace(line), err
 	})
 }
 
-// AskSecret asks for a line that is not seen while it is typed. Ctrl-D means
-// nothing there.
+// AskSecret asks for a line that is not shown while it is typed. Ctrl-D has no meaning
+// there.
 func AskSecret(ctx context.Context, in *os.File, out io.Writer, question string) (string, error) {
 	return Ask(ctx, in, out, question, func() (string, error) {
 		secret, err := term.ReadPassword(int(in.Fd()))

@@ -1,20 +1,25 @@
-// Package cmdline is what karat's two programs do alike on a command line: they
-// end with the same exit codes, say what is wrong in one line, obey Ctrl-C
-// wherever they read, and ask, show progress and take secrets in one way.
+// Package cmdline holds what karat's two programs do alike on a command line. They
+// end with the same exit codes, say in one line what is wrong, take flags before and
+// after a command, obey Ctrl-C wherever they read, and ask questions, show progress
+// and read secrets in one way. What a command does is none of its business.
 //
-// A program is an app of urfave/cli, which parses flags and finds the command, and
-// a Main around it:
+// A program is an app of urfave/cli with a Program around it:
 //
 //	func main() { cmdline.Main(run) }
 //
 //	func run(ctx context.Context, args []string, std cmdline.Streams) int {
-//		return cmdline.Run(ctx, cmdline.Program{App: newApp(std)}, args)
+//		return cmdline.Program{App: newApp(std)}.Run(ctx, args)
 //	}
 //
-// A command returns an error and prints none. It makes mistakes of the command
-// line with Usagef, writes its results to App.Writer without looking at each
-// write (Run finds out whether one failed), and asks nobody who is not at a
-// terminal (Terminal). What a command does is no business of this package.
+// A command has three duties. It returns its error and prints none; if the command
+// line is to blame, the error comes from Usagef. It writes its results to App.Writer,
+// and need not look at each write, because Run notices the first that fails. And it
+// asks only at a terminal, which Terminal finds; a script gets an error that names
+// the flag to use instead.
+//
+// urfave/cli wants flags in a certain order, and does not know that an argument may
+// be a negative number. So a command line is taken apart before it gets there; see
+// the file arguments.go.
 package cmdline
 
 import (
@@ -31,17 +36,19 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Exit codes.
+// The exit codes. ExitUsage means that the same command line fails again, whatever
+// else changes.
 const (
 	ExitOK      = 0
 	ExitFailure = 1 // the job could not be done, or it found something wrong
-	ExitUsage   = 2 // the command line is not understood
+	ExitUsage   = 2 // the command line was not understood
 )
 
-// ErrUsage is the kind of error that a command line can be blamed for.
+// ErrUsage is the kind of an error that the command line is to blame for.
 var ErrUsage = errors.New("usage")
 
-// usageError has the kind ErrUsage and does not say so.
+// usageError is of the kind ErrUsage. Its text is that of its cause alone: the word
+// "usage" would tell nobody anything.
 type usageError struct{ error }
 
 // Is reports the kind.
@@ -50,21 +57,23 @@ func (usageError) Is(target error) bool { return target == ErrUsage }
 // Unwrap returns what was wrong.
 func (e usageError) Unwrap() error { return e.error }
 
-// Usagef makes an error of the kind ErrUsage.
+// Usagef makes an error of the kind ErrUsage. Its text names the flag or argument and
+// says what is wanted there, such as "--speed 10: want 1 to 9".
 func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// Streams are the standard streams of a process, or a test's.
+// Streams are the standard streams of a process, or those that a test put in their
+// place.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 }
 
-// Main runs a program in this process and exits with the code that it returns. The
-// first Ctrl-C, SIGTERM or end of the terminal ends the context, so that the
-// program can leave everything in order; a second ends the process at once.
+// Main runs a program in this process, and exits with the code that it returns. The
+// first Ctrl-C, SIGTERM or closed terminal ends the context, so that the program can
+// leave everything in order. The second ends the process at once.
 func Main(run func(ctx context.Context, args []string, std Streams) int) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	// Under nohup it is ignored, and whoever ran that wants the program to go on.
+	// nohup has it ignored, because the program is to outlive its terminal.
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
@@ -75,30 +84,30 @@ func Main(run func(ctx context.Context, args []string, std Streams) int) {
 	os.Exit(code)
 }
 
-// Program is a command line program.
+// Program is a program with a command line.
 type Program struct {
 	App *cli.App
-	// Untouched is the command whose arguments are not this program's business:
-	// behind the first of them, only what begins with two dashes and is a flag of
-	// this program is taken for one.
+	// Untouched names the command, if there is one, whose arguments are for somebody
+	// else. After the first of them, a word is taken for a flag only if it begins
+	// with two dashes and is one of this program's.
 	Untouched string
-	// Explain returns what to tell of an error that needs more than its own text,
-	// and whether it is one. It may be nil.
+	// Explain returns what to print for an error that needs more than its own text,
+	// and whether this is one. It may be nil.
 	Explain func(error) (text string, ok bool)
 }
 
-// Run executes one command line, whose first word is the program's name, tells what
-// went wrong, and returns the exit code.
+// Run executes one command line, whose first word is the program's name. It prints
+// what went wrong, and returns the exit code.
 func (p Program) Run(ctx context.Context, args []string) int {
 	app := p.App
 	out := &output{w: app.Writer}
 	app.Writer = out
-	app.ExitErrHandler = func(*cli.Context, error) {} // which would exit here
+	app.ExitErrHandler = func(*cli.Context, error) {} // the library's own would exit
 	err := p.execute(ctx, args)
 	switch {
 	case out.err != nil && err == nil:
-		// What the command has changed stays changed: a payment is not sent again
-		// because its id could not be shown.
+		// What the command has changed stays changed. Nobody should send a payment
+		// again because its id could not be shown.
 		err = fmt.Errorf("it is done, but the output could not be written: %w", out.err)
 	case out.err != nil && errors.Is(err, out.err):
 		err = fmt.Errorf("the output could not be written: %w", out.err)
@@ -115,7 +124,8 @@ func (p Program) Run(ctx context.Context, args []string) int {
 
 // execute executes one command line.
 func (p Program) execute(ctx context.Context, args []string) error {
-	// The parser's own help, version and complaints would be told beside ours.
+	// The library has its own help, version and complaints, and would print them
+	// beside these.
 	p.App.HideHelp, p.App.HideVersion = true, true
 	p.App.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return Usagef("%w", err) }
 	for _, command := range allCommands(p.App) {
@@ -138,11 +148,11 @@ func (p Program) execute(ctx context.Context, args []string) error {
 	return p.App.RunContext(ctx, l.words())
 }
 
-// completion is what a shell puts behind a line that is not complete, to ask for
-// the next words.
+// completion is the last word when a shell asks how an unfinished command line may
+// go on. Such a line cannot be taken apart; the library answers it.
 const completion = "--generate-bash-completion"
 
-// explain returns what to tell of an error.
+// explain returns what to print for an error.
 func (p Program) explain(err error) string {
 	if p.Explain != nil {
 		if text, ok := p.Explain(err); ok {
@@ -155,8 +165,8 @@ func (p Program) explain(err error) string {
 	return p.App.Name + ": " + oneLine(err)
 }
 
-// oneLine returns what an error says, each thing once: a fault of the disk is
-// reported by each part that meets it.
+// oneLine returns the text of an error in one line, each part of it once: when a disk
+// fails, every part of a node that writes to it says so.
 func oneLine(err error) string {
 	var parts []string
 	for part := range strings.SplitSeq(err.Error(), "\n") {
@@ -165,20 +175,4 @@ func oneLine(err error) string {
 		}
 	}
 	return strings.Join(parts, "; ")
-}
-
-// output remembers the first write that failed, and takes no more after it.
-type output struct {
-	w   io.Writer
-	err error
-}
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	if o.err != nil {
-		return 0, o.err
-	}
-	n, err := o.w.Write(p)
-	o.err = err
-	return n, err
 }

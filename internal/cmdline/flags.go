@@ -11,8 +11,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// FromEnvironment lets the environment set flags: --rpc-listen is
-// KARAT_RPC_LISTEN. The command line wins over it.
+// FromEnvironment lets the environment set these flags: --rpc-listen is
+// KARAT_RPC_LISTEN. The command line wins over the environment. It is for flags that
+// somebody sets once and for all, such as the network, and not for those that belong
+// to one call of a command.
 func FromEnvironment(flags ...cli.Flag) []cli.Flag {
 	for _, flag := range flags {
 		names := []string{EnvironmentName(flag.Names()[0])}
@@ -37,7 +39,8 @@ func EnvironmentName(flag string) string {
 	return "KARAT_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// checkEnvironment refuses values of the environment that their flags cannot have.
+// checkEnvironment finds values in the environment that their flags cannot have. The
+// parser would find them too, but name neither the variable nor what is wanted.
 func checkEnvironment(flags []cli.Flag) error {
 	for _, flag := range flags {
 		documented, ok := flag.(cli.DocGenerationFlag)
@@ -55,8 +58,9 @@ func checkEnvironment(flags []cli.Flag) error {
 	return nil
 }
 
-// Check returns what is wrong with the value of a flag, if something is: it begins
-// with "want".
+// Check returns an error if a flag cannot have a value. It says what is wanted
+// instead, so that command line, environment and configuration file can each say
+// where the value stood.
 func Check(flag cli.Flag, value string) error {
 	switch f := flag.(type) {
 	case *cli.BoolFlag:
@@ -76,8 +80,8 @@ func Check(flag cli.Flag, value string) error {
 	return nil
 }
 
-// Number is the value of a flag that is a whole number within bounds. It is kept in
-// to, which has the default until then.
+// Number is the value of a flag that is a whole number from least to most. It is
+// stored in to, which holds the default until the flag is given.
 func Number(to *int64, byDefault, least, most int64) cli.Generic {
 	*to = byDefault
 	return &number{to, least, most}

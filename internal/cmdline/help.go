@@ -15,8 +15,10 @@ const (
 	nameColumns = 26
 )
 
-// writeHelp tells what the program is for, or one of its commands, and which flags
-// it has.
+// writeHelp says what the program or one of its commands is for, and lists its flags.
+// A command's help lists the flags of all commands too, since nobody would look for
+// them elsewhere. Flags keep the order in which they are declared: those that belong
+// together stand together.
 func (l *line) writeHelp(w io.Writer) {
 	usage, description, arguments := l.app.Usage, l.app.Description, ""
 	if command := l.last(); command != nil {
@@ -44,14 +46,14 @@ func (l *line) writeHelp(w io.Writer) {
 		flags(w, "OPTIONS OF "+strings.ToUpper(command.Name), command.Flags)
 	}
 	flags(w, "OPTIONS OF ALL COMMANDS", l.app.Flags)
-	row(w, "--help, -h", "show this, of any command", nameColumns)
+	row(w, "--help, -h", "show this help, or that of a command", nameColumns)
 	row(w, "--version, -v", "show the version", nameColumns)
 	if command := l.app.Command(l.app.DefaultCommand); command != nil && l.last() == nil {
 		flags(w, "OPTIONS OF "+strings.ToUpper(command.Name)+", the command if none is named", command.Flags)
 	}
 }
 
-// flags lists flags, those of a category together and in their order.
+// flags lists flags under a title, and under their categories if they have some.
 func flags(w io.Writer, title string, flags []cli.Flag) {
 	fmt.Fprintf(w, "\n%s:\n", title)
 	category := ""
@@ -64,7 +66,7 @@ func flags(w io.Writer, title string, flags []cli.Flag) {
 			category = c.GetCategory()
 			fmt.Fprintf(w, "  %s\n", category)
 		}
-		// The name of the value stands in backquotes where the text speaks of it.
+		// The text has the name of the flag's value in backquotes.
 		usage := documented.GetUsage()
 		before, rest, _ := strings.Cut(usage, "`")
 		value, after, named := strings.Cut(rest, "`")
@@ -80,7 +82,7 @@ func flags(w io.Writer, title string, flags []cli.Flag) {
 	}
 }
 
-// row writes a name and, in a column of its own, what it means.
+// row writes a name and what it means, in two columns.
 func row(w io.Writer, name, text string, column int) {
 	line := fmt.Sprintf("   %-*s ", column, name)
 	for i, word := range strings.Fields(text) {

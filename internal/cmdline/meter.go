@@ -8,14 +8,14 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// How often progress is shown. Work that takes no longer shows none.
+// How often progress is shown. Work that takes less time shows none at all.
 const (
 	barEvery   = 200 * time.Millisecond
 	plainEvery = 10 * time.Second // where no bar can be drawn, as in a log file
 )
 
-// Meter shows the progress of long work: a bar on a terminal, a plain line every
-// ten seconds elsewhere. It is for one goroutine.
+// Meter shows the progress of long work: on a terminal a bar, elsewhere a line every
+// ten seconds. It is for one goroutine.
 type Meter struct {
 	out   io.Writer
 	every time.Duration
@@ -37,8 +37,9 @@ func NewMeter(out io.Writer) *Meter {
 	return m
 }
 
-// Update shows how much of the work is done, in whatever unit; a total of 0 is not
-// known. text says it in words. Update is called often and mostly returns at once.
+// Update shows how much of the work is done, in any unit. A total of 0 means that it
+// is not known. The text says it in words; it is a function because Update is called
+// for every block and mostly returns at once.
 func (m *Meter) Update(done, total int64, text func() string) {
 	now := time.Now()
 	if now.Sub(m.drawn) < m.every {
@@ -49,7 +50,7 @@ func (m *Meter) Update(done, total int64, text func() string) {
 		fmt.Fprintf(m.out, "%s%s\n", text(), m.left(done, total, now))
 		return
 	}
-	// A bar that is full, or goes back, cannot be drawn any more.
+	// The library's bar cannot go back, and takes a full one for the end.
 	if m.bar == nil || total != m.total || done < m.done {
 		m.Finish()
 		m.bar = newBar(m.out, total)
@@ -61,7 +62,7 @@ func (m *Meter) Update(done, total int64, text func() string) {
 
 func newBar(out io.Writer, total int64) *progressbar.ProgressBar {
 	if total <= 0 {
-		total = -1 // a bar that only moves
+		total = -1 // something that only moves
 	}
 	return progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(out),
@@ -72,7 +73,7 @@ func newBar(out io.Writer, total int64) *progressbar.ProgressBar {
 	)
 }
 
-// left is ", N % done, D left", if that can be known.
+// left returns ", N % done, about D left", or nothing if that cannot be known.
 func (m *Meter) left(done, total int64, now time.Time) string {
 	if total <= 0 || done <= 0 || done > total {
 		return ""
@@ -82,10 +83,10 @@ func (m *Meter) left(done, total int64, now time.Time) string {
 	return fmt.Sprintf(", %d %% done, about %s left", done*100/total, left.Round(time.Second))
 }
 
-// Finish takes away what is drawn on a terminal, so that results can be shown.
+// Finish removes the bar from a terminal, so that results can be shown in its place.
 func (m *Meter) Finish() {
 	if m.bar != nil {
-		_ = m.bar.Clear() // as in Update
+		_ = m.bar.Clear() // as above
 		m.bar = nil
 	}
 }
@@ -93,5 +94,5 @@ func (m *Meter) Finish() {
 // Elapsed returns the time since the work began.
 func (m *Meter) Elapsed() time.Duration { return time.Since(m.start) }
 
-// Rate returns n a second since the work began.
+// Rate returns how many of n were done in each second since the work began.
 func (m *Meter) Rate(n int) float64 { return float64(n) / max(m.Elapsed().Seconds(), 1e-3) }

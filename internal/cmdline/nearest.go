@@ -2,8 +2,9 @@ package cmdline
 
 import "strings"
 
-// nearest returns the name that was probably meant by a word, or nothing if none is
-// near. A third of the letters may be wrong; the beginning of a name is near too.
+// nearest returns the name that a word probably means, or nothing if none is near. A
+// third of the letters may be wrong, and the beginning of a name is near as well. A
+// name that is further away would be a guess, and send people the wrong way.
 func nearest(word string, names []string) string {
 	best, least := "", (len(word)+2)/3+1
 	for _, name := range names {
@@ -18,8 +19,8 @@ func nearest(word string, names []string) string {
 	return best
 }
 
-// distance returns how many letters have to be put in, left out, replaced or
-// swapped with the next one to make b of a (optimal string alignment).
+// distance returns how many letters have to be added, removed, replaced or swapped
+// with their neighbour to turn a into b (optimal string alignment).
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

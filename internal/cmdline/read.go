@@ -12,12 +12,14 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// maxRead bounds what is read of a file or stream that may not be what it seems.
+// maxRead bounds what is read of a file, in bytes: the name may be that of a device,
+// or of a chain's worth of blocks.
 const maxRead = 1 << 20
 
-// Await returns what read does, or the context's error if that ends first. A read
-// of a terminal or a pipe cannot be ended from outside: it is left behind, and
-// what it brings is lost. The program is about to end.
+// Await returns what read returns, or the context's error if the context ends first.
+// Opening or reading a pipe or a terminal cannot be stopped from outside. So read
+// goes on by itself, and what it returns later is lost; that is no matter in a program
+// that is about to end.
 func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -40,7 +42,7 @@ func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	}
 }
 
-// open opens a file; - is stdin. Opening may wait too, as that of a pipe does.
+// open opens a file, or takes stdin if the name is -.
 func open(name string, stdin io.Reader) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(stdin), nil
@@ -48,9 +50,8 @@ func open(name string, stdin io.Reader) (io.ReadCloser, error) {
 	return os.Open(name)
 }
 
-// ReadFile returns the content of a file, or what stdin brings up to its end if
-// the name is -. It refuses more than a mebibyte, and gives up when the context
-// ends.
+// ReadFile returns the content of a file, or all of stdin if the name is -. It refuses
+// more than a mebibyte, and gives up when the context ends.
 func ReadFile(ctx context.Context, name string, stdin io.Reader) (string, error) {
 	return Await(ctx, func() (string, error) {
 		f, err := open(name, stdin)
@@ -66,9 +67,10 @@ func ReadFile(ctx context.Context, name string, stdin io.Reader) (string, error)
 	})
 }
 
-// FirstLine returns the first line of a file, or of stdin if the name is -,
-// without its end: what a file with a password or a passphrase holds. It does not
-// wait for a second line, and gives up when the context ends.
+// FirstLine returns the first line of a file, or of stdin if the name is -, without
+// the end of the line. That is how files hold passwords and passphrases: an editor
+// adds a line's end that is not part of them. It waits for no second line, and gives
+// up when the context ends.
 func FirstLine(ctx context.Context, name string, stdin io.Reader) (string, error) {
 	return Await(ctx, func() (string, error) {
 		f, err := open(name, stdin)
@@ -84,9 +86,9 @@ func FirstLine(ctx context.Context, name string, stdin io.Reader) (string, error
 	})
 }
 
-// Password returns the password of a user, for --rpc-user and --rpc-password-file,
-// which both programs have. Without a user there is none. It is never a flag's
-// value: others on the machine would see it in the list of processes.
+// Password returns the password for --rpc-user and --rpc-password-file, which both
+// programs have. It is empty without a user. A password is never the value of a flag:
+// everybody on the machine can read the command lines of all processes.
 func Password(c *cli.Context, user, file string) (string, error) {
 	if (user == "") != (file == "") {
 		return "", Usagef("--rpc-user and --rpc-password-file go together")
