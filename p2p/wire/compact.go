@@ -10,7 +10,8 @@ import (
 )
 
 // ShortID stands for a transaction within one compact block: the low 48 bits of
-// SipHash-2-4 over the witness id (BIP152).
+// SipHash-2-4 over the witness id (BIP152). Among 10,000 transactions of a block and
+// 100,000 of a pool, one in 281,000 blocks has a chance collision.
 type ShortID uint64
 
 const (
@@ -18,8 +19,9 @@ const (
 	shortIDMask = 1<<(8*shortIDLen) - 1
 )
 
-// ShortIDKey is the SipHash key of one compact block. It depends on the
-// header, so that nobody can prepare transactions whose short ids collide.
+// ShortIDKey is the SipHash key of one compact block. It depends on the header, so that
+// nobody can prepare transactions whose short ids collide. It depends on a nonce too, so
+// that a collision in one peer's compact block is none in the next peer's.
 type ShortIDKey struct{ k0, k1 uint64 }
 
 // NewShortIDKey derives the key as BIP152 does: the first 16 bytes of SHA-256
@@ -41,8 +43,8 @@ type PrefilledTx struct {
 	Raw   []byte // in Bitcoin's encoding
 }
 
-// CompactBlock is a block in which most transactions are named by short ids,
-// for peers that have them already.
+// CompactBlock is a block in which most transactions are named by short ids, for peers
+// that have them already. A full block of payments becomes some 40 kB.
 type CompactBlock struct {
 	Header    types.Header
 	Nonce     uint64
@@ -50,9 +52,9 @@ type CompactBlock struct {
 	Prefilled []PrefilledTx // in the block's order, the coinbase among them
 }
 
-// NewCompactBlock makes the compact form of a block, with the coinbase
-// prefilled. wtxids are those of its transactions, as in a HashedBlock. The
-// error is ErrTooLarge if the coinbase is: announce the header instead.
+// NewCompactBlock makes the compact form of a block, with the coinbase prefilled: no pool
+// can have that one. wtxids are those of its transactions, as in a HashedBlock. The error
+// is ErrTooLarge if the coinbase is: announce the header instead.
 func NewCompactBlock(block *types.Block, wtxids []types.Hash, nonce uint64) (*CompactBlock, error) {
 	c := &CompactBlock{Header: block.Header, Nonce: nonce}
 	if len(block.Txs) > 0 {
@@ -79,7 +81,8 @@ func (m *CompactBlock) Key() ShortIDKey { return NewShortIDKey(&m.Header, m.Nonc
 // Txs returns the number of transactions of the block.
 func (m *CompactBlock) Txs() int { return len(m.ShortIDs) + len(m.Prefilled) }
 
-// size is at least the length of the encoding.
+// size is at least the length of the encoding. It takes every number for the longest, so
+// nothing has to be encoded to learn it.
 func (m *CompactBlock) size() int {
 	size := types.HeaderSize + 8 + 2*indexLen + shortIDLen*len(m.ShortIDs)
 	for i := range m.Prefilled {
@@ -122,6 +125,8 @@ func (m *CompactBlock) decode(d *types.Decoder) {
 	if m.Txs() == 0 {
 		d.Fail("a block without transactions")
 	}
+	// Indexes that ascend below the number of transactions leave a place for each short
+	// id, which NewReconstruction relies on.
 	next := uint32(0)
 	for i := range m.Prefilled {
 		m.Prefilled[i] = PrefilledTx{decodeIndex(d, &next, m.Txs()), d.VarBytes()}
@@ -166,8 +171,8 @@ type BlockTxs struct {
 	Txs  [][]byte // in Bitcoin's encoding, at most MaxBlockTxs
 }
 
-// NewBlockTxs answers the request from the block that it names. An index
-// beyond the block wraps ErrProtocol.
+// NewBlockTxs answers the request from the block that it names. An index beyond the block
+// wraps ErrProtocol: the peer had the number of transactions from the compact block.
 func NewBlockTxs(block *types.Block, request *GetBlockTxs) (*BlockTxs, error) {
 	m := &BlockTxs{Hash: request.Hash, Txs: make([][]byte, 0, len(request.Indexes))}
 	for _, index := range request.Indexes {

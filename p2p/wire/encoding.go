@@ -13,7 +13,7 @@ func appendBool(b []byte, v bool) []byte {
 	return append(b, 0)
 }
 
-// decodeBool refuses all but 0 and 1, so that an encoding is unique.
+// decodeBool refuses all but 0 and 1. Two nodes could else read a 2 in two ways.
 func decodeBool(d *types.Decoder) bool {
 	v := d.Uint8()
 	if v > 1 {
@@ -29,8 +29,9 @@ func decodeUint16(d *types.Decoder) uint16 {
 	return 0
 }
 
-// decodeCount reads the number of elements of a list, each of which takes at
-// least size bytes.
+// decodeCount reads the number of elements of a list, at most limit, each of which takes
+// at least size bytes. A number for which there are not bytes enough is refused here, so
+// that callers may allocate the whole list at once.
 func decodeCount(d *types.Decoder, limit, size int) int {
 	n := d.Count(size)
 	if n > limit {
@@ -40,7 +41,7 @@ func decodeCount(d *types.Decoder, limit, size int) int {
 	return n
 }
 
-// wanted refuses a request for nothing.
+// wanted refuses a request for nothing: it would have no answer, and who asked would wait.
 func wanted(d *types.Decoder, n int) int {
 	if n == 0 {
 		d.Fail("a request for nothing")
@@ -81,15 +82,17 @@ func decodeHeader(d *types.Decoder) types.Header {
 	return h
 }
 
-// appendIndex appends the distance of an index from *next, the least that it
-// can be, and moves *next behind it: ascending lists take a byte an index.
+// appendIndex appends the distance of an index from *next, the least that it can be, and
+// moves *next behind it (BIP152's differential encoding). Indexes that are close together
+// take a byte each, and no bytes stand for a list that does not ascend.
 func appendIndex(b []byte, next *uint32, index uint32) []byte {
 	b = types.AppendCompactSize(b, uint64(index-*next))
 	*next = index + 1
 	return b
 }
 
-// decodeIndex reads what appendIndex wrote: an index below limit.
+// decodeIndex reads what appendIndex wrote: an index below limit. A distance may be any
+// number of 64 bits, so it is compared before it is added.
 func decodeIndex(d *types.Decoder, next *uint32, limit int) uint32 {
 	distance := d.CompactSize()
 	if distance >= uint64(limit) || uint64(*next)+distance >= uint64(limit) {

@@ -9,8 +9,8 @@ import (
 	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
-// Services is a set of flags that tell what a node can do. The bits are
-// Bitcoin's, so that tools name them.
+// Services is a set of flags that tell what a node can do. The bits are Bitcoin's, so
+// that tools which show them name them rightly.
 type Services uint64
 
 // The services of a node.
@@ -19,8 +19,9 @@ const (
 	ServiceNetworkLimited Services = 1 << 10 // has at least the last 288 blocks (BIP159)
 )
 
-// Hello is the first message of both sides; nothing else is sent before it,
-// nor is it sent again.
+// Hello is the first message of both sides. Nothing else is sent before it, nor is it
+// sent again. Neither side waits for the other's, which saves a round trip. What it says
+// is not proved: a peer may have fewer blocks than its height tells.
 type Hello struct {
 	Version    uint32 // the newest that the sender speaks
 	Services   Services
@@ -60,7 +61,9 @@ func (m *Hello) decode(d *types.Decoder) {
 		d.Fail("user agent of %d bytes", len(agent))
 	}
 	for _, c := range agent {
-		if c < ' ' || c > '~' { // it is shown to people, on terminals too
+		// It is shown to people. An escape sequence would write on their terminals, and
+		// a line break into their logs.
+		if c < ' ' || c > '~' {
 			d.Fail("user agent with byte %#x", c)
 		}
 	}
@@ -70,12 +73,14 @@ func (m *Hello) decode(d *types.Decoder) {
 	m.Time = int64(d.Uint64())
 	m.ListenPort = decodeUint16(d)
 	m.Relay = decodeBool(d)
+	// What only later versions understand. From a node of ours nothing may be left over.
 	if m.Version > Version {
-		d.Bytes(d.Remaining()) // what only later versions understand
+		d.Bytes(d.Remaining())
 	}
 }
 
-// Ping asks for a Pong with the same nonce.
+// Ping asks for a Pong with the same nonce. That shows that the peer is still there, and
+// how long an answer takes.
 type Ping struct{ Nonce uint64 }
 
 // Type returns TypePing.
@@ -84,7 +89,8 @@ func (*Ping) Type() Type { return TypePing }
 func (m *Ping) appendTo(b []byte) []byte { return binary.LittleEndian.AppendUint64(b, m.Nonce) }
 func (m *Ping) decode(d *types.Decoder)  { m.Nonce = d.Uint64() }
 
-// Pong answers a Ping.
+// Pong answers a Ping. The nonce is a random number, so a peer that answers early, to
+// seem close, has to guess it.
 type Pong struct{ Nonce uint64 }
 
 // Type returns TypePong.
@@ -102,13 +108,15 @@ func (*GetPeers) Type() Type { return TypeGetPeers }
 func (*GetPeers) appendTo(b []byte) []byte { return b }
 func (*GetPeers) decode(*types.Decoder)    {}
 
-// PeerAddress is where a node was last seen.
+// PeerAddress is where a node was last seen, as the sender says. The id comes with it, so
+// that whoever dials the address notices when another node answers there.
 type PeerAddress struct {
 	ID       peerinfo.NodeID
 	Addr     netip.AddrPort
 	LastSeen int64 // seconds since 1970
 }
 
+// peerLen is the length in bytes of a PeerAddress: id, IPv6 address, port, time.
 const peerLen = 32 + 16 + 2 + 8
 
 // Peers tells of nodes that take connections, at most MaxPeers.
@@ -192,7 +200,9 @@ func (m *Headers) decode(d *types.Decoder) {
 	}
 }
 
-// Inv announces transactions by witness id, at most MaxInv.
+// Inv announces transactions by witness id, at most MaxInv. A transaction id would leave
+// open which witness is meant (BIP339): a peer could spoil a transaction for others by
+// passing it on with a witness that does not hold.
 type Inv struct{ WTxIDs []types.Hash }
 
 // Type returns TypeInv.
@@ -214,7 +224,8 @@ func (m *GetTxs) decode(d *types.Decoder) {
 	wanted(d, len(m.WTxIDs))
 }
 
-// Tx is a transaction in Bitcoin's encoding, which is not looked into here.
+// Tx is a transaction in Bitcoin's encoding (BIP144), which is not looked into here: it is
+// passed on as it came, and the pool decodes it when its turn comes.
 type Tx struct{ Raw []byte }
 
 // Type returns TypeTx.
@@ -223,8 +234,8 @@ func (*Tx) Type() Type { return TypeTx }
 func (m *Tx) appendTo(b []byte) []byte { return append(b, m.Raw...) }
 func (m *Tx) decode(d *types.Decoder)  { m.Raw = d.Bytes(d.Remaining()) }
 
-// GetBlocks asks for blocks, one to MaxGetBlocks. Each is answered with a
-// Block or in a NotFound.
+// GetBlocks asks for blocks, one to MaxGetBlocks. Each is answered with a Block or in a
+// NotFound. Bitcoin's message of that name asks for hashes; this one is its getdata.
 type GetBlocks struct{ Hashes []types.Hash }
 
 // Type returns TypeGetBlocks.
@@ -255,8 +266,8 @@ const (
 	WhatBlockTxs What = 3 // GetBlockTxs: the block's hash
 )
 
-// NotFound tells what the sender was asked for and does not have, at most
-// MaxNotFound hashes.
+// NotFound tells what the sender was asked for and does not have, at most MaxNotFound
+// hashes. So the one that asked can ask another peer at once, and need not wait.
 type NotFound struct {
 	What   What
 	Hashes []types.Hash
@@ -275,7 +286,8 @@ func (m *NotFound) decode(d *types.Decoder) {
 	m.Hashes = decodeHashes(d, MaxNotFound)
 }
 
-// FeeFilter asks not to be told of transactions below a feerate.
+// FeeFilter asks not to be told of transactions below a feerate (BIP133), which the
+// sender's pool would refuse.
 type FeeFilter struct{ MinFeeRate types.FeeRate }
 
 // Type returns TypeFeeFilter.

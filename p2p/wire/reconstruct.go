@@ -10,10 +10,10 @@ import (
 // compact block holds, what Offer brings (the pool's transactions), and what
 // Fill brings (the peer's answer). It belongs to one goroutine at a time.
 //
-// A short id can be met by a transaction that was not meant. The merkle root
-// tells, and only the chain looks at it: a block that was put together here and
-// is refused as mutated has to be asked for whole, and says nothing about who
-// announced it.
+// A short id can be met by a transaction that was not meant. The merkle root tells, and
+// only the chain looks at it. A block that was put together here and is refused as
+// mutated has to be asked for whole, and nobody is to blame for it: chance or a third
+// party may have put the wrong transaction into the pool.
 type Reconstruction struct {
 	header types.Header
 	key    ShortIDKey
@@ -33,6 +33,8 @@ func NewReconstruction(c *CompactBlock) (*Reconstruction, error) {
 	for _, p := range c.Prefilled {
 		r.set(p.Index, p.Raw)
 	}
+	// Short ids take the places that the prefilled ones leave, in order. There are as
+	// many: decoding has checked that every prefilled index lies in the block.
 	index := 0
 	for _, id := range c.ShortIDs {
 		for r.txs[index] != nil {
@@ -72,7 +74,7 @@ func (r *Reconstruction) Offer(wtxid types.Hash, raw []byte) {
 	case r.txs[index] == nil:
 		r.set(index, raw)
 	case !bytes.Equal(r.txs[index], raw):
-		r.spoilt[id] = true
+		r.spoilt[id] = true // a third must not come in as if it were the first
 		r.set(index, nil)
 	}
 }
@@ -98,6 +100,8 @@ func (r *Reconstruction) Fill(answer *BlockTxs) error {
 	if len(answer.Txs) != len(missing) {
 		return broken("%d transactions of a block, want %d", len(answer.Txs), len(missing))
 	}
+	// The witness id is the hash of the whole encoding, so nothing needs decoding to see
+	// that the peer sends what its own compact block names.
 	for i, index := range missing {
 		if at, ok := r.slots[r.key.ShortID(types.DoubleSHA256(answer.Txs[i]))]; !ok || at != index {
 			return broken("transaction %d of a block is not the one of its short id", index)

@@ -1,11 +1,3 @@
-// Package wire is the language that karat's nodes speak: the messages, their
-// encoding and their limits, the fragments that they travel in, and compact
-// blocks (BIP152's idea). docs/wire-protocol.md is its description.
-//
-// The package opens no connection and keeps no state but that of a stream:
-// who may send what, how often and when is decided in p2p. Every decoder treats
-// its input as hostile: a message's length is checked against the maximum of
-// its type before anything is allocated, and nothing may be left over.
 package wire
 
 import (
@@ -22,14 +14,14 @@ const (
 )
 
 var (
-	// ErrProtocol is wrapped by every error about the bytes that a peer sent:
-	// they break the protocol, and the stream cannot be followed any further.
+	// ErrProtocol is wrapped by every error about the bytes that a peer sent: they
+	// break the protocol, and what comes after them cannot be read.
 	ErrProtocol = errors.New("broken wire protocol")
 	// ErrVersion is wrapped by Negotiate's error: two nodes that have no version
 	// in common. Nobody is to blame.
 	ErrVersion = errors.New("no common protocol version")
-	// ErrTooLarge is returned for a message of our own that exceeds the maximum
-	// of its type, so that no peer would take it.
+	// ErrTooLarge is returned for a message of our own that exceeds the maximum of its
+	// type. A peer would hang up on it, so it is not sent.
 	ErrTooLarge = errors.New("message too large")
 	// ErrCollision is returned by NewReconstruction for a block with two
 	// transactions of the same short id, which chance can bring about: nobody is
@@ -75,21 +67,23 @@ const (
 	TypeSendCompact  Type = 18
 )
 
-// What a message may hold.
+// What a message may hold. Together with the lengths of the elements this bounds every
+// type of message; the counts of headers and of locators are Bitcoin Core's.
 const (
-	MaxUserAgent    = 256  // bytes
-	MaxPeers        = 1000 // addresses in a Peers
-	MaxLocator      = 101  // hashes in a locator
-	MaxHeaders      = 2000 // headers in a Headers
-	MaxInv          = 1000 // witness ids in an Inv or a GetTxs
-	MaxGetBlocks    = 128  // hashes in a GetBlocks
-	MaxNotFound     = 1000 // hashes in a NotFound
-	MaxTxSize       = 400_000
-	MaxBlockSize    = types.MaxBlockWeight // bytes; no byte weighs less than a unit
+	MaxUserAgent    = 256                  // bytes
+	MaxPeers        = 1000                 // addresses in a Peers
+	MaxLocator      = 101                  // hashes in a locator
+	MaxHeaders      = 2000                 // headers in a Headers
+	MaxInv          = 1000                 // witness ids in an Inv or a GetTxs
+	MaxGetBlocks    = 128                  // hashes in a GetBlocks
+	MaxNotFound     = 1000                 // hashes in a NotFound
+	MaxTxSize       = 400_000              // bytes: no pool takes a heavier one, and no byte weighs less than a unit
+	MaxBlockSize    = types.MaxBlockWeight // bytes, for the same reason
 	MaxBlockTxs     = MaxBlockSize / minTxWeight
-	MaxCompactBlock = 1_000_000 // bytes of a CompactBlock's payload
-	// MaxUnknown is the longest payload in bytes of a message of a type that
-	// this version does not know. Such messages are skipped.
+	MaxCompactBlock = 1_000_000 // bytes of a CompactBlock's payload; short ids take 400,000 at most
+	// MaxUnknown is the longest payload in bytes of a message of a type that this
+	// version does not know. Such messages are skipped, so that later versions can add
+	// some. They are bounded, since what is skipped is read all the same.
 	MaxUnknown = 65_536
 )
 
@@ -97,8 +91,8 @@ const (
 // an output, both with empty scripts.
 const minTxWeight = types.WitnessScale * (4 + 1 + 41 + 1 + 9 + 4)
 
-// Lane is one of the two streams of a connection. What travels in one is
-// never delayed by more than a fragment of the other.
+// Lane is one of the two streams of a connection. A message in the urgent one never waits
+// for more than a fragment of the bulk one, so a block of 4 MB delays no ping.
 type Lane uint8
 
 // The lanes. The numbers are part of the protocol.
@@ -122,8 +116,9 @@ const (
 	minPrefilledLen = 2 // an index and the length of a transaction
 )
 
-// registry is indexed by type; a type without a name is not known. It is
-// never changed.
+// registry is indexed by type; a type without a name is not known. It is never changed.
+// A maximum is what the longest honest message takes. With a smaller one such a message
+// would end the connection; with a larger one peers could have memory for nothing.
 var registry = [...]typeInfo{
 	TypeHello:        {"hello", maxHello, Urgent, func() Message { return new(Hello) }},
 	TypePing:         {"ping", 8, Urgent, func() Message { return new(Ping) }},
@@ -158,8 +153,8 @@ func (t Type) Known() bool {
 	return ok
 }
 
-// Lane returns the lane that a message of the type is sent in. A receiver
-// takes any message from either.
+// Lane returns the lane that a message of the type is sent in. A receiver takes any
+// message from either.
 func (t Type) Lane() Lane {
 	if info, ok := t.info(); ok {
 		return info.lane
@@ -176,9 +171,9 @@ func (t Type) String() string {
 	return fmt.Sprintf("type %d", uint8(t))
 }
 
-// MaxPayload returns the longest payload of a message of the type, in bytes,
-// MaxUnknown for one that is not known. A network's own weight limit makes the
-// maximum of blocks smaller (NewAssembler).
+// MaxPayload returns the longest payload of a message of the type, in bytes, MaxUnknown
+// for one that is not known. It holds on any network. For blocks, NewAssembler applies
+// the network's own weight limit, which is lower.
 func MaxPayload(t Type) int {
 	if info, ok := t.info(); ok {
 		return info.max
@@ -186,15 +181,16 @@ func MaxPayload(t Type) int {
 	return MaxUnknown
 }
 
-// Message is one of this package's pointer types: *Hello, *Ping and so on.
+// Message is one of this package's pointer types: *Hello, *Ping and so on. No other
+// package can make one, so the table of types is complete.
 type Message interface {
 	Type() Type
 	appendTo(b []byte) []byte
 	decode(d *types.Decoder)
 }
 
-// Encode returns the payload of the message. That of a Tx or a Block is the
-// message's own Raw, not a copy.
+// Encode returns the payload of the message. That of a Tx or a Block is the message's own
+// Raw, not a copy: a block goes to many peers at once, and is in memory once.
 func Encode(m Message) []byte {
 	switch m := m.(type) {
 	case *Tx:
@@ -205,9 +201,8 @@ func Encode(m Message) []byte {
 	return m.appendTo(nil)
 }
 
-// Decode reads the payload of a message, all of which must be used. The message
-// refers to the payload, which must not change afterwards. Every failure wraps
-// ErrProtocol.
+// Decode reads the payload of a message, to its last byte. The message refers to the
+// payload, which must not change afterwards. Every failure wraps ErrProtocol.
 func Decode(t Type, payload []byte) (Message, error) {
 	info, ok := t.info()
 	if !ok {
