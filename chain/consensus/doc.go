@@ -4,17 +4,16 @@
 //
 // A block is checked in steps, and each step needs more than the one before it:
 //
-//	DecodeBlock     the bytes
 //	CheckHeader     the header: its proof of work
-//	ValidateHeader  the parent's state: difficulty and times
+//	DecodeBlock     the bytes
 //	CheckBlock      the body: its merkle root, the form of each transaction
+//	ValidateHeader  the parent's state: difficulty and times
 //	ValidateBlock   the parent's state: height, lock times, witness commitment
 //	ConnectBlock    the coins that CoinsNeeded names: amounts, maturity, relative locks
 //	CheckScripts    the outputs that are spent: scripts and signatures
 //
-// OpenBlock takes the three that need nothing but the bytes, the cheapest first. The
-// package's Example takes all of them, and ends with what the block does to the
-// coins:
+// OpenBlock takes the first three, which need nothing but the bytes. The package's
+// Example takes all of them, and ends with what the block does to the coins:
 //
 //	connection, err := consensus.ConnectBlock(p, &parent, block, coins, ancestry)
 //	update := &connection.Update // the coins spent, the coins made

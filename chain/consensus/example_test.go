@@ -12,33 +12,28 @@ import (
 	"github.com/karatcoin/karat/internal/chaintest"
 )
 
-// checkBlock is the whole order in which a block is checked: from the bytes that
-// a peer has sent to what the block does to the coins. Package chain takes the
-// same steps, those of many blocks at once. Each step asks for more than the one
-// before it, so that a bad block is found out as cheaply as can be.
+// checkBlock is the whole order in which a block is checked: from the bytes that a
+// peer has sent to what the block does to the coins. Each step needs more than the one
+// before it, so a bad block is found out as cheaply as can be. Package chain takes the
+// same steps, those of many blocks at once.
 func checkBlock(p *consensus.Params, parent *consensus.State, coins chaintest.Coins, raw []byte) (*consensus.Update, error) {
-	// The bytes alone: one transaction has one encoding, and nothing is left over.
-	block, err := consensus.DecodeBlock(raw)
+	// The bytes alone. OpenBlock takes three steps, the cheapest first, because a
+	// stranger's bytes deserve no work before there is proof of work behind them:
+	//
+	//	CheckHeader  the first 80 bytes: the hash is not above the target
+	//	DecodeBlock  all bytes: each thing has one encoding, nothing is left over
+	//	CheckBlock   the body: its merkle root, each transaction's form, and R1
+	//
+	// They need no parent, so blocks can come in any order and be opened on any core.
+	block, err := consensus.OpenBlock(p, raw)
 	if err != nil {
 		return nil, err
 	}
-	header := &block.Block.Header
 
-	// The header alone. Proof of work comes first, because it makes everything that
-	// is done for a stranger's block expensive for the stranger.
-	if err := consensus.CheckHeader(p, header, block.Hash); err != nil {
-		return nil, err
-	}
-
-	// The header and the chain below it. The clock is read here, once, by the
-	// caller: a block from the future may come again later.
-	if err := consensus.ValidateHeader(p, parent, header, time.Now().Unix()); err != nil {
-		return nil, err
-	}
-
-	// The body alone: the header has its merkle root, each transaction is in form,
-	// and R1 holds. It needs no parent, so blocks can come in any order.
-	if err := consensus.CheckBlock(p, block); err != nil {
+	// The header and the chain below it: difficulty and times. The rules have no
+	// clock; the caller says what time it is. Headers come before their blocks as a
+	// rule, and these two checks of them are then all that is needed to choose a chain.
+	if err := consensus.ValidateHeader(p, parent, &block.Block.Header, time.Now().Unix()); err != nil {
 		return nil, err
 	}
 
@@ -47,8 +42,8 @@ func checkBlock(p *consensus.Params, parent *consensus.State, coins chaintest.Co
 		return nil, err
 	}
 
-	// The coins. The rules say which ones they need and the caller looks them up,
-	// all at once and in this order.
+	// The coins. The rules say which ones they need, and the caller looks them up, all
+	// at once and in this order. Then amounts, maturity and relative locks are checked.
 	needed := consensus.CoinsNeeded(p, parent.Index.Height+1, block)
 	fetched := make([]consensus.FetchedCoin, len(needed))
 	for i, outPoint := range needed {
@@ -59,10 +54,10 @@ func checkBlock(p *consensus.Params, parent *consensus.State, coins chaintest.Co
 		return nil, err
 	}
 
-	// The scripts, the dearest part and therefore the last. They run without
-	// touching the curve: every signature becomes a claim, and claims of any number
-	// of transactions and blocks are checked in one multiplication. If it fails, the
-	// scripts run again with no claims (nil), which finds the one that is wrong.
+	// The scripts, which cost the most and therefore come last. Every signature in them
+	// becomes a claim, and claims of any number of transactions and blocks are checked
+	// in one multiplication. If that fails, the scripts run again without claims (nil),
+	// which finds the one at fault.
 	var claims secp.Batch
 	err = consensus.CheckScripts(block, connection.Prevouts, 1, len(block.Block.Txs), &claims, nil)
 	if err == nil && !claims.Verify() {
