@@ -29,6 +29,8 @@ func (c *chunk) feeRate() types.FeeRate {
 	return types.NewFeeRate(c.fee, (c.weight+types.WitnessScale-1)/types.WitnessScale)
 }
 
+// chunksOf returns the chunks of clusters. Those of one cluster keep their order; those
+// of different ones do not depend on each other.
 func chunksOf(clusters []*cluster) []chunk {
 	var chunks []chunk
 	for _, c := range clusters {

@@ -100,6 +100,7 @@ func linearize(nodes []*txNode, lineage []uint64) []int {
 			}
 			return bytes.Compare(nodes[a].TxID[:], nodes[b].TxID[:])
 		})
+		// Those that are left need not pay any longer for ancestors that were taken.
 		for rest := left; rest != 0; rest &= rest - 1 {
 			i := bits.TrailingZeros64(rest)
 			for gone := lineage[i] & taken; gone != 0; gone &= gone - 1 {

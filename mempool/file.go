@@ -36,8 +36,9 @@ var ErrFile = errors.New("not a file of this network's pool")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Save writes all transactions to a file, which is there as a whole or not at
-// all, whatever happens. Errors are ErrLocal.
+// Save writes all transactions to a file, which is there as a whole or not at all,
+// whatever happens. Parents come first, so that Load can take one after another. Errors
+// are ErrLocal.
 func (p *Pool) Save(path string) error {
 	return consensus.Local(wholefile.Replace(path, func(w io.Writer) error {
 		if _, err := w.Write(fileHeader(p.params)); err != nil {
@@ -118,6 +119,8 @@ func (p *Pool) load(ctx context.Context, r io.Reader) (result LoadResult, err er
 	}
 }
 
+// fileHeader is what the file of a network's pool begins with. It names the network, so
+// that transactions of another one are not even tried.
 func fileHeader(params *consensus.Params) []byte {
 	identity := params.Identity()
 	return appendChecksum(append([]byte(fileMagic), identity[:]...))

@@ -86,7 +86,7 @@ func (p *Pool) CatchUp(ctx context.Context) error {
 // tip without them. It assumes the baton.
 func (p *Pool) advance(tip types.Index) error {
 	f := &p.followed
-	if info, ok := p.chain.Info(f.at.Hash); ok && info.OnBestChain && !f.stale {
+	if info, ok := p.chain.Info(f.at.Hash); ok && info.OnBestChain && !f.stale { // only forward from here
 		if p.jump(tip) {
 			return nil
 		}
@@ -141,7 +141,7 @@ func (p *Pool) confirm(u *consensus.BlockUpdate) {
 	defer p.mu.Unlock()
 	var confirmed, conflicts []*txNode
 	isConfirmed := map[*txNode]bool{}
-	for _, txid := range u.Block.TxIDs[1:] {
+	for _, txid := range u.Block.TxIDs[1:] { // a coinbase was in no pool
 		if n := p.graph.byTxID[txid]; n != nil {
 			confirmed = append(confirmed, n)
 			isConfirmed[n] = true

@@ -72,6 +72,7 @@ func (g *graph) conflicts(tx *types.Tx) []*txNode {
 	return conflicts
 }
 
+// count keeps the sums up to date when a node comes (1) or leaves (-1).
 func (g *graph) count(n *txNode, sign int) {
 	g.usage += sign * usageOf(n.Entry)
 	g.vsize += sign * n.VSize
@@ -139,6 +140,8 @@ func withDescendants(nodes []*txNode) []*txNode {
 	return all
 }
 
+// details describes the node among its relatives. Whatever it tells is of one cluster,
+// so that this costs no more than a cluster is large.
 func (n *txNode) details() pending.Details {
 	d := pending.Details{Entry: n.Entry}
 	for _, a := range n.ancestors() {
@@ -168,6 +171,7 @@ func (n *txNode) details() pending.Details {
 	return d
 }
 
+// spendsFrom reports whether the node is a child of the parent, not a later descendant.
 func (n *txNode) spendsFrom(parent *txNode) bool {
 	return slices.ContainsFunc(n.Tx.Inputs, func(in types.TxIn) bool { return in.PreviousOutPoint.TxID == parent.TxID })
 }

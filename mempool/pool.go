@@ -126,6 +126,8 @@ func (p *Pool) SpentBy(outPoint types.OutPoint) *pending.Entry {
 	return entryOf(p.graph.spends[outPoint])
 }
 
+// entryOf returns a node's entry, nil for none. Nodes stay within the package: they
+// change with the graph.
 func entryOf(n *txNode) *pending.Entry {
 	if n == nil {
 		return nil

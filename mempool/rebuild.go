@@ -38,7 +38,7 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	candidates := p.survivors()
 	coins, state, err := p.chainCoins(ctx, candidates)
 	if err != nil || state.Index != f.at {
-		return err
+		return err // if nil, the chain has moved, and CatchUp sees that
 	}
 	fresh := newGraph()
 	for _, c := range candidates {

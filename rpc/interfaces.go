@@ -82,16 +82,16 @@ type Index interface {
 }
 
 // Pool answers about transactions that wait for a block, as of the chain's tip: it
-// follows the chain before it answers, which may take a moment. Get, GetByWitness and
-// SpentBy return nil if there is no such transaction.
+// follows the chain before it answers, which may take a moment. Only the last three do
+// not, of which subscriptions live. Get, SpentBy and GetByWitness return nil if there is
+// no such transaction.
 type Pool interface {
 	// Accept takes a transaction that pays at most a feerate; 0 is no limit. It wraps a
 	// *consensus.RuleError if the transaction is refused.
 	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
-	// Test says what Accept would of each, in order, and changes nothing.
+	// Try says what Accept would of each, in order, and changes nothing.
 	Try(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error)
 	Get(txid types.Hash) *pending.Entry
-	GetByWitness(wtxid types.Hash) *pending.Entry
 	SpentBy(outPoint types.OutPoint) *pending.Entry
 	Details(txid types.Hash) (pending.Details, bool)
 	Entries() []*pending.Entry
@@ -102,6 +102,7 @@ type Pool interface {
 	// Accepted returns the witness ids of the transactions that were taken from a
 	// position on, and the position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)
+	GetByWitness(wtxid types.Hash) *pending.Entry
 	poke.Source // pokes after the pool has changed
 }
 
