@@ -12,41 +12,6 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Coin is an unspent output of the wallet.
-type Coin struct {
-	types.OutPoint
-	Value        types.Amount
-	ScriptPubKey []byte
-	Branch       Branch // the key that it pays to
-	Index        uint32
-	Height       uint32 // of its block; 0: in none yet, or a coinbase of the genesis block
-	IsCoinbase   bool
-}
-
-// confirmed reports whether the coin is in a block.
-func (c *Coin) confirmed() bool { return c.Height > 0 || c.IsCoinbase }
-
-// Request is what a transaction is built from.
-type Request struct {
-	Outputs []types.TxOut
-	// SubtractFee takes the fee from the outputs, in equal parts, instead of
-	// adding it to what they cost. What an OP_RETURN output holds is left alone.
-	SubtractFee bool
-	// SendAll spends every coin that is worth its fee and makes no change: the
-	// first output, whose Value has to be 0 in the request, gets what the fee
-	// and the other outputs leave. SubtractFee adds nothing to it.
-	SendAll bool
-	FeeRate types.FeeRate
-	// ChangeScript is the output script that takes the rest: a taproot output, as
-	// Account.Script makes them. SendAll needs none.
-	ChangeScript []byte
-	// Coins are the coins that may be spent: mature, spent by no other
-	// transaction. Those in no block are only taken if the others do not
-	// suffice.
-	Coins    []Coin
-	LockTime uint32 // the tip's height, against fee sniping; or 0
-}
-
 // Draft is a transaction that lacks its signatures, and what a person has to know
 // before signing it.
 type Draft struct {
@@ -58,12 +23,6 @@ type Draft struct {
 }
 
 var (
-	// ErrRequest is wrapped by the errors of Build about a request that asks for
-	// what cannot be.
-	ErrRequest = errors.New("impossible payment")
-	// ErrDust is an ErrRequest: an output would hold less than what nodes relay,
-	// since it would cost more to spend than it is worth.
-	ErrDust = fmt.Errorf("%w: dust", ErrRequest)
 	// ErrTooLarge is a payment that would take more coins or outputs than fit
 	// into a transaction that nodes relay. Smaller payments to oneself join
 	// coins.

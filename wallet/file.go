@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"golang.org/x/crypto/argon2"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 var (
@@ -30,11 +32,11 @@ var (
 )
 
 const (
-	fileVersion   = 1
-	maxFileSize   = 64 << 10 // bytes; a file has about one thousand
-	kdfAlgorithm  = "argon2id"
-	openMemoryKiB = 8 // of a file without a passphrase
-	sealAlgorithm = "xchacha20-poly1305"
+	fileVersion           = 1
+	maxFileSize           = 64 << 10 // bytes; a file has about one thousand
+	kdfAlgorithm          = "argon2id"
+	noPassphraseMemoryKiB = 8 // of a file without a passphrase
+	sealAlgorithm         = "xchacha20-poly1305"
 )
 
 // fileContent is the JSON of a wallet file. Only its white space is free: the
@@ -85,7 +87,7 @@ type cipherParams struct {
 // nothing to guess it takes no time.
 func defaultKDF(passphrase string) kdfParams {
 	if passphrase == "" {
-		return kdfParams{Algorithm: kdfAlgorithm, Time: 1, MemoryKiB: openMemoryKiB, Threads: 1}
+		return kdfParams{Algorithm: kdfAlgorithm, Time: 1, MemoryKiB: noPassphraseMemoryKiB, Threads: 1}
 	}
 	return kdfParams{Algorithm: kdfAlgorithm, Time: 3, MemoryKiB: 256 << 10, Threads: 1}
 }
@@ -120,7 +122,7 @@ func CreateFile(path string, p *consensus.Params, mnemonic, passphrase string, b
 }
 
 // NeedsPassphrase reports whether the file was made with a passphrase.
-func (f *File) NeedsPassphrase() bool { return f.content.Header.KDF.MemoryKiB != openMemoryKiB }
+func (f *File) NeedsPassphrase() bool { return f.content.Header.KDF.MemoryKiB != noPassphraseMemoryKiB }
 
 func createFile(path string, p *consensus.Params, mnemonic, passphrase string, birthday types.Index, kdf kdfParams) (*File, error) {
 	f, err := newFile(p, mnemonic, passphrase, birthday, kdf)
@@ -309,7 +311,7 @@ func (f *File) Birthday() types.Index {
 // and 256 MiB, which is what a guess of the passphrase costs. Errors:
 // ErrPassphrase, ErrDamaged.
 func (f *File) Unlock(passphrase string) (*Signer, error) {
-	_, key, err := f.open(passphrase)
+	_, key, err := f.decrypt(passphrase)
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +320,7 @@ func (f *File) Unlock(passphrase string) (*Signer, error) {
 
 // Mnemonic returns the words, at Unlock's price and with its errors.
 func (f *File) Mnemonic(passphrase string) (string, error) {
-	words, key, err := f.open(passphrase)
+	words, key, err := f.decrypt(passphrase)
 	if err != nil {
 		return "", err
 	}
@@ -326,9 +328,9 @@ func (f *File) Mnemonic(passphrase string) (string, error) {
 	return words, nil
 }
 
-// open decrypts the words and derives the account's private key, which must be
+// decrypt decrypts the words and derives the account's private key, which must be
 // that of the public key in the header.
-func (f *File) open(passphrase string) (words string, key *hdkeychain.ExtendedKey, err error) {
+func (f *File) decrypt(passphrase string) (words string, key *hdkeychain.ExtendedKey, err error) {
 	h := &f.content.Header
 	aead, err := chacha20poly1305.NewX(h.KDF.key(passphrase))
 	if err != nil {
@@ -356,4 +358,27 @@ func (f *File) open(passphrase string) (words string, key *hdkeychain.ExtendedKe
 		return "", nil, fmt.Errorf("%w: its account is not that of its words", ErrDamaged)
 	}
 	return words, key, nil
+}
+
+// writeNew writes a file that only its owner can read, and no other than its
+// owner can see the folder's content if it has to be made. The file appears
+// whole and durable or not at all, and never in place of another: an empty file
+// takes the name first, which works where a hard link does not.
+func writeNew(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	name, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	err = name.Close()
+	if err == nil {
+		err = wholefile.ReplaceBytes(path, content)
+	}
+	if err != nil {
+		os.Remove(path)
+	}
+	return err
 }

@@ -211,7 +211,7 @@ func TestFileForgery(t *testing.T) {
 		change func(*fileContent)
 		want   error // of decodeFile, or else of Unlock
 	}{
-		"account":      {func(c *fileContent) { c.Header.AccountKey = other.text }, ErrPassphrase},
+		"account":      {func(c *fileContent) { c.Header.AccountKey = other.xpub }, ErrPassphrase},
 		"fingerprint":  {func(c *fileContent) { c.Header.Fingerprint = hexBytes{1, 2, 3, 4} }, ErrPassphrase},
 		"network":      {func(c *fileContent) { c.Header.Network = "lab" }, ErrPassphrase},
 		"birthday":     {func(c *fileContent) { c.Header.Birthday.Height = 1 << 30 }, ErrPassphrase},
@@ -248,7 +248,7 @@ func TestFileForgery(t *testing.T) {
 	// Whoever knows the passphrase cannot make a file of two halves by accident.
 	mixed, err := newFile(p, abandon, "secret", types.Index{}, lightKDF())
 	must(t, err)
-	mixed.content.Header.AccountKey = other.text
+	mixed.content.Header.AccountKey = other.xpub
 	must(t, mixed.content.seal([]byte(abandon), "secret"))
 	if _, err := mixed.Unlock("secret"); !errors.Is(err, ErrDamaged) {
 		t.Errorf("the account of other words: %v", err)
@@ -287,7 +287,7 @@ func checkDecoded(t *testing.T, data []byte) {
 	}
 	again, err := json.Marshal(&got.content)
 	must(t, err)
-	if twice, err := decodeFile(again); err != nil || twice.Birthday() != got.Birthday() || twice.account.text != got.account.text {
+	if twice, err := decodeFile(again); err != nil || twice.Birthday() != got.Birthday() || twice.account.xpub != got.account.xpub {
 		t.Fatalf("not as it was: %v", err)
 	}
 	if _, err := got.Account().Script(Receive, 0); err != nil {

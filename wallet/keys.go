@@ -10,7 +10,6 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
-	"github.com/karatcoin/karat/chain/types"
 )
 
 // Branch is one of the two sequences of keys of an account (BIP44).
@@ -98,7 +97,7 @@ func publicText(key *hdkeychain.ExtendedKey) (string, error) {
 type Account struct {
 	fingerprint uint32 // of the master key
 	coinType    uint32
-	text        string // of the extended public key
+	xpub        string // of the extended public key
 	branches    [2]*hdkeychain.ExtendedKey
 }
 
@@ -114,7 +113,7 @@ func newAccount(text string, fingerprint, coinType uint32) (*Account, error) {
 	if key.IsPrivate() || [4]byte(key.Version()) != version || key.Depth() != accountDepth || key.ChildIndex() != hardened(0) {
 		return nil, errAccountKey
 	}
-	a := &Account{fingerprint: fingerprint, coinType: coinType, text: text}
+	a := &Account{fingerprint: fingerprint, coinType: coinType, xpub: text}
 	for branch := range a.branches {
 		if a.branches[branch], err = key.Derive(uint32(branch)); err != nil {
 			return nil, fmt.Errorf("%w: %w", errAccountKey, err)
@@ -145,7 +144,11 @@ func (a *Account) Script(b Branch, index uint32) (scriptPubKey []byte, err error
 	return taproot.OutputScript(output), nil
 }
 
-func isTaprootScript(script []byte) bool {
-	version, program, ok := types.WitnessProgram(script)
-	return ok && version == 1 && len(program) == 32
+// Descriptor returns the descriptor of a branch (BIP380, BIP386) with its
+// checksum: tr([fingerprint/86h/coinh/0h]xpub/branch/*)#checksum. Who has it
+// sees all that the branch owns, and can spend nothing. The branch is Receive or
+// Change.
+func (a *Account) Descriptor(b Branch) string {
+	text := fmt.Sprintf("tr([%08x/%dh/%dh/0h]%s/%d/*)", a.fingerprint, purpose, a.coinType, a.xpub, b)
+	return text + "#" + taproot.DescriptorChecksum(text)
 }

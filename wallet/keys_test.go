@@ -180,7 +180,7 @@ func accountOf(t *testing.T, seed []byte, net *chaincfg.Params, path string) *Ac
 	key.Zero()
 	public, err := hdkeychain.NewKeyFromString(text)
 	must(t, err)
-	a := &Account{text: text}
+	a := &Account{xpub: text}
 	for branch := range a.branches {
 		a.branches[branch], err = public.Derive(uint32(branch))
 		must(t, err)
@@ -338,9 +338,9 @@ func TestAccountRefuses(t *testing.T) {
 		"master key":     {master, testCoinType},
 		"second account": {second, testCoinType},
 		"one step":       {shallow, testCoinType},
-		"other prefix":   {account.text, mainCoinType},
-		"cut":            {account.text[:100], testCoinType},
-		"wrong letter":   {strings.Replace(account.text, "tpubD", "tpubE", 1), testCoinType},
+		"other prefix":   {account.xpub, mainCoinType},
+		"cut":            {account.xpub[:100], testCoinType},
+		"wrong letter":   {strings.Replace(account.xpub, "tpubD", "tpubE", 1), testCoinType},
 		"nothing":        {"", testCoinType},
 	} {
 		if _, err := newAccount(tc.text, 0, tc.coinType); !errors.Is(err, errAccountKey) {

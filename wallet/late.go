@@ -45,7 +45,7 @@ func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late [2]uint32,
 	var all []*Transaction
 	for at.Height < end.position.Height {
 		var found []*Transaction
-		if found, at, last, err = w.look(ctx, r, at, last, min(at.Height+filterBatch, end.position.Height), late); err != nil {
+		if found, at, last, err = w.scanBlocks(ctx, r, at, last, min(at.Height+filterBatch, end.position.Height), late); err != nil {
 			return err
 		}
 		all = append(all, found...)
@@ -56,21 +56,5 @@ func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late [2]uint32,
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.note(w.db.begin(), all)
-}
-
-// Rescan makes the next Sync look through all blocks again. Until then what is in
-// blocks is taken to wait for one.
-func (w *Wallet) Rescan() error {
-	w.syncing.Lock()
-	defer w.syncing.Unlock()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.db.begin()
-	w.late = nil
-	s.putLate(nil)
-	if err := w.rollBack(s, 0); err != nil {
-		return err
-	}
-	return s.write()
+	return w.save(w.db.begin(), all)
 }

@@ -7,6 +7,20 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
+// Coin is an unspent output of the wallet.
+type Coin struct {
+	types.OutPoint
+	Value        types.Amount
+	ScriptPubKey []byte
+	Branch       Branch // the key that it pays to
+	Index        uint32
+	Height       uint32 // of its block; 0: in none yet, or a coinbase of the genesis block
+	IsCoinbase   bool
+}
+
+// confirmed reports whether the coin is in a block.
+func (c *Coin) confirmed() bool { return c.Height > 0 || c.IsCoinbase }
+
 // Transaction is a transaction that pays to the wallet or spends from it.
 type Transaction struct {
 	Tx     *types.Tx
@@ -26,8 +40,8 @@ func (t *Transaction) confirmed() bool {
 	return t.Height > 0 || t.Tx.IsCoinbase() && !t.Dropped
 }
 
-// keyOf names one key of the account.
-type keyOf struct {
+// keyID names one key of the account.
+type keyID struct {
 	branch Branch
 	index  uint32
 }
@@ -43,7 +57,7 @@ type ledger struct {
 
 // newLedger adds transactions up. Of two that spend the same coin, the confirmed
 // one counts, else the one that came first.
-func newLedger(transactions map[types.Hash]*Transaction, keys map[string]keyOf) *ledger {
+func newLedger(transactions map[types.Hash]*Transaction, keys map[string]keyID) *ledger {
 	l := &ledger{
 		coins: map[types.OutPoint]Coin{}, outputs: map[types.OutPoint]Coin{},
 		spentBy: map[types.OutPoint]*Transaction{}, conflicts: map[types.Hash]bool{},
@@ -57,7 +71,10 @@ func newLedger(transactions map[types.Hash]*Transaction, keys map[string]keyOf) 
 		if !t.Tx.IsCoinbase() {
 			l.spendInputs(t)
 		}
-		l.addOutputs(t, keys)
+		for _, c := range coinsOf(t, keys) {
+			l.outputs[c.OutPoint] = c
+			l.coins[c.OutPoint] = c
+		}
 	}
 	return l
 }
@@ -139,20 +156,20 @@ func (l *ledger) spendInputs(t *Transaction) {
 	}
 }
 
-func (l *ledger) addOutputs(t *Transaction, keys map[string]keyOf) {
+// coinsOf returns the outputs of a transaction that pay to keys of the wallet.
+func coinsOf(t *Transaction, keys map[string]keyID) (coins []Coin) {
 	for i := range t.Tx.Outputs {
 		out := &t.Tx.Outputs[i]
 		key, ours := keys[string(out.ScriptPubKey)]
 		if !ours {
 			continue
 		}
-		coin := Coin{
+		coins = append(coins, Coin{
 			OutPoint: types.OutPoint{TxID: t.TxID, Index: uint32(i)}, Value: out.Value, ScriptPubKey: out.ScriptPubKey,
 			Branch: key.branch, Index: key.index, Height: t.Height, IsCoinbase: t.Tx.IsCoinbase(),
-		}
-		l.outputs[coin.OutPoint] = coin
-		l.coins[coin.OutPoint] = coin
+		})
 	}
+	return coins
 }
 
 // Balance is what the wallet has, in grains.
@@ -210,7 +227,7 @@ type Entry struct {
 	Status        Status
 }
 
-func (l *ledger) entry(t *Transaction, tip, maturity uint32, keys map[string]keyOf) Entry {
+func (l *ledger) entry(t *Transaction, tip, maturity uint32, keys map[string]keyID) Entry {
 	e := Entry{TxID: t.TxID, Height: t.Height, Time: t.Time, Status: StatusPending}
 	in, out, ours := types.Amount(0), types.Amount(0), 0
 	for i := range t.Tx.Inputs {

@@ -33,16 +33,16 @@ func (w *Wallet) syncPool(ctx context.Context, r *remote) error {
 	if err != nil {
 		return err
 	}
-	if err := w.lookAtPool(fetched, inPool); err != nil {
+	if err := w.scanPool(fetched, inPool); err != nil {
 		return err
 	}
 	return w.reviewPending(ctx, r, inPool)
 }
 
-// lookAtPool notes which of the pool's transactions concern the wallet. One may
+// scanPool notes which of the pool's transactions concern the wallet. One may
 // stand before the one whose output it spends, so it looks until it finds no
 // more.
-func (w *Wallet) lookAtPool(fetched map[types.Hash]*types.Tx, inPool map[types.Hash]bool) error {
+func (w *Wallet) scanPool(fetched map[types.Hash]*types.Tx, inPool map[types.Hash]bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for txid := range w.seen {
@@ -59,7 +59,7 @@ func (w *Wallet) lookAtPool(fetched map[types.Hash]*types.Tx, inPool map[types.H
 			if w.transactions[txid] != nil || !w.concerns(tx) || w.forged(tx) {
 				continue
 			}
-			if _, err := w.noteKeys(tx); err != nil {
+			if _, err := w.notePaid(tx); err != nil {
 				return err
 			}
 			w.transactions[txid] = &Transaction{Tx: tx, TxID: txid, Time: w.now().Unix()}

@@ -170,8 +170,8 @@ func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consens
 	return block, nil
 }
 
-// transaction decodes a transaction that the node sent under an id.
-func transaction(text string, txid types.Hash) (*types.Tx, error) {
+// decodeTransaction decodes a transaction that the node sent under an id.
+func decodeTransaction(text string, txid types.Hash) (*types.Tx, error) {
 	raw, err := hex.DecodeString(text)
 	if err != nil {
 		return nil, lying("transaction %s is no hexadecimal", txid)
@@ -212,7 +212,7 @@ func (r *remote) transactions(ctx context.Context, txids []types.Hash) (map[type
 			if json.Unmarshal(result, &text) != nil {
 				return lying("a transaction that is no text")
 			}
-			fetched[part[i]], err = transaction(text, part[i])
+			fetched[part[i]], err = decodeTransaction(text, part[i])
 			return err
 		}); err != nil {
 			return nil, err

@@ -1,12 +1,43 @@
 package wallet
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/types"
+)
+
+// Request is what a transaction is built from.
+type Request struct {
+	Outputs []types.TxOut
+	// SubtractFee takes the fee from the outputs, in equal parts, instead of
+	// adding it to what they cost. What an OP_RETURN output holds is left alone.
+	SubtractFee bool
+	// SendAll spends every coin that is worth its fee and makes no change: the
+	// first output, whose Value has to be 0 in the request, gets what the fee
+	// and the other outputs leave. SubtractFee adds nothing to it.
+	SendAll bool
+	FeeRate types.FeeRate
+	// ChangeScript is the output script that takes the rest: a taproot output, as
+	// Account.Script makes them. SendAll needs none.
+	ChangeScript []byte
+	// Coins are the coins that may be spent: mature, spent by no other
+	// transaction. Those in no block are only taken if the others do not
+	// suffice.
+	Coins    []Coin
+	LockTime uint32 // the tip's height, against fee sniping; or 0
+}
+
+var (
+	// ErrRequest is wrapped by the errors of Build about a request that asks for
+	// what cannot be.
+	ErrRequest = errors.New("impossible payment")
+	// ErrDust is an ErrRequest: an output would hold less than what nodes relay,
+	// since it would cost more to spend than it is worth.
+	ErrDust = fmt.Errorf("%w: dust", ErrRequest)
 )
 
 // checkRequest refuses what can be no transaction, and what no node relays. It
@@ -98,4 +129,9 @@ func addAmounts(a, b types.Amount) (types.Amount, error) {
 		return 0, fmt.Errorf("%w: amounts of more than %s together", ErrRequest, maxSum)
 	}
 	return a + b, nil
+}
+
+func isTaprootScript(script []byte) bool {
+	version, program, ok := types.WitnessProgram(script)
+	return ok && version == 1 && len(program) == 32
 }

@@ -43,9 +43,9 @@ type Wallet struct {
 	meta         meta
 	tip          types.Index // of the headers
 	transactions map[types.Hash]*Transaction
-	keys         map[string]keyOf // by script
+	keys         map[string]keyID // by script
 	scripts      [2][][]byte      // of each branch, by index
-	used         [2]uint32        // of each branch: one above the last index that was paid
+	paidEnd      [2]uint32        // of each branch: one above the last index that was paid
 	ledger       *ledger
 	late         *[2]uint32          // see lateKeys
 	seen         map[types.Hash]bool // transactions of the node's pool that were looked at
@@ -76,7 +76,7 @@ func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, 
 	}
 	w := &Wallet{
 		params: p, file: f, account: f.Account(), log: log, now: time.Now, db: db,
-		transactions: map[types.Hash]*Transaction{}, keys: map[string]keyOf{}, seen: map[types.Hash]bool{},
+		transactions: map[types.Hash]*Transaction{}, keys: map[string]keyID{}, seen: map[types.Hash]bool{},
 	}
 	if err := w.load(); err != nil {
 		db.close()
@@ -109,7 +109,7 @@ func (w *Wallet) load() (err error) {
 		}
 	}
 	for _, t := range w.transactions {
-		if _, err := w.noteKeys(t.Tx); err != nil {
+		if _, err := w.notePaid(t.Tx); err != nil {
 			return err
 		}
 	}
@@ -132,13 +132,13 @@ func (w *Wallet) loadTip() error {
 		w.meta.position = types.Index{Hash: genesis.Hash}
 	}
 	w.tip = types.Index{Hash: genesis.Hash}
-	for step := uint32(1 << 31); step > 0; step >>= 1 { // headers have no gaps
-		h, _, ok, err := w.db.header(w.tip.Height + step)
+	for stride := uint32(1 << 31); stride > 0; stride >>= 1 { // headers have no gaps
+		h, _, ok, err := w.db.header(w.tip.Height + stride)
 		if err != nil {
 			return err
 		}
 		if ok {
-			w.tip = types.Index{Height: w.tip.Height + step, Hash: h.Hash()}
+			w.tip = types.Index{Height: w.tip.Height + stride, Hash: h.Hash()}
 		}
 	}
 	return nil
@@ -151,7 +151,7 @@ func (w *Wallet) loadGenesis() error {
 		t := &Transaction{Tx: &genesis.Block.Txs[i], TxID: genesis.TxIDs[i], Time: int64(genesis.Block.Header.Timestamp), place: uint32(i)}
 		for more := true; more; {
 			var err error
-			if more, err = w.noteKeys(t.Tx); err != nil {
+			if more, err = w.notePaid(t.Tx); err != nil {
 				return err
 			}
 		}
@@ -177,15 +177,15 @@ func (w *Wallet) watch(branch Branch, end uint32) error {
 			return err
 		}
 		w.scripts[branch] = append(w.scripts[branch], script)
-		w.keys[string(script)] = keyOf{branch, index}
+		w.keys[string(script)] = keyID{branch, index}
 	}
 	return nil
 }
 
-// noteKeys notes which keys a transaction pays to, watches as many behind them as
+// notePaid notes which keys a transaction pays to, watches as many behind them as
 // the gap limit says, and reports whether there are new ones, which are late then.
 // It assumes mu.
-func (w *Wallet) noteKeys(tx *types.Tx) (more bool, err error) {
+func (w *Wallet) notePaid(tx *types.Tx) (more bool, err error) {
 	before := [2]uint32{uint32(len(w.scripts[Receive])), uint32(len(w.scripts[Change]))}
 	defer func() {
 		if more && w.late == nil {
@@ -194,10 +194,10 @@ func (w *Wallet) noteKeys(tx *types.Tx) (more bool, err error) {
 	}()
 	for i := range tx.Outputs {
 		key, ours := w.keys[string(tx.Outputs[i].ScriptPubKey)]
-		if !ours || key.index < w.used[key.branch] {
+		if !ours || key.index < w.paidEnd[key.branch] {
 			continue
 		}
-		w.used[key.branch] = key.index + 1
+		w.paidEnd[key.branch] = key.index + 1
 		if end := key.index + 1 + GapLimit; end > uint32(len(w.scripts[key.branch])) {
 			more = true
 			if err := w.watch(key.branch, end); err != nil {
@@ -284,7 +284,7 @@ type Address struct {
 func (w *Wallet) NextAddress() (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	index := max(w.meta.next[Receive], w.used[Receive])
+	index := max(w.meta.next[Receive], w.paidEnd[Receive])
 	if err := w.watch(Receive, index+1+GapLimit); err != nil {
 		return "", err
 	}
@@ -309,7 +309,7 @@ func (w *Wallet) NextAddress() (string, error) {
 func (w *Wallet) Unpaid() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return int(max(w.meta.next[Receive], w.used[Receive]) - w.used[Receive])
+	return int(max(w.meta.next[Receive], w.paidEnd[Receive]) - w.paidEnd[Receive])
 }
 
 // ChangeScript returns a script for what is left of a payment, which no
@@ -319,7 +319,7 @@ func (w *Wallet) Unpaid() int {
 func (w *Wallet) ChangeScript() ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	index := w.used[Change]
+	index := w.paidEnd[Change]
 	return w.scripts[Change][index], w.watch(Change, index+1+GapLimit)
 }
 
@@ -332,7 +332,7 @@ func (w *Wallet) Addresses(branch Branch) ([]Address, error) {
 		received[string(c.ScriptPubKey)] += c.Value
 	}
 	var list []Address
-	for index := range max(w.meta.next[branch], w.used[branch]) {
+	for index := range max(w.meta.next[branch], w.paidEnd[branch]) {
 		script := w.scripts[branch][index]
 		text, err := taproot.EncodeAddress(w.params.HRP, script)
 		if err != nil {
@@ -367,7 +367,7 @@ func (w *Wallet) Record(tx *types.Tx) error {
 	for _, t := range changed {
 		w.transactions[t.TxID] = t
 	}
-	if _, err := w.noteKeys(tx); err != nil {
+	if _, err := w.notePaid(tx); err != nil {
 		return err
 	}
 	w.ledger = newLedger(w.transactions, w.keys)
