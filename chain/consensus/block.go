@@ -207,7 +207,8 @@ func checkWitnessCommitment(b *HashedBlock) error {
 
 // commitTo returns the commitment to the root of the witness ids (BIP141).
 func commitTo(root types.Hash, reserved []byte) types.Hash {
-	return types.DoubleSHA256(append(root[:], reserved...))
+	var both [2 * types.HashSize]byte
+	return types.DoubleSHA256(append(append(both[:0], root[:]...), reserved...))
 }
 
 // appendScriptNumber appends the shortest push of a number, which is not negative:
