@@ -27,28 +27,35 @@ type branch struct {
 
 // scheduling asks for blocks.
 func (s *syncer) scheduling(ctx context.Context) {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
 	for {
 		select {
 		case <-s.more:
-		case <-ticker.C:
+		case <-timer.C:
 		case <-ctx.Done():
 			return
 		}
-		s.schedule()
+		wait := time.Second
+		if s.schedule() {
+			wait = lateTime / 5
+		}
+		timer.Reset(wait)
 		s.look()
 	}
 }
 
 // schedule gives the blocks that are missing to peers that have them. What is missing
 // is asked of each peer's own chain: the header chain with the most work may be one of
-// which nobody gives the blocks, and must not keep us from the others.
-func (s *syncer) schedule() {
+// which nobody gives the blocks, and must not keep us from the others. It reports
+// whether a new block is under way.
+func (s *syncer) schedule() (news bool) {
 	now := s.m.o.Now()
 	branches := s.branches()
+	patience := s.m.patience()
 	requests := map[*peer][]types.Hash{}
 	s.mu.Lock()
+	s.patience = patience
 	stalled := s.dropStalled(now)
 	limit := s.flights()
 	holders := map[types.Hash][]*peer{}
@@ -62,17 +69,15 @@ func (s *syncer) schedule() {
 			if s.arrivedBytes > maxArrived {
 				break
 			}
-			if s.arrived[at.Hash] != nil {
-				continue
-			}
-			f := s.flying[at.Hash]
-			if f != nil && !(i == 0 && now.Sub(f.since) > laggardTimeout) {
-				continue
-			}
-			if p := s.pick(at, holders[at.Hash], limit, f); p != nil {
+			for range s.fetchers(b, i, now) {
+				p := s.pick(at, holders[at.Hash], limit, b.isNews())
+				if p == nil {
+					break
+				}
 				s.fly(p, at, now)
 				requests[p] = append(requests[p], at.Hash)
 			}
+			news = news || b.isNews() && len(s.flying[at.Hash]) > 0
 		}
 	}
 	s.mu.Unlock()
@@ -84,6 +89,43 @@ func (s *syncer) schedule() {
 			p.send(&wire.GetBlocks{Hashes: some})
 		}
 	}
+	return news
+}
+
+// isNews reports whether it is new blocks that are missing, and not that we are behind.
+func (b *branch) isNews() bool { return len(b.missing) <= 2 }
+
+// fetchers returns how many more peers a block is to be asked of now. It assumes mu.
+func (s *syncer) fetchers(b *branch, i int, now time.Time) int {
+	hash := b.missing[i].Hash
+	flights := s.flying[hash]
+	switch {
+	case s.arrived[hash] != nil:
+		return 0
+	case len(flights) == 0:
+		return 1
+	case i > 0:
+		return 0 // others come first
+	}
+	for _, f := range flights {
+		if b.isNews() && !f.late(now, s.patience) || !b.isNews() && now.Sub(f.since) <= laggardTimeout {
+			return 0
+		}
+	}
+	if !b.isNews() {
+		return 1
+	}
+	silent := 0
+	for _, f := range flights {
+		s.peers[f.peer].miss()
+		if f.silent(now, s.patience) {
+			silent++
+		}
+	}
+	if silent < len(flights) {
+		return 1 // it is our line that is slow, perhaps
+	}
+	return moreFetches * silent
 }
 
 // branches returns the chains of the peers that may be asked for more, as far as
@@ -172,21 +214,26 @@ func (s *syncer) resume(p *peer, now time.Time) {
 	}
 }
 
-// pick returns the one of the peers that have a block with the least to do; not the
-// one that has been asked already. It assumes mu.
-func (s *syncer) pick(at types.Index, holders []*peer, limit int, asked *flight) *peer {
+// pick returns the one of the peers that have a block with the least to do, for a new
+// block the one that is the most likely to bring it; not one that has been asked
+// already. It assumes mu.
+func (s *syncer) pick(at types.Index, holders []*peer, limit int, news bool) *peer {
 	var best *peer
-	least := limit
+	least, asked := 0, len(s.flying[at.Hash]) > 0
 	for _, p := range holders {
 		sp := s.peers[p]
-		if sp == nil || asked != nil && (asked.peer == p || len(sp.flying) > 0) {
+		if sp == nil || sp.flying[at.Hash] != nil || !sp.has(p, at) || len(sp.flying) >= limit {
 			continue
 		}
-		if !sp.has(p, at) || sp.stalls > 0 && len(s.peers) > 1 && len(sp.flying) > 0 {
+		if busy := len(sp.flying) > 0; busy && !news && (asked || sp.stalls > 0 && len(s.peers) > 1) {
 			continue
 		}
-		if len(sp.flying) < least {
-			best, least = p, len(sp.flying)
+		todo := len(sp.flying)
+		if news {
+			todo += sp.rank(p) * (maxFlights + 1)
+		}
+		if best == nil || todo < least {
+			best, least = p, todo
 		}
 	}
 	return best
@@ -195,11 +242,21 @@ func (s *syncer) pick(at types.Index, holders []*peer, limit int, asked *flight)
 // fly notes that a block is asked for. Who was asked before may still send it. It
 // assumes mu.
 func (s *syncer) fly(p *peer, at types.Index, now time.Time) {
-	f := &flight{at: at, peer: p, since: now}
-	s.flying[at.Hash] = f
 	sp := s.peers[p]
 	if len(sp.flying) == 0 {
 		sp.resume(p, now)
 	}
-	sp.flying[at.Hash] = f
+	if sp.flying[at.Hash] == nil { // or it is asked in another way
+		f := &flight{at: at, peer: p, since: now, had: p.received.Load()}
+		sp.flying[at.Hash] = f
+		s.flying[at.Hash] = append(s.flying[at.Hash], f)
+	}
+}
+
+// unfly takes a flight off the list of its block. It assumes mu.
+func (s *syncer) unfly(f *flight) {
+	left := slices.DeleteFunc(s.flying[f.at.Hash], func(other *flight) bool { return other == f })
+	if s.flying[f.at.Hash] = left; len(left) == 0 {
+		delete(s.flying, f.at.Hash)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +34,6 @@ const (
 	announceMost   = 8   // headers in an announcement
 	workMargin     = 144 // blocks of work below the tip that a branch may have
 	maxLacks       = 2 * window
-	maxPartial     = 4   // compact blocks of a peer that lack transactions
 	limitedBlocks  = 288 // the last ones, that a pruned peer has
 )
 
@@ -50,11 +50,12 @@ type syncer struct {
 	mu sync.Mutex
 	// Guarded by mu:
 	peers        map[*peer]*syncPeer
-	flying       map[types.Hash]*flight   // asked for
-	arrived      map[types.Hash]*delivery // with the chain
+	flying       map[types.Hash][]*flight   // asked for, each of another peer
+	arrived      map[types.Hash][]*delivery // with the chain, in the order in which it was given them
 	arrivedBytes int
 	room         chan struct{} // is closed when arrivedBytes is below maxArrived again
 	average      int           // bytes of a block lately
+	patience     time.Duration // with who brings a new block
 	heard        bool          // a peer has told all headers that it has
 	behind       time.Time     // since when no block has come though we are behind; zero: we are not
 }
@@ -68,6 +69,8 @@ type syncPeer struct {
 	last    time.Time               // it delivered or was first asked
 	before  uint64                  // bytes that had come from it by then
 	stalls  int
+	proven  bool                                // it brought a block, and was not too slow or wrong since
+	missed  bool                                // it was too slow or wrong, and has brought no block since
 	partial map[types.Hash]*wire.Reconstruction // compact blocks that lack transactions
 }
 
@@ -84,6 +87,7 @@ type flight struct {
 	at    types.Index
 	peer  *peer
 	since time.Time
+	had   uint64 // bytes that had come from the peer by then
 }
 
 // delivery is a block on its way to the chain.
@@ -97,7 +101,7 @@ type delivery struct {
 func newSyncer(m *Manager) *syncer {
 	return &syncer{
 		m: m, feed: make(chan delivery, window), more: poke.NewSlot(),
-		peers: map[*peer]*syncPeer{}, flying: map[types.Hash]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
+		peers: map[*peer]*syncPeer{}, flying: map[types.Hash][]*flight{}, arrived: map[types.Hash][]*delivery{}, average: 1000,
 		room: make(chan struct{}), recent: newRecentBlocks(),
 	}
 }
@@ -139,10 +143,8 @@ func (s *syncer) leave(p *peer) {
 
 // takeBack lets what was asked of a peer be asked of others. It assumes mu.
 func (s *syncer) takeBack(sp *syncPeer) {
-	for hash, f := range sp.flying {
-		if s.flying[hash] == f {
-			delete(s.flying, hash)
-		}
+	for _, f := range sp.flying {
+		s.unfly(f)
 	}
 	clear(sp.flying)
 	clear(sp.partial)
@@ -178,7 +180,9 @@ func (s *syncer) deliver(d delivery) {
 	select {
 	case s.feed <- d:
 	case <-d.peer.closed:
-		s.answered(d.hash)
+		s.mu.Lock()
+		s.depart(&d)
+		s.mu.Unlock()
 	}
 	s.more.Poke()
 }
@@ -190,37 +194,55 @@ func (s *syncer) take(d *delivery) (taken bool, room <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := s.peers[d.peer]
-	if from == nil || from.flying[d.hash] == nil || s.arrived[d.hash] != nil {
+	if from == nil || from.flying[d.hash] == nil || len(s.arrived[d.hash]) >= maxFetches {
 		return false, nil
 	}
 	if s.arrivedBytes > maxArrived {
 		return false, s.room
 	}
-	delete(s.flying, d.hash)
-	for _, sp := range s.peers {
-		delete(sp.flying, d.hash)
-		delete(sp.partial, d.hash)
-	}
+	s.unfly(from.flying[d.hash]) // others go on until it is known whether this is the block
+	delete(from.flying, d.hash)
+	delete(from.partial, d.hash)
 	from.resume(d.peer, now)
 	from.stalls = 0
 	d.peer.answers++
 	d.peer.lastBlock.Store(now.UnixNano())
-	s.arrived[d.hash] = d
+	s.arrived[d.hash] = append(s.arrived[d.hash], d)
 	s.arrivedBytes += len(d.raw)
 	s.average += (len(d.raw) - s.average) / 16
 	return true, nil
 }
 
-// answered forgets a block that the chain has answered for, and returns it.
-func (s *syncer) answered(hash types.Hash) *delivery {
+// depart forgets a block that was with the chain. It assumes mu.
+func (s *syncer) depart(d *delivery) {
+	left := slices.DeleteFunc(s.arrived[d.hash], func(other *delivery) bool { return other == d })
+	if s.arrived[d.hash] = left; len(left) == 0 {
+		delete(s.arrived, d.hash)
+	}
+	if s.arrivedBytes -= len(d.raw); s.arrivedBytes <= maxArrived {
+		close(s.room)
+		s.room = make(chan struct{})
+	}
+}
+
+// answered notes that the chain has answered for a block, and returns what it was
+// given. If it was good, nobody else needs to bring it.
+func (s *syncer) answered(hash types.Hash, good bool) (d *delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := s.arrived[hash]
-	if d != nil {
-		delete(s.arrived, hash)
-		if s.arrivedBytes -= len(d.raw); s.arrivedBytes <= maxArrived {
-			close(s.room)
-			s.room = make(chan struct{})
+	if list := s.arrived[hash]; len(list) > 0 {
+		d = list[0]
+		s.depart(d)
+		if sp := s.peers[d.peer]; sp != nil {
+			sp.proven, sp.missed = good, !good
+		}
+	}
+	if good {
+		s.behind = time.Time{} // it begins anew
+		delete(s.flying, hash)
+		for _, sp := range s.peers {
+			delete(sp.flying, hash)
+			delete(sp.partial, hash)
 		}
 	}
 	return d
@@ -265,12 +287,12 @@ func (s *syncer) feeding(ctx context.Context) error {
 
 // report acts on the chain's verdict on a block.
 func (s *syncer) report(r header.Result) {
-	d, err := s.answered(r.Block.Hash), r.Err
+	d, err := s.answered(r.Block.Hash, r.Err == nil), r.Err
 	if d == nil || err == nil {
 		return
 	}
 	if d.rebuilt && errors.Is(err, consensus.ErrMutated) {
-		s.deceived(d.peer, r.Block.Hash)
+		s.deceived(d.peer)
 		return
 	}
 	if d.rebuilt {
@@ -281,14 +303,14 @@ func (s *syncer) report(r header.Result) {
 	}
 }
 
-// deceived asks for a block whole of which the short ids met others than were meant.
-// Chance does that once in a lifetime, so that it counts against who does it often.
-func (s *syncer) deceived(p *peer, hash types.Hash) {
+// deceived lets a block be asked for whole of which the short ids met others than were
+// meant. Chance does that once in a lifetime, so that it counts against who does it
+// often.
+func (s *syncer) deceived(p *peer) {
 	if !p.manual && s.m.strike(p) {
 		p.close(errDeceived)
-		return
 	}
-	s.ask(p, hash)
+	s.more.Poke()
 }
 
 // ask asks a peer for one block.
@@ -315,9 +337,7 @@ func (s *syncer) notFound(p *peer, hashes []types.Hash) {
 		for _, hash := range hashes {
 			if f := sp.flying[hash]; f != nil {
 				delete(sp.flying, hash)
-				if s.flying[hash] == f {
-					delete(s.flying, hash)
-				}
+				s.unfly(f)
 				delete(sp.partial, hash)
 				sp.lacks[hash] = struct{}{}
 			}
@@ -327,101 +347,20 @@ func (s *syncer) notFound(p *peer, hashes []types.Hash) {
 	s.more.Poke()
 }
 
-// txsNotFound asks a peer for blocks whole, of which it does not send
+// txsNotFound lets blocks be asked for whole of which a peer does not send
 // transactions alone: to it they are no longer new.
 func (s *syncer) txsNotFound(p *peer, hashes []types.Hash) {
-	for _, hash := range hashes {
-		s.mu.Lock()
-		partial := false
-		if sp := s.peers[p]; sp != nil {
-			partial = sp.partial[hash] != nil
-			delete(sp.partial, hash)
-		}
-		s.mu.Unlock()
-		if partial {
-			s.ask(p, hash)
-		}
-	}
-}
-
-// compactBlock takes a new block in its short form.
-func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
-	defer s.more.Poke() // not before it is known how the block is fetched
-	if err := s.takeHeaders(p, []types.Header{m.Header}); err != nil {
-		return err
-	}
-	hash := m.Header.Hash()
-	info, ok := s.m.o.Headers.Info(hash)
-	if !ok || info.Status.Has(header.StatusBody) || info.Status.Has(header.StatusValid) || !s.isNews(&info) {
-		return nil // it has no place yet, or came before
-	}
-	if !s.claim(p, types.Index{Height: info.Height, Hash: hash}) {
-		return nil
-	}
-	r, err := wire.NewReconstruction(m)
-	if err != nil {
-		s.ask(p, hash)
-		return nil
-	}
-	for _, tx := range s.m.o.Pool.Entries() {
-		if r.Wants(tx.WTxID) {
-			r.Offer(tx.WTxID, tx.Raw)
-		}
-	}
-	if raw, ok := r.Block(); ok {
-		s.deliver(delivery{raw: raw, hash: hash, peer: p, rebuilt: true})
-		return nil
-	}
 	s.mu.Lock()
-	sp := s.peers[p]
-	room := sp != nil && len(sp.partial) < maxPartial
-	if room {
-		sp.partial[hash] = r
-	}
-	s.mu.Unlock()
-	if room {
-		p.send(&wire.GetBlockTxs{Hash: hash, Indexes: r.Missing()})
-	} else {
-		s.ask(p, hash)
-	}
-	return nil
-}
-
-// isNews reports whether a block could be the next tip, or its rival: others come
-// first, or are of no use.
-func (s *syncer) isNews(info *header.Info) bool {
-	state := s.m.o.Headers.TipState()
-	return info.Work.Cmp(state.Work) >= 0 && info.Height <= state.Index.Height+2
-}
-
-// claim notes that a block comes from a peer, unless it is under way.
-func (s *syncer) claim(p *peer, at types.Index) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.peers[p] == nil || s.flying[at.Hash] != nil || s.arrived[at.Hash] != nil {
-		return false
-	}
-	s.fly(p, at, s.m.o.Now())
-	return true
-}
-
-// blockTxs takes the transactions that a compact block lacked.
-func (s *syncer) blockTxs(p *peer, m *wire.BlockTxs) error {
-	s.mu.Lock()
-	var rebuild *wire.Reconstruction
 	if sp := s.peers[p]; sp != nil {
-		rebuild = sp.partial[m.Hash]
-		delete(sp.partial, m.Hash)
+		for _, hash := range hashes {
+			if sp.partial[hash] != nil {
+				s.unfly(sp.flying[hash])
+				delete(sp.flying, hash)
+				delete(sp.partial, hash)
+				sp.miss()
+			}
+		}
 	}
 	s.mu.Unlock()
-	if rebuild == nil {
-		return nil
-	}
-	if err := rebuild.Fill(m); err != nil {
-		return err
-	}
-	if raw, ok := rebuild.Block(); ok {
-		s.deliver(delivery{raw: raw, hash: m.Hash, peer: p, rebuilt: true})
-	}
-	return nil
+	s.more.Poke()
 }

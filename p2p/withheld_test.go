@@ -166,3 +166,25 @@ func TestSyncingEnds(t *testing.T) {
 		s.conn.Close()
 	})
 }
+
+// TestSlowSync: while blocks come, however slowly, a node syncs.
+func TestSlowSync(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		blocks := w.build(w.params.GenesisState(), 20)
+		s := w.stranger(n)
+		s.send(&wire.Headers{Headers: headersOf(blocks...)})
+		for i, b := range blocks {
+			time.Sleep(withheldTime / 2)
+			if i > 0 && i < len(blocks)-2 && !n.Syncing() {
+				t.Fatalf("it does not sync any more at block %d", i)
+			}
+			s.send(&wire.Block{Raw: b.AppendTo(nil)})
+		}
+		w.agree("the chain", tip(blocks), n)
+		if n.Syncing() {
+			t.Error("it syncs still")
+		}
+		s.conn.Close()
+	})
+}

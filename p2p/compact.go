@@ -1,0 +1,187 @@
+package p2p
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// The bounds of those who bring a new block. Whoever tells of it first may never send
+// the rest, and a hundred strangers may be of one mind. So several peers are asked at
+// once, of whom one at least is of our own choice; the places of those who say nothing
+// go to others, more each time; and who was slow or wrong once is asked last.
+const (
+	maxFetches  = 3 // peers of whom a new block is fetched at once, of those as good as each other
+	maxPartial  = 4 // compact blocks of a peer that lack transactions
+	maxPartials = 32
+	lateTime    = 250 * time.Millisecond // besides the way there and back, in which a first part of it must come
+	firstPart   = 4 << 10                // bytes
+	lateMost    = 3 * time.Second        // after which it must come at a good rate
+	goodRate    = 200 << 10              // bytes a second
+	moreFetches = 8                      // that are begun for each peer that says nothing
+)
+
+// rank orders peers by how likely they are to bring a new block: the lower, the more.
+func (sp *syncPeer) rank(p *peer) (rank int) {
+	if sp.missed {
+		rank += 4
+	}
+	if !sp.proven {
+		rank += 2
+	}
+	if p.inbound {
+		rank++
+	}
+	return rank
+}
+
+// miss notes that a peer was slow.
+func (sp *syncPeer) miss() { sp.proven, sp.missed = false, true }
+
+// got is what has come from the peer since it was asked, in bytes.
+func (f *flight) got() float64 { return float64(f.peer.received.Load() - f.had) }
+
+// silent reports whether nothing has come of a new block for longer than it takes.
+func (f *flight) silent(now time.Time, patience time.Duration) bool {
+	return now.Sub(f.since) > patience && f.got() < firstPart
+}
+
+// late reports whether a new block should have come by now.
+func (f *flight) late(now time.Time, patience time.Duration) bool {
+	age := now.Sub(f.since)
+	return f.silent(now, patience) || age > lateMost && f.got() < goodRate*age.Seconds()
+}
+
+// patience is how long to wait for the first part of a new block: longer over a line
+// that is long for all. Strangers who call have no say in it while there are peers of
+// our own choice.
+func (m *Manager) patience() time.Duration {
+	var called, calling time.Duration // the least
+	for _, p := range m.all() {
+		least := &called
+		if p.inbound {
+			least = &calling
+		}
+		p.mu.Lock()
+		if p.minPing > 0 && (*least == 0 || p.minPing < *least) {
+			*least = p.minPing
+		}
+		p.mu.Unlock()
+	}
+	return lateTime + min(cmp.Or(called, calling), lateMost)
+}
+
+// compactBlock takes a new block in its short form.
+func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
+	defer s.more.Poke() // not before it is known how the block is fetched
+	if err := s.takeHeaders(p, []types.Header{m.Header}); err != nil {
+		return err
+	}
+	hash := m.Header.Hash()
+	info, ok := s.m.o.Headers.Info(hash)
+	if !ok || info.Status.Has(header.StatusBody) || info.Status.Has(header.StatusValid) || !s.isNews(&info) {
+		return nil // it has no place yet, or came before
+	}
+	if !s.claim(p, types.Index{Height: info.Height, Hash: hash}) {
+		return nil
+	}
+	r, err := wire.NewReconstruction(m)
+	if err != nil {
+		s.ask(p, hash)
+		return nil
+	}
+	for _, tx := range s.m.o.Pool.Entries() {
+		if r.Wants(tx.WTxID) {
+			r.Offer(tx.WTxID, tx.Raw)
+		}
+	}
+	if raw, ok := r.Block(); ok {
+		s.deliver(delivery{raw: raw, hash: hash, peer: p, rebuilt: true})
+		return nil
+	}
+	s.mu.Lock()
+	sp := s.peers[p]
+	room := sp != nil && len(sp.partial) < maxPartial && s.partials() < maxPartials
+	if room {
+		sp.partial[hash] = r
+	}
+	s.mu.Unlock()
+	if room {
+		p.send(&wire.GetBlockTxs{Hash: hash, Indexes: r.Missing()})
+	} else {
+		s.ask(p, hash)
+	}
+	return nil
+}
+
+// partials counts the compact blocks that lack transactions. It assumes mu.
+func (s *syncer) partials() (n int) {
+	for _, sp := range s.peers {
+		n += len(sp.partial)
+	}
+	return n
+}
+
+// isNews reports whether a block could be the next tip, or its rival: others come
+// first, or are of no use.
+func (s *syncer) isNews(info *header.Info) bool {
+	state := s.m.o.Headers.TipState()
+	return info.Work.Cmp(state.Work) >= 0 && info.Height <= state.Index.Height+2
+}
+
+// claim gives a peer one of the places of those who bring a new block, if there is
+// one for it.
+func (s *syncer) claim(p *peer, at types.Index) bool {
+	now := s.m.o.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sp := s.peers[p]
+	if sp == nil || sp.flying[at.Hash] != nil || len(s.arrived[at.Hash]) >= maxFetches {
+		return false
+	}
+	ours := sp.rank(p)
+	taken, inbound, live := 0, 0, 0
+	for _, f := range s.flying[at.Hash] {
+		if f.late(now, s.patience) {
+			s.peers[f.peer].miss()
+			continue
+		}
+		live++
+		if s.peers[f.peer].rank(f.peer) > ours {
+			continue // we do not wait for those
+		}
+		taken++
+		if f.peer.inbound {
+			inbound++
+		}
+	}
+	if taken >= maxFetches || p.inbound && inbound >= maxFetches-1 || sp.missed && live > 0 {
+		return false
+	}
+	s.fly(p, at, now)
+	return true
+}
+
+// blockTxs takes the transactions that a compact block lacked.
+func (s *syncer) blockTxs(p *peer, m *wire.BlockTxs) error {
+	s.mu.Lock()
+	var rebuild *wire.Reconstruction
+	if sp := s.peers[p]; sp != nil {
+		rebuild = sp.partial[m.Hash]
+		delete(sp.partial, m.Hash)
+	}
+	s.mu.Unlock()
+	if rebuild == nil {
+		return nil
+	}
+	if err := rebuild.Fill(m); err != nil {
+		return err
+	}
+	if raw, ok := rebuild.Block(); ok {
+		s.deliver(delivery{raw: raw, hash: m.Hash, peer: p, rebuilt: true})
+	}
+	return nil
+}
