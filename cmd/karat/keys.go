@@ -106,6 +106,8 @@ func (h home) newPath(c *cli.Context) (string, error) {
 	return path, nil
 }
 
+// exists is the error about a name that is taken. There is no flag to replace a
+// wallet: whoever wants that can remove the file, and sees what it was.
 func (h home) exists(c *cli.Context, path string) error {
 	return fmt.Errorf("there is already a wallet %q, in %s: choose another name with --%s", c.String(flagWallet), path, flagWallet)
 }
@@ -188,6 +190,8 @@ func mnemonicCommand() *cli.Command {
 	}
 }
 
+// showMnemonic decrypts the words, which takes the passphrase even though whoever
+// runs this can read the file: the file alone must not be enough.
 func showMnemonic(c *cli.Context) error {
 	f, err := walletFile(c)
 	if err != nil {
@@ -215,6 +219,9 @@ func descriptorsCommand() *cli.Command {
 	}
 }
 
+// descriptors prints both branches, as a program that watches only one would miss the
+// change of every payment. The public keys in them are not encrypted in the file, so
+// no passphrase is asked for.
 func descriptors(c *cli.Context) error {
 	f, err := walletFile(c)
 	if err != nil {

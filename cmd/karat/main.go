@@ -53,6 +53,8 @@ func explain(err error) (string, bool) {
 	return "", false
 }
 
+// newApp returns the program. The commands are in the order in which a new user needs
+// them, which is that of the help text.
 func newApp(std cmdline.Streams) *cli.App {
 	return &cli.App{
 		Name:  "karat",

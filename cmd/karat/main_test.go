@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/internal/nodetest"
@@ -424,6 +426,32 @@ func TestMistakes(t *testing.T) {
 	}
 	if code, stdout, _ := b.try("", "safe", "address"); code != 0 || !strings.HasPrefix(stdout, "krtd1p") {
 		t.Error("an address needs no node")
+	}
+}
+
+// TestFlagsOfOneName: whether a flag takes a value has to be known before its
+// command is, so flags of one name are of one kind.
+func TestFlagsOfOneName(t *testing.T) {
+	app := newApp(cmdline.Streams{})
+	takesValue := map[string]bool{}
+	var check func(flags []cli.Flag, commands []*cli.Command)
+	check = func(flags []cli.Flag, commands []*cli.Command) {
+		for _, flag := range flags {
+			takes := flag.(cli.DocGenerationFlag).TakesValue()
+			for _, name := range flag.Names() {
+				if before, known := takesValue[name]; known && before != takes {
+					t.Errorf("--%s takes a value in one command, and none in another", name)
+				}
+				takesValue[name] = takes
+			}
+		}
+		for _, command := range commands {
+			check(command.Flags, command.Subcommands)
+		}
+	}
+	check(app.Flags, app.Commands)
+	if len(takesValue) < 10 {
+		t.Errorf("%d flags", len(takesValue))
 	}
 }
 

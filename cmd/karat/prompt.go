@@ -25,6 +25,8 @@ func askPassphrase(c *cli.Context, isNew bool) (string, error) {
 	return passphrase, err
 }
 
+// passphraseOf looks for the passphrase where the flags say, and asks only if they say
+// nothing.
 func passphraseOf(c *cli.Context, isNew bool) (string, error) {
 	path := c.String(flagPassphrase)
 	switch {

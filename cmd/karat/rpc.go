@@ -34,6 +34,8 @@ func rpcCommand() *cli.Command {
 	}
 }
 
+// callNode calls a method by the name that was typed. karat has no list of methods:
+// the node knows its own, and older ones and newer ones differ.
 func callNode(c *cli.Context) error {
 	if !c.Args().Present() {
 		return cmdline.Usagef("rpc needs the name of a method: karat rpc help lists them")

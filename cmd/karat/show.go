@@ -33,6 +33,8 @@ func withSynced(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
 	return func(c *cli.Context) error { return runOpened(c, true, run) }
 }
 
+// runOpened opens the wallet, runs a command with it and closes it, whatever happens
+// in between: another karat that starts meanwhile is refused.
 func runOpened(c *cli.Context, sync bool, run func(c *cli.Context, o *opened) error) (err error) {
 	h, err := findHome(c)
 	if err != nil {
@@ -140,6 +142,9 @@ func balanceCommand() *cli.Command {
 	}
 }
 
+// balance tells four sums apart, because each answers another question: what can be
+// spent now, what only has to wait for blocks, what may still come to nothing, and
+// what there would be in all.
 func balance(c *cli.Context, o *opened) error {
 	b := o.Balance()
 	if c.Bool(flagJSON) {
@@ -198,6 +203,8 @@ func coinsCommand() *cli.Command {
 	}
 }
 
+// coins lists every coin with the place of the output that it is, by which other
+// programs know it.
 func coins(c *cli.Context, o *opened) error {
 	list := o.Unspent()
 	// The wallet keeps them in no order, but two lists should be comparable.
@@ -235,6 +242,8 @@ func syncCommand() *cli.Command {
 	}
 }
 
+// syncWallet syncs and does nothing else. Other commands sync by themselves; this one
+// is for scripts that want it done before somebody waits.
 func syncWallet(c *cli.Context, o *opened) error {
 	if c.Bool("rescan") {
 		// The position is taken back first, so that a rescan that is interrupted goes

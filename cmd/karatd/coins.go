@@ -21,7 +21,8 @@ func coinsCommand(o *options) *cli.Command {
 	}
 }
 
-// coinSetJSON has the keys of Bitcoin Core's gettxoutsetinfo.
+// coinSetJSON has the keys of Bitcoin Core's gettxoutsetinfo, so that a script that
+// compares nodes can read both.
 type coinSetJSON struct {
 	Height          uint32      `json:"height"`
 	BestBlock       types.Hash  `json:"bestblock"`

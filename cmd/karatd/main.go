@@ -33,6 +33,8 @@ func run(ctx context.Context, args []string, std cmdline.Streams) int {
 	return cmdline.Program{App: newApp(&options{}, std)}.Run(ctx, args)
 }
 
+// newApp returns the program. Without a command it runs the node, as bitcoind does, so
+// that a service file needs no more than its flags.
 func newApp(o *options, std cmdline.Streams) *cli.App {
 	return &cli.App{
 		Name:  "karatd",

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/internal/vectors"
 )
@@ -137,6 +139,32 @@ func TestExportIntoAPipe(t *testing.T) {
 	}
 	if data := <-got; !bytes.HasPrefix(data, []byte("krtd")) {
 		t.Errorf("the pipe got %q", data)
+	}
+}
+
+// TestFlagsOfOneName: whether a flag takes a value has to be known before its
+// command is, so flags of one name are of one kind.
+func TestFlagsOfOneName(t *testing.T) {
+	app := newApp(&options{}, cmdline.Streams{})
+	takesValue := map[string]bool{}
+	var check func(flags []cli.Flag, commands []*cli.Command)
+	check = func(flags []cli.Flag, commands []*cli.Command) {
+		for _, flag := range flags {
+			takes := flag.(cli.DocGenerationFlag).TakesValue()
+			for _, name := range flag.Names() {
+				if before, known := takesValue[name]; known && before != takes {
+					t.Errorf("--%s takes a value in one command, and none in another", name)
+				}
+				takesValue[name] = takes
+			}
+		}
+		for _, command := range commands {
+			check(command.Flags, command.Subcommands)
+		}
+	}
+	check(app.Flags, app.Commands)
+	if len(takesValue) < 10 {
+		t.Errorf("%d flags", len(takesValue))
 	}
 }
 

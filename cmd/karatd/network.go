@@ -40,6 +40,8 @@ func networkCommand(o *options) *cli.Command {
 	}
 }
 
+// networkShow shows a network to people, in the units that they think in; --json shows
+// the file itself.
 func networkShow(c *cli.Context, o *options) error {
 	p, err := o.params()
 	if err != nil {
@@ -79,6 +81,8 @@ func networkShow(c *cli.Context, o *options) error {
 	return w.Flush()
 }
 
+// networkHash prints the one value that two people compare to know that their nodes
+// follow the same rules.
 func networkHash(c *cli.Context, o *options) error {
 	p, err := o.params()
 	if err != nil {

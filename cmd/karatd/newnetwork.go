@@ -173,6 +173,8 @@ func (n *choices) params(c *cli.Context) (*consensus.Params, error) {
 	return p, network.Check(p)
 }
 
+// setTimes sets what is counted in seconds. A fixed difficulty has no half-life, and a
+// file that named one would be refused.
 func (n *choices) setTimes(p *consensus.Params) (err error) {
 	if p.TargetSpacing, err = wholeSeconds("spacing", n.spacing); err != nil {
 		return err
@@ -219,6 +221,7 @@ func (n *choices) setMagic(p *consensus.Params) (err error) {
 	return err
 }
 
+// fourBytes reads the hexadecimal digits of a field of four bytes.
 func fourBytes(flag, text string) ([4]byte, error) {
 	b, err := hex.DecodeString(text)
 	if err != nil || len(b) != 4 {

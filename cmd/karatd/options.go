@@ -176,6 +176,8 @@ func (o *options) runConfig(c *cli.Context) (node.Config, error) {
 	return config, nil
 }
 
+// setPeers sets what concerns peers. What an ID or an address must look like is known
+// to package p2p, which refuses a bad one before the node starts.
 func (o *options) setPeers(_ *cli.Context, config *node.Config) (err error) {
 	host := ""
 	if config.Params.Difficulty.Algorithm == consensus.DifficultyFixed {
@@ -189,6 +191,8 @@ func (o *options) setPeers(_ *cli.Context, config *node.Config) (err error) {
 	return nil
 }
 
+// setRPC sets what concerns clients. Without any user the node still makes a cookie,
+// so that karat on this machine needs no configuration.
 func (o *options) setRPC(c *cli.Context, config *node.Config) (err error) {
 	if config.RPCListen, err = address("rpc-listen", o.rpcListen, loopback, config.Params.Ports.RPC); err != nil {
 		return err
@@ -199,6 +203,7 @@ func (o *options) setRPC(c *cli.Context, config *node.Config) (err error) {
 	return err
 }
 
+// setPool sets what concerns transactions that wait for a block.
 func (o *options) setPool(_ *cli.Context, config *node.Config) (err error) {
 	config.MempoolBytes = o.mempoolMiB * mebibyte
 	if config.MinFeeRate, err = types.ParseFeeRate(o.minFeeRate); err != nil {
@@ -210,6 +215,8 @@ func (o *options) setPool(_ *cli.Context, config *node.Config) (err error) {
 	return nil
 }
 
+// setMining sets what concerns mining. The address is checked even without --mine,
+// since a block that RPC asks for pays to it too.
 func (o *options) setMining(_ *cli.Context, config *node.Config) (err error) {
 	if o.mineInterval < 0 || o.mineInterval > 24*time.Hour {
 		return cmdline.Usagef("--mine-interval %s: want up to 24h", o.mineInterval)
@@ -220,7 +227,7 @@ func (o *options) setMining(_ *cli.Context, config *node.Config) (err error) {
 		if config.MineTo, err = taproot.DecodeAddress(config.Params.HRP, o.mineTo); err != nil {
 			return cmdline.Usagef("--mine-to: %w", err)
 		}
-	case isDev(config.Params):
+	case isDev(config.Params): // so that a first node needs no wallet
 		config.MineTo = config.Params.Genesis.Outputs[0].ScriptPubKey
 	case o.mine:
 		return cmdline.Usagef("--mine needs --mine-to ADDRESS (`karat address` prints one of your wallet)")

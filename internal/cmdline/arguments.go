@@ -264,6 +264,7 @@ func (l *line) hint(meant string) string {
 
 func is(flag cli.Flag, name string) bool { return slices.Contains(flag.Names(), name) }
 
+// takesValue reports whether the word after a flag is its value.
 func takesValue(flag cli.Flag) bool {
 	documented, ok := flag.(cli.DocGenerationFlag)
 	return ok && documented.TakesValue()

@@ -60,6 +60,7 @@ func (m *Meter) Update(done, total int64, text func() string) {
 	_ = m.bar.Set64(done) // a bar that cannot be drawn is no reason to stop
 }
 
+// newBar returns a bar that draws nothing until it is set.
 func newBar(out io.Writer, total int64) *progressbar.ProgressBar {
 	if total <= 0 {
 		total = -1 // something that only moves
