@@ -137,6 +137,51 @@ func TestRestoreGoesOn(t *testing.T) {
 	}
 }
 
+// TestRestoreReopened: what a restore found is there after the wallet was closed, in
+// whatever order its transactions are read. Each of them leads to the next only.
+func TestRestoreReopened(t *testing.T) {
+	n := startNode(t)
+	first := n.wallet(someWords)
+	var addresses []string
+	for range 70 {
+		addresses = append(addresses, first.address())
+	}
+	for _, i := range []int{60, 45, 30, 15} {
+		n.mine(1, addresses[i])
+	}
+	n.mine(3, "")
+
+	dir := t.TempDir()
+	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, someWords, "", types.Index{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state, next string
+	for i := range 8 {
+		w, err := wallet.Open(dir, f, n.params, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			(&testWallet{w, n, f, someWords}).sync()
+		}
+		list, err := w.Addresses(wallet.Receive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, given := (&testWallet{w, n, f, someWords}).state(), list[len(list)-1].Address
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			state, next = got, given
+		}
+		if got != state || given != next || given != addresses[60] {
+			t.Fatalf("reopened, the wallet shows\n%s\nand ends with %s, before\n%s\nand %s", got, given, state, next)
+		}
+	}
+}
+
 // TestRescan: what a lying node hid, with filters that fit together, a rescan with
 // another finds.
 func TestRescan(t *testing.T) {

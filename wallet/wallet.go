@@ -108,12 +108,7 @@ func (w *Wallet) load() (err error) {
 			return err
 		}
 	}
-	for _, t := range w.transactions {
-		if _, err := w.notePaid(t.Tx); err != nil {
-			return err
-		}
-	}
-	if err := w.loadGenesis(); err != nil {
+	if err := w.notePaidBefore(); err != nil {
 		return err
 	}
 	if late != nil && (late[Receive] > uint32(len(w.scripts[Receive])) || late[Change] > uint32(len(w.scripts[Change]))) {
@@ -144,19 +139,26 @@ func (w *Wallet) loadTip() error {
 	return nil
 }
 
-// loadGenesis looks for coins that the network's file allocates.
-func (w *Wallet) loadGenesis() error {
+// notePaidBefore notes which keys the transactions that were read have paid, and looks
+// for coins that the network's file allocates. A transaction may pay a key that only
+// another brings under watch, and they come in no order, so it goes on until no more
+// keys are watched.
+func (w *Wallet) notePaidBefore() error {
 	genesis := w.params.GenesisBlock()
-	for i := range genesis.Block.Txs {
-		t := &Transaction{Tx: &genesis.Block.Txs[i], TxID: genesis.TxIDs[i], Time: int64(genesis.Block.Header.Timestamp), place: uint32(i)}
-		for more := true; more; {
-			var err error
-			if more, err = w.notePaid(t.Tx); err != nil {
-				return err
+	for more := true; more; {
+		more = false
+		for i := range genesis.Block.Txs {
+			t := &Transaction{Tx: &genesis.Block.Txs[i], TxID: genesis.TxIDs[i], Time: int64(genesis.Block.Header.Timestamp), place: uint32(i)}
+			if w.pays(t.Tx) {
+				w.transactions[t.TxID] = t
 			}
 		}
-		if w.pays(t.Tx) {
-			w.transactions[t.TxID] = t
+		for _, t := range w.transactions {
+			late, err := w.notePaid(t.Tx)
+			if err != nil {
+				return err
+			}
+			more = more || late
 		}
 	}
 	return nil
