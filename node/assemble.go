@@ -54,7 +54,7 @@ func (n *Node) assemble() (s *services, err error) {
 	})
 	s.miner = miner.New(miner.Options{
 		Params: n.config.Params, Chain: n.chain, Pool: currentPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
-		Interval: n.config.MineInterval, Tag: UserAgent, Now: n.clock.now, Logger: n.log,
+		Interval: n.config.MineInterval, Tag: UserAgent, Now: n.clock.now, Logger: n.ownLog,
 	})
 	if s.peerListener, err = n.listen(n.config.Listen, "peers", "--listen"); err != nil {
 		return s, err

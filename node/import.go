@@ -49,7 +49,7 @@ type ImportProgress struct {
 func (n *Node) Import(ctx context.Context, files []string, progress func(ImportProgress)) (ImportSummary, error) {
 	var summary ImportSummary
 	refuse := func(at types.Index, err error) {
-		n.log.Warn("refused a block", "block", at, "err", err)
+		n.ownLog.Warn("refused a block", "block", at, "err", err)
 		if len(summary.Refused) < maxRefusals {
 			summary.Refused = append(summary.Refused, Refusal{at, err})
 		}

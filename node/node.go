@@ -24,7 +24,8 @@ type Node struct {
 	store  *store.Store
 	chain  *chain.Chain
 	index  *index.Index // nil: none is kept, or it cannot be opened
-	log    *slog.Logger
+	log    *slog.Logger // of what strangers can bring about: it leaves lines out
+	ownLog *slog.Logger // of what the node does by itself: it has every line
 
 	running atomic.Pointer[services] // of Run; nil before
 	stop    context.CancelFunc       // of Run
@@ -33,11 +34,11 @@ type Node struct {
 // Open opens the data directory and brings its chain up to date. The directory is locked
 // until Close: two processes that write to one would destroy it.
 func Open(ctx context.Context, config Config) (*Node, error) {
-	log := config.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	ownLog := config.Logger
+	if ownLog == nil {
+		ownLog = slog.New(slog.DiscardHandler)
 	}
-	log = ratelog.New(log) // what strangers bring about is told of all day
+	log := ratelog.New(ownLog)
 	s, err := store.Open(config.DataDir, store.Options{
 		Network:     config.Params.Identity(),
 		NetworkName: config.Params.Name,
@@ -48,7 +49,7 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, clock: newClock(config.Now), store: s, log: log}
+	n := &Node{config: config, clock: newClock(config.Now), store: s, log: log, ownLog: ownLog}
 	n.chain, err = chain.New(ctx, config.Params, s, chain.Options{
 		Logger: log, Now: n.clock.now, Prune: config.PruneBytes > 0, Keep: n.needed, Verified: n.verified,
 	})

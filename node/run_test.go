@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/internal/ratelog"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -132,5 +136,40 @@ func TestGenerateIntoTheFuture(t *testing.T) {
 	}
 	if hashes, err := generate(now-2*3600+20, 30); err != nil || len(hashes) != 30 {
 		t.Errorf("later: %d blocks, %v", len(hashes), err)
+	}
+}
+
+// TestLogHasAllBlocks: only what strangers bring about is left out of the log. What
+// the node does by itself is told each time.
+func TestLogHasAllBlocks(t *testing.T) {
+	params, err := karat.LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	n, err := Open(t.Context(), Config{
+		DataDir: t.TempDir(), Params: params, NoDiscovery: true, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		Mine: true, MineTo: chaintest.Anchor, MineInterval: time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeNode(t, n)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	poke, end := n.chain.Subscribe()
+	defer end()
+	go func() {
+		for n.chain.Tip().Height < 2*ratelog.Burst {
+			<-poke
+		}
+		cancel()
+	}()
+	if err := n.Run(ctx, func(Started) {}); err != nil {
+		t.Fatal(err)
+	}
+	// The end may come between the last block and its line.
+	if got, all := strings.Count(log.String(), "mined a block"), int(n.chain.Tip().Height); got < all-1 {
+		t.Errorf("the log has %d of %d blocks", got, all)
 	}
 }
