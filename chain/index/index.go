@@ -260,10 +260,12 @@ func (x *Index) Close() error {
 // Position returns the block up to which everything is indexed, and whether
 // that is the tip.
 func (x *Index) Position() (at types.Index, synced bool) {
-	tip := x.chain.Tip()
 	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.at, x.failed == nil && !x.fresh && x.at == tip
+	at, follows := x.at, x.failed == nil && !x.fresh
+	x.mu.RUnlock()
+	// Not before: the index might follow to a tip that is newer than this one, and
+	// would seem to be behind.
+	return at, follows && at == x.chain.Tip()
 }
 
 // Wait waits until the block that is the tip now is indexed, if that is a matter of

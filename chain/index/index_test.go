@@ -296,6 +296,40 @@ func (w *world) waitFor(x *Index) {
 	}
 }
 
+// meanwhile is a chain that does something whenever it is asked for its tip.
+type meanwhile struct {
+	Chain
+	do func()
+}
+
+// Tip implements Chain.
+func (c meanwhile) Tip() types.Index {
+	tip := c.Chain.Tip()
+	c.do()
+	return tip
+}
+
+// TestPositionWhileItMoves: an index at the tip does not seem to be behind because
+// both move on while somebody asks.
+func TestPositionWhileItMoves(t *testing.T) {
+	w := newWorld(t, 8)
+	w.growBy(3)
+	x := w.open(w.chain, both)
+	if err := catchUp(t.Context(), x); err != nil {
+		t.Fatal(err)
+	}
+	x.chain = meanwhile{w.chain, func() {
+		x.chain = w.chain
+		w.growBy(1)
+		if err := catchUp(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	if at, synced := x.Position(); !synced {
+		t.Errorf("it is at %s, and says that this is not the tip", at)
+	}
+}
+
 // TestNeeds: bodies are kept for what is not indexed, and for the way back.
 func TestNeeds(t *testing.T) {
 	w := newWorld(t, 8)
