@@ -417,6 +417,24 @@ func TestMaxFeeRate(t *testing.T) {
 	if _, err := accept(bad, 1); !errors.Is(err, ReasonWitnessStandard) {
 		t.Errorf("it pays too much with a wrong witness: %v", err)
 	}
+	better := h.Pay(9000, 1, coins[0])
+	if _, err := accept(better, types.NewFeeRate(8999, better.VirtualSize())); !errors.Is(err, pending.ReasonMaxFee) {
+		t.Errorf("it would replace another, and pays more than it may: %v", err)
+	}
+	h.expect(tx)
+	if _, err := accept(better, types.NewFeeRate(9000, better.VirtualSize())); err != nil {
+		t.Errorf("it replaces another, and pays as much as it may: %v", err)
+	}
+	h.expect(better)
+	// What a child pays for its parent is the sender's money as well.
+	child := h.Pay(20_000, 1, chaintest.Output(better, 0))
+	if _, err := accept(child, types.NewFeeRate(19_999, child.VirtualSize())); !errors.Is(err, pending.ReasonMaxFee) {
+		t.Errorf("it pays more than it may, for its parent: %v", err)
+	}
+	if _, err := accept(child, types.NewFeeRate(20_000, child.VirtualSize())); err != nil {
+		t.Errorf("it pays as much as it may, for its parent: %v", err)
+	}
+	h.expect(better, child)
 }
 
 // A sender's limit costs nothing: before Accept had it, the transaction was tried

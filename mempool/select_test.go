@@ -69,6 +69,32 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
+// TestEstimateOfPackages: what has no room is found by packages, as a miner takes
+// them. A parent that a child pays for is not the one that waits.
+func TestEstimateOfPackages(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(5)
+	h.params.MaxBlockWeight = 40_000
+	coins := h.coins(4)
+	large := func(fee func(vsize types.Amount) types.Amount, coin types.OutPoint) *types.Tx {
+		tx := h.Pay(0, 1, coin)
+		tx.Outputs[1] = types.TxOut{ScriptPubKey: dataScript(3000)}
+		tx.Outputs[0].Value -= fee(types.Amount(tx.VirtualSize()))
+		h.Note(tx)
+		h.accept(tx)
+		return tx
+	}
+	for i, rate := range []types.Amount{10, 20, 30} {
+		large(func(vsize types.Amount) types.Amount { return rate * vsize }, coins[i])
+	}
+	parent := large(func(vsize types.Amount) types.Amount { return vsize }, coins[3])
+	h.accept(h.Pay(25*types.Amount(parent.VirtualSize()), 1, chaintest.Output(parent, 0)))
+	// Three that are large have room. By itself the parent pays worst of the four.
+	if got := h.pool.Estimate(1); got != 10_000+DefaultIncrementalRelay {
+		t.Errorf("the estimate is %v", got)
+	}
+}
+
 // A full cluster is sorted anew with each transaction that comes.
 func BenchmarkCluster(b *testing.B) {
 	for _, shape := range []string{"chain", "fan"} {
