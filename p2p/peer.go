@@ -294,7 +294,7 @@ func (p *peer) read(ctx context.Context) error {
 	buf := make([]byte, wire.MaxFragmentSize)
 	assembler, parts := wire.NewAssembler(p.m.o.Params.MaxBlockWeight), 0
 	weigh := func() {
-		if pending := assembler.Pending(); pending != parts {
+		if pending := assembler.Pending(); pending > parts {
 			p.hold(pending - parts)
 			parts = pending
 		}
@@ -302,6 +302,10 @@ func (p *peer) read(ctx context.Context) error {
 	defer func() { p.hold(-parts) }()
 	budget := throttle{tokens: messageBurst, at: p.m.o.Now()}
 	for {
+		// A message counts until it is dealt with, which may have to wait.
+		pending := assembler.Pending()
+		p.hold(pending - parts)
+		parts = pending
 		message, err := readMessage(r, buf, assembler, weigh)
 		if err != nil {
 			return err

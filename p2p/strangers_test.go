@@ -272,12 +272,12 @@ func TestHelloFirst(t *testing.T) {
 	})
 }
 
-// TestLogFlood: thousands of calls, good ones and bad ones, are a few lines of the log.
+// TestLogFlood: hundreds of calls, good ones and bad ones, are a few lines of the log.
 func TestLogFlood(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		var log bytes.Buffer
 		n := w.start("n", func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-		for i := range 2000 {
+		for i := range 500 {
 			s := w.strangerFrom(fmt.Sprint("stranger", i), "n", newKey(t))
 			if s == nil {
 				t.Fatal("a stranger was not let in")
