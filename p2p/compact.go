@@ -25,6 +25,8 @@ const (
 )
 
 // rank orders peers by how likely they are to bring a new block: the lower, the more.
+// What a peer did counts most. Who never brought anything may be one of a hundred ids of
+// one stranger. Of those who called us and those whom we called, the former chose us.
 func (sp *syncPeer) rank(p *peer) (rank int) {
 	if sp.missed {
 		rank += 4
@@ -74,7 +76,8 @@ func (m *Manager) patience() time.Duration {
 	return lateTime + min(cmp.Or(called, calling), lateMost)
 }
 
-// compactBlock takes a new block in its short form.
+// compactBlock takes a new block in its short form, and puts it together from the pool.
+// Transactions that the pool does not have are asked of the same peer.
 func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 	defer s.more.Poke() // not before it is known how the block is fetched
 	if err := s.takeHeaders(p, []types.Header{m.Header}); err != nil {
@@ -83,7 +86,7 @@ func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 	hash := m.Header.Hash()
 	info, ok := s.m.o.Headers.Info(hash)
 	if !ok || info.Status.Has(header.StatusBody) || info.Status.Has(header.StatusValid) || !s.isNews(&info) {
-		return nil // it has no place yet, or came before
+		return nil // its parent is not known, it came before, or it cannot be the tip
 	}
 	if !s.claim(p, types.Index{Height: info.Height, Hash: hash}) {
 		return nil
@@ -165,7 +168,8 @@ func (s *syncer) claim(p *peer, at types.Index) bool {
 	return true
 }
 
-// blockTxs takes the transactions that a compact block lacked.
+// blockTxs takes the transactions that a compact block lacked. If nobody waits for them
+// any more, they are ignored: the block has come from another.
 func (s *syncer) blockTxs(p *peer, m *wire.BlockTxs) error {
 	s.mu.Lock()
 	var rebuild *wire.Reconstruction

@@ -1,9 +1,3 @@
-// Package p2p connects a node to others: it keeps the connections, fetches
-// headers and blocks that the others have, and passes on what is new.
-//
-// It validates nothing. Headers, blocks and transactions go to the interfaces that
-// it declares, and one function, judge, decides what an answer costs the peer that
-// sent them.
 package p2p
 
 import (
@@ -95,19 +89,20 @@ type Options struct {
 const (
 	handshakeTimeout = 20 * time.Second
 	pingEvery        = time.Minute
-	silenceTimeout   = 3 * time.Minute // after which a peer that sends nothing is gone
+	silenceTimeout   = 3 * time.Minute // a peer that sends nothing for so long is gone
 	redialFirst      = time.Second
 	redialMost       = time.Minute
 	dialEvery        = 2 * time.Second // at most one outbound attempt of discovery
 )
 
-// maxGreeting is the number of calls whose handshake is not over that are held.
+// maxGreeting is how many callers may be in their handshake at once. A handshake costs
+// us more than it costs the caller, and nothing is known of the caller before it ends.
 const maxGreeting = 64
 
 // DefaultMaxOutbound is the number of peers that discovery looks for.
 const DefaultMaxOutbound = 8
 
-// Manager keeps the connections.
+// Manager keeps the connections. All its methods may be called concurrently.
 type Manager struct {
 	o    Options
 	id   peerinfo.NodeID
@@ -115,8 +110,8 @@ type Manager struct {
 	sync *syncer
 	txs  *relay
 
-	received, sent atomic.Uint64 // bytes
-	held           atomic.Int64  // bytes that wait because of peers
+	received, sent atomic.Uint64 // bytes, of all connections since New
+	held           atomic.Int64  // bytes that wait because of peers, see hold
 	running        chan struct{} // closed when Run has begun
 
 	mu sync.Mutex
@@ -222,7 +217,9 @@ func (m *Manager) Run(ctx context.Context) error {
 	return fault
 }
 
-// begin starts a goroutine of a connection while the manager runs.
+// begin starts a goroutine of a connection while the manager runs. Run waits for all of
+// them, so none may begin once Run has begun to wait: that is why it is done under the
+// lock. It reports whether the goroutine was started.
 func (m *Manager) begin(f func(ctx context.Context)) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -234,7 +231,8 @@ func (m *Manager) begin(f func(ctx context.Context)) bool {
 	return true
 }
 
-// listen takes calls.
+// listen takes calls until the listener is closed. An error of one call does not end it:
+// the usual one is too many open files, which goes by.
 func (m *Manager) listen(ctx context.Context) {
 	for {
 		conn, err := m.o.Listener.Accept()
@@ -244,7 +242,7 @@ func (m *Manager) listen(ctx context.Context) {
 			}
 			m.log.Warn("a call could not be taken", "err", err)
 			select {
-			case <-time.After(time.Second): // such as too many open files
+			case <-time.After(time.Second):
 			case <-ctx.Done():
 			}
 			continue
@@ -269,8 +267,8 @@ func (m *Manager) count(counter *int, n int) {
 	*counter += n
 }
 
-// admit counts a call among those whose handshake is not over, if there is room and
-// nothing is held against the address.
+// admit counts a caller among those in their handshake. It refuses, before anything is
+// read, when there is no room or when the address misbehaved lately.
 func (m *Manager) admit(address string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -281,7 +279,8 @@ func (m *Manager) admit(address string) bool {
 	return true
 }
 
-// called reports whether there is a connection that this node has made.
+// called reports whether there is a connection that this node has made. Those that
+// others made say nothing of whether we can reach anybody.
 func (m *Manager) called() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -301,8 +300,8 @@ func (m *Manager) roomToCall() bool {
 	return out < m.o.MaxOutbound
 }
 
-// connections counts those that others made and those that discovery made. It
-// assumes mu.
+// connections counts the connections that others made and those that discovery made.
+// Those that the operator asked for take nobody's room. It assumes mu.
 func (m *Manager) connections() (in, out int) {
 	for _, p := range m.peers {
 		switch {
@@ -315,7 +314,7 @@ func (m *Manager) connections() (in, out int) {
 	return in, out
 }
 
-// target is whom to call.
+// target is whom to call. If the id is given, whoever answers must prove it.
 type target struct {
 	address string           // HOST:PORT
 	id      *peerinfo.NodeID // nil: whoever answers

@@ -21,15 +21,21 @@ import (
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
-// The bounds of what one peer makes us hold.
+// The bounds of what one peer makes us hold and do.
 const (
-	maxQueued   = 24 << 20 // bytes that wait to be sent, beyond which the peer is hung up on
-	maxMessages = 16_384   // messages that wait to be sent, which are more than their bytes, beyond which it is too
-	serveBelow  = 4 << 20  // bytes that wait to be sent, below which more is answered
+	// maxQueued and maxMessages bound what waits to be sent, in bytes and in messages. A
+	// message takes memory beside its bytes. A peer that lets more wait is hung up on.
+	maxQueued   = 24 << 20
+	maxMessages = 16_384
+	// serveBelow is the bytes that may wait to be sent while one more request is
+	// answered. A peer that does not read its answers gets no more of them.
+	serveBelow  = 4 << 20
 	writeBuffer = 64 << 10
-	longMessage = time.Second // to deal with which takes long, so that the peer is not to blame for what it does not send meanwhile
-	// messageRate and messageBurst bound the messages that are handled and that we
-	// did not ask for; who sends more waits.
+	// longMessage is how long a message may take us before the peer is excused: while
+	// we deal with one message we do not read the next, so the peer is not silent.
+	longMessage = time.Second
+	// messageRate and messageBurst bound the messages that we handle and did not ask
+	// for. Who sends more has to wait, and is not punished: it may have much to say.
 	messageRate  = 500 // a second
 	messageBurst = 5000
 )
@@ -39,8 +45,8 @@ type peer struct {
 	m       *Manager
 	conn    *countedConn
 	id      peerinfo.NodeID
-	session types.Hash // that both sides see
-	number  int        // for people
+	session types.Hash // of the handshake: both sides see the same
+	number  int        // counts connections, so that people can tell them apart
 	address string
 	inbound bool
 	manual  bool
@@ -49,7 +55,7 @@ type peer struct {
 	since   time.Time
 	offset  time.Duration // of its clock to ours
 
-	answers int // messages that we asked for since the last; of read's goroutine
+	answers int // messages that we had asked for, not counted by throttle yet; of read's goroutine
 	in      inbox
 	out     outbox
 	held    atomic.Int64 // bytes that wait because of it
@@ -63,8 +69,8 @@ type peer struct {
 	lastRecv       atomic.Int64
 	lastBlock      atomic.Int64
 	lastTx         atomic.Int64
-	handling       atomic.Int64 // since when the last message is dealt with; 0: it is done
-	listening      atomic.Int64 // since when we read again, after a message that took long
+	handling       atomic.Int64 // since when we deal with a message; 0: we are reading
+	listening      atomic.Int64 // since when we read again after a message that took long
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -78,7 +84,7 @@ type peer struct {
 	asking   bool          // it may tell addresses, since we asked
 }
 
-// countedConn counts bytes.
+// countedConn tells how many bytes go through a connection.
 type countedConn struct {
 	net.Conn
 	read, written func(n int)
@@ -136,7 +142,8 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 	return nil
 }
 
-// level is that of log lines about the connection: who calls us may do so all day.
+// level is the level of log lines about the connection. Who calls us may do so all day,
+// so that is of no interest to the operator.
 func (p *peer) level() slog.Level {
 	if p.inbound {
 		return slog.LevelDebug
@@ -144,7 +151,7 @@ func (p *peer) level() slog.Level {
 	return slog.LevelInfo
 }
 
-// String names the peer for people.
+// String names the peer for people: the beginning of its id, and its address.
 func (p *peer) String() string { return p.id.String()[:16] + "@" + p.address }
 
 // greet makes the handshake and exchanges hellos.
@@ -274,10 +281,10 @@ func (p *peer) talk(ctx context.Context) error {
 	return p.closeErr
 }
 
-// close ends the connection. It may be called by anyone, and more than once: only
-// the first call counts, and no other waits for it. What it costs the peer is
-// settled first, so that it cannot be back before. It takes the manager's lock, and
-// must not be called under any.
+// close ends the connection. Anyone may call it, and more than once: the first call
+// does the work, and no other waits for it. The ban comes before the end of the
+// connection, so that the peer cannot be back before it is banned. Banning takes the
+// manager's lock. So close must not be called under any lock.
 func (p *peer) close(err error) {
 	if p.closing.Swap(true) {
 		return
@@ -288,7 +295,8 @@ func (p *peer) close(err error) {
 	p.conn.Close()
 }
 
-// read handles messages until the connection ends.
+// read handles messages, one after the other, until the connection ends. As long as one
+// is dealt with, the next is not read: so a peer cannot send faster than we work.
 func (p *peer) read(ctx context.Context) error {
 	r := bufio.NewReaderSize(p.conn, 64<<10)
 	buf := make([]byte, wire.MaxFragmentSize)
@@ -332,14 +340,16 @@ func (p *peer) read(ctx context.Context) error {
 	}
 }
 
-// busy reports whether a message of the peer keeps us from reading more, so that
-// it is not the peer that is silent. What waits for the chain may take long, while
-// that is verified or reorganised.
+// busy reports whether a message of the peer keeps us from reading more. Then it is not
+// the peer that is silent. A message that waits for the chain may take long, while the
+// chain is being verified or reorganised.
 func (p *peer) busy(now time.Time) bool {
 	since := p.handling.Load()
 	return since != 0 && now.Sub(time.Unix(0, since)) > longMessage
 }
 
+// handled notes that we read again. After a message that took long, the peer's time to
+// answer begins anew.
 func (p *peer) handled() {
 	now := p.m.o.Now()
 	if p.busy(now) {
@@ -349,12 +359,13 @@ func (p *peer) handled() {
 	p.handling.Store(0)
 }
 
-// throttle lets so many messages through a second.
+// throttle lets messageBurst messages through at once, and messageRate a second.
 type throttle struct {
 	tokens float64
 	at     time.Time
 }
 
+// take returns how long the next message has to wait.
 func (t *throttle) take(now time.Time) time.Duration {
 	t.tokens = min(t.tokens+now.Sub(t.at).Seconds()*messageRate, messageBurst)
 	t.at = now
@@ -365,6 +376,8 @@ func (t *throttle) take(now time.Time) time.Duration {
 	return time.Duration(-t.tokens / messageRate * float64(time.Second))
 }
 
+// handle acts on a message. What takes long to answer is queued, and nobody waits for it
+// here. The error says what is wrong with the message, and judge what that costs.
 func (p *peer) handle(ctx context.Context, message wire.Message) error {
 	switch m := message.(type) {
 	case *wire.Ping:
@@ -423,7 +436,8 @@ func (p *peer) notFound(m *wire.NotFound) error {
 	return nil
 }
 
-// keepAlive pings the peer and ends the connection when it falls silent.
+// keepAlive pings the peer now and then, and ends the connection when it falls silent: a
+// connection whose other end is gone would otherwise take somebody's place for hours.
 func (p *peer) keepAlive() {
 	p.lastRecv.Store(p.m.o.Now().UnixNano())
 	p.ping()
@@ -443,11 +457,14 @@ func (p *peer) keepAlive() {
 		}
 		p.ping()
 		p.send(&wire.FeeFilter{MinFeeRate: p.m.o.Pool.MinFeeRate()})
-		// What was announced too early to be of use, or while it was ruled out.
+		// A header may have been announced when it was too early to be of use, or while
+		// the operator had ruled it out. Nobody announces it again.
 		p.m.sync.askHeaders(p)
 	}
 }
 
+// ping asks for a sign of life. A nonce that nobody can guess keeps a peer from answering
+// before it was asked, and so from seeming near.
 func (p *peer) ping() {
 	nonce := rand.Uint64()
 	p.mu.Lock()
@@ -458,6 +475,7 @@ func (p *peer) ping() {
 	p.send(&wire.Ping{Nonce: nonce})
 }
 
+// pong takes the answer to a ping, and notes how long it took.
 func (p *peer) pong(nonce uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -471,7 +489,8 @@ func (p *peer) pong(nonce uint64) {
 	p.nonce = 0
 }
 
-// tellPeers answers a request for addresses, once.
+// tellPeers answers a request for addresses, once: who asks again and again would learn
+// the whole book.
 func (p *peer) tellPeers() {
 	p.mu.Lock()
 	again := p.asked
@@ -482,8 +501,8 @@ func (p *peer) tellPeers() {
 	}
 }
 
-// peersTold takes the answer to our question for addresses, and nothing that
-// nobody asked for: who called us shall not choose whom we call.
+// peersTold takes the answer to our question for addresses. It ignores addresses that
+// nobody asked for: who calls us shall not choose whom we call.
 func (p *peer) peersTold(peers []wire.PeerAddress) {
 	p.mu.Lock()
 	asked := p.asking
@@ -494,7 +513,8 @@ func (p *peer) peersTold(peers []wire.PeerAddress) {
 	}
 }
 
-// listenAddress is where the peer says that it can be called.
+// listenAddress is where the peer says that it can be called. Only the port is taken from
+// what it says: the host is the one that it called from.
 func (p *peer) listenAddress() (netip.AddrPort, bool) {
 	remote, err := netip.ParseAddrPort(p.address)
 	if err != nil || p.hello.ListenPort == 0 {
@@ -503,8 +523,8 @@ func (p *peer) listenAddress() (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(remote.Addr(), p.hello.ListenPort), true
 }
 
-// send queues a message. A peer that does not take what it asked for is hung up
-// on.
+// send queues a message, and never waits. A peer that does not take what it asked for is
+// hung up on. Closing takes the manager's lock, so send must not be called under a lock.
 func (p *peer) send(m wire.Message) {
 	grown, ok := p.out.push(m)
 	p.hold(grown)
@@ -513,7 +533,8 @@ func (p *peer) send(m wire.Message) {
 	}
 }
 
-// write sends what is queued.
+// write sends what is queued, until the connection ends. Nothing is flushed while there
+// is more to send, so that small messages share a record.
 func (p *peer) write() {
 	w := bufio.NewWriterSize(p.conn, writeBuffer)
 	var b []byte

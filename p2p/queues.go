@@ -8,7 +8,8 @@ import (
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
-// inbox is the requests of a peer that wait for an answer, in order.
+// inbox is the requests of a peer that wait for an answer, in order. They are weighed and
+// not counted: a request may be of 40 bytes or of 40,000.
 type inbox struct {
 	filled poke.Slot // there is something
 	mu     sync.Mutex
@@ -103,7 +104,7 @@ func (p *peer) empty() {
 	p.hold(p.out.shut())
 }
 
-// outbox is what waits to be sent.
+// outbox is what waits to be sent to a peer. Anyone may push, and one goroutine takes.
 type outbox struct {
 	filled poke.Slot // there is something
 	mu     sync.Mutex
@@ -143,6 +144,8 @@ func (o *outbox) weigh() int {
 	return o.held - was
 }
 
+// next appends the next fragment to b. It reports whether there was one, and the bytes by
+// which the outbox has grown, which is negative.
 func (o *outbox) next(b []byte) (_ []byte, more bool, grown int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -165,8 +168,8 @@ func (o *outbox) shut() (grown int) {
 	return o.weigh()
 }
 
-// wait waits until less than so many bytes wait to be sent. It reports false if
-// closed was closed first.
+// wait waits until less than so many bytes wait to be sent. It reports false if the
+// connection ends first.
 func (o *outbox) wait(below int, closed <-chan struct{}) bool {
 	o.mu.Lock()
 	if o.queue.Pending() < below {

@@ -11,13 +11,14 @@ import (
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
-// The blocks of many branches are fetched at once, but far ahead of few.
+// The blocks of all branches are fetched at once, but far ahead only those of a few: each
+// look ahead costs time, and strangers may have as many branches as they like.
 const (
 	mainBranches = 16 // that are fetched as far ahead as window says
 	sideWindow   = 64 // blocks of others
 )
 
-// branch is a chain that peers have, to its last header.
+// branch is a chain that one or more peers have, to its last header.
 type branch struct {
 	best    types.Hash
 	work    consensus.Uint256
@@ -25,7 +26,8 @@ type branch struct {
 	missing []types.Index // the lowest first
 }
 
-// scheduling asks for blocks.
+// scheduling asks for blocks whenever something has changed, and every second. While a new
+// block is under way it looks more often, to notice soon who does not bring it.
 func (s *syncer) scheduling(ctx context.Context) {
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
@@ -176,8 +178,8 @@ func (s *syncer) flights() int {
 	return max(min(flightBytes/max(s.average, 1), maxFlights), minFlights)
 }
 
-// dropStalled takes blocks back from peers that deliver none, and returns those
-// that did so too often. It assumes mu.
+// dropStalled takes blocks back from peers that deliver none. It returns those that did
+// so too often, for the caller to close outside of the lock. It assumes mu.
 func (s *syncer) dropStalled(now time.Time) (stalled []*peer) {
 	for p, sp := range s.peers {
 		if !sp.stalling(p, now) {
@@ -204,8 +206,8 @@ func (sp *syncPeer) stalling(p *peer, now time.Time) bool {
 // resume begins to wait for what was asked of a peer anew.
 func (sp *syncPeer) resume(p *peer, now time.Time) { sp.last, sp.before = now, p.received.Load() }
 
-// resume is for a peer whose blocks could not be read for a while, since we were
-// busy with what it had sent before.
+// resume is for a peer from which nothing could be read for a while, because we were busy
+// with what it had sent before.
 func (s *syncer) resume(p *peer, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -37,7 +37,9 @@ const (
 	limitedBlocks  = 288 // the last ones, that a pruned peer has
 )
 
-// syncer fetches what others have.
+// syncer fetches the headers and blocks that others have, and tells them of ours. Its
+// parts are in several files: headers.go takes headers, schedule.go decides which block
+// is asked of whom, compact.go takes new blocks in their short form, serve.go answers.
 type syncer struct {
 	m    *Manager
 	feed chan delivery
@@ -60,21 +62,22 @@ type syncer struct {
 	behind       time.Time     // since when no block has come though we are behind; zero: we are not
 }
 
-// syncPeer is what is known of a peer's chain.
+// syncPeer is what is known of a peer's chain, and what is asked of it.
 type syncPeer struct {
-	best    types.Index             // the highest block that it is known to have
+	best    types.Index             // the last header that it told of, or was told of by us
 	presync *presync                // nil: none is under way
 	flying  map[types.Hash]*flight  // asked of it, perhaps of another since
 	lacks   map[types.Hash]struct{} // it said that it has not
 	last    time.Time               // it delivered or was first asked
-	before  uint64                  // bytes that had come from it by then
+	before  uint64                  // bytes that had come from it when last was set
 	stalls  int
 	proven  bool                                // it brought a block, and was not too slow or wrong since
 	missed  bool                                // it was too slow or wrong, and has brought no block since
 	partial map[types.Hash]*wire.Reconstruction // compact blocks that lack transactions
 }
 
-// has reports whether the peer claims to have a block.
+// has reports whether the peer may have a block of its own chain. A pruned peer has the
+// last ones only. One that lacks very many is not believed any more.
 func (sp *syncPeer) has(p *peer, at types.Index) bool {
 	if _, lacks := sp.lacks[at.Hash]; lacks || len(sp.lacks) >= maxLacks || sp.best.Height < at.Height {
 		return false
@@ -82,7 +85,7 @@ func (sp *syncPeer) has(p *peer, at types.Index) bool {
 	return p.hello.Services&wire.ServiceNetwork != 0 || p.hello.Services&wire.ServiceNetworkLimited != 0 && sp.best.Height-at.Height < limitedBlocks
 }
 
-// flight is a block that was asked for.
+// flight is a block that was asked of a peer. There may be several of one block.
 type flight struct {
 	at    types.Index
 	peer  *peer
@@ -117,7 +120,7 @@ func (s *syncer) run(ctx context.Context) error {
 	return err
 }
 
-// join begins to sync with a peer.
+// join begins to sync with a peer: it asks for the headers that the peer has above ours.
 func (s *syncer) join(p *peer) {
 	sp := &syncPeer{flying: map[types.Hash]*flight{}, lacks: map[types.Hash]struct{}{}, partial: map[types.Hash]*wire.Reconstruction{}}
 	if info, ok := s.m.o.Headers.Info(p.hello.Tip); ok {
@@ -141,7 +144,8 @@ func (s *syncer) leave(p *peer) {
 	s.more.Poke()
 }
 
-// takeBack lets what was asked of a peer be asked of others. It assumes mu.
+// takeBack lets what was asked of a peer be asked of others. If the peer sends it after
+// all, it is not taken. It assumes mu.
 func (s *syncer) takeBack(sp *syncPeer) {
 	for _, f := range sp.flying {
 		s.unfly(f)
@@ -160,8 +164,9 @@ func (s *syncer) block(p *peer, raw []byte) error {
 	return nil
 }
 
-// deliver hands a block to the chain unless the peer was not asked for it, or it
-// came already. It waits while the chain is behind, and with it the peer.
+// deliver hands a block to the chain, unless the peer was not asked for it or it came
+// already. While the chain is behind it waits, and so does the peer, from which nothing
+// is read meanwhile. That is what bounds the blocks in memory.
 func (s *syncer) deliver(d delivery) {
 	for {
 		taken, room := s.take(&d)
@@ -187,8 +192,8 @@ func (s *syncer) deliver(d delivery) {
 	s.more.Poke()
 }
 
-// take counts a block among those that are with the chain. If there is no room for
-// it now, it returns what to wait for; else nil if it is of no use.
+// take counts a block among those that are with the chain. If there is no room for it
+// now, it returns what to wait for. If the block is of no use, it returns nil.
 func (s *syncer) take(d *delivery) (taken bool, room <-chan struct{}) {
 	now := s.m.o.Now()
 	s.mu.Lock()
@@ -248,9 +253,9 @@ func (s *syncer) answered(hash types.Hash, good bool) (d *delivery) {
 	return d
 }
 
-// feeding gives the chain the blocks that arrive: long streams while there are
-// many, so that their signatures are checked together, but not so long that others
-// wait for the chain.
+// feeding gives the chain the blocks that arrive. While there are many it gives them in
+// long streams, because signatures of many blocks are checked together at a fraction of
+// the cost. A stream ends after a while all the same, because others wait for the chain.
 func (s *syncer) feeding(ctx context.Context) error {
 	for {
 		var first delivery
@@ -285,7 +290,8 @@ func (s *syncer) feeding(ctx context.Context) error {
 	}
 }
 
-// report acts on the chain's verdict on a block.
+// report acts on the chain's verdict on a block. The chain calls it in the middle of its
+// work, so it must not wait.
 func (s *syncer) report(r header.Result) {
 	d, err := s.answered(r.Block.Hash, r.Err == nil), r.Err
 	if d == nil || err == nil {
@@ -330,7 +336,7 @@ func (s *syncer) ask(p *peer, hash types.Hash) {
 	}
 }
 
-// notFound notes that a peer has not what was asked of it.
+// notFound notes that a peer does not have what was asked of it.
 func (s *syncer) notFound(p *peer, hashes []types.Hash) {
 	s.mu.Lock()
 	if sp := s.peers[p]; sp != nil {
