@@ -215,8 +215,8 @@ func (o *options) setPool(_ *cli.Context, config *node.Config) (err error) {
 	return nil
 }
 
-// setMining sets what concerns mining. The address is checked even without --mine,
-// since a block that RPC asks for pays to it too.
+// setMining sets what concerns mining. The address is checked even without --mine: a
+// mistake in it should not wait until somebody adds that.
 func (o *options) setMining(_ *cli.Context, config *node.Config) (err error) {
 	if o.mineInterval < 0 || o.mineInterval > 24*time.Hour {
 		return cmdline.Usagef("--mine-interval %s: want up to 24h", o.mineInterval)
