@@ -27,7 +27,7 @@ type Pool interface {
 	// Select returns transactions of at most the given weight in an order in
 	// which a block can have them, and the tip that they are valid on.
 	Select(maxWeight int) ([]*pending.Entry, types.Index)
-	poke.Source // pokes after the pool has taken a transaction
+	poke.Source // pokes after the pool has changed
 }
 
 // Options are the choices of New. Params and Chain are needed, and ScriptPubKey for

@@ -7,7 +7,7 @@
 //		log.Info("connected") // msg=connected … msg=connected left_out=8123
 //	}
 //
-// Lines below slog.LevelInfo are for who looks for a fault. All of them are written.
+// Lines below slog.LevelInfo are for whoever looks for a fault. All of them are written.
 package ratelog
 
 import (
