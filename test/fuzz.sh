@@ -8,6 +8,7 @@ set -eu
 duration=${1:-20s}
 here=$(cd "$(dirname "$0")/.." && pwd)
 log=$(mktemp)
+ran=0
 trap 'rm -f "$log"' EXIT
 
 fuzz() { # package target
@@ -33,8 +34,13 @@ for module in "$here" "$here/test/oracle"; do
 		targets=$(go test -list '^Fuzz' "$package")
 		for target in $targets; do
 			case $target in
-			Fuzz*) fuzz "$package" "$target" ;;
+			Fuzz*)
+				fuzz "$package" "$target"
+				ran=$((ran + 1))
+				;;
 			esac
 		done
 	done
 done
+echo "$ran fuzz targets ran, none failed"
+[ "$ran" -gt 0 ]
