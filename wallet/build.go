@@ -12,8 +12,8 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Draft is a transaction without its signatures, and what somebody has to know before
-// signing it. The coins are part of it, as the signatures cover what they hold.
+// Draft is a transaction that lacks its signatures, and what a person has to know
+// before signing it.
 type Draft struct {
 	Tx          *types.Tx
 	Inputs      []Coin // what the transaction's inputs spend, in their order
@@ -23,9 +23,9 @@ type Draft struct {
 }
 
 var (
-	// ErrTooLarge means that a payment takes more coins or outputs than fit into
-	// a transaction that nodes relay. Smaller payments to oneself join coins, so
-	// that fewer are needed.
+	// ErrTooLarge is a payment that would take more coins or outputs than fit
+	// into a transaction that nodes relay. Smaller payments to oneself join
+	// coins.
 	ErrTooLarge = errors.New("the transaction would be too large")
 )
 
@@ -42,13 +42,12 @@ func (e *ErrFunds) Error() string {
 
 const (
 	txVersion = 2
-	// inputSequence lets a payment that paid too little be replaced (BIP125), and
-	// the lock time count.
+	// inputSequence lets a transaction be replaced (BIP125) and its lock time
+	// count.
 	inputSequence = 0xfffffffd
 
-	// The weight of a signed input (BIP141). The first part is outpoint, empty
-	// script and sequence. The witness is one signature of 64 bytes, without a
-	// hash type.
+	// Of a signed input, in weight units (BIP141): outpoint, empty script and
+	// sequence; a witness of one signature of 64 bytes and no hash type.
 	inputBytes    = 32 + 4 + 1 + 4
 	witnessWeight = 1 + 1 + 64
 	inputWeight   = inputBytes*types.WitnessScale + witnessWeight
@@ -56,12 +55,11 @@ const (
 
 	changeSize = 8 + 1 + taproot.OutputScriptSize // bytes, and virtual bytes, of an output
 
-	// longTermFeeRate is what spending a coin is assumed to cost at another time.
-	// A payment at a lower feerate joins small coins, one at a higher feerate
-	// takes as few as it can.
+	// longTermFeeRate is what spending a coin is taken to cost at another time.
+	// Below it a payment joins small coins; above it, it takes few.
 	longTermFeeRate types.FeeRate = 1000
 
-	// maxFeeRate is far above anything sensible, and keeps fees from overflowing.
+	// maxFeeRate is far above any sense, and keeps fees from overflow.
 	maxFeeRate types.FeeRate = 100_000_000
 )
 
@@ -71,9 +69,8 @@ func inputFee(rate types.FeeRate) types.Amount {
 	return (types.Amount(rate)*inputWeight + unit - 1) / unit
 }
 
-// signedWeight returns the weight that a transaction will have with its signatures
-// (BIP141). It is exact, since all signatures have one length: so the fee can be
-// exact too.
+// signedWeight returns the weight that a transaction will have with its
+// signatures (BIP141).
 func signedWeight(tx *types.Tx) int {
 	return tx.StrippedSize()*types.WitnessScale + markerWeight + witnessWeight*len(tx.Inputs)
 }
@@ -84,18 +81,17 @@ func signedSize(tx *types.Tx) int { return virtualSize(signedWeight(tx)) }
 
 func virtualSize(weight int) int { return (weight + types.WitnessScale - 1) / types.WitnessScale }
 
-// Build chooses coins and makes the transaction of a request. Inputs and outputs are
-// in random order, so that the order does not tell which output is change. With
-// change, the fee is exactly that of the feerate and the virtual size. Without, it
-// may be higher, by less than what a change output would cost and have to hold.
-// Errors: *ErrFunds, ErrDust, ErrTooLarge, ErrRequest.
+// Build chooses coins and makes the transaction of a request. Its inputs and
+// outputs are in random order, so that the place does not tell which output is
+// change. The fee is the rate's for the virtual size, to the grain, if there is
+// change; otherwise it may be higher by less than what a change output would cost
+// and have to hold. Errors: *ErrFunds, ErrDust, ErrTooLarge, ErrRequest.
 func Build(r *Request) (*Draft, error) {
 	var seed [32]byte
 	crand.Read(seed[:]) // never fails
 	return build(r, rand.New(rand.NewChaCha8(seed)))
 }
 
-// build is Build with a source of randomness, so that tests can repeat its choices.
 func build(r *Request, rng *rand.Rand) (*Draft, error) {
 	payments, err := checkRequest(r)
 	if err != nil {
@@ -132,8 +128,8 @@ func build(r *Request, rng *rand.Rand) (*Draft, error) {
 	return d, nil
 }
 
-// unsigned makes the transaction without change. The outputs are copied, because a fee
-// may be taken from them, and the request is the caller's.
+// unsigned makes the transaction without change. The request's outputs are
+// copied, since a fee may be taken from them.
 func unsigned(r *Request, chosen []Coin) *types.Tx {
 	tx := &types.Tx{Version: txVersion, Outputs: append([]types.TxOut(nil), r.Outputs...), LockTime: r.LockTime}
 	for i := range chosen {
@@ -142,8 +138,8 @@ func unsigned(r *Request, chosen []Coin) *types.Tx {
 	return tx
 }
 
-// payWithChange decides about change and fee, now that the inputs are chosen. Change
-// that would be dust becomes part of the fee.
+// payWithChange decides about change and fee, now that it is known what the inputs
+// hold.
 func (d *Draft) payWithChange(r *Request, in, payments types.Amount) error {
 	rest := in - payments
 	plain := r.FeeRate.Fee(signedSize(d.Tx))
@@ -172,8 +168,8 @@ func (d *Draft) payWithChange(r *Request, in, payments types.Amount) error {
 	return nil
 }
 
-// subtract takes what is still owed of the fee from the payments, which are the first
-// outputs. The first of them pays what does not divide equally.
+// subtract takes what is owed of the fee from the payments, which are the first
+// outputs. The first of them pays what cannot be parted equally.
 func (d *Draft) subtract(owed types.Amount, payments int) error {
 	var payers []*types.TxOut
 	for i := range payments {
@@ -182,7 +178,7 @@ func (d *Draft) subtract(owed types.Amount, payments int) error {
 		}
 	}
 	if len(payers) == 0 {
-		return fmt.Errorf("%w: there is no output that can pay the fee", ErrRequest)
+		return fmt.Errorf("%w: no output that can pay the fee", ErrRequest)
 	}
 	share, odd := owed/types.Amount(len(payers)), owed%types.Amount(len(payers))
 	for i, out := range payers {
@@ -191,13 +187,13 @@ func (d *Draft) subtract(owed types.Amount, payments int) error {
 			out.Value -= odd
 		}
 		if limit := standard.DustLimit(out.ScriptPubKey); out.Value < limit {
-			return fmt.Errorf("%w: after the fee an output holds %s, and the least is %s", ErrDust, out.Value, limit)
+			return fmt.Errorf("%w: after the fee an output holds %s, the least is %s", ErrDust, out.Value, limit)
 		}
 	}
 	return nil
 }
 
-// payWithAll gives the first output what the fee and the other outputs leave.
+// payWithAll gives the first output what the fee and the others leave.
 func (d *Draft) payWithAll(r *Request, in, payments types.Amount) error {
 	d.Fee = r.FeeRate.Fee(signedSize(d.Tx))
 	out := &d.Tx.Outputs[0]
@@ -208,7 +204,7 @@ func (d *Draft) payWithAll(r *Request, in, payments types.Amount) error {
 	return nil
 }
 
-// shuffleOutputs puts the outputs in random order, and keeps track of the change.
+// shuffleOutputs puts the outputs in random order and follows the change.
 func (d *Draft) shuffleOutputs(rng *rand.Rand) {
 	outputs := d.Tx.Outputs
 	rng.Shuffle(len(outputs), func(i, j int) {
@@ -222,11 +218,11 @@ func (d *Draft) shuffleOutputs(rng *rand.Rand) {
 	})
 }
 
-// checkSize refuses a transaction so small that nodes do not relay it, because its
-// bytes could be taken for an inner node of a merkle tree.
+// checkSize refuses a transaction so small that nodes do not relay it: it could
+// be taken for an inner node of a merkle tree.
 func checkSize(tx *types.Tx) error {
 	if size := tx.StrippedSize(); size < standard.MinSize {
-		return fmt.Errorf("%w: it has %d bytes without witness, and the least is %d", ErrRequest, size, standard.MinSize)
+		return fmt.Errorf("%w: %d bytes without witness, the least is %d", ErrRequest, size, standard.MinSize)
 	}
 	return nil
 }

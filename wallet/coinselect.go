@@ -11,27 +11,26 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Coins are chosen much as Bitcoin Core chooses them: several ways are tried, and the
-// selection that wastes least is taken (Erhardt, "An Evaluation of Coin Selection
-// Strategies"). Waste is what the inputs cost now beyond what they would cost at
-// another time, plus what change costs or, without change, what is given away. When
-// fees are low it is negative, and small coins are joined. All inputs of the wallet
-// have the same weight, which makes this simpler than it is elsewhere.
+// A selection is judged by its waste (Erhardt, "An Evaluation of Coin Selection
+// Strategies"): what its inputs cost now beyond what they would cost at another
+// time, plus what change costs or, without change, what is given away. All coins
+// of the wallet have inputs of the same weight, which makes much of this simpler
+// than it is elsewhere.
 
-// problem is what a selection of coins has to solve.
+// problem is what a selection has to solve.
 type problem struct {
-	coins     []*Coin // each worth more than its fee, the largest first
+	coins     []*Coin // each worth its fee, in descending order of value
 	payments  types.Amount
 	fee       func(inputs int) types.Amount // on top of the payments, without change
 	changeFee types.Amount                  // of a change output, on top of the payments
 	spendFee  types.Amount                  // of spending the change at another time
-	minChange types.Amount                  // the least that a change output may hold
-	extraFee  types.Amount                  // what an input costs now beyond its cost at another time
-	maxInputs int                           // that fit into a transaction that nodes relay
+	minChange types.Amount                  // least value of a change output
+	extraFee  types.Amount                  // what an input costs now beyond what it would at another time
+	maxInputs int
 }
 
-// newProblem states the problem of a request, over those of its coins that are
-// admitted.
+// newProblem states the problem of a request over those of its coins that the
+// filter admits.
 func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *problem {
 	cost := inputFee(r.FeeRate)
 	base := types.Tx{Outputs: r.Outputs}
@@ -48,7 +47,7 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 		minChange: standard.DustLimit(r.ChangeScript),
 		extraFee:  cost - inputFee(longTermFeeRate),
 	}
-	if r.SubtractFee && !r.SendAll { // the fee comes out of the payments
+	if r.SubtractFee && !r.SendAll { // the payments hold the fee
 		p.fee, p.changeFee = func(int) types.Amount { return 0 }, 0
 	}
 	for p.maxInputs < len(r.Coins) && weight+inputsWeight(p.maxInputs+1)+changeSize*types.WitnessScale <= standard.MaxWeight {
@@ -63,16 +62,16 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 	return p
 }
 
-// inputsWeight returns what a number of inputs adds to the weight of a transaction
-// without any: the inputs, and the longer count in front of them.
+// inputsWeight returns what a number of inputs adds to the weight of a
+// transaction without any.
 func inputsWeight(inputs int) int {
 	count := types.CompactSizeLen(uint64(inputs)) - types.CompactSizeLen(0)
 	return inputs*inputWeight + count*types.WitnessScale
 }
 
-// chooseCoins returns coins for the payments and the fee of a request. Coins in no
-// block are left alone if the others suffice, since the transaction that makes them
-// may wait long or be replaced, and would take this one with it.
+// chooseCoins returns coins for the payments and the fee of a request. Coins in
+// no block are left alone if the others suffice: the transaction that makes them
+// may yet be replaced, or wait long.
 func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, error) {
 	confirmed := newProblem(r, payments, (*Coin).confirmed)
 	if chosen := confirmed.solve(rng); chosen != nil {
@@ -86,18 +85,17 @@ func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, err
 	if have < need || len(all.coins) == 0 {
 		return nil, &ErrFunds{Need: need, Have: have}
 	}
-	return nil, fmt.Errorf("%w: it has room for %d coins, and the payment needs more", ErrTooLarge, all.maxInputs)
+	return nil, fmt.Errorf("%w: it has room for %d coins, and more are needed", ErrTooLarge, all.maxInputs)
 }
 
-// allCoins returns every coin that is worth its fee. Another would make what is sent
-// less, not more.
+// allCoins returns every coin that is worth its fee.
 func allCoins(r *Request, payments types.Amount) ([]Coin, error) {
 	all := newProblem(r, payments, everyCoin)
 	if len(all.coins) == 0 {
 		return nil, &ErrFunds{Need: payments + all.fee(1) + standard.DustLimit(r.Outputs[0].ScriptPubKey)}
 	}
 	if len(all.coins) > all.maxInputs {
-		return nil, fmt.Errorf("%w: there are %d coins, and the most is %d", ErrTooLarge, len(all.coins), all.maxInputs)
+		return nil, fmt.Errorf("%w: %d coins, the most is %d", ErrTooLarge, len(all.coins), all.maxInputs)
 	}
 	return copyCoins(all.coins), nil
 }
@@ -112,8 +110,7 @@ func copyCoins(chosen []*Coin) []Coin {
 	return coins
 }
 
-// coinsValue returns what coins hold together. checkCoins has made sure that the sum
-// does not overflow.
+// coinsValue returns what coins hold together, which checkCoins has bounded.
 func coinsValue(coins []*Coin) (value types.Amount) {
 	for i := range coins {
 		value += coins[i].Value
@@ -121,16 +118,17 @@ func coinsValue(coins []*Coin) (value types.Amount) {
 	return value
 }
 
-// excess returns what coins, given by number and sum, hold beyond the payments and the
-// fee. It is negative if they do not suffice.
+// excess returns what coins of a number and sum hold beyond the payments and
+// their fee. It is negative if they do not suffice.
 func (p *problem) excess(inputs int, value types.Amount) types.Amount {
 	return value - p.payments - p.fee(inputs)
 }
 
-// changeable returns the least excess that becomes change and is not given away.
+// changeable returns the excess from which on there is change.
 func (p *problem) changeable() types.Amount { return p.changeFee + p.minChange }
 
-// solve returns the solution with the least waste that any of the ways finds, or nil.
+// solve returns the solution of least waste that any of the ways finds, nil if
+// there is none.
 func (p *problem) solve(rng *rand.Rand) []*Coin {
 	var best []*Coin
 	bestWaste := types.Amount(math.MaxInt64)
@@ -150,7 +148,6 @@ func (p *problem) solve(rng *rand.Rand) []*Coin {
 	return best
 }
 
-// waste returns what a selection wastes; see the top of this file.
 func (p *problem) waste(chosen []*Coin) types.Amount {
 	waste := types.Amount(len(chosen)) * p.extraFee
 	if excess := p.excess(len(chosen), coinsValue(chosen)); excess < p.changeable() {
@@ -159,16 +156,14 @@ func (p *problem) waste(chosen []*Coin) types.Amount {
 	return waste + p.changeFee + p.spendFee
 }
 
-// maxTries bounds the search for a selection without change, which would otherwise
-// take time exponential in the number of coins. It is some milliseconds.
+// maxTries bounds the search for a selection without change: some milliseconds.
 const maxTries = 100_000
 
-// branchAndBound searches for coins whose sum needs no change, that is, whose excess
-// is no more than change would cost. Such a payment is cheaper, and has no output that
-// leads back to the wallet. The search walks the tree of choices: the largest coin
-// first, each taken and then left. It turns back where the coins ahead cannot suffice,
-// where the excess is too large, and where more is wasted than in the best selection
-// so far.
+// branchAndBound searches the coins for a sum that needs no change: one with an
+// excess of no more than change would cost. It walks the tree of choices, the
+// largest coin first, each taken and then left, and turns back where the coins
+// ahead cannot suffice, where the excess is too large, and where more is wasted
+// than in the best selection so far.
 func (p *problem) branchAndBound() []*Coin {
 	ahead := make([]types.Amount, len(p.coins)+1) // sums of the coins from each on
 	for i := len(p.coins) - 1; i >= 0; i-- {
@@ -189,16 +184,16 @@ func (p *problem) branchAndBound() []*Coin {
 		if solved && inputWaste+excess < bestWaste {
 			best, bestWaste = slices.Clone(chosen), inputWaste+excess
 		}
-		// A selection that suffices gains by another input only while inputs are
-		// cheap.
+		// Another input only helps a selection that suffices if inputs are cheap
+		// now.
 		if next == len(p.coins) || n == p.maxInputs || solved && p.extraFee >= 0 {
 			return
 		}
 		chosen = append(chosen, p.coins[next])
 		walk(next+1, value+p.coins[next].Value)
 		chosen = chosen[:n]
-		// To leave one of several equal coins and take the next is the same choice
-		// over again.
+		// Leaving one of equal coins and taking the next is the same choice
+		// again.
 		other := next + 1
 		for other < len(p.coins) && p.coins[other].Value == p.coins[next].Value {
 			other++
@@ -209,8 +204,8 @@ func (p *problem) branchAndBound() []*Coin {
 	return best
 }
 
-// smallestSufficient returns the smallest coin that pays for everything and leaves
-// change. The large ones stay whole for large payments.
+// smallestSufficient returns the smallest coin that pays for all and for change,
+// which leaves the large ones whole.
 func (p *problem) smallestSufficient() []*Coin {
 	for i := len(p.coins) - 1; i >= 0; i-- {
 		if chosen := p.fill(p.coins[i:i+1], p.changeable()); chosen != nil {
@@ -220,21 +215,19 @@ func (p *problem) smallestSufficient() []*Coin {
 	return nil
 }
 
-// randomDraw takes coins at random until they pay for everything and leave change.
-// Over time that keeps a wallet from falling apart into many small coins, and what it
-// takes tells nobody what else it has.
+// randomDraw takes coins at random until they pay for change too. It keeps the
+// wallet's coins from growing ever more and ever smaller, and its choices from
+// telling what it has.
 func (p *problem) randomDraw(rng *rand.Rand) []*Coin {
 	drawn := slices.Clone(p.coins)
 	rng.Shuffle(len(drawn), func(i, j int) { drawn[i], drawn[j] = drawn[j], drawn[i] })
 	return p.fill(drawn, p.changeable())
 }
 
-// largestFirst takes the fewest coins that suffice, so it finds a solution if there is
-// one that fits into a transaction.
+// largestFirst takes the fewest coins, so it finds a solution if there is any.
 func (p *problem) largestFirst() []*Coin { return p.fill(p.coins, 0) }
 
-// fill returns as many of the first coins as it takes to reach an excess, or nil if
-// they do not reach it.
+// fill returns as many of the first coins as reach an excess, nil if they do not.
 func (p *problem) fill(coins []*Coin, excess types.Amount) []*Coin {
 	value := types.Amount(0)
 	for i := range coins[:min(len(coins), p.maxInputs)] {

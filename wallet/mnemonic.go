@@ -9,15 +9,14 @@ import (
 	"github.com/cosmos/go-bip39"
 )
 
-// ErrMnemonic is wrapped by every error about words that are not a mnemonic.
+// ErrMnemonic is wrapped by every error about words that are no mnemonic.
 var ErrMnemonic = errors.New("not a mnemonic")
 
-// NewMnemonic makes a random mnemonic of 12 or 24 English words (BIP39), which stand
-// for 128 or 256 random bits. Twelve are enough: a key of this curve is no harder to
-// find.
+// NewMnemonic makes a random mnemonic of 12 or 24 English words (BIP39), which
+// stand for 128 or 256 random bits.
 func NewMnemonic(words int) (string, error) {
 	if words != 12 && words != 24 {
-		return "", fmt.Errorf("%w: a new one has 12 or 24 words, not %d", ErrMnemonic, words)
+		return "", fmt.Errorf("%w: new ones have 12 or 24 words, not %d", ErrMnemonic, words)
 	}
 	entropy := make([]byte, words/3*4)
 	rand.Read(entropy) // never fails
@@ -25,17 +24,17 @@ func NewMnemonic(words int) (string, error) {
 	return bip39.NewMnemonic(entropy)
 }
 
-// CheckMnemonic returns nil if a text is a mnemonic of English words (BIP39): 12, 15,
-// 18, 21 or 24 from the list, the last of which holds a checksum. White space and
-// upper case do not matter. The error, an ErrMnemonic, names the first word that is
-// not in the list.
+// CheckMnemonic returns nil if the text is a mnemonic of English words (BIP39):
+// 12, 15, 18, 21 or 24 of the list, the last of which holds a checksum. White
+// space and upper case do not matter. The error, ErrMnemonic, names the first
+// word that is not of the list.
 func CheckMnemonic(mnemonic string) error {
 	_, err := normalizeMnemonic(mnemonic)
 	return err
 }
 
-// normalizeMnemonic checks a mnemonic, and returns it as BIP39 hashes it: in lower
-// case, with one space between the words. Another spelling would be other keys.
+// normalizeMnemonic checks a mnemonic and returns it as BIP39 hashes it: in
+// lower case, one space between the words.
 func normalizeMnemonic(mnemonic string) (string, error) {
 	words := strings.Fields(strings.ToLower(mnemonic))
 	for i, word := range words {
@@ -48,7 +47,7 @@ func normalizeMnemonic(mnemonic string) (string, error) {
 	}
 	normal := strings.Join(words, " ")
 	if _, err := bip39.MnemonicToByteArray(normal); err != nil {
-		return "", fmt.Errorf("%w: the checksum is wrong: a word was mistaken for another, or the order is wrong", ErrMnemonic)
+		return "", fmt.Errorf("%w: the checksum in the last word is wrong: a word is another one, or the order is", ErrMnemonic)
 	}
 	return normal, nil
 }

@@ -10,41 +10,38 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Request says what to pay, and with which coins.
+// Request is what a transaction is built from.
 type Request struct {
 	Outputs []types.TxOut
-	// SubtractFee takes the fee from the outputs in equal parts, instead of adding
-	// it to what they cost. What an OP_RETURN output holds is left alone.
+	// SubtractFee takes the fee from the outputs, in equal parts, instead of
+	// adding it to what they cost. What an OP_RETURN output holds is left alone.
 	SubtractFee bool
-	// SendAll spends every coin that is worth its fee and makes no change. The
-	// first output, whose Value has to be 0 in the request, gets what the fee and
-	// the other outputs leave. SubtractFee adds nothing to this.
+	// SendAll spends every coin that is worth its fee and makes no change: the
+	// first output, whose Value has to be 0 in the request, gets what the fee
+	// and the other outputs leave. SubtractFee adds nothing to it.
 	SendAll bool
 	FeeRate types.FeeRate
-	// ChangeScript is the script of the output that takes the rest: a taproot
-	// output, as Account.Script makes it. SendAll needs none.
+	// ChangeScript is the output script that takes the rest: a taproot output, as
+	// Account.Script makes them. SendAll needs none.
 	ChangeScript []byte
-	// Coins are the coins that may be spent: mature, and spent by no other
-	// transaction. Those in no block are only taken if the others do not suffice.
-	Coins []Coin
-	// LockTime is the height of the tip, or 0. A transaction that is valid only
-	// above the tip gives miners no reason to replace the tip for its fee (fee
-	// sniping).
-	LockTime uint32
+	// Coins are the coins that may be spent: mature, spent by no other
+	// transaction. Those in no block are only taken if the others do not
+	// suffice.
+	Coins    []Coin
+	LockTime uint32 // the tip's height, against fee sniping; or 0
 }
 
 var (
-	// ErrRequest is wrapped by the errors of Build about a request that no
-	// transaction can fulfil.
+	// ErrRequest is wrapped by the errors of Build about a request that asks for
+	// what cannot be.
 	ErrRequest = errors.New("impossible payment")
-	// ErrDust is an ErrRequest. An output would hold so little that spending it
-	// costs more than it is worth, and nodes do not relay that.
+	// ErrDust is an ErrRequest: an output would hold less than what nodes relay,
+	// since it would cost more to spend than it is worth.
 	ErrDust = fmt.Errorf("%w: dust", ErrRequest)
 )
 
-// checkRequest refuses what cannot become a transaction, and what no node would
-// relay: it is better found out before anything is signed. It returns the sum of the
-// outputs.
+// checkRequest refuses what can be no transaction, and what no node relays. It
+// returns the sum of the outputs.
 func checkRequest(r *Request) (payments types.Amount, err error) {
 	if r.FeeRate < 0 || r.FeeRate > maxFeeRate {
 		return 0, fmt.Errorf("%w: a feerate of %s grains per virtual byte", ErrRequest, r.FeeRate)
@@ -53,10 +50,10 @@ func checkRequest(r *Request) (payments types.Amount, err error) {
 		return 0, fmt.Errorf("%w: no outputs", ErrRequest)
 	}
 	if r.SendAll && r.Outputs[0].Value != 0 {
-		return 0, fmt.Errorf("%w: the first output is to get everything, so it must have no amount of its own", ErrRequest)
+		return 0, fmt.Errorf("%w: the first output gets all, and has an amount of its own", ErrRequest)
 	}
 	if !r.SendAll && !isTaprootScript(r.ChangeScript) {
-		return 0, fmt.Errorf("%w: the change script is not that of a taproot output", ErrRequest)
+		return 0, fmt.Errorf("%w: the change script is no taproot output", ErrRequest)
 	}
 	for i := range r.Outputs {
 		if err := checkOutput(&r.Outputs[i], r.SendAll && i == 0); err != nil {
@@ -69,33 +66,32 @@ func checkRequest(r *Request) (payments types.Amount, err error) {
 	return sumOutputs(r.Outputs)
 }
 
-// checkOutput applies R1, karat's own rule about outputs, and the limit of dust. The
-// output that gets everything has no value yet.
+// checkOutput applies R1 and the limit of dust. The output that gets all has no
+// value yet.
 func checkOutput(out *types.TxOut, getsAll bool) error {
 	switch {
 	case !consensus.IsAllowedOutput(out.ScriptPubKey):
 		return fmt.Errorf("%w: the script is neither a witness program of version 1 to 16 nor OP_RETURN with pushes", ErrRequest)
 	case getsAll && !consensus.IsSpendable(out.ScriptPubKey):
-		return fmt.Errorf("%w: everything would be lost in an OP_RETURN output", ErrRequest)
+		return fmt.Errorf("%w: all would be lost in an OP_RETURN output", ErrRequest)
 	case out.Value < 0:
 		return fmt.Errorf("%w: a negative amount", ErrRequest)
 	case !getsAll && out.Value < standard.DustLimit(out.ScriptPubKey):
-		return fmt.Errorf("%w: it holds %s, and the least is %s", ErrDust, out.Value, standard.DustLimit(out.ScriptPubKey))
+		return fmt.Errorf("%w: it holds %s, the least is %s", ErrDust, out.Value, standard.DustLimit(out.ScriptPubKey))
 	}
 	return nil
 }
 
-// checkCoins refuses coins that the wallet cannot spend, or would spend twice. The
-// ledger hands out no such coins; this is for callers who put lists together.
+// checkCoins refuses coins that the wallet cannot spend, or would spend twice.
 func checkCoins(coins []Coin) error {
 	seen := make(map[types.OutPoint]bool, len(coins))
 	for i := range coins {
 		c := &coins[i]
 		switch {
 		case seen[c.OutPoint]:
-			return fmt.Errorf("%w: coin %s is listed twice", ErrRequest, c.OutPoint)
+			return fmt.Errorf("%w: coin %s is there twice", ErrRequest, c.OutPoint)
 		case !isTaprootScript(c.ScriptPubKey):
-			return fmt.Errorf("%w: coin %s is not a taproot output", ErrRequest, c.OutPoint)
+			return fmt.Errorf("%w: coin %s is no taproot output", ErrRequest, c.OutPoint)
 		case c.Value < 0:
 			return fmt.Errorf("%w: coin %s is negative", ErrRequest, c.OutPoint)
 		}
@@ -123,15 +119,14 @@ func sumOutputs(outputs []types.TxOut) (sum types.Amount, err error) {
 	return sum, nil
 }
 
-// maxSum bounds sums of amounts. It is far more than all coins of any network, and so
-// little that fees and targets on top of it cannot overflow.
+// maxSum is what amounts may add up to: far more than any network's money, and so
+// little that fees and targets on top cannot overflow.
 const maxSum types.Amount = math.MaxInt64 / 4
 
-// addAmounts adds two amounts, neither of which may be negative. Amounts come from
-// nodes and from callers, and a sum that overflows would look like a small one.
+// addAmounts adds amounts, neither of them negative.
 func addAmounts(a, b types.Amount) (types.Amount, error) {
 	if b < 0 || b > maxSum-a {
-		return 0, fmt.Errorf("%w: the amounts are more than %s together", ErrRequest, maxSum)
+		return 0, fmt.Errorf("%w: amounts of more than %s together", ErrRequest, maxSum)
 	}
 	return a + b, nil
 }

@@ -15,24 +15,23 @@ import (
 )
 
 var (
-	// ErrNotOurs means that the script of a coin is not that of the key that the
-	// coin names.
+	// ErrNotOurs is a coin whose script is not that of the wallet's key which it
+	// names.
 	ErrNotOurs = errors.New("the coin is not of this wallet")
-	// ErrDraft means that a draft does not agree with itself: its inputs are not
-	// its coins, or its fee is not the difference between what goes in and out.
+	// ErrDraft is a draft that does not agree with itself: its inputs are not its
+	// coins, or its fee is not the difference of what goes in and out.
 	ErrDraft = errors.New("the draft contradicts itself")
 )
 
 var errWiped = errors.New("the signer was wiped")
 
-// Signer holds the private key of an account, from which it derives the others one at
-// a time. It is for one goroutine.
+// Signer holds the private keys of an account. One goroutine at a time may use
+// it.
 type Signer struct {
 	account *hdkeychain.ExtendedKey // m/86'/coin'/0'; nil after Wipe
 }
 
-// Wipe overwrites the key, so that it is not found in memory later, or in a core dump.
-// The Signer cannot be used any more.
+// Wipe overwrites the keys. The Signer cannot be used any more.
 func (s *Signer) Wipe() {
 	if s.account != nil {
 		s.account.Zero()
@@ -40,13 +39,12 @@ func (s *Signer) Wipe() {
 	}
 }
 
-// Sign signs every input of a draft by its key path (BIP341, hash type default), and
-// verifies each signature as a node would. A draft that fails stays unsigned.
+// Sign signs every input of a draft by its key path (BIP341, hash type default)
+// and verifies each signature as a node does. A draft that fails stays unsigned.
 // Errors: ErrNotOurs, ErrDraft.
 //
-// The message of each signature covers the amounts and scripts of all coins. So a
-// node that lied about a coin, to have too high a fee paid, gets a transaction that
-// is not valid.
+// The message of each signature holds the amounts and scripts of all coins, so a
+// node that lied about a coin gets a transaction that is worth nothing.
 func (s *Signer) Sign(d *Draft) error {
 	if s.account == nil {
 		return errWiped
@@ -70,8 +68,6 @@ func (s *Signer) Sign(d *Draft) error {
 	return nil
 }
 
-// signInput signs one input. The signature is verified at once: a fault of the machine
-// while signing may give a signature that tells the key.
 func (s *Signer) signInput(ctx *taproot.Context, d *Draft, i int) error {
 	key, err := s.outputKey(&d.Inputs[i])
 	if err != nil {
@@ -92,8 +88,8 @@ func (s *Signer) signInput(ctx *taproot.Context, d *Draft, i int) error {
 	return ctx.VerifyInput(i, taproot.Standard, nil)
 }
 
-// outputKey returns the private key that has to sign for a coin (BIP86). It is derived
-// from what the coin says, and compared with the coin's script.
+// outputKey returns the private key that a coin's script asks a signature of
+// (BIP86).
 func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
 	if c.Branch != Receive && c.Branch != Change {
 		return nil, fmt.Errorf("%w: branch %d", ErrNotOurs, c.Branch)
@@ -118,14 +114,14 @@ func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
 	}
 	if output := schnorr.SerializePubKey(key.PubKey()); !bytes.Equal(c.ScriptPubKey, taproot.OutputScript([32]byte(output))) {
 		key.Zero()
-		return nil, fmt.Errorf("%w: %s pays to another key than %d/%d", ErrNotOurs, c.OutPoint, c.Branch, c.Index)
+		return nil, fmt.Errorf("%w: %s pays another key than %d/%d", ErrNotOurs, c.OutPoint, c.Branch, c.Index)
 	}
 	return key, nil
 }
 
-// tweaked returns the private half of the output key that belongs to an internal key
-// without a script path (BIP341): the internal key, negated if its point is odd, plus
-// the tweak.
+// tweaked returns the private key of the output key that an internal key has
+// without a script path (BIP341): the key, negated if its point is odd, plus the
+// tweak.
 func tweaked(internal *btcec.PrivateKey) (*btcec.PrivateKey, error) {
 	public := internal.PubKey().SerializeCompressed()
 	secret := internal.Key
@@ -141,8 +137,8 @@ func tweaked(internal *btcec.PrivateKey) (*btcec.PrivateKey, error) {
 	return btcec.PrivKeyFromScalar(&secret), nil
 }
 
-// checkDraft refuses what Build does not make, before there is a signature of it:
-// above all a fee other than the one that was shown.
+// checkDraft refuses what Build does not make, before a signature can be of it:
+// above all a fee that is not the one that was shown.
 func checkDraft(d *Draft) error {
 	if len(d.Inputs) == 0 || len(d.Inputs) != len(d.Tx.Inputs) {
 		return fmt.Errorf("%w: %d inputs for %d coins", ErrDraft, len(d.Tx.Inputs), len(d.Inputs))
@@ -161,7 +157,7 @@ func checkDraft(d *Draft) error {
 		return err
 	}
 	if d.Fee < 0 || in-out != d.Fee {
-		return fmt.Errorf("%w: the fee is %s, and not %s", ErrDraft, in-out, d.Fee)
+		return fmt.Errorf("%w: the fee is %s and not %s", ErrDraft, in-out, d.Fee)
 	}
 	return nil
 }
