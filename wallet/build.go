@@ -63,7 +63,8 @@ const (
 	maxFeeRate types.FeeRate = 100_000_000
 )
 
-// inputFee returns the fee of a signed input, rounded up.
+// inputFee returns the fee of a signed input, rounded up: a coin that is worth no more than
+// this only makes a payment dearer.
 func inputFee(rate types.FeeRate) types.Amount {
 	const unit = 1000 * types.WitnessScale
 	return (types.Amount(rate)*inputWeight + unit - 1) / unit
@@ -143,11 +144,12 @@ func unsigned(r *Request, chosen []Coin) *types.Tx {
 func (d *Draft) payWithChange(r *Request, in, payments types.Amount) error {
 	rest := in - payments
 	plain := r.FeeRate.Fee(signedSize(d.Tx))
+	// Of a copy: if change is not worth it the transaction stays as it is.
 	bigger := *d.Tx
 	bigger.Outputs = append(bigger.Outputs[:len(bigger.Outputs):len(bigger.Outputs)], types.TxOut{ScriptPubKey: r.ChangeScript})
 	withChange := r.FeeRate.Fee(signedSize(&bigger))
 	change := rest
-	if !r.SubtractFee {
+	if !r.SubtractFee { // else the payments hold the fee, and all that is left is change
 		change -= withChange
 	}
 	if change >= standard.DustLimit(r.ChangeScript) {

@@ -50,6 +50,7 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 	if r.SubtractFee && !r.SendAll { // the payments hold the fee
 		p.fee, p.changeFee = func(int) types.Amount { return 0 }, 0
 	}
+	// As if there were change, so that a solution still fits when some is added.
 	for p.maxInputs < len(r.Coins) && weight+inputsWeight(p.maxInputs+1)+changeSize*types.WitnessScale <= standard.MaxWeight {
 		p.maxInputs++
 	}
@@ -58,6 +59,7 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 			p.coins = append(p.coins, c)
 		}
 	}
+	// Stable, so that one seed gives one solution.
 	slices.SortStableFunc(p.coins, func(a, b *Coin) int { return cmp.Compare(b.Value, a.Value) })
 	return p
 }

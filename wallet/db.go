@@ -15,15 +15,18 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// The keys of the wallet's database. It holds nothing that the words and a node
-// cannot bring back: one that is damaged is removed, and the wallet syncs again.
+// The keys of the wallet's database. The words and a node can bring back what it holds, but
+// for addresses that were never paid and payments that no node has. So one that is damaged is
+// removed, and the wallet syncs again.
 //
-//	'h' height 4, big-endian  a header of the chain that the wallet follows: header 80 | work 32
+//	'h' height 4, big-endian  a header of the wallet's chain: header 80 | work 32
 //	't' txid 32               a transaction of the wallet: see appendRecord
 //	'l'                       first late key of each branch 4, 4; see lateKeys
-//	'm'                       version 1 | network 32 | position 36 | filter header 32 | next indexes 4, 4
+//	'm'                       version 1 | network 32 | position 36 | filter header 32 | next index of Receive 4 | 0 4
 //
-// Numbers in values are little-endian. Each step is one synced batch.
+// Numbers in values are little-endian. Those in keys are big-endian, so that headers lie in
+// the order of their heights. Each step is one synced batch: what is in memory must not be
+// ahead of the disk when somebody is told an address or a payment is sent.
 const (
 	keyHeader = 'h'
 	keyTx     = 't'
@@ -35,14 +38,14 @@ const (
 	metaSize   = 1 + 32 + 36 + 32 + 8
 )
 
-// errDatabase is wrapped by the errors about a database that cannot be used.
+// errDatabase is wrapped by the errors about a database whose content is damaged.
 var errDatabase = errors.New("the wallet's database is damaged: remove the folder db beside wallet.json, and everything is synced again")
 
-// meta is the wallet's place.
+// meta is how far the wallet has come.
 type meta struct {
 	position types.Index // up to which blocks were scanned
-	filter   types.Hash  // the filter header of that block
-	next     [2]uint32   // the first index of each branch that was not given out
+	filter   types.Hash  // the filter header of that block; zero: to be asked for
+	next     [2]uint32   // the first index of each branch that was not given out; 0 for Change
 }
 
 // database is the wallet's store.
@@ -63,20 +66,24 @@ func openDatabase(dir string, network types.Hash) (*database, error) {
 	return d, nil
 }
 
-// isDamage tells what a database holds from what keeps it from being read now,
-// such as a permission or a full disk.
+// isDamage reports whether an error is about what a database holds, and not about what keeps
+// it from being read now, such as a permission or a full disk: that passes, and a database
+// that was removed for it would be lost for nothing.
 func isDamage(err error) bool {
 	var ofFile *storage.ErrCorrupted
 	var ofDatabase *leveldberrors.ErrCorrupted
 	return errors.Is(err, errDatabase) || errors.As(err, &ofFile) || errors.As(err, &ofDatabase)
 }
 
-// isLocked reports whether another process has the database open.
+// isLocked reports whether another process has the database open. The lock of LevelDB then
+// fails with the system's "try again", which calls itself temporary on every system.
 func isLocked(err error) bool {
 	var number interface{ Temporary() bool }
 	return errors.As(err, &number) && number.Temporary()
 }
 
+// open opens LevelDB, strictly: by itself it would skip what its checksums find damaged, and
+// the wallet would show too little. The buffers are small, since a wallet is.
 func (d *database) open(dir string) (err error) {
 	d.db, err = leveldb.OpenFile(dir, &opt.Options{WriteBuffer: 2 << 20, BlockCacheCapacity: 2 << 20, Compression: opt.NoCompression, Strict: opt.StrictJournalChecksum | opt.StrictBlockChecksum | opt.StrictReader})
 	if err != nil {
@@ -90,7 +97,8 @@ func (d *database) open(dir string) (err error) {
 
 func (d *database) close() error { return d.db.Close() }
 
-// meta reads the wallet's place, which is zero in a new database.
+// meta reads how far the wallet has come, which is zero in a new database. The version comes
+// first: what a later karat wrote is not damage, and must not be removed.
 func (d *database) meta() (m meta, err error) {
 	value, err := d.db.Get([]byte{keyMeta}, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
@@ -110,7 +118,7 @@ func (d *database) meta() (m meta, err error) {
 	return m, r.Finish()
 }
 
-// step is what is written at once.
+// step is what is written at once, whole or not at all.
 type step struct {
 	d     *database
 	batch leveldb.Batch
@@ -198,7 +206,7 @@ func (d *database) transactions() ([]*Transaction, error) {
 	it := d.db.NewIterator(util.BytesPrefix([]byte{keyTx}), nil)
 	defer it.Release()
 	for it.Next() {
-		t, err := parseRecord(append([]byte(nil), it.Value()...))
+		t, err := parseRecord(append([]byte(nil), it.Value()...)) // copied: a Tx refers to its bytes
 		if err != nil {
 			return nil, err
 		}

@@ -32,6 +32,8 @@ var (
 )
 
 const (
+	// fileVersion is that of the format, which old files keep for ever. A wallet that was
+	// made once has to open in every later karat.
 	fileVersion           = 1
 	maxFileSize           = 64 << 10 // bytes; a file has about one thousand
 	kdfAlgorithm          = "argon2id"
@@ -51,7 +53,8 @@ type fileContent struct {
 	Checksum hexBytes `json:"checksum"`
 }
 
-// fileHeader is what can be read without the passphrase.
+// fileHeader is what can be read without the passphrase: what watching needs, so that nobody
+// types a passphrase to see a balance. Whoever can read the file sees the same.
 type fileHeader struct {
 	Version     int          `json:"version"`
 	Network     string       `json:"network"`
@@ -83,8 +86,9 @@ type cipherParams struct {
 	Nonce     hexBytes `json:"nonce"`
 }
 
-// defaultKDF makes a guess cost 256 MiB and most of a second. Where there is
-// nothing to guess it takes no time.
+// defaultKDF makes a guess cost 256 MiB and most of a second. Memory is what special hardware
+// cannot make cheap, and a laptop has so much to spare. Where there is nothing to guess it
+// takes no time.
 func defaultKDF(passphrase string) kdfParams {
 	if passphrase == "" {
 		return kdfParams{Algorithm: kdfAlgorithm, Time: 1, MemoryKiB: noPassphraseMemoryKiB, Threads: 1}
@@ -158,6 +162,8 @@ func newFile(p *consensus.Params, mnemonic, passphrase string, birthday types.In
 	if err != nil {
 		return nil, err
 	}
+	// The salt makes a key of this file's own, so that one table of guesses does not serve
+	// for many files. A nonce of 24 bytes can be drawn at random without ever meeting again.
 	kdf.Salt = make([]byte, 16)
 	rand.Read(kdf.Salt) // never fails
 	nonce := make([]byte, chacha20poly1305.NonceSizeX)
@@ -176,6 +182,8 @@ func newFile(p *consensus.Params, mnemonic, passphrase string, birthday types.In
 	return f, f.content.seal([]byte(words), passphrase)
 }
 
+// seal encrypts the words, and binds the header to them: whoever changes a field of it, to
+// have coins sent to an account of their own, makes a file that no passphrase opens.
 func (c *fileContent) seal(words []byte, passphrase string) error {
 	aead, err := chacha20poly1305.NewX(c.Header.KDF.key(passphrase))
 	if err != nil {
@@ -190,6 +198,8 @@ func (c *fileContent) seal(words []byte, passphrase string) error {
 	return err
 }
 
+// checksum is of what anybody can read, so it is no protection from malice: whoever changes
+// the file can change the checksum too. Against that there is the cipher's tag.
 func (c *fileContent) checksum() ([]byte, error) {
 	header, err := json.Marshal(&c.Header)
 	if err != nil {
@@ -245,7 +255,8 @@ func decodeFile(data []byte) (*File, error) {
 	if err := json.Unmarshal(data, &f.content); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	// What is left out, repeated or not known shows in this comparison.
+	// JSON may leave out fields, repeat them, or have more. All of this shows when what was
+	// read is written again: only the text that this package writes passes.
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, data); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -288,7 +299,9 @@ func (c *fileContent) check() error {
 	return h.KDF.check()
 }
 
-// check admits up to 1 GiB of memory and sixteen passes.
+// check admits up to 1 GiB of memory and sixteen passes: a file from elsewhere must not take
+// all memory of a machine, nor hours. Later versions may so make guesses dearer without a new
+// format. The least values are those of Argon2's reference implementation.
 func (k *kdfParams) check() error {
 	if k.Algorithm != kdfAlgorithm || len(k.Salt) < 8 || len(k.Salt) > 64 ||
 		k.Time < 1 || k.Time > 16 || k.MemoryKiB < 8 || k.MemoryKiB > 1<<20 || k.Threads < 1 || k.Threads > 16 {
@@ -298,8 +311,9 @@ func (k *kdfParams) check() error {
 	return nil
 }
 
-// Account returns the public half of the keys. It is only as trustworthy as the
-// place of the file until Unlock has compared it with the words.
+// Account returns the public half of the keys. Until Unlock has compared it with the words it
+// is only as trustworthy as the folder of the file: whoever can write there can put an account
+// of their own in, whose addresses are then shown as the owner's.
 func (f *File) Account() *Account { return f.account }
 
 // Birthday returns the block that CreateFile was given.
@@ -340,13 +354,15 @@ func (f *File) decrypt(passphrase string) (words string, key *hdkeychain.Extende
 	if err != nil {
 		return "", nil, err
 	}
+	// The checksum held, so what is wrong is the passphrase, or the file was changed by
+	// somebody who knew how; the two look alike.
 	plain, err := aead.Open(nil, h.Cipher.Nonce, f.content.Sealed, header)
 	if err != nil {
 		return "", nil, ErrPassphrase
 	}
 	defer clear(plain)
 	if words, err = normalizeMnemonic(string(plain)); err != nil {
-		return "", nil, fmt.Errorf("%w: its words are none", ErrDamaged)
+		return "", nil, fmt.Errorf("%w: it holds no mnemonic", ErrDamaged)
 	}
 	key, fingerprint, err := accountKey(words, h.CoinType)
 	if err != nil {

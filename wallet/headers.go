@@ -9,7 +9,8 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// stateAt returns the state after the header at a height.
+// stateAt returns the state after the header at a height, by which the next is checked. Its
+// work is stored, and its median time needs the last eleven headers (BIP113).
 func (w *Wallet) stateAt(height uint32) (consensus.State, error) {
 	if height == 0 {
 		return w.params.GenesisState(), nil
@@ -44,8 +45,9 @@ func (w *Wallet) headerAt(height uint32) (types.Header, error) {
 	return h, errors.Join(err, errMissingHeader(ok || err != nil))
 }
 
-// locator names blocks of the wallet's chain: the newest ten, then fewer and
-// fewer.
+// locator names blocks of the wallet's chain: the newest ten, then fewer and fewer, and the
+// genesis block. So the node finds a block that both chains have not far below the fork, and
+// at most some 40 hashes are sent whatever the height. It returns their heights too.
 func (w *Wallet) locator() (hashes []types.Hash, heights map[types.Hash]uint32, err error) {
 	heights = map[types.Hash]uint32{}
 	stride := uint32(1)
@@ -66,8 +68,9 @@ func (w *Wallet) locator() (hashes []types.Hash, heights map[types.Hash]uint32, 
 	}
 }
 
-// syncHeaders follows the node's best chain. A branch is only taken if it has more
-// work than what the wallet follows.
+// syncHeaders brings the wallet's headers up to the node's best chain. A chain that forks off
+// is only taken if it has more work than the wallet's. So a node that is behind, or on a
+// chain of less work, takes nothing from a wallet that has seen better.
 func (w *Wallet) syncHeaders(ctx context.Context, r *remote, progress func(Progress)) error {
 	locator, heights, err := w.locator()
 	if err != nil {
@@ -77,9 +80,10 @@ func (w *Wallet) syncHeaders(ctx context.Context, r *remote, progress func(Progr
 	if err != nil || len(headers) == 0 {
 		return err
 	}
+	// Headers that build on nothing known could not be checked for their difficulty.
 	fork, known := heights[headers[0].PrevBlock]
 	if !known {
-		return lying("headers that follow no block that it was asked about")
+		return lying("headers that build on no block that it was asked about")
 	}
 	state, err := w.stateAt(fork)
 	if err != nil {
@@ -107,16 +111,19 @@ func (w *Wallet) syncHeaders(ctx context.Context, r *remote, progress func(Progr
 	return nil
 }
 
-// branch is headers that the node sent, from the wallet's chain on.
+// nodeChain is the node's chain, as far as it sent headers. They are kept in memory until
+// they have more work than the wallet's chain above the fork.
 type nodeChain struct {
 	w       *Wallet
-	fork    uint32 // the height below the first of pending
-	state   consensus.State
-	headers []types.Header // that are not part of the wallet's chain yet
-	works   []consensus.Uint256
+	fork    uint32              // height of the last block that the wallet's chain has too
+	state   consensus.State     // after the last header
+	headers []types.Header      // above the fork
+	works   []consensus.Uint256 // of the chain up to each of them
 }
 
-// add checks headers.
+// add checks headers by all rules that a header has: its hash is below its target, the target
+// is what the headers below ask for, its time is neither too early nor too late, and its
+// version is in force. So to make up a chain costs as much work as to mine it.
 func (c *nodeChain) add(headers []types.Header) error {
 	now := c.w.now().Unix()
 	for i := range headers {
@@ -127,8 +134,8 @@ func (c *nodeChain) add(headers []types.Header) error {
 			err = consensus.ValidateHeader(c.w.params, &c.state, h, now)
 		}
 		switch {
-		case errors.Is(err, consensus.ErrNotYet):
-			return fmt.Errorf("the node's block %s is of the future (%w): is the clock of this computer right?", hash, err)
+		case errors.Is(err, consensus.ErrNotYet): // the clock here may be wrong: nobody is said to lie
+			return fmt.Errorf("the node's block %s is from the future (%w): is the clock of this computer right?", hash, err)
 		case err != nil:
 			return lying("header %s: %v", hash, err)
 		}
@@ -139,7 +146,9 @@ func (c *nodeChain) add(headers []types.Header) error {
 	return nil
 }
 
-// adopt makes the branch the wallet's chain as soon as it has more work.
+// adopt makes the node's chain the wallet's as soon as it has more work. At equal work the
+// wallet's own stays, as in a node: whoever was first. Headers and what they undo are one
+// step, so that no position is ever on another chain than the headers.
 func (c *nodeChain) adopt() error {
 	w := c.w
 	w.mu.Lock()
@@ -169,8 +178,9 @@ func (c *nodeChain) adopt() error {
 	return nil
 }
 
-// rollBack takes transactions out of blocks above a height, if the wallet has
-// looked that far. A coinbase cannot come back. It assumes mu.
+// rollBack takes transactions out of the blocks above the fork, if the wallet has looked that
+// far. They wait for a block again, since the other chain may confirm them too. A coinbase
+// cannot come back: it belongs to the one block that made it. It assumes mu.
 func (w *Wallet) rollBack(s *step, fork uint32) error {
 	if w.meta.position.Height <= fork {
 		return nil

@@ -38,9 +38,8 @@ func coinType(p *consensus.Params) uint32 {
 	return testCoinType
 }
 
-// keyPrefix returns whose version bytes extended keys have in text: xpub for the
-// main network, tpub for others, so that other programs know play money when
-// they see it.
+// keyPrefix returns whose version bytes extended keys have in text (BIP32): xpub for the main
+// network, tpub for others, so that other programs know play money when they see it.
 func keyPrefix(coinType uint32) *chaincfg.Params {
 	if coinType == testCoinType {
 		return &chaincfg.TestNet3Params
@@ -50,8 +49,8 @@ func keyPrefix(coinType uint32) *chaincfg.Params {
 
 func hardened(index uint32) uint32 { return hdkeychain.HardenedKeyStart + index }
 
-// derivePath derives a key along a path (BIP32) and overwrites the keys on the
-// way, and the first one.
+// derivePath derives a key along a path (BIP32) and overwrites the keys on the way, and the
+// first one: with any of them all below could be derived again.
 func derivePath(key *hdkeychain.ExtendedKey, path ...uint32) (*hdkeychain.ExtendedKey, error) {
 	for _, index := range path {
 		child, err := key.Derive(index)
@@ -77,6 +76,7 @@ func accountKey(mnemonic string, coinType uint32) (key *hdkeychain.ExtendedKey, 
 	if err != nil {
 		return nil, 0, err
 	}
+	// A child knows its parent's fingerprint, so the master key need not be kept for it.
 	fingerprint = top.ParentFingerprint()
 	key, err = derivePath(top, hardened(coinType), hardened(0))
 	return key, fingerprint, err
@@ -103,7 +103,9 @@ type Account struct {
 
 var errAccountKey = errors.New("not the public key of a first BIP86 account")
 
-// newAccount reads an account from its text form, which comes from a file.
+// newAccount reads an account from its text form, which comes from a file. It takes only what
+// this package writes there: the public key of an account, never a private one, with the
+// prefix of the network.
 func newAccount(text string, fingerprint, coinType uint32) (*Account, error) {
 	key, err := hdkeychain.NewKeyFromString(text)
 	if err != nil {
@@ -122,9 +124,9 @@ func newAccount(text string, fingerprint, coinType uint32) (*Account, error) {
 	return a, nil
 }
 
-// Script returns the output script of a key of the account (BIP86): the taproot
-// output without a script path. The index is below 2^31. One index in 2^127 has
-// no key, and gives an error.
+// Script returns the output script of a key of the account (BIP86): the taproot output without
+// a script path. Its tweak commits to that, so nobody can hide a way to spend in it. The index
+// is below 2^31. One index in 2^127 has no key, and gives an error.
 func (a *Account) Script(b Branch, index uint32) (scriptPubKey []byte, err error) {
 	if int(b) >= len(a.branches) {
 		return nil, fmt.Errorf("branch %d: want %d or %d", b, Receive, Change)
@@ -144,10 +146,11 @@ func (a *Account) Script(b Branch, index uint32) (scriptPubKey []byte, err error
 	return taproot.OutputScript(output), nil
 }
 
-// Descriptor returns the descriptor of a branch (BIP380, BIP386) with its
-// checksum: tr([fingerprint/86h/coinh/0h]xpub/branch/*)#checksum. Who has it
-// sees all that the branch owns, and can spend nothing. The branch is Receive or
-// Change.
+// Descriptor returns the descriptor of a branch (BIP380, BIP386) with its checksum:
+// tr([fingerprint/86h/coinh/0h]xpub/branch/*)#checksum. Whoever has it sees all that the
+// branch owns, and can spend nothing with it alone. With it and a single private key of the
+// account all of them can be computed (BIP32, keys that are not hardened), so no single key
+// ever leaves the wallet. The branch is Receive or Change.
 func (a *Account) Descriptor(b Branch) string {
 	text := fmt.Sprintf("tr([%08x/%dh/%dh/0h]%s/%d/*)", a.fingerprint, purpose, a.coinType, a.xpub, b)
 	return text + "#" + taproot.DescriptorChecksum(text)

@@ -2,11 +2,12 @@ package wallet
 
 import "context"
 
-// A wallet that is restored does not know which addresses were given out. It
-// watches GapLimit keys behind the last that it saw paid, so a payment to a later
-// one brings others under watch, which blocks before may have paid: addresses are
-// not paid in the order in which they were given out. Those late keys are looked
-// for again from the beginning, until none are left.
+// A wallet that is restored does not know which addresses were given out. It watches GapLimit
+// keys behind the last that it saw paid, so a payment to a later one brings others under
+// watch, which blocks before may have paid: addresses are not paid in the order in which they
+// were given out. Those late keys are looked for again from the beginning, until none are
+// left. To look back at once, block by block, would fetch the same filters for each of them;
+// so the scan goes on to the tip, and all that came up on the way is looked for together.
 
 // lateKeys returns the index in each branch from which on keys have not been looked
 // for in all blocks up to the position, nil if there are none.
@@ -21,7 +22,7 @@ func (w *Wallet) scanForLate(ctx context.Context, r *remote, progress func(Progr
 	for late := w.lateKeys(); late != nil; late = w.lateKeys() {
 		if err := w.scanOnceForLate(ctx, r, *late, progress); err != nil {
 			w.mu.Lock()
-			w.late = late // what came since is behind it
+			w.late = late // what came since has higher indexes, so it is looked for too
 			w.mu.Unlock()
 			return err
 		}
@@ -29,6 +30,8 @@ func (w *Wallet) scanForLate(ctx context.Context, r *remote, progress func(Progr
 	return nil
 }
 
+// scanOnceForLate looks for the keys that are late now. It stores what it found at the end
+// only: cut off, it begins again, and late keys stay noted until then.
 func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late [2]uint32, progress func(Progress)) error {
 	w.mu.Lock()
 	w.late = nil // until keys behind these are needed too
@@ -51,6 +54,7 @@ func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late [2]uint32,
 		all = append(all, found...)
 		progress(Progress{Headers: tip.Height, Scanned: at.Height, Tip: tip.Height})
 	}
+	// The filters chain up to the same header as the first time, or they are others.
 	if !end.filter.IsZero() && last != end.filter {
 		return lying("other filters of the same blocks than before")
 	}

@@ -27,15 +27,15 @@ type Transaction struct {
 	TxID   types.Hash
 	Height uint32 // of its block; 0: in none, or in the genesis block; see confirmed
 	Time   int64  // of its block or, before that, when the wallet met it; seconds since 1970
-	// Dropped says that no node waits to confirm it any more: a reorganisation or
-	// another payment has made it impossible, or it was forgotten.
+	// Dropped says that it is not waited for any more: a reorganisation or another payment
+	// has made it impossible, or nodes refuse it. It may still be confirmed, so it is kept.
 	Dropped bool
 
 	place uint32 // in its block
 }
 
-// confirmed reports whether it is in a block. The only transactions that are in one
-// at height 0, or that nobody can wait to see in one, are coinbases.
+// confirmed reports whether it is in a block. Height 0 alone does not tell: a coinbase of the
+// genesis block is in one, and one whose block was undone is in none, and Dropped.
 func (t *Transaction) confirmed() bool {
 	return t.Height > 0 || t.Tx.IsCoinbase() && !t.Dropped
 }
@@ -46,17 +46,19 @@ type keyID struct {
 	index  uint32
 }
 
-// ledger is what the wallet's transactions amount to. It is made anew from them
-// after each change, so that nothing can drift.
+// ledger is what the wallet's transactions amount to. It is made anew from them after each
+// change. To answer each change by a matching one, reorganisations and replacements included,
+// would be faster and could drift; a wallet has few transactions.
 type ledger struct {
 	coins     map[types.OutPoint]Coin         // unspent
-	outputs   map[types.OutPoint]Coin         // all outputs to the wallet
+	outputs   map[types.OutPoint]Coin         // all outputs to the wallet, spent ones too
 	spentBy   map[types.OutPoint]*Transaction // of those that count
 	conflicts map[types.Hash]bool             // transactions that cannot be confirmed any more
 }
 
-// newLedger adds transactions up. Of two that spend the same coin, the confirmed
-// one counts, else the one that came first.
+// newLedger adds transactions up. Of two that spend the same coin, the confirmed one counts,
+// else the one that came first. One that spends an output of another that does not count does
+// not count either, which is why parents come first.
 func newLedger(transactions map[types.Hash]*Transaction, keys map[string]keyID) *ledger {
 	l := &ledger{
 		coins: map[types.OutPoint]Coin{}, outputs: map[types.OutPoint]Coin{},
@@ -98,12 +100,15 @@ func sorted(transactions map[types.Hash]*Transaction) []*Transaction {
 	return parentsFirst(order)
 }
 
-// parentsFirst puts transactions without a block behind those that they spend.
+// parentsFirst puts transactions without a block behind those that they spend. Times do not
+// tell: a child can be met before its parent, in the same second.
 func parentsFirst(order []*Transaction) []*Transaction {
 	byID := make(map[types.Hash]*Transaction, len(order))
 	for _, t := range order {
 		byID[t.TxID] = t
 	}
+	// Marked before its parents are visited. Made-up transactions cannot form a ring, since
+	// an id is a hash of what it spends; but a walk should not depend on it.
 	done := make(map[types.Hash]bool, len(order))
 	result := make([]*Transaction, 0, len(order))
 	var visit func(t *Transaction)
@@ -182,7 +187,9 @@ type Balance struct {
 // Total returns everything.
 func (b Balance) Total() types.Amount { return b.Confirmed + b.Immature + b.Pending }
 
-// matures returns the height from which on a coin may be spent by the next block.
+// matures returns the height of the tip from which on a coin may be spent by the next block.
+// A coinbase may be spent in the block that is maturity above its own: before, a reorganisation
+// could undo it, and with it all that came of it.
 func matures(c *Coin, maturity uint32) uint32 {
 	if !c.IsCoinbase {
 		return 0

@@ -13,7 +13,8 @@ const (
 	codeRejected = -26 // by policy, or by a rule that may change its answer
 )
 
-// syncPool looks at the transactions that wait for a block.
+// syncPool looks at the transactions that wait for a block. It fetches all of them that it
+// has not seen, since to ask for some would tell which are the wallet's.
 func (w *Wallet) syncPool(ctx context.Context, r *remote) error {
 	txids, err := r.pool(ctx)
 	if err != nil {
@@ -39,13 +40,13 @@ func (w *Wallet) syncPool(ctx context.Context, r *remote) error {
 	return w.reviewPending(ctx, r, inPool)
 }
 
-// scanPool notes which of the pool's transactions concern the wallet. One may
-// stand before the one whose output it spends, so it looks until it finds no
-// more.
+// scanPool notes which of the pool's transactions concern the wallet. One may stand before
+// the one whose output it spends, so it looks until it finds no more. Nothing is stored here:
+// reviewPending does that once the node was asked about them.
 func (w *Wallet) scanPool(fetched map[types.Hash]*types.Tx, inPool map[types.Hash]bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for txid := range w.seen {
+	for txid := range w.seen { // what has left the pool is forgotten, so that this stays small
 		if !inPool[txid] {
 			delete(w.seen, txid)
 		}
@@ -87,9 +88,11 @@ func (w *Wallet) prevouts(tx *types.Tx) (outputs []types.TxOut, all, any bool) {
 	return outputs, true, any
 }
 
-// forged reports whether a transaction that no block vouches for spends a coin of
-// the wallet without being signed for all that it spends: a node that lies could
-// make it up to lock the coin. It assumes mu.
+// forged reports whether a transaction that no block vouches for spends a coin of the wallet
+// without being signed for all that it spends: a node that lies could make it up to lock the
+// coin. Signatures can only be checked if all coins are known, since each covers the amounts
+// of all (BIP341). So what also spends coins of others counts as forged until it is in a
+// block; no wallet of ours makes such. It assumes mu.
 func (w *Wallet) forged(tx *types.Tx) bool {
 	prevouts, all, any := w.prevouts(tx)
 	if !all {
@@ -104,8 +107,9 @@ func (w *Wallet) forged(tx *types.Tx) bool {
 	return false
 }
 
-// reviewPending sees to transactions without a block: those that the node lacks are
-// passed on again, and what cannot be confirmed any more is dropped.
+// reviewPending sees to transactions without a block: those that the node lacks are passed on
+// again, and what cannot be confirmed any more is dropped. Nodes forget what waits too long,
+// so a payment would otherwise depend on one of them.
 func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.Hash]bool) error {
 	w.mu.Lock()
 	pending := w.unconfirmed(inPool)
@@ -114,7 +118,7 @@ func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.
 	changed := map[types.Hash]*Transaction{}
 	for _, t := range pending {
 		updated := *t
-		updated.Dropped = false
+		updated.Dropped = false // what was dropped gets another chance if the node takes it
 		if !inPool[t.TxID] {
 			code, err := r.offer(ctx, t.Tx)
 			if err != nil {
@@ -152,9 +156,9 @@ func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.
 	return nil
 }
 
-// unconfirmed returns the transactions without a block, in the order in which they
-// count, but for those that were dropped and lost their coins to another of the
-// wallet: passed on again they could undo that one. It assumes mu.
+// unconfirmed returns the transactions without a block, parents first, but for those that
+// were dropped and lost their coins to another of the wallet: passed on again they could
+// undo that one. Coinbases cannot wait for a block. It assumes mu.
 func (w *Wallet) unconfirmed(inPool map[types.Hash]bool) (pending []*Transaction) {
 	for _, t := range sorted(w.transactions) {
 		if !t.confirmed() && !t.Tx.IsCoinbase() && (!t.Dropped || inPool[t.TxID] || !w.ledger.conflictedByOther(t)) {
@@ -164,11 +168,11 @@ func (w *Wallet) unconfirmed(inPool map[types.Hash]bool) (pending []*Transaction
 	return pending
 }
 
-// givenUp reports whether a transaction that the node refuses with a code waits no
-// more. A payment of the wallet does until another takes its coins: the ledger knows
-// what blocks spend, and what it waits for other nodes may have still. Of what
-// others sent only the node can tell, and if it is wrong nothing is lost, since it
-// is not counted on.
+// givenUp reports whether a transaction that the node refuses with a code waits no more. A
+// node that lies about a payment of the wallet must not free its coins: to pay again with
+// them could be to pay twice. So such a payment waits until another that was signed here
+// takes its coins; the ledger knows what blocks spend. Of what others sent only the node can
+// tell, and if it is wrong nothing is lost, since it is not counted on.
 func (w *Wallet) givenUp(t *Transaction, code int, inPool map[types.Hash]bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

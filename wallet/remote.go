@@ -14,8 +14,8 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// Node is the node that a wallet asks. Errors of methods have a method
-// RPCCode() int.
+// Node is the node that a wallet asks, by the methods of Bitcoin Core's RPC. An error that is
+// the node's own answer has a method RPCCode() int; any other means that no answer came.
 type Node interface {
 	Call(ctx context.Context, method string, result any, params ...any) error
 	// Batch calls a method with many lists of parameters and hands each result over
@@ -26,8 +26,8 @@ type Node interface {
 var (
 	// ErrOtherNetwork is a node whose genesis block is another.
 	ErrOtherNetwork = errors.New("the node is of another network")
-	// ErrLying is wrapped by the errors about a node whose answers cannot all be
-	// true.
+	// ErrLying is wrapped by the errors about a node whose answers cannot all be true. It
+	// may be the node, or somebody who stands between.
 	ErrLying = errors.New("the node gives answers that cannot be true")
 	// ErrLittleWork is a node whose chain has less work than the network's is known
 	// to have.
@@ -38,7 +38,7 @@ func lying(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrLying, fmt.Sprintf(format, args...))
 }
 
-// codeOf returns the code of a method's error, 0 for other errors.
+// codeOf returns the code of a method's error, 0 for other errors. No method has the code 0.
 func codeOf(err error) int {
 	var coded interface{ RPCCode() int }
 	if errors.As(err, &coded) {
@@ -53,7 +53,8 @@ type remote struct {
 	params *consensus.Params
 }
 
-// checkNetwork compares the genesis blocks.
+// checkNetwork compares the genesis blocks. It finds a mistake, such as a wrong port; a node
+// that lies here is found out by its headers.
 func (r *remote) checkNetwork(ctx context.Context) error {
 	var genesis types.Hash
 	if err := r.node.Call(ctx, "getblockhash", &genesis, 0); err != nil {
@@ -65,11 +66,12 @@ func (r *remote) checkNetwork(ctx context.Context) error {
 	return nil
 }
 
-// maxHeaders is the number of headers that a node sends at once.
+// maxHeaders is the number of headers that a node sends at once, as in Bitcoin Core. Fewer
+// mean that there are no more.
 const maxHeaders = 2000
 
-// headers returns headers behind the first block of the locator that the node has
-// on its best chain. They form a chain; more is not checked here.
+// headers returns headers above the first block of the locator that the node has on its best
+// chain. They form a chain; their work is checked by who knows what they build on.
 func (r *remote) headers(ctx context.Context, locator []types.Hash) ([]types.Header, error) {
 	var texts []string
 	if err := r.node.Call(ctx, "getheaders", &texts, locator, types.Hash{}.String()); err != nil {
@@ -100,7 +102,8 @@ type blockFilter struct {
 	header types.Hash
 }
 
-// filters returns the filters of blocks.
+// filters returns the filters of blocks. Nothing about them is checked here but their form:
+// what a filter is worth is seen from its neighbours.
 func (r *remote) filters(ctx context.Context, hashes []types.Hash) ([]blockFilter, error) {
 	params := make([][]any, len(hashes))
 	for i, hash := range hashes {
@@ -116,11 +119,11 @@ func (r *remote) filters(ctx context.Context, hashes []types.Hash) ([]blockFilte
 			Header types.Hash `json:"header"`
 		}
 		if err := json.Unmarshal(result, &answer); err != nil {
-			return lying("a filter that is none: %v", err)
+			return lying("a filter in no known form: %v", err)
 		}
 		raw, err := hex.DecodeString(answer.Filter)
 		if err != nil {
-			return lying("a filter that is no hexadecimal")
+			return lying("a filter that is not hexadecimal")
 		}
 		filters[i] = blockFilter{raw, answer.Header}
 		return nil
@@ -137,9 +140,10 @@ func (r *remote) filterHeader(ctx context.Context, hash types.Hash) (types.Hash,
 	return filters[0].header, nil
 }
 
-// block returns a block that breaks no rule of its own, whose transactions are those
-// that its header commits to, and whose outputs are in its filter: a filter that
-// left some out would hide payments.
+// block returns a block that breaks no rule of its own, whose transactions are those that its
+// header commits to, and whose outputs are in its filter. A filter that pays the wallet and
+// hides another payment of the same block is found out so. What the block spends cannot be
+// held against the filter: those scripts are not in it.
 func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consensus.HashedBlock, error) {
 	var text string
 	if err := r.node.Call(ctx, "getblock", &text, hash, 0); err != nil {
@@ -147,15 +151,18 @@ func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consens
 	}
 	raw, err := hex.DecodeString(text)
 	if err != nil {
-		return nil, lying("block %s is no hexadecimal", hash)
+		return nil, lying("block %s is not hexadecimal", hash)
 	}
+	// The hash first: it is that of a header whose work was checked, and OpenBlock then
+	// holds the body against the header's merkle root and witness commitment.
 	if len(raw) < types.HeaderSize || types.DoubleSHA256(raw[:types.HeaderSize]) != hash {
-		return nil, lying("what it sends for block %s is another or none", hash)
+		return nil, lying("what it sends for block %s is another block or none", hash)
 	}
 	block, err := consensus.OpenBlock(r.params, raw)
 	if err != nil {
 		return nil, lying("block %s: %v", hash, err)
 	}
+	// OP_RETURN outputs are in no filter (BIP158).
 	var paid [][]byte
 	for i := range block.Block.Txs {
 		for j := range block.Block.Txs[i].Outputs {
@@ -170,20 +177,21 @@ func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consens
 	return block, nil
 }
 
-// decodeTransaction decodes a transaction that the node sent under an id.
+// decodeTransaction decodes a transaction that the node sent under an id. The id covers all
+// but the witness, so only the signatures can be false.
 func decodeTransaction(text string, txid types.Hash) (*types.Tx, error) {
 	raw, err := hex.DecodeString(text)
 	if err != nil {
-		return nil, lying("transaction %s is no hexadecimal", txid)
+		return nil, lying("transaction %s is not hexadecimal", txid)
 	}
 	tx, err := types.DecodeTx(raw)
 	if err != nil || tx.TxID() != txid {
-		return nil, lying("what it sends for transaction %s is another or none", txid)
+		return nil, lying("what it sends for transaction %s is another transaction or none", txid)
 	}
 	return tx, nil
 }
 
-// Limits of what is fetched of the pool.
+// Limits of what is fetched of the pool, which a node could make as large as it likes.
 const (
 	maxPool   = 20_000 // transactions in one Sync; the rest are looked at in the next
 	poolBatch = 100    // transactions at once, which may be large
@@ -221,7 +229,8 @@ func (r *remote) transactions(ctx context.Context, txids []types.Hash) (map[type
 	return fetched, nil
 }
 
-// isTip reports whether a block is the tip of the node's best chain.
+// isTip reports whether a block is the tip of the node's best chain. What a node refuses says
+// something about the wallet's chain only if both are the same.
 func (r *remote) isTip(ctx context.Context, block types.Index) (bool, error) {
 	var tip types.Hash
 	err := r.node.Call(ctx, "getbestblockhash", &tip)
@@ -236,8 +245,8 @@ func (r *remote) send(ctx context.Context, tx *types.Tx) error {
 	return r.node.Call(ctx, "sendrawtransaction", nil, hex.EncodeToString(tx.AppendTo(nil)))
 }
 
-// offer gives the node a transaction that it lacks, and returns the code of its
-// refusal, 0 for none.
+// offer gives the node a transaction that it lacks, and returns the code of its refusal, 0 for
+// none. A refusal is an answer like others and not the end of the sync.
 func (r *remote) offer(ctx context.Context, tx *types.Tx) (code int, err error) {
 	if err = r.send(ctx, tx); codeOf(err) != 0 {
 		return codeOf(err), nil
@@ -245,8 +254,9 @@ func (r *remote) offer(ctx context.Context, tx *types.Tx) (code int, err error) 
 	return 0, err
 }
 
-// maxEstimate is the highest feerate that is paid because a node says so: a node
-// that lies could have a payment burn the wallet's coins.
+// maxEstimate is the highest feerate that is paid because a node says so: 1000 grains per
+// virtual byte. An estimate cannot be checked, and one that is a lie could have a payment give
+// all of the wallet's coins to miners.
 const maxEstimate types.FeeRate = 1_000_000
 
 // ErrFeeRate is a node's estimate that is not believed. A person may set the same
@@ -263,6 +273,8 @@ func FeeRate(ctx context.Context, node Node, blocks int) (types.FeeRate, error) 
 	if err := node.Call(ctx, "estimatesmartfee", d, blocks); err != nil {
 		return 0, err
 	}
+	// The answer is in coins for 1000 virtual bytes. As an amount in grains that is the
+	// unit of a FeeRate.
 	rate, err := types.ParseAmount(string(bytes.TrimSpace([]byte(answer.FeeRate))))
 	if err != nil || rate < 0 {
 		return 0, lying("a feerate of %.40q", answer.FeeRate)

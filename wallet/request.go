@@ -52,6 +52,7 @@ func checkRequest(r *Request) (payments types.Amount, err error) {
 	if r.SendAll && r.Outputs[0].Value != 0 {
 		return 0, fmt.Errorf("%w: the first output gets all, and has an amount of its own", ErrRequest)
 	}
+	// The wallet could not spend change that pays anything else.
 	if !r.SendAll && !isTaprootScript(r.ChangeScript) {
 		return 0, fmt.Errorf("%w: the change script is no taproot output", ErrRequest)
 	}

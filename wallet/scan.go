@@ -8,22 +8,26 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// filterBatch is how many filters are fetched at once.
+// filterBatch is how many filters are fetched at once: few enough that a sync which is cut
+// off loses little, and many enough that the way to the node hardly counts.
 const filterBatch = 500
 
-// scan looks through the filters of the blocks that were not looked at.
+// scan looks through the filters of the blocks that were not looked at, then through those of
+// all blocks for late keys.
 func (w *Wallet) scan(ctx context.Context, r *remote, progress func(Progress)) error {
 	if err := w.skipToBirthday(); err != nil {
 		return err
 	}
 	for {
-		w.mu.Lock()
+		w.mu.Lock() // the position is read anew each time: the batch before has moved it
 		from, tip, last := w.meta.position, w.tip, w.meta.filter
 		w.mu.Unlock()
 		if from == tip {
 			return w.scanForLate(ctx, r, progress)
 		}
-		if last.IsZero() { // no filter was read yet, or blocks were rolled back
+		// No filter was read yet, or blocks were rolled back. From here on the node is
+		// bound by its own word: all later filters must chain up to this header.
+		if last.IsZero() {
 			var err error
 			if last, err = r.filterHeader(ctx, from.Hash); err != nil {
 				return err
@@ -36,7 +40,8 @@ func (w *Wallet) scan(ctx context.Context, r *remote, progress func(Progress)) e
 	}
 }
 
-// skipToBirthday passes over the blocks in which there can be nothing.
+// skipToBirthday passes over the blocks in which there can be nothing: the words were made
+// later.
 func (w *Wallet) skipToBirthday() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -55,8 +60,9 @@ func (w *Wallet) skipToBirthday() error {
 	return nil
 }
 
-// firstBlock returns the block up to which there can be nothing: the birthday, or
-// the genesis block if that is not known or was undone since. It assumes mu.
+// firstBlock returns the block up to which there can be nothing: the birthday, or the genesis
+// block if that is not known, or is on no chain that the wallet has. The node that told the
+// birthday may have lied, and then all blocks are looked through. It assumes mu.
 func (w *Wallet) firstBlock() (types.Index, error) {
 	genesis := types.Index{Hash: w.params.GenesisBlock().Hash}
 	birthday := w.file.Birthday()
@@ -70,8 +76,9 @@ func (w *Wallet) firstBlock() (types.Index, error) {
 	return birthday, nil
 }
 
-// scanBatch looks through the filters from a block, which it leaves out, to a
-// height. last is the filter header of the first.
+// scanBatch looks through the filters from a block, which it leaves out, to a height, and
+// stores the new position in one step with what was found. last is the filter header of the
+// first.
 func (w *Wallet) scanBatch(ctx context.Context, r *remote, from types.Index, last types.Hash, to uint32) error {
 	found, at, last, err := w.scanBlocks(ctx, r, from, last, to, [2]uint32{})
 	if err != nil {
@@ -90,8 +97,8 @@ func (w *Wallet) scanBatch(ctx context.Context, r *remote, from types.Index, las
 	return nil
 }
 
-// note writes a step with transactions of blocks, and the keys that came to be
-// watched meanwhile. It assumes mu.
+// save writes a step with transactions of blocks, and which keys came under watch meanwhile:
+// without those a sync that is cut off here would never look for them. It assumes mu.
 func (w *Wallet) save(s *step, found []*Transaction) error {
 	for _, t := range found {
 		s.putTx(t)
@@ -107,9 +114,10 @@ func (w *Wallet) save(s *step, found []*Transaction) error {
 	return nil
 }
 
-// look returns the transactions that concern the keys of each branch from an index
-// on, of the blocks from one, which it leaves out, to a height; then the last of
-// the blocks and its filter header. last is the filter header of the first.
+// scanBlocks looks through the blocks from one, which it leaves out, to a height, for keys of
+// each branch from an index on. It returns the transactions that it found, the last of the
+// blocks, and its filter header. last is the filter header of the first. All filters are
+// fetched, so the node cannot tell which of them matter.
 func (w *Wallet) scanBlocks(ctx context.Context, r *remote, from types.Index, last types.Hash, to uint32, keys [2]uint32) (found []*Transaction, at types.Index, _ types.Hash, _ error) {
 	var hashes []types.Hash
 	var times []uint32
@@ -125,6 +133,8 @@ func (w *Wallet) scanBlocks(ctx context.Context, r *remote, from types.Index, la
 		return nil, at, last, err
 	}
 	for i, f := range filters {
+		// The header is computed, and must be the one that the node names. A node that
+		// tells now these filters and now those is found out where they meet.
 		header := filter.Header(f.filter, last)
 		if header != f.header {
 			return nil, at, last, lying("the filter of block %s is not the one that its header names", hashes[i])
@@ -142,8 +152,9 @@ func (w *Wallet) scanBlocks(ctx context.Context, r *remote, from types.Index, la
 	return found, at, last, nil
 }
 
-// scanBlock returns the transactions of a block that concern the wallet. The block
-// is only fetched if its filter says that there may be any.
+// scanBlock returns the transactions of a block that concern the wallet. The block is only
+// fetched if its filter says that there may be any. A filter covers the scripts that a block
+// spends as well as those that it pays, so a spend is found by the script of its coin.
 func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []byte, keys [2]uint32) ([]*Transaction, error) {
 	match, err := filter.Match(f, hash, w.watched(keys))
 	if err != nil {
@@ -158,6 +169,8 @@ func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	// Once more from the beginning if keys came under watch: an earlier transaction of the
+	// same block may have paid one of them.
 	var found []*Transaction
 	for more := true; more; {
 		found, more = nil, false
@@ -190,8 +203,9 @@ func (w *Wallet) watched(keys [2]uint32) [][]byte {
 	return append(slices.Clone(w.scripts[Receive][keys[Receive]:]), w.scripts[Change][keys[Change]:]...)
 }
 
-// concerns reports whether a transaction pays to the wallet or spends from it. It
-// assumes mu.
+// concerns reports whether a transaction pays to the wallet or spends from it. It asks for
+// all outputs that ever paid the wallet, spent ones too, because a chain that was rolled back
+// spends them anew. It assumes mu.
 func (w *Wallet) concerns(tx *types.Tx) bool {
 	if w.pays(tx) {
 		return true

@@ -78,12 +78,16 @@ func (s *Signer) signInput(ctx *taproot.Context, d *Draft, i int) error {
 	if err != nil {
 		return err
 	}
+	// BIP340 derives the nonce from key and message, and adds this against faults and
+	// against measurements of power. A bad random source can weaken nothing.
 	var aux [32]byte
 	rand.Read(aux[:]) // never fails
 	sig, err := schnorr.Sign(key, message[:], schnorr.CustomNonce(aux))
 	if err != nil {
 		return fmt.Errorf("sign: %w", err)
 	}
+	// A signature that a fault has spoilt can give away the key, so none leaves unverified.
+	// It is verified by the code of the nodes too, and not only by the library that made it.
 	d.Tx.Inputs[i].Witness = [][]byte{sig.Serialize()}
 	return ctx.VerifyInput(i, taproot.Standard, nil)
 }
@@ -112,6 +116,7 @@ func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %d/%d: %w", c.Branch, c.Index, err)
 	}
+	// The coin comes from what a node sent. Only a script of this very key is signed for.
 	if output := schnorr.SerializePubKey(key.PubKey()); !bytes.Equal(c.ScriptPubKey, taproot.OutputScript([32]byte(output))) {
 		key.Zero()
 		return nil, fmt.Errorf("%w: %s pays another key than %d/%d", ErrNotOurs, c.OutPoint, c.Branch, c.Index)

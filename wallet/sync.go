@@ -12,12 +12,13 @@ type Progress struct {
 	Tip     uint32 // height at which the sync will end, as far as is known
 }
 
-// Sync brings the wallet up to the node's best chain, as a light client: headers
-// are checked for their work and difficulty, filters (BIP158) against the headers
-// that chain them (BIP157), and only blocks that concern the wallet are fetched,
-// so that the node learns no address. Then it looks at the transactions that wait
-// for a block, and passes the wallet's own on again if the node lacks them. A
-// node that is found to lie gives an ErrLying; what was checked before stays.
+// Sync brings the wallet up to the node's best chain, as a light client: headers are checked
+// for their work and difficulty, filters (BIP158) against the headers that chain them
+// (BIP157), and only blocks that concern the wallet are fetched, so that the node learns no
+// address. Then it looks at the transactions that wait for a block, and passes the wallet's
+// own on again if the node lacks them. Each batch is stored as it is done, so a Sync that is
+// cut off goes on from there. Errors: ErrOtherNetwork, ErrLying, ErrLittleWork, those of ctx
+// and of the node's methods. What was checked before stays.
 func (w *Wallet) Sync(ctx context.Context, node Node, progress func(Progress)) error {
 	w.syncing.Lock()
 	defer w.syncing.Unlock()
@@ -31,6 +32,8 @@ func (w *Wallet) Sync(ctx context.Context, node Node, progress func(Progress)) e
 	if err := w.checkWork(); err != nil {
 		return err
 	}
+	// A waiting transaction may pay a key that brings others under watch, which blocks may
+	// have paid. Each turn takes another payment to the wallet, so it ends.
 	for {
 		if err := w.scan(ctx, r, progress); err != nil {
 			return err
@@ -44,8 +47,9 @@ func (w *Wallet) Sync(ctx context.Context, node Node, progress func(Progress)) e
 	}
 }
 
-// checkWork refuses to look through a chain of less work than the network is known
-// to have: it may be made up.
+// checkWork refuses to look through a chain of less work than the network is known to have.
+// Headers from the genesis block on can be made up at the lowest difficulty, and each is
+// valid; all of them together have little work.
 func (w *Wallet) checkWork() error {
 	state, err := w.stateAt(w.Tip().Height)
 	if err != nil {
@@ -57,8 +61,9 @@ func (w *Wallet) checkWork() error {
 	return nil
 }
 
-// Rescan makes the next Sync look through all blocks again. Until then what is in
-// blocks is taken to wait for one.
+// Rescan makes the next Sync look through all blocks again, from the birthday on. It is for
+// a wallet that trusted a node which hid something. Until then what is in blocks is taken to
+// wait for one.
 func (w *Wallet) Rescan() error {
 	w.syncing.Lock()
 	defer w.syncing.Unlock()

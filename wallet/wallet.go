@@ -21,9 +21,10 @@ const (
 	databaseName = "db"
 )
 
-// GapLimit is how many keys behind the last one that was used are watched
-// (BIP44): a restored wallet finds everything unless so many addresses in a row
-// were given out and never paid.
+// GapLimit is how many keys behind the last one that was paid are watched on each branch
+// (BIP44): a restored wallet finds everything unless so many addresses in a row were given
+// out and never paid. It is what other programs look for too, so that the words can be
+// restored there. Each watched key makes more blocks match by chance.
 const GapLimit = 20
 
 // Wallet is an open wallet: its account, and what it knows of the chain. Its
@@ -35,25 +36,28 @@ type Wallet struct {
 	log     *slog.Logger
 	now     func() time.Time
 
-	syncing sync.Mutex // held while Sync runs, before mu
+	// Held while Sync runs, before mu: a second one would fetch the same. It is held
+	// while a node is waited for, and mu never is, so that a balance can be shown meanwhile.
+	syncing sync.Mutex
 
 	mu sync.Mutex
 	// Guarded by mu:
 	db           *database
 	meta         meta
-	tip          types.Index // of the headers
-	transactions map[types.Hash]*Transaction
-	keys         map[string]keyID // by script
-	scripts      [2][][]byte      // of each branch, by index
-	paidEnd      [2]uint32        // of each branch: one above the last index that was paid
+	tip          types.Index                 // of the headers
+	transactions map[types.Hash]*Transaction // one that changes is replaced: others may still read the old
+	keys         map[string]keyID            // by script
+	scripts      [2][][]byte                 // of each branch, by index
+	paidEnd      [2]uint32                   // of each branch: one above the last index that was paid
 	ledger       *ledger
 	late         *[2]uint32          // see lateKeys
-	seen         map[types.Hash]bool // transactions of the node's pool that were looked at
+	seen         map[types.Hash]bool // transactions of the node's pool that were looked at: fetched once only
 }
 
-// Open opens a wallet in its folder with the file from there. A database that is
-// damaged or of another network is begun anew, since the words and a node can
-// bring back all of it.
+// Open opens a wallet in its folder with the file from there. A database that is damaged or
+// of another network is begun anew, since the words and a node can bring back all of it. One
+// of a later version is left alone: nothing is wrong with it. The same goes for one that
+// cannot be read now, because another process has it or the disk fails.
 func Open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -119,15 +123,16 @@ func (w *Wallet) load() (err error) {
 	return nil
 }
 
-// loadTip finds the last header. Without any the chain begins with the genesis
-// block.
+// loadTip finds the last header by bisection: headers have no gaps, since those above the
+// tip are deleted in the step that moves it. Without any the chain begins with the genesis
+// block, which is not stored.
 func (w *Wallet) loadTip() error {
 	genesis := w.params.GenesisBlock()
 	if w.meta.position.Hash.IsZero() {
 		w.meta.position = types.Index{Hash: genesis.Hash}
 	}
 	w.tip = types.Index{Hash: genesis.Hash}
-	for stride := uint32(1 << 31); stride > 0; stride >>= 1 { // headers have no gaps
+	for stride := uint32(1 << 31); stride > 0; stride >>= 1 {
 		h, _, ok, err := w.db.header(w.tip.Height + stride)
 		if err != nil {
 			return err
@@ -184,9 +189,10 @@ func (w *Wallet) watch(branch Branch, end uint32) error {
 	return nil
 }
 
-// notePaid notes which keys a transaction pays to, watches as many behind them as
-// the gap limit says, and reports whether there are new ones, which are late then.
-// It assumes mu.
+// notePaid notes which keys a transaction pays to, watches as many behind them as the gap
+// limit says, and reports whether there are new ones. Those are late then: blocks that were
+// looked through may pay them. late keeps the first of them, from before all changes, so
+// that nothing which came under watch since is left out. It assumes mu.
 func (w *Wallet) notePaid(tx *types.Tx) (more bool, err error) {
 	before := [2]uint32{uint32(len(w.scripts[Receive])), uint32(len(w.scripts[Change]))}
 	defer func() {
@@ -210,7 +216,8 @@ func (w *Wallet) notePaid(tx *types.Tx) (more bool, err error) {
 	return more, nil
 }
 
-// Tip returns the last block of the chain that the wallet follows.
+// Tip returns the last block of the wallet's chain. Its header is checked; what it pays may
+// not be looked at yet.
 func (w *Wallet) Tip() types.Index {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -254,9 +261,9 @@ func (w *Wallet) Unspent() []Coin {
 	return coins
 }
 
-// Coins returns the coins that a payment can spend: mature ones, and change of the
-// wallet's own payments that wait for a block. What others sent is not counted on
-// before it is in one.
+// Coins returns the coins that a payment can spend: mature ones, and change of the wallet's
+// own payments that wait for a block. What others sent is not counted on before it is in
+// one: they can replace it, and with it what was built on it.
 func (w *Wallet) Coins() []Coin {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -282,10 +289,12 @@ type Address struct {
 	Used     bool
 }
 
-// NextAddress returns an address that was not given out before.
+// NextAddress returns an address that was not given out before. That it was given out is
+// stored before anybody sees it, so that no two payers are told the same one.
 func (w *Wallet) NextAddress() (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	// After a restore nobody knows what was given out, but what was paid was.
 	index := max(w.meta.next[Receive], w.paidEnd[Receive])
 	if err := w.watch(Receive, index+1+GapLimit); err != nil {
 		return "", err
@@ -314,10 +323,9 @@ func (w *Wallet) Unpaid() int {
 	return int(max(w.meta.next[Receive], w.paidEnd[Receive]) - w.paidEnd[Receive])
 }
 
-// ChangeScript returns a script for what is left of a payment, which no
-// transaction of the wallet has. It is the same until a payment with it is noted:
-// each payment that comes to nothing would otherwise bring change nearer to where
-// a restore does not look any more.
+// ChangeScript returns a script for what is left of a payment, which no transaction of the
+// wallet has. It is the same until a payment with it is noted. If each one that comes to
+// nothing used up a key, change would move to where a restore does not look any more.
 func (w *Wallet) ChangeScript() ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -346,8 +354,9 @@ func (w *Wallet) Addresses(branch Branch) ([]Address, error) {
 	return list, nil
 }
 
-// Record notes a payment that was signed, before or after a node has it. Another
-// that waits for the same coins, and was given up, is not passed on any more.
+// Record notes a payment that was signed, before or after a node has it. Another that waits
+// for the same coins is given up for it and not passed on any more: the newer one is what
+// the owner wants. Both are stored in one step, so that never both of them wait.
 func (w *Wallet) Record(tx *types.Tx) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -376,18 +385,21 @@ func (w *Wallet) Record(tx *types.Tx) error {
 	return nil
 }
 
-// ErrUnsure is a payment that may have reached the node, or not.
+// ErrUnsure is a payment that may have reached the node, or not. Whoever takes that for a
+// failure and pays again may pay twice.
 var ErrUnsure = errors.New("it is not known whether the node has the payment")
 
-// Send gives a signed payment to a node, and notes it. If the node refuses it,
-// nothing is noted, nor if its answer is lost (ErrUnsure): the next Sync finds the
-// payment in the node's pool if it is there.
+// Send gives a signed payment to a node, and notes it. If the node refuses it, nothing is
+// noted, nor if its answer is lost (ErrUnsure): the next Sync finds the payment in the node's
+// pool if it is there.
 func (w *Wallet) Send(ctx context.Context, node Node, d *Draft) error {
+	// Nothing is unsure about a payment that was interrupted before it left.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	r := remote{node, w.params}
 	txid := d.Tx.TxID()
+	// Only an error with a code is the node's own word that it did not take the payment.
 	if err := r.send(ctx, d.Tx); codeOf(err) != 0 {
 		return fmt.Errorf("the node refuses the payment: %w", err)
 	} else if err != nil {
