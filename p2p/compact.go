@@ -22,6 +22,10 @@ const (
 	lateMost    = 3 * time.Second        // after which it must come at a good rate
 	goodRate    = 200 << 10              // bytes a second
 	moreFetches = 8                      // that are begun for each peer that says nothing
+	// maxTries is how many compact blocks of a peer may come to nothing. Then one more is
+	// looked at every retryEvery: each has us go through the pool.
+	maxTries   = 8
+	retryEvery = 10 * time.Second
 )
 
 // rank orders peers by how likely they are to bring a new block: the lower, the more.
@@ -164,6 +168,11 @@ func (s *syncer) claim(p *peer, at types.Index) bool {
 	if taken >= maxFetches || p.inbound && inbound >= maxFetches-1 || sp.missed && live > 0 {
 		return false
 	}
+	if sp.tries >= maxTries && now.Sub(sp.tried) < retryEvery {
+		return false
+	}
+	sp.tries++
+	sp.tried = now
 	s.fly(p, at, now)
 	return true
 }

@@ -131,3 +131,32 @@ func TestLyingCompactBlocks(t *testing.T) {
 		})
 	}
 }
+
+// TestCompactBlocksForNothing: a peer that sends the same compact block again and again,
+// and never the rest, does not have us go through the pool each time.
+func TestCompactBlocksForNothing(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		base := n.mine(5)
+		b := w.build(n.chain.TipState(), 1, payment(base[0]))[0]
+		s := w.stranger(n)
+		asked := 0
+		for range 100 {
+			s.send(compactOf(t, b))
+			if next[*wire.GetBlockTxs](s, 100*time.Millisecond) != nil {
+				asked++
+				s.send(&wire.NotFound{What: wire.WhatBlockTxs, Hashes: []types.Hash{b.Hash()}})
+				if next[*wire.GetBlocks](s, time.Second) != nil {
+					s.send(&wire.NotFound{What: wire.WhatBlocks, Hashes: []types.Hash{b.Hash()}})
+				}
+			}
+		}
+		if asked > maxTries+2 {
+			t.Errorf("the rest was asked for %d times", asked)
+		}
+		s.send(&wire.Headers{Headers: headersOf(b)}) // it tells anew what it has
+		go s.serve(b)
+		w.agree("the block", b.Hash(), n)
+		s.conn.Close()
+	})
+}

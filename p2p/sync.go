@@ -71,8 +71,10 @@ type syncPeer struct {
 	last    time.Time               // it delivered or was first asked
 	before  uint64                  // bytes that had come from it when last was set
 	stalls  int
-	proven  bool                                // it brought a block, and was not too slow or wrong since
-	missed  bool                                // it was too slow or wrong, and has brought no block since
+	proven  bool // it brought a block, and was not too slow or wrong since
+	missed  bool // it was too slow or wrong, and has brought no block since
+	tries   int  // compact blocks that it sent and that came to nothing, one after the other
+	tried   time.Time
 	partial map[types.Hash]*wire.Reconstruction // compact blocks that lack transactions
 }
 
@@ -240,12 +242,18 @@ func (s *syncer) answered(hash types.Hash, good bool) (d *delivery) {
 		s.depart(d)
 		if sp := s.peers[d.peer]; sp != nil {
 			sp.proven, sp.missed = good, !good
+			if good {
+				sp.tries = 0
+			}
 		}
 	}
 	if good {
 		s.behind = time.Time{} // it begins anew
 		delete(s.flying, hash)
 		for _, sp := range s.peers {
+			if sp.flying[hash] != nil {
+				sp.tries = 0 // another was quicker
+			}
 			delete(sp.flying, hash)
 			delete(sp.partial, hash)
 		}
