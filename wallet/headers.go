@@ -101,6 +101,7 @@ func (w *Wallet) syncHeaders(ctx context.Context, r *remote, progress func(Progr
 		if len(headers) < maxHeaders {
 			return nil
 		}
+		// From the last header on, though the wallet may not have adopted it yet.
 		if headers, err = r.headers(ctx, []types.Hash{theirs.state.Index.Hash}); err != nil {
 			return err
 		}

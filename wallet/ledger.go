@@ -153,6 +153,8 @@ func (l *ledger) conflictedByOther(t *Transaction) bool {
 	return false
 }
 
+// spendInputs takes the coins of a transaction. Inputs of others count too: by them a payment
+// that others sent is found to conflict with another.
 func (l *ledger) spendInputs(t *Transaction) {
 	for i := range t.Tx.Inputs {
 		outPoint := t.Tx.Inputs[i].PreviousOutPoint
@@ -197,6 +199,7 @@ func matures(c *Coin, maturity uint32) uint32 {
 	return c.Height + maturity - 1
 }
 
+// balance adds the coins up for a wallet that has looked up to a height.
 func (l *ledger) balance(tip, maturity uint32) (b Balance) {
 	for _, c := range l.coins {
 		switch {
@@ -234,6 +237,8 @@ type Entry struct {
 	Status        Status
 }
 
+// entry makes a line of the history. The fee is only known if all inputs are the wallet's: of
+// other inputs nobody has told the amounts.
 func (l *ledger) entry(t *Transaction, tip, maturity uint32, keys map[string]keyID) Entry {
 	e := Entry{TxID: t.TxID, Height: t.Height, Time: t.Time, Status: StatusPending}
 	in, out, ours := types.Amount(0), types.Amount(0), 0

@@ -132,6 +132,7 @@ func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.
 	if len(changed) == 0 {
 		return nil
 	}
+	// After the transactions were offered: a block that came before would explain refusals.
 	atTip, err := r.isTip(ctx, w.Tip())
 	if err != nil {
 		return err

@@ -163,6 +163,8 @@ func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []
 	if !match {
 		return nil, nil
 	}
+	// One filter in some 785,000 matches a script by chance, and the block is fetched for
+	// nothing. That also blurs what the node can conclude from the blocks that it is asked for.
 	block, err := r.block(ctx, hash, f)
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func Open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, 
 		log = slog.New(slog.DiscardHandler)
 	}
 	w, err := open(dir, f, p, log)
-	if isDamage(err) {
+	if isDamage(err) { // not silently: what was given out and never paid is forgotten
 		log.Warn("making the wallet's database anew", "why", err)
 		if err := os.RemoveAll(filepath.Join(dir, databaseName)); err != nil {
 			return nil, err
@@ -115,6 +115,8 @@ func (w *Wallet) load() (err error) {
 	if err := w.notePaidBefore(); err != nil {
 		return err
 	}
+	// Late keys are among those that the transactions bring under watch, or else some of
+	// these are lost.
 	if late != nil && (late[Receive] > uint32(len(w.scripts[Receive])) || late[Change] > uint32(len(w.scripts[Change]))) {
 		return errDatabase
 	}
