@@ -37,7 +37,8 @@ type knownAddress struct {
 	tried    time.Time
 }
 
-// addressBook knows where nodes can be called.
+// addressBook knows where nodes can be called. Anyone may tell us addresses, so those at
+// which a node has answered are worth more than those that we were told.
 type addressBook struct {
 	mu sync.Mutex
 	// Guarded by mu:
@@ -113,7 +114,8 @@ func (b *addressBook) failed(id peerinfo.NodeID, lonely bool) {
 	}
 }
 
-// choose returns an address to call that was not tried lately, at random.
+// choose returns an address to call, at random, so that nobody can predict whom we call.
+// One that did not answer is left alone, the longer the more often it did not.
 func (b *addressBook) choose(now time.Time, unwanted func(peerinfo.NodeID) bool) (target, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,7 +142,8 @@ func (b *addressBook) all() []knownAddress {
 	return list
 }
 
-// sample returns addresses that a peer may be told, at random.
+// sample returns addresses that a peer may be told, at random: the answer shows a part of
+// the book, and not whom we are connected to.
 func (b *addressBook) sample(most int) []wire.PeerAddress {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -12,15 +12,15 @@ import (
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
-// maxMarks bounds the headers that are looked at until they have enough work: that
-// many messages.
+// maxMarks bounds the messages of headers that are looked at until there is enough work.
+// What is kept of a message is 32 bytes.
 const maxMarks = 10_000
 
-// presync follows a peer's headers without keeping them until they have as much
-// work as a chain must have to matter; so nobody can fill our memory with headers
-// that cost nothing. Then they are fetched again and stored. What is kept is the
-// hash of the last header of each message, by which the second pass can be of no
-// other chain than the first.
+// presync follows a peer's headers without keeping them, until they have as much work as
+// a chain must have to matter. So nobody can fill our memory with headers that cost
+// nothing. Then the headers are fetched a second time, and stored. The hash of the last
+// header of each message is kept from the first pass: by it the second pass can be of no
+// other chain (the idea is Bitcoin Core's headers presync).
 type presync struct {
 	base   types.Hash // the header that we have below them
 	marks  []types.Hash
@@ -204,8 +204,8 @@ func (s *syncer) askHeaders(p *peer) {
 	}
 }
 
-// leastWork is the work that a chain must have to be stored: what the network's
-// file asks for, and about the work of our own.
+// leastWork is the work that a chain must have to be stored: what the network's file asks
+// for, and not much less than our own. A chain with less could only fill the disk.
 func (s *syncer) leastWork() consensus.Uint256 {
 	state := s.m.o.Headers.TipState()
 	work := state.Work

@@ -45,9 +45,9 @@ const (
 // maxBanned bounds what is remembered of offenders, of ids as of addresses.
 const maxBanned = 10_000
 
-// judge is the policy: it alone decides what each kind of error costs. Who sends
-// what breaks a rule knew or should have known; a missing parent, a time in the
-// future, a fee that is too low or a fault of our own is nobody's guilt.
+// judge is the policy: it alone decides what each kind of error costs. Who sends what
+// breaks a rule knew it, or should have known. A missing parent, a time in the future, a
+// fee that is too low and a fault of our own are nobody's guilt.
 func judge(err error) (cost, time.Duration) {
 	switch {
 	case err == nil, errors.Is(err, consensus.ErrLocal), errors.Is(err, errUnchecked):

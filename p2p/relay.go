@@ -18,15 +18,17 @@ import (
 
 // The bounds of the relay of transactions.
 const (
-	meanDelay      = 400 * time.Millisecond // of an announcement, at random, so that its origin is hard to find
-	maxAnnounce    = wire.MaxInv            // of a peer at once
-	maxToAnnounce  = 20_000                 // that wait to be announced to a peer
-	maxKnown       = 20_000                 // transactions that a peer is known to have
-	maxTxRequests  = 2_000                  // asked of a peer and not answered
-	maxBacklog     = 20_000                 // that a peer announced and that it is not asked for yet
-	txTimeout      = 15 * time.Second       // after which another peer is asked
-	maxWaiting     = 5_000                  // that a peer announced while another was asked for them
-	maxRejected    = 20_000                 // that are not asked for again until the next block
+	// meanDelay is how long an announcement waits on average. The wait is random, so that
+	// the node where a transaction began is hard to find.
+	meanDelay      = 400 * time.Millisecond
+	maxAnnounce    = wire.MaxInv      // transactions that a peer is told of at once
+	maxToAnnounce  = 20_000           // that wait to be announced to a peer
+	maxKnown       = 20_000           // that a peer is known to have
+	maxTxRequests  = 2_000            // that a peer was asked for and has not sent
+	maxBacklog     = 20_000           // that a peer announced and was not asked for yet
+	txTimeout      = 15 * time.Second // after which another peer is asked
+	maxWaiting     = 5_000            // that a peer announced while another was asked for them
+	maxRejected    = 20_000           // that are not asked for again until the next block
 	maxOrphans     = 100
 	maxOrphanBytes = 5 << 20
 	orphanLife     = 5 * time.Minute
@@ -34,7 +36,8 @@ const (
 	relayTick      = 100 * time.Millisecond
 )
 
-// relay passes transactions on.
+// relay passes transactions on. It asks one peer after the other for what was announced,
+// gives the pool what comes, and tells all others of what the pool took.
 type relay struct {
 	m *Manager
 
@@ -48,7 +51,7 @@ type relay struct {
 	orphanBytes int
 }
 
-// txPeer is what a peer knows and waits for.
+// txPeer is which transactions a peer knows of, and which are asked of it.
 type txPeer struct {
 	known   map[types.Hash]struct{}
 	queue   []types.Hash // to be announced
@@ -66,7 +69,8 @@ type want struct {
 	others []*peer // that announced it too, each once; those whom we called are asked first
 }
 
-// orphan is a transaction whose inputs are missing.
+// orphan is a transaction of which a parent has not come. That is nobody's fault: parents
+// and children are asked of different peers.
 type orphan struct {
 	tx   *types.Tx
 	from *peer
@@ -140,7 +144,7 @@ func (r *relay) run(ctx context.Context) {
 	}
 }
 
-// enqueue lets all peers know of transactions, when their time comes.
+// enqueue has all peers told of transactions, each when its time comes.
 func (r *relay) enqueue(wtxids []types.Hash) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -367,7 +371,7 @@ func (r *relay) landed(w *want) {
 	}
 }
 
-// notFound notes that a peer has not what it announced.
+// notFound notes that a peer does not have what it announced.
 func (r *relay) notFound(p *peer, wtxids []types.Hash) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
