@@ -41,23 +41,27 @@ func Ask(ctx context.Context, in *os.File, out io.Writer, question string, read 
 // AskLine asks for a line, which is shown while it is typed, and returns it without
 // the spaces around it. The error is io.EOF after Ctrl-D.
 func AskLine(ctx context.Context, in *os.File, out io.Writer, question string) (string, error) {
-	return Ask(ctx, in, out, question, func() (string, error) {
+	line, err := Ask(ctx, in, out, question, func() (string, error) {
 		// A terminal hands over one line at a time, so the buffer of this reader never
 		// holds anything of the next answer.
 		line, err := bufio.NewReader(in).ReadString('\n')
-		if err != nil { // nor was the end of the line typed
-			fmt.Fprintln(out)
-		}
 		return strings.TrimSpace(line), err
 	})
+	if err != nil && ctx.Err() == nil { // nor was the end of the line typed
+		fmt.Fprintln(out)
+	}
+	return line, err
 }
 
 // AskSecret asks for a line that is not shown while it is typed. Ctrl-D has no meaning
 // there.
 func AskSecret(ctx context.Context, in *os.File, out io.Writer, question string) (string, error) {
-	return Ask(ctx, in, out, question, func() (string, error) {
+	secret, err := Ask(ctx, in, out, question, func() (string, error) {
 		secret, err := term.ReadPassword(int(in.Fd()))
-		fmt.Fprintln(out)
 		return string(secret), err
 	})
+	if ctx.Err() == nil {
+		fmt.Fprintln(out)
+	}
+	return secret, err
 }
