@@ -122,7 +122,7 @@ type Manager struct {
 	nextID   int
 	manual   map[string]context.CancelFunc // addresses to stay connected to
 	banned   map[peerinfo.NodeID]time.Time // until when
-	records  map[string]record             // of addresses, by host
+	records  map[string]record             // by culprit
 	book     addressBook
 	dialing  int // connections of discovery that are being made
 	greeting int // calls whose handshake is not over
@@ -272,7 +272,7 @@ func (m *Manager) count(counter *int, n int) {
 func (m *Manager) admit(address string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if in, _ := m.connections(); in >= m.o.MaxInbound || m.greeting >= maxGreeting || m.unwelcome(address) {
+	if in, _ := m.connections(); in >= m.o.MaxInbound || m.greeting >= maxGreeting || m.unwelcome(host(address)) {
 		return false
 	}
 	m.greeting++
@@ -526,7 +526,7 @@ func (m *Manager) enter(p *peer) (old *peer, err error) {
 		}
 		delete(m.banned, p.id)
 	}
-	if p.inbound && m.unwelcome(p.address) {
+	if p.inbound && m.unwelcome(culprit(p.address, p.id)) {
 		return nil, errors.New("its address misbehaved lately")
 	}
 	old = m.peers[p.id]

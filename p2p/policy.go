@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -90,7 +91,7 @@ func (m *Manager) punish(p *peer, err error) {
 		m.log.Warn("a peer misbehaved", "peer", p, "err", err, "banned_for", how)
 	}
 	if offends(err) && m.strike(p) {
-		m.log.Warn("an address misbehaved again and again", "address", host(p.address), "err", err, "banned_for", banForStrikes)
+		m.log.Warn("an address misbehaved again and again", "address", culprit(p.address, p.id), "err", err, "banned_for", banForStrikes)
 	}
 }
 
@@ -108,14 +109,14 @@ func (m *Manager) ban(p *peer, how time.Duration) (other *peer) {
 	return other
 }
 
-// record is what is known of an address that offended.
+// record is what is known of an address that offended, or of an id on this machine.
 type record struct {
 	strikes int
 	first   time.Time // of the strikes
 	until   time.Time // it is banned
 }
 
-// strike counts an offence against the address of a peer that called. It reports
+// strike counts an offence against the culprit of a peer that called. It reports
 // whether that was one too many.
 func (m *Manager) strike(p *peer) bool {
 	if !p.inbound {
@@ -125,7 +126,8 @@ func (m *Manager) strike(p *peer) bool {
 	defer m.mu.Unlock()
 	now := m.o.Now()
 	makeRoom(m.records, func(r record) bool { return now.Sub(r.first) > strikeMemory })
-	r := m.records[host(p.address)]
+	who := culprit(p.address, p.id)
+	r := m.records[who]
 	if now.Sub(r.first) > strikeMemory {
 		r = record{first: now}
 	}
@@ -133,13 +135,23 @@ func (m *Manager) strike(p *peer) bool {
 	if r.strikes >= maxStrikes {
 		r.until = now.Add(banForStrikes)
 	}
-	m.records[host(p.address)] = r
+	m.records[who] = r
 	return r.strikes >= maxStrikes
 }
 
-// unwelcome reports whether nobody may call from an address. It assumes mu.
-func (m *Manager) unwelcome(address string) bool {
-	return m.o.Now().Before(m.records[host(address)].until)
+// unwelcome reports whether a culprit may not call. It assumes mu.
+func (m *Manager) unwelcome(culprit string) bool {
+	return m.o.Now().Before(m.records[culprit].until)
+}
+
+// culprit is what the offences of a caller count against: its address, since an id
+// costs nothing. On the machine itself it is the id. Many nodes may run there, and one
+// of them must not keep the others out.
+func culprit(address string, id peerinfo.NodeID) string {
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Unmap().IsLoopback() {
+		return id.String()
+	}
+	return host(address)
 }
 
 // makeRoom removes what is over, and what else there is too much of.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -66,5 +67,32 @@ func TestThrottle(t *testing.T) {
 	}
 	if b.take(now) == 0 {
 		t.Error("an hour of silence saves more than a burst")
+	}
+}
+
+// TestCulprit: on the machine itself an id is refused, elsewhere an address.
+func TestCulprit(t *testing.T) {
+	for _, c := range []struct {
+		address string
+		local   bool
+	}{
+		{"127.0.0.1:5000", true}, {"127.1.2.3:5000", true}, {"[::1]:5000", true}, {"[::ffff:127.0.0.1]:5000", true},
+		{"10.0.0.1:5000", false}, {"[2001:db8::1]:5000", false},
+	} {
+		m := New(Options{MaxInbound: 10})
+		bad := &peer{m: m, inbound: true, address: c.address, id: peerinfo.NodeID{1}}
+		for range maxStrikes {
+			m.strike(bad)
+		}
+		if _, err := m.enter(bad); err == nil {
+			t.Errorf("%s: who offended comes back", c.address)
+		}
+		other := &peer{m: m, inbound: true, address: c.address, id: peerinfo.NodeID{2}}
+		if _, err := m.enter(other); (err == nil) != c.local {
+			t.Errorf("%s: another id: %v", c.address, err)
+		}
+		if m.admit(c.address) != c.local {
+			t.Errorf("%s: calls are admitted: %v", c.address, !c.local)
+		}
 	}
 }
