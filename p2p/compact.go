@@ -111,11 +111,15 @@ func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 	}
 	s.mu.Lock()
 	sp := s.peers[p]
-	room := sp != nil && len(sp.partial) < maxPartial && s.partials() < maxPartials
+	wanted := sp != nil && sp.flying[hash] != nil // another may have brought the block meanwhile
+	room := wanted && len(sp.partial) < maxPartial && s.partials() < maxPartials
 	if room {
 		sp.partial[hash] = r
 	}
 	s.mu.Unlock()
+	if !wanted {
+		return nil
+	}
 	if room {
 		p.send(&wire.GetBlockTxs{Hash: hash, Indexes: r.Missing()})
 	} else {

@@ -75,7 +75,7 @@ type syncPeer struct {
 	missed  bool // it was too slow or wrong, and has brought no block since
 	tries   int  // compact blocks that it sent and that came to nothing, one after the other
 	tried   time.Time
-	partial map[types.Hash]*wire.Reconstruction // compact blocks that lack transactions
+	partial map[types.Hash]*wire.Reconstruction // compact blocks that lack transactions, each in flying too
 }
 
 // has reports whether the peer may have a block of its own chain. A pruned peer has the
