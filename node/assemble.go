@@ -89,18 +89,19 @@ func (n *Node) listen(address, whom, flag string) (net.Listener, error) {
 func CheckPeer(address string) error { return p2p.ParseAddress(address) }
 
 // newPeers makes the connections to peers. It checks all addresses first: one that is
-// wrong is the operator's mistake, and is told at once and not while it is dialled.
+// wrong is the operator's mistake, and is told at once, with the flag, and not while it
+// is dialled.
 func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 	for _, address := range n.config.Connect {
 		if err := CheckPeer(address); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--connect: %w", err)
 		}
 	}
 	var allow []peerinfo.NodeID
 	for _, text := range n.config.AllowPeers {
 		id, err := peerinfo.ParseNodeID(text)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--allow-peer: %w", err)
 		}
 		allow = append(allow, id)
 	}

@@ -98,7 +98,10 @@ func Password(c *cli.Context, user, file string) (string, error) {
 	}
 	password, err := FirstLine(c.Context, file, c.App.Reader)
 	if err == nil && password == "" {
-		err = fmt.Errorf("--rpc-password-file: the file %s is empty", file)
+		err = fmt.Errorf("the file %s is empty", file)
 	}
-	return password, err
+	if err != nil {
+		return "", fmt.Errorf("--rpc-password-file: %w", err)
+	}
+	return password, nil
 }
