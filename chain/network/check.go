@@ -76,12 +76,20 @@ func checkPeers(field string, names []string) error {
 	return nil
 }
 
-// checkNames checks what a network is called. The name becomes that of a folder, so it
-// can hold no dots or slashes.
+// CheckName checks the name of a network. It becomes that of a folder, so it can hold
+// no dots or slashes. Errors are those of Check.
+func CheckName(name string) error {
+	const characters = "abcdefghijklmnopqrstuvwxyz0123456789-"
+	if name == "" || len(name) > maxNameLength || strings.Trim(name, characters) != "" {
+		return badField("name", "%.80q: want 1 to %d lower-case letters, digits and dashes", name, maxNameLength)
+	}
+	return nil
+}
+
+// checkNames checks what a network and its addresses are called.
 func checkNames(p *consensus.Params) error {
-	const nameCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-"
-	if p.Name == "" || len(p.Name) > maxNameLength || strings.Trim(p.Name, nameCharacters) != "" {
-		return badField("name", "%.80q: want 1 to %d lower-case letters, digits and dashes", p.Name, maxNameLength)
+	if err := CheckName(p.Name); err != nil {
+		return err
 	}
 	// A P2TR address must fit in 90 characters: 59 besides the prefix and "1".
 	if _, err := taproot.EncodeAddress(p.HRP, taproot.OutputScript([32]byte{})); err != nil {

@@ -63,3 +63,13 @@ func TestQuestions(t *testing.T) {
 		}
 	}
 }
+
+// TestBadName: a name that no network can have is refused before more is asked.
+func TestBadName(t *testing.T) {
+	person := pty.New(t)
+	shown := &askedBuffer{asked: func() { person.Type(t, "My Coin") }}
+	code := run(t.Context(), []string{"karatd", "network", "new"}, cmdline.Streams{In: person.Terminal, Out: io.Discard, Err: shown})
+	if code != cmdline.ExitFailure || !strings.Contains(shown.String(), `name: "My Coin"`) || strings.Contains(shown.String(), "Prefix") {
+		t.Errorf("exit code %d: %s", code, shown.String())
+	}
+}

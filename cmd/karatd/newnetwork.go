@@ -140,6 +140,9 @@ func (n *choices) params(c *cli.Context) (*consensus.Params, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := network.CheckName(name); err != nil { // before more is asked
+		return nil, err
+	}
 	hrp, err := choose(c, "hrp", "Prefix of addresses", strings.Trim(name[:min(4, len(name))], "-0123456789"))
 	if err != nil {
 		return nil, err
