@@ -158,7 +158,7 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 	if c.cookie != "" {
 		data, err := os.ReadFile(c.cookie)
 		if err != nil {
-			return nil, fmt.Errorf("%w at %s: it has left no cookie file (%w)", ErrUnreachable, c.url, err)
+			return nil, fmt.Errorf("%w at %s: its cookie file cannot be read (%w)", ErrUnreachable, c.url, err)
 		}
 		user, password, _ = strings.Cut(strings.TrimSpace(string(data)), ":")
 	}

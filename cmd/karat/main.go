@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/urfave/cli/v2"
 
@@ -45,6 +46,8 @@ func explain(err error) (string, bool) {
 		// The cause may be an interrupt, but "interrupted" would hide that coins may
 		// have been spent.
 		return fmt.Sprintf("karat: %v", err), true
+	case errors.Is(err, rpc.ErrUnreachable) && errors.As(err, new(*fs.PathError)): // the cookie's
+		return fmt.Sprintf("karat: %v; start one with karatd, or name its cookie with --%s FILE", err, flagCookie), true
 	case errors.Is(err, rpc.ErrUnreachable):
 		return fmt.Sprintf("karat: %v; start one with karatd, or name another with --%s URL", err, flagRPC), true
 	case errors.As(err, &refused) && refused == err:

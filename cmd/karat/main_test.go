@@ -424,6 +424,10 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("without a node: exit code %d: %s", code, stderr)
 		}
 	}
+	lost := &bench{t: t, dir: b.dir, rpc: b.rpc, cookie: filepath.Join(t.TempDir(), "nowhere")}
+	if code, _, stderr := lost.try("", "rich", "balance"); code != 1 || !strings.Contains(stderr, "nowhere: no such file") || !strings.Contains(stderr, "--rpc-cookie") {
+		t.Errorf("without a cookie: exit code %d: %s", code, stderr)
+	}
 	if code, stdout, _ := b.try("", "safe", "address"); code != 0 || !strings.HasPrefix(stdout, "krtd1p") {
 		t.Error("an address needs no node")
 	}
