@@ -240,7 +240,7 @@ func verifyCommand(o *options) *cli.Command {
 // verify checks a node that does not run. What it finds wrong it reports and does not
 // mend: whoever sees it can still keep the evidence.
 func verify(c *cli.Context, o *options, depth uint32, level int) (err error) {
-	n, err := o.openNode(c)
+	n, err := o.openStored(c)
 	if err != nil {
 		return err
 	}

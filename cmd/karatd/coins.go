@@ -36,7 +36,7 @@ type coinSetJSON struct {
 
 // coins counts the coins on disk. A node that runs answers gettxoutsetinfo instead.
 func coins(c *cli.Context, o *options) (err error) {
-	n, err := o.openNode(c)
+	n, err := o.openStored(c)
 	if err != nil {
 		return err
 	}

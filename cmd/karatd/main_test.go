@@ -88,6 +88,7 @@ func TestCommandLine(t *testing.T) {
 		{"diff", []string{"network", "diff", "dev", network}, 1, "hrp"},
 		{"no diff", []string{"network", "diff", "dev", "dev"}, 0, ""},
 		{"coins", dev("coins"), 0, "1000000.00000000"},
+		{"verify a mistyped directory", []string{"--network", "dev", "--datadir", dir + "x", "verify"}, 0, "nothing was stored in " + dir + "x/dev"},
 		{"coins with an argument", dev("coins", "all"), 2, "takes no argument"},
 		{"bad cache", dev("--dbcache", "1", "coins"), 2, "--dbcache"},
 		{"bad log level", dev("--log-level", "loud", "coins"), 2, "--log-level"},

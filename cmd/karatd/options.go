@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -66,8 +70,8 @@ func (o *options) flags() []cli.Flag {
 		&cli.StringFlag{Name: "config", Destination: &o.configFile, Usage: "read options from a TOML `FILE` (default: " + configFile + " in the data directory, if there is one)"},
 		&cli.GenericFlag{Name: "dbcache", Value: cmdline.Number(&o.cacheMiB, store.DefaultCacheBytes/mebibyte, 4, 1<<20), Usage: "memory for coins, in `MiB`"},
 		&cli.GenericFlag{Name: "prune", Value: cmdline.Number(&o.pruneMiB, 0, 0, 1<<30), Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
-		&cli.BoolFlag{Name: "filters", Destination: &o.filters, Value: true, Usage: "keep block filters (BIP157), by which wallets sync"},
-		&cli.BoolFlag{Name: "txindex", Destination: &o.txIndex, Value: true, Usage: "keep an index of all transactions"},
+		&cli.BoolFlag{Name: "filters", Destination: &o.filters, Value: true, Usage: "keep block filters (BIP157), by which wallets sync; --filters=false keeps none"},
+		&cli.BoolFlag{Name: "txindex", Destination: &o.txIndex, Value: true, Usage: "keep an index of all transactions; --txindex=false keeps none"},
 		&cli.StringFlag{Name: "log-level", Destination: &o.logLevel, Usage: "log from this `LEVEL` on: debug, info, warn or error (default: info for run, else warn)"},
 		&cli.StringFlag{Name: "log-format", Destination: &o.logFormat, Value: "text", Usage: "log in this `FORMAT`: text or json"},
 	)
@@ -86,7 +90,7 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "rpc-auth", Destination: &o.rpcAuth, Category: rpc, Usage: "let a user in by `NAME:SALT$HASH`, as Bitcoin's rpcauth.py prints it; may be repeated"},
 		&cli.StringFlag{Name: "rpc-user", Destination: &o.rpcUser, Category: rpc, Usage: "let the user `NAME` in with the password of --rpc-password-file"},
 		&cli.StringFlag{Name: "rpc-password-file", Destination: &o.rpcPasswordFile, Category: rpc, Usage: "the password of --rpc-user is the first line of `FILE`"},
-		&cli.StringSliceFlag{Name: "rpc-allow", Destination: &o.rpcAllow, Category: rpc, Usage: "let a user call nothing but `NAME:METHOD+METHOD`; may be repeated"},
+		&cli.StringSliceFlag{Name: "rpc-allow", Destination: &o.rpcAllow, Category: rpc, Usage: "let the user of `NAME:METHOD+METHOD` call these methods and no others; may be repeated"},
 		&cli.GenericFlag{Name: "mempool", Value: cmdline.Number(&o.mempoolMiB, node.DefaultMempoolBytes/mebibyte, 1, 1<<20), Category: transactions, Usage: "memory for transactions that wait for a block, in `MiB`"},
 		&cli.StringFlag{Name: "min-feerate", Destination: &o.minFeeRate, Value: node.DefaultMinFeeRate.String(), Category: transactions, Usage: "take and relay transactions from this feerate on, in `GRAINS` per virtual byte"},
 		&cli.BoolFlag{Name: "mine", Destination: &o.mine, Category: mining, Usage: "mine blocks"},
@@ -105,6 +109,19 @@ func (o *options) openNode(c *cli.Context) (*node.Node, error) {
 	config, err := o.config(c, slog.LevelWarn)
 	if err != nil {
 		return nil, err
+	}
+	return node.Open(c.Context, config)
+}
+
+// openStored opens it for a command that only reads it, and says if there was nothing
+// to read: a directory whose name is mistyped is made, and then found in good order.
+func (o *options) openStored(c *cli.Context) (*node.Node, error) {
+	config, err := o.config(c, slog.LevelWarn)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(config.DataDir); errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(c.App.ErrWriter, "nothing was stored in %s: it is a new folder with the genesis block alone\n", config.DataDir)
 	}
 	return node.Open(c.Context, config)
 }
