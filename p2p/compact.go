@@ -150,14 +150,16 @@ func (s *syncer) claim(p *peer, at types.Index) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sp := s.peers[p]
-	if sp == nil || sp.flying[at.Hash] != nil || len(s.arrived[at.Hash]) >= maxFetches {
+	if sp == nil || sp.flying[at.Hash] != nil {
 		return false
 	}
 	ours := sp.rank(p)
 	taken, inbound, live := 0, 0, 0
 	for _, f := range s.flying[at.Hash] {
 		if f.late(now, s.patience) {
-			s.peers[f.peer].miss()
+			if s.arrived[at.Hash] == nil { // else it may have come, and wait
+				s.peers[f.peer].miss()
+			}
 			continue
 		}
 		live++

@@ -1,9 +1,13 @@
 package p2p
 
 import (
+	"context"
+	"iter"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/wire"
@@ -43,5 +47,52 @@ func TestBlockComesBeforeItsCompactForm(t *testing.T) {
 		n.sync.mu.Unlock()
 		s.conn.Close()
 		other.conn.Close()
+	})
+}
+
+// lateBlocks answers for good blocks at the end of a stream, as the chain may: their
+// scripts take a while, and a body that is not the header's is seen at once.
+type lateBlocks struct{ Blocks }
+
+// AddBlocks implements Blocks.
+func (b lateBlocks) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(header.Result)) error {
+	var good []header.Result
+	err := b.Blocks.AddBlocks(ctx, raws, func(r header.Result) {
+		if r.Err != nil {
+			report(r)
+			return
+		}
+		good = append(good, r)
+	})
+	for _, r := range good {
+		report(r)
+	}
+	return err
+}
+
+// TestBlameIsNotCrossed: two peers bring a block at the same moment, the second of them
+// another body under its header. Whichever the chain answers for first, the second goes.
+func TestBlameIsNotCrossed(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", func(o *Options) { o.Blocks = lateBlocks{o.Blocks} })
+		n.mine(5)
+		b := w.build(n.chain.TipState(), 1)[0]
+		honest, evil := w.stranger(n), w.stranger(n)
+		time.Sleep(time.Minute)
+		for _, s := range []*stranger{honest, evil} {
+			s.send(&wire.Headers{Headers: headersOf(b)})
+		}
+		for _, s := range []*stranger{honest, evil} {
+			if next[*wire.GetBlocks](s, 10*time.Second) == nil {
+				t.Fatal("the block is not asked for")
+			}
+		}
+		honest.send(&wire.Block{Raw: b.AppendTo(nil)})
+		synctest.Wait()
+		evil.send(&wire.Block{Raw: append(b.AppendTo(nil), 0)})
+		w.agree("the block", b.Hash(), n)
+		honest.expect(stays, "who brought the block", time.Second)
+		honest.conn.Close()
+		evil.conn.Close()
 	})
 }

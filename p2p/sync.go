@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,8 +51,8 @@ type syncer struct {
 	mu sync.Mutex
 	// Guarded by mu:
 	peers        map[*peer]*syncPeer
-	flying       map[types.Hash][]*flight   // asked for, each of another peer
-	arrived      map[types.Hash][]*delivery // with the chain, in the order in which it was given them
+	flying       map[types.Hash][]*flight // asked for, each of another peer
+	arrived      map[types.Hash]*delivery // with the chain, one body of each: its answer names the hash alone
 	arrivedBytes int
 	room         chan struct{} // is closed when arrivedBytes is below maxArrived again
 	average      int           // bytes of a block lately
@@ -101,12 +100,15 @@ type delivery struct {
 	hash    types.Hash
 	peer    *peer
 	rebuilt bool // from a compact block, which may have deceived us
+
+	answered chan struct{} // is closed when the chain has answered for it
+	waiting  int           // others under the same header that wait for that
 }
 
 func newSyncer(m *Manager) *syncer {
 	return &syncer{
 		m: m, feed: make(chan delivery, window), more: poke.NewSlot(),
-		peers: map[*peer]*syncPeer{}, flying: map[types.Hash][]*flight{}, arrived: map[types.Hash][]*delivery{}, average: 1000,
+		peers: map[*peer]*syncPeer{}, flying: map[types.Hash][]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
 		room: make(chan struct{}), recent: newRecentBlocks(),
 	}
 }
@@ -167,19 +169,20 @@ func (s *syncer) block(p *peer, raw []byte) error {
 }
 
 // deliver hands a block to the chain, unless the peer was not asked for it or it came
-// already. While the chain is behind it waits, and so does the peer, from which nothing
-// is read meanwhile. That is what bounds the blocks in memory.
+// already. While the chain is behind, or has another body under the same header, it waits,
+// and so does the peer, from which nothing is read meanwhile. That is what bounds the
+// blocks in memory.
 func (s *syncer) deliver(d delivery) {
 	for {
-		taken, room := s.take(&d)
+		taken, wait := s.take(&d)
 		if taken {
 			break
 		}
-		if room == nil {
+		if wait == nil {
 			return
 		}
 		select {
-		case <-room:
+		case <-wait:
 		case <-d.peer.closed:
 			return
 		}
@@ -194,27 +197,36 @@ func (s *syncer) deliver(d delivery) {
 	s.more.Poke()
 }
 
-// take counts a block among those that are with the chain. If there is no room for it
-// now, it returns what to wait for. If the block is of no use, it returns nil.
-func (s *syncer) take(d *delivery) (taken bool, room <-chan struct{}) {
+// take counts a block among those that are with the chain. If it is not its turn yet,
+// it returns what to wait for. If the block is of no use, it returns nil.
+func (s *syncer) take(d *delivery) (taken bool, wait <-chan struct{}) {
 	now := s.m.o.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := s.peers[d.peer]
-	if from == nil || from.flying[d.hash] == nil || len(s.arrived[d.hash]) >= maxFetches {
+	if from == nil || from.flying[d.hash] == nil {
 		return false, nil
 	}
-	if s.arrivedBytes > maxArrived {
+	other := s.arrived[d.hash]
+	if other != nil && other.waiting < maxFetches-1 {
+		other.waiting++
+		return false, other.answered
+	}
+	if other == nil && s.arrivedBytes > maxArrived {
 		return false, s.room
 	}
 	s.unfly(from.flying[d.hash]) // others go on until it is known whether this is the block
 	delete(from.flying, d.hash)
 	delete(from.partial, d.hash)
+	if other != nil { // too many wait: it can be asked for again
+		return false, nil
+	}
 	from.resume(d.peer, now)
 	from.stalls = 0
 	d.peer.answers++
 	d.peer.lastBlock.Store(now.UnixNano())
-	s.arrived[d.hash] = append(s.arrived[d.hash], d)
+	d.answered = make(chan struct{})
+	s.arrived[d.hash] = d
 	s.arrivedBytes += len(d.raw)
 	s.average += (len(d.raw) - s.average) / 16
 	return true, nil
@@ -222,10 +234,8 @@ func (s *syncer) take(d *delivery) (taken bool, room <-chan struct{}) {
 
 // depart forgets a block that was with the chain. It assumes mu.
 func (s *syncer) depart(d *delivery) {
-	left := slices.DeleteFunc(s.arrived[d.hash], func(other *delivery) bool { return other == d })
-	if s.arrived[d.hash] = left; len(left) == 0 {
-		delete(s.arrived, d.hash)
-	}
+	delete(s.arrived, d.hash)
+	close(d.answered)
 	if s.arrivedBytes -= len(d.raw); s.arrivedBytes <= maxArrived {
 		close(s.room)
 		s.room = make(chan struct{})
@@ -237,8 +247,7 @@ func (s *syncer) depart(d *delivery) {
 func (s *syncer) answered(hash types.Hash, good bool) (d *delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if list := s.arrived[hash]; len(list) > 0 {
-		d = list[0]
+	if d = s.arrived[hash]; d != nil {
 		s.depart(d)
 		if sp := s.peers[d.peer]; sp != nil {
 			sp.proven, sp.missed = good, !good
