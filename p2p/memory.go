@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,11 +19,24 @@ const (
 // errMemory is for the peer that holds most when there is too little memory.
 var errMemory = errors.New("it makes us hold more than others while there is too little memory")
 
-// hold counts bytes that wait because of a peer, or no longer do if n is negative.
-// All peers share one budget. When it is used up, who holds most goes: what one
-// peer may hold, a hundred strangers may not. It is not called under a lock.
+// hold counts bytes of requests and answers that wait because of a peer, or no longer
+// do if n is negative. It is not called under a lock.
 func (p *peer) hold(n int) {
-	p.held.Add(int64(n))
+	if p.held.Add(int64(n)) == int64(n) && n > 0 { // nothing has waited until now
+		p.took.Store(p.m.o.Now().UnixNano())
+	}
+	p.share(n)
+}
+
+// holdParts does so for the parts of messages that have not come to their end.
+func (p *peer) holdParts(n int) {
+	p.parts.Add(int64(n))
+	p.share(n)
+}
+
+// share counts bytes in the budget that all peers share. When it is used up, who holds
+// most goes: what one peer may hold, a hundred strangers may not.
+func (p *peer) share(n int) {
 	if p.m.held.Add(int64(n)) > p.m.o.MaxMemory && n > 0 {
 		p.m.relieve()
 	}
@@ -38,9 +52,8 @@ func (m *Manager) relieve() {
 			if p.closing.Load() {
 				continue // what it holds goes with it
 			}
-			held := p.held.Load()
-			total += held
-			if weight := float64(held) * p.stillFor(now).Seconds(); weight > most && !p.manual {
+			total += p.held.Load() + p.parts.Load()
+			if weight := p.weight(now); weight > most && !p.manual {
 				worst, most = p, weight
 			}
 		}
@@ -51,10 +64,18 @@ func (m *Manager) relieve() {
 	}
 }
 
-// stillFor is the time in which a peer took nothing of what waits for it, and a
-// second at least: who reads is worth more than who does not.
-func (p *peer) stillFor(now time.Time) time.Duration {
-	return max(now.Sub(time.Unix(0, p.lastSend.Load())), 0) + time.Second
+// weight is what a peer holds, times the seconds in which nothing of it has moved, and a
+// second at least: of what waits for the peer, until it took some, and of what it sends,
+// until more came. So who reads or sends is worth more than who does not.
+func (p *peer) weight(now time.Time) float64 {
+	still := func(since *atomic.Int64) float64 {
+		return (max(now.Sub(time.Unix(0, since.Load())), 0) + time.Second).Seconds()
+	}
+	sending := 1.0 // while we deal with its message it cannot send the next
+	if p.handling.Load() == 0 {
+		sending = still(&p.lastPart)
+	}
+	return float64(p.held.Load())*still(&p.took) + float64(p.parts.Load())*sending
 }
 
 // scarce reports that half of the budget is used. Then a peer gets one answer at a

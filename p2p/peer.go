@@ -58,7 +58,8 @@ type peer struct {
 	answers int // messages that we had asked for, not counted by throttle yet; of read's goroutine
 	in      inbox
 	out     outbox
-	held    atomic.Int64 // bytes that wait because of it
+	held    atomic.Int64 // bytes of its requests and of answers that wait
+	parts   atomic.Int64 // bytes of messages of which it has sent a part
 
 	closed   chan struct{}
 	closeErr error       // set before closed is closed
@@ -67,6 +68,8 @@ type peer struct {
 	received, sent atomic.Uint64 // bytes
 	lastSend       atomic.Int64  // nanoseconds since 1970
 	lastRecv       atomic.Int64
+	lastPart       atomic.Int64 // of a message
+	took           atomic.Int64 // when it last took something of what waits for it, or that began to wait
 	lastBlock      atomic.Int64
 	lastTx         atomic.Int64
 	handling       atomic.Int64 // since when we deal with a message; 0: we are reading
@@ -302,17 +305,18 @@ func (p *peer) read(ctx context.Context) error {
 	buf := make([]byte, wire.MaxFragmentSize)
 	assembler, parts := wire.NewAssembler(p.m.o.Params.MaxBlockWeight), 0
 	weigh := func() {
+		p.lastPart.Store(p.m.o.Now().UnixNano())
 		if pending := assembler.Pending(); pending > parts {
-			p.hold(pending - parts)
+			p.holdParts(pending - parts)
 			parts = pending
 		}
 	}
-	defer func() { p.hold(-parts) }()
+	defer func() { p.holdParts(-parts) }()
 	budget := throttle{tokens: messageBurst, at: p.m.o.Now()}
 	for {
 		// A message counts until it is dealt with, which may have to wait.
 		pending := assembler.Pending()
-		p.hold(pending - parts)
+		p.holdParts(pending - parts)
 		parts = pending
 		message, err := readMessage(r, buf, assembler, weigh)
 		if err != nil {
@@ -560,6 +564,8 @@ func (p *peer) write() {
 			p.close(err)
 			return
 		}
-		p.lastSend.Store(p.m.o.Now().UnixNano())
+		now := p.m.o.Now().UnixNano()
+		p.lastSend.Store(now)
+		p.took.Store(now)
 	}
 }
