@@ -180,7 +180,7 @@ func (d *Draft) subtract(owed types.Amount, payments int) error {
 		}
 	}
 	if len(payers) == 0 {
-		return fmt.Errorf("%w: no output that can pay the fee", ErrRequest)
+		return fmt.Errorf("%w: there is no output that can pay the fee", ErrRequest)
 	}
 	share, odd := owed/types.Amount(len(payers)), owed%types.Amount(len(payers))
 	for i, out := range payers {
@@ -189,7 +189,7 @@ func (d *Draft) subtract(owed types.Amount, payments int) error {
 			out.Value -= odd
 		}
 		if limit := standard.DustLimit(out.ScriptPubKey); out.Value < limit {
-			return fmt.Errorf("%w: after the fee an output holds %s, the least is %s", ErrDust, out.Value, limit)
+			return fmt.Errorf("%w: after the fee an output holds %s, and the least is %s", ErrDust, out.Value, limit)
 		}
 	}
 	return nil
@@ -224,7 +224,7 @@ func (d *Draft) shuffleOutputs(rng *rand.Rand) {
 // be taken for an inner node of a merkle tree.
 func checkSize(tx *types.Tx) error {
 	if size := tx.StrippedSize(); size < standard.MinSize {
-		return fmt.Errorf("%w: %d bytes without witness, the least is %d", ErrRequest, size, standard.MinSize)
+		return fmt.Errorf("%w: it has %d bytes without witness, and the least is %d", ErrRequest, size, standard.MinSize)
 	}
 	return nil
 }

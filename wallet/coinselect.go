@@ -87,7 +87,7 @@ func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, err
 	if have < need || len(all.coins) == 0 {
 		return nil, &ErrFunds{Need: need, Have: have}
 	}
-	return nil, fmt.Errorf("%w: it has room for %d coins, and more are needed", ErrTooLarge, all.maxInputs)
+	return nil, fmt.Errorf("%w: it has room for %d coins, and the payment needs more: join some of them first, by a payment to yourself", ErrTooLarge, all.maxInputs)
 }
 
 // allCoins returns every coin that is worth its fee.
@@ -97,7 +97,7 @@ func allCoins(r *Request, payments types.Amount) ([]Coin, error) {
 		return nil, &ErrFunds{Need: payments + all.fee(1) + standard.DustLimit(r.Outputs[0].ScriptPubKey)}
 	}
 	if len(all.coins) > all.maxInputs {
-		return nil, fmt.Errorf("%w: %d coins, the most is %d", ErrTooLarge, len(all.coins), all.maxInputs)
+		return nil, fmt.Errorf("%w: there are %d coins, and the most is %d", ErrTooLarge, len(all.coins), all.maxInputs)
 	}
 	return copyCoins(all.coins), nil
 }

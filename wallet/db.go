@@ -39,7 +39,7 @@ const (
 )
 
 // errDatabase is wrapped by the errors about a database whose content is damaged.
-var errDatabase = errors.New("the wallet's database is damaged: remove the folder db beside wallet.json, and everything is synced again")
+var errDatabase = errors.New("the wallet's database is damaged: remove the folder db beside wallet.json, and everything will be synced again")
 
 // meta is how far the wallet has come.
 type meta struct {
@@ -59,7 +59,7 @@ type database struct {
 func openDatabase(dir string, network types.Hash) (*database, error) {
 	d := &database{network: network}
 	if err := d.open(dir); isLocked(err) {
-		return nil, fmt.Errorf("wallet database in %s: %w (is it open in another karat?)", dir, err)
+		return nil, fmt.Errorf("wallet database in %s: %w: is it open in another karat?", dir, err)
 	} else if err != nil {
 		return nil, fmt.Errorf("wallet database in %s: %w", dir, err)
 	}
@@ -109,7 +109,7 @@ func (d *database) meta() (m meta, err error) {
 	}
 	r := types.NewDecoder(value)
 	if version := r.Uint8(); version > dbVersion {
-		return meta{}, fmt.Errorf("it has version %d, of a later karat; this one knows version %d", version, dbVersion)
+		return meta{}, fmt.Errorf("it has version %d, from a later karat, and this one knows version %d", version, dbVersion)
 	} else if len(value) != metaSize || version != dbVersion || r.Hash() != d.network {
 		return meta{}, errDatabase
 	}

@@ -119,7 +119,7 @@ type File struct {
 // does not exist; a file that exists is never overwritten (fs.ErrExist). The
 // birthday is the tip of the chain when the words were made: no coin of theirs is
 // in it or below; the zero Index if that is not known. The passphrase may be
-// empty: then the words are no secret to who has the file. Errors: ErrMnemonic
+// empty: then the words are no secret to whoever has the file. Errors: ErrMnemonic
 // and those of the file system.
 func CreateFile(path string, p *consensus.Params, mnemonic, passphrase string, birthday types.Index) (*File, error) {
 	return createFile(path, p, mnemonic, passphrase, birthday, defaultKDF(passphrase))
@@ -249,7 +249,7 @@ func decodeFile(data []byte) (*File, error) {
 		} `json:"header"`
 	}
 	if json.Unmarshal(data, &versioned) == nil && versioned.Header.Version > fileVersion {
-		return nil, fmt.Errorf("the wallet file has version %d; this program knows version %d", versioned.Header.Version, fileVersion)
+		return nil, fmt.Errorf("the wallet file has version %d, and this karat knows version %d: use a later one", versioned.Header.Version, fileVersion)
 	}
 	f := &File{}
 	if err := json.Unmarshal(data, &f.content); err != nil {

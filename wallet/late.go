@@ -56,7 +56,7 @@ func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late [2]uint32,
 	}
 	// The filters chain up to the same header as the first time, or they are others.
 	if !end.filter.IsZero() && last != end.filter {
-		return lying("other filters of the same blocks than before")
+		return lying("other filters for the same blocks than before")
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

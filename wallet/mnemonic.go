@@ -9,14 +9,14 @@ import (
 	"github.com/cosmos/go-bip39"
 )
 
-// ErrMnemonic is wrapped by every error about words that are no mnemonic.
+// ErrMnemonic is wrapped by every error about words that are not a mnemonic.
 var ErrMnemonic = errors.New("not a mnemonic")
 
 // NewMnemonic makes a random mnemonic of 12 or 24 English words (BIP39), which
 // stand for 128 or 256 random bits.
 func NewMnemonic(words int) (string, error) {
 	if words != 12 && words != 24 {
-		return "", fmt.Errorf("%w: new ones have 12 or 24 words, not %d", ErrMnemonic, words)
+		return "", fmt.Errorf("%w: a new one has 12 or 24 words, not %d", ErrMnemonic, words)
 	}
 	entropy := make([]byte, words/3*4)
 	rand.Read(entropy) // never fails
@@ -43,11 +43,11 @@ func normalizeMnemonic(mnemonic string) (string, error) {
 		}
 	}
 	if len(words) < 12 || len(words) > 24 || len(words)%3 != 0 {
-		return "", fmt.Errorf("%w: %d words (want 12, 15, 18, 21 or 24)", ErrMnemonic, len(words))
+		return "", fmt.Errorf("%w: %d words: want 12, 15, 18, 21 or 24", ErrMnemonic, len(words))
 	}
 	normal := strings.Join(words, " ")
 	if _, err := bip39.MnemonicToByteArray(normal); err != nil {
-		return "", fmt.Errorf("%w: the checksum in the last word is wrong: a word is another one, or the order is", ErrMnemonic)
+		return "", fmt.Errorf("%w: the checksum is wrong: a word was mistaken for another, or the order is wrong", ErrMnemonic)
 	}
 	return normal, nil
 }

@@ -31,7 +31,7 @@ var (
 	ErrLying = errors.New("the node gives answers that cannot be true")
 	// ErrLittleWork is a node whose chain has less work than the network's is known
 	// to have.
-	ErrLittleWork = errors.New("the node's chain has less work than that of the network: it is still syncing, or it lies")
+	ErrLittleWork = errors.New("the node's chain has less work than the network's is known to have: it is still syncing, or it lies")
 )
 
 func lying(format string, args ...any) error {
@@ -61,7 +61,7 @@ func (r *remote) checkNetwork(ctx context.Context) error {
 		return err
 	}
 	if want := r.params.GenesisBlock().Hash; genesis != want {
-		return fmt.Errorf("%w: its genesis block is %s, that of %s is %s", ErrOtherNetwork, genesis, r.params.Name, want)
+		return fmt.Errorf("%w: its genesis block is %s, and that of %s is %s", ErrOtherNetwork, genesis, r.params.Name, want)
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func (r *remote) checkNetwork(ctx context.Context) error {
 const maxHeaders = 2000
 
 // headers returns headers above the first block of the locator that the node has on its best
-// chain. They form a chain; their work is checked by who knows what they build on.
+// chain. They form a chain; their work is checked where it is known what they build on.
 func (r *remote) headers(ctx context.Context, locator []types.Hash) ([]types.Header, error) {
 	var texts []string
 	if err := r.node.Call(ctx, "getheaders", &texts, locator, types.Hash{}.String()); err != nil {
@@ -90,7 +90,7 @@ func (r *remote) headers(ctx context.Context, locator []types.Hash) ([]types.Hea
 			return nil, lying("a header of %d digits", len(text))
 		}
 		if i > 0 && headers[i].PrevBlock != headers[i-1].Hash() {
-			return nil, lying("headers that form no chain")
+			return nil, lying("headers that do not form a chain")
 		}
 	}
 	return headers, nil
@@ -218,7 +218,7 @@ func (r *remote) transactions(ctx context.Context, txids []types.Hash) (map[type
 			}
 			var text string
 			if json.Unmarshal(result, &text) != nil {
-				return lying("a transaction that is no text")
+				return lying("a transaction that is not a text")
 			}
 			fetched[part[i]], err = decodeTransaction(text, part[i])
 			return err
@@ -280,7 +280,7 @@ func FeeRate(ctx context.Context, node Node, blocks int) (types.FeeRate, error) 
 		return 0, lying("a feerate of %.40q", answer.FeeRate)
 	}
 	if types.FeeRate(rate) > maxEstimate {
-		return 0, fmt.Errorf("%w: it wants %s grains per virtual byte, and without being asked no more than %s are paid", ErrFeeRate, types.FeeRate(rate), maxEstimate)
+		return 0, fmt.Errorf("%w: it says %s grains per virtual byte, and no more than %s are paid on its word", ErrFeeRate, types.FeeRate(rate), maxEstimate)
 	}
 	return types.FeeRate(rate), nil
 }

@@ -50,11 +50,11 @@ func checkRequest(r *Request) (payments types.Amount, err error) {
 		return 0, fmt.Errorf("%w: no outputs", ErrRequest)
 	}
 	if r.SendAll && r.Outputs[0].Value != 0 {
-		return 0, fmt.Errorf("%w: the first output gets all, and has an amount of its own", ErrRequest)
+		return 0, fmt.Errorf("%w: the first output is to get everything, so it must have no amount of its own", ErrRequest)
 	}
 	// The wallet could not spend change that pays anything else.
 	if !r.SendAll && !isTaprootScript(r.ChangeScript) {
-		return 0, fmt.Errorf("%w: the change script is no taproot output", ErrRequest)
+		return 0, fmt.Errorf("%w: the change script is not that of a taproot output", ErrRequest)
 	}
 	for i := range r.Outputs {
 		if err := checkOutput(&r.Outputs[i], r.SendAll && i == 0); err != nil {
@@ -74,11 +74,11 @@ func checkOutput(out *types.TxOut, getsAll bool) error {
 	case !consensus.IsAllowedOutput(out.ScriptPubKey):
 		return fmt.Errorf("%w: the script is neither a witness program of version 1 to 16 nor OP_RETURN with pushes", ErrRequest)
 	case getsAll && !consensus.IsSpendable(out.ScriptPubKey):
-		return fmt.Errorf("%w: all would be lost in an OP_RETURN output", ErrRequest)
+		return fmt.Errorf("%w: everything would be lost in an OP_RETURN output", ErrRequest)
 	case out.Value < 0:
 		return fmt.Errorf("%w: a negative amount", ErrRequest)
 	case !getsAll && out.Value < standard.DustLimit(out.ScriptPubKey):
-		return fmt.Errorf("%w: it holds %s, the least is %s", ErrDust, out.Value, standard.DustLimit(out.ScriptPubKey))
+		return fmt.Errorf("%w: it holds %s, and the least is %s", ErrDust, out.Value, standard.DustLimit(out.ScriptPubKey))
 	}
 	return nil
 }
@@ -90,9 +90,9 @@ func checkCoins(coins []Coin) error {
 		c := &coins[i]
 		switch {
 		case seen[c.OutPoint]:
-			return fmt.Errorf("%w: coin %s is there twice", ErrRequest, c.OutPoint)
+			return fmt.Errorf("%w: coin %s is listed twice", ErrRequest, c.OutPoint)
 		case !isTaprootScript(c.ScriptPubKey):
-			return fmt.Errorf("%w: coin %s is no taproot output", ErrRequest, c.OutPoint)
+			return fmt.Errorf("%w: coin %s is not a taproot output", ErrRequest, c.OutPoint)
 		case c.Value < 0:
 			return fmt.Errorf("%w: coin %s is negative", ErrRequest, c.OutPoint)
 		}
@@ -127,7 +127,7 @@ const maxSum types.Amount = math.MaxInt64 / 4
 // addAmounts adds amounts, neither of them negative.
 func addAmounts(a, b types.Amount) (types.Amount, error) {
 	if b < 0 || b > maxSum-a {
-		return 0, fmt.Errorf("%w: amounts of more than %s together", ErrRequest, maxSum)
+		return 0, fmt.Errorf("%w: the amounts are more than %s together", ErrRequest, maxSum)
 	}
 	return a + b, nil
 }

@@ -119,7 +119,7 @@ func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
 	// The coin comes from what a node sent. Only a script of this very key is signed for.
 	if output := schnorr.SerializePubKey(key.PubKey()); !bytes.Equal(c.ScriptPubKey, taproot.OutputScript([32]byte(output))) {
 		key.Zero()
-		return nil, fmt.Errorf("%w: %s pays another key than %d/%d", ErrNotOurs, c.OutPoint, c.Branch, c.Index)
+		return nil, fmt.Errorf("%w: %s pays to another key than %d/%d", ErrNotOurs, c.OutPoint, c.Branch, c.Index)
 	}
 	return key, nil
 }
@@ -162,7 +162,7 @@ func checkDraft(d *Draft) error {
 		return err
 	}
 	if d.Fee < 0 || in-out != d.Fee {
-		return fmt.Errorf("%w: the fee is %s and not %s", ErrDraft, in-out, d.Fee)
+		return fmt.Errorf("%w: the fee is %s, and not %s", ErrDraft, in-out, d.Fee)
 	}
 	return nil
 }
