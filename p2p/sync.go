@@ -41,7 +41,7 @@ const (
 // is asked of whom, compact.go takes new blocks in their short form, serve.go answers.
 type syncer struct {
 	m    *Manager
-	feed chan delivery
+	feed chan *delivery
 	more poke.Slot // blocks may be asked for
 
 	progress progress
@@ -107,7 +107,7 @@ type delivery struct {
 
 func newSyncer(m *Manager) *syncer {
 	return &syncer{
-		m: m, feed: make(chan delivery, window), more: poke.NewSlot(),
+		m: m, feed: make(chan *delivery, window), more: poke.NewSlot(),
 		peers: map[*peer]*syncPeer{}, flying: map[types.Hash][]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
 		room: make(chan struct{}), recent: newRecentBlocks(),
 	}
@@ -188,7 +188,7 @@ func (s *syncer) deliver(d delivery) {
 		}
 	}
 	select {
-	case s.feed <- d:
+	case s.feed <- &d:
 	case <-d.peer.closed:
 		s.mu.Lock()
 		s.depart(&d)
@@ -275,7 +275,7 @@ func (s *syncer) answered(hash types.Hash, good bool) (d *delivery) {
 // the cost. A stream ends after a while all the same, because others wait for the chain.
 func (s *syncer) feeding(ctx context.Context) error {
 	for {
-		var first delivery
+		var first *delivery
 		select {
 		case first = <-s.feed:
 		case <-ctx.Done():
