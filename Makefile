@@ -71,7 +71,7 @@ cover: ## show the statement coverage of each package
 
 .PHONY: vectors
 vectors: ## run the comparisons with the answers of others, and list the cases
-	@sh test/vectors.sh list -run 'Vectors|Core' ./...
+	@sh test/vectors.sh
 
 .PHONY: vectors-pack
 vectors-pack: ## make testdata/vectors from the folder FROM

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Runs `go test` and counts the cases that its tests compared with the answers of
 # others; no case is a failure. They are in testdata/vectors, or in the folder that
-# KARAT_VECTORS names: test/vectors.sh sum|list ARGUMENTS OF GO TEST
+# KARAT_VECTORS names: test/vectors.sh [sum|list ARGUMENTS OF GO TEST]
 #
 # The name of the tally's file is new in each run, so no test that reads it from
 # the environment is answered from the cache.
 set -eu
+[ $# -gt 0 ] || set -- list -run 'Vectors|Core' ./...
 how=$1
 shift
 cd "$(dirname "$0")/.."
