@@ -145,8 +145,14 @@ type guardedStorage struct {
 	storage.Storage
 	disk disk
 
+	failing chan struct{} // closed with the first failed write
+
 	mu  sync.Mutex
 	err error // the first failed write
+}
+
+func newGuardedStorage(files storage.Storage, d disk) *guardedStorage {
+	return &guardedStorage{Storage: files, disk: d, failing: make(chan struct{})}
 }
 
 // clear removes what is left of a first start that was cut off before it had made
@@ -197,6 +203,7 @@ func (s *guardedStorage) write(do func() error) error {
 		defer s.mu.Unlock()
 		if s.err == nil {
 			s.err = err
+			close(s.failing)
 		}
 	}
 	return err

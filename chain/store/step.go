@@ -50,6 +50,9 @@ func (c *changes) delete(key []byte) {
 	}
 }
 
+// commit makes the changes durable. It does not wait for LevelDB once the disk has
+// failed: a compaction tries again without end what failed, and may do so under the
+// lock that the end of a transaction waits for.
 func (s *Store) commit(c *changes) error {
 	switch {
 	case c.tx == nil:
@@ -57,7 +60,14 @@ func (s *Store) commit(c *changes) error {
 	case c.err != nil:
 		return c.err
 	}
-	return c.tx.Commit()
+	done := make(chan error, 1)
+	go func() { done <- c.tx.Commit() }()
+	select {
+	case err := <-done:
+		return err
+	case <-s.files.failing:
+		return s.files.failure()
+	}
 }
 
 // step makes durable what was written: first the segment files, then, in one write

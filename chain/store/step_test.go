@@ -1,8 +1,10 @@
 package store
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/syndtr/goleveldb/leveldb/storage"
 
@@ -74,7 +76,7 @@ func TestJournalIsSyncedWhenClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guarded := &guardedStorage{Storage: files, disk: d}
+	guarded := newGuardedStorage(files, d)
 	fd := storage.FileDesc{Type: storage.TypeJournal, Num: 3}
 	w, err := guarded.Create(fd)
 	if err != nil {
@@ -90,5 +92,36 @@ func TestJournalIsSyncedWhenClosed(t *testing.T) {
 		if f := d.reboot(crashDrop, seed).files[indexName(fd)]; f == nil || string(f.data) != "unsynced" {
 			t.Fatalf("after the power cut there is %v", f)
 		}
+	}
+}
+
+// TestFailureEndsCommit: the store tells of a failed disk, though LevelDB waits for
+// it without end.
+func TestFailureEndsCommit(t *testing.T) {
+	d := newFaultDisk(1)
+	w := newWorld(1, d, smallOptions())
+	if err := w.open(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := w.store.newChanges(w.store.batchSize + 1)
+	if err != nil || c.tx == nil {
+		t.Fatalf("no transaction: %v", err)
+	}
+	c.put([]byte("key"), nil)
+	d.mu.Lock() // no operation ends from now on
+	defer d.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- w.store.commit(c) }()
+	time.Sleep(50 * time.Millisecond) // until LevelDB waits
+	if err := w.store.files.write(func() error { return errPower }); err == nil {
+		t.Fatal("the write did not fail")
+	}
+	select {
+	case err := <-done:
+		if !errors.Is(err, errPower) {
+			t.Errorf("commit: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("commit waits for a disk that has failed")
 	}
 }

@@ -80,7 +80,7 @@ func open(d disk, o Options) (*Store, error) {
 	if err != nil {
 		return nil, consensus.Local(err)
 	}
-	guarded := &guardedStorage{Storage: files, disk: d}
+	guarded := newGuardedStorage(files, d)
 	segments, err := d.list()
 	if err == nil && len(segments) == 0 { // with blocks there, a database that is lost must be noticed
 		err = guarded.clear()
