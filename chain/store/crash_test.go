@@ -119,8 +119,14 @@ func (w *world) stopped(err error) error {
 			}
 		}
 	}
-	go w.store.db.Close() // ends its goroutines, if it can
+	go endDatabase(w.store)
 	return nil
+}
+
+// endDatabase ends LevelDB's goroutines after a failure, if it can.
+func endDatabase(s *Store) {
+	s.commits.Wait()
+	s.db.Close()
 }
 
 // recover opens what a reboot has left, checks it, and lives on for a while.

@@ -63,7 +63,7 @@ func (r *replay) live(d *faultDisk, o Options) error {
 	err = r.liveWith(s)
 	if err != nil {
 		closeErr := s.Close()
-		go s.db.Close() // ends its goroutines, if it can
+		go endDatabase(s)
 		if closeErr != nil && !errors.Is(closeErr, consensus.ErrLocal) {
 			return fmt.Errorf("WRONG: %w after %w", closeErr, err)
 		}

@@ -61,7 +61,7 @@ func (s *Store) commit(c *changes) error {
 		return c.err
 	}
 	done := make(chan error, 1)
-	go func() { done <- c.tx.Commit() }()
+	s.commits.Go(func() { done <- c.tx.Commit() })
 	select {
 	case err := <-done:
 		return err

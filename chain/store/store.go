@@ -52,6 +52,10 @@ type Store struct {
 	unchecked  int64    // bytes of records written since the last look at the free space
 	unsaved    [][]byte // bodies that TakeUnsaved returns
 
+	// commits is LevelDB's end of a transaction, which a failed disk may leave behind.
+	// Until it is over the database must not be closed.
+	commits sync.WaitGroup
+
 	// removing is held for reading while a body is looked up and read, and for
 	// writing while Prune removes segment files. So no reader finds a location whose
 	// file is gone.
