@@ -100,7 +100,7 @@ func TestFileHidesTheWords(t *testing.T) {
 	path, _, f := testFile(t, "secret")
 	data, err := os.ReadFile(path)
 	must(t, err)
-	if bytes.Contains(data, []byte("abandon")) || bytes.Contains(data, []byte("secret\"")) || bytes.Contains(data, []byte("prv")) {
+	if bytes.Contains(data, []byte("abandon")) || bytes.Contains(data, []byte("secret\"")) || bytes.Contains(data, []byte("xprv")) || bytes.Contains(data, []byte("tprv")) {
 		t.Errorf("the file tells a secret:\n%s", data)
 	}
 	for name, want := range map[string]fs.FileMode{path: 0o600, filepath.Dir(path): 0o700} {

@@ -332,7 +332,7 @@ func TestRestoreElsewhere(t *testing.T) {
 	if got := b.karat("alice", "mnemonic", "--passphrase-file", passphrase); !strings.Contains(created, got) {
 		t.Errorf("words %s, created with %s", got, created)
 	}
-	if descriptors := b.karat("alice", "descriptors"); strings.Contains(descriptors, "prv") || strings.Count(descriptors, "tr(") != 2 {
+	if descriptors := b.karat("alice", "descriptors"); strings.Contains(descriptors, "xprv") || strings.Contains(descriptors, "tprv") || strings.Count(descriptors, "tr(") != 2 {
 		t.Errorf("descriptors %s", descriptors)
 	}
 	file, err := os.ReadFile(filepath.Join(b.dir, "dev", "wallets", "alice", "wallet.json"))

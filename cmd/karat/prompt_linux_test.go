@@ -99,15 +99,15 @@ func TestPrompts(t *testing.T) {
 		code    int
 		want    string // in the errors
 	}{
-		{"create", []answer{passphraseAt(first, "secret"), passphraseAt(second, "secret")}, 0, ""},
-		{"create", []answer{passphraseAt(first, "secret"), passphraseAt(second, "secrte")}, 1, "differ"},
+		{"create", []answer{passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret")}, 0, ""},
+		{"create", []answer{passphraseAt(first, "S3cret"), passphraseAt(second, "S3crte")}, 1, "differ"},
 		{"create", []answer{passphraseAt(first, "")}, 2, "empty"},
 		{"create", []answer{giveUp(passphraseAt(first, ""))}, 1, "interrupted"},
-		{"create", []answer{passphraseAt(first, "secret"), giveUp(passphraseAt(second, ""))}, 1, "interrupted"},
-		{"restore", []answer{{question: words, line: richWords}, passphraseAt(first, "secret"), passphraseAt(second, "secret")}, 0, ""},
+		{"create", []answer{passphraseAt(first, "S3cret"), giveUp(passphraseAt(second, ""))}, 1, "interrupted"},
+		{"restore", []answer{{question: words, line: richWords}, passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret")}, 0, ""},
 		{"restore", []answer{
 			{question: words, line: "   1. test 2. TEST   3. test\n 4. test  5. test test\ntest test test test test junk\n"},
-			passphraseAt(first, "secret"), passphraseAt(second, "secret"),
+			passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret"),
 		}, 0, ""},
 		{"restore", []answer{{question: words, line: ""}}, 1, "no words"},
 		{"restore", []answer{{question: words, line: "test test\n"}}, 1, "2 words"},
@@ -117,7 +117,7 @@ func TestPrompts(t *testing.T) {
 		name := fmt.Sprint("w", i)
 		args := []string{"karat", "--network", "dev", "--datadir", dir, "--wallet", name, c.command}
 		code, stdout, stderr := newPerson(t).run(args, c.answers)
-		if code != c.code || !strings.Contains(stderr, c.want) || strings.Contains(stdout+stderr, "secr") {
+		if code != c.code || !strings.Contains(stderr, c.want) || strings.Contains(stdout+stderr, "S3cr") {
 			t.Errorf("%d, %s: exit code %d (want %d), want %q:\n%s%s", i, c.command, code, c.code, c.want, stdout, stderr)
 		}
 		_, err := os.Stat(filepath.Join(dir, "dev", "wallets", name, "wallet.json"))
