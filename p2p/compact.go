@@ -61,12 +61,12 @@ func (f *flight) late(now time.Time, patience time.Duration) bool {
 	return f.silent(now, patience) || age > lateMost && f.got() < goodRate*age.Seconds()
 }
 
-// patience is how long to wait for the first part of a new block: longer over a line
+// measure returns how long to wait for the first part of a new block: longer over a line
 // that is long for all. Strangers who call have no say in it while there are peers of
 // our own choice.
-func (m *Manager) patience() time.Duration {
+func (s *syncer) measure() time.Duration {
 	var called, calling time.Duration // the least
-	for _, p := range m.all() {
+	for _, p := range s.neighbours() {
 		least := &called
 		if p.inbound {
 			least = &calling
@@ -88,7 +88,7 @@ func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 		return err
 	}
 	hash := m.Header.Hash()
-	info, ok := s.m.o.Headers.Info(hash)
+	info, ok := s.tree.Info(hash)
 	if !ok || info.Status.Has(header.StatusBody) || info.Status.Has(header.StatusValid) || !s.isNews(&info) {
 		return nil // its parent is not known, it came before, or it cannot be the tip
 	}
@@ -100,7 +100,7 @@ func (s *syncer) compactBlock(p *peer, m *wire.CompactBlock) error {
 		s.ask(p, hash)
 		return nil
 	}
-	for _, tx := range s.m.o.Pool.Entries() {
+	for _, tx := range s.pool.Entries() {
 		if r.Wants(tx.WTxID) {
 			r.Offer(tx.WTxID, tx.Raw)
 		}
@@ -139,14 +139,14 @@ func (s *syncer) partials() (n int) {
 // isNews reports whether a block could be the next tip, or its rival: others come
 // first, or are of no use.
 func (s *syncer) isNews(info *header.Info) bool {
-	state := s.m.o.Headers.TipState()
+	state := s.tree.TipState()
 	return info.Work.Cmp(state.Work) >= 0 && info.Height <= state.Index.Height+2
 }
 
 // claim gives a peer one of the places of those who bring a new block, if there is
 // one for it.
 func (s *syncer) claim(p *peer, at types.Index) bool {
-	now := s.m.o.Now()
+	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sp := s.peers[p]

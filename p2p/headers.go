@@ -63,18 +63,18 @@ func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 	if err != nil || ready == nil {
 		return err
 	}
-	refused := s.m.o.Headers.AddHeaders(ready)
+	refused := s.tree.AddHeaders(ready)
 	s.tell()
 	if refused != nil && !errors.Is(refused, consensus.ErrNotYet) {
 		return refused
 	}
 	// Of headers of which one comes too early, those below it are of use.
-	taken := sort.Search(len(ready), func(i int) bool { _, ok := s.m.o.Headers.Info(ready[i].Hash()); return !ok })
+	taken := sort.Search(len(ready), func(i int) bool { _, ok := s.tree.Info(ready[i].Hash()); return !ok })
 	if taken == 0 {
 		return refused
 	}
 	last := ready[taken-1].Hash()
-	info, _ := s.m.o.Headers.Info(last)
+	info, _ := s.tree.Info(last)
 	s.mu.Lock()
 	if sp := s.peers[p]; sp != nil {
 		sp.best = types.Index{Height: info.Height, Hash: last}
@@ -82,7 +82,7 @@ func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 	}
 	s.mu.Unlock()
 	if refused == nil && len(headers) == wire.MaxHeaders {
-		p.send(&wire.GetHeaders{Locator: append([]types.Hash{last}, s.m.o.Headers.Locator()...)})
+		p.send(&wire.GetHeaders{Locator: append([]types.Hash{last}, s.tree.Locator()...)})
 	} else {
 		s.heardAll()
 	}
@@ -103,12 +103,12 @@ func (s *syncer) enoughWork(p *peer, headers []types.Header) ([]types.Header, er
 		return nil, err
 	}
 	least := s.leastWork()
-	base, known := s.m.o.Headers.Info(headers[0].PrevBlock)
+	base, known := s.tree.Info(headers[0].PrevBlock)
 	ready, locator := s.weigh(p, headers, work, least, base, known)
 	if locator != nil {
 		p.send(&wire.GetHeaders{Locator: locator})
 	} else if ready == nil {
-		s.m.log.Debug("headers of no use", "peer", p, "headers", len(headers))
+		s.log.Debug("headers of no use", "peer", p, "headers", len(headers))
 	}
 	return ready, nil
 }
@@ -126,13 +126,13 @@ func (s *syncer) weigh(p *peer, headers []types.Header, work, least consensus.Ui
 	pre := sp.presync
 	switch {
 	case pre != nil && headers[0].PrevBlock == pre.top():
-		pre.last = s.m.o.Now()
+		pre.last = s.now()
 		if pre.enough {
 			return sp.secondPass(headers), nil
 		}
 		return nil, sp.firstPass(headers, work, least)
 	case !known && pre == nil:
-		return nil, s.m.o.Headers.Locator()
+		return nil, s.tree.Locator()
 	case !known:
 		return nil, nil
 	case work.Add(base.Work).Cmp(least) >= 0:
@@ -140,14 +140,14 @@ func (s *syncer) weigh(p *peer, headers []types.Header, work, least consensus.Ui
 	case len(headers) < wire.MaxHeaders:
 		return nil, nil
 	}
-	sp.presync = &presync{base: base.Hash, work: base.Work, last: s.m.o.Now()}
+	sp.presync = &presync{base: base.Hash, work: base.Work, last: s.now()}
 	return nil, sp.firstPass(headers, work, least)
 }
 
 // workOf returns the work of headers, and checks that it was done.
 func (s *syncer) workOf(headers []types.Header) (work consensus.Uint256, err error) {
 	for i := range headers {
-		if err := consensus.CheckHeader(s.m.o.Params, &headers[i], headers[i].Hash()); err != nil {
+		if err := consensus.CheckHeader(s.params, &headers[i], headers[i].Hash()); err != nil {
 			return work, err
 		}
 		work = work.Add(consensus.BlockWork(headers[i].Bits))
@@ -190,7 +190,7 @@ func (sp *syncPeer) secondPass(headers []types.Header) []types.Header {
 func (s *syncer) askHeaders(p *peer) {
 	s.mu.Lock()
 	sp := s.peers[p]
-	busy := sp != nil && sp.presync != nil && s.m.o.Now().Sub(sp.presync.last) < pingEvery
+	busy := sp != nil && sp.presync != nil && s.now().Sub(sp.presync.last) < pingEvery
 	var locator []types.Hash
 	if sp != nil && !busy {
 		sp.presync = nil
@@ -200,14 +200,14 @@ func (s *syncer) askHeaders(p *peer) {
 	}
 	s.mu.Unlock()
 	if !busy {
-		p.send(&wire.GetHeaders{Locator: append(locator, s.m.o.Headers.Locator()...)})
+		p.send(&wire.GetHeaders{Locator: append(locator, s.tree.Locator()...)})
 	}
 }
 
 // leastWork is the work that a chain must have to be stored: what the network's file asks
 // for, and not much less than our own. A chain with less could only fill the disk.
 func (s *syncer) leastWork() consensus.Uint256 {
-	state := s.m.o.Headers.TipState()
+	state := s.tree.TipState()
 	work := state.Work
 	block := consensus.BlockWork(state.Header.Bits)
 	for range workMargin {
@@ -217,7 +217,7 @@ func (s *syncer) leastWork() consensus.Uint256 {
 		}
 		work = work.Sub(block)
 	}
-	if least := s.m.o.Params.MinimumChainWork; work.Cmp(least) < 0 {
+	if least := s.params.MinimumChainWork; work.Cmp(least) < 0 {
 		return least
 	}
 	return work

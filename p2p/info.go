@@ -13,7 +13,9 @@ import (
 func (m *Manager) Peers() []peerinfo.Info {
 	var list []peerinfo.Info
 	for _, p := range m.all() {
-		list = append(list, p.info())
+		info := p.info()
+		m.sync.describe(p, &info)
+		list = append(list, info)
 	}
 	slices.SortFunc(list, func(a, b peerinfo.Info) int { return cmp.Compare(a.Number, b.Number) })
 	return list
@@ -36,7 +38,11 @@ func (p *peer) info() peerinfo.Info {
 	p.mu.Lock()
 	info.Ping, info.MinPing, info.WantsCompact, info.MinFeeRate = p.pingTime, p.minPing, p.compact, p.minRate
 	p.mu.Unlock()
-	s := p.m.sync
+	return info
+}
+
+// describe adds what is known of a peer's chain.
+func (s *syncer) describe(p *peer, info *peerinfo.Info) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sp := s.peers[p]; sp != nil {
@@ -45,7 +51,6 @@ func (p *peer) info() peerinfo.Info {
 			info.InFlight = append(info.InFlight, f.at.Height)
 		}
 	}
-	return info
 }
 
 // Listening returns the addresses at which peers can reach this node, if there are

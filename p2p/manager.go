@@ -22,6 +22,7 @@ import (
 	"github.com/karatcoin/karat/internal/ratelog"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/peerinfo"
+	"github.com/karatcoin/karat/p2p/wire"
 )
 
 // Headers is the header tree.
@@ -104,14 +105,16 @@ const DefaultMaxOutbound = 8
 
 // Manager keeps the connections. All its methods may be called concurrently.
 type Manager struct {
-	o    Options
-	id   peerinfo.NodeID
-	log  *slog.Logger
-	sync *syncer
-	txs  *relay
+	o        Options
+	id       peerinfo.NodeID
+	log      *slog.Logger
+	budget   *budget
+	sync     *syncer
+	txs      *relay
+	greeter  greeter
+	dispatch dispatcher
 
 	received, sent atomic.Uint64 // bytes, of all connections since New
-	held           atomic.Int64  // bytes that wait because of peers, see hold
 	running        chan struct{} // closed when Run has begun
 
 	mu sync.Mutex
@@ -156,8 +159,11 @@ func New(o Options) *Manager {
 		peers: map[peerinfo.NodeID]*peer{}, manual: map[string]context.CancelFunc{}, banned: map[peerinfo.NodeID]time.Time{}, records: map[string]record{},
 		book: newAddressBook(), running: make(chan struct{}),
 	}
-	m.sync = newSyncer(m)
-	m.txs = newRelay(m)
+	m.budget = &budget{most: o.MaxMemory, now: o.Now, peers: m.all}
+	m.sync = newSyncer(o, m.log, m.strike)
+	m.txs = newRelay(o, m.sync.syncing)
+	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.allowed, hello: m.hello}
+	m.dispatch = dispatcher{sync: m.sync, txs: m.txs, book: &m.book, pool: o.Pool, now: o.Now}
 	return m
 }
 
@@ -215,6 +221,58 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 	}
 	return fault
+}
+
+// connection runs a connection from its handshake to its end. It returns nil if
+// the peer was let in.
+func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inbound, manual bool) error {
+	p := &peer{
+		now: m.o.Now, budget: m.budget, maxBlockWeight: m.o.Params.MaxBlockWeight, ended: m.punish,
+		address: t.address, inbound: inbound, manual: manual, since: m.o.Now(),
+		closed: make(chan struct{}),
+	}
+	p.in.filled, p.out.filled = poke.NewSlot(), poke.NewSlot()
+	counted := &countedConn{Conn: raw,
+		read:    func(n int) { p.received.Add(uint64(n)); m.received.Add(uint64(n)) },
+		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)) },
+	}
+	defer raw.Close()
+	err := m.greeter.greet(ctx, p, counted, t)
+	if inbound {
+		m.count(&m.greeting, -1)
+	}
+	if err != nil {
+		m.log.Debug("no connection", "peer", t, "inbound", inbound, "err", err)
+		return err
+	}
+	if err := m.register(p); err != nil {
+		return err
+	}
+	defer m.unregister(p)
+	m.log.Log(ctx, p.level(), "connected", "peer", p, "agent", p.hello.UserAgent, "height", p.hello.Height, "inbound", inbound)
+	if !inbound {
+		m.book.good(p.id, t.address, m.o.Now())
+	} else if at, ok := p.listenAddress(); ok {
+		m.book.add([]wire.PeerAddress{{ID: p.id, Addr: at, LastSeen: m.o.Now().Unix()}}, m.o.Now())
+	}
+	err = m.dispatch.talk(ctx, p)
+	if ctx.Err() == nil {
+		m.log.Log(ctx, p.level(), "disconnected", "peer", p, "err", err)
+	}
+	return nil
+}
+
+// hello returns how this node introduces itself.
+func (m *Manager) hello() *wire.Hello {
+	tip := m.o.Headers.Tip()
+	services := wire.ServiceNetwork | wire.ServiceNetworkLimited
+	if m.o.Pruned {
+		services = wire.ServiceNetworkLimited
+	}
+	return &wire.Hello{
+		Version: wire.Version, Services: services, UserAgent: m.o.UserAgent, Height: tip.Height, Tip: tip.Hash,
+		Time: m.o.Now().Unix(), ListenPort: m.o.ListenPort, Relay: true,
+	}
 }
 
 // begin starts a goroutine of a connection while the manager runs. Run waits for all of
@@ -475,7 +533,7 @@ func (m *Manager) Totals() (received, sent uint64) { return m.received.Load(), m
 
 // Syncing reports that the node has begun with blocks that exist, and was not near
 // the best chain yet. Once it is false it stays false, whatever headers come.
-func (m *Manager) Syncing() bool { return !m.sync.near.Load() && m.sync.ahead() }
+func (m *Manager) Syncing() bool { return m.sync.syncing() }
 
 // all returns the connected peers.
 func (m *Manager) all() []*peer {

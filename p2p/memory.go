@@ -23,7 +23,7 @@ var errMemory = errors.New("it makes us hold more than others while there is too
 // do if n is negative. It is not called under a lock.
 func (p *peer) hold(n int) {
 	if p.held.Add(int64(n)) == int64(n) && n > 0 { // nothing has waited until now
-		p.took.Store(p.m.o.Now().UnixNano())
+		p.took.Store(p.now().UnixNano())
 	}
 	p.share(n)
 }
@@ -37,18 +37,26 @@ func (p *peer) holdParts(n int) {
 // share counts bytes in the budget that all peers share. When it is used up, who holds
 // most goes: what one peer may hold, a hundred strangers may not.
 func (p *peer) share(n int) {
-	if p.m.held.Add(int64(n)) > p.m.o.MaxMemory && n > 0 {
-		p.m.relieve()
+	if p.budget.held.Add(int64(n)) > p.budget.most && n > 0 {
+		p.budget.relieve()
 	}
 }
 
+// budget is the bytes that may wait because of all peers together.
+type budget struct {
+	most  int64
+	now   func() time.Time
+	peers func() []*peer
+	held  atomic.Int64 // see hold
+}
+
 // relieve closes the peers that hold most until the rest fits into the budget.
-func (m *Manager) relieve() {
+func (b *budget) relieve() {
 	for {
 		var total int64
 		var worst *peer
-		most, now := 0.0, m.o.Now()
-		for _, p := range m.all() {
+		most, now := 0.0, b.now()
+		for _, p := range b.peers() {
 			if p.closing.Load() {
 				continue // what it holds goes with it
 			}
@@ -57,7 +65,7 @@ func (m *Manager) relieve() {
 				worst, most = p, weight
 			}
 		}
-		if total <= m.o.MaxMemory || worst == nil {
+		if total <= b.most || worst == nil {
 			return
 		}
 		worst.close(errMemory)
@@ -80,4 +88,4 @@ func (p *peer) weight(now time.Time) float64 {
 
 // scarce reports that half of the budget is used. Then a peer gets one answer at a
 // time.
-func (m *Manager) scarce() bool { return m.held.Load() > m.o.MaxMemory/2 }
+func (b *budget) scarce() bool { return b.held.Load() > b.most/2 }

@@ -46,7 +46,7 @@ func TestSlowSenderStays(t *testing.T) {
 		}
 		w.agree("the block", b.Hash(), n)
 		n.stop()
-		if held := n.held.Load(); held != 0 {
+		if held := n.budget.held.Load(); held != 0 {
 			t.Errorf("%d bytes are counted when all have gone", held)
 		}
 	})

@@ -2,9 +2,7 @@ package p2p
 
 import (
 	"bufio"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -15,8 +13,6 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/internal/poke"
-	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/wire"
 )
@@ -42,7 +38,11 @@ const (
 
 // peer is a connection after its handshake.
 type peer struct {
-	m       *Manager
+	now            func() time.Time
+	budget         *budget
+	maxBlockWeight int
+	ended          func(*peer, error) // is called once, before the connection ends
+
 	conn    *countedConn
 	id      peerinfo.NodeID
 	session types.Hash // of the handshake: both sides see the same
@@ -107,44 +107,6 @@ func (c *countedConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// connection runs a connection from its handshake to its end. It returns nil if
-// the peer was let in.
-func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inbound, manual bool) error {
-	p := &peer{
-		m: m, address: t.address, inbound: inbound, manual: manual, since: m.o.Now(),
-		closed: make(chan struct{}),
-	}
-	p.in.filled, p.out.filled = poke.NewSlot(), poke.NewSlot()
-	counted := &countedConn{Conn: raw,
-		read:    func(n int) { p.received.Add(uint64(n)); m.received.Add(uint64(n)) },
-		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)) },
-	}
-	defer raw.Close()
-	err := p.greet(ctx, counted, t)
-	if inbound {
-		m.count(&m.greeting, -1)
-	}
-	if err != nil {
-		m.log.Debug("no connection", "peer", t, "inbound", inbound, "err", err)
-		return err
-	}
-	if err := m.register(p); err != nil {
-		return err
-	}
-	defer m.unregister(p)
-	m.log.Log(ctx, p.level(), "connected", "peer", p, "agent", p.hello.UserAgent, "height", p.hello.Height, "inbound", inbound)
-	if !inbound {
-		m.book.good(p.id, t.address, m.o.Now())
-	} else if at, ok := p.listenAddress(); ok {
-		m.book.add([]wire.PeerAddress{{ID: p.id, Addr: at, LastSeen: m.o.Now().Unix()}}, m.o.Now())
-	}
-	err = p.talk(ctx)
-	if ctx.Err() == nil {
-		m.log.Log(ctx, p.level(), "disconnected", "peer", p, "err", err)
-	}
-	return nil
-}
-
 // level is the level of log lines about the connection. Who calls us may do so all day,
 // so that is of no interest to the operator.
 func (p *peer) level() slog.Level {
@@ -156,86 +118,6 @@ func (p *peer) level() slog.Level {
 
 // String names the peer for people: the beginning of its id, and its address.
 func (p *peer) String() string { return p.id.String()[:16] + "@" + p.address }
-
-// greet makes the handshake and exchanges hellos.
-func (p *peer) greet(ctx context.Context, raw *countedConn, t target) error {
-	m := p.m
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	defer cancel()
-	var conn *noise.Conn
-	var err error
-	network := m.o.Params.Identity()
-	if p.inbound {
-		conn, err = noise.Server(ctx, raw, m.o.Key, network)
-	} else {
-		conn, err = noise.Client(ctx, raw, m.o.Key, network, t.id)
-	}
-	if err != nil {
-		return err
-	}
-	p.conn, p.id = &countedConn{Conn: conn, read: func(int) {}, written: func(int) {}}, conn.RemoteID()
-	p.session = conn.Session()
-	if !m.allowed(p.id) {
-		return fmt.Errorf("node %s is not let in", p.id)
-	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() }) // at the deadline, and when the node ends
-	defer stop()
-	return p.exchangeHellos(conn)
-}
-
-func (p *peer) exchangeHellos(conn net.Conn) error {
-	m := p.m
-	tip := m.o.Headers.Tip()
-	services := wire.ServiceNetwork | wire.ServiceNetworkLimited
-	if m.o.Pruned {
-		services = wire.ServiceNetworkLimited
-	}
-	var f wire.Fragmenter
-	if err := f.Push(&wire.Hello{
-		Version: wire.Version, Services: services, UserAgent: m.o.UserAgent, Height: tip.Height, Tip: tip.Hash,
-		Time: m.o.Now().Unix(), ListenPort: m.o.ListenPort, Relay: true,
-	}); err != nil {
-		return err
-	}
-	sent := make(chan error, 1)
-	go func() { // both sides speak first
-		b, _ := f.AppendNext(nil)
-		_, err := conn.Write(b)
-		sent <- err
-	}()
-	hello, err := readHello(conn)
-	if err != nil {
-		conn.Close()
-		<-sent
-		return err
-	}
-	if err := <-sent; err != nil {
-		return err
-	}
-	p.hello = *hello
-	p.offset = time.Unix(hello.Time, 0).Sub(m.o.Now()).Round(time.Second)
-	p.version, err = wire.Negotiate(hello.Version)
-	return err
-}
-
-// readHello returns the first message, which is a hello: of anything else nothing is
-// kept.
-func readHello(r io.Reader) (*wire.Hello, error) {
-	buf := make([]byte, wire.MaxFragmentSize)
-	for assembler := wire.NewAssembler(0); ; {
-		fragment, err := wire.ReadFragment(r, buf)
-		if err != nil {
-			return nil, err
-		}
-		if fragment.Type != wire.TypeHello {
-			return nil, fmt.Errorf("%w: the first message is %s", wire.ErrProtocol, fragment.Type)
-		}
-		if message, done, err := assembler.Push(fragment); done || err != nil {
-			hello, _ := message.(*wire.Hello)
-			return hello, err
-		}
-	}
-}
 
 // readMessage returns the next message of a type that is known. It calls each after
 // every fragment.
@@ -256,43 +138,15 @@ func readMessage(r io.Reader, buf []byte, a *wire.Assembler, each func()) (wire.
 	}
 }
 
-// talk runs the connection until it ends, and returns why.
-func (p *peer) talk(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { p.close(ctx.Err()) })
-	defer stop()
-	var work sync.WaitGroup
-	work.Go(p.write)
-	work.Go(p.serve)
-	work.Go(p.keepAlive)
-	p.m.sync.join(p)
-	p.m.txs.join(p)
-	if !p.inbound {
-		p.mu.Lock()
-		p.asking = true
-		p.mu.Unlock()
-		p.send(&wire.GetPeers{})
-	}
-	p.send(&wire.SendCompact{Announce: true})
-	p.send(&wire.FeeFilter{MinFeeRate: p.m.o.Pool.MinFeeRate()})
-	err := p.read(ctx)
-	p.close(err)
-	work.Wait()
-	<-p.closed // by another goroutine, perhaps
-	p.empty()
-	p.m.txs.leave(p)
-	p.m.sync.leave(p)
-	return p.closeErr
-}
-
 // close ends the connection. Anyone may call it, and more than once: the first call
 // does the work, and no other waits for it. The ban comes before the end of the
-// connection, so that the peer cannot be back before it is banned. Banning takes the
-// manager's lock. So close must not be called under any lock.
+// connection, so that the peer cannot be back before it is banned. Banning takes a
+// lock of its own. So close must not be called under any lock.
 func (p *peer) close(err error) {
 	if p.closing.Swap(true) {
 		return
 	}
-	p.m.punish(p, err)
+	p.ended(p, err)
 	p.closeErr = err
 	close(p.closed)
 	p.conn.Close()
@@ -300,19 +154,19 @@ func (p *peer) close(err error) {
 
 // read handles messages, one after the other, until the connection ends. As long as one
 // is dealt with, the next is not read: so a peer cannot send faster than we work.
-func (p *peer) read(ctx context.Context) error {
+func (p *peer) read(handle func(wire.Message) error) error {
 	r := bufio.NewReaderSize(p.conn, 64<<10)
 	buf := make([]byte, wire.MaxFragmentSize)
-	assembler, parts := wire.NewAssembler(p.m.o.Params.MaxBlockWeight), 0
+	assembler, parts := wire.NewAssembler(p.maxBlockWeight), 0
 	weigh := func() {
-		p.lastPart.Store(p.m.o.Now().UnixNano())
+		p.lastPart.Store(p.now().UnixNano())
 		if pending := assembler.Pending(); pending > parts {
 			p.holdParts(pending - parts)
 			parts = pending
 		}
 	}
 	defer func() { p.holdParts(-parts) }()
-	budget := throttle{tokens: messageBurst, at: p.m.o.Now()}
+	budget := throttle{tokens: messageBurst, at: p.now()}
 	for {
 		// A message counts until it is dealt with, which may have to wait.
 		pending := assembler.Pending()
@@ -322,23 +176,17 @@ func (p *peer) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		p.lastRecv.Store(p.m.o.Now().UnixNano())
+		p.lastRecv.Store(p.now().UnixNano())
 		budget.tokens += float64(p.answers)
 		p.answers = 0
-		if wait := budget.take(p.m.o.Now()); wait > 0 {
+		if wait := budget.take(p.now()); wait > 0 {
 			select {
 			case <-time.After(wait):
 			case <-p.closed:
 				return p.closeErr
 			}
 		}
-		p.handling.Store(p.m.o.Now().UnixNano())
-		err = p.handle(ctx, message)
-		p.handled()
-		if err != nil {
-			if cost, _ := judge(err); cost == free {
-				continue
-			}
+		if err := handle(message); err != nil {
 			return err
 		}
 	}
@@ -350,17 +198,6 @@ func (p *peer) read(ctx context.Context) error {
 func (p *peer) busy(now time.Time) bool {
 	since := p.handling.Load()
 	return since != 0 && now.Sub(time.Unix(0, since)) > longMessage
-}
-
-// handled notes that we read again. After a message that took long, the peer's time to
-// answer begins anew.
-func (p *peer) handled() {
-	now := p.m.o.Now()
-	if p.busy(now) {
-		p.listening.Store(now.UnixNano())
-		p.m.sync.resume(p, now)
-	}
-	p.handling.Store(0)
 }
 
 // throttle lets messageBurst messages through at once, and messageRate a second.
@@ -380,100 +217,13 @@ func (t *throttle) take(now time.Time) time.Duration {
 	return time.Duration(-t.tokens / messageRate * float64(time.Second))
 }
 
-// handle acts on a message. What takes long to answer is queued, and nobody waits for it
-// here. The error says what is wrong with the message, and judge what that costs.
-func (p *peer) handle(ctx context.Context, message wire.Message) error {
-	switch m := message.(type) {
-	case *wire.Ping:
-		p.send(&wire.Pong{Nonce: m.Nonce})
-	case *wire.Pong:
-		p.pong(m.Nonce)
-	case *wire.GetPeers:
-		p.tellPeers()
-	case *wire.Peers:
-		p.peersTold(m.Peers)
-	case *wire.SendCompact:
-		p.mu.Lock()
-		p.compact = m.Announce
-		p.mu.Unlock()
-	case *wire.FeeFilter:
-		p.mu.Lock()
-		p.minRate = m.MinFeeRate
-		p.mu.Unlock()
-	case *wire.GetHeaders:
-		return p.later(len(m.Locator)*types.HashSize, func() { p.m.sync.serveHeaders(p, m) })
-	case *wire.GetBlocks:
-		return p.later(len(m.Hashes)*types.HashSize, func() { p.m.sync.serveBlocks(p, m) })
-	case *wire.GetBlockTxs:
-		return p.m.sync.blockTxsWanted(p, m)
-	case *wire.GetTxs:
-		return p.later(len(m.WTxIDs)*types.HashSize, func() { p.m.txs.serve(p, m) })
-	case *wire.Headers:
-		return p.m.sync.headers(p, m.Headers)
-	case *wire.Block:
-		return p.m.sync.block(p, m.Raw)
-	case *wire.CompactBlock:
-		return p.m.sync.compactBlock(p, m)
-	case *wire.BlockTxs:
-		return p.m.sync.blockTxs(p, m)
-	case *wire.NotFound:
-		return p.notFound(m)
-	case *wire.Inv:
-		return p.m.txs.inv(p, m.WTxIDs)
-	case *wire.Tx:
-		return p.m.txs.tx(ctx, p, m.Raw)
-	case *wire.Hello:
-		return fmt.Errorf("%w: a second hello", wire.ErrProtocol)
-	}
-	return nil
-}
-
-func (p *peer) notFound(m *wire.NotFound) error {
-	switch m.What {
-	case wire.WhatTxs:
-		p.m.txs.notFound(p, m.Hashes)
-	case wire.WhatBlocks:
-		p.m.sync.notFound(p, m.Hashes)
-	case wire.WhatBlockTxs:
-		p.m.sync.txsNotFound(p, m.Hashes)
-	}
-	return nil
-}
-
-// keepAlive pings the peer now and then, and ends the connection when it falls silent: a
-// connection whose other end is gone would otherwise take somebody's place for hours.
-func (p *peer) keepAlive() {
-	p.lastRecv.Store(p.m.o.Now().UnixNano())
-	p.ping()
-	ticker := time.NewTicker(pingEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-p.closed:
-			return
-		}
-		now := p.m.o.Now()
-		heard := max(p.lastRecv.Load(), p.listening.Load())
-		if now.Sub(time.Unix(0, heard)) > silenceTimeout && !p.busy(now) {
-			p.close(errors.New("it fell silent"))
-			return
-		}
-		p.ping()
-		p.send(&wire.FeeFilter{MinFeeRate: p.m.o.Pool.MinFeeRate()})
-		// A header may have been announced when it was too early to be of use, or while
-		// the operator had ruled it out. Nobody announces it again.
-		p.m.sync.askHeaders(p)
-	}
-}
-
 // ping asks for a sign of life. A nonce that nobody can guess keeps a peer from answering
 // before it was asked, and so from seeming near.
 func (p *peer) ping() {
 	nonce := rand.Uint64()
 	p.mu.Lock()
 	if p.nonce == 0 {
-		p.pinged, p.nonce = p.m.o.Now(), nonce
+		p.pinged, p.nonce = p.now(), nonce
 	}
 	p.mu.Unlock()
 	p.send(&wire.Ping{Nonce: nonce})
@@ -486,35 +236,11 @@ func (p *peer) pong(nonce uint64) {
 	if nonce != p.nonce || nonce == 0 {
 		return
 	}
-	p.pingTime = max(p.m.o.Now().Sub(p.pinged), time.Microsecond)
+	p.pingTime = max(p.now().Sub(p.pinged), time.Microsecond)
 	if p.minPing == 0 || p.pingTime < p.minPing {
 		p.minPing = p.pingTime
 	}
 	p.nonce = 0
-}
-
-// tellPeers answers a request for addresses, once: who asks again and again would learn
-// the whole book.
-func (p *peer) tellPeers() {
-	p.mu.Lock()
-	again := p.asked
-	p.asked = true
-	p.mu.Unlock()
-	if !again {
-		p.send(&wire.Peers{Peers: p.m.book.sample(wire.MaxPeers)})
-	}
-}
-
-// peersTold takes the answer to our question for addresses. It ignores addresses that
-// nobody asked for: who calls us shall not choose whom we call.
-func (p *peer) peersTold(peers []wire.PeerAddress) {
-	p.mu.Lock()
-	asked := p.asking
-	p.asking = false
-	p.mu.Unlock()
-	if asked {
-		p.m.book.add(peers, p.m.o.Now())
-	}
 }
 
 // listenAddress is where the peer says that it can be called. Only the port is taken from
@@ -564,7 +290,7 @@ func (p *peer) write() {
 			p.close(err)
 			return
 		}
-		now := p.m.o.Now().UnixNano()
+		now := p.now().UnixNano()
 		p.lastSend.Store(now)
 		p.took.Store(now)
 	}

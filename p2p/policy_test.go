@@ -80,14 +80,14 @@ func TestCulprit(t *testing.T) {
 		{"10.0.0.1:5000", false}, {"[2001:db8::1]:5000", false},
 	} {
 		m := New(Options{MaxInbound: 10})
-		bad := &peer{m: m, inbound: true, address: c.address, id: peerinfo.NodeID{1}}
+		bad := &peer{inbound: true, address: c.address, id: peerinfo.NodeID{1}}
 		for range maxStrikes {
 			m.strike(bad)
 		}
 		if _, err := m.enter(bad); err == nil {
 			t.Errorf("%s: who offended comes back", c.address)
 		}
-		other := &peer{m: m, inbound: true, address: c.address, id: peerinfo.NodeID{2}}
+		other := &peer{inbound: true, address: c.address, id: peerinfo.NodeID{2}}
 		if _, err := m.enter(other); (err == nil) != c.local {
 			t.Errorf("%s: another id: %v", c.address, err)
 		}

@@ -20,30 +20,34 @@ type progress struct {
 
 // tell is called when there may be more headers or blocks than before.
 func (s *syncer) tell() {
-	tip, best, now := s.m.o.Headers.Tip(), s.m.o.Headers.BestHeader(), time.Now()
+	tip, best, now := s.tree.Tip(), s.tree.BestHeader(), time.Now()
 	p := &s.progress
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.began.IsZero() && s.m.Syncing():
+	case p.began.IsZero() && s.syncing():
 		p.began, p.told, p.first = now, now, tip.Height
-		s.m.log.Info("syncing", "height", tip.Height, "of", best.Height)
+		s.log.Info("syncing", "height", tip.Height, "of", best.Height)
 	case p.began.IsZero():
 	case tip == best || s.near.Load() && now.Sub(p.told) >= progressEvery: // the rest does not come
-		s.m.log.Info("synced", "height", tip.Height, "block", tip.Hash, "took", now.Sub(p.began).Round(time.Millisecond))
+		s.log.Info("synced", "height", tip.Height, "block", tip.Hash, "took", now.Sub(p.began).Round(time.Millisecond))
 		p.began = time.Time{}
 	case now.Sub(p.told) >= progressEvery && tip.Height > p.first && best.Height > tip.Height:
 		p.told = now
 		left := now.Sub(p.began) / time.Duration(tip.Height-p.first) * time.Duration(best.Height-tip.Height)
-		s.m.log.Info("syncing", "height", tip.Height, "of", best.Height, "left", left.Round(time.Second))
+		s.log.Info("syncing", "height", tip.Height, "of", best.Height, "left", left.Round(time.Second))
 	}
 }
+
+// syncing reports that the node has begun with blocks that exist, and was not near
+// the best chain yet. Once it is false it stays false, whatever headers come.
+func (s *syncer) syncing() bool { return !s.near.Load() && s.ahead() }
 
 // ahead reports whether there are headers of more than one block above the tip, of
 // which the blocks may not exist.
 func (s *syncer) ahead() bool {
-	best, ok := s.m.o.Headers.Info(s.m.o.Headers.BestHeader().Hash)
-	state := s.m.o.Headers.TipState()
+	best, ok := s.tree.Info(s.tree.BestHeader().Hash)
+	state := s.tree.TipState()
 	return ok && best.Work.Cmp(state.Work) > 0 && best.Height > state.Index.Height+1
 }
 
@@ -52,10 +56,10 @@ func (s *syncer) ahead() bool {
 // once stays so (as in Bitcoin Core): were it taken back, three headers without blocks
 // would silence a node.
 func (s *syncer) look() {
-	if s.near.Load() || s.m.o.Headers.TipState().Work.Cmp(s.m.o.Params.MinimumChainWork) < 0 {
+	if s.near.Load() || s.tree.TipState().Work.Cmp(s.params.MinimumChainWork) < 0 {
 		return
 	}
-	ahead, now := s.ahead(), s.m.o.Now()
+	ahead, now := s.ahead(), s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

@@ -90,7 +90,7 @@ func (p *peer) serve() {
 // connection ends before.
 func (p *peer) room() bool {
 	below := serveBelow
-	if p.m.scarce() {
+	if p.budget.scarce() {
 		below = 1
 	}
 	return p.out.wait(below, p.closed)

@@ -39,7 +39,10 @@ const (
 // relay passes transactions on. It asks one peer after the other for what was announced,
 // gives the pool what comes, and tells all others of what the pool took.
 type relay struct {
-	m *Manager
+	pool    Pool
+	tree    Headers
+	now     func() time.Time
+	syncing func() bool // whether what transactions spend is not known yet
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -78,9 +81,10 @@ type orphan struct {
 	till time.Time
 }
 
-func newRelay(m *Manager) *relay {
+func newRelay(o Options, syncing func() bool) *relay {
 	return &relay{
-		m: m, peers: map[*peer]*txPeer{}, wanted: map[types.Hash]*want{}, rejected: map[types.Hash]struct{}{},
+		pool: o.Pool, tree: o.Headers, now: o.Now, syncing: syncing,
+		peers: map[*peer]*txPeer{}, wanted: map[types.Hash]*want{}, rejected: map[types.Hash]struct{}{},
 		orphans: map[types.Hash]*orphan{},
 	}
 }
@@ -90,7 +94,7 @@ func (r *relay) join(p *peer) {
 		return
 	}
 	r.mu.Lock()
-	r.peers[p] = &txPeer{known: map[types.Hash]struct{}{}, due: r.m.o.Now().Add(delay())}
+	r.peers[p] = &txPeer{known: map[types.Hash]struct{}{}, due: r.now().Add(delay())}
 	r.mu.Unlock()
 }
 
@@ -113,17 +117,17 @@ func delay() time.Duration { return time.Duration(rand.ExpFloat64() * float64(me
 // run announces what the pool takes, and asks again for what does not come, until
 // the context ends.
 func (r *relay) run(ctx context.Context) {
-	poke, cancel := r.m.o.Pool.Subscribe()
+	poke, cancel := r.pool.Subscribe()
 	defer cancel()
-	_, since := r.m.o.Pool.Accepted(math.MaxUint64, 0)
-	tried := r.m.o.Headers.Tip() // with which orphans were looked at
+	_, since := r.pool.Accepted(math.MaxUint64, 0)
+	tried := r.tree.Tip() // with which orphans were looked at
 	ticker := time.NewTicker(relayTick)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-poke:
 			for {
-				wtxids, next := r.m.o.Pool.Accepted(since, relayBatch)
+				wtxids, next := r.pool.Accepted(since, relayBatch)
 				since = next
 				if len(wtxids) == 0 {
 					break
@@ -134,7 +138,7 @@ func (r *relay) run(ctx context.Context) {
 		case <-ticker.C:
 			r.announce()
 			r.retry()
-			if tip := r.m.o.Headers.Tip(); tip != tried { // a parent may be in a block
+			if tip := r.tree.Tip(); tip != tried { // a parent may be in a block
 				tried = tip
 				r.offerOrphans(ctx, r.takeOrphans(func(*orphan) bool { return true }))
 			}
@@ -159,7 +163,7 @@ func (r *relay) enqueue(wtxids []types.Hash) {
 
 // announce tells peers whose time has come.
 func (r *relay) announce() {
-	now := r.m.o.Now()
+	now := r.now()
 	type batch struct {
 		p      *peer
 		wtxids []types.Hash
@@ -168,7 +172,7 @@ func (r *relay) announce() {
 	var everything []*pending.Entry
 	newcomers := r.newcomer(now)
 	if newcomers {
-		everything = r.m.o.Pool.Entries()
+		everything = r.pool.Entries()
 	}
 	r.mu.Lock()
 	for p, tp := range r.peers {
@@ -214,7 +218,7 @@ func (r *relay) tell(p *peer, wtxids []types.Hash) {
 	p.mu.Unlock()
 	inv := &wire.Inv{}
 	for _, wtxid := range wtxids {
-		if tx := r.m.o.Pool.GetByWitness(wtxid); tx != nil && tx.FeeRate() >= least {
+		if tx := r.pool.GetByWitness(wtxid); tx != nil && tx.FeeRate() >= least {
 			inv.WTxIDs = append(inv.WTxIDs, wtxid)
 		}
 	}
@@ -260,7 +264,7 @@ func (r *relay) inv(p *peer, wtxids []types.Hash) error {
 			tp.backlog = append(tp.backlog, wtxid)
 		}
 	}
-	get := r.fetch(p, tp, r.m.o.Now())
+	get := r.fetch(p, tp, r.now())
 	r.mu.Unlock()
 	p.getTxs(get)
 	return nil
@@ -269,7 +273,7 @@ func (r *relay) inv(p *peer, wtxids []types.Hash) error {
 // fetch returns what to ask a peer for next of what it announced. While blocks are
 // missing that is nothing: what transactions spend is not known yet. It assumes mu.
 func (r *relay) fetch(p *peer, tp *txPeer, now time.Time) (get []types.Hash) {
-	if len(tp.backlog) == 0 || r.m.Syncing() {
+	if len(tp.backlog) == 0 || r.syncing() {
 		return nil
 	}
 	r.forgetRejected()
@@ -277,7 +281,7 @@ func (r *relay) fetch(p *peer, tp *txPeer, now time.Time) (get []types.Hash) {
 		wtxid := tp.backlog[0]
 		tp.backlog = tp.backlog[1:]
 		_, rejected := r.rejected[wtxid]
-		if rejected || r.orphans[wtxid] != nil || r.m.o.Pool.GetByWitness(wtxid) != nil {
+		if rejected || r.orphans[wtxid] != nil || r.pool.GetByWitness(wtxid) != nil {
 			continue
 		}
 		if w := r.wanted[wtxid]; w == nil {
@@ -301,7 +305,7 @@ func (p *peer) getTxs(wtxids []types.Hash) {
 
 // forgetRejected lets verdicts go that another tip may change. It assumes mu.
 func (r *relay) forgetRejected() {
-	if tip := r.m.o.Headers.Tip(); tip != r.rejectedAt {
+	if tip := r.tree.Tip(); tip != r.rejectedAt {
 		r.rejectedAt = tip
 		clear(r.rejected)
 	}
@@ -310,7 +314,7 @@ func (r *relay) forgetRejected() {
 // retry asks others for what did not come, and for what could not be asked for
 // before.
 func (r *relay) retry() {
-	now := r.m.o.Now()
+	now := r.now()
 	requests := map[*peer][]types.Hash{}
 	r.mu.Lock()
 	for wtxid, w := range r.wanted {
@@ -390,7 +394,7 @@ func (r *relay) tx(ctx context.Context, p *peer, raw []byte) error {
 		return fmt.Errorf("%w: %w", wire.ErrProtocol, err)
 	}
 	wtxid := tx.WTxID()
-	p.lastTx.Store(r.m.o.Now().UnixNano())
+	p.lastTx.Store(r.now().UnixNano())
 	r.mu.Lock()
 	w := r.wanted[wtxid]
 	if w != nil {
@@ -410,7 +414,7 @@ func (r *relay) tx(ctx context.Context, p *peer, raw []byte) error {
 
 // accept gives a transaction to the pool.
 func (r *relay) accept(ctx context.Context, p *peer, tx *types.Tx, wtxid types.Hash) error {
-	_, err := r.m.o.Pool.Accept(ctx, tx, 0)
+	_, err := r.pool.Accept(ctx, tx, 0)
 	if err == nil || ctx.Err() != nil {
 		return nil
 	}
@@ -431,7 +435,7 @@ var errMissingInputs = consensus.ReasonMissingInputs
 
 // addOrphan keeps a transaction until its parents come. It assumes mu.
 func (r *relay) addOrphan(p *peer, tx *types.Tx, wtxid types.Hash) {
-	r.keepOrphan(wtxid, &orphan{tx: tx, from: p, size: tx.Size(), till: r.m.o.Now().Add(orphanLife)})
+	r.keepOrphan(wtxid, &orphan{tx: tx, from: p, size: tx.Size(), till: r.now().Add(orphanLife)})
 }
 
 // keepOrphan makes room for an orphan. It assumes mu.
@@ -475,7 +479,7 @@ func (r *relay) childOf(wtxids []types.Hash) func(*orphan) bool {
 	return func(o *orphan) bool {
 		if len(parents) == 0 { // not before there is an orphan
 			for _, wtxid := range wtxids {
-				if tx := r.m.o.Pool.GetByWitness(wtxid); tx != nil {
+				if tx := r.pool.GetByWitness(wtxid); tx != nil {
 					parents[tx.TxID] = true
 				}
 			}
@@ -488,7 +492,7 @@ func (r *relay) childOf(wtxids []types.Hash) func(*orphan) bool {
 // same way.
 func (r *relay) offerOrphans(ctx context.Context, orphans []*orphan) {
 	for _, o := range orphans {
-		switch _, err := r.m.o.Pool.Accept(ctx, o.tx, 0); {
+		switch _, err := r.pool.Accept(ctx, o.tx, 0); {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errMissingInputs):
@@ -507,7 +511,7 @@ func (r *relay) offerOrphans(ctx context.Context, orphans []*orphan) {
 func (r *relay) serve(p *peer, m *wire.GetTxs) {
 	var lacking []types.Hash
 	for _, wtxid := range m.WTxIDs {
-		tx := r.m.o.Pool.GetByWitness(wtxid)
+		tx := r.pool.GetByWitness(wtxid)
 		if tx == nil {
 			lacking = append(lacking, wtxid)
 			continue

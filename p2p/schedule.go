@@ -52,9 +52,9 @@ func (s *syncer) scheduling(ctx context.Context) {
 // which nobody gives the blocks, and must not keep us from the others. It reports
 // whether a new block is under way.
 func (s *syncer) schedule() (news bool) {
-	now := s.m.o.Now()
+	now := s.now()
 	branches := s.branches()
-	patience := s.m.patience()
+	patience := s.measure()
 	requests := map[*peer][]types.Hash{}
 	s.mu.Lock()
 	s.patience = patience
@@ -134,9 +134,9 @@ func (s *syncer) fetchers(b *branch, i int, now time.Time) int {
 // they have at least the work of the tip. Those with the most work come first.
 func (s *syncer) branches() []*branch {
 	list := s.ownBranches()
-	least := s.m.o.Headers.TipState().Work
+	least := s.tree.TipState().Work
 	list = slices.DeleteFunc(list, func(b *branch) bool {
-		info, ok := s.m.o.Headers.Info(b.best)
+		info, ok := s.tree.Info(b.best)
 		b.work = info.Work
 		return !ok || b.work.Cmp(least) < 0
 	})
@@ -146,7 +146,7 @@ func (s *syncer) branches() []*branch {
 		if i >= mainBranches {
 			ahead = sideWindow
 		}
-		b.missing = s.m.o.Blocks.MissingTowards(b.best, ahead)
+		b.missing = s.blocks.MissingTowards(b.best, ahead)
 	}
 	return list
 }

@@ -16,14 +16,14 @@ import (
 
 // serveHeaders answers a request for headers.
 func (s *syncer) serveHeaders(p *peer, m *wire.GetHeaders) {
-	p.send(&wire.Headers{Headers: s.m.o.Headers.HeadersAfter(m.Locator, m.Stop, wire.MaxHeaders)})
+	p.send(&wire.Headers{Headers: s.tree.HeadersAfter(m.Locator, m.Stop, wire.MaxHeaders)})
 }
 
 // serveBlocks answers a request for blocks.
 func (s *syncer) serveBlocks(p *peer, m *wire.GetBlocks) {
 	var lacking []types.Hash
 	for _, hash := range m.Hashes {
-		raw, err := s.m.o.Blocks.Block(hash)
+		raw, err := s.blocks.Block(hash)
 		if err != nil {
 			lacking = append(lacking, hash)
 			continue
@@ -41,8 +41,8 @@ func (s *syncer) serveBlocks(p *peer, m *wire.GetBlocks) {
 // blockTxsWanted looks at a request for transactions of a compact block before it is
 // queued. Who asks for a block that is no longer new has to ask for it whole.
 func (s *syncer) blockTxsWanted(p *peer, m *wire.GetBlockTxs) error {
-	info, ok := s.m.o.Headers.Info(m.Hash)
-	if !ok || !info.Status.Has(header.StatusBody) || info.Height+recent < s.m.o.Headers.Tip().Height {
+	info, ok := s.tree.Info(m.Hash)
+	if !ok || !info.Status.Has(header.StatusBody) || info.Height+recent < s.tree.Tip().Height {
 		p.send(&wire.NotFound{What: wire.WhatBlockTxs, Hashes: []types.Hash{m.Hash}})
 		return nil
 	}
@@ -55,7 +55,7 @@ func (s *syncer) blockTxsWanted(p *peer, m *wire.GetBlockTxs) error {
 
 // serveBlockTxs answers a request for transactions that the block has.
 func (s *syncer) serveBlockTxs(p *peer, at types.Index, m *wire.GetBlockTxs) {
-	found := s.recent.load(at, s.m.o.Blocks.Block)
+	found := s.recent.load(at, s.blocks.Block)
 	if found == nil {
 		p.send(&wire.NotFound{What: wire.WhatBlockTxs, Hashes: []types.Hash{m.Hash}})
 		return
@@ -70,17 +70,17 @@ func (s *syncer) serveBlockTxs(p *peer, at types.Index, m *wire.GetBlockTxs) {
 
 // announcing tells peers of new tips.
 func (s *syncer) announcing(ctx context.Context) {
-	last := s.m.o.Headers.Tip()
-	_ = poke.Follow(ctx, s.m.o.Blocks, func() (more bool, err error) {
+	last := s.tree.Tip()
+	_ = poke.Follow(ctx, s.blocks, func() (more bool, err error) {
 		s.more.Poke()
-		if s.m.Syncing() { // more will have come by then
+		if s.syncing() { // more will have come by then
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():
 				return
 			}
 		}
-		if tip := s.m.o.Headers.Tip(); tip != last {
+		if tip := s.tree.Tip(); tip != last {
 			last = tip
 			s.announce(tip)
 		}
@@ -97,7 +97,7 @@ func (s *syncer) announce(tip types.Index) {
 	}
 	parent := headers[len(headers)-1].PrevBlock
 	compact := sync.OnceValue(func() wire.Message { return s.compactForm(tip) })
-	for _, p := range s.m.all() {
+	for _, p := range s.neighbours() {
 		knows, wants := s.wants(p, tip)
 		if !wants {
 			continue
@@ -116,7 +116,7 @@ func (s *syncer) announce(tip types.Index) {
 // lastHeaders returns the headers up to a block that are announced with it.
 func (s *syncer) lastHeaders(tip types.Index) (headers []types.Header) {
 	for hash := tip.Hash; len(headers) < announceMost; {
-		info, ok := s.m.o.Headers.Info(hash)
+		info, ok := s.tree.Info(hash)
 		if !ok || info.Height == 0 {
 			break
 		}
@@ -136,8 +136,8 @@ func (s *syncer) wants(p *peer, tip types.Index) (knows types.Hash, wants bool) 
 		return knows, false
 	}
 	knows = sp.best.Hash
-	if theirs, ok := s.m.o.Headers.Info(knows); ok && !theirs.Status.Refused() {
-		if ours, _ := s.m.o.Headers.Info(tip.Hash); theirs.Work.Cmp(ours.Work) > 0 {
+	if theirs, ok := s.tree.Info(knows); ok && !theirs.Status.Refused() {
+		if ours, _ := s.tree.Info(tip.Hash); theirs.Work.Cmp(ours.Work) > 0 {
 			return knows, false
 		}
 	}
@@ -158,7 +158,7 @@ func (s *syncer) after(headers []types.Header, knows types.Hash) []types.Header 
 // compactForm returns the compact form of a block, or nil if it has none. Parts of
 // the block will be asked for.
 func (s *syncer) compactForm(at types.Index) wire.Message {
-	raw, err := s.m.o.Blocks.Block(at.Hash)
+	raw, err := s.blocks.Block(at.Hash)
 	if err != nil {
 		return nil
 	}

@@ -226,7 +226,7 @@ func TestSharedMemory(t *testing.T) {
 				}
 				for range 100 {
 					time.Sleep(100 * time.Millisecond)
-					if held := n.held.Load(); held > budget+2<<20 {
+					if held := n.budget.held.Load(); held > budget+2<<20 {
 						t.Fatalf("%d bytes are held", held)
 					}
 				}
@@ -238,7 +238,7 @@ func TestSharedMemory(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Second)
-				if held := n.held.Load(); held > 1<<20 {
+				if held := n.budget.held.Load(); held > 1<<20 {
 					t.Errorf("%d bytes are still counted when all have gone", held)
 				}
 			})

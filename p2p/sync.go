@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +43,14 @@ const (
 // parts are in several files: headers.go takes headers, schedule.go decides which block
 // is asked of whom, compact.go takes new blocks in their short form, serve.go answers.
 type syncer struct {
-	m    *Manager
+	params *consensus.Params
+	tree   Headers
+	blocks Blocks
+	pool   Pool
+	now    func() time.Time
+	log    *slog.Logger
+	strike func(*peer) bool // counts an offence, and reports whether it was one too many
+
 	feed chan *delivery
 	more poke.Slot // blocks may be asked for
 
@@ -105,9 +115,10 @@ type delivery struct {
 	waiting  int           // others under the same header that wait for that
 }
 
-func newSyncer(m *Manager) *syncer {
+func newSyncer(o Options, log *slog.Logger, strike func(*peer) bool) *syncer {
 	return &syncer{
-		m: m, feed: make(chan *delivery, window), more: poke.NewSlot(),
+		params: o.Params, tree: o.Headers, blocks: o.Blocks, pool: o.Pool, now: o.Now, log: log, strike: strike,
+		feed: make(chan *delivery, window), more: poke.NewSlot(),
 		peers: map[*peer]*syncPeer{}, flying: map[types.Hash][]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
 		room: make(chan struct{}), recent: newRecentBlocks(),
 	}
@@ -127,13 +138,13 @@ func (s *syncer) run(ctx context.Context) error {
 // join begins to sync with a peer: it asks for the headers that the peer has above ours.
 func (s *syncer) join(p *peer) {
 	sp := &syncPeer{flying: map[types.Hash]*flight{}, lacks: map[types.Hash]struct{}{}, partial: map[types.Hash]*wire.Reconstruction{}}
-	if info, ok := s.m.o.Headers.Info(p.hello.Tip); ok {
+	if info, ok := s.tree.Info(p.hello.Tip); ok {
 		sp.best = types.Index{Height: info.Height, Hash: info.Hash}
 	}
 	s.mu.Lock()
 	s.peers[p] = sp
 	s.mu.Unlock()
-	p.send(&wire.GetHeaders{Locator: s.m.o.Headers.Locator()})
+	p.send(&wire.GetHeaders{Locator: s.tree.Locator()})
 	s.more.Poke()
 }
 
@@ -146,6 +157,13 @@ func (s *syncer) leave(p *peer) {
 	}
 	s.mu.Unlock()
 	s.more.Poke()
+}
+
+// neighbours returns the peers.
+func (s *syncer) neighbours() []*peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.peers))
 }
 
 // takeBack lets what was asked of a peer be asked of others. If the peer sends it after
@@ -200,7 +218,7 @@ func (s *syncer) deliver(d delivery) {
 // take counts a block among those that are with the chain. If it is not its turn yet,
 // it returns what to wait for. If the block is of no use, it returns nil.
 func (s *syncer) take(d *delivery) (taken bool, wait <-chan struct{}) {
-	now := s.m.o.Now()
+	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := s.peers[d.peer]
@@ -282,7 +300,7 @@ func (s *syncer) feeding(ctx context.Context) error {
 			return nil
 		}
 		end := time.Now().Add(segmentTime)
-		err := s.m.o.Blocks.AddBlocks(ctx, func(yield func([]byte) bool) {
+		err := s.blocks.AddBlocks(ctx, func(yield func([]byte) bool) {
 			idle := time.NewTimer(segmentIdle)
 			defer idle.Stop()
 			for d := first; yield(d.raw) && time.Now().Before(end); {
@@ -330,7 +348,7 @@ func (s *syncer) report(r header.Result) {
 // meant. Chance does that once in a lifetime, so that it counts against who does it
 // often.
 func (s *syncer) deceived(p *peer) {
-	if !p.manual && s.m.strike(p) {
+	if !p.manual && s.strike(p) {
 		p.close(errDeceived)
 	}
 	s.more.Poke()
@@ -338,14 +356,14 @@ func (s *syncer) deceived(p *peer) {
 
 // ask asks a peer for one block.
 func (s *syncer) ask(p *peer, hash types.Hash) {
-	info, ok := s.m.o.Headers.Info(hash)
+	info, ok := s.tree.Info(hash)
 	if !ok {
 		return
 	}
 	s.mu.Lock()
 	there := s.peers[p] != nil
 	if there {
-		s.fly(p, types.Index{Height: info.Height, Hash: hash}, s.m.o.Now())
+		s.fly(p, types.Index{Height: info.Height, Hash: hash}, s.now())
 	}
 	s.mu.Unlock()
 	if there {

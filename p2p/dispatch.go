@@ -1,0 +1,183 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// dispatcher hands what a peer sends to the part that it concerns. It is the only one
+// that knows all parts, and no part knows it.
+type dispatcher struct {
+	sync *syncer
+	txs  *relay
+	book *addressBook
+	pool Pool
+	now  func() time.Time
+}
+
+// talk runs the connection until it ends, and returns why.
+func (d *dispatcher) talk(ctx context.Context, p *peer) error {
+	stop := context.AfterFunc(ctx, func() { p.close(ctx.Err()) })
+	defer stop()
+	var work sync.WaitGroup
+	work.Go(p.write)
+	work.Go(p.serve)
+	work.Go(func() { d.keepAlive(p) })
+	d.sync.join(p)
+	d.txs.join(p)
+	if !p.inbound {
+		p.mu.Lock()
+		p.asking = true
+		p.mu.Unlock()
+		p.send(&wire.GetPeers{})
+	}
+	p.send(&wire.SendCompact{Announce: true})
+	p.send(&wire.FeeFilter{MinFeeRate: d.pool.MinFeeRate()})
+	err := p.read(func(message wire.Message) error { return d.take(ctx, p, message) })
+	p.close(err)
+	work.Wait()
+	<-p.closed // by another goroutine, perhaps
+	p.empty()
+	d.txs.leave(p)
+	d.sync.leave(p)
+	return p.closeErr
+}
+
+// take acts on a message, and notes how long that takes.
+func (d *dispatcher) take(ctx context.Context, p *peer, message wire.Message) error {
+	p.handling.Store(d.now().UnixNano())
+	err := d.handle(ctx, p, message)
+	d.handled(p)
+	if cost, _ := judge(err); cost == free {
+		return nil
+	}
+	return err
+}
+
+// handled notes that we read again. After a message that took long, the peer's time to
+// answer begins anew.
+func (d *dispatcher) handled(p *peer) {
+	now := d.now()
+	if p.busy(now) {
+		p.listening.Store(now.UnixNano())
+		d.sync.resume(p, now)
+	}
+	p.handling.Store(0)
+}
+
+// handle acts on a message. What takes long to answer is queued, and nobody waits for it
+// here. The error says what is wrong with the message, and judge what that costs.
+func (d *dispatcher) handle(ctx context.Context, p *peer, message wire.Message) error {
+	switch m := message.(type) {
+	case *wire.Ping:
+		p.send(&wire.Pong{Nonce: m.Nonce})
+	case *wire.Pong:
+		p.pong(m.Nonce)
+	case *wire.GetPeers:
+		d.tellPeers(p)
+	case *wire.Peers:
+		d.peersTold(p, m.Peers)
+	case *wire.SendCompact:
+		p.mu.Lock()
+		p.compact = m.Announce
+		p.mu.Unlock()
+	case *wire.FeeFilter:
+		p.mu.Lock()
+		p.minRate = m.MinFeeRate
+		p.mu.Unlock()
+	case *wire.GetHeaders:
+		return p.later(len(m.Locator)*types.HashSize, func() { d.sync.serveHeaders(p, m) })
+	case *wire.GetBlocks:
+		return p.later(len(m.Hashes)*types.HashSize, func() { d.sync.serveBlocks(p, m) })
+	case *wire.GetBlockTxs:
+		return d.sync.blockTxsWanted(p, m)
+	case *wire.GetTxs:
+		return p.later(len(m.WTxIDs)*types.HashSize, func() { d.txs.serve(p, m) })
+	case *wire.Headers:
+		return d.sync.headers(p, m.Headers)
+	case *wire.Block:
+		return d.sync.block(p, m.Raw)
+	case *wire.CompactBlock:
+		return d.sync.compactBlock(p, m)
+	case *wire.BlockTxs:
+		return d.sync.blockTxs(p, m)
+	case *wire.NotFound:
+		return d.notFound(p, m)
+	case *wire.Inv:
+		return d.txs.inv(p, m.WTxIDs)
+	case *wire.Tx:
+		return d.txs.tx(ctx, p, m.Raw)
+	case *wire.Hello:
+		return fmt.Errorf("%w: a second hello", wire.ErrProtocol)
+	}
+	return nil
+}
+
+func (d *dispatcher) notFound(p *peer, m *wire.NotFound) error {
+	switch m.What {
+	case wire.WhatTxs:
+		d.txs.notFound(p, m.Hashes)
+	case wire.WhatBlocks:
+		d.sync.notFound(p, m.Hashes)
+	case wire.WhatBlockTxs:
+		d.sync.txsNotFound(p, m.Hashes)
+	}
+	return nil
+}
+
+// keepAlive pings the peer now and then, and ends the connection when it falls silent: a
+// connection whose other end is gone would otherwise take somebody's place for hours.
+func (d *dispatcher) keepAlive(p *peer) {
+	p.lastRecv.Store(d.now().UnixNano())
+	p.ping()
+	ticker := time.NewTicker(pingEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-p.closed:
+			return
+		}
+		now := d.now()
+		heard := max(p.lastRecv.Load(), p.listening.Load())
+		if now.Sub(time.Unix(0, heard)) > silenceTimeout && !p.busy(now) {
+			p.close(errors.New("it fell silent"))
+			return
+		}
+		p.ping()
+		p.send(&wire.FeeFilter{MinFeeRate: d.pool.MinFeeRate()})
+		// A header may have been announced when it was too early to be of use, or while
+		// the operator had ruled it out. Nobody announces it again.
+		d.sync.askHeaders(p)
+	}
+}
+
+// tellPeers answers a request for addresses, once: who asks again and again would learn
+// the whole book.
+func (d *dispatcher) tellPeers(p *peer) {
+	p.mu.Lock()
+	again := p.asked
+	p.asked = true
+	p.mu.Unlock()
+	if !again {
+		p.send(&wire.Peers{Peers: d.book.sample(wire.MaxPeers)})
+	}
+}
+
+// peersTold takes the answer to our question for addresses. It ignores addresses that
+// nobody asked for: who calls us shall not choose whom we call.
+func (d *dispatcher) peersTold(p *peer, peers []wire.PeerAddress) {
+	p.mu.Lock()
+	asked := p.asking
+	p.asking = false
+	p.mu.Unlock()
+	if asked {
+		d.book.add(peers, d.now())
+	}
+}

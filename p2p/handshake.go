@@ -1,0 +1,91 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/peerinfo"
+	"github.com/karatcoin/karat/p2p/wire"
+)
+
+// greeter makes the handshake of a connection, after which it is known who the peer is.
+type greeter struct {
+	key     noise.Key
+	network func() types.Hash
+	allowed func(peerinfo.NodeID) bool
+	hello   func() *wire.Hello // ours, as of now
+}
+
+// greet makes the handshake and exchanges hellos.
+func (g *greeter) greet(ctx context.Context, p *peer, raw *countedConn, t target) error {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	var conn *noise.Conn
+	var err error
+	if p.inbound {
+		conn, err = noise.Server(ctx, raw, g.key, g.network())
+	} else {
+		conn, err = noise.Client(ctx, raw, g.key, g.network(), t.id)
+	}
+	if err != nil {
+		return err
+	}
+	p.conn, p.id = &countedConn{Conn: conn, read: func(int) {}, written: func(int) {}}, conn.RemoteID()
+	p.session = conn.Session()
+	if !g.allowed(p.id) {
+		return fmt.Errorf("node %s is not let in", p.id)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() }) // at the deadline, and when the node ends
+	defer stop()
+	return g.exchangeHellos(p, conn)
+}
+
+func (g *greeter) exchangeHellos(p *peer, conn net.Conn) error {
+	var f wire.Fragmenter
+	if err := f.Push(g.hello()); err != nil {
+		return err
+	}
+	sent := make(chan error, 1)
+	go func() { // both sides speak first
+		b, _ := f.AppendNext(nil)
+		_, err := conn.Write(b)
+		sent <- err
+	}()
+	hello, err := readHello(conn)
+	if err != nil {
+		conn.Close()
+		<-sent
+		return err
+	}
+	if err := <-sent; err != nil {
+		return err
+	}
+	p.hello = *hello
+	p.offset = time.Unix(hello.Time, 0).Sub(p.now()).Round(time.Second)
+	p.version, err = wire.Negotiate(hello.Version)
+	return err
+}
+
+// readHello returns the first message, which is a hello: of anything else nothing is
+// kept.
+func readHello(r io.Reader) (*wire.Hello, error) {
+	buf := make([]byte, wire.MaxFragmentSize)
+	for assembler := wire.NewAssembler(0); ; {
+		fragment, err := wire.ReadFragment(r, buf)
+		if err != nil {
+			return nil, err
+		}
+		if fragment.Type != wire.TypeHello {
+			return nil, fmt.Errorf("%w: the first message is %s", wire.ErrProtocol, fragment.Type)
+		}
+		if message, done, err := assembler.Push(fragment); done || err != nil {
+			hello, _ := message.(*wire.Hello)
+			return hello, err
+		}
+	}
+}
