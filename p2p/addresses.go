@@ -238,15 +238,15 @@ func (m *Manager) discover(ctx context.Context) {
 		m.mu.Lock()
 		busy := m.dialing
 		m.mu.Unlock()
-		if busy > 0 || !m.roomToCall() {
+		if busy > 0 || m.slots.outbound() >= m.o.MaxOutbound {
 			continue
 		}
-		there := m.connectedTo()
-		t, ok := m.book.choose(m.o.Now(), func(id peerinfo.NodeID) bool { return there[id] || !m.allowed(id) })
+		there := m.slots.connectedTo()
+		t, ok := m.book.choose(m.o.Now(), func(id peerinfo.NodeID) bool { return there[id] || !m.slots.allowed(id) })
 		switch {
 		case ok:
 			m.dial(t)
-		case !m.called() && m.o.Now().Sub(last) >= bootstrapEvery:
+		case !m.slots.called() && m.o.Now().Sub(last) >= bootstrapEvery:
 			m.bootstrap(ctx)
 			last = m.o.Now()
 		}
@@ -262,7 +262,7 @@ func (m *Manager) dial(t target) {
 		defer timer.Stop()
 		defer done()
 		if err := m.call(ctx, t, false); err != nil && t.id != nil {
-			m.book.failed(*t.id, len(m.all()) == 0)
+			m.book.failed(*t.id, len(m.slots.all()) == 0)
 		}
 	})
 	if !started {

@@ -73,9 +73,9 @@ func TestHalfOpenCalls(t *testing.T) {
 			t.Cleanup(func() { c.Close() })
 		}
 		synctest.Wait()
-		n.mu.Lock()
-		greeting := n.greeting
-		n.mu.Unlock()
+		n.slots.mu.Lock()
+		greeting := n.slots.greeting
+		n.slots.mu.Unlock()
 		if greeting > maxGreeting {
 			t.Errorf("%d calls are held", greeting)
 		}

@@ -63,7 +63,7 @@ func TestFloods(t *testing.T) {
 				}()
 				for range 350 {
 					time.Sleep(100 * time.Millisecond)
-					for _, p := range n.all() {
+					for _, p := range n.slots.all() {
 						p.out.mu.Lock()
 						if got := p.out.queue.Pending(); got > maxQueued+1<<20 {
 							t.Errorf("%d bytes wait for one peer", got)

@@ -22,7 +22,7 @@ type greeter struct {
 }
 
 // greet makes the handshake and exchanges hellos.
-func (g *greeter) greet(ctx context.Context, p *peer, raw *countedConn, t target) error {
+func (g *greeter) greet(ctx context.Context, p *peer, raw net.Conn, t target) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	var conn *noise.Conn
@@ -35,8 +35,7 @@ func (g *greeter) greet(ctx context.Context, p *peer, raw *countedConn, t target
 	if err != nil {
 		return err
 	}
-	p.conn, p.id = &countedConn{Conn: conn, read: func(int) {}, written: func(int) {}}, conn.RemoteID()
-	p.session = conn.Session()
+	p.conn, p.id, p.session = conn, conn.RemoteID(), conn.Session()
 	if !g.allowed(p.id) {
 		return fmt.Errorf("node %s is not let in", p.id)
 	}

@@ -12,7 +12,7 @@ import (
 // Peers returns what is known of all connections, the oldest first.
 func (m *Manager) Peers() []peerinfo.Info {
 	var list []peerinfo.Info
-	for _, p := range m.all() {
+	for _, p := range m.slots.all() {
 		info := p.info()
 		m.sync.describe(p, &info)
 		list = append(list, info)

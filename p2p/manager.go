@@ -1,13 +1,11 @@
 package p2p
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -96,19 +94,15 @@ const (
 	dialEvery        = 2 * time.Second // at most one outbound attempt of discovery
 )
 
-// maxGreeting is how many callers may be in their handshake at once. A handshake costs
-// us more than it costs the caller, and nothing is known of the caller before it ends.
-const maxGreeting = 64
-
 // DefaultMaxOutbound is the number of peers that discovery looks for.
 const DefaultMaxOutbound = 8
 
 // Manager keeps the connections. All its methods may be called concurrently.
 type Manager struct {
 	o        Options
-	id       peerinfo.NodeID
 	log      *slog.Logger
 	budget   *budget
+	slots    *slots
 	sync     *syncer
 	txs      *relay
 	greeter  greeter
@@ -119,16 +113,11 @@ type Manager struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
-	ctx      context.Context // of Run; nil before and after
-	work     sync.WaitGroup  // goroutines of connections; grows only while ctx is alive
-	peers    map[peerinfo.NodeID]*peer
-	nextID   int
-	manual   map[string]context.CancelFunc // addresses to stay connected to
-	banned   map[peerinfo.NodeID]time.Time // until when
-	records  map[string]record             // by culprit
-	book     addressBook
-	dialing  int // connections of discovery that are being made
-	greeting int // calls whose handshake is not over
+	ctx     context.Context               // of Run; nil before and after
+	work    sync.WaitGroup                // goroutines of connections; grows only while ctx is alive
+	manual  map[string]context.CancelFunc // addresses to stay connected to
+	book    addressBook
+	dialing int // connections of discovery that are being made
 }
 
 // New returns a manager that does nothing yet.
@@ -155,20 +144,19 @@ func New(o Options) *Manager {
 		o.MaxOutbound = DefaultMaxOutbound
 	}
 	m := &Manager{
-		o: o, id: o.Key.ID(), log: ratelog.New(o.Logger),
-		peers: map[peerinfo.NodeID]*peer{}, manual: map[string]context.CancelFunc{}, banned: map[peerinfo.NodeID]time.Time{}, records: map[string]record{},
-		book: newAddressBook(), running: make(chan struct{}),
+		o: o, log: ratelog.New(o.Logger), manual: map[string]context.CancelFunc{}, book: newAddressBook(), running: make(chan struct{}),
 	}
-	m.budget = &budget{most: o.MaxMemory, now: o.Now, peers: m.all}
-	m.sync = newSyncer(o, m.log, m.strike)
+	m.slots = newSlots(o, m.log)
+	m.budget = &budget{most: o.MaxMemory, now: o.Now, among: m.slots.holders}
+	m.sync = newSyncer(o, m.log, m.slots.strike)
 	m.txs = newRelay(o, m.sync.syncing)
-	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.allowed, hello: m.hello}
+	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.slots.allowed, hello: m.hello}
 	m.dispatch = dispatcher{sync: m.sync, txs: m.txs, book: &m.book, pool: o.Pool, now: o.Now}
 	return m
 }
 
 // NodeID returns the node's own id.
-func (m *Manager) NodeID() peerinfo.NodeID { return m.id }
+func (m *Manager) NodeID() peerinfo.NodeID { return m.o.Key.ID() }
 
 // Running returns a channel that is closed when Run has begun, after which AddNode
 // works.
@@ -226,12 +214,10 @@ func (m *Manager) Run(ctx context.Context) error {
 // connection runs a connection from its handshake to its end. It returns nil if
 // the peer was let in.
 func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inbound, manual bool) error {
-	p := &peer{
-		now: m.o.Now, budget: m.budget, maxBlockWeight: m.o.Params.MaxBlockWeight, ended: m.punish,
-		address: t.address, inbound: inbound, manual: manual, since: m.o.Now(),
-		closed: make(chan struct{}),
-	}
-	p.in.filled, p.out.filled = poke.NewSlot(), poke.NewSlot()
+	p := &peer{address: t.address, inbound: inbound, manual: manual, since: m.o.Now()}
+	p.now, p.budget, p.maxBlockWeight, p.spared = m.o.Now, m.budget, m.o.Params.MaxBlockWeight, manual
+	p.ended = func(err error) { m.slots.punish(p, err) }
+	p.open()
 	counted := &countedConn{Conn: raw,
 		read:    func(n int) { p.received.Add(uint64(n)); m.received.Add(uint64(n)) },
 		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)) },
@@ -239,16 +225,16 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 	defer raw.Close()
 	err := m.greeter.greet(ctx, p, counted, t)
 	if inbound {
-		m.count(&m.greeting, -1)
+		m.slots.greeted()
 	}
 	if err != nil {
 		m.log.Debug("no connection", "peer", t, "inbound", inbound, "err", err)
 		return err
 	}
-	if err := m.register(p); err != nil {
+	if err := m.slots.register(p); err != nil {
 		return err
 	}
-	defer m.unregister(p)
+	defer m.slots.unregister(p)
 	m.log.Log(ctx, p.level(), "connected", "peer", p, "agent", p.hello.UserAgent, "height", p.hello.Height, "inbound", inbound)
 	if !inbound {
 		m.book.good(p.id, t.address, m.o.Now())
@@ -305,14 +291,14 @@ func (m *Manager) listen(ctx context.Context) {
 			}
 			continue
 		}
-		if !m.admit(conn.RemoteAddr().String()) {
+		if !m.slots.admit(conn.RemoteAddr().String()) {
 			conn.Close()
 			continue
 		}
 		if !m.begin(func(ctx context.Context) {
 			_ = m.connection(ctx, conn, target{address: conn.RemoteAddr().String()}, true, false)
 		}) {
-			m.count(&m.greeting, -1)
+			m.slots.greeted()
 			conn.Close()
 		}
 	}
@@ -325,194 +311,9 @@ func (m *Manager) count(counter *int, n int) {
 	*counter += n
 }
 
-// admit counts a caller among those in their handshake. It refuses, before anything is
-// read, when there is no room or when the address misbehaved lately.
-func (m *Manager) admit(address string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if in, _ := m.connections(); in >= m.o.MaxInbound || m.greeting >= maxGreeting || m.unwelcome(host(address)) {
-		return false
-	}
-	m.greeting++
-	return true
-}
-
-// called reports whether there is a connection that this node has made. Those that
-// others made say nothing of whether we can reach anybody.
-func (m *Manager) called() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, p := range m.peers {
-		if !p.inbound {
-			return true
-		}
-	}
-	return false
-}
-
-// roomToCall reports whether discovery should make one more connection.
-func (m *Manager) roomToCall() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, out := m.connections()
-	return out < m.o.MaxOutbound
-}
-
-// connections counts the connections that others made and those that discovery made.
-// Those that the operator asked for take nobody's room. It assumes mu.
-func (m *Manager) connections() (in, out int) {
-	for _, p := range m.peers {
-		switch {
-		case p.inbound:
-			in++
-		case !p.manual:
-			out++
-		}
-	}
-	return in, out
-}
-
-// target is whom to call. If the id is given, whoever answers must prove it.
-type target struct {
-	address string           // HOST:PORT
-	id      *peerinfo.NodeID // nil: whoever answers
-}
-
-func (t target) String() string {
-	if t.id == nil {
-		return t.address
-	}
-	return t.id.String() + "@" + t.address
-}
-
-// parseTarget reads [ID@]HOST:PORT.
-func parseTarget(s string) (target, error) {
-	for i := range s {
-		if s[i] != '@' {
-			continue
-		}
-		id, err := peerinfo.ParseNodeID(s[:i])
-		if err != nil {
-			return target{}, err
-		}
-		t, err := parseTarget(s[i+1:])
-		t.id = &id
-		return t, err
-	}
-	host, port, err := net.SplitHostPort(s)
-	if err != nil || host == "" || port == "" {
-		return target{}, fmt.Errorf("%.200q is no address: want [ID@]HOST:PORT", s)
-	}
-	return target{address: s}, nil
-}
-
-// ParseAddress checks the form [ID@]HOST:PORT of a peer's address.
-func ParseAddress(s string) error {
-	_, err := parseTarget(s)
-	return err
-}
-
-// AddNode stays connected to the peer at [ID@]HOST:PORT from now on.
-func (m *Manager) AddNode(address string) error {
-	t, err := parseTarget(address)
-	if err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.manual[address] != nil {
-		return fmt.Errorf("%s was added before", address)
-	}
-	if m.ctx == nil {
-		return errors.New("the node does not run")
-	}
-	ctx, cancel := context.WithCancel(m.ctx)
-	m.manual[address] = cancel
-	m.work.Go(func() { m.stayConnected(ctx, t) })
-	return nil
-}
-
-// RemoveNode ends what AddNode began.
-func (m *Manager) RemoveNode(address string) error {
-	m.mu.Lock()
-	cancel := m.manual[address]
-	delete(m.manual, address)
-	m.mu.Unlock()
-	if cancel == nil {
-		return fmt.Errorf("%s was not added", address)
-	}
-	cancel()
-	return nil
-}
-
-// AddedNodes returns the addresses of AddNode.
-func (m *Manager) AddedNodes() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	list := make([]string, 0, len(m.manual))
-	for address := range m.manual {
-		list = append(list, address)
-	}
-	return list
-}
-
-// TryNode connects to a peer once.
-func (m *Manager) TryNode(address string) error {
-	t, err := parseTarget(address)
-	if err != nil {
-		return err
-	}
-	m.begin(func(ctx context.Context) { _ = m.call(ctx, t, true) })
-	return nil
-}
-
-// stayConnected calls a peer again and again, in growing intervals.
-func (m *Manager) stayConnected(ctx context.Context, t target) {
-	wait := redialFirst
-	for ctx.Err() == nil {
-		began := m.o.Now()
-		err := m.call(ctx, t, true)
-		if m.o.Now().Sub(began) > redialMost {
-			wait = redialFirst // it was a connection
-		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, errConnected) {
-			m.log.Info("a peer cannot be reached", "peer", t, "err", err, "again_in", wait)
-		}
-		timer := time.NewTimer(wait/2 + rand.N(wait))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-		wait = min(2*wait, redialMost)
-	}
-}
-
-// call connects to a peer and stays until the connection ends. The error is nil
-// if there was one.
-func (m *Manager) call(ctx context.Context, t target, manual bool) error {
-	if t.id != nil && m.connected(*t.id) {
-		return nil
-	}
-	dial, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	conn, err := m.o.Dial(dial, t.address)
-	cancel()
-	if err != nil {
-		return err
-	}
-	return m.connection(ctx, conn, t, false, manual)
-}
-
-func (m *Manager) connected(id peerinfo.NodeID) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.peers[id] != nil
-}
-
 // Disconnect hangs up on a peer, by its address or its id.
 func (m *Manager) Disconnect(addressOrID string) error {
-	for _, p := range m.all() {
+	for _, p := range m.slots.all() {
 		if p.address == addressOrID || p.id.String() == addressOrID {
 			p.close(errors.New("disconnected by the operator"))
 			return nil
@@ -523,7 +324,7 @@ func (m *Manager) Disconnect(addressOrID string) error {
 
 // Ping asks all peers for a sign of life.
 func (m *Manager) Ping() {
-	for _, p := range m.all() {
+	for _, p := range m.slots.all() {
 		p.ping()
 	}
 }
@@ -534,112 +335,3 @@ func (m *Manager) Totals() (received, sent uint64) { return m.received.Load(), m
 // Syncing reports that the node has begun with blocks that exist, and was not near
 // the best chain yet. Once it is false it stays false, whatever headers come.
 func (m *Manager) Syncing() bool { return m.sync.syncing() }
-
-// all returns the connected peers.
-func (m *Manager) all() []*peer {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	list := make([]*peer, 0, len(m.peers))
-	for _, p := range m.peers {
-		list = append(list, p)
-	}
-	return list
-}
-
-// connectedTo returns the ids of the connected peers.
-func (m *Manager) connectedTo() map[peerinfo.NodeID]bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	ids := make(map[peerinfo.NodeID]bool, len(m.peers))
-	for id := range m.peers {
-		ids[id] = true
-	}
-	return ids
-}
-
-// errConnected is for a second connection to a node of which the first stays.
-var errConnected = errors.New("there is a connection already")
-
-// errReplaced is for a connection to a node to which a better one was made.
-var errReplaced = errors.New("there is another connection")
-
-// register lets a peer whose hello is known in, or says why not. Of two
-// connections between the same nodes both sides keep the same one.
-func (m *Manager) register(p *peer) error {
-	old, err := m.enter(p)
-	if old != nil {
-		old.close(errReplaced)
-	}
-	return err
-}
-
-// enter puts a peer on the list, and returns the one whose place it takes. That
-// one is closed by the caller, since nothing that can wait is done under the lock.
-func (m *Manager) enter(p *peer) (old *peer, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if until, ok := m.banned[p.id]; ok {
-		if m.o.Now().Before(until) {
-			return nil, errors.New("it misbehaved lately")
-		}
-		delete(m.banned, p.id)
-	}
-	if p.inbound && m.unwelcome(culprit(p.address, p.id)) {
-		return nil, errors.New("its address misbehaved lately")
-	}
-	old = m.peers[p.id]
-	if in, _ := m.connections(); p.inbound && old == nil && in >= m.o.MaxInbound {
-		return nil, errors.New("there is no room") // any more
-	}
-	if old != nil && !m.better(p, old) {
-		return nil, errConnected
-	}
-	m.peers[p.id] = p
-	p.number = m.nextID
-	m.nextID++
-	return old, nil
-}
-
-// better reports whether to keep a connection instead of an old one to the same
-// node: the one that was made by the node with the lower id. If both were, the new
-// one, since of the old one the other side may know no more; but not if they were
-// made at the same time, when each side may see another as the new one.
-func (m *Manager) better(p, old *peer) bool {
-	switch {
-	case old.inbound != p.inbound:
-		return m.lowerCalled(p)
-	case m.o.Now().Sub(old.since) < handshakeTimeout:
-		return bytes.Compare(p.session[:], old.session[:]) > 0
-	}
-	return true
-}
-
-// lowerCalled reports whether the node with the lower id made the connection.
-func (m *Manager) lowerCalled(p *peer) bool {
-	weAreLower := m.id.String() < p.id.String()
-	return weAreLower != p.inbound
-}
-
-func (m *Manager) unregister(p *peer) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.peers[p.id] == p {
-		delete(m.peers, p.id)
-	}
-}
-
-// allowed reports whether to talk to a node at all.
-func (m *Manager) allowed(id peerinfo.NodeID) bool {
-	if id == m.id {
-		return false
-	}
-	if len(m.o.Allow) == 0 {
-		return true
-	}
-	for _, allowed := range m.o.Allow {
-		if allowed == id {
-			return true
-		}
-	}
-	return false
-}

@@ -21,24 +21,24 @@ var errMemory = errors.New("it makes us hold more than others while there is too
 
 // hold counts bytes of requests and answers that wait because of a peer, or no longer
 // do if n is negative. It is not called under a lock.
-func (p *peer) hold(n int) {
-	if p.held.Add(int64(n)) == int64(n) && n > 0 { // nothing has waited until now
-		p.took.Store(p.now().UnixNano())
+func (c *connection) hold(n int) {
+	if c.held.Add(int64(n)) == int64(n) && n > 0 { // nothing has waited until now
+		c.took.Store(c.now().UnixNano())
 	}
-	p.share(n)
+	c.share(n)
 }
 
 // holdParts does so for the parts of messages that have not come to their end.
-func (p *peer) holdParts(n int) {
-	p.parts.Add(int64(n))
-	p.share(n)
+func (c *connection) holdParts(n int) {
+	c.parts.Add(int64(n))
+	c.share(n)
 }
 
 // share counts bytes in the budget that all peers share. When it is used up, who holds
 // most goes: what one peer may hold, a hundred strangers may not.
-func (p *peer) share(n int) {
-	if p.budget.held.Add(int64(n)) > p.budget.most && n > 0 {
-		p.budget.relieve()
+func (c *connection) share(n int) {
+	if c.budget.held.Add(int64(n)) > c.budget.most && n > 0 {
+		c.budget.relieve()
 	}
 }
 
@@ -46,23 +46,23 @@ func (p *peer) share(n int) {
 type budget struct {
 	most  int64
 	now   func() time.Time
-	peers func() []*peer
-	held  atomic.Int64 // see hold
+	among func() []*connection // who may go
+	held  atomic.Int64         // see hold
 }
 
 // relieve closes the peers that hold most until the rest fits into the budget.
 func (b *budget) relieve() {
 	for {
 		var total int64
-		var worst *peer
+		var worst *connection
 		most, now := 0.0, b.now()
-		for _, p := range b.peers() {
-			if p.closing.Load() {
+		for _, c := range b.among() {
+			if c.closing.Load() {
 				continue // what it holds goes with it
 			}
-			total += p.held.Load() + p.parts.Load()
-			if weight := p.weight(now); weight > most && !p.manual {
-				worst, most = p, weight
+			total += c.held.Load() + c.parts.Load()
+			if weight := c.weight(now); weight > most && !c.spared {
+				worst, most = c, weight
 			}
 		}
 		if total <= b.most || worst == nil {
@@ -72,18 +72,18 @@ func (b *budget) relieve() {
 	}
 }
 
-// weight is what a peer holds, times the seconds in which nothing of it has moved, and a
+// weight is what a peer makes us hold, times the seconds in which nothing of it has moved, and a
 // second at least: of what waits for the peer, until it took some, and of what it sends,
 // until more came. So who reads or sends is worth more than who does not.
-func (p *peer) weight(now time.Time) float64 {
+func (c *connection) weight(now time.Time) float64 {
 	still := func(since *atomic.Int64) float64 {
 		return (max(now.Sub(time.Unix(0, since.Load())), 0) + time.Second).Seconds()
 	}
 	sending := 1.0 // while we deal with its message it cannot send the next
-	if p.handling.Load() == 0 {
-		sending = still(&p.lastPart)
+	if c.handling.Load() == 0 {
+		sending = still(&c.lastPart)
 	}
-	return float64(p.held.Load())*still(&p.took) + float64(p.parts.Load())*sending
+	return float64(c.held.Load())*still(&c.took) + float64(c.parts.Load())*sending
 }
 
 // scarce reports that half of the budget is used. Then a peer gets one answer at a

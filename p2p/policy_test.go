@@ -79,19 +79,19 @@ func TestCulprit(t *testing.T) {
 		{"127.0.0.1:5000", true}, {"127.1.2.3:5000", true}, {"[::1]:5000", true}, {"[::ffff:127.0.0.1]:5000", true},
 		{"10.0.0.1:5000", false}, {"[2001:db8::1]:5000", false},
 	} {
-		m := New(Options{MaxInbound: 10})
+		s := New(Options{MaxInbound: 10}).slots
 		bad := &peer{inbound: true, address: c.address, id: peerinfo.NodeID{1}}
 		for range maxStrikes {
-			m.strike(bad)
+			s.strike(bad)
 		}
-		if _, err := m.enter(bad); err == nil {
+		if _, err := s.enter(bad); err == nil {
 			t.Errorf("%s: who offended comes back", c.address)
 		}
 		other := &peer{inbound: true, address: c.address, id: peerinfo.NodeID{2}}
-		if _, err := m.enter(other); (err == nil) != c.local {
+		if _, err := s.enter(other); (err == nil) != c.local {
 			t.Errorf("%s: another id: %v", c.address, err)
 		}
-		if m.admit(c.address) != c.local {
+		if s.admit(c.address) != c.local {
 			t.Errorf("%s: calls are admitted: %v", c.address, !c.local)
 		}
 	}

@@ -53,33 +53,33 @@ func (i *inbox) next() (r request, ok bool) {
 
 // later queues an answer that takes long to a request of so many bytes. Who asks
 // for more than is answered is flooding us.
-func (p *peer) later(size int, answer func()) error {
+func (c *connection) later(size int, answer func()) error {
 	r := request{answer, size + requestOverhead}
-	if !p.in.push(r) {
+	if !c.in.push(r) {
 		return errFlood
 	}
-	p.hold(r.bytes)
+	c.hold(r.bytes)
 	return nil
 }
 
 // serve answers requests one after the other, while what was answered before goes
 // out.
-func (p *peer) serve() {
+func (c *connection) serve() {
 	for {
-		r, ok := p.in.next()
+		r, ok := c.in.next()
 		if !ok {
 			select {
-			case <-p.in.filled:
+			case <-c.in.filled:
 				continue
-			case <-p.closed:
+			case <-c.closed:
 				return
 			}
 		}
-		open := p.room()
+		open := c.room()
 		if open {
 			r.answer()
 		}
-		p.hold(-r.bytes)
+		c.hold(-r.bytes)
 		if !open {
 			return
 		}
@@ -88,20 +88,20 @@ func (p *peer) serve() {
 
 // room waits until there is room for one more answer. It reports false if the
 // connection ends before.
-func (p *peer) room() bool {
+func (c *connection) room() bool {
 	below := serveBelow
-	if p.budget.scarce() {
+	if c.budget.scarce() {
 		below = 1
 	}
-	return p.out.wait(below, p.closed)
+	return c.out.wait(below, c.closed)
 }
 
 // empty gives back what still waits when the connection has ended.
-func (p *peer) empty() {
-	for r, ok := p.in.next(); ok; r, ok = p.in.next() {
-		p.hold(-r.bytes)
+func (c *connection) empty() {
+	for r, ok := c.in.next(); ok; r, ok = c.in.next() {
+		c.hold(-r.bytes)
 	}
-	p.hold(p.out.shut())
+	c.hold(c.out.shut())
 }
 
 // outbox is what waits to be sent to a peer. Anyone may push, and one goroutine takes.

@@ -232,7 +232,7 @@ func TestSharedMemory(t *testing.T) {
 				}
 				w.agree("the chain", n.chain.Tip().Hash, honest)
 				w.agree("a new block", tip(n.mine(1)), honest)
-				for _, p := range n.all() {
+				for _, p := range n.slots.all() {
 					if p.inbound && p.hello.UserAgent == "/stranger/" {
 						p.close(errReplaced)
 					}

@@ -1,0 +1,220 @@
+package p2p
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/karatcoin/karat/p2p/peerinfo"
+)
+
+// maxGreeting is how many callers may be in their handshake at once. A handshake costs
+// us more than it costs the caller, and nothing is known of the caller before it ends.
+const maxGreeting = 64
+
+// slots decides who is connected: it has the places of peers and of those in their
+// handshake, and remembers who misbehaved.
+type slots struct {
+	self       peerinfo.NodeID
+	maxInbound int
+	only       []peerinfo.NodeID // the only peers to talk to; empty: all
+	now        func() time.Time
+	log        *slog.Logger
+
+	mu sync.Mutex
+	// Guarded by mu:
+	peers    map[peerinfo.NodeID]*peer
+	nextID   int
+	banned   map[peerinfo.NodeID]time.Time // until when
+	records  map[string]record             // by culprit
+	greeting int                           // calls whose handshake is not over
+}
+
+func newSlots(o Options, log *slog.Logger) *slots {
+	return &slots{
+		self: o.Key.ID(), maxInbound: o.MaxInbound, only: o.Allow, now: o.Now, log: log,
+		peers: map[peerinfo.NodeID]*peer{}, banned: map[peerinfo.NodeID]time.Time{}, records: map[string]record{},
+	}
+}
+
+// admit counts a caller among those in their handshake. It refuses, before anything is
+// read, when there is no room or when the address misbehaved lately.
+func (s *slots) admit(address string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if in, _ := s.connections(); in >= s.maxInbound || s.greeting >= maxGreeting || s.unwelcome(host(address)) {
+		return false
+	}
+	s.greeting++
+	return true
+}
+
+// called reports whether there is a connection that this node has made. Those that
+// others made say nothing of whether we can reach anybody.
+func (s *slots) called() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.peers {
+		if !p.inbound {
+			return true
+		}
+	}
+	return false
+}
+
+// greeted notes that a handshake is over, well or not.
+func (s *slots) greeted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.greeting--
+}
+
+// outbound returns the number of connections that discovery made.
+func (s *slots) outbound() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, out := s.connections()
+	return out
+}
+
+// connections counts the connections that others made and those that discovery made.
+// Those that the operator asked for take nobody's room. It assumes mu.
+func (s *slots) connections() (in, out int) {
+	for _, p := range s.peers {
+		switch {
+		case p.inbound:
+			in++
+		case !p.manual:
+			out++
+		}
+	}
+	return in, out
+}
+
+func (s *slots) connected(id peerinfo.NodeID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peers[id] != nil
+}
+
+// all returns the connected peers.
+func (s *slots) all() []*peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*peer, 0, len(s.peers))
+	for _, p := range s.peers {
+		list = append(list, p)
+	}
+	return list
+}
+
+// holders returns them as what holds memory.
+func (s *slots) holders() []*connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*connection, 0, len(s.peers))
+	for _, p := range s.peers {
+		list = append(list, &p.connection)
+	}
+	return list
+}
+
+// connectedTo returns the ids of the connected peers.
+func (s *slots) connectedTo() map[peerinfo.NodeID]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make(map[peerinfo.NodeID]bool, len(s.peers))
+	for id := range s.peers {
+		ids[id] = true
+	}
+	return ids
+}
+
+// errConnected is for a second connection to a node of which the first stays.
+var errConnected = errors.New("there is a connection already")
+
+// errReplaced is for a connection to a node to which a better one was made.
+var errReplaced = errors.New("there is another connection")
+
+// register lets a peer whose hello is known in, or says why not. Of two
+// connections between the same nodes both sides keep the same one.
+func (s *slots) register(p *peer) error {
+	old, err := s.enter(p)
+	if old != nil {
+		old.close(errReplaced)
+	}
+	return err
+}
+
+// enter puts a peer on the list, and returns the one whose place it takes. That
+// one is closed by the caller, since nothing that can wait is done under the lock.
+func (s *slots) enter(p *peer) (old *peer, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if until, ok := s.banned[p.id]; ok {
+		if s.now().Before(until) {
+			return nil, errors.New("it misbehaved lately")
+		}
+		delete(s.banned, p.id)
+	}
+	if p.inbound && s.unwelcome(culprit(p.address, p.id)) {
+		return nil, errors.New("its address misbehaved lately")
+	}
+	old = s.peers[p.id]
+	if in, _ := s.connections(); p.inbound && old == nil && in >= s.maxInbound {
+		return nil, errors.New("there is no room") // any more
+	}
+	if old != nil && !s.better(p, old) {
+		return nil, errConnected
+	}
+	s.peers[p.id] = p
+	p.number = s.nextID
+	s.nextID++
+	return old, nil
+}
+
+// better reports whether to keep a connection instead of an old one to the same
+// node: the one that was made by the node with the lower id. If both were, the new
+// one, since of the old one the other side may know no more; but not if they were
+// made at the same time, when each side may see another as the new one.
+func (s *slots) better(p, old *peer) bool {
+	switch {
+	case old.inbound != p.inbound:
+		return s.lowerCalled(p)
+	case s.now().Sub(old.since) < handshakeTimeout:
+		return bytes.Compare(p.session[:], old.session[:]) > 0
+	}
+	return true
+}
+
+// lowerCalled reports whether the node with the lower id made the connection.
+func (s *slots) lowerCalled(p *peer) bool {
+	weAreLower := s.self.String() < p.id.String()
+	return weAreLower != p.inbound
+}
+
+func (s *slots) unregister(p *peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peers[p.id] == p {
+		delete(s.peers, p.id)
+	}
+}
+
+// allowed reports whether to talk to a node at all.
+func (s *slots) allowed(id peerinfo.NodeID) bool {
+	if id == s.self {
+		return false
+	}
+	if len(s.only) == 0 {
+		return true
+	}
+	for _, allowed := range s.only {
+		if allowed == id {
+			return true
+		}
+	}
+	return false
+}
