@@ -99,6 +99,8 @@ func (d *dispatcher) handle(ctx context.Context, p *peer, message wire.Message) 
 		return d.sync.blockTxsWanted(p, m)
 	case *wire.GetTxs:
 		return p.later(len(m.WTxIDs)*types.HashSize, func() { d.txs.serve(p, m) })
+	case *wire.GetParents:
+		return p.later(len(m.TxIDs)*types.HashSize, func() { d.txs.serveParents(p, m) })
 	case *wire.Headers:
 		return d.sync.headers(p, m.Headers)
 	case *wire.Block:

@@ -50,6 +50,7 @@ type Pool interface {
 	// Accept takes a transaction that pays at most a feerate; 0 is no limit.
 	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
 	GetByWitness(wtxid types.Hash) *pending.Entry // nil: the pool has none
+	Get(txid types.Hash) *pending.Entry           // nil: the pool has none
 	Entries() []*pending.Entry
 	// Accepted returns the witness ids of those taken from a position on, and the
 	// position to go on from, which is the end for one behind it.

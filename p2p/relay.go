@@ -509,11 +509,20 @@ func (r *relay) offerOrphans(ctx context.Context, orphans []*orphan) {
 
 // serve answers a request for transactions.
 func (r *relay) serve(p *peer, m *wire.GetTxs) {
+	r.sendTxs(p, m.WTxIDs, wire.WhatTxs, r.pool.GetByWitness)
+}
+
+// serveParents answers a request for what a transaction spends.
+func (r *relay) serveParents(p *peer, m *wire.GetParents) {
+	r.sendTxs(p, m.TxIDs, wire.WhatParents, r.pool.Get)
+}
+
+func (r *relay) sendTxs(p *peer, ids []types.Hash, what wire.What, find func(types.Hash) *pending.Entry) {
 	var lacking []types.Hash
-	for _, wtxid := range m.WTxIDs {
-		tx := r.pool.GetByWitness(wtxid)
+	for _, id := range ids {
+		tx := find(id)
 		if tx == nil {
-			lacking = append(lacking, wtxid)
+			lacking = append(lacking, id)
 			continue
 		}
 		if !p.room() {
@@ -522,6 +531,6 @@ func (r *relay) serve(p *peer, m *wire.GetTxs) {
 		p.send(&wire.Tx{Raw: tx.Raw})
 	}
 	if len(lacking) > 0 {
-		p.send(&wire.NotFound{What: wire.WhatTxs, Hashes: lacking})
+		p.send(&wire.NotFound{What: what, Hashes: lacking})
 	}
 }

@@ -43,6 +43,18 @@ func (p *listPool) GetByWitness(wtxid types.Hash) *pending.Entry {
 	return p.by[wtxid]
 }
 
+// Get implements Pool.
+func (p *listPool) Get(txid types.Hash) *pending.Entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.list {
+		if e.TxID == txid {
+			return e
+		}
+	}
+	return nil
+}
+
 // Entries implements Pool.
 func (p *listPool) Entries() []*pending.Entry {
 	p.mu.Lock()

@@ -73,7 +73,7 @@ func exampleMessages() map[string]wire.Message {
 		compact,
 		&wire.GetBlockTxs{Hash: exampleHash(0x80), Indexes: []uint32{1, 2, 300}},
 		&wire.BlockTxs{Hash: exampleHash(0x80), Txs: [][]byte{{0xc0, 0xff, 0xee}}},
-		&wire.FeeFilter{MinFeeRate: 100}, &wire.SendCompact{Announce: true},
+		&wire.FeeFilter{MinFeeRate: 100}, &wire.SendCompact{Announce: true}, &wire.GetParents{TxIDs: []types.Hash{exampleHash(0x60)}},
 	} {
 		messages[m.Type().String()] = m
 	}

@@ -267,7 +267,7 @@ func TestReadFragmentRefuses(t *testing.T) {
 // kept, and what follows is read.
 func TestUnknownSkipped(t *testing.T) {
 	a := NewAssembler(testMaxBlock)
-	for _, typ := range []Type{0, 19, 255} {
+	for _, typ := range []Type{0, 20, 255} {
 		for _, lane := range []Lane{Urgent, Bulk} {
 			for rest := MaxUnknown; rest > 0; rest -= MaxFragmentData {
 				m, ok, err := a.Push(Fragment{lane, typ, MaxUnknown, bytesOf(min(rest, MaxFragmentData), 1)})

@@ -234,6 +234,20 @@ func (*Tx) Type() Type { return TypeTx }
 func (m *Tx) appendTo(b []byte) []byte { return append(b, m.Raw...) }
 func (m *Tx) decode(d *types.Decoder)  { m.Raw = d.Bytes(d.Remaining()) }
 
+// GetParents asks for transactions by transaction id, one to MaxGetParents: those that
+// a transaction spends which the peer has sent, since an input does not tell a witness
+// id. Each is answered with a Tx or in a NotFound. It came with version 2.
+type GetParents struct{ TxIDs []types.Hash }
+
+// Type returns TypeGetParents.
+func (*GetParents) Type() Type { return TypeGetParents }
+
+func (m *GetParents) appendTo(b []byte) []byte { return appendHashes(b, m.TxIDs) }
+func (m *GetParents) decode(d *types.Decoder) {
+	m.TxIDs = decodeHashes(d, MaxGetParents)
+	wanted(d, len(m.TxIDs))
+}
+
 // GetBlocks asks for blocks, one to MaxGetBlocks. Each is answered with a Block or in a
 // NotFound. Bitcoin's message of that name asks for hashes; this one is its getdata.
 type GetBlocks struct{ Hashes []types.Hash }
@@ -264,6 +278,7 @@ const (
 	WhatTxs      What = 1 // GetTxs: witness ids
 	WhatBlocks   What = 2 // GetBlocks: block hashes
 	WhatBlockTxs What = 3 // GetBlockTxs: the block's hash
+	WhatParents  What = 4 // GetParents: transaction ids
 )
 
 // NotFound tells what the sender was asked for and does not have, at most MaxNotFound
@@ -280,7 +295,7 @@ func (m *NotFound) appendTo(b []byte) []byte { return appendHashes(append(b, byt
 
 func (m *NotFound) decode(d *types.Decoder) {
 	m.What = What(d.Uint8())
-	if m.What < WhatTxs || m.What > WhatBlockTxs {
+	if m.What < WhatTxs || m.What > WhatParents {
 		d.Fail("notfound of kind %d", m.What)
 	}
 	m.Hashes = decodeHashes(d, MaxNotFound)

@@ -9,7 +9,7 @@ import (
 
 // The versions of the protocol that this package speaks.
 const (
-	Version    = 1 // the newest
+	Version    = 2 // the newest
 	MinVersion = 1 // the oldest
 )
 
@@ -65,6 +65,7 @@ const (
 	TypeBlockTxs     Type = 16
 	TypeFeeFilter    Type = 17
 	TypeSendCompact  Type = 18
+	TypeGetParents   Type = 19 // from version 2 on
 )
 
 // What a message may hold. Together with the lengths of the elements this bounds every
@@ -75,6 +76,7 @@ const (
 	MaxLocator      = 101                  // hashes in a locator
 	MaxHeaders      = 2000                 // headers in a Headers
 	MaxInv          = 1000                 // witness ids in an Inv or a GetTxs
+	MaxGetParents   = 100                  // ids in a GetParents
 	MaxGetBlocks    = 128                  // hashes in a GetBlocks
 	MaxNotFound     = 1000                 // hashes in a NotFound
 	MaxTxSize       = 400_000              // bytes: no pool takes a heavier one, and no byte weighs less than a unit
@@ -138,6 +140,7 @@ var registry = [...]typeInfo{
 	TypeBlockTxs:     {"blocktxs", MaxBlockSize, Bulk, func() Message { return new(BlockTxs) }},
 	TypeFeeFilter:    {"feefilter", 8, Urgent, func() Message { return new(FeeFilter) }},
 	TypeSendCompact:  {"sendcompact", 1, Urgent, func() Message { return new(SendCompact) }},
+	TypeGetParents:   {"getparents", 1 + MaxGetParents*types.HashSize, Urgent, func() Message { return new(GetParents) }},
 }
 
 func (t Type) info() (*typeInfo, bool) {

@@ -53,7 +53,7 @@ func samples() []Message {
 		&NotFound{WhatBlocks, hashes(2)},
 		&CompactBlock{testHeader(3), 42, []ShortID{0xaabbccddeeff, 1}, []PrefilledTx{{0, []byte("coinbase")}, {3, []byte{}}}},
 		&GetBlockTxs{hash(4), []uint32{0, 1, 5, 400, MaxBlockTxs - 1}}, &BlockTxs{hash(5), [][]byte{[]byte("one"), {}}},
-		&FeeFilter{1500}, &SendCompact{true},
+		&FeeFilter{1500}, &SendCompact{true}, &GetParents{hashes(3)},
 	}
 }
 
@@ -71,6 +71,7 @@ func TestTypes(t *testing.T) {
 		{9, "gettxs", 0, 32_003}, {10, "tx", 1, 400_000}, {11, "getblocks", 0, 4097}, {12, "block", 1, 16_000_000},
 		{13, "notfound", 0, 32_004}, {14, "compactblock", 0, 1_000_000}, {15, "getblocktxs", 0, 200_035},
 		{16, "blocktxs", 1, 16_000_000}, {17, "feefilter", 0, 8}, {18, "sendcompact", 0, 1},
+		{19, "getparents", 0, 3201},
 	}
 	all := samples()
 	if len(all) != len(want) {
@@ -81,7 +82,7 @@ func TestTypes(t *testing.T) {
 			t.Errorf("%T is type %d, %s, lane %d, at most %d bytes; want %+v", all[i], typ, typ, typ.Lane(), MaxPayload(typ), w)
 		}
 	}
-	for _, unknown := range []Type{0, 19, 255} {
+	for _, unknown := range []Type{0, 20, 255} {
 		if unknown.Known() || MaxPayload(unknown) != 65_536 || unknown.String() != fmt.Sprintf("type %d", uint8(unknown)) || unknown.Lane() != Bulk {
 			t.Errorf("%d: %s", unknown, unknown)
 		}
@@ -223,7 +224,7 @@ func TestRefused(t *testing.T) {
 		"agent with DEL":           {TypeHello, hex.EncodeToString(Encode(&Hello{Version: 1, UserAgent: "\x7f"}))},
 		"agent of UTF-8":           {TypeHello, hex.EncodeToString(Encode(&Hello{Version: 1, UserAgent: "é"}))},
 		"notfound of kind 0":       {TypeNotFound, "0000"},
-		"notfound of kind 4":       {TypeNotFound, "0400"},
+		"notfound of kind 5":       {TypeNotFound, "0500"},
 		"count not canonical":      {TypeInv, "fd0100" + strings.Repeat("00", 32)},
 		"count without elements":   {TypeInv, "fde803"},
 		"huge count":               {TypeHeaders, "ffffffffffffffffff"},
@@ -253,7 +254,7 @@ func TestLaterHello(t *testing.T) {
 			t.Errorf("version %d: %+v, %v", version, m, err)
 		}
 	}
-	long := append(Encode(&Hello{Version: 2, UserAgent: strings.Repeat("a", MaxUserAgent)}), make([]byte, maxHelloExtra)...)
+	long := append(Encode(&Hello{Version: Version + 1, UserAgent: strings.Repeat("a", MaxUserAgent)}), make([]byte, maxHelloExtra)...)
 	if _, err := Decode(TypeHello, long); err != nil {
 		t.Error(err)
 	}
