@@ -54,7 +54,9 @@ type connection struct {
 	closing  atomic.Bool // close was called
 
 	received, sent atomic.Uint64 // bytes
-	lastSend       atomic.Int64  // nanoseconds since 1970
+	recvTypes      traffic
+	sentTypes      traffic
+	lastSend       atomic.Int64 // nanoseconds since 1970
 	lastRecv       atomic.Int64
 	lastPart       atomic.Int64 // of a message
 	took           atomic.Int64 // when it last took something of what waits for it, or that began to wait
@@ -90,14 +92,14 @@ func (c *countedConn) Write(b []byte) (int, error) {
 
 // readMessage returns the next message of a type that is known. It calls each after
 // every fragment.
-func readMessage(r io.Reader, buf []byte, a *wire.Assembler, each func()) (wire.Message, error) {
+func readMessage(r io.Reader, buf []byte, a *wire.Assembler, each func(wire.Fragment)) (wire.Message, error) {
 	for {
 		fragment, err := wire.ReadFragment(r, buf)
 		if err != nil {
 			return nil, err
 		}
 		message, done, err := a.Push(fragment)
-		each()
+		each(fragment)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +129,8 @@ func (c *connection) read(handle func(wire.Message) error) error {
 	r := bufio.NewReaderSize(c.conn, 64<<10)
 	buf := make([]byte, wire.MaxFragmentSize)
 	assembler, parts := wire.NewAssembler(c.maxBlockWeight), 0
-	weigh := func() {
+	weigh := func(f wire.Fragment) {
+		c.recvTypes.add(f.Type, wire.FragmentHeaderSize+len(f.Data))
 		c.lastPart.Store(c.now().UnixNano())
 		if pending := assembler.Pending(); pending > parts {
 			c.holdParts(pending - parts)
@@ -223,6 +226,7 @@ func (c *connection) write() {
 			c.close(err)
 			return
 		}
+		c.sentTypes.add(wire.Type(b[1]), len(b)) // the second byte of a fragment
 		now := c.now().UnixNano()
 		c.lastSend.Store(now)
 		c.took.Store(now)

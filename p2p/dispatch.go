@@ -179,7 +179,10 @@ func (d *dispatcher) peersTold(p *peer, peers []wire.PeerAddress) {
 	asked := p.asking
 	p.asking = false
 	p.mu.Unlock()
-	if asked {
-		d.book.add(peers, d.now())
+	if !asked {
+		p.addressesLeft.Add(uint64(len(peers)))
+		return
 	}
+	p.addressesTaken.Add(uint64(len(peers)))
+	d.book.add(peers, d.now())
 }

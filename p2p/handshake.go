@@ -52,6 +52,7 @@ func (g *greeter) exchangeHellos(p *peer, conn net.Conn) error {
 	sent := make(chan error, 1)
 	go func() { // both sides speak first
 		b, _ := f.AppendNext(nil)
+		p.sentTypes.add(wire.TypeHello, len(b))
 		_, err := conn.Write(b)
 		sent <- err
 	}()
@@ -65,6 +66,7 @@ func (g *greeter) exchangeHellos(p *peer, conn net.Conn) error {
 		return err
 	}
 	p.hello = *hello
+	p.recvTypes.add(wire.TypeHello, wire.FragmentHeaderSize+len(wire.Encode(hello)))
 	p.offset = time.Unix(hello.Time, 0).Sub(p.now()).Round(time.Second)
 	p.version, err = wire.Negotiate(hello.Version)
 	return err

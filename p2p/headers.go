@@ -25,6 +25,7 @@ type presync struct {
 	base   types.Hash // the header that we have below them
 	marks  []types.Hash
 	work   consensus.Uint256 // up to the last mark
+	height uint32            // of the last mark
 	enough bool              // the second pass is under way
 	passed int               // marks that the second pass has reached
 	last   time.Time         // a message came
@@ -140,7 +141,7 @@ func (s *syncer) weigh(p *peer, headers []types.Header, work, least consensus.Ui
 	case len(headers) < wire.MaxHeaders:
 		return nil, nil
 	}
-	sp.presync = &presync{base: base.Hash, work: base.Work, last: s.now()}
+	sp.presync = &presync{base: base.Hash, height: base.Height, work: base.Work, last: s.now()}
 	return nil, sp.firstPass(headers, work, least)
 }
 
@@ -159,7 +160,7 @@ func (s *syncer) workOf(headers []types.Header) (work consensus.Uint256, err err
 // the first again once there is enough.
 func (sp *syncPeer) firstPass(headers []types.Header, work, least consensus.Uint256) []types.Hash {
 	pre := sp.presync
-	pre.work = pre.work.Add(work)
+	pre.work, pre.height = pre.work.Add(work), pre.height+uint32(len(headers))
 	pre.marks = append(pre.marks, headers[len(headers)-1].Hash())
 	pre.enough = pre.work.Cmp(least) >= 0
 	if !pre.enough && (len(headers) < wire.MaxHeaders || len(pre.marks) == maxMarks) {

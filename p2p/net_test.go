@@ -294,7 +294,7 @@ func (w *world) caller(to *testNode) *stranger {
 	s := &stranger{w: w, to: to.name, key: key, conn: conn, turn: make(chan struct{}, 1)}
 	w.t.Cleanup(func() { conn.Close() })
 	go s.hello()
-	if _, err := readMessage(conn, make([]byte, wire.MaxFragmentSize), wire.NewAssembler(w.params.MaxBlockWeight), func() {}); err != nil {
+	if _, err := readMessage(conn, make([]byte, wire.MaxFragmentSize), wire.NewAssembler(w.params.MaxBlockWeight), func(wire.Fragment) {}); err != nil {
 		w.t.Fatal(err)
 	}
 	return s
@@ -323,7 +323,7 @@ func (s *stranger) read() {
 	assembler := wire.NewAssembler(s.w.params.MaxBlockWeight)
 	buf := make([]byte, wire.MaxFragmentSize)
 	for {
-		m, err := readMessage(s.conn, buf, assembler, func() {})
+		m, err := readMessage(s.conn, buf, assembler, func(wire.Fragment) {})
 		if err != nil {
 			return
 		}

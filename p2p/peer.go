@@ -31,6 +31,9 @@ type peer struct {
 	lastBlock atomic.Int64 // nanoseconds since 1970
 	lastTx    atomic.Int64
 
+	addressesTaken atomic.Uint64 // that it told
+	addressesLeft  atomic.Uint64 // that it told and nobody had asked for
+
 	mu sync.Mutex
 	// Guarded by mu:
 	pinged   time.Time // when the ping that is not answered was sent

@@ -46,6 +46,7 @@ type relay struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
+	position    uint64 // in the pool, up to which peers are told
 	peers       map[*peer]*txPeer
 	wanted      map[types.Hash]*want // announced to us, not come
 	rejected    map[types.Hash]struct{}
@@ -56,13 +57,14 @@ type relay struct {
 
 // txPeer is which transactions a peer knows of, and which are asked of it.
 type txPeer struct {
-	known   map[types.Hash]struct{}
-	queue   []types.Hash // to be announced
-	due     time.Time    // of the next announcement
-	backlog []types.Hash // it announced, not asked for yet
-	flying  int          // asked of it
-	waiting int          // in whose others it is
-	started bool         // it was told what the pool had when it came
+	known    map[types.Hash]struct{}
+	queue    []types.Hash // to be announced
+	due      time.Time    // of the next announcement
+	position uint64       // in the pool, when it was last told
+	backlog  []types.Hash // it announced, not asked for yet
+	flying   int          // asked of it
+	waiting  int          // in whose others it is
+	started  bool         // it was told what the pool had when it came
 }
 
 // want is a transaction that was announced to us.
@@ -132,7 +134,7 @@ func (r *relay) run(ctx context.Context) {
 				if len(wtxids) == 0 {
 					break
 				}
-				r.enqueue(wtxids)
+				r.enqueue(wtxids, next)
 				r.offerOrphans(ctx, r.takeOrphans(r.childOf(wtxids)))
 			}
 		case <-ticker.C:
@@ -148,10 +150,12 @@ func (r *relay) run(ctx context.Context) {
 	}
 }
 
-// enqueue has all peers told of transactions, each when its time comes.
-func (r *relay) enqueue(wtxids []types.Hash) {
+// enqueue has all peers told of transactions, each when its time comes. The position is
+// that behind them in the pool.
+func (r *relay) enqueue(wtxids []types.Hash, position uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.position = position
 	for _, tp := range r.peers {
 		for _, wtxid := range wtxids {
 			if _, known := tp.known[wtxid]; !known && len(tp.queue) < maxToAnnounce {
@@ -179,7 +183,7 @@ func (r *relay) announce() {
 		if now.Before(tp.due) {
 			continue
 		}
-		tp.due = now.Add(delay())
+		tp.due, tp.position = now.Add(delay()), r.position
 		if newcomers && !tp.started {
 			tp.started = true
 			for _, tx := range everything[:min(len(everything), maxToAnnounce)] {

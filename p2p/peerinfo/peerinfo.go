@@ -73,29 +73,44 @@ type Address struct {
 // Info is what is known of a connection. A zero time is never, a zero duration is
 // not known.
 type Info struct {
-	Number         int // counts connections since the start; Bitcoin Core's peer id
-	ID             NodeID
-	Address        string // HOST:PORT of the peer
-	LocalAddress   string // HOST:PORT of our end
-	Inbound        bool   // the peer called us
-	Manual         bool   // it was asked for by --connect or addnode
-	Version        uint32
-	UserAgent      string
-	Full           bool // it has all blocks, not only the last 288 (BIP159)
-	RelayTxs       bool // it wants to hear of transactions
-	Since          time.Time
-	TimeOffset     time.Duration // its clock less ours when it came; it is only shown
-	LastSend       time.Time
-	LastRecv       time.Time
-	LastBlock      time.Time
-	LastTx         time.Time
-	BytesSent      uint64
-	BytesRecv      uint64
-	Ping           time.Duration
-	MinPing        time.Duration
-	StartingHeight uint32        // of its tip when it came
-	Best           types.Index   // the highest block that it is known to have
-	InFlight       []uint32      // heights of the blocks that were asked of it
-	WantsCompact   bool          // it hears of new blocks by compact blocks
-	MinFeeRate     types.FeeRate // it wants to hear of no transaction that pays less
+	Number          int // counts connections since the start; Bitcoin Core's peer id
+	ID              NodeID
+	Session         types.Hash // of the handshake: both ends see the same
+	Address         string     // HOST:PORT of the peer
+	LocalAddress    string     // HOST:PORT of our end
+	Network         string     // that it was reached through, as NetworkOf names it
+	Inbound         bool       // the peer called us
+	Manual          bool       // it was asked for by --connect or addnode
+	Version         uint32
+	UserAgent       string
+	Full            bool // it has all blocks, not only the last 288 (BIP159)
+	RelayTxs        bool // it wants to hear of transactions
+	Since           time.Time
+	TimeOffset      time.Duration // its clock less ours when it came; it is only shown
+	LastSend        time.Time
+	LastRecv        time.Time
+	LastBlock       time.Time
+	LastTx          time.Time
+	BytesSent       uint64
+	BytesRecv       uint64
+	SentByType      map[string]uint64 // bytes of messages, by the name of their type; none is 0
+	RecvByType      map[string]uint64
+	Memory          int64 // bytes that are held because of it
+	Ping            time.Duration
+	MinPing         time.Duration
+	PingWait        time.Duration // how long a ping has been without an answer
+	StartingHeight  uint32        // of its tip when it came
+	Best            types.Index   // the highest block that it is known to have; a zero hash: not known
+	Common          int           // height of the last block of its chain that is on ours; -1: not known
+	Presynced       int           // height of its headers that are followed and not kept; -1: none are
+	InFlight        []uint32      // heights of the blocks that were asked of it
+	WantsCompact    bool          // it hears of new blocks by compact blocks
+	GivesCompact    bool          // it was asked to tell of new blocks by compact blocks
+	MinFeeRate      types.FeeRate // it wants to hear of no transaction that pays less
+	ToAnnounce      int           // transactions that it will be told of
+	LastAnnounced   uint64        // the pool's position when it was last told of transactions
+	SharesAddresses bool          // it was asked for addresses, or asked for ours
+	AddressesTaken  uint64        // those that it told and that were looked at
+	AddressesLeft   uint64        // those that it told beyond what one peer may
+	Permissions     []string      // what it may that others may not
 }
