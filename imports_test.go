@@ -1,10 +1,12 @@
 package karat
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +25,7 @@ var allowed = map[string][]string{
 	"internal/wholefile":          {},
 	"internal/nodetest":           {".", "node"},
 	"internal/pipenet":            {},
+	"internal/sockstest":          {},
 	"internal/pty":                {"golang.org/x/sys/unix"},
 	"internal/cmdline":            {"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
 	"internal/poke":               {},
@@ -49,6 +52,7 @@ var allowed = map[string][]string{
 	"mempool":         {"internal/wholefile", "internal/poke", "internal/baton", "chain/pending", "chain/types", "chain/consensus", "chain/standard", "chain/header", "chain/secp", "chain/taproot"},
 	"miner":           {"internal/poke", "chain/pending", "chain/types", "chain/consensus"},
 	"p2p":             {"internal/wholefile", "internal/poke", "internal/ratelog", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
+	"p2p/dial":        {"golang.org/x/net/proxy"},
 	"p2p/peerinfo":    {"chain/types"},
 	"p2p/wire":        {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
 	"p2p/noise":       {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
@@ -64,7 +68,7 @@ var allowed = map[string][]string{
 	},
 	"node": {
 		".", "internal/ratelog", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
-		"mempool", "miner", "p2p", "p2p/noise", "p2p/peerinfo", "rpc",
+		"mempool", "miner", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "rpc",
 	},
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
@@ -141,6 +145,43 @@ func checkFile(t *testing.T, path string) {
 			return imported == m || strings.HasSuffix(m, "/") && strings.HasPrefix(imported, m)
 		}) {
 			t.Errorf("%s imports %s, which the table does not allow %s", path, imported, pkg)
+		}
+	}
+}
+
+// Packages that call or look up others by themselves. All else does so by p2p/dial, so
+// that nothing of a node goes around its proxy.
+var mayCall = []string{"p2p/dial"}
+
+// caller is what calls, or looks up, in package net.
+var caller = regexp.MustCompile(`^(Dial|Lookup|Resolve|DefaultResolver$|ListenUDP|ListenPacket|ListenMulticast|ListenConfig)`)
+
+// TestOneWayOut: what peers make a node do reaches the network by p2p/dial alone.
+func TestOneWayOut(t *testing.T) {
+	for pkg := range allowed {
+		if !strings.HasPrefix(pkg, "p2p") && pkg != "node" && !strings.HasPrefix(pkg, "cmd/karatd") || slices.Contains(mayCall, pkg) {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(filepath.FromSlash(pkg), "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range files {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok {
+					if from, ok := s.X.(*ast.Ident); ok && from.Name == "net" && caller.MatchString(s.Sel.Name) {
+						t.Errorf("%s: net.%s goes around the proxy; use what p2p/dial gives", path, s.Sel.Name)
+					}
+				}
+				return true
+			})
 		}
 	}
 }

@@ -3,12 +3,15 @@ package node
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/p2p"
+	"github.com/karatcoin/karat/p2p/dial"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/rpc"
@@ -92,8 +95,15 @@ func CheckPeer(address string) error { return p2p.ParseAddress(address) }
 // wrong is the operator's mistake, and is told at once, with the flag, and not while it
 // is dialled.
 func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
+	dialer := dial.New(dial.Options{
+		Proxy: n.config.Proxy, Onion: n.config.Onion, Isolate: !n.config.OneStream, Direct: n.config.Dial, Lookup: n.config.Resolve,
+	})
 	for _, address := range n.config.Connect {
-		if err := CheckPeer(address); err != nil {
+		err := CheckPeer(address)
+		if err == nil {
+			err = dialer.Check(address[strings.LastIndexByte(address, '@')+1:])
+		}
+		if err != nil {
 			return nil, fmt.Errorf("--connect: %w", err)
 		}
 	}
@@ -105,16 +115,19 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 		}
 		allow = append(allow, id)
 	}
-	port := uint16(0) // that peers are told; 0: we take no connections
-	if s.peerListener != nil {
+	// The port that peers are told; 0: we take no connections. They put it to the address
+	// that they see, which is not ours behind a proxy.
+	port := uint16(0)
+	if s.peerListener != nil && n.config.Proxy == "" {
 		if address, ok := s.peerListener.Addr().(*net.TCPAddr); ok {
 			port = uint16(address.Port)
 		}
 	}
 	return p2p.New(p2p.Options{
 		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: n.chain, Pool: s.pool,
-		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port, Dial: n.config.Dial,
-		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers,
+		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port,
+		Dial: dialer.Dial, Resolve: dialer.Resolve, ByName: dialer.ByName, Check: dialer.Check, External: func() []netip.AddrPort { return n.config.External },
+		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers, MaxMemory: n.config.PeerBytes,
 		File: filepath.Join(n.config.DataDir, "peers.json"), Now: n.clock.real, Logger: n.log,
 	}), nil
 }

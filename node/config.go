@@ -4,17 +4,20 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/mempool"
+	"github.com/karatcoin/karat/p2p"
 )
 
 // The defaults of Config.
 const (
 	DefaultMaxPeers     = 114 // that connected to us
 	DefaultMempoolBytes = mempool.DefaultMaxBytes
+	DefaultPeerBytes    = p2p.DefaultMaxMemory
 	DefaultMinFeeRate   = mempool.DefaultMinRelay
 )
 
@@ -34,6 +37,12 @@ type Config struct {
 	AllowPeers  []string // IDs of the only peers to let in; empty: all
 	MaxPeers    int      // that connect to us
 	NoDiscovery bool     // connect to nobody else
+	PeerBytes   int64    // that may wait because of all peers together; 0: DefaultPeerBytes
+
+	Proxy     string           // HOST:PORT of a SOCKS5 proxy for all connections to peers; empty: none
+	Onion     string           // HOST:PORT of one for onion addresses; empty: Proxy
+	OneStream bool             // the proxy is not told to keep connections apart
+	External  []netip.AddrPort // where peers can reach this node; empty: they find out
 
 	RPCListen   string   // HOST:PORT for clients; empty: none
 	RPCAuth     []string // NAME:SALT$HASH
@@ -49,8 +58,10 @@ type Config struct {
 	MineInterval time.Duration // on fixed-difficulty networks; 0: the network's spacing
 	Threads      int           // 0: one a processor
 
-	// Now, Dial and NewListener replace the machine's clock and network in tests.
+	// Now, Dial, Resolve and NewListener replace the machine's clock and network in
+	// tests. Dial gets the proxy's address where there is one.
 	Now         func() time.Time
 	Dial        func(ctx context.Context, address string) (net.Conn, error)
+	Resolve     func(ctx context.Context, host string) ([]netip.Addr, error)
 	NewListener func(address string) (net.Listener, error)
 }

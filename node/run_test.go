@@ -21,8 +21,14 @@ import (
 // run runs an open node until the test ends.
 func run(t testing.TB, n *Node) *running {
 	t.Helper()
-	n.config.RPCListen = "127.0.0.1:0"
 	n.config.NoDiscovery = true
+	return runAsIs(t, n)
+}
+
+// runAsIs runs an open node with its own configuration until the test ends.
+func runAsIs(t testing.TB, n *Node) *running {
+	t.Helper()
+	n.config.RPCListen = "127.0.0.1:0"
 	ctx, cancel := context.WithCancel(context.Background())
 	up, done := make(chan Started, 1), make(chan error, 1)
 	go func() { done <- n.Run(ctx, func(s Started) { up <- s }) }()

@@ -283,6 +283,10 @@ func (m *Manager) bootstrap(ctx context.Context) {
 	}
 	port := strconv.Itoa(int(m.o.Params.Ports.P2P))
 	for _, host := range m.o.Params.Bootstrap.DNS {
+		if m.o.ByName(host) { // whoever answers knows others
+			m.dial(target{address: net.JoinHostPort(host, port)})
+			continue
+		}
 		addresses, err := m.o.Resolve(ctx, host)
 		if err != nil {
 			m.log.Warn("a bootstrap name of the network's file", "name", host, "err", err)

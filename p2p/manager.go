@@ -59,8 +59,8 @@ type Pool interface {
 	poke.Source // pokes after a transaction was taken
 }
 
-// Options are the choices of New. Params, Key, Headers, Blocks and Pool are
-// needed.
+// Options are the choices of New. Params, Key, Headers, Blocks, Pool and Dial are
+// needed, and Resolve for names of the network's file.
 type Options struct {
 	Params    *consensus.Params
 	Key       noise.Key
@@ -74,9 +74,12 @@ type Options struct {
 	ListenPort  uint16       // that others are told; 0: none
 	Dial        func(ctx context.Context, address string) (net.Conn, error)
 	Resolve     func(ctx context.Context, host string) ([]netip.Addr, error)
-	Connect     []string          // [ID@]HOST:PORT of peers to stay connected to
-	Allow       []peerinfo.NodeID // the only peers to talk to; empty: all
-	Discover    bool              // find other peers too
+	ByName      func(host string) bool     // whether Dial takes the name, which must not be asked of Resolve; nil: never
+	Check       func(address string) error // says why nobody can be called at HOST:PORT; nil: somebody can
+	External    func() []netip.AddrPort    // where others reach this node, as the operator or a router says; nil: nobody says
+	Connect     []string                   // [ID@]HOST:PORT of peers to stay connected to
+	Allow       []peerinfo.NodeID          // the only peers to talk to; empty: all
+	Discover    bool                       // find other peers too
 	MaxInbound  int
 	MaxOutbound int
 	MaxMemory   int64  // bytes that may wait because of all peers together; 0: DefaultMaxMemory
@@ -123,14 +126,14 @@ type Manager struct {
 
 // New returns a manager that does nothing yet.
 func New(o Options) *Manager {
-	if o.Dial == nil {
-		var d net.Dialer
-		o.Dial = func(ctx context.Context, address string) (net.Conn, error) { return d.DialContext(ctx, "tcp", address) }
+	if o.ByName == nil {
+		o.ByName = func(string) bool { return false }
 	}
-	if o.Resolve == nil {
-		o.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		}
+	if o.Check == nil {
+		o.Check = func(string) error { return nil }
+	}
+	if o.External == nil {
+		o.External = func() []netip.AddrPort { return nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -249,6 +252,15 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 	return nil
 }
 
+// listenPort is the port at which others are told to call. That of the router is not
+// always ours.
+func (m *Manager) listenPort() uint16 {
+	if external := m.o.External(); len(external) > 0 {
+		return external[0].Port()
+	}
+	return m.o.ListenPort
+}
+
 // hello returns how this node introduces itself.
 func (m *Manager) hello() *wire.Hello {
 	tip := m.o.Headers.Tip()
@@ -258,7 +270,7 @@ func (m *Manager) hello() *wire.Hello {
 	}
 	return &wire.Hello{
 		Version: wire.Version, Services: services, UserAgent: m.o.UserAgent, Height: tip.Height, Tip: tip.Hash,
-		Time: m.o.Now().Unix(), ListenPort: m.o.ListenPort, Relay: true,
+		Time: m.o.Now().Unix(), ListenPort: m.listenPort(), Relay: true,
 	}
 }
 

@@ -51,9 +51,18 @@ func ParseAddress(s string) error {
 	return err
 }
 
+// reachable reads [ID@]HOST:PORT of a peer that there is a way to.
+func (m *Manager) reachable(address string) (target, error) {
+	t, err := parseTarget(address)
+	if err != nil {
+		return target{}, err
+	}
+	return t, m.o.Check(t.address)
+}
+
 // AddNode stays connected to the peer at [ID@]HOST:PORT from now on.
 func (m *Manager) AddNode(address string) error {
-	t, err := parseTarget(address)
+	t, err := m.reachable(address)
 	if err != nil {
 		return err
 	}
@@ -97,7 +106,7 @@ func (m *Manager) AddedNodes() []string {
 
 // TryNode connects to a peer once.
 func (m *Manager) TryNode(address string) error {
-	t, err := parseTarget(address)
+	t, err := m.reachable(address)
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,9 @@ func TestListenAddresses(t *testing.T) {
 		{[]string{"--network", "dev"}, "127.0.0.1:19555", "127.0.0.1:19554"}, // whose blocks cost nothing
 		{[]string{"--network", "main"}, ":9555", "127.0.0.1:9554"},
 		{[]string{"--network", "main", "--listen", "none", "--rpc-listen", "none"}, "", ""},
+		{[]string{"--network", "main", "--proxy", "127.0.0.1:9050"}, "", "127.0.0.1:9554"}, // who called would see where it is
+		{[]string{"--network", "main", "--onion", "127.0.0.1:9050"}, ":9555", "127.0.0.1:9554"},
+		{[]string{"--network", "main", "--proxy", "127.0.0.1:9050", "--listen", "127.0.0.1:1"}, "127.0.0.1:1", "127.0.0.1:9554"},
 		{[]string{"--network", "main", "--listen", "[::1]:7", "--rpc-listen", "localhost:8"}, "[::1]:7", "localhost:8"},
 	} {
 		config, err := configOf(t, append(c.args, "--datadir", t.TempDir())...)
@@ -124,6 +127,13 @@ func TestBadOptions(t *testing.T) {
 		{name: "peer", args: []string{"--connect", "nowhere"}, code: 1, want: `--connect: "nowhere" is no address`},
 		{name: "peer id", args: []string{"--connect", "xyz@127.0.0.1:1"}, code: 1, want: `--connect: node id "xyz"`},
 		{name: "allowed peer", args: []string{"--allow-peer", "friend"}, code: 1, want: `--allow-peer: node id "friend"`},
+		{name: "proxy", args: []string{"--proxy", "socks5://127.0.0.1:9050"}, code: 2, want: "--proxy"},
+		{name: "proxy for onions", args: []string{"--onion", ":9050"}, code: 2, want: "--onion"},
+		{name: "onion without a proxy", args: []string{"--connect", "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion:9555"}, code: 1, want: "--onion 127.0.0.1:9050"},
+		{name: "mistyped onion", args: []string{"--onion", "127.0.0.1:9050", "--connect", "3gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion:9555"}, code: 1, want: "mistyped"},
+		{name: "own address", args: []string{"--external-address", "node.example:9555"}, code: 2, want: "--external-address"},
+		{name: "own address without a port", args: []string{"--external-address", "192.0.2.1"}, code: 2, want: "IP:PORT"},
+		{name: "memory for peers", args: []string{"--max-memory", "1"}, code: 2, want: "--max-memory 1"},
 		{name: "interval", args: []string{"--mine-interval", "-1s"}, code: 2, want: "--mine-interval"},
 		{name: "argument", args: []string{"run", "fast"}, code: 2, want: `"fast"`},
 		{name: "environment", env: "much", code: 2, want: "KARAT_MEMPOOL"},

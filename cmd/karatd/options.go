@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -49,6 +50,11 @@ type options struct {
 	connect, allowPeers cli.StringSlice
 	maxPeers            int64
 	noDiscovery         bool
+	maxMemoryMiB        int64
+
+	proxy, onion      string
+	isolation         bool
+	externalAddresses cli.StringSlice
 
 	rpcListen, rpcUser, rpcPasswordFile string
 	rpcAuth, rpcAllow                   cli.StringSlice
@@ -86,6 +92,11 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "allow-peer", Destination: &o.allowPeers, Category: peers, Usage: "let only the peer with this `ID` in; may be repeated"},
 		&cli.GenericFlag{Name: "max-peers", Value: cmdline.Number(&o.maxPeers, node.DefaultMaxPeers, 0, 10_000), Category: peers, Usage: "let at most `N` peers in"},
 		&cli.BoolFlag{Name: "no-discovery", Destination: &o.noDiscovery, Category: peers, Usage: "connect to nobody but the peers of --connect"},
+		&cli.GenericFlag{Name: "max-memory", Value: cmdline.Number(&o.maxMemoryMiB, node.DefaultPeerBytes/mebibyte, 64, 1<<20), Category: peers, Usage: "hold at most so many `MiB` of what peers ask for, are sent and have sent in part, of all peers together"},
+		&cli.StringFlag{Name: "proxy", Destination: &o.proxy, Category: peers, Usage: "connect to peers only through the SOCKS5 proxy at `HOST:PORT`, such as Tor's 127.0.0.1:9050, which looks names up as well; then do not listen, unless --listen says where"},
+		&cli.StringFlag{Name: "onion", Destination: &o.onion, Category: peers, Usage: "connect to onion addresses through the SOCKS5 proxy at `HOST:PORT` (default: that of --proxy)"},
+		&cli.BoolFlag{Name: "proxy-isolation", Destination: &o.isolation, Value: true, Category: peers, Usage: "be another user of the proxy for each connection, so that Tor keeps them apart; --proxy-isolation=false does not"},
+		&cli.StringSliceFlag{Name: "external-address", Destination: &o.externalAddresses, Category: peers, Usage: "tell peers that this node can be reached at `IP:PORT`; may be repeated"},
 		&cli.StringFlag{Name: "rpc-listen", Destination: &o.rpcListen, Category: rpc, Usage: "answer JSON-RPC and WebSocket at `HOST:PORT`, or none (default: the network's port on 127.0.0.1)"},
 		&cli.StringSliceFlag{Name: "rpc-auth", Destination: &o.rpcAuth, Category: rpc, Usage: "let a user in by `NAME:SALT$HASH`, as Bitcoin's rpcauth.py prints it; may be repeated"},
 		&cli.StringFlag{Name: "rpc-user", Destination: &o.rpcUser, Category: rpc, Usage: "let the user `NAME` in with the password of --rpc-password-file"},
@@ -200,11 +211,33 @@ func (o *options) setPeers(_ *cli.Context, config *node.Config) (err error) {
 	if config.Params.Difficulty.Algorithm == consensus.DifficultyFixed {
 		host = loopback // strangers could make any number of blocks there
 	}
-	if config.Listen, err = address("listen", o.listen, host, config.Params.Ports.P2P); err != nil {
+	listen := o.listen
+	if listen == "" && o.proxy != "" {
+		listen = none // whoever called would see where the node is
+	}
+	if config.Listen, err = address("listen", listen, host, config.Params.Ports.P2P); err != nil {
 		return err
 	}
 	config.Connect, config.AllowPeers = o.connect.Value(), o.allowPeers.Value()
-	config.MaxPeers, config.NoDiscovery = int(o.maxPeers), o.noDiscovery
+	config.MaxPeers, config.NoDiscovery, config.PeerBytes = int(o.maxPeers), o.noDiscovery, o.maxMemoryMiB*mebibyte
+	return o.setReach(config)
+}
+
+// setReach sets how peers are reached, and where they reach the node.
+func (o *options) setReach(config *node.Config) error {
+	for _, proxy := range []struct{ flag, text string }{{"proxy", o.proxy}, {"onion", o.onion}} {
+		if host, port, err := net.SplitHostPort(proxy.text); proxy.text != "" && (err != nil || host == "" || port == "") {
+			return cmdline.Usagef("--%s %q: want HOST:PORT of a SOCKS5 proxy, such as 127.0.0.1:9050, where Tor listens", proxy.flag, proxy.text)
+		}
+	}
+	config.Proxy, config.Onion, config.OneStream = o.proxy, o.onion, !o.isolation
+	for _, text := range o.externalAddresses.Value() {
+		at, err := netip.ParseAddrPort(text)
+		if err != nil || at.Port() == 0 || at.Addr().IsUnspecified() || at.Addr().Zone() != "" {
+			return cmdline.Usagef("--external-address %q: want IP:PORT, such as 192.0.2.1:%d or [2001:db8::1]:%d", text, config.Params.Ports.P2P, config.Params.Ports.P2P)
+		}
+		config.External = append(config.External, at)
+	}
 	return nil
 }
 
