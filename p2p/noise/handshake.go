@@ -58,10 +58,7 @@ func Client(ctx context.Context, conn net.Conn, key Key, network types.Hash, wan
 }
 
 func client(conn net.Conn, hs *flynn.HandshakeState, want *peerinfo.NodeID) (*Conn, error) {
-	if _, _, err := send(conn, hs); err != nil {
-		return nil, err
-	}
-	if _, _, err := receive(conn, hs, message2Size, ErrWrongNetwork); err != nil {
+	if err := begin(conn, hs); err != nil {
 		return nil, err
 	}
 	// Before message 3, which holds our id.
@@ -74,6 +71,30 @@ func client(conn net.Conn, hs *flynn.HandshakeState, want *peerinfo.NodeID) (*Co
 		return nil, err
 	}
 	return newConn(conn, hs, out, in), nil
+}
+
+// Identify asks who answers at the other end, and returns the id that it proved. It goes
+// no further than message 2: whoever answers does not learn who asked, and has no
+// connection to keep. The network is as Client's, and so are the errors.
+func Identify(ctx context.Context, conn net.Conn, key Key, network types.Hash) (peerinfo.NodeID, error) {
+	hs, err := newHandshake(key, network, true, rand.Reader)
+	if err != nil {
+		return peerinfo.NodeID{}, err
+	}
+	_, err = withContext(ctx, conn, func() (*Conn, error) { return nil, begin(conn, hs) })
+	if err != nil {
+		return peerinfo.NodeID{}, err
+	}
+	return peerinfo.NodeID(hs.PeerStatic()), nil
+}
+
+// begin sends message 1 and reads message 2, with which the server proves its id.
+func begin(conn net.Conn, hs *flynn.HandshakeState) error {
+	if _, _, err := send(conn, hs); err != nil {
+		return err
+	}
+	_, _, err := receive(conn, hs, message2Size, ErrWrongNetwork)
+	return err
 }
 
 // Server runs the handshake as the side that was dialled. It is otherwise as Client. A

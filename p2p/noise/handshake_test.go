@@ -106,6 +106,33 @@ func TestWrongID(t *testing.T) {
 	}
 }
 
+// TestIdentify: who asks only for an id gets the one that the server proves, and tells
+// nothing of itself.
+func TestIdentify(t *testing.T) {
+	for network, kind := range map[types.Hash]error{networkA: nil, networkB: ErrWrongNetwork} {
+		c, s := net.Pipe()
+		sent := 0
+		counted := &filter{c, func(p []byte) []byte { sent += len(p); return p }}
+		var id peerinfo.NodeID
+		left, right := handshake(
+			func() (_ *Conn, err error) {
+				defer c.Close()
+				id, err = Identify(context.Background(), counted, testKey(t, 1), networkA)
+				return nil, err
+			},
+			func() (*Conn, error) { return Server(context.Background(), s, testKey(t, 2), network) }, c, s)
+		if !errors.Is(left.err, kind) || kind == nil && id != testKey(t, 2).ID() {
+			t.Errorf("client: %s, %v", id, left.err)
+		}
+		if !errors.Is(right.err, ErrHandshake) {
+			t.Errorf("server: %v", right.err)
+		}
+		if sent != keySize {
+			t.Errorf("the client sent %d bytes, its identity may be among them", sent)
+		}
+	}
+}
+
 // TestHandshakeChanged changes each byte that both sides send: they never both
 // believe that they have a connection that the change did not end.
 func TestHandshakeChanged(t *testing.T) {
