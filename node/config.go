@@ -36,6 +36,7 @@ type Config struct {
 	Connect     []string // [ID@]HOST:PORT of peers to stay connected to
 	AllowPeers  []string // IDs of the only peers to let in; empty: all
 	MaxPeers    int      // that connect to us
+	MaxUpload   uint64   // bytes a day beyond which no old blocks are sent to peers; 0: no limit
 	NoDiscovery bool     // connect to nobody else
 	PeerBytes   int64    // that may wait because of all peers together; 0: DefaultPeerBytes
 

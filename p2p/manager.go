@@ -83,6 +83,7 @@ type Options struct {
 	MaxInbound  int
 	MaxOutbound int
 	MaxMemory   int64  // bytes that may wait because of all peers together; 0: DefaultMaxMemory
+	MaxUpload   uint64 // bytes a day beyond which no old blocks are sent; 0: no limit
 	File        string // of known addresses; empty: none
 	Now         func() time.Time
 	Logger      *slog.Logger
@@ -224,7 +225,7 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 	p.open()
 	counted := &countedConn{Conn: raw,
 		read:    func(n int) { p.received.Add(uint64(n)); m.received.Add(uint64(n)) },
-		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)) },
+		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)); m.sync.uploads.count(n) },
 	}
 	defer raw.Close()
 	err := m.greeter.greet(ctx, p, counted, t)

@@ -3,6 +3,7 @@ package p2p
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/wire"
@@ -94,6 +95,21 @@ func (c *connection) room() bool {
 		below = 1
 	}
 	return c.out.wait(below, c.closed)
+}
+
+// pause waits for a time. It reports false if the connection ends before.
+func (p *peer) pause(wait time.Duration) bool {
+	if wait <= 0 {
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.closed:
+		return false
+	}
 }
 
 // empty gives back what still waits when the connection has ended.

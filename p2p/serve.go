@@ -23,19 +23,50 @@ func (s *syncer) serveHeaders(p *peer, m *wire.GetHeaders) {
 func (s *syncer) serveBlocks(p *peer, m *wire.GetBlocks) {
 	var lacking []types.Hash
 	for _, hash := range m.Hashes {
-		raw, err := s.blocks.Block(hash)
+		if !p.room() {
+			return
+		}
+		info, ok := s.tree.Info(hash)
+		old := ok && info.Height+recent < s.tree.Tip().Height && !s.favours(p)
+		if old && s.refusesHistory(&info) {
+			p.close(errUpload)
+			return
+		}
+		raw, err := s.body(hash, old)
 		if err != nil {
 			lacking = append(lacking, hash)
 			continue
 		}
-		if !p.room() {
+		p.send(&wire.Block{Raw: raw})
+		if old && !p.pause(s.uploads.draw(culprit(p.address, p.id), len(raw))) {
 			return
 		}
-		p.send(&wire.Block{Raw: raw})
 	}
 	if len(lacking) > 0 {
 		p.send(&wire.NotFound{What: wire.WhatBlocks, Hashes: lacking})
 	}
+}
+
+// favours reports whether a peer may draw as many old blocks as it likes: the operator
+// chose it.
+func (s *syncer) favours(p *peer) bool { return p.manual || s.closedCircle }
+
+// refusesHistory reports whether a block is too old to be sent, since the target of the
+// day would be missed. As in Bitcoin Core its age is that to the best header.
+func (s *syncer) refusesHistory(info *header.Info) bool {
+	best, _ := s.tree.Info(s.tree.BestHeader().Hash)
+	age := time.Duration(int64(best.Header.Timestamp)-int64(info.Header.Timestamp)) * time.Second
+	return age > historyAge && !s.uploads.state().ServesHistory
+}
+
+// body reads a block. Old ones are read one at a time: so each of those who want them
+// gets one in turn, whoever asked for more.
+func (s *syncer) body(hash types.Hash, old bool) ([]byte, error) {
+	if old {
+		s.uploads.reading <- struct{}{}
+		defer func() { <-s.uploads.reading }()
+	}
+	return s.blocks.Block(hash)
 }
 
 // blockTxsWanted looks at a request for transactions of a compact block before it is

@@ -51,6 +51,10 @@ type syncer struct {
 	log    *slog.Logger
 	strike func(*peer) bool // counts an offence, and reports whether it was one too many
 
+	uploads      *uploads
+	closedCircle bool // the operator chose all peers
+	pruned       bool // we have the last blocks only
+
 	feed chan *delivery
 	more poke.Slot // blocks may be asked for
 
@@ -118,6 +122,7 @@ type delivery struct {
 func newSyncer(o Options, log *slog.Logger, strike func(*peer) bool) *syncer {
 	return &syncer{
 		params: o.Params, tree: o.Headers, blocks: o.Blocks, pool: o.Pool, now: o.Now, log: log, strike: strike,
+		uploads: newUploads(o.MaxUpload, o.Params, o.Now), closedCircle: len(o.Allow) > 0, pruned: o.Pruned,
 		feed: make(chan *delivery, window), more: poke.NewSlot(),
 		peers: map[*peer]*syncPeer{}, flying: map[types.Hash][]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
 		room: make(chan struct{}), recent: newRecentBlocks(),

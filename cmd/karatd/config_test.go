@@ -42,6 +42,16 @@ func writeFile(t *testing.T, name, text string) string {
 	return name
 }
 
+// TestMaxUpload: a size is in MiB, or has a unit as Bitcoin Core reads it.
+func TestMaxUpload(t *testing.T) {
+	for text, want := range map[string]uint64{"0": 0, "5000": 5000 << 20, "500M": 500 << 20, "500m": 500e6, "2G": 2 << 30, "1t": 1e12} {
+		config, err := configOf(t, "--network", "dev", "--datadir", t.TempDir(), "--max-upload", text)
+		if err != nil || config.MaxUpload != want {
+			t.Errorf("%s: %d, %v", text, config.MaxUpload, err)
+		}
+	}
+}
+
 // TestPrecedence: the command line wins over the environment, that over the file,
 // and the file over the defaults.
 func TestPrecedence(t *testing.T) {
@@ -133,6 +143,8 @@ func TestBadOptions(t *testing.T) {
 		{name: "mistyped onion", args: []string{"--onion", "127.0.0.1:9050", "--connect", "3gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion:9555"}, code: 1, want: "mistyped"},
 		{name: "own address", args: []string{"--external-address", "node.example:9555"}, code: 2, want: "--external-address"},
 		{name: "own address without a port", args: []string{"--external-address", "192.0.2.1"}, code: 2, want: "IP:PORT"},
+		{name: "upload without a number", args: []string{"--max-upload", "much"}, code: 2, want: "want a number of MiB"},
+		{name: "upload of two units", args: []string{"--max-upload", "1MM"}, code: 2, want: "--max-upload 1MM"},
 		{name: "memory for peers", args: []string{"--max-memory", "1"}, code: 2, want: "--max-memory 1"},
 		{name: "interval", args: []string{"--mine-interval", "-1s"}, code: 2, want: "--mine-interval"},
 		{name: "argument", args: []string{"run", "fast"}, code: 2, want: `"fast"`},

@@ -49,6 +49,7 @@ type options struct {
 	listen              string
 	connect, allowPeers cli.StringSlice
 	maxPeers            int64
+	maxUpload           uint64
 	noDiscovery         bool
 	maxMemoryMiB        int64
 
@@ -91,6 +92,7 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "connect", Destination: &o.connect, Category: peers, Usage: "stay connected to the peer at `[ID@]HOST:PORT`; may be repeated"},
 		&cli.StringSliceFlag{Name: "allow-peer", Destination: &o.allowPeers, Category: peers, Usage: "let only the peer with this `ID` in; may be repeated"},
 		&cli.GenericFlag{Name: "max-peers", Value: cmdline.Number(&o.maxPeers, node.DefaultMaxPeers, 0, 10_000), Category: peers, Usage: "let at most `N` peers in"},
+		&cli.GenericFlag{Name: "max-upload", Value: cmdline.Size(&o.maxUpload), Category: peers, Usage: "send peers at most about this `SIZE` in 24 hours, in MiB or with a unit (500M, 2G), by refusing blocks older than a week; 0 is no limit"},
 		&cli.BoolFlag{Name: "no-discovery", Destination: &o.noDiscovery, Category: peers, Usage: "connect to nobody but the peers of --connect"},
 		&cli.GenericFlag{Name: "max-memory", Value: cmdline.Number(&o.maxMemoryMiB, node.DefaultPeerBytes/mebibyte, 64, 1<<20), Category: peers, Usage: "hold at most so many `MiB` of what peers ask for, are sent and have sent in part, of all peers together"},
 		&cli.StringFlag{Name: "proxy", Destination: &o.proxy, Category: peers, Usage: "connect to peers only through the SOCKS5 proxy at `HOST:PORT`, such as Tor's 127.0.0.1:9050, which looks names up as well; then do not listen, unless --listen says where"},
@@ -220,6 +222,7 @@ func (o *options) setPeers(_ *cli.Context, config *node.Config) (err error) {
 	}
 	config.Connect, config.AllowPeers = o.connect.Value(), o.allowPeers.Value()
 	config.MaxPeers, config.NoDiscovery, config.PeerBytes = int(o.maxPeers), o.noDiscovery, o.maxMemoryMiB*mebibyte
+	config.MaxUpload = o.maxUpload
 	return o.setReach(config)
 }
 

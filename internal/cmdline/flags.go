@@ -3,6 +3,7 @@ package cmdline
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -72,8 +73,12 @@ func Check(flag cli.Flag, value string) error {
 			return errors.New(`want a time with a unit, such as "500ms" or "30s"`)
 		}
 	case *cli.GenericFlag:
-		if n, ok := f.Value.(*number); ok {
-			_, err := n.parse(value)
+		switch v := f.Value.(type) {
+		case *number:
+			_, err := v.parse(value)
+			return err
+		case *size:
+			_, err := v.parse(value)
 			return err
 		}
 	}
@@ -111,3 +116,35 @@ func (n *number) Set(text string) (err error) {
 
 // String implements flag.Value.
 func (n *number) String() string { return strconv.FormatInt(*n.to, 10) }
+
+// Size is the value of a flag that is a number of bytes. As with Bitcoin Core, a number
+// alone is of MiB, small letters after it are powers of 1000, and capitals of 1024. It is
+// stored in to, where 0 is the default.
+func Size(to *uint64) cli.Generic { return &size{to} }
+
+type size struct{ to *uint64 }
+
+func (s *size) parse(text string) (uint64, error) {
+	units := map[string]uint64{
+		"": 1 << 20, "k": 1e3, "K": 1 << 10, "m": 1e6, "M": 1 << 20, "g": 1e9, "G": 1 << 30, "t": 1e12, "T": 1 << 40,
+	}
+	digits := strings.TrimRight(text, "kKmMgGtT")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	unit, known := units[text[len(digits):]]
+	if err != nil || !known || n > math.MaxInt64/unit {
+		return 0, errors.New("want a number of MiB, or one with a unit, such as 500M or 2G")
+	}
+	return n * unit, nil
+}
+
+// Set implements flag.Value.
+func (s *size) Set(text string) (err error) {
+	bytes, err := s.parse(text)
+	if err == nil {
+		*s.to = bytes
+	}
+	return err
+}
+
+// String implements flag.Value.
+func (s *size) String() string { return strconv.FormatUint(*s.to>>20, 10) }
