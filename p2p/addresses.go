@@ -238,7 +238,7 @@ func (m *Manager) discover(ctx context.Context) {
 		m.mu.Lock()
 		busy := m.dialing
 		m.mu.Unlock()
-		if busy > 0 || m.slots.outbound() >= m.o.MaxOutbound {
+		if busy > 0 || !m.slots.isActive() || m.slots.outbound() >= m.o.MaxOutbound {
 			continue
 		}
 		there := m.slots.connectedTo()

@@ -3,7 +3,6 @@ package p2p
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"log/slog"
 	"net"
@@ -85,6 +84,7 @@ type Options struct {
 	MaxMemory   int64  // bytes that may wait because of all peers together; 0: DefaultMaxMemory
 	MaxUpload   uint64 // bytes a day beyond which no old blocks are sent; 0: no limit
 	File        string // of known addresses; empty: none
+	BanFile     string // of the operator's bans, which New reads; empty: none
 	Now         func() time.Time
 	Logger      *slog.Logger
 }
@@ -323,17 +323,6 @@ func (m *Manager) count(counter *int, n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	*counter += n
-}
-
-// Disconnect hangs up on a peer, by its address or its id.
-func (m *Manager) Disconnect(addressOrID string) error {
-	for _, p := range m.slots.all() {
-		if p.address == addressOrID || p.id.String() == addressOrID {
-			p.close(errors.New("disconnected by the operator"))
-			return nil
-		}
-	}
-	return fmt.Errorf("there is no peer %.100q", addressOrID)
 }
 
 // Ping asks all peers for a sign of life.

@@ -123,7 +123,7 @@ func (m *Manager) stayConnected(ctx context.Context, t target) {
 		if m.o.Now().Sub(began) > redialMost {
 			wait = redialFirst // it was a connection
 		}
-		if err != nil && ctx.Err() == nil && !errors.Is(err, errConnected) {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errConnected) && !errors.Is(err, errInactive) {
 			m.log.Info("a peer cannot be reached", "peer", t, "err", err, "again_in", wait)
 		}
 		timer := time.NewTimer(wait/2 + rand.N(wait))
@@ -142,6 +142,9 @@ func (m *Manager) stayConnected(ctx context.Context, t target) {
 func (m *Manager) call(ctx context.Context, t target, manual bool) error {
 	if t.id != nil && m.slots.connected(*t.id) {
 		return nil
+	}
+	if err := m.slots.mayCall(t); err != nil {
+		return err
 	}
 	dial, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	conn, err := m.o.Dial(dial, t.address)

@@ -84,11 +84,11 @@ func TestCulprit(t *testing.T) {
 		for range maxStrikes {
 			s.strike(bad)
 		}
-		if _, err := s.enter(bad); err == nil {
+		if err := s.register(bad); err == nil {
 			t.Errorf("%s: who offended comes back", c.address)
 		}
 		other := &peer{inbound: true, address: c.address, id: peerinfo.NodeID{2}}
-		if _, err := s.enter(other); (err == nil) != c.local {
+		if err := s.register(other); (err == nil) != c.local {
 			t.Errorf("%s: another id: %v", c.address, err)
 		}
 		if s.admit(c.address) != c.local {

@@ -15,36 +15,39 @@ import (
 const maxGreeting = 64
 
 // slots decides who is connected: it has the places of peers and of those in their
-// handshake, and remembers who misbehaved.
+// handshake, and asks bans who may be let in.
 type slots struct {
 	self       peerinfo.NodeID
 	maxInbound int
 	only       []peerinfo.NodeID // the only peers to talk to; empty: all
 	now        func() time.Time
 	log        *slog.Logger
+	bans       *bans
 
 	mu sync.Mutex
 	// Guarded by mu:
 	peers    map[peerinfo.NodeID]*peer
 	nextID   int
-	banned   map[peerinfo.NodeID]time.Time // until when
-	records  map[string]record             // by culprit
-	greeting int                           // calls whose handshake is not over
+	greeting int  // calls whose handshake is not over
+	inactive bool // the operator has switched the network off
 }
 
 func newSlots(o Options, log *slog.Logger) *slots {
 	return &slots{
 		self: o.Key.ID(), maxInbound: o.MaxInbound, only: o.Allow, now: o.Now, log: log,
-		peers: map[peerinfo.NodeID]*peer{}, banned: map[peerinfo.NodeID]time.Time{}, records: map[string]record{},
+		bans: newBans(o.BanFile, o.Now, log), peers: map[peerinfo.NodeID]*peer{},
 	}
 }
 
 // admit counts a caller among those in their handshake. It refuses, before anything is
 // read, when there is no room or when the address misbehaved lately.
 func (s *slots) admit(address string) bool {
+	if s.bans.hits(peerinfo.NodeID{}, address, true) != nil {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if in, _ := s.connections(); in >= s.maxInbound || s.greeting >= maxGreeting || s.unwelcome(host(address)) {
+	if in, _ := s.connections(); s.inactive || in >= s.maxInbound || s.greeting >= maxGreeting {
 		return false
 	}
 	s.greeting++
@@ -141,11 +144,23 @@ var errReplaced = errors.New("there is another connection")
 // register lets a peer whose hello is known in, or says why not. Of two
 // connections between the same nodes both sides keep the same one.
 func (s *slots) register(p *peer) error {
+	if err := s.bans.hits(p.id, p.address, p.inbound); err != nil {
+		return err
+	}
 	old, err := s.enter(p)
 	if old != nil {
 		old.close(errReplaced)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	// Who bans somebody looks for it on the list afterwards, so that a ban that came
+	// meanwhile is noticed either there or here.
+	if err := s.bans.hits(p.id, p.address, p.inbound); err != nil {
+		s.unregister(p)
+		return err
+	}
+	return nil
 }
 
 // enter puts a peer on the list, and returns the one whose place it takes. That
@@ -153,14 +168,8 @@ func (s *slots) register(p *peer) error {
 func (s *slots) enter(p *peer) (old *peer, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if until, ok := s.banned[p.id]; ok {
-		if s.now().Before(until) {
-			return nil, errors.New("it misbehaved lately")
-		}
-		delete(s.banned, p.id)
-	}
-	if p.inbound && s.unwelcome(culprit(p.address, p.id)) {
-		return nil, errors.New("its address misbehaved lately")
+	if s.inactive {
+		return nil, errInactive
 	}
 	old = s.peers[p.id]
 	if in, _ := s.connections(); p.inbound && old == nil && in >= s.maxInbound {
@@ -201,6 +210,71 @@ func (s *slots) unregister(p *peer) {
 	if s.peers[p.id] == p {
 		delete(s.peers, p.id)
 	}
+}
+
+// setActive switches the network on or off, and reports whether that changes anything.
+func (s *slots) setActive(active bool) (changed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed = s.inactive == active
+	s.inactive = !active
+	return changed
+}
+
+func (s *slots) isActive() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.inactive
+}
+
+// mayCall says why a node is not to be called, if so.
+func (s *slots) mayCall(t target) error {
+	if !s.isActive() {
+		return errInactive
+	}
+	var id peerinfo.NodeID
+	if t.id != nil {
+		id = *t.id
+	}
+	return s.bans.hits(id, t.address, false)
+}
+
+// punish bans a peer if the error asks for it, and counts what it did against its
+// address. Manual peers are the operator's choice and only lose the connection.
+func (s *slots) punish(p *peer, err error) {
+	if p.manual {
+		return
+	}
+	if what, how := judge(err); what == ban {
+		s.bans.misbehaved(p.id, how)
+		if other := s.other(p); other != nil {
+			other.close(errors.New("another connection of it misbehaved"))
+		}
+		s.log.Warn("a peer misbehaved", "peer", p, "err", err, "banned_for", how)
+	}
+	if offends(err) && s.strike(p) {
+		s.log.Warn("an address misbehaved again and again", "address", culprit(p.address, p.id), "err", err, "banned_for", banForStrikes)
+	}
+}
+
+// other returns the connection of the same id that is on the list instead of a peer, if
+// there is one and the operator has not asked for it.
+func (s *slots) other(p *peer) *peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other := s.peers[p.id]; other != nil && other != p && !other.manual {
+		return other
+	}
+	return nil
+}
+
+// strike counts an offence against the culprit of a peer that called. It reports
+// whether that was one too many.
+func (s *slots) strike(p *peer) bool {
+	if !p.inbound {
+		return false // we chose the address, and can choose others
+	}
+	return s.bans.strike(culprit(p.address, p.id))
 }
 
 // allowed reports whether to talk to a node at all.
