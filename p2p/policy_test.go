@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func TestCulprit(t *testing.T) {
 		{"127.0.0.1:5000", true}, {"127.1.2.3:5000", true}, {"[::1]:5000", true}, {"[::ffff:127.0.0.1]:5000", true},
 		{"10.0.0.1:5000", false}, {"[2001:db8::1]:5000", false},
 	} {
-		s := New(Options{MaxInbound: 10}).slots
+		s := newSlots(Options{MaxInbound: 10, Now: time.Now}, slog.New(slog.DiscardHandler))
 		bad := &peer{inbound: true, address: c.address, id: peerinfo.NodeID{1}}
 		for range maxStrikes {
 			s.strike(bad)
