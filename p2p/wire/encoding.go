@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -27,6 +28,26 @@ func decodeUint16(d *types.Decoder) uint16 {
 		return binary.LittleEndian.Uint16(b)
 	}
 	return 0
+}
+
+// placeLen is the length in bytes of an IPv6 address and a port.
+const placeLen = 16 + 2
+
+// appendPlace appends an address, that of IPv4 as IPv6 maps it, and a port.
+func appendPlace(b []byte, at netip.AddrPort) []byte {
+	ip := at.Addr().As16()
+	return binary.LittleEndian.AppendUint16(append(b, ip[:]...), at.Port())
+}
+
+// decodePlace returns the zero value for the unspecified address and port 0.
+func decodePlace(d *types.Decoder) netip.AddrPort {
+	var ip [16]byte
+	copy(ip[:], d.Bytes(16))
+	port := decodeUint16(d)
+	if ip == [16]byte{} && port == 0 {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16(ip).Unmap(), port)
 }
 
 // decodeCount reads the number of elements of a list, at most limit, each of which takes

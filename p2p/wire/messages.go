@@ -31,12 +31,15 @@ type Hello struct {
 	Time       int64  // the sender's clock, seconds since 1970
 	ListenPort uint16 // where the sender takes connections; 0: nowhere
 	Relay      bool   // the sender wants to hear of transactions
+	// Seen is where the sender sees the receiver; the zero value is that it does not. It
+	// came with version 2.
+	Seen netip.AddrPort
 }
 
 const (
 	// maxHelloExtra is the room for what later versions say in a hello, in bytes.
 	maxHelloExtra = 1024
-	maxHello      = 4 + 8 + countLen + MaxUserAgent + 4 + types.HashSize + 8 + 2 + 1 + maxHelloExtra
+	maxHello      = 4 + 8 + countLen + MaxUserAgent + 4 + types.HashSize + 8 + 2 + 1 + placeLen + maxHelloExtra
 )
 
 // Type returns TypeHello.
@@ -50,7 +53,11 @@ func (m *Hello) appendTo(b []byte) []byte {
 	b = append(b, m.Tip[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(m.Time))
 	b = binary.LittleEndian.AppendUint16(b, m.ListenPort)
-	return appendBool(b, m.Relay)
+	b = appendBool(b, m.Relay)
+	if m.Version < 2 {
+		return b
+	}
+	return appendPlace(b, m.Seen)
 }
 
 func (m *Hello) decode(d *types.Decoder) {
@@ -73,6 +80,9 @@ func (m *Hello) decode(d *types.Decoder) {
 	m.Time = int64(d.Uint64())
 	m.ListenPort = decodeUint16(d)
 	m.Relay = decodeBool(d)
+	if m.Version >= 2 {
+		m.Seen = decodePlace(d)
+	}
 	// What only later versions understand. From a node of ours nothing may be left over.
 	if m.Version > Version {
 		d.Bytes(d.Remaining())
@@ -116,8 +126,8 @@ type PeerAddress struct {
 	LastSeen int64 // seconds since 1970
 }
 
-// peerLen is the length in bytes of a PeerAddress: id, IPv6 address, port, time.
-const peerLen = 32 + 16 + 2 + 8
+// peerLen is the length in bytes of a PeerAddress: id, place, time.
+const peerLen = 32 + placeLen + 8
 
 // Peers tells of nodes that take connections, at most MaxPeers.
 type Peers struct{ Peers []PeerAddress }
@@ -130,9 +140,7 @@ func (m *Peers) appendTo(b []byte) []byte {
 	for i := range m.Peers {
 		p := &m.Peers[i]
 		b = append(b, p.ID[:]...)
-		ip := p.Addr.Addr().As16()
-		b = append(b, ip[:]...)
-		b = binary.LittleEndian.AppendUint16(b, p.Addr.Port())
+		b = appendPlace(b, p.Addr)
 		b = binary.LittleEndian.AppendUint64(b, uint64(p.LastSeen))
 	}
 	return b
@@ -147,9 +155,7 @@ func (m *Peers) decode(d *types.Decoder) {
 	for i := range m.Peers {
 		p := &m.Peers[i]
 		p.ID = peerinfo.NodeID(d.Hash())
-		var ip [16]byte
-		copy(ip[:], d.Bytes(16))
-		p.Addr = netip.AddrPortFrom(netip.AddrFrom16(ip).Unmap(), decodeUint16(d))
+		p.Addr = decodePlace(d)
 		p.LastSeen = int64(d.Uint64())
 	}
 }

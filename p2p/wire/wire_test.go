@@ -42,7 +42,7 @@ func testHeader(seed byte) types.Header {
 // samples is a message of each type, the longest of its fields not empty.
 func samples() []Message {
 	return []Message{
-		&Hello{1, ServiceNetwork, "/karat:0.2.0/", 7, hash(1), 1_700_000_000, 7042, true},
+		&Hello{2, ServiceNetwork, "/karat:0.2.0/", 7, hash(1), 1_700_000_000, 7042, true, netip.MustParseAddrPort("192.0.2.9:1234")},
 		&Ping{0x1122334455667788}, &Pong{math.MaxUint64}, &GetPeers{},
 		&Peers{[]PeerAddress{
 			{peerinfo.NodeID(hash(2)), netip.MustParseAddrPort("192.0.2.1:7042"), 1_700_000_000},
@@ -66,7 +66,7 @@ func TestTypes(t *testing.T) {
 		lane   Lane
 		max    int
 	}{
-		{1, "hello", 0, 4 + 8 + 3 + 256 + 4 + 32 + 8 + 2 + 1 + 1024}, {2, "ping", 0, 8}, {3, "pong", 0, 8}, {4, "getpeers", 0, 0},
+		{1, "hello", 0, 4 + 8 + 3 + 256 + 4 + 32 + 8 + 2 + 1 + 18 + 1024}, {2, "ping", 0, 8}, {3, "pong", 0, 8}, {4, "getpeers", 0, 0},
 		{5, "peers", 1, 58_003}, {6, "getheaders", 0, 3265}, {7, "headers", 0, 160_003}, {8, "inv", 0, 32_003},
 		{9, "gettxs", 0, 32_003}, {10, "tx", 1, 400_000}, {11, "getblocks", 0, 4097}, {12, "block", 1, 16_000_000},
 		{13, "notfound", 0, 32_004}, {14, "compactblock", 0, 1_000_000}, {15, "getblocktxs", 0, 200_035},
@@ -241,6 +241,29 @@ func TestRefused(t *testing.T) {
 		}
 		if m, err := Decode(c.typ, payload); !errors.Is(err, ErrProtocol) || !errors.Is(err, types.ErrEncoding) && c.typ != TypeGetPeers || m != nil {
 			t.Errorf("%s: %+v, %v", name, m, err)
+		}
+	}
+}
+
+// TestSeenInHello: a hello of version 1 says nothing of where the other is seen.
+func TestSeenInHello(t *testing.T) {
+	for version, long := range map[uint32]int{1: 0, 2: placeLen} {
+		for _, seen := range []string{"192.0.2.1:5", "[2001:db8::1]:5", ""} {
+			var at netip.AddrPort
+			if seen != "" {
+				at = netip.MustParseAddrPort(seen)
+			}
+			payload := Encode(&Hello{Version: version, Seen: at})
+			if want := len(Encode(&Hello{Version: 1})) + long; len(payload) != want {
+				t.Errorf("version %d: %d bytes, want %d", version, len(payload), want)
+			}
+			m, err := Decode(TypeHello, payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := m.(*Hello).Seen; version == 2 && got != at || version == 1 && got.IsValid() {
+				t.Errorf("version %d: %s was read as %s", version, seen, got)
+			}
 		}
 	}
 }
