@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"github.com/karatcoin/karat/p2p/dial"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/peerinfo"
+	"github.com/karatcoin/karat/p2p/portmap"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -23,6 +25,7 @@ type services struct {
 	miner  *miner.Miner
 	peers  *p2p.Manager
 	server *rpc.Server
+	mapper *portmap.Mapper // nil: no router is asked
 
 	peerListener net.Listener // nil: none
 	rpcListener  net.Listener // nil: none
@@ -60,6 +63,9 @@ func (n *Node) assemble() (s *services, err error) {
 		Interval: n.config.MineInterval, Tag: UserAgent, Now: n.clock.now, Logger: n.ownLog,
 	})
 	if s.peerListener, err = n.listen(n.config.Listen, "peers", "--listen"); err != nil {
+		return s, err
+	}
+	if err := n.newMapper(s); err != nil {
 		return s, err
 	}
 	if s.peers, err = n.newPeers(key, s); err != nil {
@@ -126,10 +132,44 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 	return p2p.New(p2p.Options{
 		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: n.chain, Pool: s.pool,
 		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port,
-		Dial: dialer.Dial, Resolve: dialer.Resolve, ByName: dialer.ByName, Check: dialer.Check, External: func() []netip.AddrPort { return n.config.External },
+		Dial: dialer.Dial, Resolve: dialer.Resolve, ByName: dialer.ByName, Check: dialer.Check, External: s.external(n.config.External),
 		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers, MaxUpload: n.config.MaxUpload, MaxMemory: n.config.PeerBytes,
 		File: filepath.Join(n.config.DataDir, "peers.json"), BanFile: filepath.Join(n.config.DataDir, "banlist.json"), Now: n.clock.real, Logger: n.log,
 	}), nil
+}
+
+// newMapper makes what asks the router for a port, if it is to be asked.
+func (n *Node) newMapper(s *services) error {
+	if !n.config.MapPort {
+		return nil
+	}
+	port, ok := listenPort(s.peerListener)
+	switch {
+	case n.config.Proxy != "":
+		return errors.New("--map-port: a router would tell where the node is, which --proxy hides; leave one of them out")
+	case !ok:
+		return errors.New("--map-port: the node listens where no router can reach it; see --listen")
+	}
+	s.mapper = portmap.New(portmap.Options{Port: port, Name: "karat " + n.config.Params.Name, Logger: n.log})
+	return nil
+}
+
+// listenPort returns the port of a listener that other machines can reach.
+func listenPort(l net.Listener) (port uint16, ok bool) {
+	if l == nil {
+		return 0, false
+	}
+	at, err := netip.ParseAddrPort(l.Addr().String())
+	return at.Port(), err == nil && !at.Addr().IsLoopback()
+}
+
+// external returns a function that tells where peers can reach this node: as the
+// operator says, and else as the router does.
+func (s *services) external(told []netip.AddrPort) func() []netip.AddrPort {
+	if len(told) > 0 || s.mapper == nil {
+		return func() []netip.AddrPort { return told }
+	}
+	return s.mapper.External
 }
 
 // newServer makes the RPC server. Its errors name the flag that was wrong.

@@ -44,6 +44,7 @@ type Config struct {
 	Onion     string           // HOST:PORT of one for onion addresses; empty: Proxy
 	OneStream bool             // the proxy is not told to keep connections apart
 	External  []netip.AddrPort // where peers can reach this node; empty: they find out
+	MapPort   bool             // ask the router to forward the port of Listen
 
 	RPCListen   string   // HOST:PORT for clients; empty: none
 	RPCAuth     []string // NAME:SALT$HASH

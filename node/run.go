@@ -55,6 +55,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if n.config.Mine {
 		run = append(run, s.miner.Run)
 	}
+	if s.mapper != nil {
+		run = append(run, s.mapper.Run)
+	}
 	if s.rpcListener != nil {
 		run = append(run, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListener) })
 	}

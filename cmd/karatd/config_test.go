@@ -141,6 +141,8 @@ func TestBadOptions(t *testing.T) {
 		{name: "proxy for onions", args: []string{"--onion", ":9050"}, code: 2, want: "--onion"},
 		{name: "onion without a proxy", args: []string{"--connect", "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion:9555"}, code: 1, want: "--onion 127.0.0.1:9050"},
 		{name: "mistyped onion", args: []string{"--onion", "127.0.0.1:9050", "--connect", "3gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion:9555"}, code: 1, want: "mistyped"},
+		{name: "a router tells what a proxy hides", args: []string{"--map-port", "--proxy", "127.0.0.1:9050"}, code: 1, want: "--map-port: a router would tell"},
+		{name: "no way for a router", args: []string{"--map-port", "--listen", "127.0.0.1:0"}, code: 1, want: "see --listen"},
 		{name: "own address", args: []string{"--external-address", "node.example:9555"}, code: 2, want: "--external-address"},
 		{name: "own address without a port", args: []string{"--external-address", "192.0.2.1"}, code: 2, want: "IP:PORT"},
 		{name: "upload without a number", args: []string{"--max-upload", "much"}, code: 2, want: "want a number of MiB"},

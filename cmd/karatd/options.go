@@ -55,6 +55,7 @@ type options struct {
 
 	proxy, onion      string
 	isolation         bool
+	mapPort           bool
 	externalAddresses cli.StringSlice
 
 	rpcListen, rpcUser, rpcPasswordFile string
@@ -98,6 +99,7 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "proxy", Destination: &o.proxy, Category: peers, Usage: "connect to peers only through the SOCKS5 proxy at `HOST:PORT`, such as Tor's 127.0.0.1:9050, which looks names up as well; then do not listen, unless --listen says where"},
 		&cli.StringFlag{Name: "onion", Destination: &o.onion, Category: peers, Usage: "connect to onion addresses through the SOCKS5 proxy at `HOST:PORT` (default: that of --proxy)"},
 		&cli.BoolFlag{Name: "proxy-isolation", Destination: &o.isolation, Value: true, Category: peers, Usage: "be another user of the proxy for each connection, so that Tor keeps them apart; --proxy-isolation=false does not"},
+		&cli.BoolFlag{Name: "map-port", Destination: &o.mapPort, Category: peers, Usage: "ask the router, by NAT-PMP or UPnP, to let peers outside call, and tell peers the address that it says"},
 		&cli.StringSliceFlag{Name: "external-address", Destination: &o.externalAddresses, Category: peers, Usage: "tell peers that this node can be reached at `IP:PORT`; may be repeated"},
 		&cli.StringFlag{Name: "rpc-listen", Destination: &o.rpcListen, Category: rpc, Usage: "answer JSON-RPC and WebSocket at `HOST:PORT`, or none (default: the network's port on 127.0.0.1)"},
 		&cli.StringSliceFlag{Name: "rpc-auth", Destination: &o.rpcAuth, Category: rpc, Usage: "let a user in by `NAME:SALT$HASH`, as Bitcoin's rpcauth.py prints it; may be repeated"},
@@ -234,6 +236,7 @@ func (o *options) setReach(config *node.Config) error {
 		}
 	}
 	config.Proxy, config.Onion, config.OneStream = o.proxy, o.onion, !o.isolation
+	config.MapPort = o.mapPort
 	for _, text := range o.externalAddresses.Value() {
 		at, err := netip.ParseAddrPort(text)
 		if err != nil || at.Port() == 0 || at.Addr().IsUnspecified() || at.Addr().Zone() != "" {
