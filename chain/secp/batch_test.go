@@ -77,8 +77,8 @@ func checkBatch(t *testing.T, b *Batch, claims []mixed) {
 	if b.Len() != len(claims) {
 		t.Fatalf("Len = %d of %d", b.Len(), len(claims))
 	}
-	if got := b.verifyTogether(); got != (want < 0) {
-		t.Fatalf("verifyTogether = %v, want %v (%d claims, offender %d)", got, want < 0, len(claims), want)
+	if got := b.sumsUp(b.claims); got != (want < 0) {
+		t.Fatalf("sumsUp = %v, want %v (%d claims, offender %d)", got, want < 0, len(claims), want)
 	}
 	if got := b.Verify(); got != (want < 0) {
 		t.Fatalf("Verify = %v, want %v", got, want < 0)
@@ -319,4 +319,47 @@ func FuzzBatch(f *testing.F) {
 		}
 		checkBatch(t, &b, claims)
 	})
+}
+
+// TestSearchIsShort: wherever a false claim stands, to find it costs little more than
+// to check what comes before it together.
+func TestSearchIsShort(t *testing.T) {
+	sigs := signed(300, 300)
+	wrong := sigs[7]
+	wrong.msg[3] ^= 1
+	const n = 3*partClaims - 7
+	var b Batch
+	for _, at := range []int{0, 1, partClaims - 1, partClaims, 2*partClaims + 500, n - 1} {
+		b.Reset()
+		for i := range n {
+			s := &sigs[i%len(sigs)]
+			if i == at {
+				s = &wrong
+			}
+			b.AddSignature(&s.key, &s.msg, &s.sig)
+		}
+		if got := b.Offender(); got != at {
+			t.Fatalf("Offender = %d, want %d", got, at)
+		}
+		together, alone := b.Work()
+		if most := (at/partClaims + 2) * partClaims; together > most || alone > minTogether {
+			t.Errorf("false claim %d: %d claims were summed up, want %d at most; %d were checked alone", at, together, most, alone)
+		}
+	}
+}
+
+// TestSearchAfterAWrongSum: a sum that says no of what is true refuses nothing.
+func TestSearchAfterAWrongSum(t *testing.T) {
+	var b Batch
+	for _, s := range signed(40, 40) {
+		b.AddSignature(&s.key, &s.msg, &s.sig)
+	}
+	never := func([]claim) bool { return false }
+	if got := b.search(0, 40, never); got != -1 {
+		t.Errorf("search = %d in a batch that holds", got)
+	}
+	b.claims[30].data[5] ^= 1
+	if got := b.search(0, 40, never); got != 30 {
+		t.Errorf("search = %d, want 30", got)
+	}
 }

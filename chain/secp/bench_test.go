@@ -114,7 +114,7 @@ func benchmarkBatch(b *testing.B, keys int) {
 					for i := range sigs {
 						batch.AddSignature(&sigs[i].key, &sigs[i].msg, &sigs[i].sig)
 					}
-					if !batch.verifyTogether() {
+					if !batch.sumsUp(batch.claims) {
 						b.Fatal("refused")
 					}
 				}
@@ -138,7 +138,7 @@ func BenchmarkBatchTweaks(b *testing.B) {
 					c := &claims[i]
 					batch.AddTweak(&c.output, c.parity, &c.internal, &c.tweak)
 				}
-				if !batch.verifyTogether() {
+				if !batch.sumsUp(batch.claims) {
 					b.Fatal("refused")
 				}
 			}

@@ -33,8 +33,8 @@ func checkVector(t *testing.T, keyHex, msgHex, sigHex string, want bool, comment
 			b.AddSignature(&others[i].key, &others[i].msg, &others[i].sig)
 		}
 		b.AddSignature(&s.key, &s.msg, &s.sig)
-		if together := b.verifyTogether(); together != want {
-			t.Errorf("verifyTogether = %v, want %v: %s %s", together, want, sigHex, comment)
+		if together := b.sumsUp(b.claims); together != want {
+			t.Errorf("sumsUp = %v, want %v: %s %s", together, want, sigHex, comment)
 		}
 		if got := b.Verify(); got != want {
 			t.Errorf("batch: %v, want %v: %s %s", got, want, sigHex, comment)
@@ -141,7 +141,7 @@ func TestVerifyMeetsInfinity(t *testing.T) {
 		for range 4 {
 			b.AddSignature(&s.key, &s.msg, &s.sig)
 		}
-		if b.verifyTogether() || b.Verify() || b.Offender() != 0 {
+		if b.sumsUp(b.claims) || b.Verify() || b.Offender() != 0 {
 			t.Fatal("a batch of signatures without a nonce was taken")
 		}
 	}
@@ -277,7 +277,7 @@ func TestVerifyTweakEdges(t *testing.T) {
 		for range 3 {
 			b.AddTweak(&c.output, c.parity, &c.internal, &c.tweak)
 		}
-		if got := b.verifyTogether(); got != want[i] {
+		if got := b.sumsUp(b.claims); got != want[i] {
 			t.Errorf("claim %d in a batch: %v, want %v", i, got, want[i])
 		}
 	}
