@@ -72,7 +72,11 @@ func NewContext(tx *types.Tx, prevouts []types.TxOut) *Context {
 func (c *Context) Reset(tx *types.Tx, prevouts []types.TxOut) {
 	c.tx, c.prevouts = tx, prevouts
 	c.hasInputs, c.hasOutputs, c.singleOf = false, false, -1
+	c.vm.work = Work{}
 }
+
+// Work returns what the scripts of the transaction have cost since the last Reset.
+func (c *Context) Work() Work { return c.vm.work }
 
 // SignatureHash returns the message that a BIP340 signature of an input signs (BIP341).
 // The annex begins with AnnexTag, and is nil if the witness has none. The path is nil

@@ -26,6 +26,17 @@ type ScriptError struct {
 // Error returns the message.
 func (e *ScriptError) Error() string { return e.Message }
 
+// IsPolicy reports whether a flag brought the verdict about, so that the rules of blocks
+// say nothing against the input as far as it was looked at. Flags only end a script
+// sooner, so any other verdict under flags is one of the rules of blocks too.
+func (e *ScriptError) IsPolicy() bool {
+	switch e {
+	case errMinimalData, errMinimalNumber, errUpgradableNops, errUpgradableProgram, errUpgradableLeaf, errOpSuccess, errUpgradableKey:
+		return true
+	}
+	return false
+}
+
 // The verdicts: one for each that Bitcoin Core can reach on scripts of this package's
 // kinds.
 var (
@@ -46,6 +57,10 @@ var (
 	errLockTime     = &ScriptError{"UNSATISFIED_LOCKTIME", "Locktime requirement not satisfied"}
 	errMinimalData  = &ScriptError{"MINIMALDATA", "Data push larger than necessary"}
 	errCleanStack   = &ScriptError{"CLEANSTACK", "Stack size must be exactly one after execution"}
+
+	// errMinimalNumber is errScriptNum, where only policy minds the number. Core has one
+	// name for both.
+	errMinimalNumber = &ScriptError{errScriptNum.Name, errScriptNum.Message}
 
 	errUpgradableNops    = &ScriptError{"DISCOURAGE_UPGRADABLE_NOPS", "NOPx reserved for soft-fork upgrades"}
 	errUpgradableProgram = &ScriptError{"DISCOURAGE_UPGRADABLE_WITNESS_PROGRAM", "Witness version reserved for soft-fork upgrades"}

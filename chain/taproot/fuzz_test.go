@@ -48,6 +48,8 @@ func FuzzVerifyInput(f *testing.F) {
 		{OpCodeSeparator, Op1, Op1 + 1, OpCheckSigAdd, OpToAltStack, OpFromAltStack, Op2Rot, OpPick, OpRoll},
 		{OpCheckLockTimeVerify, OpCheckSequenceVerify, OpRipeMD160, OpSHA1, OpHash256, OpMin, OpMax},
 		{80, OpPushData4},
+		{1, 1, OpIf, 1, 2, OpElse, OpReturn, OpEndIf, OpPushData1, 0, OpNop4, OpCheckMultiSig},
+		{2, 1, 1, OpCheckSig, Op0, OpCheckSigVerify, Op1, OpCheckSigAdd, 0xff, OpVerIf},
 	} {
 		c, _, _ := leafSpend(f, script, []byte{1}, []byte{2}, nil)
 		f.Add(encodeSpend(c), byte(0))
@@ -70,13 +72,34 @@ func FuzzVerifyInput(f *testing.F) {
 		if (atOnce == nil) != (deferred == nil && batch.Verify()) {
 			t.Fatalf("at once %v, deferred %v and %v", atOnce, deferred, batch.Verify())
 		}
-		if standard := NewContext(tx, prevouts).VerifyInput(index, Standard, nil); standard == nil && atOnce != nil {
+		standard := NewContext(tx, prevouts).VerifyInput(index, Standard, nil)
+		if standard == nil && atOnce != nil {
 			t.Fatalf("policy allows what consensus refuses: %v", atOnce)
+		}
+		if standard != nil && !errors.As(standard, new(*ScriptError)) {
+			t.Fatal(standard)
+		}
+		checkBlame(t, "VerifyInput", standard, standard, atOnce)
+		if version, program, _ := types.WitnessProgram(prevouts[index].ScriptPubKey); version == 1 && len(program) == 32 {
+			checkBlame(t, "ScanWitness", ScanWitness(tx.Inputs[index].Witness), standard, atOnce)
 		}
 		if !bytes.Equal(tx.AppendTo(nil), before) {
 			t.Fatal("the transaction was changed")
 		}
 	})
+}
+
+// checkBlame holds a verdict by policy against those of policy and of consensus.
+func checkBlame(t *testing.T, name string, verdict, standard, consensus error) {
+	t.Helper()
+	var script *ScriptError
+	switch {
+	case !errors.As(verdict, &script):
+	case standard == nil:
+		t.Fatalf("%s says %v, and policy allows it", name, verdict)
+	case !script.IsPolicy() && consensus == nil:
+		t.Fatalf("%s says %v, which is no policy, and consensus allows it", name, verdict)
+	}
 }
 
 func FuzzControlBlock(f *testing.F) {

@@ -29,7 +29,17 @@ type machine struct {
 	budget int    // BIP342's validation weight that is left
 	arena  []byte // where new elements are made
 	ripemd hash.Hash
+	work   Work
 }
+
+// Work is what scripts cost besides the signatures in them.
+type Work struct {
+	Opcodes int // executed or passed over; OP_ROLL counts for more, as it is deep
+	Hashed  int // bytes that opcodes hashed
+}
+
+// rollShare is how many elements OP_ROLL moves in the time of an opcode.
+const rollShare = 16
 
 // run executes a tapscript on the elements of the witness before the script. The order
 // of the checks is Bitcoin Core's, so that the verdict is the same where there are
@@ -98,6 +108,7 @@ func (m *machine) execute() *ScriptError {
 	for at := 0; at < len(m.script); position++ {
 		op, data, next, _ := NextOp(m.script, at)
 		at = next
+		m.work.Opcodes++
 		// The limit holds in branches that are not executed too.
 		if len(data) > maxElementSize {
 			return errPushSize

@@ -15,6 +15,17 @@ func (m *machine) number(n int) (int64, bool) {
 	return parseNumber(m.top(n), m.spend.flags&MinimalData != 0, numberSize)
 }
 
+// badNumber is the verdict on operands of at most maxSize bytes, one of which is no
+// number. If none is too long, only policy minds.
+func badNumber(maxSize int, operands ...[]byte) *ScriptError {
+	for _, v := range operands {
+		if len(v) > maxSize {
+			return errScriptNum
+		}
+	}
+	return errMinimalNumber
+}
+
 func fromBool(v bool) int64 {
 	if v {
 		return 1
@@ -30,7 +41,7 @@ func (m *machine) stepUnary(op byte) *ScriptError {
 	}
 	n, ok := m.number(1)
 	if !ok {
-		return errScriptNum
+		return badNumber(numberSize, m.top(1))
 	}
 	switch op {
 	case Op1Add:
@@ -63,7 +74,7 @@ func (m *machine) stepBinary(op byte) *ScriptError {
 	a, okA := m.number(2)
 	b, okB := m.number(1)
 	if !okA || !okB {
-		return errScriptNum
+		return badNumber(numberSize, m.top(1), m.top(2))
 	}
 	m.drop(2)
 	if op == OpNumEqualVerify {
@@ -114,7 +125,7 @@ func (m *machine) within() *ScriptError {
 	low, okLow := m.number(2)
 	high, okHigh := m.number(1)
 	if !okN || !okLow || !okHigh {
-		return errScriptNum
+		return badNumber(numberSize, m.top(1), m.top(2), m.top(3))
 	}
 	m.drop(3)
 	m.push(boolean(low <= n && n < high))
@@ -128,6 +139,7 @@ func (m *machine) stepHash(op byte) *ScriptError {
 		return errStack
 	}
 	in, out := m.top(1), m.alloc(32)
+	m.work.Hashed += len(in)
 	switch op {
 	case OpRipeMD160:
 		out = m.ripeMD160(out, in)
@@ -173,7 +185,7 @@ func (m *machine) stepSignature(op byte) *ScriptError {
 	if op == OpCheckSigAdd {
 		var ok bool
 		if n, ok = m.number(2); !ok {
-			return errScriptNum
+			return badNumber(numberSize, m.top(2))
 		}
 	}
 	key, signature := m.top(1), m.top(needs)
@@ -229,7 +241,7 @@ func (m *machine) stepLockTime(op byte) *ScriptError {
 	}
 	operand, ok := parseNumber(m.top(1), m.spend.flags&MinimalData != 0, lockTimeSize)
 	if !ok {
-		return errScriptNum
+		return badNumber(lockTimeSize, m.top(1))
 	}
 	if operand < 0 {
 		return errNegativeLock

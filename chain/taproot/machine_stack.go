@@ -108,7 +108,7 @@ func (m *machine) stepStack(op byte) *ScriptError {
 func (m *machine) pickOrRoll(op byte) *ScriptError {
 	depth, ok := m.number(1)
 	if !ok {
-		return errScriptNum
+		return badNumber(numberSize, m.top(1))
 	}
 	m.drop(1)
 	if depth < 0 || depth >= int64(len(m.stack)) {
@@ -120,6 +120,7 @@ func (m *machine) pickOrRoll(op byte) *ScriptError {
 		m.push(element)
 		return nil
 	}
+	m.work.Opcodes += int(depth) / rollShare
 	copy(m.stack[at:], m.stack[at+1:])
 	m.stack[len(m.stack)-1] = element
 	return nil
