@@ -21,7 +21,8 @@ import (
 // The error is of one of consensus's kinds: ErrInvalid if no block can hold the
 // transaction, ErrNotYet if a later one may (inputs missing, locks, immature
 // coins), ErrPolicy if this pool does not want it, ErrLocal; or the context's.
-// With ReasonInPool the entry that is there is returned too.
+// With ReasonInPool the entry that is there is returned too. pending.WorkOf tells what
+// the answer has cost.
 func (p *Pool) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error) {
 	return p.accept(ctx, tx, maxFeeRate, p.now())
 }
@@ -50,7 +51,7 @@ func (p *Pool) accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRat
 		case errors.Is(err, ReasonInPool):
 			return p.GetByWitness(c.WTxID), err // nil, if it has left again meanwhile
 		case !errors.Is(err, errMoved):
-			return nil, err
+			return nil, &pending.Refusal{Err: err, Work: c.work}
 		}
 	}
 }
@@ -146,6 +147,7 @@ func (p *Pool) insert(c *candidate) error {
 		}
 	}
 	replaced := c.change.remove
+	c.Work = c.work
 	p.graph.apply(c.change)
 	c.change = nil // the entry lives on, and what the change refers to need not
 	p.changes += uint64(1 + len(replaced))

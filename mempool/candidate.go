@@ -17,6 +17,7 @@ type candidate struct {
 	coins    []types.Coin // that the inputs spend, in their order
 	parents  []types.Hash // transactions that it spends and no block has
 	change   *change      // how it would fit into the graph; nil: not known
+	work     pending.Work // what it has cost so far
 }
 
 // newCandidate checks what needs nothing but the transaction, and copies it. Decoded
@@ -58,6 +59,7 @@ func (p *Pool) findCoins(ctx context.Context, candidates []*candidate) (state co
 		outPoints := make([]types.OutPoint, len(missing))
 		for i, m := range missing {
 			outPoints[i] = candidates[m.candidate].Tx.Inputs[m.input].PreviousOutPoint
+			candidates[m.candidate].work.Coins++
 		}
 		fetched, state, err := p.chain.Coins(ctx, outPoints)
 		if err != nil {
@@ -136,6 +138,7 @@ func (p *Pool) missingCoin(ctx context.Context, c *candidate, missing types.OutP
 	for i := range outPoints {
 		outPoints[i] = types.OutPoint{TxID: c.TxID, Index: uint32(i)}
 	}
+	c.work.Coins += len(outPoints)
 	coins, _, err := p.chain.Coins(ctx, outPoints)
 	if err != nil {
 		return err

@@ -178,14 +178,14 @@ func TestScriptPolicy(t *testing.T) {
 func TestManySignatures(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(20)
-	keys := h.keyCoins(2*batchInputs + 1)
-	tx := h.Sign(h.Pay(10_000, 1, keys[:batchInputs]...))
+	keys := h.keyCoins(17)
+	tx := h.Sign(h.Pay(10_000, 1, keys[:8]...))
 	h.accept(tx)
 	if !h.pool.Verified(tx.WTxID()) {
 		t.Error("the scripts count as not verified")
 	}
-	bad := h.Sign(h.Pay(10_000, 1, keys[batchInputs:]...))
-	bad.Inputs[batchInputs-2].Witness[0][40] ^= 1
+	bad := h.Sign(h.Pay(10_000, 1, keys[8:]...))
+	bad.Inputs[6].Witness[0][40] ^= 1
 	h.refuse(bad, consensus.ErrInvalid, "mempool-script-verify-flag-failed (Invalid Schnorr signature)")
 	if h.pool.Verified(bad.WTxID()) {
 		t.Error("a wrong signature counts as verified")

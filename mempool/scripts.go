@@ -3,17 +3,15 @@ package mempool
 import (
 	"errors"
 	"fmt"
+	"sort"
 	"sync"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/secp"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
-
-// batchInputs is the number of inputs from which on it is faster to check all
-// signatures of a transaction in one batch.
-const batchInputs = 8
 
 // verify runs the scripts of a candidate whose coins are known, unless they are known
 // to hold. It needs no lock. Policy only adds to what scripts must keep to, so that a
@@ -26,48 +24,61 @@ func (p *Pool) verify(c *candidate) error {
 	for i := range c.coins {
 		prevouts[i] = c.coins[i].Output()
 	}
-	if err := runScripts(c.Tx, prevouts); err != nil {
+	if err := runScripts(c.Tx, prevouts, &c.work); err != nil {
 		return err
 	}
 	p.verified.add(c.WTxID)
 	return nil
 }
 
-// runScripts checks all inputs. What fails under policy is tried again under the rules
-// of blocks, to tell a peer's fault (ErrInvalid) from a difference of taste (ErrPolicy).
-func runScripts(tx *types.Tx, prevouts []types.TxOut) error {
-	context := taproot.NewContext(tx, prevouts)
-	if len(tx.Inputs) >= batchInputs {
-		var batch secp.Batch
-		if input, _ := runInputs(context, len(tx.Inputs), taproot.Standard, &batch); input < 0 && batch.Verify() {
-			return nil
+// runScripts checks all inputs, each thing once, and what is cheap in all of them before
+// what is dearer in any. First the scripts are read. Then they run, as if all signatures
+// in them were good: what policy minds does not depend on that. Signatures, which cost
+// most, are checked last and together.
+//
+// Whether the peer is to blame (ErrInvalid) or tastes differ (ErrPolicy) is known from
+// the verdict. A transaction that policy refuses is not looked at any further, so it may
+// break a rule as well, and nobody is blamed for that.
+func runScripts(tx *types.Tx, prevouts []types.TxOut, work *pending.Work) error {
+	for i := range tx.Inputs {
+		if err := taproot.ScanWitness(tx.Inputs[i].Witness); err != nil {
+			return refuseScript(i, err)
 		}
-		// A batch does not say which signature is wrong: one by one, then.
 	}
-	input, err := runInputs(context, len(tx.Inputs), taproot.Standard, nil)
-	if err == nil {
+	context := taproot.NewContext(tx, prevouts)
+	var batch secp.Batch
+	ends := make([]int, len(tx.Inputs)) // of each input's claims in the batch
+	defer func() {
+		together, alone := batch.Work()
+		work.Signatures += together + 3*alone
+		work.Opcodes += context.Work().Opcodes
+		work.Hashed += context.Work().Hashed
+	}()
+	for i := range tx.Inputs {
+		if err := context.VerifyInput(i, taproot.Standard, &batch); err != nil {
+			return refuseScript(i, err)
+		}
+		ends[i] = batch.Len()
+	}
+	offender := batch.Offender()
+	if offender < 0 {
 		return nil
 	}
+	input := sort.SearchInts(ends, offender+1)
+	return refuseScript(input, taproot.FalseClaim(batch.IsTweak(offender)))
+}
+
+// refuseScript is the refusal for what the interpreter says of an input.
+func refuseScript(input int, err error) error {
 	var verdict *taproot.ScriptError
 	if !errors.As(err, &verdict) {
 		return consensus.Local(fmt.Errorf("input %d: %w", input, err))
 	}
-	kind := consensus.ErrPolicy
-	if _, err := runInputs(context, len(tx.Inputs), taproot.Consensus, nil); err != nil {
-		kind = consensus.ErrInvalid
+	kind := consensus.ErrInvalid
+	if verdict.IsPolicy() {
+		kind = consensus.ErrPolicy
 	}
 	return refuse(kind, scriptReason(verdict), "input %d", input)
-}
-
-// runInputs returns the first input whose script fails, and how; -1 if none does. With
-// claims, signatures are not checked but collected there.
-func runInputs(context *taproot.Context, inputs int, flags taproot.Flags, claims taproot.Claims) (int, error) {
-	for i := range inputs {
-		if err := context.VerifyInput(i, flags, claims); err != nil {
-			return i, err
-		}
-	}
-	return -1, nil
 }
 
 // scriptReason is the reason for which a script is refused: with what the interpreter

@@ -35,6 +35,7 @@ type Entry struct {
 	VSize  int       // virtual bytes; signature operations never count for more
 	Time   time.Time // when it came, in whole seconds
 	Height uint32    // of the tip when it came
+	Work   Work      // what it cost to take it
 }
 
 // FeeRate returns what the transaction pays for its own size, rounded down. What it

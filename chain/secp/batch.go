@@ -67,6 +67,9 @@ func (b *Batch) AddTweak(output *[32]byte, parity byte, internal, tweak *[32]byt
 	b.checked = false
 }
 
+// IsTweak reports whether the claim with an index is a tweak, and not a signature.
+func (b *Batch) IsTweak(index int) bool { return b.claims[index].isTweak }
+
 // Len returns the number of claims.
 func (b *Batch) Len() int { return len(b.claims) }
 

@@ -26,6 +26,15 @@ type ScriptError struct {
 // Error returns the message.
 func (e *ScriptError) Error() string { return e.Message }
 
+// FalseClaim returns the verdict on an input one of whose claims is false: a tweak, or
+// else a signature.
+func FalseClaim(isTweak bool) error {
+	if isTweak {
+		return errProgramMismatch
+	}
+	return errSig
+}
+
 // IsPolicy reports whether a flag brought the verdict about, so that the rules of blocks
 // say nothing against the input as far as it was looked at. Flags only end a script
 // sooner, so any other verdict under flags is one of the rules of blocks too.

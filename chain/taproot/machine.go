@@ -29,6 +29,7 @@ type machine struct {
 	budget int    // BIP342's validation weight that is left
 	arena  []byte // where new elements are made
 	ripemd hash.Hash
+	hashes map[hashed][]byte // of long elements
 	work   Work
 }
 
@@ -72,6 +73,7 @@ func (m *machine) run(c *Context, s *spend, script []byte, leaf [32]byte, initia
 	m.arena = m.arena[:0]
 	verdict = m.execute()
 	m.ctx, m.spend, m.script = nil, nil, nil
+	clear(m.hashes)
 	if verdict != nil {
 		return verdict
 	}

@@ -132,14 +132,49 @@ func (m *machine) within() *ScriptError {
 	return nil
 }
 
-// stepHash replaces the top element by its hash. There is no budget for hashes: an
-// element has at most 520 bytes, and each opcode takes a byte of the block's weight.
+// longElement is the length in bytes from which on an element takes more than one round
+// of any hash function.
+const longElement = 56
+
+// hashed is an element that an opcode has hashed. Long elements lie in the script or in
+// the witness, and are never written to, so where one begins and its length tell it.
+type hashed struct {
+	op     byte
+	start  *byte
+	length int
+}
+
+// stepHash replaces the top element by its hash. BIP342 has no budget for hashes: an
+// element has at most 520 bytes, and each opcode takes a byte of the block's weight. But
+// one long element could be hashed a hundred thousand times, which takes longer than all
+// the signatures for which a transaction has room. So its hash is kept. Then the bytes
+// that are hashed are bounded by those of the script and its witness, a few times over.
 func (m *machine) stepHash(op byte) *ScriptError {
 	if len(m.stack) < 1 {
 		return errStack
 	}
-	in, out := m.top(1), m.alloc(32)
+	in := m.top(1)
+	m.drop(1)
+	if len(in) < longElement {
+		m.push(m.hash(op, in))
+		return nil
+	}
+	key := hashed{op, &in[0], len(in)}
+	out, known := m.hashes[key]
+	if !known {
+		if m.hashes == nil {
+			m.hashes = map[hashed][]byte{}
+		}
+		out = m.hash(op, in)
+		m.hashes[key] = out
+	}
+	m.push(out)
+	return nil
+}
+
+func (m *machine) hash(op byte, in []byte) []byte {
 	m.work.Hashed += len(in)
+	out := m.alloc(32)
 	switch op {
 	case OpRipeMD160:
 		out = m.ripeMD160(out, in)
@@ -156,9 +191,7 @@ func (m *machine) stepHash(op byte) *ScriptError {
 		digest := types.DoubleSHA256(in)
 		out = append(out, digest[:]...)
 	}
-	m.drop(1)
-	m.push(out)
-	return nil
+	return out
 }
 
 func (m *machine) ripeMD160(out, in []byte) []byte {

@@ -96,12 +96,12 @@ func TestScanAgrees(t *testing.T) {
 // TestWork: what a script costs is counted by what runs, and begins anew with the next
 // transaction.
 func TestWork(t *testing.T) {
-	c, tx, _ := leafSpend(t, []byte{OpDup, OpSHA256, OpDrop, OpHash160, OpDrop, Op1}, make([]byte, 70))
+	c, tx, _ := leafSpend(t, []byte{OpDup, OpSHA256, OpDrop, OpHash160, OpHash160, OpDrop, Op1}, make([]byte, 70))
 	for range 2 {
 		if err := c.VerifyInput(0, Standard, nil); err != nil {
 			t.Fatal(err)
 		}
-		if got := c.Work(); got != (Work{Opcodes: 6, Hashed: 140}) {
+		if got := c.Work(); got != (Work{Opcodes: 7, Hashed: 160}) {
 			t.Errorf("%+v", got)
 		}
 		c.Reset(tx, c.prevouts)
@@ -112,5 +112,29 @@ func TestWork(t *testing.T) {
 	}
 	if got := c.Work(); got.Opcodes != 4+400/rollShare {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestHashesAreKept: an element that is hashed again and again is hashed once by each
+// opcode, and the answer is the same.
+func TestHashesAreKept(t *testing.T) {
+	var script []byte
+	element := bytes.Repeat([]byte{3}, 520)
+	opcodes := []byte{OpRipeMD160, OpSHA1, OpSHA256, OpHash160, OpHash256}
+	for range 100 {
+		for _, op := range opcodes {
+			script = append(script, OpOver, op, OpOver, op, OpEqualVerify) // of two equal elements
+		}
+	}
+	script = append(script, Op2Drop, Op1)
+	c, _, _ := leafSpend(t, script, element, bytes.Clone(element))
+	if err := c.VerifyInput(0, Standard, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, most := c.Work().Hashed, 2*len(opcodes)*520; got != most {
+		t.Errorf("%d bytes were hashed, want %d", got, most)
+	}
+	if len(c.vm.hashes) > 0 {
+		t.Error("hashes outlive the script")
 	}
 }
