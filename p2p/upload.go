@@ -29,9 +29,8 @@ var errUpload = errors.New("it asks for old blocks, and the upload target of the
 // uploads bounds what is sent of old blocks: by a target a day, and for each address by a
 // rate. Whoever waits for a block of the past gets one in turn.
 type uploads struct {
-	target  uint64        // bytes in uploadCycle; 0: none
-	spacing time.Duration // of blocks
-	block   uint64        // bytes of the largest block
+	target  uint64 // bytes in uploadCycle; 0: none
+	params  *consensus.Params
 	now     func() time.Time
 	reading chan struct{} // one slot: who holds it reads an old block
 
@@ -50,8 +49,7 @@ type drain struct {
 
 func newUploads(target uint64, params *consensus.Params, now func() time.Time) *uploads {
 	return &uploads{
-		target: target, now: now, reading: make(chan struct{}, 1), drains: map[string]*drain{},
-		spacing: time.Duration(max(params.TargetSpacing, 1)) * time.Second, block: uint64(params.MaxBlockWeight),
+		target: target, params: params, now: now, reading: make(chan struct{}, 1), drains: map[string]*drain{},
 	}
 }
 
@@ -86,7 +84,8 @@ func (u *uploads) state() peerinfo.UploadTarget {
 	}
 	s.BytesLeft = u.target - min(sent, u.target)
 	s.Reached = s.BytesLeft == 0
-	room := min(uint64(s.TimeLeft/u.spacing)*u.block, u.target/2)
+	blocks := uint64(s.TimeLeft / time.Second / time.Duration(max(u.params.TargetSpacing, 1)))
+	room := min(blocks*uint64(u.params.MaxBlockWeight), u.target/2)
 	s.ServesHistory = s.BytesLeft > room
 	return s
 }
