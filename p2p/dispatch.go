@@ -17,7 +17,6 @@ type dispatcher struct {
 	sync *syncer
 	txs  *relay
 	book *addressBook
-	pool Pool
 	now  func() time.Time
 }
 
@@ -38,7 +37,6 @@ func (d *dispatcher) talk(ctx context.Context, p *peer) error {
 		p.send(&wire.GetPeers{})
 	}
 	p.send(&wire.SendCompact{Announce: true})
-	p.send(&wire.FeeFilter{MinFeeRate: d.pool.MinFeeRate()})
 	err := p.read(func(message wire.Message) error { return d.take(ctx, p, message) })
 	p.close(err)
 	work.Wait()
@@ -125,6 +123,8 @@ func (d *dispatcher) notFound(p *peer, m *wire.NotFound) error {
 	switch m.What {
 	case wire.WhatTxs:
 		d.txs.notFound(p, m.Hashes)
+	case wire.WhatParents:
+		d.txs.parentsNotFound(p, m.Hashes)
 	case wire.WhatBlocks:
 		d.sync.notFound(p, m.Hashes)
 	case wire.WhatBlockTxs:
@@ -153,7 +153,6 @@ func (d *dispatcher) keepAlive(p *peer) {
 			return
 		}
 		p.ping()
-		p.send(&wire.FeeFilter{MinFeeRate: d.pool.MinFeeRate()})
 		// A header may have been announced when it was too early to be of use, or while
 		// the operator had ruled it out. Nobody announces it again.
 		d.sync.askHeaders(p)

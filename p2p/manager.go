@@ -51,6 +51,8 @@ type Pool interface {
 	GetByWitness(wtxid types.Hash) *pending.Entry // nil: the pool has none
 	Get(txid types.Hash) *pending.Entry           // nil: the pool has none
 	Entries() []*pending.Entry
+	// Select returns what the next block would take.
+	Select(maxWeight int) ([]*pending.Entry, types.Index)
 	// Accepted returns the witness ids of those taken from a position on, and the
 	// position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)
@@ -155,8 +157,9 @@ func New(o Options) *Manager {
 	m.budget = &budget{most: o.MaxMemory, now: o.Now, among: m.slots.holders}
 	m.sync = newSyncer(o, m.log, m.slots.strike)
 	m.txs = newRelay(o, m.sync.syncing)
+	m.sync.connected = m.txs.blockConnected
 	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.slots.allowed, hello: m.hello}
-	m.dispatch = dispatcher{sync: m.sync, txs: m.txs, book: &m.book, pool: o.Pool, now: o.Now}
+	m.dispatch = dispatcher{sync: m.sync, txs: m.txs, book: &m.book, now: o.Now}
 	return m
 }
 

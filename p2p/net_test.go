@@ -36,6 +36,7 @@ type world struct {
 
 	mu       sync.Mutex
 	services wire.Services // of strangers
+	version  uint32        // of the protocol, of strangers
 	calls    map[string][]time.Time
 	counter  uint32
 }
@@ -55,7 +56,7 @@ func simulate(t *testing.T, test func(t *testing.T, w *world)) {
 		// The bubble's clock begins in 2000, before the network's blocks.
 		time.Sleep(time.Until(time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)))
 		test(t, &world{t: t, params: params, dir: dir, net: pipenet.New(), calls: map[string][]time.Time{},
-			services: wire.ServiceNetwork | wire.ServiceNetworkLimited})
+			services: wire.ServiceNetwork | wire.ServiceNetworkLimited, version: wire.Version})
 	})
 }
 
@@ -309,9 +310,16 @@ func (w *world) begin(to string, key noise.Key, conn *noise.Conn) *stranger {
 	return s
 }
 
+// strangerOfVersion is stranger for a peer that speaks an older version of the protocol.
+func (w *world) strangerOfVersion(to *testNode, version uint32) *stranger {
+	w.version = version
+	defer func() { w.version = wire.Version }()
+	return w.stranger(to)
+}
+
 func (s *stranger) hello() {
 	_ = s.send(&wire.Hello{
-		Version: wire.Version, Services: s.w.services, UserAgent: "/stranger/",
+		Version: s.w.version, Services: s.w.services, UserAgent: "/stranger/",
 		Tip: s.w.params.GenesisBlock().Hash, Time: time.Now().Unix(), Relay: true,
 	})
 }

@@ -75,6 +75,9 @@ func (p *listPool) Accepted(since uint64, limit int) ([]types.Hash, uint64) {
 	return ids, end
 }
 
+// Select implements Pool.
+func (p *listPool) Select(int) ([]*pending.Entry, types.Index) { return p.Entries(), types.Index{} }
+
 // MinFeeRate implements Pool.
 func (p *listPool) MinFeeRate() types.FeeRate { return 1000 }
 
@@ -240,9 +243,6 @@ func TestInvFlood(t *testing.T) {
 			if flying = tp.flying; flying > maxTxRequests {
 				t.Errorf("%d transactions are asked of %s at once", tp.flying, p)
 			}
-			if len(tp.known) > maxKnown {
-				t.Errorf("%d transactions are noted as known", len(tp.known))
-			}
 		}
 		n.txs.mu.Unlock()
 		if wanted > maxTxRequests || flying == 0 {
@@ -306,45 +306,29 @@ func (s *stranger) offer(tx *types.Tx) {
 	s.send(&wire.Tx{Raw: tx.AppendTo(nil)})
 }
 
-// TestOrphansAreBounded: in number and in bytes, and one that comes twice counts
-// once.
+// TestOrphansAreBounded: in number and in bytes, and they are forgotten.
 func TestOrphansAreBounded(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		n.mine(5)
 		r := n.txs
-		tx := someTx(1)
-		r.mu.Lock()
-		for range 3 {
-			r.addOrphan(nil, tx, tx.WTxID())
-		}
-		if r.orphanBytes != tx.Size() {
-			t.Errorf("%d bytes of orphans, want %d", r.orphanBytes, tx.Size())
-		}
-		r.mu.Unlock()
 		s := w.stranger(n)
 		var ids []types.Hash
-		for i := range 3 * maxOrphans {
+		for i := range maxOrphans + 200 {
 			tx := someTx(10 + i)
 			s.offer(tx)
 			ids = append(ids, tx.WTxID())
 		}
 		synctest.Wait()
 		r.mu.Lock()
-		held := 0
-		for _, id := range ids {
-			if r.orphans[id] != nil {
-				held++
-			}
-		}
-		if len(r.orphans) > maxOrphans || held < maxOrphans-1 {
-			t.Errorf("%d orphans are held, %d of them new", len(r.orphans), held)
+		if len(r.orphans.byID) != maxOrphans || r.orphans.byID[ids[0]] != nil || r.orphans.byID[ids[len(ids)-1]] == nil {
+			t.Errorf("%d orphans are held; the first and the last: %v, %v", len(r.orphans.byID), r.orphans.byID[ids[0]], r.orphans.byID[ids[len(ids)-1]])
 		}
 		r.mu.Unlock()
 		s.expect(stays, "who sends orphans", orphanLife+time.Minute)
 		r.mu.Lock()
-		if len(r.orphans) != 0 || r.orphanBytes != 0 {
-			t.Errorf("%d orphans of %d bytes are left", len(r.orphans), r.orphanBytes)
+		if o := &r.orphans; len(o.byID) != 0 || o.bytes != 0 || o.count != 0 || len(o.held) != 0 || len(o.spend) != 0 {
+			t.Errorf("%d orphans of %d bytes are left", o.count, o.bytes)
 		}
 		r.mu.Unlock()
 		s.conn.Close()

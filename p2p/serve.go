@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -127,8 +126,12 @@ func (s *syncer) announce(tip types.Index) {
 		return
 	}
 	parent := headers[len(headers)-1].PrevBlock
-	compact := sync.OnceValue(func() wire.Message { return s.compactForm(tip) })
-	for _, p := range s.neighbours() {
+	peers := s.neighbours()
+	if len(peers) == 0 {
+		return
+	}
+	compact := s.compactForm(tip)
+	for _, p := range peers {
 		knows, wants := s.wants(p, tip)
 		if !wants {
 			continue
@@ -136,8 +139,8 @@ func (s *syncer) announce(tip types.Index) {
 		p.mu.Lock()
 		wantsCompact := p.compact
 		p.mu.Unlock()
-		if wantsCompact && knows == parent && compact() != nil {
-			p.send(compact())
+		if wantsCompact && knows == parent && compact != nil {
+			p.send(compact)
 			continue
 		}
 		p.send(&wire.Headers{Headers: s.after(headers, knows)})
@@ -197,6 +200,7 @@ func (s *syncer) compactForm(at types.Index) wire.Message {
 	if err != nil {
 		return nil
 	}
+	s.connected(block.WTxIDs)
 	if s.recent.get(at.Hash) == nil {
 		s.recent.put(&recentBlock{at, block.Block, len(raw)})
 	}

@@ -26,7 +26,7 @@ func TestChurn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{t: t, params: params, dir: t.TempDir(), net: pipenet.New(), calls: map[string][]time.Time{}, services: wire.ServiceNetwork}
+		w := &world{t: t, params: params, dir: t.TempDir(), net: pipenet.New(), calls: map[string][]time.Time{}, services: wire.ServiceNetwork, version: wire.Version}
 		w.churn(w.start("n", nil), 8, 40)
 	})
 }

@@ -52,8 +52,9 @@ type syncer struct {
 	strike func(*peer) bool // counts an offence, and reports whether it was one too many
 
 	uploads      *uploads
-	closedCircle bool // the operator chose all peers
-	pruned       bool // we have the last blocks only
+	closedCircle bool                      // the operator chose all peers
+	pruned       bool                      // we have the last blocks only
+	connected    func(wtxids []types.Hash) // is told which transactions a new tip has
 
 	feed chan *delivery
 	more poke.Slot // blocks may be asked for

@@ -11,6 +11,8 @@ import (
 const (
 	Version    = 2 // the newest
 	MinVersion = 1 // the oldest
+
+	VersionParents = 2 // the first with GetParents
 )
 
 var (
