@@ -52,7 +52,7 @@ func (s *syncer) fetch(p *peer, hash types.Hash) error {
 	sp := s.peers[p]
 	there, asked := sp != nil, sp != nil && sp.flying[hash] != nil
 	if there && !asked {
-		s.fly(p, types.Index{Height: info.Height, Hash: hash}, s.now())
+		s.fly(p, types.Index{Height: info.Height, Hash: hash}, s.now()).whole = true
 	}
 	s.mu.Unlock()
 	switch {

@@ -154,9 +154,11 @@ func TestCompactBlocksForNothing(t *testing.T) {
 		if asked > maxTries+2 {
 			t.Errorf("the rest was asked for %d times", asked)
 		}
-		s.send(&wire.Headers{Headers: headersOf(b)}) // it tells anew what it has
-		go s.serve(b)
+		honest := w.stranger(n)
+		honest.send(&wire.Headers{Headers: headersOf(b)})
+		go honest.serve(b)
 		w.agree("the block", b.Hash(), n)
 		s.conn.Close()
+		honest.conn.Close()
 	})
 }

@@ -20,23 +20,15 @@ import (
 
 // The bounds of a sync.
 const (
-	window         = 1024     // blocks above the first that is missing that are asked for
-	maxArrived     = 48 << 20 // bytes of blocks that wait for the chain, beyond which no more are asked for or taken
-	flightBytes    = 8 << 20  // that are asked of a peer at once, by what blocks have weighed lately
-	minFlights     = 2        // blocks asked of a peer at once at least
-	maxFlights     = 64       // and at most
-	segmentTime    = 2 * time.Second
-	segmentIdle    = 20 * time.Millisecond
-	stallTimeout   = 20 * time.Second // in which a peer must deliver one of the blocks asked of it
-	slowTimeout    = 10 * time.Minute // instead, while it sends at least
-	slowest        = 8 << 10          // bytes a second: large blocks over a slow line take their time
-	laggardTimeout = 5 * time.Second  // after which the block that all wait for is asked of another too
-	withheldTime   = 20 * time.Second // in which one of the blocks above the tip must come, or they count for nothing
-	maxStalls      = 2
-	announceMost   = 8   // headers in an announcement
-	workMargin     = 144 // blocks of work below the tip that a branch may have
-	maxLacks       = 2 * window
-	limitedBlocks  = 288 // the last ones, that a pruned peer has
+	window        = 1024     // blocks above the first that is missing that are asked for
+	maxArrived    = 48 << 20 // bytes of blocks that wait for the chain, beyond which no more are asked for or taken
+	segmentTime   = 2 * time.Second
+	segmentIdle   = 20 * time.Millisecond
+	withheldTime  = 20 * time.Second // in which one of the blocks above the tip must come, or they count for nothing
+	announceMost  = 8                // headers in an announcement
+	workMargin    = 144              // blocks of work below the tip that a branch may have
+	maxLacks      = 2 * window
+	limitedBlocks = 288 // the last ones, that a pruned peer has
 )
 
 // syncer fetches the headers and blocks that others have, and tells them of ours. Its
@@ -71,6 +63,8 @@ type syncer struct {
 	arrivedBytes int
 	room         chan struct{} // is closed when arrivedBytes is below maxArrived again
 	average      int           // bytes of a block lately
+	delivered    time.Time     // the last block that was asked for came
+	stallers     stallers
 	patience     time.Duration // with who brings a new block
 	heard        bool          // a peer has told all headers that it has
 	behind       time.Time     // since when no block has come though we are behind; zero: we are not
@@ -78,18 +72,23 @@ type syncer struct {
 
 // syncPeer is what is known of a peer's chain, and what is asked of it.
 type syncPeer struct {
-	best    types.Index             // the last header that it told of, or was told of by us
-	presync *presync                // nil: none is under way
-	flying  map[types.Hash]*flight  // asked of it, perhaps of another since
-	lacks   map[types.Hash]struct{} // it said that it has not
-	last    time.Time               // it delivered or was first asked
-	before  uint64                  // bytes that had come from it when last was set
-	stalls  int
-	proven  bool // it brought a block, and was not too slow or wrong since
-	missed  bool // it was too slow or wrong, and has brought no block since
-	tries   int  // compact blocks that it sent and that came to nothing, one after the other
-	tried   time.Time
-	partial map[types.Hash]*wire.Reconstruction // compact blocks that lack transactions, each in flying too
+	best         types.Index             // the last header that it told of, or was told of by us
+	presync      *presync                // nil: none is under way
+	flying       map[types.Hash]*flight  // asked of it, perhaps of another since
+	lacks        map[types.Hash]struct{} // it said that it has not
+	late         map[types.Hash]*flight  // asked of it, and brought by another meanwhile
+	limit        int                     // blocks that may be asked of it at once
+	shrunk       time.Time               // limit was lowered
+	took         time.Duration           // from asking to a block, usually; 0: it brought none
+	excused      time.Time               // we could not read from it until then
+	last         time.Time               // it brought something, or was first asked
+	before       uint64                  // bytes that had come from it when last was set
+	blocksBefore uint64                  // those of blocks
+	proven       bool                    // it brought a block, and was not too slow or wrong since
+	missed       bool                    // it was too slow or wrong, and has brought no block since
+	tries        int                     // compact blocks that it sent and that came to nothing, one after the other
+	tried        time.Time
+	partial      map[types.Hash]*wire.Reconstruction // compact blocks that lack transactions, each in flying too
 }
 
 // has reports whether the peer may have a block of its own chain. A pruned peer has the
@@ -107,6 +106,7 @@ type flight struct {
 	peer  *peer
 	since time.Time
 	had   uint64 // bytes that had come from the peer by then
+	whole bool   // not as a compact block
 }
 
 // delivery is a block on its way to the chain.
@@ -126,7 +126,8 @@ func newSyncer(o Options, log *slog.Logger, strike func(*peer) bool) *syncer {
 		uploads: newUploads(o.MaxUpload, o.Params, o.Now), closedCircle: len(o.Allow) > 0, pruned: o.Pruned,
 		feed: make(chan *delivery, window), more: poke.NewSlot(),
 		peers: map[*peer]*syncPeer{}, flying: map[types.Hash][]*flight{}, arrived: map[types.Hash]*delivery{}, average: 1000,
-		room: make(chan struct{}), recent: newRecentBlocks(),
+		stallers: stallers{map[string]stalls{}},
+		room:     make(chan struct{}), recent: newRecentBlocks(),
 	}
 }
 
@@ -143,11 +144,20 @@ func (s *syncer) run(ctx context.Context) error {
 
 // join begins to sync with a peer: it asks for the headers that the peer has above ours.
 func (s *syncer) join(p *peer) {
-	sp := &syncPeer{flying: map[types.Hash]*flight{}, lacks: map[types.Hash]struct{}{}, partial: map[types.Hash]*wire.Reconstruction{}}
+	sp := &syncPeer{
+		flying: map[types.Hash]*flight{}, late: map[types.Hash]*flight{}, lacks: map[types.Hash]struct{}{},
+		partial: map[types.Hash]*wire.Reconstruction{}, limit: firstOwn,
+	}
+	if p.inbound {
+		sp.limit = firstCaller
+	}
 	if info, ok := s.tree.Info(p.hello.Tip); ok {
 		sp.best = types.Index{Height: info.Height, Hash: info.Hash}
 	}
 	s.mu.Lock()
+	if s.stallers.knows(p, s.now()) {
+		sp.limit, sp.missed = 1, true
+	}
 	s.peers[p] = sp
 	s.mu.Unlock()
 	p.send(&wire.GetHeaders{Locator: s.tree.Locator()})
@@ -158,7 +168,12 @@ func (s *syncer) join(p *peer) {
 func (s *syncer) leave(p *peer) {
 	s.mu.Lock()
 	if sp := s.peers[p]; sp != nil {
-		s.takeBack(sp)
+		if sp.took == 0 && sp.load() > 0 {
+			s.stallers.note(p, s.now())
+		}
+		for _, f := range sp.flying {
+			s.unfly(f)
+		}
 		delete(s.peers, p)
 	}
 	s.mu.Unlock()
@@ -170,16 +185,6 @@ func (s *syncer) neighbours() []*peer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Keys(s.peers))
-}
-
-// takeBack lets what was asked of a peer be asked of others. If the peer sends it after
-// all, it is not taken. It assumes mu.
-func (s *syncer) takeBack(sp *syncPeer) {
-	for _, f := range sp.flying {
-		s.unfly(f)
-	}
-	clear(sp.flying)
-	clear(sp.partial)
 }
 
 // block takes a block that a peer sent.
@@ -228,7 +233,12 @@ func (s *syncer) take(d *delivery) (taken bool, wait <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := s.peers[d.peer]
-	if from == nil || from.flying[d.hash] == nil {
+	if from == nil {
+		return false, nil
+	}
+	f := from.flying[d.hash]
+	if f == nil {
+		s.cameLate(d.peer, from, d.hash, now)
 		return false, nil
 	}
 	other := s.arrived[d.hash]
@@ -239,14 +249,16 @@ func (s *syncer) take(d *delivery) (taken bool, wait <-chan struct{}) {
 	if other == nil && s.arrivedBytes > maxArrived {
 		return false, s.room
 	}
-	s.unfly(from.flying[d.hash]) // others go on until it is known whether this is the block
+	s.unfly(f) // others go on until it is known whether this is the block
 	delete(from.flying, d.hash)
 	delete(from.partial, d.hash)
 	if other != nil { // too many wait: it can be asked for again
 		return false, nil
 	}
-	from.resume(d.peer, now)
-	from.stalls = 0
+	if from.resume(d.peer, now); f.whole {
+		from.came(d.peer, f, now)
+	}
+	s.delivered = now
 	d.peer.answers++
 	d.peer.lastBlock.Store(now.UnixNano())
 	d.answered = make(chan struct{})
@@ -277,6 +289,7 @@ func (s *syncer) answered(hash types.Hash, good bool) (d *delivery) {
 			sp.proven, sp.missed = good, !good
 			if good {
 				sp.tries = 0
+				s.stallers.forgive(d.peer)
 			}
 		}
 	}
@@ -284,8 +297,11 @@ func (s *syncer) answered(hash types.Hash, good bool) (d *delivery) {
 		s.behind = time.Time{} // it begins anew
 		delete(s.flying, hash)
 		for _, sp := range s.peers {
-			if sp.flying[hash] != nil {
+			if f := sp.flying[hash]; f != nil {
 				sp.tries = 0 // another was quicker
+				if f.whole {
+					sp.late[hash] = f
+				}
 			}
 			delete(sp.flying, hash)
 			delete(sp.partial, hash)
@@ -348,6 +364,7 @@ func (s *syncer) report(r header.Result) {
 	if cost, _ := judge(err); cost != free {
 		d.peer.close(err)
 	}
+	s.more.Poke()
 }
 
 // deceived lets a block be asked for whole of which the short ids met others than were
@@ -369,7 +386,7 @@ func (s *syncer) ask(p *peer, hash types.Hash) {
 	s.mu.Lock()
 	there := s.peers[p] != nil
 	if there {
-		s.fly(p, types.Index{Height: info.Height, Hash: hash}, s.now())
+		s.fly(p, types.Index{Height: info.Height, Hash: hash}, s.now()).whole = true
 	}
 	s.mu.Unlock()
 	if there {
@@ -382,6 +399,7 @@ func (s *syncer) notFound(p *peer, hashes []types.Hash) {
 	s.mu.Lock()
 	if sp := s.peers[p]; sp != nil {
 		for _, hash := range hashes {
+			delete(sp.late, hash)
 			if f := sp.flying[hash]; f != nil {
 				delete(sp.flying, hash)
 				s.unfly(f)

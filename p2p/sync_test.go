@@ -35,12 +35,12 @@ func TestSyncFromSeveral(t *testing.T) {
 			for _, hash := range requests[i] {
 				asked[hash]++
 			}
-			if len(requests[i]) != maxFlights {
+			if len(requests[i]) != firstCaller {
 				t.Errorf("%d blocks are asked of peer %d at once", len(requests[i]), i)
 			}
 		}
-		if len(asked) != 3*maxFlights {
-			t.Errorf("%d blocks are asked for in %d requests", len(asked), 3*maxFlights)
+		if len(asked) != 3*firstCaller {
+			t.Errorf("%d blocks are asked for in %d requests", len(asked), 3*firstCaller)
 		}
 		for i, s := range strangers { // what they were asked for, the last first, and all that they are asked for then
 			slices.Reverse(requests[i])
