@@ -44,6 +44,11 @@ type world struct {
 // simulate runs a test in a world of its own on a network of fixed difficulty.
 func simulate(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Parallel()
+	simulateAlone(t, test)
+}
+
+// simulateAlone does so while no other test runs that simulate runs.
+func simulateAlone(t *testing.T, test func(t *testing.T, w *world)) {
 	params, err := karat.LoadNetwork("dev")
 	if err != nil {
 		t.Fatal(err)
