@@ -53,12 +53,8 @@ var allowed = map[string][]string{
 	"miner":           {"internal/poke", "chain/pending", "chain/types", "chain/consensus"},
 	"p2p/addrbook":    {"internal/wholefile", "p2p/peerinfo"},
 	"p2p":             {"internal/wholefile", "internal/poke", "internal/ratelog", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/addrbook", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
-<<<<<<< HEAD
-	"p2p/dial":        {"golang.org/x/net/proxy"},
-	"p2p/portmap":     {"github.com/huin/goupnp", "github.com/huin/goupnp/", "github.com/jackpal/go-nat-pmp"},
-=======
 	"p2p/dial":        {"p2p/peerinfo", "golang.org/x/net/proxy"},
->>>>>>> d5627d5 (rpc: the methods of peers have all of Core's fields, and more methods)
+	"p2p/portmap":     {"github.com/huin/goupnp", "github.com/huin/goupnp/", "github.com/jackpal/go-nat-pmp"},
 	"p2p/peerinfo":    {"chain/types"},
 	"p2p/wire":        {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
 	"p2p/noise":       {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
