@@ -278,17 +278,35 @@ var lies = []struct {
 	}},
 	{"message of type 2 before the hello", func(l *liar) { l.send(&wire.Ping{}) }},
 	{"the node hung up", func(l *liar) { l.hello() }},
-	{"message of type 2 with 9 bytes", func(l *liar) { l.hello(); l.fragment(wire.Fragment{Type: wire.TypePing, Total: 9, Data: make([]byte, 9)}) }},
-	{"in lane 2", func(l *liar) { l.hello(); l.fragment(wire.Fragment{Lane: 2, Type: wire.TypePing, Total: 8, Data: make([]byte, 8)}) }},
-	{"does not continue", func(l *liar) { l.hello(); l.fragment(wire.Fragment{Type: wire.TypePing, Total: 8, Data: make([]byte, 7)}) }},
+	{"message of type 2 with 9 bytes", func(l *liar) {
+		l.hello()
+		l.fragment(wire.Fragment{Type: wire.TypePing, Total: 9, Data: make([]byte, 9)})
+	}},
+	{"in lane 2", func(l *liar) {
+		l.hello()
+		l.fragment(wire.Fragment{Lane: 2, Type: wire.TypePing, Total: 8, Data: make([]byte, 8)})
+	}},
+	{"does not continue", func(l *liar) {
+		l.hello()
+		l.fragment(wire.Fragment{Type: wire.TypePing, Total: 8, Data: make([]byte, 7)})
+	}},
 	{"does not continue", func(l *liar) {
 		l.hello()
 		l.fragment(wire.Fragment{Type: wire.TypeHeaders, Total: 16081, Data: make([]byte, 16000)})
 		l.fragment(wire.Fragment{Type: wire.TypeHeaders, Total: 16082, Data: make([]byte, 82)})
 	}},
-	{"ends too early", func(l *liar) { l.hello(); l.fragment(wire.Fragment{Type: wire.TypeHeaders, Total: 2, Data: []byte{1, 1}}) }},
-	{"left over", func(l *liar) { l.hello(); l.fragment(wire.Fragment{Type: wire.TypeHeaders, Total: 2, Data: []byte{0, 0}}) }},
-	{"not in its shortest form", func(l *liar) { l.hello(); l.fragment(wire.Fragment{Type: wire.TypeHeaders, Total: 3, Data: []byte{0xfd, 1, 0}}) }},
+	{"ends too early", func(l *liar) {
+		l.hello()
+		l.fragment(wire.Fragment{Type: wire.TypeHeaders, Total: 2, Data: []byte{1, 1}})
+	}},
+	{"left over", func(l *liar) {
+		l.hello()
+		l.fragment(wire.Fragment{Type: wire.TypeHeaders, Total: 2, Data: []byte{0, 0}})
+	}},
+	{"not in its shortest form", func(l *liar) {
+		l.hello()
+		l.fragment(wire.Fragment{Type: wire.TypeHeaders, Total: 3, Data: []byte{0xfd, 1, 0}})
+	}},
 	{"without the proof of work", func(l *liar) {
 		l.header(func(b *types.Block) {
 			for chaintest.HasWork(&b.Header) {
