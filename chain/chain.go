@@ -133,6 +133,7 @@ type Chain struct {
 	candidates map[*blockNode]struct{}     // complete blocks that are not worse than the tip
 	unlinked   map[*blockNode][]*blockNode // blocks with a body, by the parent that is not complete
 	dirty      map[*blockNode]struct{}     // blocks whose records changed since they were stored
+	wanted     map[types.Hash]bool         // whose bodies were pruned and are taken again
 }
 
 // New opens the chain that the store holds, or begins one with the network's
@@ -147,7 +148,7 @@ func New(ctx context.Context, params *consensus.Params, store Store, o Options) 
 		tree:       map[types.Hash]*blockNode{},
 		candidates: map[*blockNode]struct{}{},
 		unlinked:   map[*blockNode][]*blockNode{},
-		dirty:      map[*blockNode]struct{}{},
+		dirty:      map[*blockNode]struct{}{}, wanted: map[types.Hash]bool{},
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

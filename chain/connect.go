@@ -93,13 +93,15 @@ func (c *Chain) addPrepared(ctx context.Context, p *prepared, report func(header
 }
 
 // accept stores the body of a block, and its header if that is new, and reports
-// whether the body is new. The blockNode is nil if the header was not accepted.
+// whether the body is new. The blockNode is nil if the header was not accepted. A pruned
+// body that is wanted again is stored and not new: the block was connected once.
 func (c *Chain) accept(p *prepared) (n *blockNode, added bool, err error) {
 	c.mu.Lock()
 	n, err = c.addHeader(&p.block.Block.Header, p.block.Hash, c.now().Unix())
+	again := err == nil && c.wanted[p.block.Hash] && n.status.Has(header.StatusValid) && !n.status.Has(header.StatusBody)
 	known := err == nil && (n.status.Has(header.StatusBody) || n.status.Has(header.StatusValid))
 	c.mu.Unlock()
-	if err != nil || known {
+	if err != nil || known && !again {
 		return n, false, err
 	}
 	if err = p.err; err == nil {
@@ -118,6 +120,11 @@ func (c *Chain) accept(p *prepared) (n *blockNode, added bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n.status |= header.StatusBody
+	delete(c.wanted, p.block.Hash)
+	if again {
+		c.dirty[n] = struct{}{}
+		return n, false, nil
+	}
 	n.txCount = uint32(len(p.block.Block.Txs))
 	c.dirty[n] = struct{}{}
 	c.link(n)

@@ -1,12 +1,15 @@
 package chain
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 )
 
@@ -119,5 +122,54 @@ func TestVerifyWhatWasPrunedBefore(t *testing.T) {
 	blocks, err := h.chain.Verify(context.Background(), 0, VerifyScripts, func(int, int) {})
 	if err != nil || blocks < PruneKeep || blocks > PruneKeep+1 {
 		t.Fatalf("verified %d blocks: %v", blocks, err)
+	}
+}
+
+// A pruned block comes back if it is wanted, and only then. The chain goes on as before, and
+// the block is there after a restart, until it is pruned once more.
+func TestPrunedBlockAgain(t *testing.T) {
+	h, a := prunedHarness(t)
+	ctx := context.Background()
+	there := func(b *chaintest.Block) bool {
+		raw, err := h.chain.Block(b.Hash)
+		return err == nil && bytes.Equal(raw, b.Raw)
+	}
+	give := func(raw []byte) error {
+		var result error
+		if err := h.chain.AddBlocks(ctx, slices.Values([][]byte{raw}), func(r header.Result) { result = r.Err }); err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	if give(a[10].Raw) != nil || there(a[10]) {
+		t.Fatal("a pruned block that nobody wants is stored")
+	}
+	h.chain.Want(a[10].Hash)
+	h.chain.Want(a[309].Hash) // is there
+	h.chain.Want(types.Hash{1})
+	bad := bytes.Clone(a[10].Raw)
+	bad[len(bad)-1] ^= 1
+	if give(bad) == nil || there(a[10]) {
+		t.Fatal("another body is stored")
+	}
+	if give(a[10].Raw) != nil || !there(a[10]) || there(a[11]) {
+		t.Fatal("a block that is wanted is not stored")
+	}
+	if got := h.chain.PruneHeight(); got != 310-PruneKeep {
+		t.Errorf("blocks are there from height %d", got)
+	}
+	next := h.Blocks("next", a[309], 1)
+	h.add(next...)
+	h.expectTip(next[0])
+	h.reopen()
+	h.expectTip(next[0])
+	if err := h.chain.Invalidate(ctx, a[10].Hash); !errors.Is(err, ErrPruned) {
+		t.Errorf("what cannot be undone: %v", err)
+	}
+	if err := h.chain.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if give(a[10].Raw) != nil || there(a[10]) {
+		t.Error("it is wanted for ever")
 	}
 }

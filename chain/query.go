@@ -148,6 +148,17 @@ func (c *Chain) MissingTowards(hash types.Hash, limit int) []types.Index {
 	return missing(fork(c.tip, n), n, limit)
 }
 
+// Want has the body of a block taken once more that was pruned, when it comes. It comes
+// without undo data, and may be pruned again. It is for what the operator asks for: else
+// whoever sends old blocks would fill the disk.
+func (c *Chain) Want(hash types.Hash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.tree[hash]; n != nil && n.status.Has(header.StatusValid) && !n.status.Has(header.StatusBody) {
+		c.wanted[hash] = true
+	}
+}
+
 // missing assumes mu. It looks for each block from above, which the skip pointers make
 // cheap, because from below nothing says which child leads to the other end.
 func missing(base, to *blockNode, limit int) []types.Index {

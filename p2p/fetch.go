@@ -48,6 +48,7 @@ func (s *syncer) fetch(p *peer, hash types.Hash) error {
 		return err
 	}
 	info, _ := s.tree.Info(hash)
+	s.blocks.Want(hash)
 	s.mu.Lock()
 	sp := s.peers[p]
 	there, asked := sp != nil, sp != nil && sp.flying[hash] != nil

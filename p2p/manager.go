@@ -39,6 +39,8 @@ type Blocks interface {
 	// MissingTowards returns the blocks that are not stored on the way to one with at
 	// least the work of the tip, the lowest first.
 	MissingTowards(hash types.Hash, limit int) []types.Index
+	// Want has a block taken once more that was pruned.
+	Want(hash types.Hash)
 	// AddBlocks adds blocks as they come, and reports what became of each.
 	AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report func(header.Result)) error
 	poke.Source // pokes after the tip has changed
