@@ -3,6 +3,7 @@ package mempool
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -36,46 +37,74 @@ func (p *Pool) accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRat
 	if err != nil {
 		return nil, err
 	}
+	_, err = p.admit(ctx, &group{candidates: []*candidate{c}}, maxFeeRate)
+	switch {
+	case err == nil:
+		return c.Entry, nil
+	case errors.Is(err, ReasonInPool):
+		return p.GetByWitness(c.WTxID), err // nil, if it has left again meanwhile
+	}
+	return nil, &pending.Refusal{Err: err, Work: c.work}
+}
+
+// admit examines a group until it is in or is refused. Then it returns which of its
+// candidates is at fault, -1 if none is alone, and why.
+func (p *Pool) admit(ctx context.Context, g *group, maxFeeRate types.FeeRate) (failed int, err error) {
 	for {
-		err := p.examine(ctx, c)
-		switch {
-		case err != nil:
-		case c.Exceeds(maxFeeRate): // last, as in Bitcoin Core: any other fault is told first
-			err = policy(pending.ReasonMaxFee, "%d grains are more than %d", c.Fee, maxFeeRate.Fee(c.VSize))
-		default:
-			err = p.insert(c)
+		failed, err = p.examine(ctx, g)
+		if err == nil { // last, as in Bitcoin Core: any other fault is told first
+			failed, err = g.checkMaxFee(maxFeeRate)
 		}
-		switch {
-		case err == nil:
-			return c.Entry, nil
-		case errors.Is(err, ReasonInPool):
-			return p.GetByWitness(c.WTxID), err // nil, if it has left again meanwhile
-		case !errors.Is(err, errMoved):
-			return nil, &pending.Refusal{Err: err, Work: c.work}
+		if err == nil {
+			failed, err = p.insert(g)
+		}
+		if !errors.Is(err, errMoved) {
+			return failed, err
 		}
 	}
 }
 
+// checkMaxFee holds each candidate against what its sender wants to pay at most.
+func (g *group) checkMaxFee(limit types.FeeRate) (failed int, err error) {
+	for i, c := range g.candidates {
+		if c.Exceeds(limit) {
+			return i, policy(pending.ReasonMaxFee, "%d grains are more than %d", c.Fee, limit.Fee(c.VSize))
+		}
+	}
+	return 0, nil
+}
+
 // examine does everything but the insertion. Scripts cost most and come last, so that
 // nobody makes this node run them for a transaction that it would refuse anyway.
-func (p *Pool) examine(ctx context.Context, c *candidate) error {
-	state, _, err := p.findCoins(ctx, []*candidate{c})
-	if err != nil {
-		return err
+func (p *Pool) examine(ctx context.Context, g *group) (failed int, err error) {
+	if failed, err := p.price(ctx, g.candidates); err != nil {
+		return failed, err
 	}
-	if c.Fee, err = p.checkSpends(c, &state); err != nil {
-		return err
-	}
-	c.Height = state.Index.Height
 	// The lock is given back before the scripts run, so that the pool may change until
 	// the insertion. insert notices.
 	p.mu.Lock()
-	err = p.fit(c, true)
+	failed, err = p.fit(g, true)
 	p.mu.Unlock()
 	if err != nil {
-		return err
+		return failed, err
 	}
-	return p.verify(c)
+	return p.verifyAll(g.candidates)
+}
+
+// price finds the coins that candidates spend, and so what they pay. It checks what
+// depends on the coins alone.
+func (p *Pool) price(ctx context.Context, candidates []*candidate) (failed int, err error) {
+	state, failed, err := p.findCoins(ctx, candidates)
+	if err != nil {
+		return failed, err
+	}
+	for i, c := range candidates {
+		if c.Fee, err = p.checkSpends(c, &state); err != nil {
+			return i, err
+		}
+		c.Height = state.Index.Height
+	}
+	return 0, nil
 }
 
 // checkNew refuses what the pool has. It assumes mu.
@@ -103,64 +132,121 @@ func (p *Pool) checkSpends(c *candidate, state *consensus.State) (types.Amount, 
 	return fee, checkInputs(c.Tx, c.coins)
 }
 
-// fit finds out how the candidate would fit into the pool: whether it pays enough,
-// what it replaces, and how large its cluster becomes. It sets c.change, and changes
-// nothing else. It assumes mu.
-func (p *Pool) fit(c *candidate, replace bool) error {
-	c.change = nil
-	if err := p.checkNew(c); err != nil {
-		return err
-	}
-	for _, txid := range c.parents {
-		if p.graph.byTxID[txid] == nil {
-			return errMoved // a parent is confirmed or has left since its coins were found
+// fit finds out how a group would fit into the pool: whether it pays enough, what it
+// replaces, how large its cluster becomes, and whether there is room for it. It sets
+// g.change and g.joint, and changes nothing else. It assumes mu.
+func (p *Pool) fit(g *group, replace bool) (failed int, err error) {
+	g.change = nil
+	for i, c := range g.candidates {
+		if err := p.checkNew(c); err != nil {
+			return i, err
+		}
+		for _, txid := range c.parents {
+			if p.graph.byTxID[txid] == nil && !g.has(txid) {
+				return i, errMoved // a parent is confirmed or has left since its coins were found
+			}
 		}
 	}
-	if floor := p.rollingMinimum().Fee(c.VSize); c.Fee < floor {
-		return policy(ReasonMempoolMinFee, "%d grains are less than %d", c.Fee, floor)
+	if err := p.checkFees(g); err != nil {
+		return g.whole(), err
 	}
-	if floor := p.options.MinRelay.Fee(c.VSize); c.Fee < floor {
-		return policy(ReasonMinRelayFee, "%d grains are less than %d", c.Fee, floor)
-	}
-	conflicts := p.graph.conflicts(c.Tx)
+	conflicts := p.graph.conflicts(g.txs()...)
 	if len(conflicts) > 0 && !replace {
-		return policy(ReasonNoReplacement, "it spends what %s spends", conflicts[0].TxID)
+		return g.whole(), policy(ReasonNoReplacement, "it spends what %s spends", conflicts[0].TxID)
 	}
-	var err error
-	c.change, err = p.graph.replacement(c.Entry, conflicts, p.options.IncrementalRelay)
-	return err
+	if err := g.checkReplacing(conflicts); err != nil {
+		return g.whole(), err
+	}
+	change, err := p.graph.replacement(g.entries(), conflicts, p.options.IncrementalRelay)
+	if err != nil {
+		return g.whole(), err
+	}
+	// Scripts would be run for nothing otherwise, again and again and for no fee.
+	if !change.survives(p.options.MaxBytes) {
+		return g.whole(), policy(ReasonFull, "the pool is full of transactions that pay more")
+	}
+	g.change = change
+	return 0, nil
 }
 
-// insert puts a candidate that was examined into the pool, and evicts what has no more
-// room then, which may be the candidate itself.
-func (p *Pool) insert(c *candidate) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.rebuilding || p.position != c.position {
-		return errMoved
-	}
-	if !c.change.isCurrent(p.graph) {
-		// Another transaction was faster. Scripts and coins are as they were, since the
-		// block is the same.
-		if err := p.fit(c, true); err != nil {
-			return err
+// checkFees checks that a group pays the least feerate. Who pays it by itself is asked
+// for no more. The others are judged together with what spends them, since that is how
+// they would be mined. Nobody's parent pays for it. It assumes mu.
+func (p *Pool) checkFees(g *group) error {
+	rolling, relay := p.rollingMinimum(), p.options.MinRelay
+	joint := map[types.Hash]bool{}
+	g.joint = pending.Total{}
+	for _, c := range g.candidates {
+		if c.Fee >= max(rolling, relay).Fee(c.VSize) && !slices.ContainsFunc(c.parents, func(txid types.Hash) bool { return joint[txid] }) {
+			continue
 		}
+		joint[c.TxID] = true
+		g.joint.Add(c.Entry)
 	}
-	replaced := c.change.remove
-	c.Work = c.work
-	p.graph.apply(c.change)
-	c.change = nil // the entry lives on, and what the change refers to need not
-	p.changes += uint64(1 + len(replaced))
-	p.trim()
-	p.changed.Ring()
-	if p.graph.byTxID[c.TxID] == nil {
-		return policy(ReasonFull, "the pool is full of transactions that pay more")
+	if floor := rolling.Fee(g.joint.VSize); g.joint.Fees < floor {
+		return policy(ReasonMempoolMinFee, "%d grains are less than %d", g.joint.Fees, floor)
 	}
-	p.accepted.add(c.WTxID)
-	if len(replaced) > 0 {
-		p.log.Debug("transaction replaced others", "txid", c.TxID, "replaced", len(replaced))
+	if floor := relay.Fee(g.joint.VSize); g.joint.Fees < floor {
+		return policy(ReasonMinRelayFee, "%d grains are less than %d", g.joint.Fees, floor)
 	}
 	return nil
+}
+
+// insert puts a group that was examined into the pool, and evicts what has no more
+// room then.
+func (p *Pool) insert(g *group) (failed int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rebuilding || p.position != g.candidates[0].position {
+		return 0, errMoved
+	}
+	if !g.change.isCurrent(p.graph) {
+		// Another transaction was faster. Scripts and coins are as they were, since the
+		// block is the same.
+		if failed, err := p.fit(g, true); err != nil {
+			return failed, err
+		}
+	}
+	for _, c := range g.candidates {
+		c.Work = c.work
+	}
+	p.graph.apply(g.change)
+	for _, n := range g.change.add {
+		n.sponsored = n.Fee < p.options.MinRelay.Fee(n.VSize)
+	}
+	for _, n := range g.change.remove {
+		g.replaced = append(g.replaced, n.TxID)
+	}
+	p.changes += uint64(len(g.change.add) + len(g.change.remove))
+	if len(g.change.remove) > 0 {
+		p.sweep(g.change.after)
+		p.log.Debug("transactions were replaced", "txid", g.candidates[0].TxID, "replaced", len(g.replaced))
+	}
+	g.change = nil // the entries live on, and what the change refers to need not
+	p.trim()
+	p.changed.Ring()
+	for _, c := range g.candidates {
+		if p.graph.byTxID[c.TxID] != nil {
+			p.accepted.add(c.WTxID)
+		} else {
+			failed, err = g.whole(), policy(ReasonFull, "the pool is full of transactions that pay more")
+		}
+	}
+	return failed, err
+}
+
+// sweep removes from clusters, out of which something has just gone, those for which
+// nobody pays any longer: they would not be relayed, and nobody would mine them. It
+// assumes mu.
+func (p *Pool) sweep(clusters []*cluster) {
+	for {
+		nodes := unpaid(clusters, p.options.MinRelay)
+		if len(nodes) == 0 {
+			return
+		}
+		clusters = p.graph.remove(nodes)
+		p.changes += uint64(len(nodes))
+	}
 }
 
 // trim evicts what pays worst until the rest fits into memory. From then on a

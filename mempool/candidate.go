@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -16,8 +17,45 @@ type candidate struct {
 	position types.Index  // the tip that the coins are of
 	coins    []types.Coin // that the inputs spend, in their order
 	parents  []types.Hash // transactions that it spends and no block has
-	change   *change      // how it would fit into the graph; nil: not known
 	work     pending.Work // what it has cost so far
+}
+
+// group is candidates that come in together or not at all, each after those that it
+// spends. Almost always it is one.
+type group struct {
+	candidates []*candidate
+	change     *change       // how they would fit into the graph; nil: not known
+	joint      pending.Total // of those that are too cheap by themselves, and of what pays for them
+	replaced   []types.Hash  // by them, once they are in
+}
+
+// whole is the index of the candidate at fault where none of several is alone.
+func (g *group) whole() int {
+	if len(g.candidates) == 1 {
+		return 0
+	}
+	return -1
+}
+
+// has reports whether the group has the transaction with the id.
+func (g *group) has(txid types.Hash) bool {
+	return slices.ContainsFunc(g.candidates, func(c *candidate) bool { return c.TxID == txid })
+}
+
+func (g *group) entries() []*pending.Entry {
+	entries := make([]*pending.Entry, len(g.candidates))
+	for i, c := range g.candidates {
+		entries[i] = c.Entry
+	}
+	return entries
+}
+
+func (g *group) txs() []*types.Tx {
+	txs := make([]*types.Tx, len(g.candidates))
+	for i, c := range g.candidates {
+		txs[i] = c.Tx
+	}
+	return txs
 }
 
 // newCandidate checks what needs nothing but the transaction, and copies it. Decoded
@@ -93,7 +131,7 @@ func (p *Pool) poolCoins(candidates []*candidate) (missing []missingInput, faile
 		if err := p.checkNew(c); err != nil {
 			return nil, n, err
 		}
-		c.position, c.change = p.position, nil
+		c.position = p.position
 		c.coins, c.parents = make([]types.Coin, len(c.Tx.Inputs)), c.parents[:0]
 		for i := range c.Tx.Inputs {
 			outPoint := c.Tx.Inputs[i].PreviousOutPoint

@@ -14,7 +14,7 @@ type change struct {
 	graph   *graph
 	version uint64    // of the graph that it was worked out for
 	remove  []*txNode // those that leave
-	add     *txNode   // the one that comes; nil: none
+	add     []*txNode // those that come, each after those that it spends
 	before  []*cluster
 	after   []*cluster // what the clusters before become
 }
@@ -23,10 +23,10 @@ type change struct {
 func (c *change) isCurrent(g *graph) bool { return c != nil && c.graph == g && c.version == g.version }
 
 // prepare works a change out. It reports false if a cluster would become too large.
-// The new node has no descendants in the graph, nor parents among those that leave.
+// The new nodes have no descendants in the graph, nor parents among those that leave.
 // Those that leave need not take their descendants with them: a block confirms
 // parents without their children.
-func (g *graph) prepare(remove []*txNode, add *txNode) (*change, bool) {
+func (g *graph) prepare(remove, add []*txNode) (*change, bool) {
 	c := &change{graph: g, version: g.version, remove: remove, add: add}
 	leaving := make(map[*txNode]bool, len(remove))
 	touched := map[*cluster]bool{}
@@ -42,8 +42,8 @@ func (g *graph) prepare(remove []*txNode, add *txNode) (*change, bool) {
 		leaving[n] = true
 	}
 	touch(remove)
-	if add != nil {
-		parents := g.parents(add.Tx)
+	for _, n := range add {
+		parents := g.parents(n.Tx)
 		if len(parents) >= MaxClusterCount {
 			return nil, false // without the work of looking at all their clusters
 		}
@@ -57,18 +57,15 @@ func (g *graph) prepare(remove []*txNode, add *txNode) (*change, bool) {
 			}
 		}
 	}
-	if add != nil {
-		rest = append(rest, add)
-	}
 	var ok bool
-	c.after, ok = clustersOf(rest, add)
+	c.after, ok = clustersOf(append(rest, add...), len(add))
 	return c, ok
 }
 
 // clustersOf sorts nodes into clusters: whoever spends another is of the same one. It
-// reports false if the one of the added node is too large. The others are parts of what
-// was a cluster, and need no check. The added node, if there is one, comes last.
-func clustersOf(nodes []*txNode, add *txNode) ([]*cluster, bool) {
+// reports false if one with an added node is too large. The others are parts of what
+// was a cluster, and need no check. The added nodes are the last ones.
+func clustersOf(nodes []*txNode, added int) ([]*cluster, bool) {
 	index := make(map[types.Hash]int, len(nodes))
 	// A forest with a tree for each cluster, whose root stands for it: union-find.
 	group := make([]int, len(nodes))
@@ -111,7 +108,8 @@ func clustersOf(nodes []*txNode, add *txNode) ([]*cluster, bool) {
 			part[at], place[i] = nodes[i], at
 			vsize += nodes[i].VSize
 		}
-		if add != nil && part[len(part)-1] == add && (len(part) > MaxClusterCount || vsize > MaxClusterVSize) {
+		isNew := members[r][len(part)-1] >= len(nodes)-added
+		if isNew && (len(part) > MaxClusterCount || vsize > MaxClusterVSize) {
 			return nil, false
 		}
 		parents := make([]uint64, len(part))
@@ -143,7 +141,7 @@ func (g *graph) apply(c *change) {
 		}
 		heap.Push(&g.clusters, cluster)
 	}
-	if n := c.add; n != nil {
+	for _, n := range c.add {
 		g.count(n, 1)
 		g.byTxID[n.TxID] = n
 		g.byWTxID[n.WTxID] = n
@@ -153,13 +151,15 @@ func (g *graph) apply(c *change) {
 	}
 }
 
-// remove takes nodes out, and not their descendants.
-func (g *graph) remove(nodes []*txNode) {
+// remove takes nodes out, and not their descendants. It returns what has become of the
+// clusters that they were in.
+func (g *graph) remove(nodes []*txNode) []*cluster {
 	if len(nodes) == 0 {
-		return
+		return nil
 	}
 	c, _ := g.prepare(nodes, nil) // clusters only shrink
 	g.apply(c)
+	return c.after
 }
 
 // evict removes the chunk that pays worst, which nothing depends on, and returns

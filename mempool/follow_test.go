@@ -380,29 +380,34 @@ func TestMovesBeforeInsertion(t *testing.T) {
 	coins := h.coins(4)
 	parent := h.Pay(1000, 2, coins[0])
 	h.accept(parent)
-	examined := func(tx *types.Tx) *candidate {
+	examined := func(tx *types.Tx) *group {
 		c, err := h.pool.newCandidate(tx, h.now)
+		g := &group{candidates: []*candidate{c}}
 		if err == nil {
-			err = h.pool.examine(t.Context(), c)
+			_, err = h.pool.examine(t.Context(), g)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c
+		return g
+	}
+	insert := func(g *group) error {
+		_, err := h.pool.insert(g)
+		return err
 	}
 	// Another child came first.
 	second := examined(h.Pay(1000, 1, chaintest.Output(parent, 1)))
 	first := h.Pay(1000, 1, chaintest.Output(parent, 0))
 	h.accept(first)
-	if err := h.pool.insert(second); err != nil {
+	if err := insert(second); err != nil {
 		t.Errorf("a second child: %v", err)
 	}
-	h.expect(parent, first, second.Tx)
+	h.expect(parent, first, second.candidates[0].Tx)
 	// The parent has gone.
 	third := examined(h.Pay(1000, 1, chaintest.Output(first, 0)))
 	other := h.Pay(90_000, 1, coins[0])
 	h.accept(other)
-	if err := h.pool.insert(third); !errors.Is(err, errMoved) {
+	if err := insert(third); !errors.Is(err, errMoved) {
 		t.Errorf("without its parent: %v", err)
 	}
 	// A new graph is being made, which would not have it.
@@ -413,7 +418,7 @@ func TestMovesBeforeInsertion(t *testing.T) {
 		t.Fatal(err)
 	}
 	hooked.after = func() {
-		if err := h.pool.insert(fourth); !errors.Is(err, errMoved) {
+		if err := insert(fourth); !errors.Is(err, errMoved) {
 			t.Errorf("into a graph that is given up: %v", err)
 		}
 	}

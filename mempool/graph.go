@@ -15,6 +15,9 @@ type txNode struct {
 	*pending.Entry
 	cluster *cluster
 	at      int // in the cluster's nodes
+	// sponsored says that it pays less than anything would be relayed for, and came in
+	// because a child paid for it.
+	sponsored bool
 }
 
 // graph is the transactions of a pool and what they spend. It has no lock of its own,
@@ -61,12 +64,14 @@ func (g *graph) parents(tx *types.Tx) []*txNode {
 	return parents
 }
 
-// conflicts returns the nodes that spend what a transaction spends, each once.
-func (g *graph) conflicts(tx *types.Tx) []*txNode {
+// conflicts returns the nodes that spend what transactions spend, each once.
+func (g *graph) conflicts(txs ...*types.Tx) []*txNode {
 	var conflicts []*txNode
-	for i := range tx.Inputs {
-		if n := g.spends[tx.Inputs[i].PreviousOutPoint]; n != nil && !slices.Contains(conflicts, n) {
-			conflicts = append(conflicts, n)
+	for _, tx := range txs {
+		for i := range tx.Inputs {
+			if n := g.spends[tx.Inputs[i].PreviousOutPoint]; n != nil && !slices.Contains(conflicts, n) {
+				conflicts = append(conflicts, n)
+			}
 		}
 	}
 	return conflicts

@@ -22,7 +22,8 @@ const (
 	// MaxReplacedClusters is the number of clusters in which a transaction may replace
 	// others, since all of them are sorted anew under the lock.
 	MaxReplacedClusters = 100
-	// MaxPackageCount and MaxPackageWeight bound what Try takes at once.
+	// MaxPackageCount and MaxPackageWeight bound what Try and AcceptPackage take at
+	// once.
 	MaxPackageCount  = 25
 	MaxPackageWeight = 404_000
 )
@@ -53,6 +54,8 @@ const (
 	ReasonPackageRepeats   consensus.Reason = "package-contains-duplicates"
 	ReasonPackageOrder     consensus.Reason = "package-not-sorted"
 	ReasonPackageConflicts consensus.Reason = "conflict-in-package"
+	ReasonPackageTopology  consensus.Reason = "package-not-child-with-parents"
+	ReasonPackageReplaces  consensus.Reason = "package RBF failed"
 )
 
 func refuse(kind error, reason consensus.Reason, format string, args ...any) error {

@@ -312,7 +312,7 @@ func TestUsage(t *testing.T) {
 					t.Fatal(err)
 				}
 				e := &pending.Entry{Tx: own, Raw: raw, TxID: own.TxID(), WTxID: own.WTxID(), Weight: own.Weight(), VSize: own.VirtualSize(), Time: time.Now()}
-				c, ok := g.prepare(nil, &txNode{Entry: e})
+				c, ok := g.prepare(nil, []*txNode{{Entry: e}})
 				if !ok {
 					t.Fatal("refused")
 				}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -138,7 +139,7 @@ func (p *Pool) readmit(g *graph, c *candidate, coins map[types.OutPoint]types.Co
 	if err := p.verify(c); err != nil {
 		return err
 	}
-	change, err := g.replacement(c.Entry, nil, 0)
+	change, err := g.replacement([]*pending.Entry{c.Entry}, nil, 0)
 	if err != nil {
 		return err
 	}

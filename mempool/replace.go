@@ -8,16 +8,20 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// replacement works out the change that puts an entry in, and those that it conflicts
-// with out, together with their descendants. It refuses the entry unless that makes
+// replacement works out the change that puts entries in, and those that they conflict
+// with out, together with their descendants. It refuses the entries unless that makes
 // the pool better, as a miner would see it. Without conflicts it is just the change
-// that adds the entry.
-func (g *graph) replacement(e *pending.Entry, conflicts []*txNode, increment types.FeeRate) (*change, error) {
-	removed, err := g.replaced(e, conflicts, increment)
+// that adds the entries.
+func (g *graph) replacement(entries []*pending.Entry, conflicts []*txNode, increment types.FeeRate) (*change, error) {
+	removed, err := g.replaced(entries, conflicts, increment)
 	if err != nil {
 		return nil, err
 	}
-	c, ok := g.prepare(removed, &txNode{Entry: e})
+	add := make([]*txNode, len(entries))
+	for i, e := range entries {
+		add[i] = &txNode{Entry: e}
+	}
+	c, ok := g.prepare(removed, add)
 	if !ok {
 		return nil, policy(ReasonClusterTooLarge, "more than %d transactions or %d virtual bytes would be connected", MaxClusterCount, MaxClusterVSize)
 	}
@@ -27,10 +31,10 @@ func (g *graph) replacement(e *pending.Entry, conflicts []*txNode, increment typ
 	return c, nil
 }
 
-// replaced returns what an entry would replace: its conflicts and their descendants.
-// It refuses an entry that touches too much, pays too little, or spends what it would
+// replaced returns what entries would replace: their conflicts and the descendants of
+// those. It refuses entries that touch too much, pay too little, or spend what they would
 // replace, which no block can hold.
-func (g *graph) replaced(e *pending.Entry, conflicts []*txNode, increment types.FeeRate) ([]*txNode, error) {
+func (g *graph) replaced(entries []*pending.Entry, conflicts []*txNode, increment types.FeeRate) ([]*txNode, error) {
 	if len(conflicts) == 0 {
 		return nil, nil
 	}
@@ -43,24 +47,29 @@ func (g *graph) replaced(e *pending.Entry, conflicts []*txNode, increment types.
 	}
 	removed := withDescendants(conflicts)
 	leaving := make(map[*txNode]bool, len(removed))
-	var old pending.Total
+	var old, own pending.Total
 	for _, n := range removed {
 		leaving[n] = true
 		old.Add(n.Entry)
 	}
+	for _, e := range entries {
+		own.Add(e)
+	}
 	// BIP125's rules 3 and 4: it pays as much as all that it replaces, and for its own
 	// relay besides. Otherwise anybody could make the network relay one payment for
 	// ever, by versions that each pay a little better.
-	if e.Fee < old.Fees {
-		return nil, policy(ReasonInsufficientFee, "%d grains are less than the %d of what it replaces", e.Fee, old.Fees)
+	if own.Fees < old.Fees {
+		return nil, policy(ReasonInsufficientFee, "%d grains are less than the %d of what it replaces", own.Fees, old.Fees)
 	}
-	if more := increment.Fee(e.VSize); e.Fee-old.Fees < more {
+	if more := increment.Fee(own.VSize); own.Fees-old.Fees < more {
 		return nil, policy(ReasonInsufficientFee, "it must pay %d grains more than the %d of what it replaces", more, old.Fees)
 	}
 	// What spends a conflict leaves with it, so the entry's own parent would be gone.
-	for _, parent := range g.parents(e.Tx) {
-		if leaving[parent] {
-			return nil, refuse(consensus.ErrInvalid, ReasonSpendsConflict, "it spends %s, and what that comes from", parent.TxID)
+	for _, e := range entries {
+		for _, parent := range g.parents(e.Tx) {
+			if leaving[parent] {
+				return nil, refuse(consensus.ErrInvalid, ReasonSpendsConflict, "it spends %s, and what that comes from", parent.TxID)
+			}
 		}
 	}
 	return removed, nil

@@ -13,6 +13,22 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
+// verifyAll runs the scripts of candidates, the lightest first: it may save the work on
+// the others.
+func (p *Pool) verifyAll(candidates []*candidate) (failed int, err error) {
+	order := make([]int, len(candidates))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool { return candidates[order[a]].Weight < candidates[order[b]].Weight })
+	for _, i := range order {
+		if err := p.verify(candidates[i]); err != nil {
+			return i, err
+		}
+	}
+	return 0, nil
+}
+
 // verify runs the scripts of a candidate whose coins are known, unless they are known
 // to hold. It needs no lock. Policy only adds to what scripts must keep to, so that a
 // transaction that passes here passes in a block, where it is not checked again.

@@ -125,7 +125,7 @@ func BenchmarkPool(b *testing.B) {
 		in.PreviousOutPoint.TxID = types.DoubleSHA256(fmt.Append(nil, i))
 		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{in}, Outputs: []types.TxOut{{Value: types.Amount(i), ScriptPubKey: chaintest.Anchor}}}
 		e := &pending.Entry{Tx: tx, TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Fee: types.Amount(100 + i*7919%10_000)}
-		c, _ := g.prepare(nil, &txNode{Entry: e})
+		c, _ := g.prepare(nil, []*txNode{{Entry: e}})
 		g.apply(c)
 	}
 	for i := range 50_000 {

@@ -97,27 +97,15 @@ func checkPackage(txs []*types.Tx) error {
 // each step with all of them before the next, the dearest last.
 func (p *Pool) tryAll(ctx context.Context, candidates []*candidate) (failed int, err error) {
 	if len(candidates) == 1 {
-		return 0, p.examine(ctx, candidates[0])
+		return p.examine(ctx, &group{candidates: candidates})
 	}
-	state, failed, err := p.findCoins(ctx, candidates)
-	if err != nil {
+	if failed, err := p.price(ctx, candidates); err != nil {
 		return failed, err
 	}
-	for i, c := range candidates {
-		if c.Fee, err = p.checkSpends(c, &state); err != nil {
-			return i, err
-		}
-		c.Height = state.Index.Height
+	if failed, err := p.fitAll(candidates); err != nil {
+		return failed, err
 	}
-	if i, err := p.fitAll(candidates); err != nil {
-		return i, err
-	}
-	for i, c := range candidates {
-		if err := p.verify(c); err != nil {
-			return i, err
-		}
-	}
-	return 0, nil
+	return p.verifyAll(candidates)
 }
 
 // fitAll puts all candidates into the graph and takes them out again, under one lock,
@@ -131,12 +119,13 @@ func (p *Pool) fitAll(candidates []*candidate) (failed int, err error) {
 	}
 	var added []*txNode
 	for i, c := range candidates {
-		if err = p.fit(c, false); err != nil {
+		g := &group{candidates: []*candidate{c}}
+		if _, err = p.fit(g, false); err != nil {
 			failed = i
 			break
 		}
-		added = append(added, c.change.add)
-		p.graph.apply(c.change)
+		added = append(added, g.change.add...)
+		p.graph.apply(g.change)
 	}
 	p.graph.remove(added)
 	return failed, err

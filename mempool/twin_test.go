@@ -265,9 +265,11 @@ func (w *twin) accept(e *pending.Entry, floor, relay, increment types.FeeRate) e
 			return ReasonNotImproved
 		}
 	}
+	before := w.txs
 	w.txs = after.txs
 	w.evict()
 	if w.txs[e.TxID] == nil {
+		w.txs = before
 		return ReasonFull
 	}
 	return nil

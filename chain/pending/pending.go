@@ -88,6 +88,15 @@ type Verdict struct {
 	PackageErr error  // why the list as a whole is refused; all its verdicts have it
 }
 
+// Package is transactions that a pool has taken together: a child and its parents.
+type Package struct {
+	Entries []*Entry // in the order in which they were given
+	// Joint sums up those that were too cheap by themselves, with the child that pays for
+	// them. Its feerate is what they were judged by.
+	Joint    Total
+	Replaced []types.Hash // ids of those that had to leave for them
+}
+
 // Info is the state of the pool.
 type Info struct {
 	Position         types.Index   // the block on which everything in the pool is valid next

@@ -14,6 +14,14 @@ type Work struct {
 	Signatures int // checked, and commitments to scripts; one checked by itself counts for three
 }
 
+// Add adds the work on another transaction.
+func (w *Work) Add(more Work) {
+	w.Coins += more.Coins
+	w.Opcodes += more.Opcodes
+	w.Hashed += more.Hashed
+	w.Signatures += more.Signatures
+}
+
 // What the units of Work take on one core of an ordinary machine, rather more than less.
 const (
 	coinTime      = 10 * time.Microsecond // half of it is waiting for the disk
@@ -28,10 +36,13 @@ func (w Work) Time() time.Duration {
 		time.Duration(w.Hashed)*hashedTime + time.Duration(w.Signatures)*signatureTime
 }
 
-// Refusal is the error of a transaction that was refused after it had cost something.
+// Refusal is the error of a transaction, or of several that were to come in together,
+// after they had cost something.
 type Refusal struct {
 	Err  error
-	Work Work
+	Work Work // on all of them
+	// Failed is the index of the one that is at fault, -1 if none is alone.
+	Failed int
 }
 
 // Error returns the text of what is wrapped.
