@@ -161,6 +161,12 @@ func (p *Pool) fit(g *group, replace bool) (failed int, err error) {
 	if err != nil {
 		return g.whole(), err
 	}
+	for _, n := range change.add {
+		n.sponsored = n.Fee < p.options.MinRelay.Fee(n.VSize)
+	}
+	if slices.ContainsFunc(unpaid(change.after, p.options.MinRelay), func(n *txNode) bool { return n.cluster == nil }) {
+		return g.whole(), policy(ReasonMinRelayFee, "with what it would be mined with it pays too little")
+	}
 	// Scripts would be run for nothing otherwise, again and again and for no fee.
 	if !change.survives(p.options.MaxBytes) {
 		return g.whole(), policy(ReasonFull, "the pool is full of transactions that pay more")
@@ -211,15 +217,12 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 		c.Work = c.work
 	}
 	p.graph.apply(g.change)
-	for _, n := range g.change.add {
-		n.sponsored = n.Fee < p.options.MinRelay.Fee(n.VSize)
-	}
 	for _, n := range g.change.remove {
 		g.replaced = append(g.replaced, n.TxID)
 	}
 	p.changes += uint64(len(g.change.add) + len(g.change.remove))
+	p.sweep(g.change.after)
 	if len(g.change.remove) > 0 {
-		p.sweep(g.change.after)
 		p.log.Debug("transactions were replaced", "txid", g.candidates[0].TxID, "replaced", len(g.replaced))
 	}
 	g.change = nil // the entries live on, and what the change refers to need not
@@ -235,17 +238,18 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 	return failed, err
 }
 
-// sweep removes from clusters, out of which something has just gone, those for which
-// nobody pays any longer: they would not be relayed, and nobody would mine them. It
-// assumes mu.
+// remove takes nodes out of the graph, and not their descendants, but for those for which
+// nobody pays any longer then. It assumes mu.
+func (p *Pool) remove(nodes []*txNode) {
+	p.changes += uint64(len(nodes))
+	p.sweep(p.graph.remove(nodes))
+}
+
+// sweep removes from clusters that have just changed those for which nobody pays any
+// longer: they would not be relayed, and nobody would mine them. It assumes mu.
 func (p *Pool) sweep(clusters []*cluster) {
-	for {
-		nodes := unpaid(clusters, p.options.MinRelay)
-		if len(nodes) == 0 {
-			return
-		}
-		clusters = p.graph.remove(nodes)
-		p.changes += uint64(len(nodes))
+	if nodes := unpaid(clusters, p.options.MinRelay); len(nodes) > 0 {
+		p.remove(withDescendants(nodes)) // whose clusters become smaller: it ends
 	}
 }
 
@@ -255,11 +259,11 @@ func (p *Pool) sweep(clusters []*cluster) {
 func (p *Pool) trim() {
 	evicted := 0
 	for p.graph.usage > p.options.MaxBytes {
-		nodes, worst := p.graph.evict()
+		nodes, worst := p.graph.worst()
 		p.rolling.raise(worst.feeRate(), p.options.IncrementalRelay)
+		p.remove(nodes)
 		evicted += len(nodes)
 	}
-	p.changes += uint64(evicted)
 	if evicted > 0 {
 		p.log.Debug("evicted transactions", "count", evicted, "minimum", p.minFeeRate())
 	}

@@ -2,7 +2,6 @@ package mempool
 
 import (
 	"container/heap"
-	"slices"
 
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -162,12 +161,9 @@ func (g *graph) remove(nodes []*txNode) []*cluster {
 	return c.after
 }
 
-// evict removes the chunk that pays worst, which nothing depends on, and returns
-// it.
-func (g *graph) evict() ([]*txNode, chunk) {
+// worst returns the chunk that pays worst, and its nodes, on which nothing depends.
+func (g *graph) worst() ([]*txNode, *chunk) {
 	c := g.clusters[0]
-	worst := *c.worst()
-	nodes := slices.Clone(c.nodes[worst.first:worst.end])
-	g.remove(nodes)
-	return nodes, worst
+	worst := c.worst()
+	return c.nodes[worst.first:worst.end], worst
 }

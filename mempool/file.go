@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -90,6 +91,7 @@ func (p *Pool) Load(ctx context.Context, path string) (result LoadResult, err er
 // as of the time when it first came, so that a restart makes none younger.
 func (p *Pool) load(ctx context.Context, r io.Reader) (result LoadResult, err error) {
 	limit := p.now().Add(-p.options.Expiry)
+	cheap := cheapParents{index: map[types.Hash]int{}}
 	for {
 		tx, at, err := readRecord(r)
 		if err == io.EOF {
@@ -107,16 +109,56 @@ func (p *Pool) load(ctx context.Context, r io.Reader) (result LoadResult, err er
 		if now := p.now(); at.After(now) {
 			at = now
 		}
-		_, err = p.accept(ctx, tx, 0, at)
+		taken, err := p.loadOne(ctx, tx, at, &cheap)
 		switch {
 		case err == nil:
-			result.Accepted++
+			result.Accepted += taken
+			result.Refused -= taken - 1 // which were too cheap before
 		case errors.Is(err, consensus.ErrLocal) || ctx.Err() != nil:
 			return result, err
 		default:
 			result.Refused++
 		}
 	}
+}
+
+// cheapParents are transactions of a file that were too cheap by themselves. They came
+// into the pool with a child that paid for them, and can come in again by that way.
+type cheapParents struct {
+	txs   []*types.Tx
+	index map[types.Hash]int // in txs
+}
+
+// of returns those that a transaction spends, in the order of the file.
+func (c *cheapParents) of(tx *types.Tx) (parents []*types.Tx) {
+	var list []int
+	for i := range tx.Inputs {
+		if at, ok := c.index[tx.Inputs[i].PreviousOutPoint.TxID]; ok && !slices.Contains(list, at) {
+			list = append(list, at)
+		}
+	}
+	slices.Sort(list)
+	for _, at := range list {
+		parents = append(parents, c.txs[at])
+	}
+	return parents
+}
+
+// loadOne takes a transaction of a file, with its parents if they could not come in
+// without it. It returns how many were taken.
+func (p *Pool) loadOne(ctx context.Context, tx *types.Tx, at time.Time, cheap *cheapParents) (taken int, err error) {
+	_, err = p.accept(ctx, tx, 0, at)
+	switch {
+	case errors.Is(err, ReasonMinRelayFee), errors.Is(err, ReasonMempoolMinFee):
+		cheap.index[tx.TxID()] = len(cheap.txs)
+		cheap.txs = append(cheap.txs, tx)
+	case errors.Is(err, consensus.ReasonMissingInputs):
+		if parents := cheap.of(tx); len(parents) > 0 {
+			_, err = p.acceptPackage(ctx, append(parents, tx), 0, at)
+			return len(parents) + 1, err
+		}
+	}
+	return 1, err
 }
 
 // fileHeader is what the file of a network's pool begins with. It names the network, so

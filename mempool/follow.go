@@ -155,8 +155,7 @@ func (p *Pool) confirm(u *consensus.BlockUpdate) {
 		}
 	}
 	gone := append(confirmed, withDescendants(conflicts)...)
-	p.changes += uint64(len(gone))
-	p.sweep(p.graph.remove(gone))
+	p.remove(gone)
 	p.position = u.Update.Block
 	p.rolling.block(p.now())
 	p.changed.Ring()
@@ -178,8 +177,7 @@ func (p *Pool) expire() {
 		return
 	}
 	gone := withDescendants(old)
-	p.changes += uint64(len(gone))
-	p.sweep(p.graph.remove(gone))
+	p.remove(gone)
 	p.log.Info("transactions expired", "count", len(gone))
 	p.changed.Ring()
 }

@@ -47,7 +47,7 @@ func TestModel(t *testing.T) {
 				m.blocks = append(m.blocks, m.mine())
 			}
 			m.sync()
-			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, coins: m.tip.Coins, height: m.tip.Height, maxBytes: maxBytes}
+			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, sponsored: map[types.Hash]bool{}, coins: m.tip.Coins, height: m.tip.Height, maxBytes: maxBytes}
 			for range steps {
 				m.step()
 				m.compare()
@@ -62,6 +62,7 @@ func TestModel(t *testing.T) {
 		"accepted", "replaced", string(ReasonInsufficientFee), string(ReasonNotImproved), string(ReasonMinRelayFee),
 		string(consensus.ReasonMissingInputs), string(ReasonInPool), string(ReasonMempoolMinFee), string(ReasonFull),
 		"block", "reorganisation", "expiry", "eviction",
+		"package", "package, replaced", "package, evicted or there", "package: " + string(ReasonPackageReplaces), "package: " + string(ReasonMinRelayFee),
 	} {
 		if counts[kind] == 0 {
 			t.Errorf("nothing of kind %q happened", kind)
@@ -77,6 +78,8 @@ func (m *model) step() {
 		m.reorganise()
 	case n == 6:
 		m.pass()
+	case m.random.IntN(4) == 0:
+		m.submitPackage()
 	default:
 		m.submit()
 	}
@@ -114,23 +117,21 @@ func (m *model) submit() {
 			inputs[m.anyOutput()] = true
 		}
 		list := slices.SortedFunc(maps.Keys(inputs), chaintest.CompareOutPoints)
-		fee := types.Amount(m.random.IntN(40))
-		if m.random.IntN(3) > 0 {
-			fee *= types.Amount(1 + m.random.IntN(30))
-		}
-		tx = m.Pay(fee, 1+m.random.IntN(3), list...)
+		tx = m.Pay(m.fee(), 1+m.random.IntN(3), list...)
 		if m.random.IntN(8) == 0 {
 			tx.Inputs[0].Sequence = uint32(m.random.IntN(3))
 			m.Note(tx)
 		}
 	}
 	m.made = append(m.made, tx)
+	m.give(tx)
+}
+
+// give gives the pool a transaction by itself.
+func (m *model) give(tx *types.Tx) {
 	before := len(m.twin.txs)
-	e := &pending.Entry{Tx: tx, Raw: tx.AppendTo(nil), TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Time: m.now}
-	m.pool.mu.Lock()
-	floor, rate := m.pool.rollingMinimum(), m.pool.rolling.rate
-	m.pool.mu.Unlock()
-	want := m.twin.accept(e, floor, DefaultMinRelay, DefaultIncrementalRelay)
+	floor, rate := m.floor(), m.pool.rolling.rate
+	want := m.twin.accept(m.entry(tx), floor, DefaultMinRelay, DefaultIncrementalRelay)
 	trial, err := m.pool.Try(m.t.Context(), []*types.Tx{tx})
 	if err != nil {
 		m.t.Fatal(err)
@@ -151,6 +152,82 @@ func (m *model) submit() {
 		kind = "replaced"
 	}
 	m.counts[kind]++
+}
+
+// fee rolls a fee, often too small.
+func (m *model) fee() types.Amount {
+	fee := types.Amount(m.random.IntN(40))
+	if m.random.IntN(3) > 0 {
+		fee *= types.Amount(1 + m.random.IntN(30))
+	}
+	return fee
+}
+
+// submitPackage gives the pool a child and one or more parents, which are mostly too
+// cheap. Some are in the pool already.
+func (m *model) submitPackage() {
+	spent := map[types.OutPoint]bool{}
+	input := func() (list []types.OutPoint) {
+		if outPoint := m.anyOutput(); !spent[outPoint] {
+			spent[outPoint] = true
+			list = append(list, outPoint)
+		}
+		return list
+	}
+	var txs []*types.Tx
+	var from []types.OutPoint
+	for range 1 + m.random.IntN(5)/3 {
+		tx := m.Pay(types.Amount(m.random.IntN(20)), 1+m.random.IntN(2), input()...)
+		if len(tx.Inputs) == 0 {
+			return
+		}
+		txs = append(txs, tx)
+		from = append(from, chaintest.Output(tx, 0))
+		spent[from[len(from)-1]] = true
+		if m.random.IntN(6) == 0 {
+			m.give(tx)
+		}
+	}
+	if m.random.IntN(3) == 0 {
+		from = append(from, input()...)
+	}
+	txs = append(txs, m.Pay(m.fee(), 1, from...))
+	m.made = append(m.made, txs...)
+	var list []*pending.Entry
+	for _, tx := range txs {
+		list = append(list, m.entry(tx))
+	}
+	before := len(m.twin.txs)
+	want := m.twin.acceptAll(list, m.floor(), DefaultMinRelay, DefaultIncrementalRelay)
+	result, got := m.pool.AcceptPackage(m.t.Context(), txs, 0)
+	if want == nil && got != nil || want != nil && !errors.Is(got, want) {
+		m.t.Fatalf("AcceptPackage: %v, the twin says %v", got, want)
+	}
+	for i, e := range result.Entries {
+		if e.TxID != list[i].TxID {
+			m.t.Fatalf("entry %d is %s, want %s", i, e.TxID, list[i].TxID)
+		}
+	}
+	kind := "package"
+	if want != nil {
+		kind += ": " + want.Error()
+	} else if len(result.Replaced) > 0 {
+		kind += ", replaced"
+	} else if len(m.twin.txs) < before+len(txs) {
+		kind += ", evicted or there"
+	}
+	m.counts[kind]++
+}
+
+func (m *model) entry(tx *types.Tx) *pending.Entry {
+	return &pending.Entry{Tx: tx, Raw: tx.AppendTo(nil), TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Time: m.now}
+}
+
+// floor is what a full pool asks for.
+func (m *model) floor() types.FeeRate {
+	m.pool.mu.Lock()
+	defer m.pool.mu.Unlock()
+	return m.pool.rollingMinimum()
 }
 
 // contents makes a list of transactions for a block: a selection, and some that
@@ -253,6 +330,7 @@ func (m *model) pass() {
 				delete(m.twin.txs, txid)
 			}
 			m.counts["expiry"]++
+			m.twin.sweep()
 		}
 	}
 }

@@ -132,8 +132,8 @@ func (g *group) checkReplacing(conflicts []*txNode) error {
 	return nil
 }
 
-// unpaid returns, of clusters, the nodes for which a child paid, and nobody does any
-// longer, with their descendants.
+// unpaid returns the nodes of clusters for which a child paid, and nobody does any
+// longer.
 func unpaid(clusters []*cluster, least types.FeeRate) []*txNode {
 	var nodes []*txNode
 	for _, cluster := range clusters {
@@ -149,5 +149,5 @@ func unpaid(clusters []*cluster, least types.FeeRate) []*txNode {
 			}
 		}
 	}
-	return withDescendants(nodes)
+	return nodes
 }

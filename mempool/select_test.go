@@ -135,7 +135,8 @@ func BenchmarkPool(b *testing.B) {
 		n := 50_000
 		for b.Loop() {
 			add(n)
-			g.evict()
+			nodes, _ := g.worst()
+			g.remove(nodes)
 			n++
 		}
 	})

@@ -14,10 +14,11 @@ import (
 // twin is a pool as one would write it on a blackboard: a map of transactions,
 // and everything that is asked is computed from nothing.
 type twin struct {
-	txs      map[types.Hash]*pending.Entry
-	coins    map[types.OutPoint]types.Coin
-	height   uint32 // of the tip
-	maxBytes int
+	txs       map[types.Hash]*pending.Entry
+	sponsored map[types.Hash]bool // too cheap, and came in with a child
+	coins     map[types.OutPoint]types.Coin
+	height    uint32 // of the tip
+	maxBytes  int
 }
 
 func (w *twin) parents(e *pending.Entry) map[types.Hash]*pending.Entry {
@@ -51,7 +52,8 @@ func (w *twin) descendants(e *pending.Entry) map[types.Hash]*pending.Entry {
 }
 
 func (w *twin) without(gone map[types.Hash]*pending.Entry) *twin {
-	rest := &twin{txs: maps.Clone(w.txs), coins: w.coins, height: w.height}
+	rest := &twin{txs: maps.Clone(w.txs), sponsored: map[types.Hash]bool{}, coins: w.coins, height: w.height}
+	maps.Copy(rest.sponsored, w.sponsored)
 	for txid := range gone {
 		delete(rest.txs, txid)
 	}
@@ -205,36 +207,86 @@ func corners(clusters [][][]*pending.Entry) []int {
 
 // accept is the verdict on a transaction; nil puts it in.
 func (w *twin) accept(e *pending.Entry, floor, relay, increment types.FeeRate) error {
-	if w.txs[e.TxID] != nil {
-		return ReasonInPool
+	return w.acceptAll([]*pending.Entry{e}, floor, relay, increment)
+}
+
+// acceptAll is the verdict on transactions that come in together, the child last; nil
+// puts them in.
+func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.FeeRate) error {
+	list = slices.DeleteFunc(slices.Clone(list), func(e *pending.Entry) bool { return len(list) > 1 && w.txs[e.TxID] != nil })
+	if len(list) == 0 {
+		return nil
 	}
-	fee, err := w.fee(e)
-	if err != nil {
-		return err
+	with := w.without(nil)
+	var fault error
+	for _, e := range list {
+		if w.txs[e.TxID] != nil {
+			return ReasonInPool
+		}
+		fee, err := with.fee(e)
+		if err == consensus.ReasonMissingInputs || err == pending.ReasonConfirmed {
+			return err // of all of them, before anything else is looked at
+		}
+		if fault == nil {
+			fault = err
+		}
+		e.Fee = fee
+		with.txs[e.TxID] = e
 	}
-	e.Fee = fee
-	if fee < floor.Fee(e.VSize) {
+	if fault != nil {
+		return fault
+	}
+	var poor pending.Total
+	isPoor := map[types.Hash]bool{}
+	for _, e := range list {
+		spendsPoor := false
+		for txid := range with.parents(e) {
+			spendsPoor = spendsPoor || isPoor[txid]
+		}
+		if spendsPoor || e.Fee < max(floor, relay).Fee(e.VSize) {
+			isPoor[e.TxID] = true
+			poor.Add(e)
+		}
+	}
+	if poor.Fees < floor.Fee(poor.VSize) {
 		return ReasonMempoolMinFee
 	}
-	if fee < relay.Fee(e.VSize) {
+	if poor.Fees < relay.Fee(poor.VSize) {
 		return ReasonMinRelayFee
 	}
-	gone, touched := map[types.Hash]*pending.Entry{}, w.parents(e)
-	direct := map[types.Hash]*pending.Entry{}
-	for _, other := range w.txs {
-		for _, in := range other.Tx.Inputs {
-			if slices.ContainsFunc(e.Tx.Inputs, func(mine types.TxIn) bool { return mine.PreviousOutPoint == in.PreviousOutPoint }) {
-				direct[other.TxID] = other
-				maps.Copy(gone, w.descendants(other))
+	return w.replace(list, relay, increment)
+}
+
+// replace is the rest of acceptAll.
+func (w *twin) replace(list []*pending.Entry, relay, increment types.FeeRate) error {
+	gone, touched, direct, own := map[types.Hash]*pending.Entry{}, map[types.Hash]*pending.Entry{}, map[types.Hash]*pending.Entry{}, pending.Total{}
+	for _, e := range list {
+		own.Add(e)
+		maps.Copy(touched, w.parents(e))
+		for _, other := range w.txs {
+			for _, in := range other.Tx.Inputs {
+				if slices.ContainsFunc(e.Tx.Inputs, func(mine types.TxIn) bool { return mine.PreviousOutPoint == in.PreviousOutPoint }) {
+					direct[other.TxID] = other
+					maps.Copy(gone, w.descendants(other))
+				}
 			}
 		}
 	}
-	if len(gone) > 0 && fee < sum(gone).Fees+increment.Fee(e.VSize) {
+	if len(gone) > 0 && len(list) > 1 {
+		first, last := list[0], list[len(list)-1]
+		rates := big.NewRat(int64(last.Fee), int64(last.VSize)).Cmp(big.NewRat(int64(first.Fee), int64(first.VSize)))
+		if len(list) > 2 || len(w.parents(first)) > 0 || len(w.parents(last)) > 0 || rates <= 0 {
+			return ReasonPackageReplaces
+		}
+	}
+	if len(gone) > 0 && own.Fees < sum(gone).Fees+increment.Fee(own.VSize) {
 		return ReasonInsufficientFee
 	}
-	for txid := range w.ancestors(e) {
-		if direct[txid] != nil {
-			return ReasonSpendsConflict
+	for _, e := range list {
+		for txid := range w.ancestors(e) {
+			if direct[txid] != nil {
+				return ReasonSpendsConflict
+			}
 		}
 	}
 	maps.Copy(touched, gone)
@@ -242,37 +294,85 @@ func (w *twin) accept(e *pending.Entry, floor, relay, increment types.FeeRate) e
 		maps.Copy(touched, w.cluster(t))
 	}
 	after := w.without(gone)
-	after.txs[e.TxID] = e
-	if t := sum(after.cluster(e)); t.Count > 64 || t.VSize > 101_000 {
-		return ReasonClusterTooLarge
+	for _, e := range list {
+		after.txs[e.TxID] = e
 	}
-	if len(gone) > 0 {
-		maps.DeleteFunc(touched, func(id types.Hash, _ *pending.Entry) bool { return w.txs[id] == nil })
-		before := w.allChunks(touched)
-		maps.DeleteFunc(touched, func(id types.Hash, _ *pending.Entry) bool { return gone[id] != nil })
-		touched[e.TxID] = e
-		then := after.allChunks(touched)
-		better := false
-		for _, room := range append(corners(before), corners(then)...) {
-			switch curve(then, room).Cmp(curve(before, room)) {
-			case -1:
-				return ReasonNotImproved
-			case 1:
-				better = true
-			}
-		}
-		if !better {
-			return ReasonNotImproved
+	for _, e := range list {
+		if t := sum(after.cluster(e)); t.Count > 64 || t.VSize > 101_000 {
+			return ReasonClusterTooLarge
 		}
 	}
-	before := w.txs
-	w.txs = after.txs
+	if len(gone) > 0 && !w.improves(after, touched, gone, list) {
+		return ReasonNotImproved
+	}
+	for _, e := range list {
+		if e.Fee < relay.Fee(e.VSize) {
+			after.sponsored[e.TxID] = true
+		}
+	}
+	for _, e := range list {
+		if after.isUnpaid(e) {
+			return ReasonMinRelayFee
+		}
+	}
+	before, sponsored := w.txs, w.sponsored
+	w.txs, w.sponsored = after.txs, after.sponsored
 	w.evict()
-	if w.txs[e.TxID] == nil {
-		w.txs = before
-		return ReasonFull
+	for _, e := range list {
+		if w.txs[e.TxID] == nil {
+			w.txs, w.sponsored = before, sponsored
+			return ReasonFull
+		}
 	}
 	return nil
+}
+
+// improves tells whether the chunks of what is touched become better.
+func (w *twin) improves(after *twin, touched, gone map[types.Hash]*pending.Entry, list []*pending.Entry) bool {
+	maps.DeleteFunc(touched, func(id types.Hash, _ *pending.Entry) bool { return w.txs[id] == nil })
+	before := w.allChunks(touched)
+	maps.DeleteFunc(touched, func(id types.Hash, _ *pending.Entry) bool { return gone[id] != nil })
+	for _, e := range list {
+		touched[e.TxID] = e
+	}
+	then := after.allChunks(touched)
+	better := false
+	for _, room := range append(corners(before), corners(then)...) {
+		switch curve(then, room).Cmp(curve(before, room)) {
+		case -1:
+			return false
+		case 1:
+			better = true
+		}
+	}
+	return better
+}
+
+// isUnpaid tells whether a child paid for a transaction, and nobody does now.
+func (w *twin) isUnpaid(e *pending.Entry) bool {
+	if !w.sponsored[e.TxID] {
+		return false
+	}
+	for _, part := range chunks(w.order(w.cluster(e))) {
+		if slices.Contains(part, e) {
+			t := total(part)
+			return types.NewFeeRate(t.Fees, (t.Weight+3)/4) < DefaultMinRelay
+		}
+	}
+	panic("it is in no chunk")
+}
+
+// sweep removes what nobody pays for.
+func (w *twin) sweep() {
+	for swept := true; swept; {
+		swept = false
+		for _, e := range w.txs {
+			if w.isUnpaid(e) {
+				w.txs, swept = w.without(w.descendants(e)).txs, true
+				break
+			}
+		}
+	}
 }
 
 // fee returns the fee of a transaction whose inputs are all there.
@@ -314,6 +414,7 @@ func (w *twin) fee(e *pending.Entry) (types.Amount, error) {
 // evict throws away what pays worst until the rest fits.
 func (w *twin) evict() {
 	for {
+		w.sweep()
 		usage := 0
 		for _, e := range w.txs {
 			usage += usageOf(e)
@@ -354,11 +455,13 @@ func (w *twin) confirm(b *chaintest.Block) {
 		}
 	}
 	w.coins, w.height = b.Coins, b.Height
+	w.sweep()
 }
 
 // rebuild puts in what is valid of a list, in its order.
 func (w *twin) rebuild(list []*pending.Entry, tip *chaintest.Block) {
 	w.txs, w.coins, w.height = map[types.Hash]*pending.Entry{}, tip.Coins, tip.Height
+	w.sponsored = map[types.Hash]bool{} // in a new graph nobody remembers
 	for _, e := range list {
 		fee, err := w.fee(e)
 		if err != nil || w.txs[e.TxID] != nil {
