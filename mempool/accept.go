@@ -157,6 +157,7 @@ func (p *Pool) fit(g *group, replace bool) (failed int, err error) {
 	if err := g.checkReplacing(conflicts); err != nil {
 		return g.whole(), err
 	}
+	g.candidates[0].work.Relatives += p.graph.relatives(g.txs(), conflicts)
 	change, err := p.graph.replacement(g.entries(), conflicts, p.options.IncrementalRelay)
 	if err != nil {
 		return g.whole(), err

@@ -31,11 +31,14 @@
 //	entry, err := pool.Accept(ctx, tx, 0)
 //	entries, at := pool.Select(maxWeight)
 //
+// A child and its parents can come in together (AcceptPackage), as a group that is
+// examined and put in as one.
+//
 // # Names
 //
 // An entry (pending.Entry) is a transaction of the pool, and a txNode is its place in
 // the graph. A candidate is a transaction that is not in yet, with what was found out
-// about it. A change is a difference to the graph that was worked out and is not made
+// about it; a group is candidates that come in together. A change is a difference to the graph that was worked out and is not made
 // yet, so that to refuse it costs nothing. An ancestor is what a transaction spends,
 // directly or not; lineage is the set of all ancestors with the transaction itself.
 package mempool

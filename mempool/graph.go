@@ -77,6 +77,22 @@ func (g *graph) conflicts(txs ...*types.Tx) []*txNode {
 	return conflicts
 }
 
+// relatives counts the nodes whose clusters change if transactions come in and their
+// conflicts leave.
+func (g *graph) relatives(txs []*types.Tx, conflicts []*txNode) int {
+	clusters, count := map[*cluster]bool{}, 0
+	for _, tx := range txs {
+		conflicts = append(conflicts, g.parents(tx)...)
+	}
+	for _, n := range conflicts {
+		if !clusters[n.cluster] {
+			clusters[n.cluster] = true
+			count += len(n.cluster.nodes)
+		}
+	}
+	return count
+}
+
 // count keeps the sums up to date when a node comes (1) or leaves (-1).
 func (g *graph) count(n *txNode, sign int) {
 	g.usage += sign * usageOf(n.Entry)

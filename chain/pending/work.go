@@ -11,6 +11,7 @@ type Work struct {
 	Coins      int // looked up in the chain
 	Opcodes    int // of scripts
 	Hashed     int // bytes that opcodes hashed
+	Relatives  int // waiting transactions that were put in order anew, or would have been
 	Signatures int // checked, and commitments to scripts; one checked by itself counts for three
 }
 
@@ -19,6 +20,7 @@ func (w *Work) Add(more Work) {
 	w.Coins += more.Coins
 	w.Opcodes += more.Opcodes
 	w.Hashed += more.Hashed
+	w.Relatives += more.Relatives
 	w.Signatures += more.Signatures
 }
 
@@ -27,13 +29,14 @@ const (
 	coinTime      = 10 * time.Microsecond // half of it is waiting for the disk
 	opcodeTime    = 20 * time.Nanosecond
 	hashedTime    = 5 * time.Nanosecond // RIPEMD-160's, the slowest
+	relativeTime  = 2 * time.Microsecond
 	signatureTime = 20 * time.Microsecond
 )
 
 // Time estimates the processor time.
 func (w Work) Time() time.Duration {
 	return time.Duration(w.Coins)*coinTime + time.Duration(w.Opcodes)*opcodeTime +
-		time.Duration(w.Hashed)*hashedTime + time.Duration(w.Signatures)*signatureTime
+		time.Duration(w.Hashed)*hashedTime + time.Duration(w.Relatives)*relativeTime + time.Duration(w.Signatures)*signatureTime
 }
 
 // Refusal is the error of a transaction, or of several that were to come in together,
