@@ -1,12 +1,8 @@
 package p2p
 
 import (
-	"context"
 	"io"
 	"log/slog"
-	"net"
-	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +12,6 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/peerinfo"
-	"github.com/karatcoin/karat/p2p/wire"
 )
 
 // TestInboundLimit: callers who come at once do not get past the limit, and there
@@ -190,64 +185,6 @@ func TestOneConnection(t *testing.T) {
 	})
 }
 
-// discovering makes a node look for others.
-func discovering(nodes ...string) func(o *Options) {
-	return func(o *Options) {
-		params := *o.Params
-		params.Bootstrap.Nodes, params.Bootstrap.DNS = nodes, []string{"seed"}
-		o.Params, o.Discover, o.MaxOutbound = &params, true, 2
-		o.Resolve = func(context.Context, string) ([]netip.Addr, error) { return nil, context.DeadlineExceeded }
-	}
-}
-
-// TestBootstrapIsTriedAgain: nodes that start together, or whose network is down
-// for hours, find each other when it is there.
-func TestBootstrapIsTriedAgain(t *testing.T) {
-	simulate(t, func(t *testing.T, w *world) {
-		n := w.start("n", discovering("seed:1"))
-		time.Sleep(time.Minute)
-		w.start("seed", nil)
-		w.eventually("the node of the network's file", 30*time.Minute, func() bool { return len(n.Peers()) == 1 })
-		if n.Peers()[0].Manual {
-			t.Error("it counts as the operator's choice")
-		}
-		w.down()
-		time.Sleep(8 * time.Hour) // more than the calls to a dead address take until it is forgotten
-		if len(n.Peers()) != 0 {
-			t.Fatal("the network is not down")
-		}
-		w.up()
-		w.eventually("the network is back", 30*time.Minute, func() bool { return len(n.Peers()) == 1 })
-	})
-}
-
-// TestBootstrapBesideCallers: who calls a node does not keep it from looking for
-// nodes of its own choice.
-func TestBootstrapBesideCallers(t *testing.T) {
-	simulate(t, func(t *testing.T, w *world) {
-		n := w.start("n", discovering("seed:1"))
-		caller := w.stranger(n)
-		time.Sleep(time.Minute)
-		w.start("seed", nil)
-		w.eventually("the node of the network's file", 30*time.Minute, func() bool { return len(n.Peers()) == 2 })
-		caller.conn.Close()
-	})
-}
-
-// TestAddressesOutliveOurNetwork: while nobody at all can be reached, no address is
-// forgotten.
-func TestAddressesOutliveOurNetwork(t *testing.T) {
-	simulate(t, func(t *testing.T, w *world) {
-		other := w.start("192.0.2.1", nil)
-		n := w.start("n", func(o *Options) { o.Discover, o.MaxOutbound = true, 2 })
-		w.down()
-		n.book.add([]wire.PeerAddress{{ID: other.NodeID(), Addr: netip.MustParseAddrPort("192.0.2.1:1"), LastSeen: time.Now().Unix()}}, time.Now())
-		time.Sleep(24 * time.Hour)
-		w.up()
-		w.eventually("a node that was known before", time.Hour, func() bool { return len(n.Peers()) == 1 })
-	})
-}
-
 // TestOtherConnectionIsNoFailure: a peer that called us first can be reached.
 func TestOtherConnectionIsNoFailure(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
@@ -268,57 +205,6 @@ func TestOtherConnectionIsNoFailure(t *testing.T) {
 				t.Errorf("the log tells of a failure:\n%s", log[i].String())
 			}
 		}
-	})
-}
-
-// TestDiscovery: addresses that peers tell are called, up to the limit, and kept
-// for the next start.
-func TestDiscovery(t *testing.T) {
-	simulate(t, func(t *testing.T, w *world) {
-		file := filepath.Join(w.dir, "peers.json")
-		var told []wire.PeerAddress
-		for i, address := range []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.4:1"} {
-			host, _, _ := net.SplitHostPort(address)
-			other := w.start(host, nil)
-			told = append(told, wire.PeerAddress{ID: other.NodeID(), Addr: netip.MustParseAddrPort(address), LastSeen: time.Now().Unix() - int64(i)})
-		}
-		seed := w.start("seed", nil)
-		seed.book.add(told, time.Now())
-		n := w.start("n", func(o *Options) { discovering(seed.NodeID().String() + "@seed:1")(o); o.File = file })
-		n.o.MaxOutbound = 3
-		w.eventually("three peers", 5*time.Minute, func() bool { return len(n.Peers()) == 3 })
-		time.Sleep(10 * time.Minute)
-		if got := len(n.Peers()); got != 3 {
-			t.Errorf("%d peers, want 3", got)
-		}
-		n.stop()
-		seed.stop()
-		n = w.start("n", func(o *Options) { discovering()(o); o.File = file })
-		w.eventually("peers after a restart, without the first", 5*time.Minute, func() bool { return len(n.Peers()) == 2 })
-	})
-}
-
-// TestUnaskedAddresses: only who was asked for addresses can tell some, and once.
-func TestUnaskedAddresses(t *testing.T) {
-	simulate(t, func(t *testing.T, w *world) {
-		n := w.start("n", nil)
-		s := w.stranger(n) // who called, and was not asked
-		s.send(&wire.Peers{Peers: []wire.PeerAddress{{ID: testID(1), Addr: netip.MustParseAddrPort("192.0.2.1:1"), LastSeen: time.Now().Unix()}}})
-		s.expect(stays, "who tells addresses", time.Second)
-		if got := n.KnownAddresses(10); len(got) != 0 {
-			t.Errorf("known: %v", got)
-		}
-		for range 3 {
-			s.send(&wire.GetPeers{})
-		}
-		answers := 0
-		for next[*wire.Peers](s, time.Minute) != nil {
-			answers++
-		}
-		if answers != 1 {
-			t.Errorf("%d answers to a repeated question", answers)
-		}
-		s.conn.Close()
 	})
 }
 

@@ -14,10 +14,10 @@ import (
 // dispatcher hands what a peer sends to the part that it concerns. It is the only one
 // that knows all parts, and no part knows it.
 type dispatcher struct {
-	sync *syncer
-	txs  *relay
-	book *addressBook
-	now  func() time.Time
+	sync      *syncer
+	txs       *relay
+	discovery *discovery
+	now       func() time.Time
 }
 
 // talk runs the connection until it ends, and returns why.
@@ -29,13 +29,10 @@ func (d *dispatcher) talk(ctx context.Context, p *peer) error {
 	work.Go(p.serve)
 	work.Go(func() { d.keepAlive(p) })
 	d.sync.join(p)
-	d.txs.join(p)
-	if !p.inbound {
-		p.mu.Lock()
-		p.asking = true
-		p.mu.Unlock()
-		p.send(&wire.GetPeers{})
+	if !p.blocksOnly {
+		d.txs.join(p)
 	}
+	d.discovery.join(p)
 	p.send(&wire.SendCompact{Announce: true})
 	err := p.read(func(message wire.Message) error { return d.take(ctx, p, message) })
 	p.close(err)
@@ -78,9 +75,9 @@ func (d *dispatcher) handle(ctx context.Context, p *peer, message wire.Message) 
 	case *wire.Pong:
 		p.pong(m.Nonce)
 	case *wire.GetPeers:
-		d.tellPeers(p)
+		d.discovery.tell(p)
 	case *wire.Peers:
-		d.peersTold(p, m.Peers)
+		d.discovery.told(p, m.Peers)
 	case *wire.SendCompact:
 		p.mu.Lock()
 		p.compact = m.Announce
@@ -157,31 +154,4 @@ func (d *dispatcher) keepAlive(p *peer) {
 		// the operator had ruled it out. Nobody announces it again.
 		d.sync.askHeaders(p)
 	}
-}
-
-// tellPeers answers a request for addresses, once: who asks again and again would learn
-// the whole book.
-func (d *dispatcher) tellPeers(p *peer) {
-	p.mu.Lock()
-	again := p.asked
-	p.asked = true
-	p.mu.Unlock()
-	if !again {
-		p.send(&wire.Peers{Peers: d.book.sample(wire.MaxPeers)})
-	}
-}
-
-// peersTold takes the answer to our question for addresses. It ignores addresses that
-// nobody asked for: who calls us shall not choose whom we call.
-func (d *dispatcher) peersTold(p *peer, peers []wire.PeerAddress) {
-	p.mu.Lock()
-	asked := p.asking
-	p.asking = false
-	p.mu.Unlock()
-	if !asked {
-		p.addressesLeft.Add(uint64(len(peers)))
-		return
-	}
-	p.addressesTaken.Add(uint64(len(peers)))
-	d.book.add(peers, d.now())
 }

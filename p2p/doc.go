@@ -23,10 +23,10 @@
 // messages, one answers requests, one writes, and one pings. The connection knows nobody.
 // The dispatcher hands each message to the part that it concerns. The syncer knows which
 // blocks are asked of whom, and feeds the chain. The relay does the same for
-// transactions, and feeds the pool. The slots decide who is connected, and remember who
-// misbehaved. Each of them has a lock of its own. No lock is taken under another, and
-// nothing that can wait happens under any: a peer is closed, and a message is sent,
-// outside of all locks.
+// transactions, and feeds the pool. Discovery decides whom to call, by what package
+// addrbook knows. The slots decide who is connected, and remember who misbehaved. Each
+// of them has a lock of its own. No lock is taken under another, and nothing that can
+// wait happens under any: a peer is closed, and a message is sent, outside of all locks.
 //
 // The bytes of the messages are package wire's matter, and the encryption is package
 // noise's. docs/wire-protocol.md describes both.

@@ -18,7 +18,7 @@ type greeter struct {
 	key     noise.Key
 	network func() types.Hash
 	allowed func(peerinfo.NodeID) bool
-	hello   func() *wire.Hello // ours, as of now
+	hello   func(p *peer) *wire.Hello // ours for a peer, as of now
 }
 
 // greet makes the handshake and exchanges hellos.
@@ -46,7 +46,7 @@ func (g *greeter) greet(ctx context.Context, p *peer, raw net.Conn, t target) er
 
 func (g *greeter) exchangeHellos(p *peer, conn net.Conn) error {
 	var f wire.Fragmenter
-	if err := f.Push(g.hello()); err != nil {
+	if err := f.Push(g.hello(p)); err != nil {
 		return err
 	}
 	sent := make(chan error, 1)

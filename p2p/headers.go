@@ -223,3 +223,19 @@ func (s *syncer) leastWork() consensus.Uint256 {
 	}
 	return work
 }
+
+// best is the last block that a peer told of.
+func (s *syncer) best(p *peer) (best types.Index) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sp := s.peers[p]; sp != nil {
+		best = sp.best
+	}
+	return best
+}
+
+// work is the work of a chain up to a block, if it is known.
+func (s *syncer) work(hash types.Hash) (consensus.Uint256, bool) {
+	info, ok := s.tree.Info(hash)
+	return info.Work, ok
+}

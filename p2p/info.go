@@ -31,7 +31,7 @@ func (p *peer) info() peerinfo.Info {
 		return time.Unix(0, nanoseconds)
 	}
 	info := peerinfo.Info{
-		Number: p.number, ID: p.id, Address: p.address, LocalAddress: p.conn.LocalAddr().String(), Inbound: p.inbound, Manual: p.manual,
+		Number: p.number, ID: p.id, Address: p.address, LocalAddress: p.conn.LocalAddr().String(), Inbound: p.inbound, Manual: p.manual, BlocksOnly: p.blocksOnly,
 		Version: p.version, UserAgent: p.hello.UserAgent, Full: p.hello.Services&wire.ServiceNetwork != 0, RelayTxs: p.hello.Relay,
 		Since: p.since, TimeOffset: p.offset, StartingHeight: p.hello.Height,
 		LastSend: at(p.lastSend.Load()), LastRecv: at(p.lastRecv.Load()), LastBlock: at(p.lastBlock.Load()), LastTx: at(p.lastTx.Load()),
@@ -44,7 +44,7 @@ func (p *peer) info() peerinfo.Info {
 	if p.nonce != 0 {
 		info.PingWait = p.now().Sub(p.pinged)
 	}
-	info.SharesAddresses = p.asked || !p.inbound
+	info.SharesAddresses = p.gossip.asked || !p.inbound && !p.blocksOnly
 	p.mu.Unlock()
 	return info
 }
@@ -111,3 +111,12 @@ func (r *relay) describe(p *peer, info *peerinfo.Info) {
 // Memory returns the bytes that are held because of all peers together, and how many
 // may be.
 func (m *Manager) Memory() (held, most int64) { return m.budget.held.Load(), m.budget.most }
+
+// Listening returns the addresses at which peers can reach this node, if there are
+// any.
+func (m *Manager) Listening() []string {
+	if m.o.Listener == nil {
+		return nil
+	}
+	return []string{m.o.Listener.Addr().String()}
+}

@@ -79,13 +79,13 @@ type Options struct {
 	Resolve     func(ctx context.Context, host string) ([]netip.Addr, error)
 	ByName      func(host string) bool     // whether Dial takes the name, which must not be asked of Resolve; nil: never
 	Check       func(address string) error // says why nobody can be called at HOST:PORT; nil: somebody can
-	Reach       func() []peerinfo.Reach    // how Dial reaches each network; nil: nobody says
 	External    func() []netip.AddrPort    // where others reach this node, as the operator or a router says; nil: nobody says
 	Connect     []string                   // [ID@]HOST:PORT of peers to stay connected to
 	Allow       []peerinfo.NodeID          // the only peers to talk to; empty: all
 	Discover    bool                       // find other peers too
 	MaxInbound  int
 	MaxOutbound int
+	BlocksOnly  int    // peers to look for besides that are asked for blocks alone
 	MaxMemory   int64  // bytes that may wait because of all peers together; 0: DefaultMaxMemory
 	MaxUpload   uint64 // bytes a day beyond which no old blocks are sent; 0: no limit
 	File        string // of known addresses; empty: none
@@ -101,33 +101,36 @@ const (
 	silenceTimeout   = 3 * time.Minute // a peer that sends nothing for so long is gone
 	redialFirst      = time.Second
 	redialMost       = time.Minute
-	dialEvery        = 2 * time.Second // at most one outbound attempt of discovery
 )
 
 // DefaultMaxOutbound is the number of peers that discovery looks for.
 const DefaultMaxOutbound = 8
 
+// DefaultBlocksOnly is the number of peers besides that it asks for blocks alone. What
+// they tell says nothing of transactions and addresses, so who watches those cannot find
+// them, and cut us off from them.
+const DefaultBlocksOnly = 2
+
 // Manager keeps the connections. All its methods may be called concurrently.
 type Manager struct {
-	o        Options
-	log      *slog.Logger
-	budget   *budget
-	slots    *slots
-	sync     *syncer
-	txs      *relay
-	greeter  greeter
-	dispatch dispatcher
+	o         Options
+	log       *slog.Logger
+	budget    *budget
+	slots     *slots
+	sync      *syncer
+	txs       *relay
+	discovery *discovery
+	greeter   greeter
+	dispatch  dispatcher
 
 	received, sent atomic.Uint64 // bytes, of all connections since New
 	running        chan struct{} // closed when Run has begun
 
 	mu sync.Mutex
 	// Guarded by mu:
-	ctx     context.Context               // of Run; nil before and after
-	work    sync.WaitGroup                // goroutines of connections; grows only while ctx is alive
-	manual  map[string]context.CancelFunc // addresses to stay connected to
-	book    addressBook
-	dialing int // connections of discovery that are being made
+	ctx    context.Context               // of Run; nil before and after
+	work   sync.WaitGroup                // goroutines of connections; grows only while ctx is alive
+	manual map[string]context.CancelFunc // addresses to stay connected to
 }
 
 // New returns a manager that does nothing yet.
@@ -137,9 +140,6 @@ func New(o Options) *Manager {
 	}
 	if o.Check == nil {
 		o.Check = func(string) error { return nil }
-	}
-	if o.Reach == nil {
-		o.Reach = func() []peerinfo.Reach { return nil }
 	}
 	if o.External == nil {
 		o.External = func() []netip.AddrPort { return nil }
@@ -157,7 +157,7 @@ func New(o Options) *Manager {
 		o.MaxOutbound = DefaultMaxOutbound
 	}
 	m := &Manager{
-		o: o, log: ratelog.New(o.Logger), manual: map[string]context.CancelFunc{}, book: newAddressBook(), running: make(chan struct{}),
+		o: o, log: ratelog.New(o.Logger), manual: map[string]context.CancelFunc{}, running: make(chan struct{}),
 	}
 	m.slots = newSlots(o, m.log)
 	m.budget = &budget{most: o.MaxMemory, now: o.Now, among: m.slots.holders}
@@ -165,7 +165,8 @@ func New(o Options) *Manager {
 	m.txs = newRelay(o, m.sync.syncing)
 	m.sync.connected = m.txs.blockConnected
 	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.slots.allowed, hello: m.hello}
-	m.dispatch = dispatcher{sync: m.sync, txs: m.txs, book: &m.book, now: o.Now}
+	m.discovery = m.newDiscovery()
+	m.dispatch = dispatcher{sync: m.sync, txs: m.txs, discovery: m.discovery, now: o.Now}
 	return m
 }
 
@@ -181,11 +182,7 @@ func (m *Manager) Running() <-chan struct{} { return m.running }
 func (m *Manager) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if m.o.File != "" {
-		if err := m.book.load(m.o.File); err != nil {
-			m.log.Warn("known addresses could not be read", "err", err)
-		}
-	}
+	m.discovery.load()
 	m.mu.Lock()
 	m.ctx = ctx
 	m.mu.Unlock()
@@ -208,27 +205,21 @@ func (m *Manager) Run(ctx context.Context) error {
 			m.log.Error("a peer to connect to", "address", address, "err", err)
 		}
 	}
-	if m.o.Discover {
-		tasks.Go(func() { m.discover(ctx) })
-	}
+	tasks.Go(func() { m.discovery.run(ctx) })
 	tasks.Wait()
 	cancel()
 	m.mu.Lock()
 	m.ctx = nil // after which nothing begins
 	m.mu.Unlock()
 	m.work.Wait()
-	if m.o.File != "" {
-		if err := m.book.save(m.o.File); err != nil {
-			m.log.Warn("known addresses could not be saved", "err", err)
-		}
-	}
+	m.discovery.save()
 	return fault
 }
 
 // connection runs a connection from its handshake to its end. It returns nil if
 // the peer was let in.
 func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inbound, manual bool) error {
-	p := &peer{address: t.address, inbound: inbound, manual: manual, since: m.o.Now()}
+	p := &peer{address: t.address, inbound: inbound, manual: manual, blocksOnly: t.blocksOnly, since: m.o.Now()}
 	p.now, p.budget, p.maxBlockWeight, p.spared = m.o.Now, m.budget, m.o.Params.MaxBlockWeight, manual
 	p.ended = func(err error) { m.slots.punish(p, err) }
 	p.open()
@@ -245,16 +236,19 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 		m.log.Debug("no connection", "peer", t, "inbound", inbound, "err", err)
 		return err
 	}
+	if at, err := netip.ParseAddrPort(t.address); err == nil && !inbound {
+		m.discovery.answered(at, p.id)
+	}
+	if t.enter != nil {
+		if err := t.enter(p); err != nil {
+			return err
+		}
+	}
 	if err := m.slots.register(p); err != nil {
 		return err
 	}
 	defer m.slots.unregister(p)
 	m.log.Log(ctx, p.level(), "connected", "peer", p, "agent", p.hello.UserAgent, "height", p.hello.Height, "inbound", inbound)
-	if !inbound {
-		m.book.good(p.id, t.address, m.o.Now())
-	} else if at, ok := p.listenAddress(); ok {
-		m.book.add([]wire.PeerAddress{{ID: p.id, Addr: at, LastSeen: m.o.Now().Unix()}}, m.o.Now())
-	}
 	err = m.dispatch.talk(ctx, p)
 	if ctx.Err() == nil {
 		m.log.Log(ctx, p.level(), "disconnected", "peer", p, "err", err)
@@ -271,17 +265,34 @@ func (m *Manager) listenPort() uint16 {
 	return m.o.ListenPort
 }
 
-// hello returns how this node introduces itself.
-func (m *Manager) hello() *wire.Hello {
+// hello returns how this node introduces itself to a peer.
+func (m *Manager) hello(p *peer) *wire.Hello {
 	tip := m.o.Headers.Tip()
 	services := wire.ServiceNetwork | wire.ServiceNetworkLimited
 	if m.o.Pruned {
 		services = wire.ServiceNetworkLimited
 	}
-	return &wire.Hello{
+	hello := &wire.Hello{
 		Version: wire.Version, Services: services, UserAgent: m.o.UserAgent, Height: tip.Height, Tip: tip.Hash,
-		Time: m.o.Now().Unix(), ListenPort: m.listenPort(), Relay: true,
+		Time: m.o.Now().Unix(), ListenPort: m.listenPort(), Relay: !p.blocksOnly,
 	}
+	if at, err := netip.ParseAddrPort(p.address); err == nil {
+		hello.Seen = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	}
+	return hello
+}
+
+// newDiscovery returns the part that looks for peers.
+func (m *Manager) newDiscovery() *discovery {
+	o := m.o
+	return newDiscovery(discoveryOptions{
+		self: o.Key.ID(), bootstrap: o.Params.Bootstrap, port: o.Params.Ports.P2P, spacing: time.Duration(o.Params.TargetSpacing) * time.Second,
+		file: o.File, look: o.Discover, full: o.MaxOutbound, blocksOnly: o.BlocksOnly,
+		begin: m.begin, call: func(ctx context.Context, t target) error { return m.call(ctx, t, false) },
+		identify: identifier(o.Dial, o.Key, o.Params.Identity), peers: m.slots.all, active: m.slots.isActive, mayCall: m.slots.mayCall,
+		resolve: o.Resolve, byName: o.ByName, external: o.External, listenPort: m.listenPort,
+		chain: chainView{tip: o.Headers.Tip, best: m.sync.best, work: m.sync.work, ask: m.sync.askHeaders},
+	}, o.Now, m.log)
 }
 
 // begin starts a goroutine of a connection while the manager runs. Run waits for all of
@@ -325,13 +336,6 @@ func (m *Manager) listen(ctx context.Context) {
 			conn.Close()
 		}
 	}
-}
-
-// count adds to a counter that mu guards.
-func (m *Manager) count(counter *int, n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	*counter += n
 }
 
 // Ping asks all peers for a sign of life.

@@ -15,6 +15,9 @@ import (
 type target struct {
 	address string           // HOST:PORT
 	id      *peerinfo.NodeID // nil: whoever answers
+
+	blocksOnly bool                // it is to be asked for blocks alone
+	enter      func(p *peer) error // is asked whether who answered may stay; nil: it may
 }
 
 func (t target) String() string {

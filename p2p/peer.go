@@ -23,10 +23,13 @@ type peer struct {
 	address string
 	inbound bool
 	manual  bool
-	hello   wire.Hello
-	version uint32
-	since   time.Time
-	offset  time.Duration // of its clock to ours
+	// blocksOnly is that we called it for blocks alone: nothing is said to it of
+	// transactions and addresses, and what it says of them is left.
+	blocksOnly bool
+	hello      wire.Hello
+	version    uint32
+	since      time.Time
+	offset     time.Duration // of its clock to ours
 
 	lastBlock atomic.Int64 // nanoseconds since 1970
 	lastTx    atomic.Int64
@@ -42,8 +45,7 @@ type peer struct {
 	minPing  time.Duration
 	minRate  types.FeeRate // below which it wants to hear of no transactions
 	compact  bool          // it wants new blocks as compact blocks
-	asked    bool          // for addresses, which is answered once
-	asking   bool          // it may tell addresses, since we asked
+	gossip   gossip
 }
 
 // level is the level of log lines about the connection. Who calls us may do so all day,

@@ -54,32 +54,11 @@ func (s *slots) admit(address string) bool {
 	return true
 }
 
-// called reports whether there is a connection that this node has made. Those that
-// others made say nothing of whether we can reach anybody.
-func (s *slots) called() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.peers {
-		if !p.inbound {
-			return true
-		}
-	}
-	return false
-}
-
 // greeted notes that a handshake is over, well or not.
 func (s *slots) greeted() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.greeting--
-}
-
-// outbound returns the number of connections that discovery made.
-func (s *slots) outbound() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, out := s.connections()
-	return out
 }
 
 // connections counts the connections that others made and those that discovery made.
@@ -122,17 +101,6 @@ func (s *slots) holders() []*connection {
 		list = append(list, &p.connection)
 	}
 	return list
-}
-
-// connectedTo returns the ids of the connected peers.
-func (s *slots) connectedTo() map[peerinfo.NodeID]bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ids := make(map[peerinfo.NodeID]bool, len(s.peers))
-	for id := range s.peers {
-		ids[id] = true
-	}
-	return ids
 }
 
 // errConnected is for a second connection to a node of which the first stays.

@@ -31,7 +31,6 @@ const (
 	CodeAlreadyInChain  = -27
 	CodeInWarmup        = -28 // ask again later
 	CodeNodeNotFound    = -29
-	CodeInvalidSubnet   = -30
 )
 
 // Error is an error as clients see it.

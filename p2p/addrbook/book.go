@@ -228,12 +228,24 @@ func (b *Book) leaveNew(e *entry) {
 	}
 }
 
-// Good notes that a node proved its id at a place that we dialled. The place moves to
-// the tried table, unless another is there: that one is called first, see Contested.
-func (b *Book) Good(at netip.AddrPort, id peerinfo.NodeID) {
+// Good notes that a node proved its id at a place that we chose to dial. The place moves
+// to the tried table, unless another is there: that one is called first, see Contested.
+// It reports whether no node had answered there before.
+func (b *Book) Good(at netip.AddrPort, id peerinfo.NodeID) (first bool) {
+	return b.answer(at, id, true)
+}
+
+// Met notes that a node proved its id at a place that it had told us itself when it
+// called. It is as Good, but the place stays in the new table: who calls us does not get
+// into the tried one before it is drawn.
+func (b *Book) Met(at netip.AddrPort, id peerinfo.NodeID) (first bool) {
+	return b.answer(at, id, false)
+}
+
+func (b *Book) answer(at netip.AddrPort, id peerinfo.NodeID, chosen bool) (first bool) {
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	if !usable(at) {
-		return
+		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -242,14 +254,20 @@ func (b *Book) Good(at netip.AddrPort, id peerinfo.NodeID) {
 	if e == nil {
 		e = &entry{Address: peerinfo.Address{At: at, LastSeen: now}, group: GroupOf(at), source: SourceAt(at.Addr())}
 	}
+	first = e.answered.IsZero()
 	e.ID, e.answered, e.called, e.failures, e.waits = id, now, now, 0, 0
 	if e.LastSeen.Before(now.Add(-24 * time.Hour)) { // to the day: when exactly is nobody's business
 		e.LastSeen = now
 	}
 	b.changes++
-	if !e.tried {
+	switch {
+	case e.tried:
+	case chosen:
 		b.toTried(e, now)
+	case len(e.buckets) == 0:
+		b.placeNew(e, b.key.newBucket(e.group, e.source.group()), now)
 	}
+	return first && b.known[at] == e
 }
 
 // toTried moves an entry to the tried table if there is room. It assumes mu.

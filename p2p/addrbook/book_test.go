@@ -165,6 +165,25 @@ func TestNobodyRedirects(t *testing.T) {
 	b.check(t)
 }
 
+// TestCallersStayNew: who called and was found where it said may be told to others, and
+// gets into the tried table when it is drawn.
+func TestCallersStayNew(t *testing.T) {
+	b, _ := newTestBook()
+	if !b.Met(place(1, 1), id(1)) || b.Met(place(1, 1), id(1)) {
+		t.Error("it is met for the first time twice, or never")
+	}
+	if got := b.Counts()[peerinfo.IPv4]; got != (peerinfo.BookCount{New: 1}) {
+		t.Errorf("%+v", got)
+	}
+	if got := b.Answer(netip.MustParseAddr("20.9.0.1")); len(got) != 1 {
+		t.Errorf("%d are told", len(got))
+	}
+	if b.Good(place(1, 1), id(1)) || b.Counts()[peerinfo.IPv4] != (peerinfo.BookCount{Tried: 1}) {
+		t.Error("it is not tried when it was drawn")
+	}
+	b.check(t)
+}
+
 // TestTestBeforeEvict: a tried place goes to another only if nobody answers there.
 func TestTestBeforeEvict(t *testing.T) {
 	for _, alive := range []bool{true, false} {
@@ -217,7 +236,11 @@ func TestModel(t *testing.T) {
 		case 0, 1, 2, 3:
 			b.Add([]peerinfo.Address{c.told(a, random.Uint32N(1000))}, SourceAt(at().Addr()))
 		case 4:
-			b.Good(a, id(random.Uint32N(1000)))
+			if id := id(random.Uint32N(1000)); random.IntN(3) == 0 {
+				b.Met(a, id)
+			} else {
+				b.Good(a, id)
+			}
 		case 5:
 			b.Failed(a, random.IntN(2) == 0)
 		case 6:

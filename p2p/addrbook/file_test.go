@@ -60,7 +60,7 @@ func TestOldFile(t *testing.T) {
 	if got := b.Counts()[peerinfo.IPv4]; got != (peerinfo.BookCount{New: 1, Tried: 1}) {
 		t.Errorf("%+v", got)
 	}
-	if !b.Tried(netip.MustParseAddrPort("20.0.2.2:1"), id(2)) {
+	if !b.Answered(netip.MustParseAddrPort("20.0.2.2:1"), id(2)) {
 		t.Error("it had answered")
 	}
 }

@@ -90,12 +90,19 @@ func (b *Book) drawOf(list []*entry, w *Wanted, now time.Time) (drawn *entry) {
 // chance is how often an entry is taken when it is drawn.
 func chance(e *entry) float64 { return math.Pow(0.66, float64(min(e.failures, 8))) }
 
-// Tried reports whether a node with that id answered at the place.
-func (b *Book) Tried(at netip.AddrPort, id peerinfo.NodeID) bool {
+// Answered reports whether a node with that id answered at the place.
+func (b *Book) Answered(at netip.AddrPort, id peerinfo.NodeID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.known[at]
 	return e != nil && e.ID == id && !e.answered.IsZero()
+}
+
+// Size returns how many addresses are known.
+func (b *Book) Size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.known)
 }
 
 // All returns what is known, in a random order.

@@ -81,6 +81,7 @@ type Info struct {
 	Network         string     // that it was reached through, as NetworkOf names it
 	Inbound         bool       // the peer called us
 	Manual          bool       // it was asked for by --connect or addnode
+	BlocksOnly      bool       // this node called it for blocks alone
 	Version         uint32
 	UserAgent       string
 	Full            bool // it has all blocks, not only the last 288 (BIP159)
