@@ -166,7 +166,7 @@ func (p *Pool) fit(g *group, replace bool) (failed int, err error) {
 		n.sponsored = n.Fee < p.options.MinRelay.Fee(n.VSize)
 	}
 	if slices.ContainsFunc(unpaid(change.after, p.options.MinRelay), func(n *txNode) bool { return n.cluster == nil }) {
-		return g.whole(), policy(ReasonMinRelayFee, "with what it would be mined with it pays too little")
+		return g.whole(), policy(pending.ReasonMinRelayFee, "with what it would be mined with it pays too little")
 	}
 	// Scripts would be run for nothing otherwise, again and again and for no fee.
 	if !change.survives(p.options.MaxBytes) {
@@ -191,10 +191,10 @@ func (p *Pool) checkFees(g *group) error {
 		g.joint.Add(c.Entry)
 	}
 	if floor := rolling.Fee(g.joint.VSize); g.joint.Fees < floor {
-		return policy(ReasonMempoolMinFee, "%d grains are less than %d", g.joint.Fees, floor)
+		return policy(pending.ReasonMempoolMinFee, "%d grains are less than %d", g.joint.Fees, floor)
 	}
 	if floor := relay.Fee(g.joint.VSize); g.joint.Fees < floor {
-		return policy(ReasonMinRelayFee, "%d grains are less than %d", g.joint.Fees, floor)
+		return policy(pending.ReasonMinRelayFee, "%d grains are less than %d", g.joint.Fees, floor)
 	}
 	return nil
 }

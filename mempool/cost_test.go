@@ -150,7 +150,7 @@ func TestFailLate(t *testing.T) {
 			consensus.ErrInvalid, sig, pending.Work{Opcodes: 4 * n, Signatures: 2100}},
 		{"a wrong signature in the last input", h.spend(fee, []int{1}, h.leaf(checks(n, good...)), h.leaf(one)),
 			consensus.ErrInvalid, sig, pending.Work{Opcodes: 4 * n, Signatures: n + 2100}},
-		{"no fee", h.spend(0, nil, h.leaf(checks(n, good...))), consensus.ErrPolicy, ReasonMinRelayFee, pending.Work{}},
+		{"no fee", h.spend(0, nil, h.leaf(checks(n, good...))), consensus.ErrPolicy, pending.ReasonMinRelayFee, pending.Work{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := h.pool.Accept(t.Context(), tc.tx, 0)

@@ -149,7 +149,7 @@ func (c *cheapParents) of(tx *types.Tx) (parents []*types.Tx) {
 func (p *Pool) loadOne(ctx context.Context, tx *types.Tx, at time.Time, cheap *cheapParents) (taken int, err error) {
 	_, err = p.accept(ctx, tx, 0, at)
 	switch {
-	case errors.Is(err, ReasonMinRelayFee), errors.Is(err, ReasonMempoolMinFee):
+	case errors.Is(err, pending.ReasonMinRelayFee), errors.Is(err, pending.ReasonMempoolMinFee):
 		cheap.index[tx.TxID()] = len(cheap.txs)
 		cheap.txs = append(cheap.txs, tx)
 	case errors.Is(err, consensus.ReasonMissingInputs):

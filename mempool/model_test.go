@@ -59,10 +59,10 @@ func TestModel(t *testing.T) {
 		return // too few to see everything
 	}
 	for _, kind := range []string{
-		"accepted", "replaced", string(ReasonInsufficientFee), string(ReasonNotImproved), string(ReasonMinRelayFee),
-		string(consensus.ReasonMissingInputs), string(ReasonInPool), string(ReasonMempoolMinFee), string(ReasonFull),
+		"accepted", "replaced", string(ReasonInsufficientFee), string(ReasonNotImproved), string(pending.ReasonMinRelayFee),
+		string(consensus.ReasonMissingInputs), string(ReasonInPool), string(pending.ReasonMempoolMinFee), string(ReasonFull),
 		"block", "reorganisation", "expiry", "eviction",
-		"package", "package, replaced", "package, evicted or there", "package: " + string(ReasonPackageReplaces), "package: " + string(ReasonMinRelayFee),
+		"package", "package, replaced", "package, evicted or there", "package: " + string(ReasonPackageReplaces), "package: " + string(pending.ReasonMinRelayFee),
 	} {
 		if counts[kind] == 0 {
 			t.Errorf("nothing of kind %q happened", kind)

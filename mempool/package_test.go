@@ -52,7 +52,7 @@ func TestPackage(t *testing.T) {
 	coins := h.coins(10)
 	parent := h.Pay(0, 2, coins[0])
 	child := h.Pay(2000, 1, chaintest.Output(parent, 0), coins[1])
-	h.refuse(parent, consensus.ErrPolicy, ReasonMinRelayFee)
+	h.refuse(parent, consensus.ErrPolicy, pending.ReasonMinRelayFee)
 	h.refuse(child, consensus.ErrNotYet, consensus.ReasonMissingInputs)
 	result := h.acceptPackage(parent, child)
 	if result.Joint.Count != 2 || result.Joint.Fees != 2000 || result.Joint.VSize != parent.VirtualSize()+child.VirtualSize() || len(result.Replaced) > 0 {
@@ -124,10 +124,10 @@ func TestPackageRefused(t *testing.T) {
 		{"too many", -1, consensus.ErrPolicy, ReasonPackageCount, append(many, h.Pay(9000, 1, outputs...))},
 		{"a conflict", -1, consensus.ErrPolicy, ReasonPackageConflicts, []*types.Tx{parent, paying(9000, coins[0])}},
 		{"not standard", 0, consensus.ErrPolicy, ReasonVersion, []*types.Tx{h.version(h.Pay(0, 1, coins[4]), 9), nil}},
-		{"a child that pays too little", -1, consensus.ErrPolicy, ReasonMinRelayFee, []*types.Tx{parent, paying(1)}},
-		{"a child that pays for itself", -1, consensus.ErrPolicy, ReasonMinRelayFee,
+		{"a child that pays too little", -1, consensus.ErrPolicy, pending.ReasonMinRelayFee, []*types.Tx{parent, paying(1)}},
+		{"a child that pays for itself", -1, consensus.ErrPolicy, pending.ReasonMinRelayFee,
 			[]*types.Tx{parent, paying(DefaultMinRelay.Fee(child.VirtualSize()))}},
-		{"a rich parent", -1, consensus.ErrPolicy, ReasonMinRelayFee, []*types.Tx{rich, h.Pay(0, 1, chaintest.Output(rich, 0))}},
+		{"a rich parent", -1, consensus.ErrPolicy, pending.ReasonMinRelayFee, []*types.Tx{rich, h.Pay(0, 1, chaintest.Output(rich, 0))}},
 		{"another parent missing", 1, consensus.ErrNotYet, consensus.ReasonMissingInputs, []*types.Tx{parent, paying(9000, outputs[0])}},
 		{"a parent's parent missing", 0, consensus.ErrNotYet, consensus.ReasonMissingInputs,
 			[]*types.Tx{child, h.Pay(9000, 1, chaintest.Output(child, 0))}},
@@ -235,7 +235,7 @@ func TestPackageInAFullPool(t *testing.T) {
 		t.Fatal("the pool is not full")
 	}
 	parent := h.Pay(DefaultMinRelay.Fee(200), 1, coins[0]) // enough at other times
-	h.refuse(parent, consensus.ErrPolicy, ReasonMempoolMinFee)
+	h.refuse(parent, consensus.ErrPolicy, pending.ReasonMempoolMinFee)
 	poor := h.Pay(minimum.Fee(2*parent.VirtualSize())-h.feeOf(parent), 1, chaintest.Output(parent, 0))
 	h.refusePackage(-1, consensus.ErrPolicy, ReasonFull, parent, poor)
 	// A transaction for which there is no room is refused before its scripts are run.

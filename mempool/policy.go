@@ -40,8 +40,6 @@ const (
 	ReasonWitnessStandard  consensus.Reason = "bad-witness-nonstandard"
 	ReasonInPool           consensus.Reason = "txn-already-in-mempool"
 	ReasonSameTxID         consensus.Reason = "txn-same-nonwitness-data-in-mempool"
-	ReasonMinRelayFee      consensus.Reason = "min relay fee not met"
-	ReasonMempoolMinFee    consensus.Reason = "mempool min fee not met"
 	ReasonFull             consensus.Reason = "mempool full"
 	ReasonClusterTooLarge  consensus.Reason = "too-large-cluster"
 	ReasonInsufficientFee  consensus.Reason = "insufficient fee"

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
@@ -59,7 +60,7 @@ func TestReasons(t *testing.T) {
 		{"empty control block", consensus.ErrPolicy, ReasonWitnessStandard, h.Pay(1000, 1, key), func(tx *types.Tx) {
 			tx.Inputs[0].Witness = [][]byte{{0x51}, {}}
 		}},
-		{"no fee", consensus.ErrPolicy, ReasonMinRelayFee, h.Pay(0, 2, coin), func(*types.Tx) {}},
+		{"no fee", consensus.ErrPolicy, pending.ReasonMinRelayFee, h.Pay(0, 2, coin), func(*types.Tx) {}},
 		{"scriptSig", consensus.ErrInvalid, "mempool-script-verify-flag-failed (Witness requires empty scriptSig)", good(), func(tx *types.Tx) {
 			tx.Inputs[0].ScriptSig = []byte{0x51}
 		}},
@@ -141,7 +142,7 @@ func TestLimits(t *testing.T) {
 	tx := h.Pay(0, 1, coins[6])
 	least := DefaultMinRelay.Fee(tx.VirtualSize())
 	tx.Outputs[0].Value -= least - 1
-	h.refuse(tx, consensus.ErrPolicy, ReasonMinRelayFee)
+	h.refuse(tx, consensus.ErrPolicy, pending.ReasonMinRelayFee)
 	tx.Outputs[0].Value--
 	h.accept(tx)
 }

@@ -183,7 +183,7 @@ func TestEviction(t *testing.T) {
 	if got := h.pool.MinFeeRate(); got != want {
 		t.Fatalf("the minimum is %v, want %v", got, want)
 	}
-	h.refuse(h.Pay(20, 1, coins[n]), consensus.ErrPolicy, ReasonMempoolMinFee)
+	h.refuse(h.Pay(20, 1, coins[n]), consensus.ErrPolicy, pending.ReasonMempoolMinFee)
 	full := false
 	for range 3 {
 		tx := h.Pay(want.Fee(100), 1, coins[n])

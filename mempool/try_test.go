@@ -93,7 +93,7 @@ func TestTryPackage(t *testing.T) {
 		{"child first", []*types.Tx{child, parent}, ReasonPackageOrder, 0, ""},
 		{"conflict", []*types.Tx{parent, h.Pay(2000, 1, coins[0])}, ReasonPackageConflicts, 0, ""},
 		{"replacement", []*types.Tx{parent, h.Pay(9000, 1, coins[2])}, "", 1, ReasonNoReplacement},
-		{"one without a fee", []*types.Tx{parent, child, h.Pay(0, 1, coins[7])}, "", 2, ReasonMinRelayFee},
+		{"one without a fee", []*types.Tx{parent, child, h.Pay(0, 1, coins[7])}, "", 2, pending.ReasonMinRelayFee},
 		{"a missing input", []*types.Tx{grandchild, parent}, ReasonPackageOrder, 0, ""},
 		{"a missing parent", []*types.Tx{parent, grandchild}, "", 1, consensus.ReasonMissingInputs},
 		{"an output that is not there", []*types.Tx{parent, h.spendOutput(parent, 5)}, "", 1, consensus.ReasonMissingInputs},

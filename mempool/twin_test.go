@@ -249,10 +249,10 @@ func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.Fe
 		}
 	}
 	if poor.Fees < floor.Fee(poor.VSize) {
-		return ReasonMempoolMinFee
+		return pending.ReasonMempoolMinFee
 	}
 	if poor.Fees < relay.Fee(poor.VSize) {
-		return ReasonMinRelayFee
+		return pending.ReasonMinRelayFee
 	}
 	return w.replace(list, relay, increment)
 }
@@ -312,7 +312,7 @@ func (w *twin) replace(list []*pending.Entry, relay, increment types.FeeRate) er
 	}
 	for _, e := range list {
 		if after.isUnpaid(e) {
-			return ReasonMinRelayFee
+			return pending.ReasonMinRelayFee
 		}
 	}
 	before, sponsored := w.txs, w.sponsored

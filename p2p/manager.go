@@ -50,6 +50,8 @@ type Blocks interface {
 type Pool interface {
 	// Accept takes a transaction that pays at most a feerate; 0 is no limit.
 	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
+	// AcceptPackage takes a child together with a parent that pays too little by itself.
+	AcceptPackage(ctx context.Context, txs []*types.Tx, maxFeeRate types.FeeRate) (pending.Package, error)
 	GetByWitness(wtxid types.Hash) *pending.Entry // nil: the pool has none
 	Get(txid types.Hash) *pending.Entry           // nil: the pool has none
 	Entries() []*pending.Entry

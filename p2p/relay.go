@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/wire"
 )
@@ -190,7 +191,8 @@ func (r *relay) awaited(p *peer, txid, wtxid types.Hash) bool {
 	return w != nil || parent
 }
 
-// accept gives a transaction to the pool.
+// accept gives a transaction to the pool. One that pays too little is taken together
+// with a child that pays for both.
 func (r *relay) accept(ctx context.Context, p *peer, tx *types.Tx, wtxid types.Hash) error {
 	_, err := r.pool.Accept(ctx, tx, 0)
 	if err == nil {
@@ -213,7 +215,65 @@ func (r *relay) accept(ctx context.Context, p *peer, tx *types.Tx, wtxid types.H
 	}
 	r.mu.Unlock()
 	p.getParents(parents)
+	if errors.Is(err, pending.ReasonMinRelayFee) || errors.Is(err, pending.ReasonMempoolMinFee) {
+		return r.acceptWithChild(ctx, p, tx)
+	}
 	return err
+}
+
+// acceptWithChild gives the pool a transaction that pays too little, together with an
+// orphan that spends it and that the same peer has. So nobody can spoil the pair by a
+// child of its own (the idea is Bitcoin Core's 1p1c relay).
+// The error is one for which the peer is to blame.
+func (r *relay) acceptWithChild(ctx context.Context, p *peer, parent *types.Tx) error {
+	r.mu.Lock()
+	var pairs []*orphan
+	for _, child := range r.orphans.childrenOf([]types.Hash{parent.TxID()}) {
+		if slices.Contains(child.owners, p) && len(pairs) < maxPairs && !r.rejected.has(pair(parent, child)) {
+			pairs = append(pairs, child)
+		}
+	}
+	r.mu.Unlock()
+	for _, child := range pairs {
+		_, err := r.pool.AcceptPackage(ctx, []*types.Tx{parent, child.tx}, 0)
+		switch {
+		case ctx.Err() != nil, errors.Is(err, consensus.ErrLocal):
+			return nil
+		case err == nil:
+			p.lastTx.Store(r.now().UnixNano())
+			r.mu.Lock()
+			r.orphans.remove(child)
+			r.mu.Unlock()
+			return nil
+		case r.refusePair(p, parent, child, err):
+			return err
+		}
+	}
+	return nil
+}
+
+// refusePair notes that a parent and a child were refused together. Only this peer
+// loses the child: it may have sent another parent of the same id. It reports whether the
+// peer has sent what was wrong, and not only told of it.
+func (r *relay) refusePair(p *peer, parent *types.Tx, child *orphan, err error) (sent bool) {
+	var refusal *pending.Refusal
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sent = errors.As(err, &refusal) && refusal.Failed == 0 || len(child.owners) > 0 && child.owners[0] == p
+	r.rejected.add(pair(parent, child))
+	if !errors.Is(err, errMissingInputs) {
+		r.orphans.disown(ownerOf(p), child)
+	}
+	return sent
+}
+
+// maxPairs is how many children are tried with a parent.
+const maxPairs = 3
+
+// pair names a parent with a child.
+func pair(parent *types.Tx, child *orphan) types.Hash {
+	wtxid := parent.WTxID()
+	return types.DoubleSHA256(append(wtxid[:], child.wtxid[:]...))
 }
 
 // errMissingInputs is the reason of a transaction that may have come too early.

@@ -36,6 +36,14 @@ func (p *listPool) Accept(_ context.Context, tx *types.Tx, _ types.FeeRate) (*pe
 	return e, nil
 }
 
+// AcceptPackage implements Pool.
+func (p *listPool) AcceptPackage(ctx context.Context, txs []*types.Tx, _ types.FeeRate) (pending.Package, error) {
+	for _, tx := range txs {
+		_, _ = p.Accept(ctx, tx, 0)
+	}
+	return pending.Package{}, nil
+}
+
 // GetByWitness implements Pool.
 func (p *listPool) GetByWitness(wtxid types.Hash) *pending.Entry {
 	p.mu.Lock()

@@ -1,10 +1,13 @@
 package p2p
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/wire"
 )
@@ -153,5 +156,100 @@ func TestBacklogIsWeighed(t *testing.T) {
 		}
 		s.conn.Close()
 		w.eventually("nothing is held", time.Minute, func() bool { return n.budget.held.Load() == 0 })
+	})
+}
+
+// TestPairs: a parent that pays nothing comes in with a child that pays for both, whichever
+// of them comes first, and one node tells the next.
+func TestPairs(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		send func(s *stranger, parent, child *types.Tx)
+	}{
+		{"the_child_first", func(s *stranger, parent, child *types.Tx) {
+			s.offer(child)
+			if next[*wire.GetParents](s, time.Second) == nil {
+				t.Error("the parent is not asked for")
+			}
+			s.send(&wire.Tx{Raw: parent.AppendTo(nil)})
+		}},
+		{"the_parent_first", func(s *stranger, parent, child *types.Tx) {
+			s.offer(parent)
+			s.offer(child)
+			if next[*wire.GetParents](s, time.Second) == nil {
+				t.Error("the parent is not asked for")
+			}
+			s.send(&wire.Tx{Raw: parent.AppendTo(nil)})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *world) {
+				n := w.start("n", nil)
+				far := w.start("far", nil, "n")
+				base := n.mine(5)
+				w.agree("the beginning", tip(base), far)
+				parent, child := poorFamily(base[0])
+				s := w.stranger(n)
+				c.send(s, parent, child)
+				w.eventually("both", time.Minute, func() bool { return n.has(parent) && n.has(child) })
+				w.eventually("both at the next node", time.Minute, func() bool { return far.has(parent) && far.has(child) })
+				s.expect(stays, "the peer", time.Second)
+				s.conn.Close()
+			})
+		})
+	}
+}
+
+// poorFamily is a parent that pays nothing and a child that pays for both.
+func poorFamily(b *types.Block) (parent, child *types.Tx) {
+	parent = payment(b)
+	parent.Outputs[0].Value = b.Txs[0].Outputs[0].Value
+	child = spend(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
+	return parent, child
+}
+
+// strictPool refuses every transaction alone, and a parent that has a witness.
+type strictPool struct{ *listPool }
+
+// Accept implements Pool.
+func (p strictPool) Accept(_ context.Context, tx *types.Tx, _ types.FeeRate) (*pending.Entry, error) {
+	if tx.Inputs[0].PreviousOutPoint.Index == 0 { // a child, see someTx
+		return nil, &consensus.RuleError{Kind: consensus.ErrNotYet, Reason: consensus.ReasonMissingInputs}
+	}
+	return nil, &consensus.RuleError{Kind: consensus.ErrPolicy, Reason: pending.ReasonMinRelayFee}
+}
+
+// AcceptPackage implements Pool.
+func (p strictPool) AcceptPackage(ctx context.Context, txs []*types.Tx, _ types.FeeRate) (pending.Package, error) {
+	if len(txs[0].Inputs[0].Witness) > 0 {
+		return pending.Package{}, &consensus.RuleError{Kind: consensus.ErrPolicy, Reason: "non-standard witness"}
+	}
+	return p.listPool.AcceptPackage(ctx, txs, 0)
+}
+
+// TestSpoiltPairs: who has a child too and sends another parent of the same id takes nothing
+// from others.
+func TestSpoiltPairs(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		pool := strictPool{newListPool()}
+		w.start("n", func(o *Options) { o.Pool = pool })
+		parent := someTx(7)
+		child := spend(types.OutPoint{TxID: parent.TxID()}, 40_000)
+		spoilt := someTx(7)
+		spoilt.Inputs[0].Witness = [][]byte{{1}}
+		honest, evil := w.strangerFrom("192.0.2.7", "n", newKey(t)), w.strangerFrom("198.51.100.1", "n", newKey(t))
+		honest.offer(child)
+		if next[*wire.GetParents](honest, time.Second) == nil {
+			t.Fatal("the parent is not asked for")
+		}
+		evil.send(&wire.Inv{WTxIDs: []types.Hash{child.WTxID()}})
+		evil.offer(spoilt)
+		synctest.Wait()
+		honest.send(&wire.Tx{Raw: parent.AppendTo(nil)})
+		w.eventually("both", 10*time.Second, func() bool { return pool.size() == 2 })
+		honest.expect(stays, "the honest peer", time.Second)
+		evil.expect(stays, "the other, who broke no rule", time.Second)
+		honest.conn.Close()
+		evil.conn.Close()
 	})
 }

@@ -22,6 +22,10 @@ const (
 	ReasonConfirmed consensus.Reason = "txn-already-known"
 	// ReasonMaxFee is one that pays more than its sender wants to.
 	ReasonMaxFee consensus.Reason = "max-fee-exceeded"
+	// ReasonMinRelayFee and ReasonMempoolMinFee are one that pays too little by itself. A
+	// child may pay for it.
+	ReasonMinRelayFee   consensus.Reason = "min relay fee not met"
+	ReasonMempoolMinFee consensus.Reason = "mempool min fee not met"
 )
 
 // Entry is a transaction that the pool has, or would have. It is never changed.
