@@ -13,6 +13,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
@@ -20,6 +21,7 @@ import (
 const (
 	relayBatch = 1000
 	relayTick  = 100 * time.Millisecond
+	relayIdle  = 2 * time.Second // instead, while there is nothing to tell and nothing to ask for
 )
 
 // relay passes transactions on. It asks one peer after the other for what was announced,
@@ -31,6 +33,7 @@ type relay struct {
 	tree    Headers
 	now     func() time.Time
 	syncing func() bool // whether what transactions spend is not known yet
+	more    poke.Slot   // there is something to do again
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -70,7 +73,7 @@ type txPeer struct {
 
 func newRelay(o Options, syncing func() bool) *relay {
 	return &relay{
-		pool: o.Pool, tree: o.Headers, now: o.Now, syncing: syncing,
+		pool: o.Pool, tree: o.Headers, now: o.Now, syncing: syncing, more: poke.NewSlot(),
 		peers: map[*peer]*txPeer{}, wanted: map[types.Hash]*want{}, unheard: map[types.Hash]struct{}{},
 		rejected: newRollingFilter(maxRejected), confirmed: newRollingFilter(maxConfirmed),
 		orphans: newOrphanage(ownerOf, o.Now),
@@ -96,6 +99,7 @@ func (r *relay) join(p *peer) {
 		due: r.now().Add(delay()),
 	}
 	r.mu.Unlock()
+	r.more.Poke()
 	r.tellFilter(p)
 }
 
@@ -122,7 +126,7 @@ func (r *relay) leave(p *peer) {
 // run announces what the pool takes, and asks again for what does not come, until
 // the context ends.
 func (r *relay) run(ctx context.Context) {
-	poke, cancel := r.pool.Subscribe()
+	accepted, cancel := r.pool.Subscribe()
 	defer cancel()
 	_, since := r.pool.Accepted(math.MaxUint64, 0)
 	tried := r.tree.Tip() // with which orphans were looked at
@@ -130,7 +134,10 @@ func (r *relay) run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		select {
-		case <-poke:
+		case <-r.more:
+			ticker.Reset(relayTick)
+		case <-accepted:
+			ticker.Reset(relayTick)
 			for {
 				wtxids, next := r.pool.Accepted(since, relayBatch)
 				since = next
@@ -149,10 +156,28 @@ func (r *relay) run(ctx context.Context) {
 				tried = tip
 				r.offerOrphans(ctx, r.allOrphans())
 			}
+			if r.idle() {
+				ticker.Reset(relayIdle)
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// idle reports whether there is nothing to tell and nothing to ask for.
+func (r *relay) idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.wanted) > 0 || len(r.orphans.byID) > 0 {
+		return false
+	}
+	for _, tp := range r.peers {
+		if !tp.started || len(tp.queue) > 0 || len(tp.backlog) > 0 || len(tp.parents) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // tx takes a transaction that was asked for.

@@ -55,6 +55,7 @@ func (r *relay) inv(p *peer, wtxids []types.Hash) error {
 	get, parents := r.fetch(p, tp)
 	grown := len(tp.backlog) - before
 	r.mu.Unlock()
+	r.more.Poke()
 	p.hold(grown * types.HashSize)
 	p.getTxs(get)
 	p.getParents(parents)
