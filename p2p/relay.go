@@ -173,7 +173,7 @@ func (r *relay) idle() bool {
 		return false
 	}
 	for _, tp := range r.peers {
-		if !tp.started || len(tp.queue) > 0 || len(tp.backlog) > 0 || len(tp.parents) > 0 {
+		if !tp.started || tp.position != r.position || len(tp.queue) > 0 || len(tp.backlog) > 0 || len(tp.parents) > 0 {
 			return false
 		}
 	}
