@@ -88,7 +88,7 @@ func (p *Pool) examine(ctx context.Context, g *group) (failed int, err error) {
 	if err != nil {
 		return failed, err
 	}
-	return p.verifyAll(g.candidates)
+	return p.verify(g.candidates...)
 }
 
 // price finds the coins that candidates spend, and so what they pay. It checks what

@@ -45,11 +45,19 @@ func (h *harness) leaf(script []byte) leaf {
 // nothing.
 func (h *harness) spend(fee types.Amount, wrong []int, leaves ...leaf) *types.Tx {
 	h.t.Helper()
+	return h.spendTo(chaintest.Anchor, fee, wrong, leaves...)
+}
+
+// spendTo is spend to a script.
+func (h *harness) spendTo(script []byte, fee types.Amount, wrong []int, leaves ...leaf) *types.Tx {
+	h.t.Helper()
 	coins := make([]types.OutPoint, len(leaves))
 	for i := range leaves {
 		coins[i] = leaves[i].coin
 	}
 	tx := h.Pay(fee, 1, coins...)
+	tx.Outputs[0].ScriptPubKey = script
+	h.Note(tx)
 	var prevouts []types.TxOut
 	for i := range coins {
 		prevouts = append(prevouts, h.Outputs[coins[i]])
@@ -166,6 +174,15 @@ func TestFailLate(t *testing.T) {
 				t.Errorf("%d coins were looked up for %d inputs", work.Coins, len(tc.tx.Inputs))
 			}
 		})
+	}
+	// A parent's signatures are not checked before its child's scripts were run.
+	bad := h.leaf(hashes(n/8, inBranch(longPush)...))
+	parent := h.spendTo(h.Outputs[bad.coin].ScriptPubKey, 0, nil, h.leaf(checks(n/2, good...)))
+	bad.coin = chaintest.Output(parent, 0)
+	_, err := h.pool.AcceptPackage(t.Context(), []*types.Tx{parent, h.spend(fee, nil, bad)}, 0)
+	var refusal *pending.Refusal
+	if !errors.As(err, &refusal) || !errors.Is(err, consensus.Reason(data)) || refusal.Failed != 1 || refusal.Work.Signatures > 0 {
+		t.Errorf("a package whose child fails late: %v, %+v", err, refusal)
 	}
 	// One that is taken has cost each signature once.
 	e, err := h.pool.Accept(t.Context(), h.spend(fee, nil, h.leaf(checks(n, good...))), 0)

@@ -136,7 +136,7 @@ func (p *Pool) readmit(g *graph, c *candidate, coins map[types.OutPoint]types.Co
 		entry.Fee = fee
 		c.Entry = &entry
 	}
-	if err := p.verify(c); err != nil {
+	if _, err := p.verify(c); err != nil {
 		return err
 	}
 	change, err := g.replacement([]*pending.Entry{c.Entry}, nil, 0)

@@ -7,81 +7,92 @@ import (
 	"sync"
 
 	"github.com/karatcoin/karat/chain/consensus"
-	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/secp"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// verifyAll runs the scripts of candidates, the lightest first: it may save the work on
-// the others.
-func (p *Pool) verifyAll(candidates []*candidate) (failed int, err error) {
-	order := make([]int, len(candidates))
-	for i := range order {
-		order[i] = i
-	}
-	sort.SliceStable(order, func(a, b int) bool { return candidates[order[a]].Weight < candidates[order[b]].Weight })
-	for _, i := range order {
-		if err := p.verify(candidates[i]); err != nil {
-			return i, err
-		}
-	}
-	return 0, nil
-}
-
-// verify runs the scripts of a candidate whose coins are known, unless they are known
-// to hold. It needs no lock. Policy only adds to what scripts must keep to, so that a
-// transaction that passes here passes in a block, where it is not checked again.
-func (p *Pool) verify(c *candidate) error {
-	if p.verified.has(c.WTxID) {
-		return nil
-	}
-	prevouts := make([]types.TxOut, len(c.coins))
-	for i := range c.coins {
-		prevouts[i] = c.coins[i].Output()
-	}
-	if err := runScripts(c.Tx, prevouts, &c.work); err != nil {
-		return err
-	}
-	p.verified.add(c.WTxID)
-	return nil
-}
-
-// runScripts checks all inputs, each thing once, and what is cheap in all of them before
-// what is dearer in any. First the scripts are read. Then they run, as if all signatures
-// in them were good: what policy minds does not depend on that. Signatures, which cost
-// most, are checked last and together.
+// verify checks the scripts of candidates whose coins are known, but of those that are
+// known to hold. It needs no lock. It returns the first candidate that fails, and why.
+// Policy only adds to what scripts must keep to, so that a transaction that passes here
+// passes in a block, where it is not checked again.
+//
+// Each thing is done once, and what is cheap with all inputs of all candidates before
+// what is dearer with any. First the scripts are read. Then they run, as if all
+// signatures in them were good: what policy minds does not depend on that. Signatures,
+// which cost most, are checked last and together.
 //
 // Whether the peer is to blame (ErrInvalid) or tastes differ (ErrPolicy) is known from
 // the verdict. A transaction that policy refuses is not looked at any further, so it may
 // break a rule as well, and nobody is blamed for that.
-func runScripts(tx *types.Tx, prevouts []types.TxOut, work *pending.Work) error {
-	for i := range tx.Inputs {
-		if err := taproot.ScanWitness(tx.Inputs[i].Witness); err != nil {
+func (p *Pool) verify(candidates ...*candidate) (failed int, err error) {
+	var checks []*scriptCheck
+	for i, c := range candidates {
+		if !p.verified.has(c.WTxID) {
+			checks = append(checks, &scriptCheck{candidate: c, index: i})
+		}
+	}
+	for _, step := range []func(*scriptCheck) error{(*scriptCheck).read, (*scriptCheck).run, (*scriptCheck).sum} {
+		for _, s := range checks {
+			if err := step(s); err != nil {
+				return s.index, err
+			}
+		}
+	}
+	for _, s := range checks {
+		p.verified.add(s.WTxID)
+	}
+	return 0, nil
+}
+
+// scriptCheck is the check of one transaction's scripts.
+type scriptCheck struct {
+	*candidate
+	index int // of the candidate
+	batch secp.Batch
+	ends  []int // of each input's claims in the batch
+}
+
+// read looks for what fails whatever the rest is.
+func (s *scriptCheck) read() error {
+	for i := range s.Tx.Inputs {
+		if err := taproot.ScanWitness(s.Tx.Inputs[i].Witness); err != nil {
 			return refuseScript(i, err)
 		}
 	}
-	context := taproot.NewContext(tx, prevouts)
-	var batch secp.Batch
-	ends := make([]int, len(tx.Inputs)) // of each input's claims in the batch
+	return nil
+}
+
+// run runs the scripts, and collects their signatures.
+func (s *scriptCheck) run() error {
+	prevouts := make([]types.TxOut, len(s.coins))
+	for i := range s.coins {
+		prevouts[i] = s.coins[i].Output()
+	}
+	context := taproot.NewContext(s.Tx, prevouts)
 	defer func() {
-		together, alone := batch.Work()
-		work.Signatures += together + 3*alone
-		work.Opcodes += context.Work().Opcodes
-		work.Hashed += context.Work().Hashed
+		s.work.Opcodes += context.Work().Opcodes
+		s.work.Hashed += context.Work().Hashed
 	}()
-	for i := range tx.Inputs {
-		if err := context.VerifyInput(i, taproot.Standard, &batch); err != nil {
+	for i := range s.Tx.Inputs {
+		if err := context.VerifyInput(i, taproot.Standard, &s.batch); err != nil {
 			return refuseScript(i, err)
 		}
-		ends[i] = batch.Len()
+		s.ends = append(s.ends, s.batch.Len())
 	}
-	offender := batch.Offender()
+	return nil
+}
+
+// sum checks the signatures.
+func (s *scriptCheck) sum() error {
+	offender := s.batch.Offender()
+	together, alone := s.batch.Work()
+	s.work.Signatures += together + 3*alone
 	if offender < 0 {
 		return nil
 	}
-	input := sort.SearchInts(ends, offender+1)
-	return refuseScript(input, taproot.FalseClaim(batch.IsTweak(offender)))
+	input := sort.SearchInts(s.ends, offender+1)
+	return refuseScript(input, taproot.FalseClaim(s.batch.IsTweak(offender)))
 }
 
 // refuseScript is the refusal for what the interpreter says of an input.

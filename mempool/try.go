@@ -105,7 +105,7 @@ func (p *Pool) tryAll(ctx context.Context, candidates []*candidate) (failed int,
 	if failed, err := p.fitAll(candidates); err != nil {
 		return failed, err
 	}
-	return p.verifyAll(candidates)
+	return p.verify(candidates...)
 }
 
 // fitAll puts all candidates into the graph and takes them out again, under one lock,
