@@ -69,6 +69,10 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 cover: ## show the statement coverage of each package
 	$(GO) test -cover ./...
 
+.PHONY: sim
+sim: ## simulate a network: NODES=200 SEED=1 HOSTILE=0.2 (docs/simulation.md)
+	@GO="$(GO)" sh test/sim.sh
+
 .PHONY: vectors
 vectors: ## run the comparisons with the answers of others, and list the cases
 	@sh test/vectors.sh
