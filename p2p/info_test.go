@@ -18,7 +18,7 @@ func TestPeerInfo(t *testing.T) {
 		a.pay(payment(blocks[0]))
 		w.eventually("the payment", time.Minute, func() bool { return len(b.pool.Entries()) == 1 })
 		b.Ping()
-		time.Sleep(2 * time.Second)
+		time.Sleep(20 * time.Second)
 		here, there := a.Peers()[0], b.Peers()[0]
 		if here.Session != there.Session || here.Session.IsZero() || !here.Inbound || there.Inbound || here.Network != peerinfo.Unroutable {
 			t.Errorf("%+v\n%+v", here, there)
