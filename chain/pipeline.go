@@ -160,8 +160,6 @@ func work(jobs <-chan job, batch *secp.Batch, verified func(types.Hash) bool) {
 	check()
 }
 
-// recheck gives the exact verdict on a doubtful block: every claim on its own,
-// in order, so that the error names the first that is false.
-func (c *connecting) recheck() error {
-	return consensus.CheckScripts(c.block, c.prevouts, 1, len(c.block.Block.Txs), nil, nil)
-}
+// recheck gives the exact verdict on a doubtful block, alone. The error names the first
+// input at fault.
+func (c *connecting) recheck() error { return consensus.JudgeScripts(c.block, c.prevouts) }

@@ -379,6 +379,45 @@ func TestCheckScriptsInParts(t *testing.T) {
 	}
 }
 
+// The verdict on several faults is that on the first one, whatever they are and however
+// signatures are put off.
+func TestJudgeScripts(t *testing.T) {
+	c := newChainTest(t)
+	var txs []types.Tx
+	for i := range uint32(5) {
+		txs = append(txs, c.spend(c.allocation(10+2*i), c.allocation(11+2*i)))
+	}
+	for faults := range 1 << 8 {
+		spoilt := make([]types.Tx, len(txs))
+		for i := range txs {
+			tx, err := types.DecodeTx(txs[i].AppendTo(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoilt[i] = *tx
+		}
+		for bit := range 8 {
+			in := &spoilt[bit%5].Inputs[bit/5]
+			switch {
+			case faults>>bit&1 == 0:
+			case bit%2 == 0:
+				in.Witness[0][20] ^= 1 // a claim
+			default:
+				in.Witness[0] = in.Witness[0][:63] // seen at once
+			}
+		}
+		b := HashBlock(c.template(spoilt...))
+		_, connection := c.check(b, stageConnect)
+		if connection == nil {
+			t.Fatal("the block does not connect")
+		}
+		want := CheckScripts(b, connection.Prevouts, 1, len(b.Block.Txs), nil, nil)
+		if got := JudgeScripts(b, connection.Prevouts); fmt.Sprint(got) != fmt.Sprint(want) || (got == nil) != (faults == 0) {
+			t.Errorf("%08b: %v, want %v", faults, got, want)
+		}
+	}
+}
+
 // randomBlock makes a block of transactions that spend each other's outputs, or
 // others, at random: sources, orders and double spends that no valid block has.
 func randomBlock(r *rand.Rand) *types.Block {

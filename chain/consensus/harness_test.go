@@ -3,6 +3,7 @@ package consensus
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -207,6 +208,9 @@ func (c *chainTest) check(b *HashedBlock, last string) (map[string]error, *Conne
 			deferred := CheckScripts(b, connection.Prevouts, 0, len(b.Block.Txs), &batch, nil) == nil && batch.Verify()
 			if deferred != (err == nil) {
 				c.Errorf("scripts at once: %v, in a batch: %v", err, deferred)
+			}
+			if judged := JudgeScripts(b, connection.Prevouts); fmt.Sprint(judged) != fmt.Sprint(err) {
+				c.Errorf("scripts at once: %v, judged: %v", err, judged)
 			}
 		}
 		if stage == last {

@@ -3,6 +3,7 @@ package consensus
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -22,6 +23,9 @@ func bothScripts(t testing.TB, tx *types.Tx, prevouts []types.TxOut) error {
 	var batch secp.Batch
 	if deferred := CheckScripts(b, prevouts, 1, 2, &batch, nil) == nil && batch.Verify(); deferred != (err == nil) {
 		t.Errorf("transaction %s at once: %v, in a batch: %v", tx.TxID(), err, deferred)
+	}
+	if judged := JudgeScripts(b, prevouts); fmt.Sprint(judged) != fmt.Sprint(err) {
+		t.Errorf("transaction %s at once: %v, judged: %v", tx.TxID(), err, judged)
 	}
 	return err
 }
