@@ -121,6 +121,14 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 		}
 		allow = append(allow, id)
 	}
+	var trust []peerinfo.Selector
+	for _, text := range n.config.TrustPeers {
+		who, err := peerinfo.ParseSelector(text)
+		if err != nil {
+			return nil, fmt.Errorf("--trust-peer: %w", err)
+		}
+		trust = append(trust, who)
+	}
 	// The port that peers are told; 0: we take no connections. They put it to the address
 	// that they see, which is not ours behind a proxy.
 	port := uint16(0)
@@ -133,7 +141,7 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: n.chain, Pool: s.pool,
 		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port,
 		Dial: dialer.Dial, Resolve: dialer.Resolve, ByName: dialer.ByName, Check: dialer.Check, External: s.external(n.config.External),
-		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers, BlocksOnly: p2p.DefaultBlocksOnly, MaxUpload: n.config.MaxUpload, MaxMemory: n.config.PeerBytes,
+		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers, MaxPerAddress: n.config.MaxPerAddress, Trust: trust, BlocksOnly: p2p.DefaultBlocksOnly, MaxUpload: n.config.MaxUpload, MaxMemory: n.config.PeerBytes,
 		File: filepath.Join(n.config.DataDir, "peers.json"), BanFile: filepath.Join(n.config.DataDir, "banlist.json"), Now: n.clock.real, Logger: n.log,
 	}), nil
 }

@@ -15,10 +15,11 @@ import (
 
 // The defaults of Config.
 const (
-	DefaultMaxPeers     = 114 // that connected to us
-	DefaultMempoolBytes = mempool.DefaultMaxBytes
-	DefaultPeerBytes    = p2p.DefaultMaxMemory
-	DefaultMinFeeRate   = mempool.DefaultMinRelay
+	DefaultMaxPeers      = 114                      // that connected to us
+	DefaultMaxPerAddress = p2p.DefaultMaxPerAddress // of them, from one address of the internet
+	DefaultMempoolBytes  = mempool.DefaultMaxBytes
+	DefaultPeerBytes     = p2p.DefaultMaxMemory
+	DefaultMinFeeRate    = mempool.DefaultMinRelay
 )
 
 // Config is what a node is made from. The first part is all that Open needs;
@@ -32,13 +33,15 @@ type Config struct {
 	TxIndex    bool              // keep an index of all transactions
 	Logger     *slog.Logger      // nil: discard
 
-	Listen      string   // HOST:PORT for peers; empty: none
-	Connect     []string // [ID@]HOST:PORT of peers to stay connected to
-	AllowPeers  []string // IDs of the only peers to let in; empty: all
-	MaxPeers    int      // that connect to us
-	MaxUpload   uint64   // bytes a day beyond which no old blocks are sent to peers; 0: no limit
-	NoDiscovery bool     // connect to nobody else
-	PeerBytes   int64    // that may wait because of all peers together; 0: DefaultPeerBytes
+	Listen        string   // HOST:PORT for peers; empty: none
+	Connect       []string // [ID@]HOST:PORT of peers to stay connected to
+	AllowPeers    []string // IDs of the only peers to let in; empty: all
+	TrustPeers    []string // IDs, addresses or subnets of peers that have places of their own and are not banned
+	MaxPeers      int      // that connect to us
+	MaxPerAddress int      // of them; 0: DefaultMaxPerAddress, and half of MaxPeers on our own network
+	MaxUpload     uint64   // bytes a day beyond which no old blocks are sent to peers; 0: no limit
+	NoDiscovery   bool     // connect to nobody else
+	PeerBytes     int64    // that may wait because of all peers together; 0: DefaultPeerBytes
 
 	Proxy     string           // HOST:PORT of a SOCKS5 proxy for all connections to peers; empty: none
 	Onion     string           // HOST:PORT of one for onion addresses; empty: Proxy

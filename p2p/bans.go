@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -211,25 +209,4 @@ func makeRoom[K comparable, V any](list map[K]V, over func(V) bool) {
 		}
 		delete(list, key)
 	}
-}
-
-// ipOf returns the address of HOST:PORT, which is invalid if the host is a name.
-func ipOf(address string) netip.Addr {
-	at, _ := netip.ParseAddrPort(address)
-	return at.Addr().Unmap().WithZone("")
-}
-
-// host is the part of an address that costs something: of an IPv6 address the
-// network that one customer has.
-func host(address string) string {
-	ip := ipOf(address)
-	if !ip.IsValid() {
-		name, _, _ := net.SplitHostPort(address)
-		return name
-	}
-	if ip.Is6() {
-		network, _ := ip.Prefix(64)
-		return network.String()
-	}
-	return ip.String()
 }

@@ -71,11 +71,9 @@ func (s *syncer) measure() time.Duration {
 		if p.inbound {
 			least = &calling
 		}
-		p.mu.Lock()
-		if p.minPing > 0 && (*least == 0 || p.minPing < *least) {
-			*least = p.minPing
+		if ping := p.shortestPing(); ping > 0 && (*least == 0 || ping < *least) {
+			*least = ping
 		}
-		p.mu.Unlock()
 	}
 	return lateTime + min(cmp.Or(called, calling), lateMost)
 }

@@ -56,31 +56,6 @@ func TestInboundLimit(t *testing.T) {
 	})
 }
 
-// TestHalfOpenCalls: calls without a handshake are bounded, and end.
-func TestHalfOpenCalls(t *testing.T) {
-	simulate(t, func(t *testing.T, w *world) {
-		n := w.start("n", nil)
-		for range 2 * maxGreeting {
-			c, err := w.dial("stranger", "n:1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { c.Close() })
-		}
-		synctest.Wait()
-		n.slots.mu.Lock()
-		greeting := n.slots.greeting
-		n.slots.mu.Unlock()
-		if greeting > maxGreeting {
-			t.Errorf("%d calls are held", greeting)
-		}
-		time.Sleep(handshakeTimeout + time.Second)
-		s := w.stranger(n)
-		s.expect(stays, "who comes after them", 10*time.Second)
-		s.conn.Close()
-	})
-}
-
 // TestRedial: a peer that cannot be reached is called less and less, but for ever,
 // and at once after a connection that was one.
 func TestRedial(t *testing.T) {

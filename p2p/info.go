@@ -3,7 +3,6 @@ package p2p
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/peerinfo"
@@ -24,12 +23,7 @@ func (m *Manager) Peers() []peerinfo.Info {
 }
 
 func (p *peer) info() peerinfo.Info {
-	at := func(nanoseconds int64) time.Time {
-		if nanoseconds == 0 {
-			return time.Time{}
-		}
-		return time.Unix(0, nanoseconds)
-	}
+	at := timeOf
 	info := peerinfo.Info{
 		Number: p.number, ID: p.id, Address: p.address, LocalAddress: p.conn.LocalAddr().String(), Inbound: p.inbound, Manual: p.manual, BlocksOnly: p.blocksOnly,
 		Version: p.version, UserAgent: p.hello.UserAgent, Full: p.hello.Services&wire.ServiceNetwork != 0, RelayTxs: p.hello.Relay,
@@ -39,8 +33,11 @@ func (p *peer) info() peerinfo.Info {
 		Session: p.session, Network: p.network(), Memory: p.held.Load() + p.parts.Load(), GivesCompact: true,
 		AddressesTaken: p.addressesTaken.Load(), AddressesLeft: p.addressesLeft.Load(),
 	}
+	if p.trusted {
+		info.Permissions = []string{"noban"}
+	}
 	p.mu.Lock()
-	info.Ping, info.MinPing, info.WantsCompact, info.MinFeeRate = p.pingTime, p.minPing, p.compact, p.minRate
+	info.Ping, info.MinPing, info.WantsCompact, info.MinFeeRate = p.pingTime, p.shortestPing(), p.compact, p.minRate
 	if p.nonce != 0 {
 		info.PingWait = p.now().Sub(p.pinged)
 	}

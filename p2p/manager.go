@@ -75,25 +75,27 @@ type Options struct {
 	UserAgent string
 	Pruned    bool // this node has the last blocks only
 
-	Listener    net.Listener // nil: nobody can call
-	ListenPort  uint16       // that others are told; 0: none
-	Dial        func(ctx context.Context, address string) (net.Conn, error)
-	Resolve     func(ctx context.Context, host string) ([]netip.Addr, error)
-	ByName      func(host string) bool     // whether Dial takes the name, which must not be asked of Resolve; nil: never
-	Check       func(address string) error // says why nobody can be called at HOST:PORT; nil: somebody can
-	External    func() []netip.AddrPort    // where others reach this node, as the operator or a router says; nil: nobody says
-	Connect     []string                   // [ID@]HOST:PORT of peers to stay connected to
-	Allow       []peerinfo.NodeID          // the only peers to talk to; empty: all
-	Discover    bool                       // find other peers too
-	MaxInbound  int
-	MaxOutbound int
-	BlocksOnly  int    // peers to look for besides that are asked for blocks alone
-	MaxMemory   int64  // bytes that may wait because of all peers together; 0: DefaultMaxMemory
-	MaxUpload   uint64 // bytes a day beyond which no old blocks are sent; 0: no limit
-	File        string // of known addresses; empty: none
-	BanFile     string // of the operator's bans, which New reads; empty: none
-	Now         func() time.Time
-	Logger      *slog.Logger
+	Listener      net.Listener // nil: nobody can call
+	ListenPort    uint16       // that others are told; 0: none
+	Dial          func(ctx context.Context, address string) (net.Conn, error)
+	Resolve       func(ctx context.Context, host string) ([]netip.Addr, error)
+	ByName        func(host string) bool     // whether Dial takes the name, which must not be asked of Resolve; nil: never
+	Check         func(address string) error // says why nobody can be called at HOST:PORT; nil: somebody can
+	External      func() []netip.AddrPort    // where others reach this node, as the operator or a router says; nil: nobody says
+	Connect       []string                   // [ID@]HOST:PORT of peers to stay connected to
+	Allow         []peerinfo.NodeID          // the only peers to talk to; empty: all
+	Discover      bool                       // find other peers too
+	MaxInbound    int
+	MaxPerAddress int                 // callers from one address; 0: DefaultMaxPerAddress, and half of MaxInbound on our own network
+	Trust         []peerinfo.Selector // peers that have places of their own and are not banned for what they send
+	MaxOutbound   int
+	BlocksOnly    int    // peers to look for besides that are asked for blocks alone
+	MaxMemory     int64  // bytes that may wait because of all peers together; 0: DefaultMaxMemory
+	MaxUpload     uint64 // bytes a day beyond which no old blocks are sent; 0: no limit
+	File          string // of known addresses; empty: none
+	BanFile       string // of the operator's bans, which New reads; empty: none
+	Now           func() time.Time
+	Logger        *slog.Logger
 }
 
 // The times of connections.
@@ -218,21 +220,28 @@ func (m *Manager) Run(ctx context.Context) error {
 	return fault
 }
 
-// connection runs a connection from its handshake to its end. It returns nil if
-// the peer was let in.
-func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inbound, manual bool) error {
+// connection runs a connection from its handshake to its end. The call is nil if we have
+// called. It returns nil if the peer was let in.
+func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, c *call, manual bool) error {
+	inbound := c != nil
 	p := &peer{address: t.address, inbound: inbound, manual: manual, blocksOnly: t.blocksOnly, since: m.o.Now()}
 	p.now, p.budget, p.maxBlockWeight, p.spared = m.o.Now, m.budget, m.o.Params.MaxBlockWeight, manual
 	p.ended = func(err error) { m.slots.punish(p, err) }
 	p.open()
 	counted := &countedConn{Conn: raw,
-		read:    func(n int) { p.received.Add(uint64(n)); m.received.Add(uint64(n)) },
+		read: func(n int) {
+			p.received.Add(uint64(n))
+			m.received.Add(uint64(n))
+			if c != nil && n > 0 {
+				c.heard.Store(true)
+			}
+		},
 		written: func(n int) { p.sent.Add(uint64(n)); m.sent.Add(uint64(n)); m.sync.uploads.count(n) },
 	}
 	defer raw.Close()
 	err := m.greeter.greet(ctx, p, counted, t)
-	if inbound {
-		m.slots.greeted()
+	if c != nil {
+		m.slots.calls.end(c)
 	}
 	if err != nil {
 		m.log.Debug("no connection", "peer", t, "inbound", inbound, "err", err)
@@ -246,6 +255,8 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, inboun
 			return err
 		}
 	}
+	p.trusted = m.slots.trusts(p.id, p.address)
+	p.spared = p.spared || p.trusted
 	if err := m.slots.register(p); err != nil {
 		return err
 	}
@@ -327,14 +338,15 @@ func (m *Manager) listen(ctx context.Context) {
 			}
 			continue
 		}
-		if !m.slots.admit(conn.RemoteAddr().String()) {
+		c := m.slots.admit(conn)
+		if c == nil {
 			conn.Close()
 			continue
 		}
 		if !m.begin(func(ctx context.Context) {
-			_ = m.connection(ctx, conn, target{address: conn.RemoteAddr().String()}, true, false)
+			_ = m.connection(ctx, conn, target{address: conn.RemoteAddr().String()}, c, false)
 		}) {
-			m.slots.greeted()
+			m.slots.calls.end(c)
 			conn.Close()
 		}
 	}

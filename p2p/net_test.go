@@ -92,7 +92,7 @@ func (w *world) start(name string, change func(*Options), connect ...string) *te
 	}
 	pool := mempool.New(mempool.Options{Params: w.params, Chain: c})
 	o := Options{
-		Params: w.params, Key: key, Headers: c, Blocks: c, Pool: pool, UserAgent: "/" + name + "/", MaxInbound: 125,
+		Params: w.params, Key: key, Headers: c, Blocks: c, Pool: pool, UserAgent: "/" + name + "/", MaxInbound: 125, MaxPerAddress: 125,
 		Dial: func(_ context.Context, address string) (net.Conn, error) { return w.dial(name, address) }, Listener: w.net.Listen(name + ":1"),
 	}
 	for _, other := range connect {

@@ -155,5 +155,5 @@ func (m *Manager) call(ctx context.Context, t target, manual bool) error {
 	if err != nil {
 		return err
 	}
-	return m.connection(ctx, conn, t, false, manual)
+	return m.connection(ctx, conn, t, nil, manual)
 }

@@ -23,6 +23,7 @@ type peer struct {
 	address string
 	inbound bool
 	manual  bool
+	trusted bool // by the operator
 	// blocksOnly is that we called it for blocks alone: nothing is said to it of
 	// transactions and addresses, and what it says of them is left.
 	blocksOnly bool
@@ -33,6 +34,7 @@ type peer struct {
 
 	lastBlock atomic.Int64 // nanoseconds since 1970
 	lastTx    atomic.Int64
+	minPing   atomic.Int64 // the shortest in nanoseconds; 0: it has not answered one
 
 	addressesTaken atomic.Uint64 // that it told
 	addressesLeft  atomic.Uint64 // that it told and nobody had asked for
@@ -42,7 +44,6 @@ type peer struct {
 	pinged   time.Time // when the ping that is not answered was sent
 	nonce    uint64
 	pingTime time.Duration
-	minPing  time.Duration
 	minRate  types.FeeRate // below which it wants to hear of no transactions
 	compact  bool          // it wants new blocks as compact blocks
 	gossip   gossip
@@ -80,11 +81,14 @@ func (p *peer) pong(nonce uint64) {
 		return
 	}
 	p.pingTime = max(p.now().Sub(p.pinged), time.Microsecond)
-	if p.minPing == 0 || p.pingTime < p.minPing {
-		p.minPing = p.pingTime
+	if shortest := p.shortestPing(); shortest == 0 || p.pingTime < shortest {
+		p.minPing.Store(int64(p.pingTime))
 	}
 	p.nonce = 0
 }
+
+// shortestPing is 0 if the peer has not answered one.
+func (p *peer) shortestPing() time.Duration { return time.Duration(p.minPing.Load()) }
 
 // listenAddress is where the peer says that it can be called. Only the port is taken from
 // what it says: the host is the one that it called from.

@@ -92,7 +92,7 @@ func TestCulprit(t *testing.T) {
 		if err := s.register(other); (err == nil) != c.local {
 			t.Errorf("%s: another id: %v", c.address, err)
 		}
-		if s.admit(c.address) != c.local {
+		if (s.admit(&lineConn{from: c.address}) != nil) != c.local {
 			t.Errorf("%s: calls are admitted: %v", c.address, !c.local)
 		}
 	}

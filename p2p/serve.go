@@ -48,7 +48,7 @@ func (s *syncer) serveBlocks(p *peer, m *wire.GetBlocks) {
 
 // favours reports whether a peer may draw as many old blocks as it likes: the operator
 // chose it.
-func (s *syncer) favours(p *peer) bool { return p.manual || s.closedCircle }
+func (s *syncer) favours(p *peer) bool { return p.manual || p.trusted || s.closedCircle }
 
 // refusesHistory reports whether a block is too old to be sent, since the target of the
 // day would be missed. As in Bitcoin Core its age is that to the best header.

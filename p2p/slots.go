@@ -3,76 +3,60 @@ package p2p
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
 	"log/slog"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
-// maxGreeting is how many callers may be in their handshake at once. A handshake costs
-// us more than it costs the caller, and nothing is known of the caller before it ends.
-const maxGreeting = 64
+// DefaultMaxPerAddress is how many callers from one address are let in, of the internet.
+// Several people may share one.
+const DefaultMaxPerAddress = 8
+
+// silentAfter is how long a caller may take to answer its first ping. Who takes longer is
+// the first to give way.
+const silentAfter = 30 * time.Second
 
 // slots decides who is connected: it has the places of peers and of those in their
 // handshake, and asks bans who may be let in.
 type slots struct {
-	self       peerinfo.NodeID
-	maxInbound int
-	only       []peerinfo.NodeID // the only peers to talk to; empty: all
-	now        func() time.Time
-	log        *slog.Logger
-	bans       *bans
+	self          peerinfo.NodeID
+	maxInbound    int
+	maxPerAddress int                 // 0: DefaultMaxPerAddress, and more on our own network
+	only          []peerinfo.NodeID   // the only peers to talk to; empty: all
+	trusted       []peerinfo.Selector // who have places of their own
+	now           func() time.Time
+	log           *slog.Logger
+	bans          *bans
+	calls         *calls
+	seed          maphash.Seed // of network groups, so that nobody knows which are protected
 
 	mu sync.Mutex
 	// Guarded by mu:
 	peers    map[peerinfo.NodeID]*peer
 	nextID   int
-	greeting int  // calls whose handshake is not over
 	inactive bool // the operator has switched the network off
 }
 
 func newSlots(o Options, log *slog.Logger) *slots {
 	return &slots{
-		self: o.Key.ID(), maxInbound: o.MaxInbound, only: o.Allow, now: o.Now, log: log,
-		bans: newBans(o.BanFile, o.Now, log), peers: map[peerinfo.NodeID]*peer{},
+		self: o.Key.ID(), maxInbound: o.MaxInbound, maxPerAddress: o.MaxPerAddress, only: o.Allow, trusted: o.Trust, now: o.Now, log: log,
+		bans: newBans(o.BanFile, o.Now, log), calls: newCalls(o.Now), seed: maphash.MakeSeed(), peers: map[peerinfo.NodeID]*peer{},
 	}
 }
 
-// admit counts a caller among those in their handshake. It refuses, before anything is
-// read, when there is no room or when the address misbehaved lately.
-func (s *slots) admit(address string) bool {
-	if s.bans.hits(peerinfo.NodeID{}, address, true) != nil {
-		return false
+// admit gives a caller a place for its handshake. It returns nil, before anything is
+// read, if the address misbehaved lately.
+func (s *slots) admit(conn net.Conn) *call {
+	address := conn.RemoteAddr().String()
+	if !s.isActive() || s.bans.hits(peerinfo.NodeID{}, address, true) != nil {
+		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if in, _ := s.connections(); s.inactive || in >= s.maxInbound || s.greeting >= maxGreeting {
-		return false
-	}
-	s.greeting++
-	return true
-}
-
-// greeted notes that a handshake is over, well or not.
-func (s *slots) greeted() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.greeting--
-}
-
-// connections counts the connections that others made and those that discovery made.
-// Those that the operator asked for take nobody's room. It assumes mu.
-func (s *slots) connections() (in, out int) {
-	for _, p := range s.peers {
-		switch {
-		case p.inbound:
-			in++
-		case !p.manual:
-			out++
-		}
-	}
-	return in, out
+	return s.calls.begin(conn, s.trusts(peerinfo.NodeID{}, address))
 }
 
 func (s *slots) connected(id peerinfo.NodeID) bool {
@@ -106,6 +90,12 @@ func (s *slots) holders() []*connection {
 // errConnected is for a second connection to a node of which the first stays.
 var errConnected = errors.New("there is a connection already")
 
+// errEvicted is for a caller who gives way to another.
+var errEvicted = errors.New("another caller takes its place")
+
+// errFull is for callers for whom nobody gives way.
+var errFull = errors.New("there is no place for it")
+
 // errReplaced is for a connection to a node to which a better one was made.
 var errReplaced = errors.New("there is another connection")
 
@@ -115,9 +105,12 @@ func (s *slots) register(p *peer) error {
 	if err := s.bans.hits(p.id, p.address, p.inbound); err != nil {
 		return err
 	}
-	old, err := s.enter(p)
+	old, victim, err := s.enter(p)
 	if old != nil {
 		old.close(errReplaced)
+	}
+	if victim != nil {
+		victim.close(errEvicted)
 	}
 	if err != nil {
 		return err
@@ -131,25 +124,31 @@ func (s *slots) register(p *peer) error {
 	return nil
 }
 
-// enter puts a peer on the list, and returns the one whose place it takes. That
-// one is closed by the caller, since nothing that can wait is done under the lock.
-func (s *slots) enter(p *peer) (old *peer, err error) {
+// enter puts a peer on the list, and returns those whose places it takes: the older
+// connection to the same node, and a stranger who gives way. They are closed by the
+// caller, since nothing that can wait is done under the lock.
+func (s *slots) enter(p *peer) (old, victim *peer, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inactive {
-		return nil, errInactive
+		return nil, nil, errInactive
 	}
 	old = s.peers[p.id]
-	if in, _ := s.connections(); p.inbound && old == nil && in >= s.maxInbound {
-		return nil, errors.New("there is no room") // any more
-	}
 	if old != nil && !s.better(p, old) {
-		return nil, errConnected
+		return nil, nil, errConnected
+	}
+	if old == nil && s.isStranger(p) {
+		if victim, err = s.makePlace(p); err != nil {
+			return nil, nil, err
+		}
+	}
+	if victim != nil {
+		delete(s.peers, victim.id)
 	}
 	s.peers[p.id] = p
 	p.number = s.nextID
 	s.nextID++
-	return old, nil
+	return old, victim, nil
 }
 
 // better reports whether to keep a connection instead of an old one to the same
@@ -208,9 +207,10 @@ func (s *slots) mayCall(t target) error {
 }
 
 // punish bans a peer if the error asks for it, and counts what it did against its
-// address. Manual peers are the operator's choice and only lose the connection.
+// address. Manual and trusted peers are the operator's choice and only lose the
+// connection.
 func (s *slots) punish(p *peer, err error) {
-	if p.manual {
+	if p.manual || p.trusted {
 		return
 	}
 	if what, how := judge(err); what == ban {
@@ -239,7 +239,7 @@ func (s *slots) other(p *peer) *peer {
 // strike counts an offence against the culprit of a peer that called. It reports
 // whether that was one too many.
 func (s *slots) strike(p *peer) bool {
-	if !p.inbound {
+	if !p.inbound || p.trusted {
 		return false // we chose the address, and can choose others
 	}
 	return s.bans.strike(culprit(p.address, p.id))
@@ -253,10 +253,5 @@ func (s *slots) allowed(id peerinfo.NodeID) bool {
 	if len(s.only) == 0 {
 		return true
 	}
-	for _, allowed := range s.only {
-		if allowed == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.only, id)
 }

@@ -260,7 +260,6 @@ func (s *syncer) take(d *delivery) (taken bool, wait <-chan struct{}) {
 	}
 	s.delivered = now
 	d.peer.answers++
-	d.peer.lastBlock.Store(now.UnixNano())
 	d.answered = make(chan struct{})
 	s.arrived[d.hash] = d
 	s.arrivedBytes += len(d.raw)
@@ -285,6 +284,9 @@ func (s *syncer) answered(hash types.Hash, good bool) (d *delivery) {
 	defer s.mu.Unlock()
 	if d = s.arrived[hash]; d != nil {
 		s.depart(d)
+		if good {
+			d.peer.lastBlock.Store(s.now().UnixNano())
+		}
 		if sp := s.peers[d.peer]; sp != nil {
 			sp.proven, sp.missed = good, !good
 			if good {

@@ -136,6 +136,7 @@ func TestBadOptions(t *testing.T) {
 		{name: "what a user may", args: []string{"--rpc-allow", "alice:stop"}, code: 1, want: "no user"},
 		{name: "peer", args: []string{"--connect", "nowhere"}, code: 1, want: `--connect: "nowhere" is no address`},
 		{name: "peer id", args: []string{"--connect", "xyz@127.0.0.1:1"}, code: 1, want: `--connect: node id "xyz"`},
+		{name: "trusted peer", args: []string{"--trust-peer", "friend"}, code: 1, want: `--trust-peer: "friend" names no peers`},
 		{name: "allowed peer", args: []string{"--allow-peer", "friend"}, code: 1, want: `--allow-peer: node id "friend"`},
 		{name: "proxy", args: []string{"--proxy", "socks5://127.0.0.1:9050"}, code: 2, want: "--proxy"},
 		{name: "proxy for onions", args: []string{"--onion", ":9050"}, code: 2, want: "--onion"},

@@ -48,7 +48,9 @@ type options struct {
 
 	listen              string
 	connect, allowPeers cli.StringSlice
+	trustPeers          cli.StringSlice
 	maxPeers            int64
+	maxPerAddress       int64
 	maxUpload           uint64
 	noDiscovery         bool
 	maxMemoryMiB        int64
@@ -92,7 +94,9 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "listen", Destination: &o.listen, Category: peers, Usage: "listen for peers at `HOST:PORT`, or none (default: the network's port on all addresses; on a fixed-difficulty network on 127.0.0.1)"},
 		&cli.StringSliceFlag{Name: "connect", Destination: &o.connect, Category: peers, Usage: "stay connected to the peer at `[ID@]HOST:PORT`; may be repeated"},
 		&cli.StringSliceFlag{Name: "allow-peer", Destination: &o.allowPeers, Category: peers, Usage: "let only the peer with this `ID` in; may be repeated"},
-		&cli.GenericFlag{Name: "max-peers", Value: cmdline.Number(&o.maxPeers, node.DefaultMaxPeers, 0, 10_000), Category: peers, Usage: "let at most `N` peers in"},
+		&cli.GenericFlag{Name: "max-peers", Value: cmdline.Number(&o.maxPeers, node.DefaultMaxPeers, 0, 10_000), Category: peers, Usage: "let at most `N` peers in; when all places are taken, one who is of little use gives way to who comes"},
+		&cli.GenericFlag{Name: "max-per-address", Value: cmdline.Number(&o.maxPerAddress, 0, 0, 10_000), Category: peers, Usage: "let at most `N` peers in from one address; 0 is " + strconv.Itoa(node.DefaultMaxPerAddress) + ", and half of all from one of this machine or of private networks"},
+		&cli.StringSliceFlag{Name: "trust-peer", Destination: &o.trustPeers, Category: peers, Usage: "give the peer with this `ID`, address or SUBNET a place of its own, and do not ban it; may be repeated"},
 		&cli.GenericFlag{Name: "max-upload", Value: cmdline.Size(&o.maxUpload), Category: peers, Usage: "send peers at most about this `SIZE` in 24 hours, in MiB or with a unit (500M, 2G), by refusing blocks older than a week; 0 is no limit"},
 		&cli.BoolFlag{Name: "no-discovery", Destination: &o.noDiscovery, Category: peers, Usage: "connect to nobody but the peers of --connect"},
 		&cli.GenericFlag{Name: "max-memory", Value: cmdline.Number(&o.maxMemoryMiB, node.DefaultPeerBytes/mebibyte, 64, 1<<20), Category: peers, Usage: "hold at most so many `MiB` of what peers ask for, are sent and have sent in part, of all peers together"},
@@ -222,9 +226,9 @@ func (o *options) setPeers(_ *cli.Context, config *node.Config) (err error) {
 	if config.Listen, err = address("listen", listen, host, config.Params.Ports.P2P); err != nil {
 		return err
 	}
-	config.Connect, config.AllowPeers = o.connect.Value(), o.allowPeers.Value()
+	config.Connect, config.AllowPeers, config.TrustPeers = o.connect.Value(), o.allowPeers.Value(), o.trustPeers.Value()
 	config.MaxPeers, config.NoDiscovery, config.PeerBytes = int(o.maxPeers), o.noDiscovery, o.maxMemoryMiB*mebibyte
-	config.MaxUpload = o.maxUpload
+	config.MaxUpload, config.MaxPerAddress = o.maxUpload, int(o.maxPerAddress)
 	return o.setReach(config)
 }
 
