@@ -69,6 +69,10 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 cover: ## show the statement coverage of each package
 	$(GO) test -cover ./...
 
+.PHONY: netns
+netns: build ## run five nodes in network namespaces with shaped lines (takes root)
+	@GO="$(GO)" sh test/netns.sh
+
 .PHONY: sim
 sim: ## simulate a network: NODES=200 SEED=1 HOSTILE=0.2 (docs/simulation.md)
 	@GO="$(GO)" sh test/sim.sh

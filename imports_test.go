@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"internal/pipenet":      {},
 	"internal/simnet":       {},
 	"internal/hostile":      {"internal/poke", "chain/types", "chain/consensus", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
+	"test/netns":            {"golang.org/x/sys/unix"},
 	"internal/sim": {
 		"internal/poke", "internal/chaintest", "internal/simnet", "internal/hostile", "chain/types", "chain/consensus", "chain/header", "chain/pending",
 		"p2p", "p2p/noise", "p2p/peerinfo",
