@@ -7,7 +7,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/BurntSushi/toml"
@@ -80,7 +79,8 @@ func fileFlag(app *cli.App, name string) cli.Flag {
 
 // setFlag sets a flag as if it had been given. A value that this command has no use
 // for is checked all the same: a mistake in the file shows at the next command, and
-// not at the next start of the node.
+// not at the next start of the node. A flag of this command that only has the same name
+// is another one.
 func setFlag(c *cli.Context, flag cli.Flag, value any) error {
 	list, isList := value.([]any)
 	if !isList {
@@ -99,7 +99,10 @@ func setFlag(c *cli.Context, flag cli.Flag, value any) error {
 		if err := cmdline.Check(flag, text); err != nil {
 			return fmt.Errorf("%s: %w", text, err)
 		}
-		if err := c.Set(flag.Names()[0], text); err != nil && !strings.HasPrefix(err.Error(), "no such flag") {
+		if !slices.Contains(slices.Concat(c.App.Flags, c.Command.Flags), flag) {
+			continue
+		}
+		if err := c.Set(flag.Names()[0], text); err != nil {
 			return err
 		}
 	}

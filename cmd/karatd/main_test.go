@@ -62,7 +62,7 @@ func TestCommandLine(t *testing.T) {
 		{"unknown command", []string{"mint"}, 2, `unknown command "mint": see karatd --help`},
 		{"mistyped command", []string{"--network", "dev", "verfiy"}, 2, `unknown command "verfiy": did you mean verify?`},
 		{"mistyped command of a command", []string{"network", "hsah"}, 2, `unknown command "network hsah": did you mean network hash?`},
-		{"unknown flag", []string{"--fast"}, 2, "unknown flag --fast: see karatd"},
+		{"unknown flag", []string{"--xyzzy"}, 2, "unknown flag --xyzzy: see karatd"},
 		{"mistyped flag", []string{"run", "--mempol", "5"}, 2, "unknown flag --mempol: did you mean --mempool?"},
 		{"flag of another command", dev("coins", "--mine"), 2, "unknown flag --mine: see karatd coins --help"},
 		{"help of a command", []string{"--network", "dev", "coins", "--help"}, 0, "OPTIONS OF COINS"},
