@@ -93,3 +93,31 @@ func TestDamagedKeyFile(t *testing.T) {
 		t.Error("a key without a folder")
 	}
 }
+
+// FuzzKeyFile: whatever a file holds, it is one key, whose text is all that it holds, or an
+// error that does not show what is in it. In no case is it changed.
+func FuzzKeyFile(f *testing.F) {
+	secret := strings.Repeat("5c", 32)
+	for _, content := range []string{"", secret, secret + "\n", " \t" + secret + "\r\n\n", strings.ToUpper(secret), secret[:62], secret + "00", secret + "\n" + secret, "zz" + secret[2:]} {
+		f.Add([]byte(content))
+	}
+	path := filepath.Join(f.TempDir(), "node.key")
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		key, err := LoadOrCreateKey(path)
+		text := strings.TrimSpace(string(content))
+		switch {
+		case err == nil && hex.EncodeToString(key.secret().Bytes()) != text:
+			t.Errorf("%q is taken for a key", content)
+		case err != nil && err.Error() != "node key file "+path+" is damaged: want 64 lower-case hexadecimal digits":
+			t.Errorf("%q: %v", content, err)
+		case err != nil && len(text) == 64 && strings.Trim(text, "0123456789abcdef") == "":
+			t.Errorf("%q is no key: %v", content, err)
+		}
+		if left, err := os.ReadFile(path); err != nil || string(left) != string(content) {
+			t.Errorf("the file was changed: %q, %v", left, err)
+		}
+	})
+}
