@@ -77,6 +77,10 @@ netns: build ## run five nodes in network namespaces with shaped lines (takes ro
 sim: ## simulate a network: NODES=200 SEED=1 HOSTILE=0.2 (docs/simulation.md)
 	@GO="$(GO)" sh test/sim.sh
 
+.PHONY: attack
+attack: ## attack a node in every known way, and show what its users notice (docs/security.md): SECONDS=8 ATTACKERS=40
+	$(GO) test ./cmd/karatd -count=1 -timeout 30m -run '^TestAttacks$$' -v -attack $(or $(SECONDS),8)s -attackers $(or $(ATTACKERS),40)
+
 .PHONY: vectors
 vectors: ## run the comparisons with the answers of others, and list the cases
 	@sh test/vectors.sh
