@@ -244,6 +244,42 @@ func TestTransactionsAndBlocksReachAll(t *testing.T) {
 	})
 }
 
+// TestPackageReachesAll: a transaction without a fee travels with the child that pays for
+// it, from node to node and into a block. What nobody pays for any longer is given up.
+func TestPackageReachesAll(t *testing.T) {
+	simulate(t, 11, func(t *testing.T, w *world) {
+		a := w.start("a")
+		b := w.start("b", "a")
+		c := w.start("c", "b")
+		a.mine(5)
+		w.agree("blocks", a, b, c)
+		send := func(height uint32) (parent, child *types.Tx) {
+			coin, value := a.coinOf(height)
+			parent = payment(coin, value)
+			parent.Outputs[1].Value += 10_000 // all that there is
+			child = payment(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
+			if _, err := a.running.Load().pool.AcceptPackage(t.Context(), []*types.Tx{parent, child}, 0); err != nil {
+				t.Fatal(err)
+			}
+			w.eventually("a package", func() bool { return c.has(parent) && c.has(child) && b.has(parent) })
+			return parent, child
+		}
+		parent, child := send(1)
+		c.mine(1)
+		w.agree("a block with it", a, b, c)
+		if a.has(parent) || a.has(child) {
+			t.Error("a mined package still waits for a block")
+		}
+		parent, child = send(2)
+		other := payment(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
+		other.Outputs[0].Value -= 90_000
+		if _, err := b.running.Load().pool.Accept(t.Context(), other, 0); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually("another child", func() bool { return a.has(other) && c.has(other) && !a.has(child) && a.has(parent) })
+	})
+}
+
 // payAfter waits until the node has a transaction, and spends its first output.
 func (w *world) payAfter(s *simNode, parent *types.Tx) *types.Tx {
 	w.t.Helper()
