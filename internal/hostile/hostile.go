@@ -149,6 +149,7 @@ func (k *Knowledge) chain(locator []types.Hash, most int) []types.Header {
 type Node struct {
 	Know      *Knowledge
 	Key       noise.Key
+	NewIDs    bool // it takes another key for each call
 	Behaviour Behaviour
 	Random    *rand.Rand
 	Now       func() time.Time // nil: time.Now

@@ -38,7 +38,13 @@ func (n *Node) meet(ctx context.Context, raw net.Conn, random *rand.Rand, callin
 	var conn *noise.Conn
 	var err error
 	if calling {
-		conn, err = noise.Client(limited, raw, n.Key, n.Know.Params.Identity(), nil)
+		key := n.Key
+		if n.NewIDs {
+			if key, err = newKey(random); err != nil {
+				return nil, err
+			}
+		}
+		conn, err = noise.Client(limited, raw, key, n.Know.Params.Identity(), nil)
 	} else {
 		conn, err = noise.Server(limited, raw, n.Key, n.Know.Params.Identity())
 	}
@@ -59,6 +65,15 @@ func (n *Node) meet(ctx context.Context, raw net.Conn, random *rand.Rand, callin
 		Height: tip.Height, Tip: tip.Hash, Time: now().Unix(), ListenPort: n.Port, Relay: true,
 	}, &wire.SendCompact{Announce: true})
 	return s, nil
+}
+
+// newKey returns the key of an id that nobody has seen.
+func newKey(random *rand.Rand) (noise.Key, error) {
+	var b [32]byte
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return noise.NewKey(b)
 }
 
 // run behaves until the context or the connection ends.
