@@ -108,12 +108,3 @@ func (r *relay) describe(p *peer, info *peerinfo.Info) {
 // Memory returns the bytes that are held because of all peers together, and how many
 // may be.
 func (m *Manager) Memory() (held, most int64) { return m.budget.held.Load(), m.budget.most }
-
-// Listening returns the addresses at which peers can reach this node, if there are
-// any.
-func (m *Manager) Listening() []string {
-	if m.o.Listener == nil {
-		return nil
-	}
-	return []string{m.o.Listener.Addr().String()}
-}

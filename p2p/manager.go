@@ -81,6 +81,7 @@ type Options struct {
 	Resolve       func(ctx context.Context, host string) ([]netip.Addr, error)
 	ByName        func(host string) bool     // whether Dial takes the name, which must not be asked of Resolve; nil: never
 	Check         func(address string) error // says why nobody can be called at HOST:PORT; nil: somebody can
+	Reach         func() []peerinfo.Reach    // how Dial reaches each network; nil: nobody says
 	External      func() []netip.AddrPort    // where others reach this node, as the operator or a router says; nil: nobody says
 	Connect       []string                   // [ID@]HOST:PORT of peers to stay connected to
 	Allow         []peerinfo.NodeID          // the only peers to talk to; empty: all
@@ -144,6 +145,9 @@ func New(o Options) *Manager {
 	}
 	if o.Check == nil {
 		o.Check = func(string) error { return nil }
+	}
+	if o.Reach == nil {
+		o.Reach = func() []peerinfo.Reach { return nil }
 	}
 	if o.External == nil {
 		o.External = func() []netip.AddrPort { return nil }

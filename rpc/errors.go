@@ -31,6 +31,7 @@ const (
 	CodeAlreadyInChain  = -27
 	CodeInWarmup        = -28 // ask again later
 	CodeNodeNotFound    = -29
+	CodeInvalidSubnet   = -30
 )
 
 // Error is an error as clients see it.

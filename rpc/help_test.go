@@ -10,17 +10,21 @@ import (
 // them. Those that make no sense here may be left out at the end.
 const coreNames = `
 addnode node command v2transport
+addpeeraddress address port tried
+clearbanned
 decoderawtransaction hexstring iswitness
 decodescript hexstring
 disconnectnode address nodeid
 estimatesmartfee conf_target estimate_mode
 generatetoaddress nblocks address maxtries
 getaddednodeinfo node
+getaddrmaninfo
 getbestblockhash
 getblock blockhash verbosity|verbose
 getblockchaininfo
 getblockcount
 getblockfilter blockhash filtertype
+getblockfrompeer blockhash peer_id
 getblockhash height
 getblockheader blockhash verbose
 getblockstats hash_or_height stats
@@ -31,6 +35,7 @@ getconnectioncount
 getdeploymentinfo blockhash
 getdifficulty
 getindexinfo index_name
+getmemoryinfo mode
 getmempoolancestors txid verbose
 getmempooldescendants txid verbose
 getmempoolentry txid
@@ -41,6 +46,7 @@ getnetworkhashps nblocks height
 getnetworkinfo
 getnodeaddresses count network
 getpeerinfo
+getrawaddrman
 getrawmempool verbose mempool_sequence
 getrawtransaction txid verbosity|verbose blockhash
 getrpcinfo
@@ -50,11 +56,14 @@ gettxoutsetinfo hash_type hash_or_height use_index
 gettxspendingprevout outputs options
 help command
 invalidateblock blockhash
+listbanned
 ping
 preciousblock blockhash
 reconsiderblock blockhash
 sendrawtransaction hexstring maxfeerate maxburnamount
+setban subnet command bantime absolute
 setmocktime timestamp
+setnetworkactive state
 stop
 submitblock hexdata dummy
 testmempoolaccept rawtxs maxfeerate

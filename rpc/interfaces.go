@@ -121,7 +121,16 @@ type Network interface {
 	Peers() []peerinfo.Info
 	NodeID() peerinfo.NodeID
 	Listening() []string
+	// Reach tells of each network how it is reached, and External where others can reach
+	// this node.
+	Reach() []peerinfo.Reach
+	External() []peerinfo.External
+	// SetActive turns the network on or off. While it is off there are no peers.
+	SetActive(active bool)
+	Active() bool
 	Totals() (received, sent uint64) // bytes
+	UploadTarget() peerinfo.UploadTarget
+	Memory() (held, most int64) // bytes, because of all peers together
 	// AddNode keeps a connection to a peer, RemoveNode ends that, TryNode connects
 	// once. None waits for the peer.
 	AddNode(address string) error
@@ -130,6 +139,15 @@ type Network interface {
 	AddedNodes() []string
 	Disconnect(addressOrID string) error
 	Ping()
+	// FetchBlock asks the peer of a number for a block, and does not wait for it. An
+	// error has Bitcoin Core's words.
+	FetchBlock(peer int, block types.Hash) error
+	// SetBan keeps peers out until a time. The error may be peerinfo.ErrBanned. LiftBan
+	// lets them in again, or returns peerinfo.ErrNotBanned.
+	SetBan(who peerinfo.Selector, until time.Time) error
+	LiftBan(who peerinfo.Selector) error
+	ClearBans() error
+	Bans() []peerinfo.Ban
 	KnownAddresses(limit int) []peerinfo.Address
 }
 

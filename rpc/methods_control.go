@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime/metrics"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ func controlMethods() []method {
 		{name: "stop", read: noParams(stop), about: "Stops the node."},
 		{name: "uptime", read: noParams(uptime), about: "Returns the seconds since the node was started."},
 		{name: "getrpcinfo", read: noParams(getRPCInfo), about: "Returns the calls that are being answered."},
+		{name: "getmemoryinfo", read: getMemoryInfo, about: "Returns what is told of memory. locked is that which is kept from being swapped out: the node has none, as it holds no keys of a wallet. (peers and heap are karat's: the bytes that are held because of all peers together and how many may be, and what the program has in use and has of the system.)", params: []param{
+			{name: "mode", kind: kindString, optional: "stats", about: "stats; mallocinfo is of allocators that this node does not use"}}},
 	}
 }
 
@@ -68,4 +71,50 @@ func getRPCInfo(_ context.Context, s *Server) (any, error) {
 		calls = append(calls, map[string]any{"method": call.method, "duration": time.Since(call.since).Microseconds()})
 	}
 	return map[string]any{"active_commands": calls, "logpath": ""}, nil
+}
+
+// memoryJSON is the answer of getmemoryinfo.
+type memoryJSON struct {
+	Locked lockedJSON `json:"locked"`
+	Peers  budgetJSON `json:"peers"`
+	Heap   heapJSON   `json:"heap"`
+}
+
+// lockedJSON is Core's memory for secrets, of which this node has none.
+type lockedJSON struct {
+	Used       int `json:"used"`
+	Free       int `json:"free"`
+	Total      int `json:"total"`
+	Locked     int `json:"locked"`
+	ChunksUsed int `json:"chunks_used"`
+	ChunksFree int `json:"chunks_free"`
+}
+
+// budgetJSON is what peers make the node hold.
+type budgetJSON struct {
+	Used  int64 `json:"used"`
+	Limit int64 `json:"limit"`
+}
+
+// heapJSON is the program's memory.
+type heapJSON struct {
+	Used  uint64 `json:"used"`
+	Total uint64 `json:"total"`
+}
+
+// getMemoryInfo is Core's getmemoryinfo.
+func getMemoryInfo(s *Server, a *args) work {
+	switch mode := a.text(0, "stats"); mode {
+	case "stats":
+	case "mallocinfo":
+		a.fail(failf(CodeInvalidParam, "mallocinfo mode not available"))
+	default:
+		a.fail(failf(CodeInvalidParam, "unknown mode %.100s", mode))
+	}
+	return func(context.Context) (any, error) {
+		used, limit := s.Network.Memory()
+		samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
+		metrics.Read(samples)
+		return memoryJSON{Peers: budgetJSON{used, limit}, Heap: heapJSON{samples[0].Value.Uint64(), samples[1].Value.Uint64()}}, nil
+	}
 }

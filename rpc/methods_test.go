@@ -6,71 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/p2p/peerinfo"
 )
-
-// The peers of fakeNet.
-var firstID, secondID = peerinfo.NodeID{1}, peerinfo.NodeID{2}
-
-// fakeNet is a network of two peers.
-type fakeNet struct {
-	added, gone []string
-	peers       []peerinfo.Info
-}
-
-func (n *fakeNet) Peers() []peerinfo.Info          { return n.peers }
-func (n *fakeNet) NodeID() peerinfo.NodeID         { return peerinfo.NodeID{9} }
-func (n *fakeNet) Listening() []string             { return nil }
-func (n *fakeNet) Totals() (received, sent uint64) { return 1, 2 }
-func (n *fakeNet) AddedNodes() []string            { return n.added }
-func (n *fakeNet) Ping()                           {}
-
-func (n *fakeNet) AddNode(address string) error {
-	if address == "bad" {
-		return errors.New("no address")
-	}
-	n.added = append(n.added, address)
-	return nil
-}
-
-func (n *fakeNet) RemoveNode(address string) error {
-	n.added = slices.DeleteFunc(n.added, func(a string) bool { return a == address })
-	return nil
-}
-
-func (n *fakeNet) TryNode(address string) error { return n.AddNode(address) }
-
-func (n *fakeNet) Disconnect(address string) error {
-	if !slices.ContainsFunc(n.peers, func(p peerinfo.Info) bool { return p.Address == address }) {
-		return errors.New("unknown")
-	}
-	n.gone = append(n.gone, address)
-	return nil
-}
-
-func (n *fakeNet) KnownAddresses(limit int) []peerinfo.Address {
-	known := []peerinfo.Address{
-		{ID: firstID, At: netip.MustParseAddrPort("1.2.3.4:5"), LastSeen: time.Unix(6, 0)}, {ID: secondID, At: netip.MustParseAddrPort("[::1]:7"), LastSeen: time.Unix(8, 0)},
-	}
-	return known[:min(limit, len(known))]
-}
-
-func newNet() *fakeNet {
-	return &fakeNet{peers: []peerinfo.Info{
-		{Number: 3, Address: "1.2.3.4:5", ID: firstID, Full: true, Ping: time.Second / 4, MinPing: time.Second / 8, LastSend: time.Unix(9, 0)},
-		{Number: 7, Address: "[::1]:7", ID: secondID, Inbound: true},
-	}}
-}
 
 // result calls a method, and returns its result, or the code of its error.
 func result(t testing.TB, s *Server, method, params string) string {
@@ -87,76 +31,6 @@ func result(t testing.TB, s *Server, method, params string) string {
 		return fmt.Sprint(r.Error.Code)
 	}
 	return string(r.Result)
-}
-
-// TestPeersAreAdded: addnode and getaddednodeinfo, with Bitcoin Core's codes.
-func TestPeersAreAdded(t *testing.T) {
-	s, n := newFake().server(t), newNet()
-	s.Network = n
-	second := secondID.String() + "@[::1]:7"
-	for _, c := range [][3]string{
-		{"addnode", `["1.2.3.4:5","add"]`, "null"},
-		{"addnode", `["1.2.3.4:5","add"]`, "-23"},
-		{"addnode", `["` + second + `","onetry"]`, "null"},
-		{"addnode", `["other:1","remove"]`, "-24"},
-		{"addnode", `["bad","add"]`, "-8"},
-		{"addnode", `["x","nothing"]`, "-8"},
-		{"addnode", `["x"]`, "-1"},
-		{"getaddednodeinfo", `["other:1"]`, "-24"},
-		{"getaddednodeinfo", `["1.2.3.4:5"]`, `[{"addednode":"1.2.3.4:5","addresses":[{"address":"1.2.3.4:5","connected":"outbound"}],"connected":true}]`},
-		{"getaddednodeinfo", `["` + second + `"]`, `[{"addednode":"` + second + `","addresses":[{"address":"[::1]:7","connected":"inbound"}],"connected":true}]`},
-		{"addnode", `["1.2.3.4:5","remove"]`, "null"},
-		{"getaddednodeinfo", `["1.2.3.4:5"]`, "-24"},
-		{"getnodeaddresses", `[]`, `[{"address":"1.2.3.4","network":"ipv4","nodeid":"` + firstID.String() + `","port":5,"services":9,"servicesnames":["NETWORK","WITNESS","NETWORK_LIMITED"],"time":6}]`},
-		{"getnodeaddresses", `[-1]`, "-8"},
-		{"getconnectioncount", `[]`, "2"},
-		{"ping", `[]`, "null"},
-	} {
-		if got := result(t, s, c[0], c[1]); got != c[2] {
-			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
-		}
-	}
-	if got := result(t, s, "getnodeaddresses", "[0]"); strings.Count(got, "port") != 2 {
-		t.Errorf("all addresses: %s", got)
-	}
-}
-
-// TestDisconnect: a peer is named by its address or its number.
-func TestDisconnect(t *testing.T) {
-	s, n := newFake().server(t), newNet()
-	s.Network = n
-	for params, want := range map[string]string{
-		`["1.2.3.4:5"]`: "null", `["",7]`: "null", `{"nodeid":3}`: "null",
-		`["9.9.9.9:9"]`: "-29", `["",4]`: "-29", `[]`: "-32602", `["1.2.3.4:5",3]`: "-32602", `["","x"]`: "-3",
-	} {
-		n.gone = nil
-		if got := result(t, s, "disconnectnode", params); got != want || (got == "null") != (len(n.gone) == 1) {
-			t.Errorf("%s: %s, want %s; hung up on %v", params, got, want, n.gone)
-		}
-	}
-}
-
-// TestNetInfo: bitcoin-cli -netinfo does not run if one of these is missing.
-func TestNetInfo(t *testing.T) {
-	s, n := newFake().server(t), newNet()
-	s.Network = n
-	var peers []map[string]any
-	if err := json.Unmarshal([]byte(result(t, s, "getpeerinfo", "[]")), &peers); err != nil || len(peers) != 2 {
-		t.Fatal(err, peers)
-	}
-	for i, p := range peers {
-		for field := range strings.FieldsSeq("id addr network inbound connection_type version subver conntime lastsend lastrecv last_block last_transaction servicesnames bip152_hb_from bip152_hb_to") {
-			if p[field] == nil {
-				t.Errorf("peer %d has no %s", i, field)
-			}
-		}
-	}
-	if p := peers[0]; p["pingtime"] != 0.25 || p["minping"] != 0.125 || p["services"] != "0000000000000409" || p["lastsend"] != 9.0 || p["lastrecv"] != 0.0 {
-		t.Errorf("%v", p)
-	}
-	if p := peers[1]; p["pingtime"] != nil || p["services"] != "0000000000000408" || p["inbound"] != true {
-		t.Errorf("%v", p)
-	}
 }
 
 // pool is one that says what a test wants.

@@ -21,6 +21,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/net/proxy"
+
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 // ErrByName is returned by Resolve for names that only a proxy may look up.
@@ -62,6 +64,23 @@ func New(o Options) *Dialer {
 // ByName reports whether a host's name is looked up at the other end of a proxy, and
 // never here.
 func (d *Dialer) ByName(host string) bool { return d.o.Proxy != "" || isOnion(host) }
+
+// Reach tells of each network how it is reached. There is no way to I2P and CJDNS.
+func (d *Dialer) Reach() []peerinfo.Reach {
+	var list []peerinfo.Reach
+	for _, network := range peerinfo.Networks() {
+		r := peerinfo.Reach{Network: network}
+		switch network {
+		case peerinfo.IPv4, peerinfo.IPv6:
+			r.Reachable, r.Proxy = true, d.o.Proxy
+		case peerinfo.Onion:
+			r.Reachable, r.Proxy = d.o.Onion != "", d.o.Onion
+		}
+		r.Isolated = r.Proxy != "" && d.o.Isolate
+		list = append(list, r)
+	}
+	return list
+}
 
 // Check says why nobody can be called at HOST:PORT, whoever listens there. The error is
 // one line for the operator, with the flag that would help.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/internal/sockstest"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 // torProject is an onion address that exists.
@@ -157,6 +158,26 @@ func TestCheck(t *testing.T) {
 		err := d.Check(c.address)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.address, err, c.want)
+		}
+	}
+}
+
+// TestReach: what is told of the networks is how they are dialled.
+func TestReach(t *testing.T) {
+	for _, c := range []struct {
+		o           Options
+		ipv4, onion peerinfo.Reach
+	}{
+		{Options{}, peerinfo.Reach{Reachable: true}, peerinfo.Reach{}},
+		{Options{Isolate: true}, peerinfo.Reach{Reachable: true}, peerinfo.Reach{}},
+		{Options{Proxy: "p:1", Isolate: true}, peerinfo.Reach{Reachable: true, Proxy: "p:1", Isolated: true}, peerinfo.Reach{Reachable: true, Proxy: "p:1", Isolated: true}},
+		{Options{Proxy: "p:1", Onion: "o:2"}, peerinfo.Reach{Reachable: true, Proxy: "p:1"}, peerinfo.Reach{Reachable: true, Proxy: "o:2"}},
+		{Options{Onion: "o:2"}, peerinfo.Reach{Reachable: true}, peerinfo.Reach{Reachable: true, Proxy: "o:2"}},
+	} {
+		got := New(c.o).Reach()
+		c.ipv4.Network, c.onion.Network = peerinfo.IPv4, peerinfo.Onion
+		if got[0] != c.ipv4 || got[2] != c.onion || got[3].Reachable || len(got) != 5 {
+			t.Errorf("%+v: %+v", c.o, got)
 		}
 	}
 }

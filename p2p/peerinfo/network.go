@@ -60,3 +60,17 @@ func Routable(ip netip.Addr) bool {
 func within(ip netip.Addr, prefixes ...string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return netip.MustParsePrefix(p).Contains(ip) })
 }
+
+// Reach is how a network is reached.
+type Reach struct {
+	Network   string
+	Reachable bool
+	Proxy     string // HOST:PORT; empty: without one
+	Isolated  bool   // the proxy is told to keep connections apart
+}
+
+// External is an address at which others can reach this node.
+type External struct {
+	At    netip.AddrPort
+	Score int // how sure that is, of two the higher one more
+}
