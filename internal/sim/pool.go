@@ -60,6 +60,18 @@ func (p *lightPool) Accept(_ context.Context, tx *types.Tx, _ types.FeeRate) (*p
 	return e, nil
 }
 
+// AcceptPackage implements p2p.Pool. No transaction is too cheap by itself here.
+func (p *lightPool) AcceptPackage(ctx context.Context, txs []*types.Tx, maxFeeRate types.FeeRate) (pkg pending.Package, err error) {
+	for _, tx := range txs {
+		e, err := p.Accept(ctx, tx, maxFeeRate)
+		if err != nil {
+			return pkg, err
+		}
+		pkg.Entries = append(pkg.Entries, e)
+	}
+	return pkg, nil
+}
+
 // makes reports whether a transaction of the pool makes a coin.
 func (p *lightPool) makes(at types.OutPoint) bool {
 	p.mu.Lock()
