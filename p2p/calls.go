@@ -59,6 +59,13 @@ func (c *calls) end(one *call) {
 	delete(c.list, one)
 }
 
+// count returns how many there are.
+func (c *calls) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.list)
+}
+
 // enter puts a call on the list, and returns those that it takes off for it.
 func (c *calls) enter(one *call) (gone []*call) {
 	c.mu.Lock()

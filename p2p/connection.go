@@ -38,8 +38,9 @@ type connection struct {
 	now            func() time.Time
 	budget         *budget
 	maxBlockWeight int
-	spared         bool        // it is not closed to save memory
-	ended          func(error) // is called once, before the connection ends
+	spared         bool                         // it is not closed to save memory
+	answered       func(request, time.Duration) // is told how long an answer was worked on
+	ended          func(error)                  // is called once, before the connection ends
 
 	conn net.Conn // encrypted; nil before the handshake
 
@@ -61,6 +62,7 @@ type connection struct {
 	lastPart       atomic.Int64 // of a message
 	took           atomic.Int64 // when it last took something of what waits for it, or that began to wait
 	handling       atomic.Int64 // since when we deal with a message; 0: we are reading
+	idle           atomic.Int64 // nanoseconds in which answers waited for the peer
 	listening      atomic.Int64 // since when we read again after a message that took long
 }
 
@@ -70,22 +72,27 @@ func (c *connection) open() {
 	c.in.filled, c.out.filled = poke.NewSlot(), poke.NewSlot()
 }
 
-// countedConn tells how many bytes go through a connection.
+// countedConn tells how many bytes go through a connection, and how long that took.
 type countedConn struct {
 	net.Conn
 	read, written func(n int)
+	idle          atomic.Int64 // nanoseconds in which we waited for it
 }
 
 // Read implements net.Conn.
 func (c *countedConn) Read(b []byte) (int, error) {
+	began := time.Now()
 	n, err := c.Conn.Read(b)
+	c.idle.Add(int64(time.Since(began)))
 	c.read(n)
 	return n, err
 }
 
 // Write implements net.Conn.
 func (c *countedConn) Write(b []byte) (int, error) {
+	began := time.Now()
 	n, err := c.Conn.Write(b)
+	c.idle.Add(int64(time.Since(began)))
 	c.written(n)
 	return n, err
 }

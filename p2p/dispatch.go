@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ type dispatcher struct {
 	sync      *syncer
 	txs       *relay
 	discovery *discovery
+	processor *processor
 	now       func() time.Time
 }
 
@@ -24,6 +26,7 @@ type dispatcher struct {
 func (d *dispatcher) talk(ctx context.Context, p *peer) error {
 	stop := context.AfterFunc(ctx, func() { p.close(ctx.Err()) })
 	defer stop()
+	p.answered = func(r request, spent time.Duration) { d.answered(p, r, spent) }
 	var work sync.WaitGroup
 	work.Go(p.write)
 	work.Go(p.serve)
@@ -44,15 +47,80 @@ func (d *dispatcher) talk(ctx context.Context, p *peer) error {
 	return p.closeErr
 }
 
-// take acts on a message, and notes how long that takes.
+// take acts on a message, and notes how long that takes. Who makes us work for nothing may
+// have to wait first.
 func (d *dispatcher) take(ctx context.Context, p *peer, message wire.Message) error {
+	if err := d.wait(p); err != nil {
+		return err
+	}
 	p.handling.Store(d.now().UnixNano())
+	began, before := time.Now(), d.merit(p, message)
 	err := d.handle(ctx, p, message)
 	d.handled(p)
+	switch message.(type) {
+	case *wire.Block, *wire.CompactBlock, *wire.BlockTxs: // that we asked for, and that wait for the chain
+	default:
+		d.worked(p, time.Since(began), d.merit(p, message) != before)
+	}
 	if cost, _ := judge(err); cost == free {
 		return nil
 	}
 	return err
+}
+
+// wait lets a stranger wait that makes us work more than its part. A good block that it
+// has brought pays for all that was before it.
+func (d *dispatcher) wait(p *peer) error {
+	if !p.shares() {
+		return nil
+	}
+	if block := p.lastBlock.Load(); block != p.paid {
+		p.paid = block
+		d.processor.brought(p.culprit(), math.MaxInt64)
+	}
+	wait, err := d.processor.patience(p.culprit())
+	if err != nil || wait == 0 {
+		return err
+	}
+	p.waited.Store(d.now().UnixNano())
+	select {
+	case <-time.After(wait):
+	case <-p.closed:
+	}
+	return nil
+}
+
+// merit is what changes when a message has brought something: a transaction that the pool
+// took, or better headers.
+func (d *dispatcher) merit(p *peer, message wire.Message) any {
+	switch message.(type) {
+	case *wire.Tx:
+		return p.lastTx.Load()
+	case *wire.Headers:
+		return d.sync.tree.BestHeader()
+	}
+	return nil
+}
+
+// worked counts work for a peer. If it brought something the work is no waste, and some
+// of what was before is paid for.
+func (d *dispatcher) worked(p *peer, spent time.Duration, brought bool) {
+	p.cost.Add(int64(spent))
+	switch {
+	case !p.shares():
+	case brought:
+		d.processor.brought(p.culprit(), meritWorth)
+	default:
+		d.processor.charge(p.culprit(), netgroup(p.address), spent)
+	}
+}
+
+// answered counts the work on an answer.
+func (d *dispatcher) answered(p *peer, r request, spent time.Duration) {
+	p.cost.Add(int64(spent))
+	if p.shares() && !r.bulk {
+		d.processor.charge(p.culprit(), netgroup(p.address), spent)
+	}
 }
 
 // handled notes that we read again. After a message that took long, the peer's time to
@@ -87,9 +155,9 @@ func (d *dispatcher) handle(ctx context.Context, p *peer, message wire.Message) 
 		p.minRate = m.MinFeeRate
 		p.mu.Unlock()
 	case *wire.GetHeaders:
-		return p.later(len(m.Locator)*types.HashSize, func() { d.sync.serveHeaders(p, m) })
+		return p.laterBulk(len(m.Locator)*types.HashSize, func() { d.sync.serveHeaders(p, m) })
 	case *wire.GetBlocks:
-		return p.later(len(m.Hashes)*types.HashSize, func() { d.sync.serveBlocks(p, m) })
+		return p.laterBulk(len(m.Hashes)*types.HashSize, func() { d.sync.serveBlocks(p, m) })
 	case *wire.GetBlockTxs:
 		return d.sync.blockTxsWanted(p, m)
 	case *wire.GetTxs:

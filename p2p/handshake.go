@@ -18,17 +18,20 @@ type greeter struct {
 	key     noise.Key
 	network func() types.Hash
 	allowed func(peerinfo.NodeID) bool
-	hello   func(p *peer) *wire.Hello // ours for a peer, as of now
+	worked  func(p *peer, spent time.Duration) // is told how long the handshake of a caller was worked on
+	hello   func(p *peer) *wire.Hello          // ours for a peer, as of now
 }
 
 // greet makes the handshake and exchanges hellos.
-func (g *greeter) greet(ctx context.Context, p *peer, raw net.Conn, t target) error {
+func (g *greeter) greet(ctx context.Context, p *peer, raw *countedConn, t target) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	var conn *noise.Conn
 	var err error
 	if p.inbound {
+		began := time.Now()
 		conn, err = noise.Server(ctx, raw, g.key, g.network())
+		g.worked(p, time.Since(began)-time.Duration(raw.idle.Load()))
 	} else {
 		conn, err = noise.Client(ctx, raw, g.key, g.network(), t.id)
 	}

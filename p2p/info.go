@@ -3,6 +3,7 @@ package p2p
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/p2p/peerinfo"
@@ -22,6 +23,14 @@ func (m *Manager) Peers() []peerinfo.Info {
 	return list
 }
 
+// Budgets returns what all peers together take.
+func (m *Manager) Budgets() peerinfo.Budgets {
+	return peerinfo.Budgets{
+		Memory: m.budget.held.Load(), MaxMemory: m.budget.most, Processors: m.slots.processor.busy(), MaxProcessors: m.slots.processor.share,
+		Handshakes: m.slots.calls.count(), MaxHandshakes: maxCalls,
+	}
+}
+
 func (p *peer) info() peerinfo.Info {
 	at := timeOf
 	info := peerinfo.Info{
@@ -30,7 +39,7 @@ func (p *peer) info() peerinfo.Info {
 		Since: p.since, TimeOffset: p.offset, StartingHeight: p.hello.Height,
 		LastSend: at(p.lastSend.Load()), LastRecv: at(p.lastRecv.Load()), LastBlock: at(p.lastBlock.Load()), LastTx: at(p.lastTx.Load()),
 		BytesSent: p.sent.Load(), BytesRecv: p.received.Load(), SentByType: p.sentTypes.list(), RecvByType: p.recvTypes.list(),
-		Session: p.session, Network: p.network(), Memory: p.held.Load() + p.parts.Load(), GivesCompact: true,
+		Session: p.session, Network: p.network(), Memory: p.held.Load() + p.parts.Load(), Processor: time.Duration(p.cost.Load()), GivesCompact: true,
 		AddressesTaken: p.addressesTaken.Load(), AddressesLeft: p.addressesLeft.Load(),
 	}
 	if p.trusted {

@@ -34,6 +34,9 @@ type peer struct {
 
 	lastBlock atomic.Int64 // nanoseconds since 1970
 	lastTx    atomic.Int64
+	waited    atomic.Int64 // when it last had to wait since it makes us work too much
+	cost      atomic.Int64 // nanoseconds that its messages and requests have taken
+	paid      int64        // lastBlock, when it was last counted for it; of read's goroutine
 	minPing   atomic.Int64 // the shortest in nanoseconds; 0: it has not answered one
 
 	addressesTaken atomic.Uint64 // that it told
@@ -86,6 +89,13 @@ func (p *peer) pong(nonce uint64) {
 	}
 	p.nonce = 0
 }
+
+// culprit is what its offences and its work count against.
+func (p *peer) culprit() string { return culprit(p.address, p.id) }
+
+// shares reports whether a peer shares the processor with other strangers: it called us,
+// and is not the operator's choice.
+func (p *peer) shares() bool { return p.inbound && !p.trusted }
 
 // shortestPing is 0 if the peer has not answered one.
 func (p *peer) shortestPing() time.Duration { return time.Duration(p.minPing.Load()) }

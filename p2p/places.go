@@ -95,7 +95,7 @@ func (p *peer) candidate(number int, seed maphash.Seed, now time.Time) candidate
 		number: number, group: maphash.String(seed, netgroup(p.address)), network: peerinfo.NetworkOf(p.address),
 		since: p.since, ping: ping, lastTx: timeOf(p.lastTx.Load()), lastBlock: timeOf(p.lastBlock.Load()),
 		full: p.hello.Services&wire.ServiceNetwork != 0, relaysTxs: p.hello.Relay,
-		unwanted: ping == 0 && now.Sub(p.since) > silentAfter,
+		unwanted: ping == 0 && now.Sub(p.since) > unwantedFor || now.Sub(timeOf(p.waited.Load())) < unwantedFor,
 	}
 }
 

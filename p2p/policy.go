@@ -64,5 +64,5 @@ func judge(err error) (cost, time.Duration) {
 // the id, there would be no end.
 func offends(err error) bool {
 	what, _ := judge(err)
-	return what == ban || errors.Is(err, consensus.ErrMutated)
+	return what == ban || errors.Is(err, consensus.ErrMutated) || errors.Is(err, errCostly)
 }

@@ -23,6 +23,7 @@ type inbox struct {
 type request struct {
 	answer func()
 	bytes  int
+	bulk   bool // the peer pays for the answer by taking many bytes
 }
 
 // push reports false if there is too much already.
@@ -55,7 +56,16 @@ func (i *inbox) next() (r request, ok bool) {
 // later queues an answer that takes long to a request of so many bytes. Who asks
 // for more than is answered is flooding us.
 func (c *connection) later(size int, answer func()) error {
-	r := request{answer, size + requestOverhead}
+	return c.queue(request{answer: answer, bytes: size + requestOverhead})
+}
+
+// laterBulk does so for an answer that costs the peer about as much as us, since it has to
+// take the bytes.
+func (c *connection) laterBulk(size int, answer func()) error {
+	return c.queue(request{answer: answer, bytes: size + requestOverhead, bulk: true})
+}
+
+func (c *connection) queue(r request) error {
 	if !c.in.push(r) {
 		return errFlood
 	}
@@ -78,7 +88,9 @@ func (c *connection) serve() {
 		}
 		open := c.room()
 		if open {
+			began, idle := time.Now(), c.idle.Load()
 			r.answer()
+			c.answered(r, time.Since(began)-time.Duration(c.idle.Load()-idle))
 		}
 		c.hold(-r.bytes)
 		if !open {
@@ -94,6 +106,8 @@ func (c *connection) room() bool {
 	if c.budget.scarce() {
 		below = 1
 	}
+	began := time.Now()
+	defer func() { c.idle.Add(int64(time.Since(began))) }()
 	return c.out.wait(below, c.closed)
 }
 

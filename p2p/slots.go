@@ -17,9 +17,9 @@ import (
 // Several people may share one.
 const DefaultMaxPerAddress = 8
 
-// silentAfter is how long a caller may take to answer its first ping. Who takes longer is
-// the first to give way.
-const silentAfter = 30 * time.Second
+// unwantedFor is how long a caller may take to answer its first ping, and for how long it
+// is remembered that one made us work too much. Such callers are the first to give way.
+const unwantedFor = 30 * time.Second
 
 // slots decides who is connected: it has the places of peers and of those in their
 // handshake, and asks bans who may be let in.
@@ -33,6 +33,7 @@ type slots struct {
 	log           *slog.Logger
 	bans          *bans
 	calls         *calls
+	processor     *processor
 	seed          maphash.Seed // of network groups, so that nobody knows which are protected
 
 	mu sync.Mutex
@@ -45,18 +46,22 @@ type slots struct {
 func newSlots(o Options, log *slog.Logger) *slots {
 	return &slots{
 		self: o.Key.ID(), maxInbound: o.MaxInbound, maxPerAddress: o.MaxPerAddress, only: o.Allow, trusted: o.Trust, now: o.Now, log: log,
-		bans: newBans(o.BanFile, o.Now, log), calls: newCalls(o.Now), seed: maphash.MakeSeed(), peers: map[peerinfo.NodeID]*peer{},
+		bans: newBans(o.BanFile, o.Now, log), calls: newCalls(o.Now), processor: newProcessor(o.MaxProcessors, time.Now), seed: maphash.MakeSeed(), peers: map[peerinfo.NodeID]*peer{},
 	}
 }
 
 // admit gives a caller a place for its handshake. It returns nil, before anything is
-// read, if the address misbehaved lately.
+// read, if the address misbehaved lately, or if its handshakes cost too much.
 func (s *slots) admit(conn net.Conn) *call {
 	address := conn.RemoteAddr().String()
 	if !s.isActive() || s.bans.hits(peerinfo.NodeID{}, address, true) != nil {
 		return nil
 	}
-	return s.calls.begin(conn, s.trusts(peerinfo.NodeID{}, address))
+	trusted := s.trusts(peerinfo.NodeID{}, address)
+	if !trusted && s.processor.isCostly(host(address)) {
+		return nil
+	}
+	return s.calls.begin(conn, trusted)
 }
 
 func (s *slots) connected(id peerinfo.NodeID) bool {
@@ -223,6 +228,12 @@ func (s *slots) punish(p *peer, err error) {
 	if offends(err) && s.strike(p) {
 		s.log.Warn("an address misbehaved again and again", "address", culprit(p.address, p.id), "err", err, "banned_for", banForStrikes)
 	}
+}
+
+// shook counts the work on the handshake of a caller, who has no id before it ends.
+func (s *slots) shook(p *peer, spent time.Duration) {
+	p.cost.Add(int64(spent))
+	s.processor.charge(host(p.address), netgroup(p.address), spent)
 }
 
 // other returns the connection of the same id that is on the list instead of a peer, if

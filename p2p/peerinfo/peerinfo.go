@@ -96,7 +96,8 @@ type Info struct {
 	BytesRecv       uint64
 	SentByType      map[string]uint64 // bytes of messages, by the name of their type; none is 0
 	RecvByType      map[string]uint64
-	Memory          int64 // bytes that are held because of it
+	Memory          int64         // bytes that are held because of it
+	Processor       time.Duration // that its messages and requests have taken, on a clock
 	Ping            time.Duration
 	MinPing         time.Duration
 	PingWait        time.Duration // how long a ping has been without an answer
