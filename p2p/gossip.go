@@ -39,10 +39,13 @@ func (g *gossip) take(n int, now time.Time) int {
 	return taken
 }
 
-// source is who a peer is, when it tells of addresses.
+// source is who a peer is, when it tells of addresses. Behind a proxy nobody is of our
+// own network: whoever calls an onion service comes from this machine.
 func (d *discovery) source(p *peer) addrbook.Source {
 	if at, err := netip.ParseAddrPort(p.address); err == nil {
-		return addrbook.SourceAt(at.Addr())
+		source := addrbook.SourceAt(at.Addr())
+		source.Local = source.Local && !d.o.byName(source.Host)
+		return source
 	}
 	host, _, _ := net.SplitHostPort(p.address)
 	source := addrbook.Source{Host: host}
@@ -110,8 +113,8 @@ func (d *discovery) tell(p *peer) {
 	if again || !p.inbound {
 		return
 	}
-	var stranger netip.Addr
-	if at, err := netip.ParseAddrPort(p.address); err == nil {
+	var stranger netip.Addr // not valid: of nowhere in particular
+	if at, err := netip.ParseAddrPort(p.address); err == nil && addrbook.Local(at.Addr()) == d.source(p).Local {
 		stranger = at.Addr()
 	}
 	p.send(&wire.Peers{Peers: toWire(d.book.Answer(stranger))})
