@@ -113,7 +113,3 @@ func (r *relay) describe(p *peer, info *peerinfo.Info) {
 		info.ToAnnounce, info.LastAnnounced = len(tp.queue), tp.position
 	}
 }
-
-// Memory returns the bytes that are held because of all peers together, and how many
-// may be.
-func (m *Manager) Memory() (held, most int64) { return m.budget.held.Load(), m.budget.most }

@@ -130,7 +130,7 @@ type Network interface {
 	Active() bool
 	Totals() (received, sent uint64) // bytes
 	UploadTarget() peerinfo.UploadTarget
-	Memory() (held, most int64) // bytes, because of all peers together
+	Budgets() peerinfo.Budgets
 	// AddNode keeps a connection to a peer, RemoveNode ends that, TryNode connects
 	// once. None waits for the peer.
 	AddNode(address string) error

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"runtime/metrics"
@@ -17,7 +18,7 @@ func controlMethods() []method {
 		{name: "stop", read: noParams(stop), about: "Stops the node."},
 		{name: "uptime", read: noParams(uptime), about: "Returns the seconds since the node was started."},
 		{name: "getrpcinfo", read: noParams(getRPCInfo), about: "Returns the calls that are being answered."},
-		{name: "getmemoryinfo", read: getMemoryInfo, about: "Returns what is told of memory. locked is that which is kept from being swapped out: the node has none, as it holds no keys of a wallet. (peers and heap are karat's: the bytes that are held because of all peers together and how many may be, and what the program has in use and has of the system.)", params: []param{
+		{name: "getmemoryinfo", read: getMemoryInfo, about: "Returns what is told of memory. locked is that which is kept from being swapped out: the node has none, as it holds no keys of a wallet. (peers, processors, handshakes and heap are karat's: the bytes that are held because of all peers together and how many may be; how many processors strangers have kept busy lately for nothing, and how many they may; the callers whose handshake is not over; and what the program has in use and has of the system.)", params: []param{
 			{name: "mode", kind: kindString, optional: "stats", about: "stats; mallocinfo is of allocators that this node does not use"}}},
 	}
 }
@@ -75,9 +76,11 @@ func getRPCInfo(_ context.Context, s *Server) (any, error) {
 
 // memoryJSON is the answer of getmemoryinfo.
 type memoryJSON struct {
-	Locked lockedJSON `json:"locked"`
-	Peers  budgetJSON `json:"peers"`
-	Heap   heapJSON   `json:"heap"`
+	Locked     lockedJSON     `json:"locked"`
+	Peers      budgetJSON     `json:"peers"`
+	Processors processorsJSON `json:"processors"`
+	Handshakes budgetJSON     `json:"handshakes"`
+	Heap       heapJSON       `json:"heap"`
 }
 
 // lockedJSON is Core's memory for secrets, of which this node has none.
@@ -88,6 +91,12 @@ type lockedJSON struct {
 	Locked     int `json:"locked"`
 	ChunksUsed int `json:"chunks_used"`
 	ChunksFree int `json:"chunks_free"`
+}
+
+// processorsJSON is how many processors strangers keep busy for nothing.
+type processorsJSON struct {
+	Used  json.Number `json:"used"`
+	Limit json.Number `json:"limit"`
 }
 
 // budgetJSON is what peers make the node hold.
@@ -112,9 +121,12 @@ func getMemoryInfo(s *Server, a *args) work {
 		a.fail(failf(CodeInvalidParam, "unknown mode %.100s", mode))
 	}
 	return func(context.Context) (any, error) {
-		used, limit := s.Network.Memory()
+		b := s.Network.Budgets()
 		samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
 		metrics.Read(samples)
-		return memoryJSON{Peers: budgetJSON{used, limit}, Heap: heapJSON{samples[0].Value.Uint64(), samples[1].Value.Uint64()}}, nil
+		return memoryJSON{
+			Peers: budgetJSON{b.Memory, b.MaxMemory}, Processors: processorsJSON{double(b.Processors), double(b.MaxProcessors)},
+			Handshakes: budgetJSON{int64(b.Handshakes), int64(b.MaxHandshakes)}, Heap: heapJSON{samples[0].Value.Uint64(), samples[1].Value.Uint64()},
+		}, nil
 	}
 }

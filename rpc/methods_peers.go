@@ -84,6 +84,7 @@ type peerJSON struct {
 	Session         string            `json:"session_id"`
 	NodeID          peerinfo.NodeID   `json:"nodeid"`
 	Memory          int64             `json:"memory"`
+	Processor       json.Number       `json:"processor"`
 }
 
 // transport is the name of karat's transport. It is none of Core's (v1, v2, detecting):
@@ -113,7 +114,7 @@ func tellPeer(p *peerinfo.Info) *peerJSON {
 		StartingHeight: p.StartingHeight, Presynced: p.Presynced, SyncedHeaders: int(p.Best.Height), SyncedBlocks: p.Common,
 		InFlight: append([]uint32{}, p.InFlight...), SharesAddresses: p.SharesAddresses, AddressesTaken: p.AddressesTaken, AddressesLeft: p.AddressesLeft,
 		Permissions: append([]string{}, p.Permissions...), MinFeeRate: feeRate(p.MinFeeRate), SentByType: p.SentByType, RecvByType: p.RecvByType,
-		Connection: connectionType(p), Transport: transport, Session: hex.EncodeToString(p.Session[:]), NodeID: p.ID, Memory: p.Memory,
+		Connection: connectionType(p), Transport: transport, Session: hex.EncodeToString(p.Session[:]), NodeID: p.ID, Memory: p.Memory, Processor: double(p.Processor.Seconds()),
 	}
 	if p.Best.Hash.IsZero() {
 		j.SyncedHeaders = -1

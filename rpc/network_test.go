@@ -33,7 +33,9 @@ func (n *fakeNet) AddedNodes() []string            { return n.added }
 func (n *fakeNet) Ping()                           {}
 func (n *fakeNet) SetActive(active bool)           { n.off = !active }
 func (n *fakeNet) Active() bool                    { return !n.off }
-func (n *fakeNet) Memory() (held, most int64)      { return 12, 34 }
+func (n *fakeNet) Budgets() peerinfo.Budgets {
+	return peerinfo.Budgets{Memory: 12, MaxMemory: 34, Processors: 0.25, MaxProcessors: 2, Handshakes: 3, MaxHandshakes: 64}
+}
 
 func (n *fakeNet) Reach() []peerinfo.Reach {
 	return []peerinfo.Reach{{Network: "ipv4", Reachable: true, Proxy: "127.0.0.1:9050", Isolated: true}, {Network: "i2p"}}
@@ -110,7 +112,7 @@ func newNet() *fakeNet {
 	return &fakeNet{peers: []peerinfo.Info{
 		{Number: 3, Address: "1.2.3.4:5", Network: "ipv4", ID: firstID, Session: types.Hash{0xab}, Full: true, RelayTxs: true, Ping: time.Second / 4, MinPing: time.Second / 8,
 			LastSend: time.Unix(9, 0), TimeOffset: 2 * time.Second, Best: types.Index{Height: 5, Hash: types.Hash{1}}, Common: 4, Presynced: -1,
-			SentByType: map[string]uint64{"ping": 16}, RecvByType: map[string]uint64{}, Memory: 77, Permissions: []string{"noban"}, GivesCompact: true},
+			SentByType: map[string]uint64{"ping": 16}, RecvByType: map[string]uint64{}, Memory: 77, Processor: 1500 * time.Millisecond, Permissions: []string{"noban"}, GivesCompact: true},
 		{Number: 7, Address: "[::1]:7", Network: "not_publicly_routable", ID: secondID, Inbound: true, TimeOffset: time.Hour, PingWait: 1500 * time.Millisecond, Common: -1, Presynced: 4000,
 			SentByType: map[string]uint64{}, RecvByType: map[string]uint64{}},
 	}}
@@ -184,7 +186,7 @@ func TestPeerFields(t *testing.T) {
 		`"pingtime":0.25,"minping":0.125,"version":0,"subver":"","inbound":false,"bip152_hb_to":true,"bip152_hb_from":false,"startingheight":0,"presynced_headers":-1,` +
 		`"synced_headers":5,"synced_blocks":4,"inflight":[],"addr_relay_enabled":false,"addr_processed":0,"addr_rate_limited":0,"permissions":["noban"],` +
 		`"minfeefilter":0.00000000,"bytessent_per_msg":{"ping":16},"bytesrecv_per_msg":{},"connection_type":"outbound-full-relay","transport_protocol_type":"noise",` +
-		`"session_id":"ab00000000000000000000000000000000000000000000000000000000000000","nodeid":"0100000000000000000000000000000000000000000000000000000000000000","memory":77},`
+		`"session_id":"ab00000000000000000000000000000000000000000000000000000000000000","nodeid":"0100000000000000000000000000000000000000000000000000000000000000","memory":77,"processor":1.5},`
 	if !strings.HasPrefix(got, first) {
 		t.Errorf("%s\nwant\n%s", got, first)
 	}
@@ -219,7 +221,7 @@ func TestNetworkFields(t *testing.T) {
 	if got := result(t, s, "getnettotals", "[]"); got != totals {
 		t.Errorf("%s\nwant\n%s", got, totals)
 	}
-	const memory = `{"locked":{"used":0,"free":0,"total":0,"locked":0,"chunks_used":0,"chunks_free":0},"peers":{"used":12,"limit":34},"heap":{"used":`
+	const memory = `{"locked":{"used":0,"free":0,"total":0,"locked":0,"chunks_used":0,"chunks_free":0},"peers":{"used":12,"limit":34},"processors":{"used":0.25,"limit":2},"handshakes":{"used":3,"limit":64},"heap":{"used":`
 	for _, params := range []string{`[]`, `["stats"]`, `{"mode":"stats"}`} {
 		if got := result(t, s, "getmemoryinfo", params); !strings.HasPrefix(got, memory) {
 			t.Errorf("%s\nwant\n%s", got, memory)
