@@ -148,7 +148,13 @@ type Network interface {
 	LiftBan(who peerinfo.Selector) error
 	ClearBans() error
 	Bans() []peerinfo.Ban
+	// KnownAddresses returns where other nodes were seen, in a random order. BookCounts
+	// counts the addresses of each network, by peerinfo.NetworkOf, and BookPlaces tells of
+	// every place of their tables. AddAddress takes one in, unless there is no place for it.
 	KnownAddresses(limit int) []peerinfo.Address
+	BookCounts() map[string]peerinfo.BookCount
+	BookPlaces() []peerinfo.BookPlace
+	AddAddress(a peerinfo.Address, tried bool) error
 }
 
 // Control is the node itself.

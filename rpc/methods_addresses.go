@@ -2,7 +2,9 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -14,6 +16,12 @@ func addressMethods() []method {
 		{name: "getnodeaddresses", read: getNodeAddresses, about: "Returns addresses at which other nodes may be reached, at random among those that are known. (nodeid, the node's public key, is karat's; it is zero where the node was never met.)", params: []param{
 			{name: "count", kind: kindNumber, optional: "1", about: "How many at most; 0 for all"},
 			{name: "network", kind: kindString, optional: "all networks", about: "Only addresses of this network: " + strings.Join(peerinfo.Networks(), ", ")}}},
+		{name: "getaddrmaninfo", read: noParams(getAddrManInfo), about: "Returns how many addresses of each network are known: new ones, of which others told, and tried ones, at which a node has answered. Those on this machine and in private networks count in all_networks alone."},
+		{name: "getrawaddrman", read: noParams(getRawAddrMan), about: "Returns what is at every place of the two tables of addresses, by BUCKET/POSITION: where a node may be reached, and who told of it (source; empty if it was a name)."},
+		{name: "addpeeraddress", read: addPeerAddress, about: "Takes an address into the book of addresses, as if it had told itself, and says whether it found a place there. It is for tests.", params: []param{
+			{name: "address", kind: kindString, about: "[ID@]ADDRESS of the node"},
+			{name: "port", kind: kindNumber, about: "Its port"},
+			{name: "tried", kind: kindBool, optional: "false", about: "As if the node had answered there; then it must have an id"}}},
 	}
 }
 
@@ -57,5 +65,97 @@ func getNodeAddresses(s *Server, a *args) work {
 			list = append(list, nodeAddressJSON{seconds(known.LastSeen), addressServices, host, known.At.Port(), network, known.ID})
 		}
 		return list, nil
+	}
+}
+
+// countJSON counts the addresses of a network.
+type countJSON struct {
+	New   int `json:"new"`
+	Tried int `json:"tried"`
+	Total int `json:"total"`
+}
+
+// getAddrManInfo is Core's getaddrmaninfo, which bitcoin-cli -addrinfo asks for.
+func getAddrManInfo(_ context.Context, s *Server) (any, error) {
+	counts := s.Network.BookCounts()
+	info := map[string]countJSON{}
+	for _, network := range peerinfo.Networks() {
+		info[network] = countJSON{} // also if there is none
+	}
+	var all countJSON
+	for network, n := range counts {
+		if network != peerinfo.Unroutable {
+			info[network] = countJSON{n.New, n.Tried, n.New + n.Tried}
+		}
+		all.New, all.Tried, all.Total = all.New+n.New, all.Tried+n.Tried, all.Total+n.New+n.Tried
+	}
+	info["all_networks"] = all
+	return info, nil
+}
+
+// placeJSON is what is at a place of one of the tables of addresses.
+type placeJSON struct {
+	Address       string          `json:"address"`
+	Port          uint16          `json:"port"`
+	Services      uint64          `json:"services"`
+	Time          int64           `json:"time"`
+	Network       string          `json:"network"`
+	Source        string          `json:"source"`
+	SourceNetwork string          `json:"source_network"`
+	NodeID        peerinfo.NodeID `json:"nodeid"`
+}
+
+// getRawAddrMan is Core's getrawaddrman.
+func getRawAddrMan(_ context.Context, s *Server) (any, error) {
+	tables := map[string]map[string]placeJSON{"new": {}, "tried": {}}
+	for _, p := range s.Network.BookPlaces() {
+		name := "new"
+		if p.Tried {
+			name = "tried"
+		}
+		host, source := p.At.Addr().String(), ""
+		if p.Source.IsValid() {
+			source = p.Source.String()
+		}
+		tables[name][fmt.Sprintf("%d/%d", p.Bucket, p.Position)] = placeJSON{
+			host, p.At.Port(), addressServices, seconds(p.LastSeen), peerinfo.NetworkOf(host), source, peerinfo.NetworkOf(source), p.ID,
+		}
+	}
+	return tables, nil
+}
+
+// addedAddressJSON tells whether an address found a place.
+type addedAddressJSON struct {
+	Error   string `json:"error,omitempty"`
+	Success bool   `json:"success"`
+}
+
+// addPeerAddress is Core's addpeeraddress.
+func addPeerAddress(s *Server, a *args) work {
+	text, port, tried := a.text(0, ""), a.integer(1, 0), a.flag(2, false)
+	var known peerinfo.Address
+	if id, host, ok := strings.Cut(text, "@"); ok {
+		parsed, err := peerinfo.ParseNodeID(id)
+		if err != nil {
+			a.fail(failf(CodeInvalidSubnet, "%v", err))
+		}
+		known.ID, text = parsed, host
+	}
+	ip, err := netip.ParseAddr(text)
+	switch {
+	case port < 0 || port > math.MaxUint16:
+		a.fail(failf(CodeMisc, "JSON integer out of range"))
+	case err != nil || ip.Zone() != "":
+		a.fail(failf(CodeInvalidSubnet, "Invalid IP address"))
+	}
+	known.At = netip.AddrPortFrom(ip.Unmap(), uint16(port))
+	return func(context.Context) (any, error) {
+		if s.Network.AddAddress(known, tried) == nil {
+			return addedAddressJSON{Success: true}, nil
+		}
+		if tried {
+			return addedAddressJSON{Error: "failed-adding-to-tried"}, nil
+		}
+		return addedAddressJSON{Error: "failed-adding-to-new"}, nil
 	}
 }

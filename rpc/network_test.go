@@ -23,6 +23,7 @@ type fakeNet struct {
 	off         bool
 	fetched     []types.Hash
 	bans        []peerinfo.Ban
+	told        []peerinfo.Address
 }
 
 func (n *fakeNet) Peers() []peerinfo.Info          { return n.peers }
@@ -106,6 +107,25 @@ func (n *fakeNet) KnownAddresses(limit int) []peerinfo.Address {
 		{ID: secondID, At: netip.MustParseAddrPort("[::1]:7"), LastSeen: time.Unix(8, 0)}, {ID: secondID, At: netip.MustParseAddrPort("[2a00::1]:7")},
 	}
 	return known[:min(limit, len(known))]
+}
+
+func (n *fakeNet) BookCounts() map[string]peerinfo.BookCount {
+	return map[string]peerinfo.BookCount{"ipv4": {New: 3, Tried: 1}, "ipv6": {New: 2}, "not_publicly_routable": {New: 5, Tried: 6}}
+}
+
+func (n *fakeNet) BookPlaces() []peerinfo.BookPlace {
+	return []peerinfo.BookPlace{
+		{Address: peerinfo.Address{ID: firstID, At: netip.MustParseAddrPort("1.2.3.4:5"), LastSeen: time.Unix(6, 0)}, Source: netip.MustParseAddr("2a00::1"), Tried: true, Bucket: 7, Position: 8},
+		{Address: peerinfo.Address{At: netip.MustParseAddrPort("[::1]:9"), LastSeen: time.Unix(6, 0)}, Bucket: 10},
+	}
+}
+
+func (n *fakeNet) AddAddress(a peerinfo.Address, tried bool) error {
+	if tried && a.ID.IsZero() || a.At.Port() == 0 {
+		return errors.New("no place")
+	}
+	n.told = append(n.told, a)
+	return nil
 }
 
 func newNet() *fakeNet {
@@ -287,5 +307,36 @@ func TestBans(t *testing.T) {
 		if _, got := post(s, `{"method":"`+c[0]+`","params":`+c[1]+`}`); !strings.Contains(got, c[2]) {
 			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
 		}
+	}
+}
+
+// TestBook: what is told of the book of addresses has Bitcoin Core's shapes and errors.
+func TestBook(t *testing.T) {
+	s, n := newFake().server(t), newNet()
+	s.Network = n
+	const zero = "0000000000000000000000000000000000000000000000000000000000000000"
+	for _, c := range [][3]string{
+		{"getaddrmaninfo", `[]`, `{"all_networks":{"new":10,"tried":7,"total":17},"cjdns":{"new":0,"tried":0,"total":0},"i2p":{"new":0,"tried":0,"total":0},` +
+			`"ipv4":{"new":3,"tried":1,"total":4},"ipv6":{"new":2,"tried":0,"total":2},"onion":{"new":0,"tried":0,"total":0}}`},
+		{"getrawaddrman", `[]`, `{"new":{"10/0":{"address":"::1","port":9,"services":9,"time":6,"network":"not_publicly_routable","source":"","source_network":"not_publicly_routable",` +
+			`"nodeid":"` + zero + `"}},"tried":{"7/8":{"address":"1.2.3.4","port":5,"services":9,"time":6,"network":"ipv4","source":"2a00::1","source_network":"ipv6","nodeid":"` + firstID.String() + `"}}}`},
+		{"addpeeraddress", `["1.2.3.4",8333]`, `{"success":true}`},
+		{"addpeeraddress", `["1.2.3.4",0]`, `{"error":"failed-adding-to-new","success":false}`},
+		{"addpeeraddress", `["1.2.3.4",8333,true]`, `{"error":"failed-adding-to-tried","success":false}`},
+		{"addpeeraddress", `["` + firstID.String() + `@2a00::1",8333,true]`, `{"success":true}`},
+		{"addpeeraddress", `["",8333]`, "-30"},
+		{"addpeeraddress", `["node.example",8333]`, "-30"},
+		{"addpeeraddress", `["zz@1.2.3.4",8333]`, "-30"},
+		{"addpeeraddress", `["1.2.3.4",-1]`, "-1"},
+		{"addpeeraddress", `["1.2.3.4",65536]`, "-1"},
+		{"addpeeraddress", `["1.2.3.4"]`, "-1"},
+		{"addpeeraddress", `["1.2.3.4","x"]`, "-3"},
+	} {
+		if got := result(t, s, c[0], c[1]); got != c[2] {
+			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+	if want := (peerinfo.Address{ID: firstID, At: netip.MustParseAddrPort("[2a00::1]:8333")}); len(n.told) != 2 || n.told[1] != want {
+		t.Errorf("%v", n.told)
 	}
 }

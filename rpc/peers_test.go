@@ -271,3 +271,58 @@ func TestBansOfANode(t *testing.T) {
 	call[any](a, "clearbanned")
 	connect()
 }
+
+// TestBookOfANode: an address that was added is told by all methods, and bitcoin-cli
+// -addrinfo, which asks for all addresses or in later versions for their counts, sums the
+// same.
+func TestBookOfANode(t *testing.T) {
+	s, _ := listening(t)
+	id := strings.Repeat("ab", 32)
+	type added struct {
+		Success bool
+		Error   string
+	}
+	for address, tried := range map[string]bool{"1.2.3.4": false, id + "@5.6.7.8": true, "2a00::1": false} {
+		if got := call[added](s, "addpeeraddress", address, 9555, tried); !got.Success || got.Error != "" {
+			t.Errorf("%s: %+v", address, got)
+		}
+	}
+	if got := call[added](s, "addpeeraddress", "1.2.3.4", 9555, true); got.Success || got.Error != "failed-adding-to-tried" {
+		t.Errorf("tried without an id: %+v", got)
+	}
+	if got := refused(s, "addpeeraddress", "nowhere", 9555); got != "-30 Invalid IP address" {
+		t.Error(got)
+	}
+	known := call[[]struct {
+		Address, Network, NodeID string
+		Port, Time               int
+	}](s, "getnodeaddresses", 0)
+	byNetwork := map[string]int{}
+	for _, a := range known {
+		byNetwork[a.Network]++
+		if a.Port != 9555 || (a.NodeID == id) != (a.Address == "5.6.7.8") {
+			t.Errorf("%+v", a)
+		}
+	}
+	type count struct{ New, Tried, Total int }
+	counts := call[map[string]count](s, "getaddrmaninfo")
+	if len(counts) != 6 || counts["ipv4"] != (count{1, 1, 2}) || counts["ipv6"] != (count{1, 0, 1}) || counts["all_networks"] != (count{2, 1, 3}) {
+		t.Errorf("%v", counts)
+	}
+	if len(known) != 3 || byNetwork["ipv4"] != counts["ipv4"].Total || byNetwork["ipv6"] != counts["ipv6"].Total {
+		t.Errorf("%v, counted %v", byNetwork, counts)
+	}
+	type place struct {
+		Address, Source string
+		Network         string `json:"source_network"`
+	}
+	raw := call[map[string]map[string]place](s, "getrawaddrman")
+	if len(raw["new"]) != 2 || len(raw["tried"]) != 1 {
+		t.Errorf("%v", raw)
+	}
+	for at, p := range raw["tried"] {
+		if p.Address != "5.6.7.8" || p.Source != p.Address || p.Network != "ipv4" || strings.Count(at, "/") != 1 {
+			t.Errorf("%s: %+v", at, p)
+		}
+	}
+}
