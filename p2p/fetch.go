@@ -11,7 +11,7 @@ import (
 
 // FetchBlock asks the peer of a number (peerinfo.Info) for a block of which the header
 // is known, wherever in the tree it is. It does not wait for the block. The errors have
-// Bitcoin Core's words (getblockfrompeer).
+// Bitcoin Core's words (getblockfrompeer), with a small letter first.
 func (m *Manager) FetchBlock(number int, hash types.Hash) error {
 	for _, p := range m.slots.all() {
 		if p.number == number {
@@ -21,7 +21,7 @@ func (m *Manager) FetchBlock(number int, hash types.Hash) error {
 	if err := m.sync.fetchable(hash); err != nil {
 		return err
 	}
-	return errors.New("Peer does not exist")
+	return errors.New("peer does not exist")
 }
 
 // UploadTarget returns how much is sent in a day at most, and how much was.
@@ -32,11 +32,11 @@ func (s *syncer) fetchable(hash types.Hash) error {
 	info, ok := s.tree.Info(hash)
 	switch {
 	case !ok:
-		return errors.New("Block header missing")
+		return errors.New("block header missing")
 	case s.pruned && info.Height > s.tree.Tip().Height: // it would keep files from being pruned
-		return errors.New("In prune mode, only blocks that the node has already synced previously can be fetched from a peer")
+		return errors.New("in prune mode, only blocks that the node has already synced previously can be fetched from a peer")
 	case info.Status.Has(header.StatusBody):
-		return errors.New("Block already downloaded")
+		return errors.New("block already downloaded")
 	}
 	return nil
 }
@@ -58,9 +58,9 @@ func (s *syncer) fetch(p *peer, hash types.Hash) error {
 	s.mu.Unlock()
 	switch {
 	case !there:
-		return errors.New("Peer not fully connected")
+		return errors.New("peer not fully connected")
 	case asked:
-		return errors.New("Already requested from this peer")
+		return errors.New("already requested from this peer")
 	}
 	p.send(&wire.GetBlocks{Hashes: []types.Hash{hash}})
 	return nil

@@ -27,13 +27,13 @@ func TestFetchBlock(t *testing.T) {
 				t.Errorf("%v, want %s", err, want)
 			}
 		}
-		refused(number, types.Hash{7}, "Block header missing")
-		refused(number, base[3].Hash(), "Block already downloaded")
-		refused(number+1, hash, "Peer does not exist")
+		refused(number, types.Hash{7}, "block header missing")
+		refused(number, base[3].Hash(), "block already downloaded")
+		refused(number+1, hash, "peer does not exist")
 		if err := n.FetchBlock(number, hash); err != nil {
 			t.Fatal(err)
 		}
-		refused(number, hash, "Already requested from this peer")
+		refused(number, hash, "already requested from this peer")
 		if get := next[*wire.GetBlocks](s, time.Second); get == nil || len(get.Hashes) != 1 || get.Hashes[0] != hash {
 			t.Fatalf("asked for %v", get)
 		}
@@ -60,7 +60,7 @@ func TestFetchBlockPruned(t *testing.T) {
 		s.send(&wire.Headers{Headers: headersOf(ahead...)})
 		time.Sleep(time.Second)
 		err := n.FetchBlock(n.Peers()[0].Number, tip(ahead))
-		if want := "In prune mode, only blocks that the node has already synced previously can be fetched from a peer"; err == nil || err.Error() != want {
+		if want := "in prune mode, only blocks that the node has already synced previously can be fetched from a peer"; err == nil || err.Error() != want {
 			t.Errorf("%v", err)
 		}
 		s.conn.Close()

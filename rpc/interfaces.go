@@ -140,7 +140,7 @@ type Network interface {
 	Disconnect(addressOrID string) error
 	Ping()
 	// FetchBlock asks the peer of a number for a block, and does not wait for it. An
-	// error has Bitcoin Core's words.
+	// error has Bitcoin Core's words, with a small letter first.
 	FetchBlock(peer int, block types.Hash) error
 	// SetBan keeps peers out until a time. The error may be peerinfo.ErrBanned. LiftBan
 	// lets them in again, or returns peerinfo.ErrNotBanned.

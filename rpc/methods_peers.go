@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/karatcoin/karat/p2p/peerinfo"
@@ -107,7 +108,7 @@ func tellPeer(p *peerinfo.Info) *peerJSON {
 	digits, names := services(p.Full)
 	j := &peerJSON{
 		Number: p.Number, Address: p.Address, LocalAddress: p.LocalAddress, Network: p.Network, Services: digits, ServicesNames: names,
-		RelayTxs: p.RelayTxs, LastAnnounced: p.LastAnnounced, ToAnnounce: p.ToAnnounce, LastSend: seconds(p.LastSend), LastRecv: seconds(p.LastRecv),
+		RelayTxs: p.RelayTxs && !p.BlocksOnly, LastAnnounced: p.LastAnnounced, ToAnnounce: p.ToAnnounce, LastSend: seconds(p.LastSend), LastRecv: seconds(p.LastRecv),
 		LastTx: seconds(p.LastTx), LastBlock: seconds(p.LastBlock), BytesSent: p.BytesSent, BytesRecv: p.BytesRecv, Since: seconds(p.Since),
 		TimeOffset: int64(p.TimeOffset.Seconds()), Ping: inSeconds(p.Ping), MinPing: inSeconds(p.MinPing), PingWait: inSeconds(p.PingWait),
 		Version: p.Version, UserAgent: p.UserAgent, Inbound: p.Inbound, GivesCompact: p.GivesCompact, WantsCompact: p.WantsCompact,
@@ -137,6 +138,8 @@ func connectionType(p *peerinfo.Info) string {
 		return "inbound"
 	case p.Manual:
 		return "manual"
+	case p.BlocksOnly:
+		return "block-relay-only"
 	}
 	return "outbound-full-relay"
 }
@@ -269,7 +272,8 @@ func getBlockFromPeer(s *Server, a *args) work {
 			number = -1 // nobody's
 		}
 		if err := s.Network.FetchBlock(int(number), hash); err != nil {
-			return nil, failf(CodeMisc, "%v", err)
+			words := err.Error() // Core's, but for the capital that errors in Go do not have
+			return nil, failf(CodeMisc, "%s", strings.ToUpper(words[:1])+words[1:])
 		}
 		return struct{}{}, nil
 	}

@@ -52,7 +52,7 @@ func (n *fakeNet) UploadTarget() peerinfo.UploadTarget {
 
 func (n *fakeNet) FetchBlock(peer int, block types.Hash) error {
 	if peer != 3 {
-		return errors.New("Peer does not exist")
+		return errors.New("peer does not exist")
 	}
 	n.fetched = append(n.fetched, block)
 	return nil
@@ -133,6 +133,7 @@ func newNet() *fakeNet {
 		{Number: 3, Address: "1.2.3.4:5", Network: "ipv4", ID: firstID, Session: types.Hash{0xab}, Full: true, RelayTxs: true, Ping: time.Second / 4, MinPing: time.Second / 8,
 			LastSend: time.Unix(9, 0), TimeOffset: 2 * time.Second, Best: types.Index{Height: 5, Hash: types.Hash{1}}, Common: 4, Presynced: -1,
 			SentByType: map[string]uint64{"ping": 16}, RecvByType: map[string]uint64{}, Memory: 77, Processor: 1500 * time.Millisecond, Permissions: []string{"noban"}, GivesCompact: true},
+		{Number: 5, Address: "5.6.7.8:9", Network: "ipv4", RelayTxs: true, BlocksOnly: true},
 		{Number: 7, Address: "[::1]:7", Network: "not_publicly_routable", ID: secondID, Inbound: true, TimeOffset: time.Hour, PingWait: 1500 * time.Millisecond, Common: -1, Presynced: 4000,
 			SentByType: map[string]uint64{}, RecvByType: map[string]uint64{}},
 	}}
@@ -166,7 +167,7 @@ func TestPeersAreAdded(t *testing.T) {
 		{"setnetworkactive", `[true]`, "true"},
 		{"setnetworkactive", `["off"]`, "-3"},
 		{"setnetworkactive", `[]`, "-1"},
-		{"getconnectioncount", `[]`, "2"},
+		{"getconnectioncount", `[]`, "3"},
 		{"ping", `[]`, "null"},
 	} {
 		if got := result(t, s, c[0], c[1]); got != c[2] {
@@ -212,6 +213,7 @@ func TestPeerFields(t *testing.T) {
 	}
 	for _, want := range []string{
 		`{"id":7,"addr":"[::1]:7","network":"not_publicly_routable","services":"0000000000000408",`, `"timeoffset":3600,"pingwait":1.5,"version":0,`,
+		`{"id":5,"addr":"5.6.7.8:9","network":"ipv4","services":"0000000000000408","servicesnames":["WITNESS","NETWORK_LIMITED"],"relaytxes":false,`, `"connection_type":"block-relay-only",`,
 		`"presynced_headers":4000,"synced_headers":-1,"synced_blocks":-1,`, `"permissions":[],`, `"connection_type":"inbound",`,
 	} {
 		if !strings.Contains(got, want) {
@@ -229,7 +231,7 @@ func TestNetworkFields(t *testing.T) {
 	s.UserAgent = "/test:1/"
 	n.off = true
 	const want = `{"version":310000,"subversion":"/Satoshi:31.0.0/test:1/","protocolversion":70016,"localservices":"0000000000000409",` +
-		`"localservicesnames":["NETWORK","WITNESS","NETWORK_LIMITED"],"localrelay":true,"timeoffset":2,"networkactive":false,"connections":2,"connections_in":1,"connections_out":1,` +
+		`"localservicesnames":["NETWORK","WITNESS","NETWORK_LIMITED"],"localrelay":true,"timeoffset":2,"networkactive":false,"connections":3,"connections_in":1,"connections_out":2,` +
 		`"networks":[{"name":"ipv4","limited":false,"reachable":true,"proxy":"127.0.0.1:9050","proxy_randomize_credentials":true},` +
 		`{"name":"i2p","limited":true,"reachable":false,"proxy":"","proxy_randomize_credentials":false}],"relayfee":0.00000100,"incrementalfee":0.00000100,` +
 		`"localaddresses":[{"address":"2a00::1","port":9,"score":4}],"warnings":[],"nodeid":"0900000000000000000000000000000000000000000000000000000000000000","listening":[]}`
