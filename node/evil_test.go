@@ -12,19 +12,17 @@ import (
 
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/internal/hostile"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
 // stranger speaks the protocol by hand to a node of a world.
 type stranger struct {
-	w      *world
-	to     string
-	key    noise.Key
-	conn   net.Conn
-	turn   chan struct{}     // to send: one slot, since who waits for a mutex stops the clock of a bubble
-	got    chan wire.Message // what the node sent; closed with the connection
-	closed chan struct{}
+	*hostile.ByHand
+	w   *world
+	to  string
+	key noise.Key
 }
 
 // stranger connects somebody who keeps to the protocol so far.
@@ -48,8 +46,7 @@ func (w *world) strangerWith(to string, key noise.Key) *stranger {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	s := &stranger{w: w, to: to, key: key, conn: conn, turn: make(chan struct{}, 1), got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
-	go s.read()
+	s := &stranger{hostile.Drive(conn, w.params.MaxBlockWeight, false), w, to, key}
 	s.send(&wire.Hello{
 		Version: wire.Version, Services: wire.ServiceNetwork | wire.ServiceNetworkLimited, UserAgent: "/stranger/",
 		Tip: w.params.GenesisBlock().Hash, Time: time.Now().Unix(), Relay: true,
@@ -57,70 +54,20 @@ func (w *world) strangerWith(to string, key noise.Key) *stranger {
 	return s
 }
 
-func (s *stranger) read() {
-	defer close(s.closed)
-	defer close(s.got)
-	assembler := wire.NewAssembler(s.w.params.MaxBlockWeight)
-	buf := make([]byte, wire.MaxFragmentSize)
-	for {
-		f, err := wire.ReadFragment(s.conn, buf)
-		if err != nil {
-			return
-		}
-		m, done, err := assembler.Push(f)
-		if err != nil {
-			return
-		}
-		if done && m != nil {
-			s.got <- m
-		}
-	}
-}
-
 // send sends a message. The node may have hung up.
-func (s *stranger) send(m wire.Message) {
-	var f wire.Fragmenter
-	if err := f.Push(m); err != nil {
-		s.w.t.Fatal(err)
-	}
-	for more := true; more; {
-		var b []byte
-		if b, more = f.AppendNext(nil); more {
-			s.raw(b)
-		}
-	}
-}
+func (s *stranger) send(m wire.Message) { _ = s.Send(m) }
 
-func (s *stranger) raw(b []byte) {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
-	_ = s.conn.SetWriteDeadline(time.Now().Add(5 * time.Minute))
-	_, _ = s.conn.Write(b)
-}
+func (s *stranger) raw(b []byte) { _ = s.Write(b) }
 
 // next returns the next message of a type, or nil when the node hangs up or
 // sends none within a minute.
-func next[M wire.Message](s *stranger) (m M) {
-	for {
-		select {
-		case got, open := <-s.got:
-			if found, is := got.(M); is {
-				return found
-			}
-			if !open {
-				return m
-			}
-		case <-time.After(time.Minute):
-			return m
-		}
-	}
-}
+func next[M wire.Message](s *stranger) M { return hostile.Next[M](s.ByHand, time.Minute) }
 
 // What became of a stranger.
 const (
-	stays    = "let stay"
-	hungUpOn = "hung up on"
-	banned   = "banned"
+	stays    = hostile.Stays
+	hungUpOn = hostile.HungUpOn
+	banned   = hostile.Banned
 )
 
 // expect waits a while and checks what the node did with who does something.
@@ -134,20 +81,8 @@ func (s *stranger) expect(want, who string, patience time.Duration) {
 // fate waits a while and finds out what the node did.
 func (s *stranger) fate(patience time.Duration) string {
 	s.w.t.Helper()
-	select {
-	case <-s.closed:
-	case <-time.After(patience):
-		s.conn.Close()
-		return stays
-	}
-	again := s.w.strangerWith(s.to, s.key)
-	defer again.conn.Close()
-	select {
-	case <-again.closed:
-		return banned
-	case <-time.After(30 * time.Second):
-		return hungUpOn
-	}
+	defer s.Conn.Close()
+	return s.Fate(patience, func() *hostile.ByHand { return s.w.strangerWith(s.to, s.key).ByHand })
 }
 
 // template is a block on the node's tip that breaks no rule yet.
@@ -259,7 +194,7 @@ var misdeeds = []struct {
 	{"announcing and staying silent", hungUpOn, func(s *stranger, n *simNode) {
 		s.send(&wire.Headers{Headers: []types.Header{n.template().Header}})
 		go func() { // it answers pings
-			for m := range s.got {
+			for m := range s.Got {
 				if ping, is := m.(*wire.Ping); is {
 					s.send(&wire.Pong{Nonce: ping.Nonce})
 				}
@@ -346,8 +281,8 @@ func TestStrangers(t *testing.T) {
 				w.agree("the beginning", n, honest)
 				s := w.stranger("n")
 				m.do(s, n)
-				s.expect(m.fate, "the stranger", 90*time.Second)
-				s.conn.Close()
+				s.expect(m.fate, "the stranger", 150*time.Second)
+				s.Conn.Close()
 				coin, value := n.coinOf(3)
 				tx := honest.pay(coin, value)
 				w.eventually("a payment arrives", func() bool { return n.has(tx) })
@@ -378,7 +313,7 @@ func TestMalleatedBlockDoesNotPoison(t *testing.T) {
 		good := w.stranger("n")
 		good.offer(b, b.AppendTo(nil))
 		w.eventually("the real block is the tip", func() bool { return n.chain.Tip().Hash == b.Hash() })
-		good.conn.Close()
+		good.Conn.Close()
 	})
 }
 
@@ -480,6 +415,6 @@ func TestStallingPeerIsReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.agree("synced all the same", full, n)
-		s.conn.Close()
+		s.Conn.Close()
 	})
 }

@@ -194,7 +194,7 @@ func TestBanHangsUp(t *testing.T) {
 		if peers := n.Peers(); len(peers) != 1 || peers[0].ID != honest.key.ID() {
 			t.Fatalf("connected: %+v", peers)
 		}
-		<-evil.closed
+		<-evil.Closed
 		honest.conn.Close()
 		n.stop()
 		n = w.start("n", withFile)
@@ -251,7 +251,7 @@ func TestInactive(t *testing.T) {
 		s := w.stranger(n)
 		w.eventually("two connections", time.Minute, func() bool { return len(n.Peers()) == 2 })
 		n.SetActive(false)
-		<-s.closed
+		<-s.Closed
 		for range 60 {
 			time.Sleep(10 * time.Second)
 			if len(n.Peers()) != 0 || n.Active() {

@@ -13,8 +13,8 @@ import (
 // asked is what a node asked a stranger for by now.
 func (s *stranger) asked() (blocks []types.Hash, txs, whole int) {
 	synctest.Wait()
-	for len(s.got) > 0 {
-		switch m := (<-s.got).(type) {
+	for len(s.Got) > 0 {
+		switch m := (<-s.Got).(type) {
 		case *wire.GetBlocks:
 			blocks = append(blocks, m.Hashes...)
 			whole++

@@ -53,11 +53,11 @@ func TestUnansweredPing(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		n := w.start("n", nil)
 		s := w.stranger(n)
-		s.turn <- struct{}{} // it cannot answer
+		release := s.Hold() // it cannot answer
 		n.Ping()
 		time.Sleep(30 * time.Second)
 		info := n.Peers()[0]
-		<-s.turn
+		release()
 		if info.PingWait != 30*time.Second {
 			t.Errorf("%v", info.PingWait)
 		}

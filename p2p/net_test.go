@@ -19,6 +19,7 @@ import (
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/internal/hostile"
 	"github.com/karatcoin/karat/internal/pipenet"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/p2p/noise"
@@ -235,13 +236,11 @@ func (w *world) up() { w.net.Separate(nil) }
 
 // stranger speaks the protocol by hand to a node.
 type stranger struct {
-	w      *world
-	to     string
-	key    noise.Key
-	conn   *noise.Conn
-	turn   chan struct{}     // to send: one slot, since who waits for a mutex stops the clock of a bubble
-	got    chan wire.Message // what the node sent; closed with the connection
-	closed chan struct{}
+	*hostile.ByHand
+	w    *world
+	to   string
+	key  noise.Key
+	conn *noise.Conn
 }
 
 // stranger calls a node, and keeps to the protocol so far.
@@ -297,7 +296,7 @@ func (w *world) caller(to *testNode) *stranger {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s := &stranger{w: w, to: to.name, key: key, conn: conn, turn: make(chan struct{}, 1)}
+	s := &stranger{hostile.Deaf(conn), w, to.name, key, conn}
 	w.t.Cleanup(func() { conn.Close() })
 	go s.hello()
 	if _, err := readMessage(conn, make([]byte, wire.MaxFragmentSize), wire.NewAssembler(w.params.MaxBlockWeight), func(wire.Fragment) {}); err != nil {
@@ -309,8 +308,7 @@ func (w *world) caller(to *testNode) *stranger {
 // begin says hello on a connection and reads what comes.
 func (w *world) begin(to string, key noise.Key, conn *noise.Conn) *stranger {
 	w.t.Cleanup(func() { conn.Close() })
-	s := &stranger{w: w, to: to, key: key, conn: conn, turn: make(chan struct{}, 1), got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
-	go s.read()
+	s := &stranger{hostile.Drive(conn, w.params.MaxBlockWeight, true), w, to, key, conn}
 	s.hello()
 	return s
 }
@@ -329,75 +327,28 @@ func (s *stranger) hello() {
 	})
 }
 
-// read keeps what comes, and answers pings.
-func (s *stranger) read() {
-	defer close(s.closed)
-	defer close(s.got)
-	assembler := wire.NewAssembler(s.w.params.MaxBlockWeight)
-	buf := make([]byte, wire.MaxFragmentSize)
-	for {
-		m, err := readMessage(s.conn, buf, assembler, func(wire.Fragment) {})
-		if err != nil {
-			return
-		}
-		if ping, is := m.(*wire.Ping); is {
-			go s.send(&wire.Pong{Nonce: ping.Nonce})
-			continue
-		}
-		s.got <- m
-	}
-}
-
 // send sends a message. The error is that the node has hung up, or does not read.
-func (s *stranger) send(m wire.Message) error {
-	var f wire.Fragmenter
-	if err := f.Push(m); err != nil {
-		s.w.t.Error(err)
-		return err
-	}
-	var all []byte
-	for more := true; more; {
-		all, more = f.AppendNext(all)
-	}
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
-	_ = s.conn.SetWriteDeadline(time.Now().Add(5 * time.Minute))
-	_, err := s.conn.Write(all)
-	return err
-}
+func (s *stranger) send(m wire.Message) error { return s.Send(m) }
 
 // next returns the next message of a type, or nil when the node hangs up or sends
 // none within a while.
-func next[M wire.Message](s *stranger, patience time.Duration) (m M) {
-	end := time.After(patience)
-	for {
-		select {
-		case got, open := <-s.got:
-			if found, is := got.(M); is {
-				return found
-			}
-			if !open {
-				return m
-			}
-		case <-end:
-			return m
-		}
-	}
+func next[M wire.Message](s *stranger, patience time.Duration) M {
+	return hostile.Next[M](s.ByHand, patience)
 }
 
 // drain forgets what has come.
 func (s *stranger) drain() {
 	synctest.Wait()
-	for len(s.got) > 0 {
-		<-s.got
+	for len(s.Got) > 0 {
+		<-s.Got
 	}
 }
 
 // What became of a stranger.
 const (
-	stays    = "let stay"
-	hungUpOn = "hung up on"
-	banned   = "banned"
+	stays    = hostile.Stays
+	hungUpOn = hostile.HungUpOn
+	banned   = hostile.Banned
 )
 
 // expect waits a while and checks what the node did with who does something.
@@ -411,22 +362,12 @@ func (s *stranger) expect(want, who string, patience time.Duration) {
 // fate waits a while and finds out what the node did.
 func (s *stranger) fate(patience time.Duration) string {
 	s.w.t.Helper()
-	select {
-	case <-s.closed:
-	case <-time.After(patience):
-		return stays
-	}
-	again := s.w.strangerWith(s.to, s.key)
-	if again == nil {
-		return banned
-	}
-	defer again.conn.Close()
-	select {
-	case <-again.closed:
-		return banned
-	case <-time.After(30 * time.Second):
-		return hungUpOn
-	}
+	return s.Fate(patience, func() *hostile.ByHand {
+		if again := s.w.strangerWith(s.to, s.key); again != nil {
+			return again.ByHand
+		}
+		return nil
+	})
 }
 
 // headersOf returns the headers of blocks.

@@ -150,7 +150,7 @@ func (w *world) silent(from, to string, key noise.Key) *stranger {
 	s := w.strangerFrom(from, to, key)
 	if s != nil {
 		go func() {
-			for range s.got { // nothing of it is kept
+			for range s.Got { // nothing of it is kept
 			}
 		}()
 	}
@@ -161,7 +161,7 @@ func (w *world) silent(from, to string, key noise.Key) *stranger {
 func connected(list []*stranger) (n int) {
 	for _, s := range list {
 		select {
-		case <-s.closed:
+		case <-s.Closed:
 		default:
 			n++
 		}
@@ -295,7 +295,7 @@ func TestTrusted(t *testing.T) {
 		bad := w.strangerFrom("192.0.2.1", "n", friend)
 		for range 2 * maxStrikes {
 			_, _ = bad.conn.Write(make([]byte, 100)) // breaks the protocol
-			<-bad.closed
+			<-bad.Closed
 			if bad = w.strangerFrom("192.0.2.1", "n", friend); bad == nil || len(n.Bans()) != 0 {
 				t.Fatal("a trusted peer is banned")
 			}

@@ -46,7 +46,7 @@ type staller func(s *stranger, blocks []*types.Block)
 // silent delivers nothing.
 func silent(s *stranger, blocks []*types.Block) {
 	s.tell(blocks)
-	<-s.closed
+	<-s.Closed
 }
 
 // proving delivers what it is asked for at first, and from then on all but the lowest of

@@ -60,7 +60,7 @@ func TestMutatedBodies(t *testing.T) {
 					}
 					send(s, b)
 					select {
-					case <-s.closed:
+					case <-s.Closed:
 					case <-time.After(time.Minute):
 						t.Error("it stays")
 					}
@@ -284,7 +284,7 @@ func TestLogFlood(t *testing.T) {
 			}
 			if i%2 == 0 {
 				s.send(&wire.GetBlocks{}) // against the protocol
-				<-s.closed
+				<-s.Closed
 			}
 			s.conn.Close()
 			synctest.Wait()

@@ -54,7 +54,7 @@ func TestSyncFromSeveral(t *testing.T) {
 		}
 		for _, s := range strangers {
 			s.conn.Close()
-			<-s.closed
+			<-s.Closed
 		}
 	})
 }
