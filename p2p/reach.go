@@ -19,11 +19,17 @@ func (m *Manager) Reach() []peerinfo.Reach { return m.o.Reach() }
 const scoreTold = 4
 
 // External returns the addresses at which others can reach this node, as far as they are
-// known.
+// known: those that the operator or a router tells, or else those at which peers see us,
+// with the number of their networks.
 func (m *Manager) External() []peerinfo.External {
 	var list []peerinfo.External
 	for _, at := range m.o.External() {
 		list = append(list, peerinfo.External{At: at, Score: scoreTold})
+	}
+	if len(list) == 0 {
+		for _, own := range m.discovery.seenAt() {
+			list = append(list, peerinfo.External{At: own.at, Score: own.groups})
+		}
 	}
 	return list
 }
