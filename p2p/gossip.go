@@ -1,9 +1,11 @@
 package p2p
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/karatcoin/karat/p2p/addrbook"
@@ -177,7 +179,7 @@ type ownAddress struct {
 }
 
 // seenAt returns the addresses at which the peers that we called see us, with the port
-// at which we listen.
+// at which we listen, the one that most see first.
 func (d *discovery) seenAt() []ownAddress {
 	port := d.o.listenPort()
 	if port == 0 {
@@ -196,5 +198,6 @@ func (d *discovery) seenAt() []ownAddress {
 	for at, groups := range seen {
 		list = append(list, ownAddress{netip.AddrPortFrom(at, port), len(groups)})
 	}
+	slices.SortFunc(list, func(a, b ownAddress) int { return cmp.Or(b.groups-a.groups, a.at.Compare(b.at)) })
 	return list
 }

@@ -28,7 +28,9 @@ func (m *Manager) External() []peerinfo.External {
 	}
 	if len(list) == 0 {
 		for _, own := range m.discovery.seenAt() {
-			list = append(list, peerinfo.External{At: own.at, Score: own.groups})
+			if peerinfo.Routable(own.at.Addr()) {
+				list = append(list, peerinfo.External{At: own.at, Score: own.groups})
+			}
 		}
 	}
 	return list
