@@ -53,7 +53,7 @@ func orphanFlood(ctx context.Context, s *Stranger) {
 }
 
 func invFlood(ctx context.Context, s *Stranger) {
-	s.every(ctx, 5*time.Second, func() bool { return s.send(ctx, &wire.Inv{WTxIDs: s.hashes(wire.MaxInv)}) })
+	s.every(ctx, 10*time.Second, func() bool { return s.send(ctx, &wire.Inv{WTxIDs: s.hashes(wire.MaxInv)}) })
 }
 
 func addressFlood(ctx context.Context, s *Stranger) {

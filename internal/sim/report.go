@@ -43,6 +43,18 @@ type Phase struct {
 	For   time.Duration
 	Bytes float64 // of an honest node, on average: records of the encryption, and handshakes
 	Kinds []Kind  // of these, the bytes of messages, the most first
+	// Things is how many payments or blocks there were.
+	Things int
+}
+
+// each returns the bytes of some types of messages for each of the things.
+func (p Phase) each(names ...string) (bytes float64) {
+	for _, k := range p.Kinds {
+		if slices.Contains(names, k.Name) {
+			bytes += k.Bytes / float64(max(p.Things, 1))
+		}
+	}
+	return bytes
 }
 
 // Kind is what a node sent of one type of message, on average. What went over
@@ -227,8 +239,39 @@ func (r *Report) Write(out io.Writer) error {
 			p("    %-12s %9.0f", k.Name, k.Bytes)
 		}
 	}
+	r.compare(p)
 	_, err := b.WriteTo(out)
 	return err
+}
+
+// The lengths of Bitcoin's messages, in bytes: a message's header, an entry of an inv or
+// a getdata, and an announcement by headers, of one each (developer reference; BIP130).
+const (
+	bitcoinHeader   = 24
+	bitcoinItem     = 36
+	bitcoinAnnounce = bitcoinHeader + 1 + 81
+	// compactBase is a compact block but for its short ids (BIP152): header, nonce,
+	// their count, and a coinbase that is prefilled.
+	compactBase = bitcoinHeader + 88 + 3 + 2 + 250
+	shortID     = 6
+	fastPeers   = 3 // that each node asks to send compact blocks unasked, at most
+	paymentSize = 205
+)
+
+// compare sets what was measured beside what Bitcoin's protocol would send, computed for
+// nodes with as many connections. Sent by a node, on average over all, is what is
+// received.
+func (r *Report) compare(p func(format string, args ...any)) {
+	d := r.Degree
+	whole := float64(r.BlockBytes+bitcoinHeader) + (d-1)*(bitcoinHeader+1+bitcoinItem) + bitcoinHeader + 1 + bitcoinItem
+	compact := fastPeers*(compactBase+shortID*float64(r.Options.Txs)) + max(d-fastPeers, 0)*bitcoinAnnounce
+	p("for a block a node sends %.0f bytes (%.0f of them compact blocks); computed for Bitcoin: %.0f by BIP152 in high-bandwidth mode, %.0f with whole blocks",
+		r.Chain.each("compactblock", "headers", "block", "getblocks", "getblocktxs", "blocktxs"), r.Chain.each("compactblock"), compact, whole)
+	if r.Relay.Things > 0 {
+		least := d/2*bitcoinItem + bitcoinItem + bitcoinHeader + paymentSize
+		p("for a payment it sends %.0f bytes; computed for Bitcoin: %.0f to %.0f by flooding inventories",
+			r.Relay.each("inv", "gettxs", "tx"), least, least+(d/2-1)*bitcoinItem)
+	}
 }
 
 func show(d time.Duration) string {

@@ -73,8 +73,8 @@ func (o Options) withDefaults() Options {
 // The phases of a simulation besides that of the blocks.
 const (
 	arrival = 30 * time.Second // in which all nodes start
-	patient = 5 * time.Minute  // for all to have their connections
-	settle  = time.Minute      // after the last block
+	patient = 2 * time.Minute  // for all to have their connections
+	settle  = 30 * time.Second // after the last block
 	minPace = 5 * time.Second  // between blocks
 	awayFor = time.Minute      // a node that went away, on average
 )
@@ -120,8 +120,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	w.meter(&w.report.Upkeep)
 	w.pay(o.Payments / 2)
 	w.meter(&w.report.Relay)
+	w.report.Relay.Things = o.Payments / 2
 	w.blocks(ctx)
 	w.meter(&w.report.Chain)
+	w.report.Chain.Things = w.report.Mined
 	if err := w.agree(); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"testing/cryptotest"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/internal/hostile"
 )
 
 // run simulates in a bubble.
@@ -116,5 +118,20 @@ func TestGoingAndComing(t *testing.T) {
 	r := run(t, Options{Nodes: 20, Outbound: 4, Blocks: 6, Txs: 50, Payments: 6, Seed: 4, Loss: 0.02, Churn: 5 * time.Minute, Partition: 2 * time.Minute})
 	if r.Restarts == 0 || r.Partitions != 1 {
 		t.Errorf("%d restarts, %d partitions", r.Restarts, r.Partitions)
+	}
+}
+
+// TestEveryBehaviour: whatever a third of the nodes does, the others get the blocks and
+// agree. Each behaviour of the library is there once.
+func TestEveryBehaviour(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes some seconds")
+	}
+	for some := range slices.Chunk(hostile.Library(), 8) {
+		o := Options{Nodes: 24, Hostile: float64(len(some)) / 24, Outbound: 6, Blocks: 2, Spacing: 20 * time.Second, Txs: 50, Payments: 2, Seed: 3}
+		for _, b := range some {
+			o.Behaviours = append(o.Behaviours, b.Name)
+		}
+		t.Run(some[0].Name, func(t *testing.T) { run(t, o).atMost(t, 95, 10*time.Second) })
 	}
 }
