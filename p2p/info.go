@@ -40,7 +40,7 @@ func (p *peer) info() peerinfo.Info {
 		LastSend: at(p.lastSend.Load()), LastRecv: at(p.lastRecv.Load()), LastBlock: at(p.lastBlock.Load()), LastTx: at(p.lastTx.Load()),
 		BytesSent: p.sent.Load(), BytesRecv: p.received.Load(), SentByType: p.sentTypes.list(), RecvByType: p.recvTypes.list(),
 		Session: p.session, Network: p.network(), Memory: p.held.Load() + p.parts.Load(), Processor: time.Duration(p.cost.Load()), GivesCompact: true,
-		AddressesTaken: p.addressesTaken.Load(), AddressesLeft: p.addressesLeft.Load(),
+		SeenAs: p.hello.Seen, AddressesTaken: p.addressesTaken.Load(), AddressesLeft: p.addressesLeft.Load(),
 	}
 	if p.trusted {
 		info.Permissions = []string{"noban"}

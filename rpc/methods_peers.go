@@ -5,7 +5,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
+	"net"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +20,7 @@ func peerMethods() []method {
 		{name: "getpeerinfo", read: noParams(getPeerInfo), about: "Returns what is known of each peer, the one that has been connected longest first. (nodeid, the peer's public key, and memory, the bytes that are held because of it, are karat's.)"},
 		{name: "getconnectioncount", read: noParams(getConnectionCount), about: "Returns the number of peers."},
 		{name: "addnode", read: addNode, about: "Stays connected to a node from now on, whatever it does, or no longer does so, or connects to it once. Who has its id knows that it is the right one: any other that answers at the address is hung up on.", params: []param{
-			{name: "node", kind: kindString, about: "[ID@]HOST:PORT"},
+			{name: "node", kind: kindString, about: "[ID@]HOST[:PORT]; without a port, the network's own"},
 			{name: "command", kind: kindString, about: "add, remove or onetry"},
 			{name: "v2transport", kind: kindBool, optional: "ignored", about: "Ignored: every connection is encrypted"}}},
 		{name: "getaddednodeinfo", read: getAddedNodeInfo, about: "Returns the nodes that addnode has added (onetry is not among them), and whether each is connected.", params: []param{
@@ -46,6 +49,7 @@ type peerJSON struct {
 	Number          int               `json:"id"`
 	Address         string            `json:"addr"`
 	LocalAddress    string            `json:"addrbind,omitempty"`
+	SeenAs          string            `json:"addrlocal,omitempty"`
 	Network         string            `json:"network"`
 	Services        string            `json:"services"`
 	ServicesNames   []string          `json:"servicesnames"`
@@ -117,6 +121,9 @@ func tellPeer(p *peerinfo.Info) *peerJSON {
 		Permissions: append([]string{}, p.Permissions...), MinFeeRate: feeRate(p.MinFeeRate), SentByType: p.SentByType, RecvByType: p.RecvByType,
 		Connection: connectionType(p), Transport: transport, Session: hex.EncodeToString(p.Session[:]), NodeID: p.ID, Memory: p.Memory, Processor: double(p.Processor.Seconds()),
 	}
+	if at := p.SeenAs; at.IsValid() && !at.Addr().IsUnspecified() {
+		j.SeenAs = at.String()
+	}
 	if p.Best.Hash.IsZero() {
 		j.SyncedHeaders = -1
 	}
@@ -152,7 +159,7 @@ func getConnectionCount(_ context.Context, s *Server) (any, error) {
 // addNode is Core's addnode. A node may be given with its id, which a connection to
 // it must then prove. What is no address is refused at once, and not tried for ever.
 func addNode(s *Server, a *args) work {
-	node, command := a.text(0, ""), a.text(1, "")
+	node, command := s.withPort(a.text(0, "")), a.text(1, "")
 	a.flag(2, true)
 	if command != "add" && command != "remove" && command != "onetry" {
 		a.fail(failf(CodeMisc, "%s", a.method.help()))
@@ -177,6 +184,26 @@ func addNode(s *Server, a *args) work {
 	}
 }
 
+// withPort adds the network's own port to an address that has none.
+func (s *Server) withPort(node string) string {
+	id, host, ok := strings.Cut(node, "@")
+	if !ok {
+		id, host = "", node
+	}
+	if _, _, err := net.SplitHostPort(host); err == nil && !strings.HasPrefix(host, ":") {
+		return node
+	}
+	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if _, err := netip.ParseAddr(bare); err != nil && (bare == "" || strings.ContainsAny(bare, ":[]")) {
+		return node // which is no address
+	}
+	host = net.JoinHostPort(bare, strconv.Itoa(int(s.Params.Ports.P2P)))
+	if ok {
+		return id + "@" + host
+	}
+	return host
+}
+
 // addedJSON is a node that was added, with its connection if there is one.
 type addedJSON struct {
 	Node      string               `json:"addednode"`
@@ -191,7 +218,7 @@ type addedConnectedJSON struct {
 
 // getAddedNodeInfo is Core's getaddednodeinfo.
 func getAddedNodeInfo(s *Server, a *args) work {
-	only, one := a.text(0, ""), a.given(0)
+	only, one := s.withPort(a.text(0, "")), a.given(0)
 	return func(context.Context) (any, error) {
 		nodes := slices.Sorted(slices.Values(s.Network.AddedNodes()))
 		if one {

@@ -79,7 +79,7 @@ func (n *fakeNet) ClearBans() error     { n.bans = nil; return nil }
 func (n *fakeNet) Bans() []peerinfo.Ban { return n.bans }
 
 func (n *fakeNet) AddNode(address string) error {
-	if address == "bad" {
+	if address == "bad:" {
 		return errors.New("no address")
 	}
 	n.added = append(n.added, address)
@@ -133,7 +133,7 @@ func newNet() *fakeNet {
 		{Number: 3, Address: "1.2.3.4:5", Network: "ipv4", ID: firstID, Session: types.Hash{0xab}, Full: true, RelayTxs: true, Ping: time.Second / 4, MinPing: time.Second / 8,
 			LastSend: time.Unix(9, 0), TimeOffset: 2 * time.Second, Best: types.Index{Height: 5, Hash: types.Hash{1}}, Common: 4, Presynced: -1,
 			SentByType: map[string]uint64{"ping": 16}, RecvByType: map[string]uint64{}, Memory: 77, Processor: 1500 * time.Millisecond, Permissions: []string{"noban"}, GivesCompact: true},
-		{Number: 5, Address: "5.6.7.8:9", Network: "ipv4", RelayTxs: true, BlocksOnly: true},
+		{Number: 5, Address: "5.6.7.8:9", SeenAs: netip.MustParseAddrPort("[2a00::9]:1"), Network: "ipv4", RelayTxs: true, BlocksOnly: true},
 		{Number: 7, Address: "[::1]:7", Network: "not_publicly_routable", ID: secondID, Inbound: true, TimeOffset: time.Hour, PingWait: 1500 * time.Millisecond, Common: -1, Presynced: 4000,
 			SentByType: map[string]uint64{}, RecvByType: map[string]uint64{}},
 	}}
@@ -142,15 +142,19 @@ func newNet() *fakeNet {
 // TestPeersAreAdded: addnode and getaddednodeinfo, with Bitcoin Core's codes.
 func TestPeersAreAdded(t *testing.T) {
 	s, n := newFake().server(t), newNet()
-	s.Network = n
+	s.Network, s.Params.Ports.P2P = n, 1234
 	second := secondID.String() + "@[::1]:7"
 	for _, c := range [][3]string{
 		{"addnode", `["1.2.3.4:5","add"]`, "null"},
 		{"addnode", `["1.2.3.4:5","add"]`, "-23"},
 		{"addnode", `["` + second + `","onetry"]`, "null"},
 		{"addnode", `["other:1","remove"]`, "-24"},
-		{"addnode", `["bad","add"]`, "-8"},
+		{"addnode", `["bad:","add"]`, "-8"},
 		{"addnode", `["x","nothing"]`, "-1"},
+		{"addnode", `["9.9.9.9","add"]`, "null"},
+		{"addnode", `["9.9.9.9:1234","add"]`, "-23"},
+		{"getaddednodeinfo", `["9.9.9.9"]`, `[{"addednode":"9.9.9.9:1234","connected":false,"addresses":[]}]`},
+		{"addnode", `["9.9.9.9","remove"]`, "null"},
 		{"addnode", `["x","add",3]`, "-3"},
 		{"addnode", `["x"]`, "-1"},
 		{"getaddednodeinfo", `["other:1"]`, "-24"},
@@ -213,7 +217,7 @@ func TestPeerFields(t *testing.T) {
 	}
 	for _, want := range []string{
 		`{"id":7,"addr":"[::1]:7","network":"not_publicly_routable","services":"0000000000000408",`, `"timeoffset":3600,"pingwait":1.5,"version":0,`,
-		`{"id":5,"addr":"5.6.7.8:9","network":"ipv4","services":"0000000000000408","servicesnames":["WITNESS","NETWORK_LIMITED"],"relaytxes":false,`, `"connection_type":"block-relay-only",`,
+		`{"id":5,"addr":"5.6.7.8:9","addrlocal":"[2a00::9]:1","network":"ipv4","services":"0000000000000408","servicesnames":["WITNESS","NETWORK_LIMITED"],"relaytxes":false,`, `"connection_type":"block-relay-only",`,
 		`"presynced_headers":4000,"synced_headers":-1,"synced_blocks":-1,`, `"permissions":[],`, `"connection_type":"inbound",`,
 	} {
 		if !strings.Contains(got, want) {
@@ -340,5 +344,21 @@ func TestBook(t *testing.T) {
 	}
 	if want := (peerinfo.Address{ID: firstID, At: netip.MustParseAddrPort("[2a00::1]:8333")}); len(n.told) != 2 || n.told[1] != want {
 		t.Errorf("%v", n.told)
+	}
+}
+
+// TestPortOfTheNetwork: an address without a port gets the network's, and what is none
+// stays as it is.
+func TestPortOfTheNetwork(t *testing.T) {
+	s := newFake().server(t)
+	s.Params.Ports.P2P = 1234
+	id := firstID.String()
+	for node, want := range map[string]string{
+		"1.2.3.4": "1.2.3.4:1234", "1.2.3.4:5": "1.2.3.4:5", "node.example": "node.example:1234", "2a00::1": "[2a00::1]:1234", "[2a00::1]": "[2a00::1]:1234",
+		"[2a00::1]:5": "[2a00::1]:5", id + "@1.2.3.4": id + "@1.2.3.4:1234", id + "@1.2.3.4:5": id + "@1.2.3.4:5", "": "", ":5": ":5", "a:b:c": "a:b:c", id + "@": id + "@",
+	} {
+		if got := s.withPort(node); got != want {
+			t.Errorf("%q: %q, want %q", node, got, want)
+		}
 	}
 }

@@ -75,13 +75,14 @@ type Address struct {
 type Info struct {
 	Number          int // counts connections since the start; Bitcoin Core's peer id
 	ID              NodeID
-	Session         types.Hash // of the handshake: both ends see the same
-	Address         string     // HOST:PORT of the peer
-	LocalAddress    string     // HOST:PORT of our end
-	Network         string     // that it was reached through, as NetworkOf names it
-	Inbound         bool       // the peer called us
-	Manual          bool       // it was asked for by --connect or addnode
-	BlocksOnly      bool       // this node called it for blocks alone
+	Session         types.Hash     // of the handshake: both ends see the same
+	Address         string         // HOST:PORT of the peer
+	LocalAddress    string         // HOST:PORT of our end
+	SeenAs          netip.AddrPort // our end, as the peer sees it; invalid: it does not say
+	Network         string         // that it was reached through, as NetworkOf names it
+	Inbound         bool           // the peer called us
+	Manual          bool           // it was asked for by --connect or addnode
+	BlocksOnly      bool           // this node called it for blocks alone
 	Version         uint32
 	UserAgent       string
 	Full            bool // it has all blocks, not only the last 288 (BIP159)
