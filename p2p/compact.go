@@ -17,7 +17,7 @@ const (
 	maxFetches  = 3 // peers of whom a new block is fetched at once, of those as good as each other
 	maxPartial  = 4 // compact blocks of a peer that lack transactions
 	maxPartials = 32
-	lateTime    = 250 * time.Millisecond // besides the way there and back, in which a first part of it must come
+	lateTime    = 250 * time.Millisecond // besides the way there and back, in which a part of it must come
 	firstPart   = 4 << 10                // bytes
 	lateMost    = 3 * time.Second        // after which it must come at a good rate
 	goodRate    = 200 << 10              // bytes a second
@@ -50,9 +50,17 @@ func (sp *syncPeer) miss() { sp.proven, sp.missed = false, true }
 // got is what has come from the peer since it was asked, in bytes.
 func (f *flight) got() float64 { return float64(f.peer.received.Load() - f.had) }
 
-// silent reports whether nothing has come of a new block for longer than it takes.
+// silent reports whether nothing has come of a new block for longer than it takes, since
+// it was asked for or since something came last. A few bytes now and then are nothing.
 func (f *flight) silent(now time.Time, patience time.Duration) bool {
-	return now.Sub(f.since) > patience && f.got() < firstPart
+	if got := f.got(); got-f.mark >= firstPart {
+		f.mark, f.marked = got, now
+	}
+	since := f.since
+	if f.marked.After(since) {
+		since = f.marked
+	}
+	return now.Sub(since) > patience
 }
 
 // late reports whether a new block should have come by now.

@@ -93,9 +93,10 @@ type discoveryOptions struct {
 // chainView is what discovery asks of the chain and of the syncer.
 type chainView struct {
 	tip  func() types.Index
-	best func(p *peer) types.Index // the last block that a peer has told of
+	told func(p *peer) types.Index // the last block that a peer has told of
+	news func(p *peer) time.Time   // when it last told of one that was new to us; zero: never
 	work func(hash types.Hash) (consensus.Uint256, bool)
-	ask  func(p *peer) // for headers
+	ask  func(p *peer) // whether it has the tip
 }
 
 func newDiscovery(o discoveryOptions, now func() time.Time, log *slog.Logger) *discovery {

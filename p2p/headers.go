@@ -16,6 +16,9 @@ import (
 // What is kept of a message is 32 bytes.
 const maxMarks = 10_000
 
+// maxAllMarks bounds what is kept of the messages of all callers together, to 2 MiB.
+const maxAllMarks = 1 << 16
+
 // presync follows a peer's headers without keeping them, until they have as much work as
 // a chain must have to matter. So nobody can fill our memory with headers that cost
 // nothing. Then the headers are fetched a second time, and stored. The hash of the last
@@ -64,6 +67,7 @@ func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 	if err != nil || ready == nil {
 		return err
 	}
+	_, known := s.tree.Info(ready[len(ready)-1].Hash())
 	refused := s.tree.AddHeaders(ready)
 	s.tell()
 	if refused != nil && !errors.Is(refused, consensus.ErrNotYet) {
@@ -79,6 +83,10 @@ func (s *syncer) takeHeaders(p *peer, headers []types.Header) error {
 	s.mu.Lock()
 	if sp := s.peers[p]; sp != nil {
 		sp.best = types.Index{Height: info.Height, Hash: last}
+		sp.told = sp.best
+		if !known && info.Work.Cmp(s.tree.TipState().Work) > 0 {
+			sp.news = s.now()
+		}
 		clear(sp.lacks) // it tells anew what it has
 	}
 	s.mu.Unlock()
@@ -131,6 +139,7 @@ func (s *syncer) weigh(p *peer, headers []types.Header, work, least consensus.Ui
 		if pre.enough {
 			return sp.secondPass(headers), nil
 		}
+		defer s.boundMarks()
 		return nil, sp.firstPass(headers, work, least)
 	case !known && pre == nil:
 		return nil, s.tree.Locator()
@@ -143,6 +152,26 @@ func (s *syncer) weigh(p *peer, headers []types.Header, work, least consensus.Ui
 	}
 	sp.presync = &presync{base: base.Hash, height: base.Height, work: base.Work, last: s.now()}
 	return nil, sp.firstPass(headers, work, least)
+}
+
+// boundMarks ends the presync of the caller that has most, when all callers together have
+// too much. The best chain needs few: who has many tells of one that is longer and not
+// better. Peers of our own choice are few. It assumes mu.
+func (s *syncer) boundMarks() {
+	total := 0
+	var most *syncPeer
+	for p, sp := range s.peers {
+		if !p.inbound || sp.presync == nil {
+			continue
+		}
+		total += len(sp.presync.marks)
+		if most == nil || len(sp.presync.marks) > len(most.presync.marks) {
+			most = sp
+		}
+	}
+	if total > maxAllMarks {
+		most.presync = nil
+	}
 }
 
 // workOf returns the work of headers, and checks that it was done.
@@ -224,14 +253,32 @@ func (s *syncer) leastWork() consensus.Uint256 {
 	return work
 }
 
-// best is the last block that a peer told of.
-func (s *syncer) best(p *peer) (best types.Index) {
+// told is the last block that a peer told of. What we told it of says nothing of it.
+func (s *syncer) told(p *peer) (told types.Index) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sp := s.peers[p]; sp != nil {
-		best = sp.best
+		told = sp.told
 	}
-	return best
+	return told
+}
+
+// news is when a peer last told of a block that could become the tip and that nobody had
+// told of before; zero if it never did.
+func (s *syncer) news(p *peer) (at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sp := s.peers[p]; sp != nil {
+		at = sp.news
+	}
+	return at
+}
+
+// askTip asks a peer whether it has our tip, which it need not have told us of. The idea
+// is Bitcoin Core's: it is asked for what comes after the block below.
+func (s *syncer) askTip(p *peer) {
+	header := s.tree.TipState().Header
+	p.send(&wire.GetHeaders{Locator: append([]types.Hash{header.PrevBlock}, s.tree.Locator()...)})
 }
 
 // work is the work of a chain up to a block, if it is known.

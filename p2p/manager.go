@@ -313,7 +313,7 @@ func (m *Manager) newDiscovery() *discovery {
 		begin: m.begin, call: func(ctx context.Context, t target) error { return m.call(ctx, t, false) },
 		identify: identifier(o.Dial, o.Key, o.Params.Identity), peers: m.slots.all, active: m.slots.isActive, mayCall: m.slots.mayCall,
 		resolve: o.Resolve, byName: o.ByName, external: o.External, listenPort: m.listenPort,
-		chain: chainView{tip: o.Headers.Tip, best: m.sync.best, work: m.sync.work, ask: m.sync.askHeaders},
+		chain: chainView{tip: o.Headers.Tip, told: m.sync.told, news: m.sync.news, work: m.sync.work, ask: m.sync.askTip},
 	}, o.Now, m.log)
 }
 

@@ -47,9 +47,9 @@ type outgoing struct {
 	began      time.Time
 	peer       *peer // nil: there is no connection yet
 
-	best      types.Index // the last block that it told of
-	told      time.Time   // it told of that
+	told      time.Time   // it told of a block that was new to us
 	behind    time.Time   // its chain has less work than ours since; zero: it has not
+	goal      types.Index // our tip then, which it should tell of
 	asked     time.Time   // it was asked for headers because of that
 	protected bool
 }
@@ -325,16 +325,22 @@ func (d *discovery) review() {
 // look notes how far a peer's chain is. One that stays behind although it was asked is
 // hung up on, if all places are taken: another may know a better chain.
 func (d *discovery) look(o *outgoing, tip types.Index, now time.Time) {
-	best := d.o.chain.best(o.peer)
-	ours, _ := d.o.chain.work(tip.Hash)
-	theirs, known := d.o.chain.work(best.Hash)
-	behind := !known || theirs.Cmp(ours) < 0
-	d.mu.Lock()
-	if best != o.best && o.best != (types.Index{}) {
-		o.told = now
+	news := d.o.chain.news(o.peer)
+	theirs, known := d.o.chain.work(d.o.chain.told(o.peer).Hash)
+	behind := func(at types.Index) bool {
+		work, _ := d.o.chain.work(at.Hash)
+		return !known || theirs.Cmp(work) < 0
 	}
-	o.best = best
-	ask, hangUp := d.judgeChain(o, behind, now)
+	d.mu.Lock()
+	goal := o.goal
+	d.mu.Unlock()
+	late, reached := behind(tip), !behind(goal)
+	d.mu.Lock()
+	o.told = news
+	if o.behind.IsZero() || reached { // it has caught up with what was the tip
+		o.behind, o.asked, o.goal = time.Time{}, time.Time{}, tip
+	}
+	ask, hangUp := d.judgeChain(o, late, now)
 	d.mu.Unlock()
 	switch {
 	case hangUp:

@@ -40,6 +40,9 @@ func (sp *syncPeer) came(p *peer, f *flight, now time.Time) {
 		sp.took = took
 	}
 	sp.took += (took - sp.took) / 4
+	if f.since.After(sp.upTo) {
+		sp.upTo = f.since
+	}
 	sp.resume(p, now)
 	switch {
 	case took < holdTime:
@@ -92,10 +95,9 @@ func (p *peer) blockBytes() uint64 {
 // It assumes mu.
 func (s *syncer) stalled(now time.Time) (list []*peer) {
 	for p, sp := range s.peers {
-		for hash, f := range sp.late {
-			if now.Sub(f.since) > slowTimeout {
-				delete(sp.late, hash)
-			}
+		if s.givesNothing(p, sp, now) {
+			list = append(list, p)
+			continue
 		}
 		waited := now.Sub(sp.last)
 		if sp.load() == 0 || waited < stallTimeout || p.busy(now) {
@@ -114,6 +116,19 @@ func (s *syncer) stalled(now time.Time) (list []*peer) {
 		}
 	}
 	return list
+}
+
+// givesNothing forgets blocks that came from others long ago. It reports whether the peer
+// is one that discovery called and that has brought no block at all, while others have:
+// another may be of more use in its place.
+func (s *syncer) givesNothing(p *peer, sp *syncPeer, now time.Time) (nothing bool) {
+	for hash, f := range sp.late {
+		if now.Sub(f.since) > slowTimeout {
+			delete(sp.late, hash)
+			nothing = sp.took == 0 && !p.inbound && !p.manual
+		}
+	}
+	return nothing
 }
 
 // stallers remembers who was asked for blocks and brought none, by id and by address. A

@@ -8,6 +8,9 @@ import (
 // progressEvery is how often a long sync is told of.
 const progressEvery = 10 * time.Second
 
+// slowBlock is how long a block may take before what comes of it counts for nothing.
+const slowBlock = 5 * time.Minute
+
 // progress tells people in the log that the node syncs, how far it is, and that it
 // has synced.
 type progress struct {
@@ -67,8 +70,25 @@ func (s *syncer) look() {
 		s.near.Store(s.heard)
 		s.behind = time.Time{}
 	case s.behind.IsZero():
+		s.behind, s.blocked = now, now
+	case s.growing() && now.Sub(s.blocked) < slowBlock:
 		s.behind = now
 	case now.Sub(s.behind) > withheldTime:
 		s.near.Store(true)
 	}
+}
+
+// growing reports whether more has come of blocks from peers of our own choice: over a
+// slow line a block takes its time. Those who call us have no say in it, and nobody for
+// longer than slowBlock. It assumes mu.
+func (s *syncer) growing() bool {
+	bytes := uint64(0)
+	for p := range s.peers {
+		if !p.inbound {
+			bytes += p.blockBytes()
+		}
+	}
+	was := s.ownBytes
+	s.ownBytes = bytes
+	return bytes > was
 }

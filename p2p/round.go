@@ -95,14 +95,19 @@ func (r *round) overtake(p *peer, flights []*flight) *peer {
 }
 
 // overdue reports whether a block takes much longer than the quick ones need, and longer
-// than who was asked usually needs; but that may be as long as it likes.
+// than who was asked usually needs; but that may be only so long. Who brings what it was
+// asked for before is waited for, unless it leaves this one out.
 func (r *round) overdue(f *flight, quick time.Duration) bool {
 	sp := r.s.peers[f.peer]
 	patience := max(3*quick, leastPatience)
+	waited := r.now.Sub(sp.asked(f))
 	if sp.delivers() {
 		patience = max(patience, min(2*sp.took, 10*quick))
+		if !sp.upTo.After(f.since) && waited < max(2*holdTime, 10*quick) {
+			waited = min(waited, r.now.Sub(sp.last))
+		}
 	}
-	return r.now.Sub(sp.asked(f)) > patience && !f.peer.busy(r.now)
+	return waited > patience && !f.peer.busy(r.now)
 }
 
 // mayWiden reports whether one more may be asked for the block that all wait for, when

@@ -67,12 +67,16 @@ type syncer struct {
 	stallers     stallers
 	patience     time.Duration // with who brings a new block
 	heard        bool          // a peer has told all headers that it has
-	behind       time.Time     // since when no block has come though we are behind; zero: we are not
+	behind       time.Time     // since when nothing of a block has come though we are behind; zero: we are not
+	blocked      time.Time     // since when no whole block has
+	ownBytes     uint64        // of blocks, from peers of our own choice
 }
 
 // syncPeer is what is known of a peer's chain, and what is asked of it.
 type syncPeer struct {
 	best         types.Index             // the last header that it told of, or was told of by us
+	told         types.Index             // the last header that it told of
+	news         time.Time               // when it last told of one that was new
 	presync      *presync                // nil: none is under way
 	flying       map[types.Hash]*flight  // asked of it, perhaps of another since
 	lacks        map[types.Hash]struct{} // it said that it has not
@@ -80,6 +84,7 @@ type syncPeer struct {
 	limit        int                     // blocks that may be asked of it at once
 	shrunk       time.Time               // limit was lowered
 	took         time.Duration           // from asking to a block, usually; 0: it brought none
+	upTo         time.Time               // the latest asking of a block that it brought
 	excused      time.Time               // we could not read from it until then
 	last         time.Time               // it brought something, or was first asked
 	before       uint64                  // bytes that had come from it when last was set
@@ -102,11 +107,13 @@ func (sp *syncPeer) has(p *peer, at types.Index) bool {
 
 // flight is a block that was asked of a peer. There may be several of one block.
 type flight struct {
-	at    types.Index
-	peer  *peer
-	since time.Time
-	had   uint64 // bytes that had come from the peer by then
-	whole bool   // not as a compact block
+	at     types.Index
+	peer   *peer
+	since  time.Time
+	had    uint64    // bytes that had come from the peer by then
+	whole  bool      // not as a compact block
+	mark   float64   // bytes that had come of it
+	marked time.Time // by then
 }
 
 // delivery is a block on its way to the chain.
@@ -153,6 +160,7 @@ func (s *syncer) join(p *peer) {
 	}
 	if info, ok := s.tree.Info(p.hello.Tip); ok {
 		sp.best = types.Index{Height: info.Height, Hash: info.Hash}
+		sp.told = sp.best
 	}
 	s.mu.Lock()
 	if s.stallers.knows(p, s.now()) {
