@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat/internal/hostile"
 	"github.com/karatcoin/karat/p2p/addrbook"
 	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/p2p/peerinfo"
@@ -169,8 +170,7 @@ func (w *world) answerAt(address string, key noise.Key) {
 					raw.Close()
 					return
 				}
-				s := &stranger{w: w, key: key, conn: conn, turn: make(chan struct{}, 1), got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
-				go s.read()
+				s := &stranger{hostile.Drive(conn, w.params.MaxBlockWeight, true), w, "", key, conn}
 				s.hello()
 			}()
 		}
@@ -188,8 +188,7 @@ func (w *world) introduce(from, to string, key noise.Key, port uint16) {
 	if err != nil {
 		return // it has no place for us
 	}
-	s := &stranger{w: w, to: to, key: key, conn: conn, turn: make(chan struct{}, 1), got: make(chan wire.Message, 100_000), closed: make(chan struct{})}
-	go s.read()
+	s := &stranger{hostile.Drive(conn, w.params.MaxBlockWeight, true), w, to, key, conn}
 	_ = s.send(&wire.Hello{
 		Version: wire.Version, Services: wire.ServiceNetwork, UserAgent: "/introduced/", Tip: w.params.GenesisBlock().Hash,
 		Time: time.Now().Unix(), ListenPort: port,

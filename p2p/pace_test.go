@@ -12,8 +12,8 @@ import (
 	"github.com/karatcoin/karat/p2p/wire"
 )
 
-// line is one over which so many bytes a second come, for all connections together.
-type line struct {
+// ourLine is one over which so many bytes a second come, for all connections together.
+type ourLine struct {
 	rate int
 	turn chan time.Time // one slot: when it is free
 }
@@ -21,7 +21,7 @@ type line struct {
 // slowConn is a connection over a line.
 type slowConn struct {
 	net.Conn
-	line *line
+	line *ourLine
 }
 
 // Read implements net.Conn.
@@ -41,7 +41,7 @@ func (c slowConn) Read(b []byte) (int, error) {
 // again, and what they send is not sent twice.
 func TestOurLineIsSlow(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
-		slow := &line{8 << 10, make(chan time.Time, 1)}
+		slow := &ourLine{8 << 10, make(chan time.Time, 1)}
 		slow.turn <- time.Now()
 		var blocks []*types.Block
 		for state := w.params.GenesisState(); len(blocks) < 30; state = after(state, blocks[len(blocks)-1]) {
