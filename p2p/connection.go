@@ -38,9 +38,9 @@ type connection struct {
 	now            func() time.Time
 	budget         *budget
 	maxBlockWeight int
-	spared         bool                         // it is not closed to save memory
-	answered       func(request, time.Duration) // is told how long an answer was worked on
-	ended          func(error)                  // is called once, before the connection ends
+	spared         bool          // it is not closed to save memory
+	answer         func(request) // answers one
+	ended          func(error)   // is called once, before the connection ends
 
 	conn net.Conn // encrypted; nil before the handshake
 

@@ -12,7 +12,7 @@ import (
 
 // testConnection is one end of a pipe, with a budget of its own, and nothing else.
 func testConnection(conn net.Conn) *connection {
-	c := &connection{now: time.Now, maxBlockWeight: 1 << 20, conn: conn, ended: func(error) {}, answered: func(request, time.Duration) {}}
+	c := &connection{now: time.Now, maxBlockWeight: 1 << 20, conn: conn, ended: func(error) {}, answer: func(r request) { r.answer() }}
 	c.budget = &budget{most: 1 << 20, now: time.Now, among: func() []*connection { return []*connection{c} }}
 	c.open()
 	return c

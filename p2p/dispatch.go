@@ -26,7 +26,7 @@ type dispatcher struct {
 func (d *dispatcher) talk(ctx context.Context, p *peer) error {
 	stop := context.AfterFunc(ctx, func() { p.close(ctx.Err()) })
 	defer stop()
-	p.answered = func(r request, spent time.Duration) { d.answered(p, r, spent) }
+	p.answer = func(r request) { d.answer(p, r) }
 	var work sync.WaitGroup
 	work.Go(p.write)
 	work.Go(p.serve)
@@ -54,14 +54,11 @@ func (d *dispatcher) take(ctx context.Context, p *peer, message wire.Message) er
 		return err
 	}
 	p.handling.Store(d.now().UnixNano())
-	began, before := time.Now(), d.merit(p, message)
-	err := d.handle(ctx, p, message)
+	before := d.merit(p, message)
+	var err error
+	spent := d.processor.measure(func() { err = d.handle(ctx, p, message) }, nil)
 	d.handled(p)
-	switch message.(type) {
-	case *wire.Block, *wire.CompactBlock, *wire.BlockTxs: // that we asked for, and that wait for the chain
-	default:
-		d.worked(p, time.Since(began), d.merit(p, message) != before)
-	}
+	d.worked(p, message, spent, d.merit(p, message) != before)
 	if cost, _ := judge(err); cost == free {
 		return nil
 	}
@@ -102,12 +99,17 @@ func (d *dispatcher) merit(p *peer, message wire.Message) any {
 	return nil
 }
 
-// worked counts work for a peer. If it brought something the work is no waste, and some
-// of what was before is paid for.
-func (d *dispatcher) worked(p *peer, spent time.Duration, brought bool) {
+// worked counts the work on a message. If that brought something the work is no waste, and
+// some of what was before is paid for. Nor are blocks, which we asked for.
+func (d *dispatcher) worked(p *peer, message wire.Message, spent time.Duration, brought bool) {
 	p.cost.Add(int64(spent))
+	asked := false
+	switch message.(type) {
+	case *wire.Block, *wire.CompactBlock, *wire.BlockTxs:
+		asked = true
+	}
 	switch {
-	case !p.shares():
+	case asked || !p.shares():
 	case brought:
 		d.processor.brought(p.culprit(), meritWorth)
 	default:
@@ -115,8 +117,9 @@ func (d *dispatcher) worked(p *peer, spent time.Duration, brought bool) {
 	}
 }
 
-// answered counts the work on an answer.
-func (d *dispatcher) answered(p *peer, r request, spent time.Duration) {
+// answer answers a request, and counts the work.
+func (d *dispatcher) answer(p *peer, r request) {
+	spent := d.processor.measure(r.answer, &p.idle)
 	p.cost.Add(int64(spent))
 	if p.shares() && !r.bulk {
 		d.processor.charge(p.culprit(), netgroup(p.address), spent)

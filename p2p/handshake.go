@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/karatcoin/karat/chain/types"
@@ -18,7 +19,8 @@ type greeter struct {
 	key     noise.Key
 	network func() types.Hash
 	allowed func(peerinfo.NodeID) bool
-	worked  func(p *peer, spent time.Duration) // is told how long the handshake of a caller was worked on
+	measure func(work func(), idle *atomic.Int64) time.Duration
+	worked  func(p *peer, spent time.Duration) // is told what the handshake of a caller has cost
 	hello   func(p *peer) *wire.Hello          // ours for a peer, as of now
 }
 
@@ -29,9 +31,7 @@ func (g *greeter) greet(ctx context.Context, p *peer, raw *countedConn, t target
 	var conn *noise.Conn
 	var err error
 	if p.inbound {
-		began := time.Now()
-		conn, err = noise.Server(ctx, raw, g.key, g.network())
-		g.worked(p, time.Since(began)-time.Duration(raw.idle.Load()))
+		g.worked(p, g.measure(func() { conn, err = noise.Server(ctx, raw, g.key, g.network()) }, &raw.idle))
 	} else {
 		conn, err = noise.Client(ctx, raw, g.key, g.network(), t.id)
 	}

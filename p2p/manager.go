@@ -91,12 +91,13 @@ type Options struct {
 	MaxPerAddress int                 // callers from one address; 0: DefaultMaxPerAddress, and half of MaxInbound on our own network
 	Trust         []peerinfo.Selector // peers that have places of their own and are not banned for what they send
 	MaxOutbound   int
-	BlocksOnly    int     // peers to look for besides that are asked for blocks alone
-	MaxProcessors float64 // that strangers may keep busy together for nothing; 0: half of those that there are
-	MaxMemory     int64   // bytes that may wait because of all peers together; 0: DefaultMaxMemory
-	MaxUpload     uint64  // bytes a day beyond which no old blocks are sent; 0: no limit
-	File          string  // of known addresses; empty: none
-	BanFile       string  // of the operator's bans, which New reads; empty: none
+	BlocksOnly    int                  // peers to look for besides that are asked for blocks alone
+	MaxProcessors float64              // that strangers may keep busy together for nothing; 0: half of those that there are
+	ThreadTime    func() time.Duration // for which the thread of the goroutine that calls has worked; nil: it is not known, and the clock serves
+	MaxMemory     int64                // bytes that may wait because of all peers together; 0: DefaultMaxMemory
+	MaxUpload     uint64               // bytes a day beyond which no old blocks are sent; 0: no limit
+	File          string               // of known addresses; empty: none
+	BanFile       string               // of the operator's bans, which New reads; empty: none
 	Now           func() time.Time
 	Logger        *slog.Logger
 }
@@ -177,7 +178,7 @@ func New(o Options) *Manager {
 	m.sync = newSyncer(o, m.log, m.slots.strike)
 	m.txs = newRelay(o, m.sync.syncing)
 	m.sync.connected = m.txs.blockConnected
-	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.slots.allowed, worked: m.slots.shook, hello: m.hello}
+	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.slots.allowed, measure: m.slots.processor.measure, worked: m.slots.shook, hello: m.hello}
 	m.discovery = m.newDiscovery()
 	m.dispatch = dispatcher{sync: m.sync, txs: m.txs, discovery: m.discovery, processor: m.slots.processor, now: o.Now}
 	return m

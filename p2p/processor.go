@@ -3,7 +3,9 @@ package p2p
 import (
 	"errors"
 	"math"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +23,9 @@ const (
 	// whom the share is divided.
 	activeShare = 0.01
 	maxAccounts = 4096
+	// maxCharge is the most that is counted at once. What takes longer has most likely
+	// waited for something.
+	maxCharge = time.Second
 	// meritWorth is the work that a transaction which the pool has taken pays for.
 	meritWorth = 100 * time.Millisecond
 )
@@ -36,11 +41,13 @@ var errCostly = errors.New("it makes us work much more than others, and brings n
 // and within each among its addresses. Who takes more than that waits; who takes less never
 // does.
 //
-// Time is that of a clock around the work. On a machine that is busy it is longer than the
-// work itself, for all alike.
+// Who is not to blame for it does not wait because the chain is busy: the work is what the
+// thread has done, if there is a clock of that. If not, time in which the work waited counts
+// as well, but no more than maxCharge at once.
 type processor struct {
-	share float64 // processors that strangers may keep busy together
-	now   func() time.Time
+	share  float64 // processors that strangers may keep busy together
+	now    func() time.Time
+	thread func() time.Duration // for which the thread of the goroutine has worked; nil: it is not known
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -73,13 +80,34 @@ type account struct {
 	waited time.Duration // since it last brought something
 }
 
-func newProcessor(share float64, now func() time.Time) *processor {
-	return &processor{share: share, now: now, accounts: map[string]*account{}}
+func newProcessor(share float64, now func() time.Time, thread func() time.Duration) *processor {
+	return &processor{share: share, now: now, thread: thread, accounts: map[string]*account{}}
+}
+
+// measure works, and returns how long that took. The work counts in idle, which may be nil,
+// for how long it has waited for a peer.
+func (b *processor) measure(work func(), idle *atomic.Int64) time.Duration {
+	if b.thread != nil {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		began := b.thread()
+		work()
+		return b.thread() - began
+	}
+	waited := func() time.Duration {
+		if idle == nil {
+			return 0
+		}
+		return time.Duration(idle.Load())
+	}
+	began, before := time.Now(), waited()
+	work()
+	return time.Since(began) - (waited() - before)
 }
 
 // charge counts work for somebody that brought nothing.
 func (b *processor) charge(who, group string, spent time.Duration) {
-	if spent <= 0 {
+	if spent = min(spent, maxCharge); spent <= 0 {
 		return
 	}
 	b.mu.Lock()

@@ -18,7 +18,15 @@ import (
 // testProcessor is a budget of one processor, alone, on a clock that the test moves.
 func testProcessor() (b *processor, now *time.Time) {
 	now = new(time.Unix(1_800_000_000, 0))
-	return newProcessor(1, func() time.Time { return *now }), now
+	return newProcessor(1, func() time.Time { return *now }, nil), now
+}
+
+// charge charges in parts, of which none is too much at once.
+func charge(b *processor, who, group string, spent time.Duration) {
+	for ; spent > maxCharge; spent -= maxCharge {
+		b.charge(who, group, maxCharge)
+	}
+	b.charge(who, group, spent)
 }
 
 // waits returns how long somebody has to wait.
@@ -35,12 +43,12 @@ func waits(t *testing.T, b *processor, who string) time.Duration {
 // take more than their part, until that is past.
 func TestProcessorShare(t *testing.T) {
 	b, now := testProcessor()
-	b.charge("greedy", "a", 9*time.Second)
-	b.charge("modest", "b", 200*time.Millisecond)
+	charge(b, "greedy", "a", 9*time.Second)
+	charge(b, "modest", "b", 200*time.Millisecond)
 	if waits(t, b, "greedy") != 0 || waits(t, b, "modest") != 0 || waits(t, b, "unknown") != 0 {
 		t.Error("somebody waits though there is enough")
 	}
-	b.charge("greedy", "a", 6*time.Second)
+	charge(b, "greedy", "a", 6*time.Second)
 	wait := waits(t, b, "greedy")
 	if wait == 0 || waits(t, b, "modest") != 0 || waits(t, b, "unknown") != 0 {
 		t.Errorf("the greedy one waits %s, the modest one %s", wait, waits(t, b, "modest"))
@@ -60,9 +68,9 @@ func TestProcessorShare(t *testing.T) {
 func TestProcessorGroups(t *testing.T) {
 	b, _ := testProcessor()
 	for i := range 100 {
-		b.charge(fmt.Sprint("evil", i), "evil", 300*time.Millisecond)
+		charge(b, fmt.Sprint("evil", i), "evil", 300*time.Millisecond)
 	}
-	b.charge("honest", "honest", 3*time.Second)
+	charge(b, "honest", "honest", 3*time.Second)
 	if waits(t, b, "honest") != 0 {
 		t.Error("the honest one has less than its part")
 	}
@@ -74,7 +82,7 @@ func TestProcessorGroups(t *testing.T) {
 		t.Error("who has paid waits")
 	}
 	for i := range 3 * maxAccounts {
-		b.charge(fmt.Sprint("host", i), fmt.Sprint(i), time.Second)
+		charge(b, fmt.Sprint("host", i), fmt.Sprint(i), time.Second)
 	}
 	if len(b.accounts) > maxAccounts {
 		t.Errorf("%d accounts", len(b.accounts))
@@ -86,7 +94,7 @@ func TestProcessorGroups(t *testing.T) {
 func TestProcessorEnds(t *testing.T) {
 	b, now := testProcessor()
 	for began := *now; ; {
-		b.charge("greedy", "a", 2*time.Second)
+		charge(b, "greedy", "a", 2*time.Second)
 		wait, err := b.patience("greedy")
 		if errors.Is(err, errCostly) {
 			break

@@ -88,9 +88,7 @@ func (c *connection) serve() {
 		}
 		open := c.room()
 		if open {
-			began, idle := time.Now(), c.idle.Load()
-			r.answer()
-			c.answered(r, time.Since(began)-time.Duration(c.idle.Load()-idle))
+			c.answer(r)
 		}
 		c.hold(-r.bytes)
 		if !open {

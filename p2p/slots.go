@@ -46,7 +46,7 @@ type slots struct {
 func newSlots(o Options, log *slog.Logger) *slots {
 	return &slots{
 		self: o.Key.ID(), maxInbound: o.MaxInbound, maxPerAddress: o.MaxPerAddress, only: o.Allow, trusted: o.Trust, now: o.Now, log: log,
-		bans: newBans(o.BanFile, o.Now, log), calls: newCalls(o.Now), processor: newProcessor(o.MaxProcessors, time.Now), seed: maphash.MakeSeed(), peers: map[peerinfo.NodeID]*peer{},
+		bans: newBans(o.BanFile, o.Now, log), calls: newCalls(o.Now), processor: newProcessor(o.MaxProcessors, time.Now, o.ThreadTime), seed: maphash.MakeSeed(), peers: map[peerinfo.NodeID]*peer{},
 	}
 }
 
