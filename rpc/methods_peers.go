@@ -135,7 +135,7 @@ func inSeconds(d time.Duration) json.Number {
 	if d <= 0 {
 		return ""
 	}
-	return double(d.Seconds())
+	return double(d.Round(time.Microsecond).Seconds()) // as exact as Core tells it
 }
 
 // connectionType is Core's word for why there is a connection.

@@ -134,7 +134,7 @@ func newNet() *fakeNet {
 			LastSend: time.Unix(9, 0), TimeOffset: 2 * time.Second, Best: types.Index{Height: 5, Hash: types.Hash{1}}, Common: 4, Presynced: -1,
 			SentByType: map[string]uint64{"ping": 16}, RecvByType: map[string]uint64{}, Memory: 77, Processor: 1500 * time.Millisecond, Permissions: []string{"noban"}, GivesCompact: true},
 		{Number: 5, Address: "5.6.7.8:9", SeenAs: netip.MustParseAddrPort("[2a00::9]:1"), Network: "ipv4", RelayTxs: true, BlocksOnly: true},
-		{Number: 7, Address: "[::1]:7", Network: "not_publicly_routable", ID: secondID, Inbound: true, TimeOffset: time.Hour, PingWait: 1500 * time.Millisecond, Common: -1, Presynced: 4000,
+		{Number: 7, Address: "[::1]:7", Network: "not_publicly_routable", ID: secondID, Inbound: true, TimeOffset: time.Hour, PingWait: 1500*time.Millisecond + 123*time.Nanosecond, Common: -1, Presynced: 4000,
 			SentByType: map[string]uint64{}, RecvByType: map[string]uint64{}},
 	}}
 }
