@@ -82,7 +82,7 @@ func (o *options) flags() []cli.Flag {
 		&cli.GenericFlag{Name: "prune", Value: cmdline.Number(&o.pruneMiB, 0, 0, 1<<30), Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
 		&cli.BoolFlag{Name: "filters", Destination: &o.filters, Value: true, Usage: "keep block filters (BIP157), by which wallets sync; --filters=false keeps none"},
 		&cli.BoolFlag{Name: "txindex", Destination: &o.txIndex, Value: true, Usage: "keep an index of all transactions; --txindex=false keeps none"},
-		&cli.StringFlag{Name: "log-level", Destination: &o.logLevel, Usage: "log from this `LEVEL` on: debug, info, warn or error (default: info for run, else warn)"},
+		&cli.StringFlag{Name: "log-level", Destination: &o.logLevel, Usage: "log from this `LEVEL` on: debug, info, warn or error (default: info for run and seed, else warn)"},
 		&cli.StringFlag{Name: "log-format", Destination: &o.logFormat, Value: "text", Usage: "log in this `FORMAT`: text or json"},
 	)
 }

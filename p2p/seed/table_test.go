@@ -95,7 +95,8 @@ func TestTableIsBounded(t *testing.T) {
 		}
 		return list
 	}
-	table.add(told(1500, 20), "liar", began)
+	many := told(1500, 20)
+	table.add(many, "liar", began)
 	if known, answered := table.counts(); known != 100+maxOfSource || answered != 100 {
 		t.Errorf("one liar: %d known, %d answered", known, answered)
 	}
@@ -104,7 +105,7 @@ func TestTableIsBounded(t *testing.T) {
 		t.Errorf("%d of one group", n)
 	}
 	for source := range 100 {
-		table.add(told(1500, 20)[source*300:][:300], string(rune('A'+source)), began)
+		table.add(many[source*300:][:300], string(rune('A'+source)), began)
 	}
 	known, answered := table.counts()
 	if known != maxNodes || answered != 100 {
