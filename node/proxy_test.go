@@ -11,8 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/sockstest"
 	"github.com/karatcoin/karat/p2p"
+	"github.com/karatcoin/karat/p2p/noise"
+	"github.com/karatcoin/karat/p2p/wire"
 )
 
 const onionHost = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion"
@@ -29,6 +33,12 @@ func TestNothingLeaksAroundTheProxy(t *testing.T) {
 		return runAsIs(t, n).running.Load().peers
 	}
 	far := start(func(c *Config) { c.NoDiscovery, c.MaxPeers = true, 8 })
+	params, err := karat.LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	network := params.Identity()
+	hellos := make(chan *wire.Hello, 100) // one for each call
 	var mu sync.Mutex
 	asked, users := map[string]int{}, map[string]bool{}
 	proxy := sockstest.Start(t, func(r sockstest.Request) (net.Conn, error) {
@@ -39,8 +49,13 @@ func TestNothingLeaksAroundTheProxy(t *testing.T) {
 			t.Errorf("%s: the user %q is not a new one", r.To, r.User)
 		}
 		users[r.User] = true
-		if r.To == "node.example:1" {
+		switch r.To {
+		case "node.example:1":
 			return net.Dial("tcp", far.Listening()[0])
+		case "curious.example:6":
+			near, other := net.Pipe()
+			go func() { hellos <- helloOf(t.Context(), other, network) }()
+			return near, nil
 		}
 		return nil, errors.New("refused")
 	})
@@ -53,7 +68,7 @@ func TestNothingLeaksAroundTheProxy(t *testing.T) {
 	}}
 	hidden := start(func(c *Config) {
 		c.Proxy = proxy
-		c.Connect = []string{"node.example:1", "192.0.2.1:2", onionHost + ":3"}
+		c.Connect = []string{"node.example:1", "192.0.2.1:2", onionHost + ":3", "curious.example:6"}
 		c.Params.Bootstrap.DNS = []string{"seed.example"}
 		c.Params.Bootstrap.Nodes = []string{strings.Repeat("0a", 32) + "@192.0.2.2:4", "other.example:5"}
 		c.Dial = func(ctx context.Context, address string) (net.Conn, error) {
@@ -79,12 +94,36 @@ func TestNothingLeaksAroundTheProxy(t *testing.T) {
 	}
 	// The other side must learn no address of the hidden node. It would put the port that
 	// it is told to the proxy's address.
+	if hello := <-hellos; hello == nil || hello.ListenPort != 0 {
+		t.Errorf("it says %+v of itself", hello)
+	}
 	if known := far.KnownAddresses(10); len(known) != 0 {
 		t.Errorf("the other side knows %v", known)
 	}
 	if hidden.NodeID() != far.Peers()[0].ID {
 		t.Error("it is another node")
 	}
+}
+
+// helloOf greets who calls as a node does, hangs up, and returns what it said of itself,
+// or nil.
+func helloOf(ctx context.Context, c net.Conn, network types.Hash) *wire.Hello {
+	defer c.Close()
+	key, err := noise.GenerateKey()
+	if err != nil {
+		return nil
+	}
+	conn, err := noise.Server(ctx, c, key, network)
+	if err != nil {
+		return nil
+	}
+	f, err := wire.ReadFragment(conn, make([]byte, wire.MaxFragmentSize))
+	if err != nil {
+		return nil
+	}
+	message, _, _ := wire.NewAssembler(0).Push(f)
+	hello, _ := message.(*wire.Hello)
+	return hello
 }
 
 // TestOnionWithoutProxy: who asks for a Tor address without a way to it is told at once

@@ -408,7 +408,14 @@ func TestUPnP(t *testing.T) {
 
 // TestHostileUPnP: a device cannot make us call another host, nor hold or wait for much.
 func TestHostileUPnP(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("it was made to call elsewhere: %s", r.URL) }))
+	elsewhere := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("it was made to call elsewhere: %s", r.URL) }))
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere.Listener.Close()
+	elsewhere.Listener = l
+	elsewhere.Start()
 	t.Cleanup(elsewhere.Close)
 	_, port, _ := net.SplitHostPort(elsewhere.Listener.Addr().String())
 	endless := func(w http.ResponseWriter, begin string) {

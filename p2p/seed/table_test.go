@@ -123,7 +123,7 @@ func TestTableIsBounded(t *testing.T) {
 	for n := range maxNodes {
 		full.visited(place(n/100, n%100), fullNode, true, began)
 	}
-	full.add(told(1, 1), "liar", began)
+	full.add([]netip.AddrPort{place(2400, 1)}, "liar", began)
 	full.visited(place(2499, 1), fullNode, true, began)
 	if known, answered := full.counts(); known != maxNodes || answered != maxNodes {
 		t.Errorf("full: %d known, %d answered", known, answered)
