@@ -178,5 +178,6 @@ func (s *syncer) cameLate(p *peer, sp *syncPeer, hash types.Hash, now time.Time)
 	delete(sp.late, hash)
 	sp.came(p, f, now)
 	sp.missed = false
+	s.stallers.forgive(p)
 	p.answers++
 }
