@@ -96,7 +96,11 @@ func TestEclipse(t *testing.T) {
 			b, c := newTestBook()
 			test.honest(b, c)
 			var captured []int
-			for restart := range restarts {
+			rounds := restarts
+			if testing.Short() {
+				rounds /= 4
+			}
+			for restart := range rounds {
 				flood(b, c)
 				for range 10 { // feelers
 					if got, ok := b.Select(Wanted{NewOnly: true}); ok && (hostile(got.At) || test.up(int(got.At.Addr().As4()[1]))) {
