@@ -22,8 +22,8 @@ import (
 // The error is of one of consensus's kinds: ErrInvalid if no block can hold the
 // transaction, ErrNotYet if a later one may (inputs missing, locks, immature
 // coins), ErrPolicy if this pool does not want it, ErrLocal; or the context's.
-// With ReasonInPool the entry that is there is returned too. pending.WorkOf tells what
-// the answer has cost.
+// With ReasonInPool the entry that is there is returned too. Entry.Work or a
+// *pending.Refusal tells what the answer has cost.
 func (p *Pool) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error) {
 	return p.accept(ctx, tx, maxFeeRate, p.now())
 }
@@ -44,6 +44,7 @@ func (p *Pool) accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRat
 	case errors.Is(err, ReasonInPool):
 		return p.GetByWitness(c.WTxID), err // nil, if it has left again meanwhile
 	}
+	p.log.Debug("a transaction is refused", "txid", c.TxID, "reason", err, "work", c.work)
 	return nil, &pending.Refusal{Err: err, Work: c.work}
 }
 

@@ -165,8 +165,12 @@ func TestFailLate(t *testing.T) {
 			if !errors.Is(err, tc.kind) || !errors.Is(err, tc.reason) {
 				t.Fatalf("%v, want %s", err, tc.reason)
 			}
-			work := pending.WorkOf(nil, err)
-			t.Logf("%+v, %v", work, work.Time())
+			var refusal *pending.Refusal
+			if !errors.As(err, &refusal) {
+				t.Fatalf("%v does not tell what it has cost", err)
+			}
+			work := refusal.Work
+			t.Logf("%+v", work)
 			if work.Opcodes > tc.most.Opcodes || work.Hashed > tc.most.Hashed || work.Signatures > tc.most.Signatures {
 				t.Errorf("%+v was done, want %+v at most", work, tc.most)
 			}
@@ -189,7 +193,7 @@ func TestFailLate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := pending.WorkOf(e, nil).Signatures; got != n+1 {
+	if got := e.Work.Signatures; got != n+1 {
 		t.Errorf("%d signatures were checked, want %d", got, n+1)
 	}
 }

@@ -181,6 +181,8 @@ func New(o Options) *Manager {
 	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.slots.allowed, measure: m.slots.processor.measure, worked: m.slots.shook, hello: m.hello}
 	m.discovery = m.newDiscovery()
 	m.dispatch = dispatcher{sync: m.sync, txs: m.txs, discovery: m.discovery, processor: m.slots.processor, now: o.Now}
+	m.txs.measure = m.slots.processor.measure
+	m.txs.worked = func(p *peer, spent time.Duration) { m.dispatch.worked(p, nil, spent, false) }
 	return m
 }
 

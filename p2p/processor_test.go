@@ -212,3 +212,56 @@ func TestCostlyTransactions(t *testing.T) {
 		honest.conn.Close()
 	})
 }
+
+// slowAnswers is a pool that takes its time for transactions of version 3.
+type slowAnswers struct {
+	Pool
+	work   time.Duration // on each
+	orphan bool          // the first time that it sees one, a parent is missing
+	mu     sync.Mutex
+	seen   map[types.Hash]bool
+}
+
+// Accept implements Pool.
+func (p *slowAnswers) Accept(ctx context.Context, tx *types.Tx, most types.FeeRate) (*pending.Entry, error) {
+	if tx.Version != 3 {
+		return p.Pool.Accept(ctx, tx, most)
+	}
+	p.mu.Lock()
+	again := p.seen[tx.TxID()]
+	p.seen[tx.TxID()] = true
+	p.mu.Unlock()
+	if p.orphan && !again {
+		return nil, &consensus.RuleError{Kind: consensus.ErrNotYet, Reason: consensus.ReasonMissingInputs}
+	}
+	time.Sleep(p.work)
+	return nil, &consensus.RuleError{Kind: consensus.ErrPolicy, Reason: "slow"}
+}
+
+// TestWorkOnTransactions: what a transaction costs is on account of who sent it, also if
+// it was an orphan for a while.
+func TestWorkOnTransactions(t *testing.T) {
+	for _, orphan := range []bool{false, true} {
+		t.Run(fmt.Sprintf("orphan=%t", orphan), func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *world) {
+				n := w.start("n", func(o *Options) {
+					o.Pool = &slowAnswers{Pool: o.Pool, work: time.Second, orphan: orphan, seen: map[types.Hash]bool{}}
+				})
+				base := n.mine(5)
+				s := w.strangerFrom("192.0.2.1", "n", newKey(t))
+				parent := payment(base[0])
+				tx := spend(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value)
+				tx.Version = 3
+				s.offer(tx)
+				if orphan {
+					n.pay(parent)
+				}
+				time.Sleep(time.Minute)
+				if peers := n.Peers(); len(peers) != 1 || peers[0].Processor < time.Second || peers[0].Processor > 2*time.Second {
+					t.Errorf("%+v, want one peer that has cost a second", peers)
+				}
+				s.conn.Close()
+			})
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -32,8 +33,10 @@ type relay struct {
 	pool    Pool
 	tree    Headers
 	now     func() time.Time
-	syncing func() bool // whether what transactions spend is not known yet
-	more    poke.Slot   // there is something to do again
+	syncing func() bool                                         // whether what transactions spend is not known yet
+	measure func(work func(), idle *atomic.Int64) time.Duration // how long work takes
+	worked  func(p *peer, spent time.Duration)                  // is told of work for nothing on what a peer has sent before
+	more    poke.Slot                                           // there is something to do again
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -328,27 +331,41 @@ func (r *relay) allOrphans() []*orphan {
 }
 
 // offerOrphans gives orphans to the pool. Those that spend them come after them by the
-// same way.
+// same way. If that brings nothing, the work is on account of who sent the orphan.
 func (r *relay) offerOrphans(ctx context.Context, orphans []*orphan) {
 	for _, o := range orphans {
-		_, err := r.pool.Accept(ctx, o.tx, 0)
+		var err error
+		spent := r.measure(func() { _, err = r.pool.Accept(ctx, o.tx, 0) }, nil)
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errMissingInputs) || errors.Is(err, consensus.ErrLocal) {
+		sender := r.offered(o, err)
+		if err == nil || sender == nil {
 			continue
 		}
-		r.mu.Lock()
-		owners := slices.Clone(o.owners)
-		r.orphans.remove(o)
-		if err != nil {
-			r.rejected.add(o.wtxid)
-		}
-		r.mu.Unlock()
-		if cost, _ := judge(err); cost != free && len(owners) > 0 {
-			owners[0].close(err) // the others only told of it
+		r.worked(sender, spent)
+		if cost, _ := judge(err); cost != free {
+			sender.close(err)
 		}
 	}
+}
+
+// offered notes what the pool has said of an orphan. It returns who sent it, and not those
+// who only told of it; nil if that one has gone.
+func (r *relay) offered(o *orphan, err error) (sender *peer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(o.owners) > 0 {
+		sender = o.owners[0]
+	}
+	if errors.Is(err, errMissingInputs) || errors.Is(err, consensus.ErrLocal) {
+		return sender
+	}
+	r.orphans.remove(o)
+	if err != nil {
+		r.rejected.add(o.wtxid)
+	}
+	return sender
 }
 
 // delay is the time to the next announcement: exponentially distributed, so that
