@@ -49,7 +49,7 @@ func (t *table) load(path string, now time.Time) error {
 // follows from its figures must not be.
 func (n *node) sound(now time.Time) bool {
 	for _, s := range n.Scores {
-		if !(s.Reliability >= 0 && s.Reliability <= 1 && s.Count >= 0 && s.Count < math.MaxInt32) {
+		if !(s.Reliability >= 0 && s.Reliability <= 1 && s.Weight >= 0 && s.Weight <= 1 && s.Count >= 0 && s.Count < math.MaxInt32) {
 			return false
 		}
 	}

@@ -17,7 +17,8 @@ const (
 	maxOfSource   = 1000 // addresses that nobody met, of one group of those who told
 	maxToldByName = 64   // addresses of one name
 	forgetAfter   = 30 * 24 * time.Hour
-	strangerTries = 3 // of an address that never answered; it is then left alone for a day
+	goneAfter     = 12 * time.Hour // who has not answered for so long is not told of
+	strangerTries = 3              // of an address that never answered; it is then left alone for a day
 )
 
 // The times between visits of one node.
@@ -29,7 +30,8 @@ const (
 
 // score is how often a node answers, over about a time.
 type score struct {
-	Reliability float64 `json:"reliability"` // 0 to 1
+	Reliability float64 `json:"reliability"` // 0 to Weight
+	Weight      float64 `json:"weight"`      // 0 to 1: how much of the time is known
 	Count       float64 `json:"count"`       // of visits, the old ones weighing less
 }
 
@@ -37,6 +39,7 @@ type score struct {
 func (s *score) update(answered bool, after, over time.Duration) {
 	keep := math.Exp(-float64(after) / float64(over))
 	s.Reliability *= keep
+	s.Weight = s.Weight*keep + 1 - keep
 	if answered {
 		s.Reliability += 1 - keep
 	}
@@ -44,7 +47,8 @@ func (s *score) update(answered bool, after, over time.Duration) {
 }
 
 // windows are the times over which answers are counted, and what is enough. Who was met
-// for long may fail for longer. The figures are those of bitcoin-seeder.
+// for long may fail for longer. The figures are those of bitcoin-seeder; but what is not known counts neither
+// way, or else a new network's seed would tell of nobody for hours.
 var windows = [...]struct {
 	over               time.Duration
 	reliability, count float64
@@ -74,14 +78,14 @@ type node struct {
 
 // good reports whether to tell of the node.
 func (n *node) good() bool {
-	if !n.Full || n.Answers == 0 {
+	if !n.Full || n.Answers == 0 || n.Visited-n.Answered > int64(goneAfter/time.Second) {
 		return false
 	}
 	if n.Visits <= 3 {
 		return n.Answers*2 >= n.Visits
 	}
 	for i, w := range windows {
-		if n.Scores[i].Reliability > w.reliability && n.Scores[i].Count > w.count {
+		if n.Scores[i].Reliability > w.reliability*n.Scores[i].Weight && n.Scores[i].Count > w.count {
 			return true
 		}
 	}

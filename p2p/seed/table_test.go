@@ -70,6 +70,13 @@ func TestGood(t *testing.T) {
 			t.Errorf("%s: good is %v", c.name, list)
 		}
 	}
+	always := newTable(port, false)
+	for n := range 200 { // who always answers is good from the first time on
+		always.visited(place(1, 1), fullNode, true, began.Add(time.Duration(n)*20*time.Minute))
+		if list, _ := always.good(); len(list) != 1 {
+			t.Fatalf("after %d answers: %v", n+1, list)
+		}
+	}
 	table := newTable(port, false)
 	table.visited(place(1, 1), meeting{}, true, began) // it has only the last blocks
 	if list, changed := table.good(); len(list) != 0 || !changed {
