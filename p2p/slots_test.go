@@ -242,7 +242,7 @@ func TestCrowdedNetwork(t *testing.T) {
 			honest = append(honest, w.silent(fmt.Sprintf("11.%d.0.1", i), "n", newKey(t)))
 		}
 		time.Sleep(time.Minute)
-		for i := range 200 {
+		for i := range 120 {
 			if s := w.silent(fmt.Sprintf("66.66.%d.%d", i%200, i%7), "n", newKey(t)); s != nil {
 				evil = append(evil, s)
 			}

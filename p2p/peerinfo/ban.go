@@ -18,7 +18,8 @@ type Selector struct {
 // ParseSelector reads a node id, an address, or a subnet: 192.0.2.0/24,
 // 192.0.2.0/255.255.255.0 or 2001:db8::/32.
 func ParseSelector(s string) (Selector, error) {
-	if id, err := ParseNodeID(s); err == nil {
+	id, err := ParseNodeID(s)
+	if err == nil && !id.IsZero() { // which stands for an id that is not known
 		return Selector{ID: id}, nil
 	}
 	wrong := fmt.Errorf("%.100q names no peers: want a node id, an address or a subnet", s)

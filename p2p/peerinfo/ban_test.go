@@ -30,7 +30,7 @@ func TestSelector(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "x", "192.0.2", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/255.0.255.0", "192.0.2.0/::", "::1/255.0.0.0", "fe80::1%eth0",
-		"::ffff:192.0.2.7/64", "192.0.2.0/24/8", "192.0.2.7:8333", strings.Repeat("1", 1000), strings.ToUpper(NodeID{0xab}.String()),
+		"::ffff:192.0.2.7/64", "192.0.2.0/24/8", "192.0.2.7:8333", strings.Repeat("1", 1000), strings.ToUpper(NodeID{0xab}.String()), NodeID{}.String(),
 	} {
 		if s, err := ParseSelector(text); err == nil {
 			t.Errorf("%q is read as %s", text, s)
