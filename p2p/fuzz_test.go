@@ -31,7 +31,7 @@ func FuzzStrangers(f *testing.F) {
 		if len(data) > 4096 {
 			t.Skip("programs are short")
 		}
-		timer := time.AfterFunc(time.Minute, func() { panic("the world stands still") })
+		timer := time.AfterFunc(5*time.Minute, func() { panic("the world stands still") })
 		defer timer.Stop()
 		simulateAlone(t, func(t *testing.T, w *world) {
 			s := newScene(w)
