@@ -172,3 +172,28 @@ func FuzzFile(f *testing.F) {
 		again.check(t)
 	})
 }
+
+// FuzzAnchors: whatever a file holds, a few places come of it that can be called, and the
+// file is gone.
+func FuzzAnchors(f *testing.F) {
+	f.Add([]byte(`[{"id":"` + id(3).String() + `","address":"20.0.2.3:1"},{"id":"` + id(4).String() + `","address":"[::ffff:1.2.3.4]:9"}]`))
+	f.Add([]byte(`[{"address":"20.0.2.3:1"},null,{"id":"00","address":"20.0.2.3:0"}]`))
+	a := NewAnchors(filepath.Join(f.TempDir(), "anchors.json"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(a.path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.Take()
+		if err != nil && got != nil || len(got) > maxAnchors {
+			t.Errorf("%d anchors, %v", len(got), err)
+		}
+		if _, err := os.Stat(a.path); !os.IsNotExist(err) {
+			t.Errorf("the file is left: %v", err)
+		}
+		for _, c := range got {
+			if !usable(c.At) || c.At.Addr().Is4In6() || c.ID.IsZero() {
+				t.Errorf("an anchor at %s of %s", c.At, c.ID)
+			}
+		}
+	})
+}

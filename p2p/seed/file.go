@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"net/netip"
 	"os"
 	"time"
 
@@ -37,7 +38,11 @@ func (t *table) load(path string, now time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, n := range list {
-		if n != nil && n.sound(now) && t.wanted(n.At) && t.nodes[n.At] == nil {
+		if n == nil || !n.sound(now) {
+			continue
+		}
+		n.At = netip.AddrPortFrom(n.At.Addr().Unmap(), n.At.Port())
+		if t.wanted(n.At) && t.nodes[n.At] == nil {
 			n.next = now
 			t.insert(n)
 		}
@@ -53,7 +58,7 @@ func (n *node) sound(now time.Time) bool {
 			return false
 		}
 	}
-	return n.Answers > 0 && n.Answers <= n.Visits && n.Failures >= 0 && n.Failures <= n.Visits && len(n.Agent) <= wire.MaxUserAgent &&
+	return n.Answers > 0 && n.Answers <= n.Visits && n.Visits < math.MaxInt32 && n.Failures >= 0 && n.Failures <= n.Visits && len(n.Agent) <= wire.MaxUserAgent &&
 		n.Answered >= 0 && n.Answered <= n.Visited && n.Visited <= now.Unix()
 }
 
