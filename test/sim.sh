@@ -37,12 +37,18 @@ else
 	$GO test -c -o "$work/sim.test" ./internal/sim
 fi
 
+# Arguments and directory have the same length wherever this runs: where things lie in
+# memory decides in which order a map gives them.
 log=$work/log
-env -i GOMAXPROCS=1 "$work/sim.test" -test.run '^TestSimulation$' -test.timeout 0 -sim.out "$OUT" \
+OUT=$(cd "$OUT" && pwd)
+cd "$work"
+rm -rf out
+env -i GOMAXPROCS=1 ./sim.test -test.run '^TestSimulation$' -test.timeout 0 -sim.out out \
 	-sim.nodes "${NODES:-200}" -sim.seed "${SEED:-1}" -sim.hostile "${HOSTILE:-0}" -sim.blocks "${BLOCKS:-10}" -sim.payments "${PAYMENTS:-50}" \
 	-sim.loss "${LOSS:-0}" -sim.churn "${CHURN:-0}" -sim.partition "${PARTITION:-0}" -sim.behaviours "${BEHAVIOURS:-}" >"$log" 2>&1 || {
 	cat "$log"
 	exit 1
 }
+cp out/* "$OUT/"
 cat "$OUT/report.txt"
 echo "the drawings are $OUT/propagation.svg and $OUT/map.svg" >&2
