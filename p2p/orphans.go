@@ -25,6 +25,7 @@ type orphan struct {
 	size    int
 	till    time.Time
 	parents []types.Hash // ids of what it spends, each once
+	sender  *peer        // who sent it; nil: that one has gone
 	owners  []*peer      // that have it, in the order in which they told of it
 	asked   int          // owners that were asked for its parents
 	askedAt time.Time
@@ -59,7 +60,7 @@ func newOrphanage(owner func(*peer) string, now func() time.Time) orphanage {
 func (o *orphanage) add(p *peer, tx *types.Tx, wtxid types.Hash) *orphan {
 	kept := o.byID[wtxid]
 	if kept == nil {
-		kept = &orphan{tx: tx, wtxid: wtxid, size: tx.Size(), till: o.now().Add(orphanLife), parents: parentsOf(tx)}
+		kept = &orphan{tx: tx, wtxid: wtxid, size: tx.Size(), till: o.now().Add(orphanLife), parents: parentsOf(tx), sender: p}
 		o.byID[wtxid] = kept
 		for _, parent := range kept.parents {
 			if o.spend[parent] == nil {
@@ -87,11 +88,14 @@ func parentsOf(tx *types.Tx) []types.Hash {
 
 // own notes that a peer has an orphan as well.
 func (o *orphanage) own(p *peer, kept *orphan) {
-	if slices.Contains(kept.owners, p) || len(kept.owners) >= maxOwners {
+	if slices.Contains(kept.owners, p) {
 		return
 	}
 	name := o.owner(p)
 	there := slices.ContainsFunc(kept.owners, func(other *peer) bool { return o.owner(other) == name })
+	if len(kept.owners) >= maxOwners && (there || !o.giveWay(p, kept)) {
+		return
+	}
 	kept.owners = append(kept.owners, p)
 	if there {
 		return
@@ -106,6 +110,41 @@ func (o *orphanage) own(p *peer, kept *orphan) {
 	o.bytes += kept.size
 	for o.count > maxOrphans || o.bytes > maxOrphanBytes {
 		o.evict()
+	}
+}
+
+// giveWay takes one of the owners of an orphan off for another peer: one of an address that
+// has several, or a caller for a peer of our own choice.
+func (o *orphanage) giveWay(p *peer, kept *orphan) bool {
+	seen := map[string]bool{}
+	for i, other := range kept.owners {
+		name := o.owner(other)
+		if seen[name] { // it still counts against the one before
+			o.removeOwner(kept, i)
+			return true
+		}
+		seen[name] = true
+	}
+	if p.inbound {
+		return false
+	}
+	for _, other := range slices.Backward(kept.owners) {
+		if other.inbound {
+			o.disown(o.owner(other), kept)
+			return true
+		}
+	}
+	return false
+}
+
+// removeOwner takes off one of several peers of an owner.
+func (o *orphanage) removeOwner(kept *orphan, i int) {
+	if kept.sender == kept.owners[i] {
+		kept.sender = nil
+	}
+	kept.owners = slices.Delete(kept.owners, i, i+1)
+	if i < kept.asked {
+		kept.asked--
 	}
 }
 
@@ -128,8 +167,11 @@ func (o *orphanage) disown(name string, kept *orphan) {
 	if h == nil || !slices.Contains(h.list, kept) {
 		return
 	}
-	kept.owners = slices.DeleteFunc(kept.owners, func(p *peer) bool { return o.owner(p) == name })
-	kept.asked = min(kept.asked, len(kept.owners))
+	for i := len(kept.owners) - 1; i >= 0; i-- {
+		if o.owner(kept.owners[i]) == name {
+			o.removeOwner(kept, i)
+		}
+	}
 	h.list = slices.DeleteFunc(h.list, func(other *orphan) bool { return other == kept })
 	h.bytes -= kept.size
 	o.count--
@@ -171,10 +213,7 @@ func (o *orphanage) leave(p *peer) {
 			continue
 		}
 		if slices.ContainsFunc(kept.owners, func(other *peer) bool { return other != p && o.owner(other) == name }) {
-			kept.owners = slices.Delete(kept.owners, i, i+1)
-			if i < kept.asked {
-				kept.asked--
-			}
+			o.removeOwner(kept, i)
 			continue
 		}
 		o.disown(name, kept)

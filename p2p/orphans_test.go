@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,6 +37,9 @@ func (o *orphanage) check(t *testing.T) {
 	for _, kept := range o.byID {
 		if len(kept.owners) == 0 || len(kept.owners) > maxOwners || kept.asked > len(kept.owners) {
 			t.Errorf("%d owners, %d asked", len(kept.owners), kept.asked)
+		}
+		if kept.sender != nil && !slices.Contains(kept.owners, kept.sender) {
+			t.Error("the sender is no owner")
 		}
 		for _, parent := range kept.parents {
 			if !o.spend[parent][kept] {
@@ -83,7 +87,7 @@ func TestOrphansCount(t *testing.T) {
 	o := orphansOf()
 	peers := make([]*peer, 12)
 	for i := range peers {
-		peers[i] = &peer{address: string(rune('a' + i%5))}
+		peers[i] = &peer{address: string(rune('a' + i%10)), inbound: i%3 > 0}
 	}
 	for range 20_000 {
 		p, tx := peers[rand.IntN(len(peers))], someTx(rand.IntN(2500))

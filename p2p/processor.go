@@ -23,6 +23,9 @@ const (
 	// whom the share is divided.
 	activeShare = 0.01
 	maxAccounts = 4096
+	// countEvery is how often it is counted who those are: there may be many, and it is
+	// asked for every message.
+	countEvery = 100 * time.Millisecond
 	// maxCharge is the most that is counted at once. What takes longer has most likely
 	// waited for something.
 	maxCharge = time.Second
@@ -53,6 +56,8 @@ type processor struct {
 	// Guarded by mu:
 	accounts map[string]*account // by culprit
 	total    work
+	active   map[string]int // accounts that take some of the share, by group
+	counted  time.Time      // when these were counted
 }
 
 // work is seconds of work that count less the older they are.
@@ -75,9 +80,10 @@ func (w work) processors(now time.Time) float64 { return w.lately(now) / process
 
 // account is the work for one culprit.
 type account struct {
-	group  string
-	wasted work
-	waited time.Duration // since it last brought something
+	group    string
+	isActive bool // when they were last counted
+	wasted   work
+	waited   time.Duration // since it last brought something
 }
 
 func newProcessor(share float64, now func() time.Time, thread func() time.Duration) *processor {
@@ -177,13 +183,22 @@ func (b *processor) excess(a *account, now time.Time) float64 {
 	if b.total.processors(now) <= b.share {
 		return 0
 	}
-	members := map[string]int{a.group: 0}
-	for _, other := range b.accounts {
-		if other == a || other.wasted.processors(now) > b.share*activeShare {
-			members[other.group]++
+	if since := now.Sub(b.counted); b.active == nil || since < 0 || since >= countEvery {
+		b.counted, b.active = now, map[string]int{}
+		for _, other := range b.accounts {
+			if other.isActive = other.wasted.processors(now) > b.share*activeShare; other.isActive {
+				b.active[other.group]++
+			}
 		}
 	}
-	part := b.share / float64(len(members)) / float64(members[a.group])
+	groups, members := len(b.active), b.active[a.group]
+	if members == 0 {
+		groups++
+	}
+	if !a.isActive {
+		members++
+	}
+	part := b.share / float64(groups) / float64(members)
 	return a.wasted.processors(now) / part
 }
 

@@ -265,3 +265,18 @@ func TestWorkOnTransactions(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkPatience asks whether a message has to wait while there are as many accounts as
+// there may be, and more is used than the share.
+func BenchmarkPatience(b *testing.B) {
+	p, _ := testProcessor()
+	for i := range maxAccounts - 1 {
+		p.charge(fmt.Sprint("address", i), fmt.Sprint("network", i%64), 5*time.Microsecond)
+	}
+	for range 40 {
+		p.charge("greedy", "network", time.Second)
+	}
+	for b.Loop() {
+		p.patience("address1")
+	}
+}

@@ -110,6 +110,7 @@ func (r *relay) leave(p *peer) {
 	r.mu.Lock()
 	tp := r.peers[p]
 	if tp == nil {
+		r.orphans.leave(p) // it may have sent what another was asked for
 		r.mu.Unlock()
 		return
 	}
@@ -135,12 +136,24 @@ func (r *relay) run(ctx context.Context) {
 	tried := r.tree.Tip() // with which orphans were looked at
 	ticker := time.NewTicker(relayTick)
 	defer ticker.Stop()
+	resting := false
+	rest := func(is bool) { // a ticker that is set anew for each message would never tick
+		if is == resting {
+			return
+		}
+		resting = is
+		every := relayTick
+		if is {
+			every = relayIdle
+		}
+		ticker.Reset(every)
+	}
 	for {
 		select {
 		case <-r.more:
-			ticker.Reset(relayTick)
+			rest(false)
 		case <-accepted:
-			ticker.Reset(relayTick)
+			rest(false)
 			for {
 				wtxids, next := r.pool.Accepted(since, relayBatch)
 				since = next
@@ -159,9 +172,7 @@ func (r *relay) run(ctx context.Context) {
 				tried = tip
 				r.offerOrphans(ctx, r.allOrphans())
 			}
-			if r.idle() {
-				ticker.Reset(relayIdle)
-			}
+			rest(r.idle())
 		case <-ctx.Done():
 			return
 		}
@@ -287,7 +298,7 @@ func (r *relay) refusePair(p *peer, parent *types.Tx, child *orphan, err error) 
 	var refusal *pending.Refusal
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	sent = errors.As(err, &refusal) && refusal.Failed == 0 || len(child.owners) > 0 && child.owners[0] == p
+	sent = errors.As(err, &refusal) && refusal.Failed == 0 || child.sender == p
 	r.rejected.add(pair(parent, child))
 	if !errors.Is(err, errMissingInputs) {
 		r.orphans.disown(ownerOf(p), child)
@@ -334,6 +345,9 @@ func (r *relay) allOrphans() []*orphan {
 // same way. If that brings nothing, the work is on account of who sent the orphan.
 func (r *relay) offerOrphans(ctx context.Context, orphans []*orphan) {
 	for _, o := range orphans {
+		if !r.isOrphan(o) { // its sender was hung up on for the one before, perhaps
+			continue
+		}
 		var err error
 		spent := r.measure(func() { _, err = r.pool.Accept(ctx, o.tx, 0) }, nil)
 		if ctx.Err() != nil {
@@ -350,14 +364,18 @@ func (r *relay) offerOrphans(ctx context.Context, orphans []*orphan) {
 	}
 }
 
+func (r *relay) isOrphan(o *orphan) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.orphans.byID[o.wtxid] == o
+}
+
 // offered notes what the pool has said of an orphan. It returns who sent it, and not those
 // who only told of it; nil if that one has gone.
 func (r *relay) offered(o *orphan, err error) (sender *peer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(o.owners) > 0 {
-		sender = o.owners[0]
-	}
+	sender = o.sender
 	if errors.Is(err, errMissingInputs) || errors.Is(err, consensus.ErrLocal) {
 		return sender
 	}

@@ -136,6 +136,11 @@ func (r *relay) parentsToAsk(p *peer, kept *orphan) (txids []types.Hash) {
 	if kept.asked > 0 && now.Sub(kept.askedAt) < parentTimeout {
 		return nil
 	}
+	i := slices.Index(kept.owners, p)
+	if i < kept.asked {
+		return nil // it was asked before: it must not take the turn of another
+	}
+	kept.owners[i], kept.owners[kept.asked] = kept.owners[kept.asked], kept.owners[i]
 	kept.asked++
 	if tp == nil || p.version < wire.VersionParents {
 		return nil

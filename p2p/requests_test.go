@@ -253,3 +253,85 @@ func TestSpoiltPairs(t *testing.T) {
 		evil.conn.Close()
 	})
 }
+
+// again sends a message in short intervals until the function that it returns is called.
+func (s *stranger) again(every time.Duration, m wire.Message) (stop func()) {
+	ctx, cancel := context.WithCancel(s.w.t.Context())
+	go func() {
+		for ctx.Err() == nil && s.send(m) == nil {
+			time.Sleep(every)
+		}
+	}()
+	return cancel
+}
+
+// TestChatterSilencesNobody: who announces something again and again, in intervals shorter
+// than those in which the relay looks, keeps it from nothing.
+func TestChatterSilencesNobody(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		far := w.start("far", nil, "n")
+		base := n.mine(5)
+		w.agree("the beginning", tip(base), far)
+		evil := w.stranger(n)
+		stop := evil.again(relayTick/2, &wire.Inv{WTxIDs: []types.Hash{{1}}})
+		time.Sleep(10 * time.Second)
+		tx := n.pay(payment(base[0]))
+		w.eventually("the payment at the next node", time.Minute, func() bool { return far.has(tx) })
+		stop()
+		evil.conn.Close()
+	})
+}
+
+// TestOneAddressOwnsOnce: as many connections of one address as it may have do not keep a
+// peer from being an owner of an orphan that it has too.
+func TestOneAddressOwnsOnce(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		pool := strictPool{newListPool()}
+		w.start("n", func(o *Options) { o.Pool = pool })
+		parent := someTx(7)
+		child := spend(types.OutPoint{TxID: parent.TxID()}, 40_000)
+		var evil []*stranger
+		for i := range maxOwners {
+			s := w.strangerFrom("198.51.100.1", "n", newKey(t))
+			if i == 0 {
+				s.offer(child)
+			} else {
+				s.send(&wire.Inv{WTxIDs: []types.Hash{child.WTxID()}})
+			}
+			synctest.Wait()
+			evil = append(evil, s)
+		}
+		honest := w.strangerFrom("192.0.2.7", "n", newKey(t))
+		honest.send(&wire.Inv{WTxIDs: []types.Hash{child.WTxID()}})
+		synctest.Wait()
+		honest.offer(parent)
+		w.eventually("both", time.Minute, func() bool { return pool.size() == 2 })
+		for _, s := range append(evil, honest) {
+			s.conn.Close()
+		}
+	})
+}
+
+// TestTurnsOfOwners: who has an orphan and tells of it again and again takes nobody's turn
+// to be asked for its parents.
+func TestTurnsOfOwners(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		w.start("n", func(o *Options) { o.Pool = strictPool{newListPool()} })
+		child := spend(types.OutPoint{TxID: someTx(7).TxID()}, 40_000)
+		evil := w.strangerFrom("198.51.100.1", "n", newKey(t))
+		time.Sleep(relayTick/2 + time.Millisecond) // so that its turn comes between two looks
+		evil.offer(child)
+		synctest.Wait()
+		inv := &wire.Inv{WTxIDs: []types.Hash{child.WTxID()}}
+		honest := w.strangerFrom("192.0.2.7", "n", newKey(t))
+		honest.send(inv)
+		stop := evil.again(2*time.Millisecond, inv)
+		if next[*wire.GetParents](honest, 4*parentTimeout) == nil {
+			t.Error("the honest peer is never asked")
+		}
+		stop()
+		honest.conn.Close()
+		evil.conn.Close()
+	})
+}

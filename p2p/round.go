@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"slices"
 	"time"
 
 	"github.com/karatcoin/karat/chain/types"
@@ -19,19 +20,24 @@ type round struct {
 
 func (s *syncer) newRound(branches []*branch) *round {
 	r := &round{s: s, now: s.now(), holders: map[types.Hash][]*peer{}, exhausted: map[*branch]bool{}}
-	for _, b := range branches {
-		asked := true
-		for _, at := range b.missing {
-			r.holders[at.Hash] = append(r.holders[at.Hash], b.peers...)
-			asked = asked && (len(s.flying[at.Hash]) > 0 || s.arrived[at.Hash] != nil)
-		}
-		r.exhausted[b] = asked
-	}
 	for p, sp := range s.peers {
 		r.delivering = r.delivering || sp.delivers()
 		if sp.isProbe(p) {
 			r.probing += len(sp.flying)
 		}
+	}
+	full := r.delivering && r.probing >= maxProbes
+	for _, b := range branches {
+		who := b.peers
+		if full && !b.isNews() { // these are not asked for more: not to be looked at for every block
+			who = slices.DeleteFunc(slices.Clone(who), func(p *peer) bool { sp := s.peers[p]; return sp == nil || sp.isProbe(p) })
+		}
+		asked := true
+		for _, at := range b.missing {
+			r.holders[at.Hash] = append(r.holders[at.Hash], who...)
+			asked = asked && (len(s.flying[at.Hash]) > 0 || s.arrived[at.Hash] != nil)
+		}
+		r.exhausted[b] = asked
 	}
 	return r
 }
