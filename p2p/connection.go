@@ -136,7 +136,11 @@ func (c *connection) read(handle func(wire.Message) error) error {
 	r := bufio.NewReaderSize(c.conn, 64<<10)
 	buf := make([]byte, wire.MaxFragmentSize)
 	assembler, parts := wire.NewAssembler(c.maxBlockWeight), 0
+	budget := throttle{tokens: messageBurst, at: c.now()}
 	weigh := func(f wire.Fragment) {
+		if !f.Type.Known() { // it is skipped, but not for nothing
+			c.rest(budget.take(c.now()))
+		}
 		c.recvTypes.add(f.Type, wire.FragmentHeaderSize+len(f.Data))
 		c.lastPart.Store(c.now().UnixNano())
 		if pending := assembler.Pending(); pending > parts {
@@ -145,7 +149,6 @@ func (c *connection) read(handle func(wire.Message) error) error {
 		}
 	}
 	defer func() { c.holdParts(-parts) }()
-	budget := throttle{tokens: messageBurst, at: c.now()}
 	for {
 		// A message counts until it is dealt with, which may have to wait.
 		pending := assembler.Pending()
@@ -158,16 +161,25 @@ func (c *connection) read(handle func(wire.Message) error) error {
 		c.lastRecv.Store(c.now().UnixNano())
 		budget.tokens += float64(c.answers)
 		c.answers = 0
-		if wait := budget.take(c.now()); wait > 0 {
-			select {
-			case <-time.After(wait):
-			case <-c.closed:
-				return c.closeErr
-			}
+		if !c.rest(budget.take(c.now())) {
+			return c.closeErr
 		}
 		if err := handle(message); err != nil {
 			return err
 		}
+	}
+}
+
+// rest waits for a time. It reports false if the connection ends before.
+func (c *connection) rest(wait time.Duration) bool {
+	if wait <= 0 {
+		return true
+	}
+	select {
+	case <-time.After(wait):
+		return true
+	case <-c.closed:
+		return false
 	}
 }
 

@@ -101,3 +101,24 @@ func TestConnectionRefusesFlood(t *testing.T) {
 		t.Errorf("%d bytes wait", held)
 	}
 }
+
+// TestUnknownTypesArePaced: messages that are skipped are read no faster than others.
+func TestUnknownTypesArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left, right := net.Pipe()
+		c := testConnection(right)
+		go func() { c.close(c.read(func(wire.Message) error { return nil })) }()
+		const many = messageBurst + 10*messageRate
+		began := time.Now()
+		for range many {
+			if _, err := left.Write(wire.AppendFragment(nil, wire.Fragment{Lane: wire.Bulk, Type: 200})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left.Close()
+		<-c.closed // when it has read all
+		if took := time.Since(began); took < 9*time.Second {
+			t.Errorf("%d messages of unknown types are read in %s", many, took)
+		}
+	})
+}

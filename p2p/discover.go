@@ -320,7 +320,7 @@ func (d *discovery) feel() {
 // felt notes what a feeler found.
 func (d *discovery) felt(c addrbook.Candidate, id peerinfo.NodeID, err error) {
 	switch {
-	case err != nil, c.Tried && id != c.ID: // another node is there
+	case err != nil, c.Tried && !c.ID.IsZero() && id != c.ID: // another node is there
 		d.book.Failed(c.At, d.connected(false) > 1)
 	case id == d.o.self:
 		d.book.Forget(c.At)

@@ -262,13 +262,13 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, c *cal
 	if at, err := netip.ParseAddrPort(t.address); err == nil && !inbound {
 		m.discovery.answered(at, p.id)
 	}
+	p.trusted = m.slots.trusts(p.id, p.address)
+	p.spared = p.spared || p.trusted
 	if t.enter != nil {
 		if err := t.enter(p); err != nil {
 			return err
 		}
 	}
-	p.trusted = m.slots.trusts(p.id, p.address)
-	p.spared = p.spared || p.trusted
 	if err := m.slots.register(p); err != nil {
 		return err
 	}

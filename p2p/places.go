@@ -36,7 +36,7 @@ func (s *slots) makePlace(p *peer) (victim *peer, err error) {
 		{perGroup, func(other *peer) bool { return netgroup(other.address) == group }},
 		{s.maxInbound, func(*peer) bool { return true }},
 	} {
-		among := s.strangers(circle.in)
+		among := s.strangers(func(other *peer) bool { return other.id != p.id && circle.in(other) })
 		if len(among) < circle.most {
 			continue
 		}

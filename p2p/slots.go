@@ -142,7 +142,9 @@ func (s *slots) enter(p *peer) (old, victim *peer, err error) {
 	if old != nil && !s.better(p, old) {
 		return nil, nil, errConnected
 	}
-	if old == nil && s.isStranger(p) {
+	// Who comes in the place of its own connection takes another's all the same, unless both
+	// are strangers at one address: the old one may be counted elsewhere, or nowhere.
+	if s.isStranger(p) && (old == nil || !s.isStranger(old) || host(old.address) != host(p.address)) {
 		if victim, err = s.makePlace(p); err != nil {
 			return nil, nil, err
 		}

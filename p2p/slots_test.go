@@ -1,8 +1,10 @@
 package p2p
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"testing"
@@ -305,4 +307,32 @@ func TestTrusted(t *testing.T) {
 			s.conn.Close()
 		}
 	})
+}
+
+// TestReplacedPeersCount: who calls in the place of a connection that we made to it takes a
+// place like any other, so that ids without number get one address no more places.
+func TestReplacedPeersCount(t *testing.T) {
+	s := newSlots(Options{Key: newKey(t), MaxInbound: 16, MaxPerAddress: 8, Now: time.Now}, slog.New(slog.DiscardHandler))
+	connect := func(n int, inbound bool, address string) {
+		p := &peer{id: peerinfo.NodeID{30: byte(n >> 8), 31: byte(n)}, inbound: inbound, address: address, since: time.Now()}
+		p.now, p.conn, p.ended = time.Now, &lineConn{from: address}, func(error) {}
+		p.budget = &budget{most: 1 << 20, now: time.Now, among: func() []*connection { return nil }}
+		p.open()
+		if err := s.register(p); err != nil && !(inbound && errors.Is(err, errFull)) {
+			t.Fatalf("%d, inbound %v: %v", n, inbound, err)
+		}
+	}
+	for n := range 200 {
+		connect(n, false, fmt.Sprintf("192.0.2.1:%d", 1000+n))
+		connect(n, true, fmt.Sprintf("192.0.2.1:%d", 30_000+n))
+	}
+	inbound := 0
+	for _, p := range s.all() {
+		if p.inbound {
+			inbound++
+		}
+	}
+	if inbound != 8 {
+		t.Errorf("%d callers of one address are connected", inbound)
+	}
 }

@@ -319,7 +319,7 @@ func (b *Book) Contested() (Candidate, bool) {
 		switch {
 		case old == nil || !old.tried || next == nil || next.tried || now.Sub(old.answered) < replaceAfter:
 			delete(b.contested, oldAt)
-		case old.called.After(old.answered) && now.Sub(old.called) > time.Minute, now.Sub(next.answered) > testWindow:
+		case old.failedLately(now), now.Sub(next.answered) > testWindow:
 			delete(b.contested, oldAt)
 			nth := b.key.triedBucket(old.At, old.group)
 			b.backToNew(old, nth, b.key.position("tried", nth, old.At), now)
@@ -335,6 +335,14 @@ func (b *Book) Contested() (Candidate, bool) {
 	e := open[b.random.IntN(len(open))]
 	e.called = now
 	return e.candidate(), true
+}
+
+// failedLately reports whether the last call of a place was in vain, and is neither under
+// way nor long ago. One that did not count, since our own network may have been down, says
+// nothing.
+func (e *entry) failedLately(now time.Time) bool {
+	since := now.Sub(e.called)
+	return e.failures > 0 && e.called.After(e.answered) && since > time.Minute && since < replaceAfter
 }
 
 // Failed notes that a place was called in vain. It counts only when other places can be

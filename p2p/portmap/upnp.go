@@ -72,7 +72,7 @@ func (d *device) forward(ctx context.Context, want uint16) (netip.AddrPort, time
 		return netip.AddrPort{}, 0, fmt.Errorf("%s: %w", d, err)
 	}
 	at, err := netip.ParseAddr(text)
-	if err != nil {
+	if err != nil || at.Zone() != "" {
 		return netip.AddrPort{}, 0, fmt.Errorf("%s: its address is %.40q", d, text)
 	}
 	seconds := uint32(lease / time.Second)

@@ -16,6 +16,7 @@ const (
 	maxOfGroup    = 256  // addresses of one network group
 	maxOfSource   = 1000 // addresses that nobody met, of one group of those who told
 	maxToldByName = 64   // addresses of one name
+	maxPushes     = 16   // addresses told at once that may take others' places in full groups
 	forgetAfter   = 30 * 24 * time.Hour
 	goneAfter     = 12 * time.Hour // who has not answered for so long is not told of
 	strangerTries = 3              // of an address that never answered; it is then left alone for a day
@@ -72,7 +73,8 @@ type node struct {
 	Answered int64               `json:"answered"` // when it last did
 	Scores   [len(windows)]score `json:"scores"`
 
-	source string // who told of it; only of those that never answered
+	source string         // who told of it; only of those that never answered
+	group  addrbook.Group // of At, once it is in the table
 	next   time.Time
 }
 
@@ -103,6 +105,7 @@ type table struct {
 	groups  map[addrbook.Group]int // nodes of each
 	sources map[string]int         // nodes that never answered, of each
 	changed bool                   // since good was last called
+	pushes  int                    // looks for room in a full group that are left for who tells now: each goes over the table
 }
 
 func newTable(port uint16, local bool) *table {
@@ -130,6 +133,7 @@ func (t *table) wanted(at netip.AddrPort) bool {
 func (t *table) add(told []netip.AddrPort, source string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.pushes = maxPushes
 	for _, at := range told {
 		at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 		if !t.wanted(at) || t.nodes[at] != nil || t.sources[source] >= maxOfSource {
@@ -141,11 +145,12 @@ func (t *table) add(told []netip.AddrPort, source string, now time.Time) {
 
 // insert takes a node in if there is room in its group and in the table. It assumes mu.
 func (t *table) insert(n *node) bool {
-	if t.groups[addrbook.GroupOf(n.At)] >= maxOfGroup || len(t.nodes) >= maxNodes && !t.makeRoom() {
+	n.group = addrbook.GroupOf(n.At)
+	if t.groups[n.group] >= maxOfGroup && !t.makeRoomInGroup(n) || len(t.nodes) >= maxNodes && !t.makeRoom() {
 		return false
 	}
 	t.nodes[n.At] = n
-	t.groups[addrbook.GroupOf(n.At)]++
+	t.groups[n.group]++
 	if n.Answers == 0 {
 		t.sources[n.source]++
 	}
@@ -155,7 +160,7 @@ func (t *table) insert(n *node) bool {
 // remove forgets a node. It assumes mu.
 func (t *table) remove(n *node) {
 	delete(t.nodes, n.At)
-	subtract(t.groups, addrbook.GroupOf(n.At))
+	subtract(t.groups, n.group)
 	if n.Answers == 0 {
 		subtract(t.sources, n.source)
 	}
@@ -165,6 +170,29 @@ func subtract[K comparable](counts map[K]int, key K) {
 	if counts[key]--; counts[key] <= 0 {
 		delete(counts, key)
 	}
+}
+
+// makeRoomInGroup forgets an address of a node's group that never answered, of whoever told
+// of most: for a node that has answered, or one of a source that told of fewer. So
+// nobody can fill a group with what is not there. It assumes mu.
+func (t *table) makeRoomInGroup(n *node) bool {
+	if n.Answers == 0 {
+		if t.pushes == 0 {
+			return false
+		}
+		t.pushes--
+	}
+	var victim *node
+	for _, other := range t.nodes {
+		if other.Answers == 0 && other.group == n.group && (victim == nil || t.sources[other.source] > t.sources[victim.source]) {
+			victim = other
+		}
+	}
+	if victim == nil || n.Answers == 0 && t.sources[victim.source] <= t.sources[n.source]+1 {
+		return false
+	}
+	t.remove(victim)
+	return true
 }
 
 // makeRoom forgets an address that never answered, of whoever told of most among a few.

@@ -249,3 +249,25 @@ func TestFile(t *testing.T) {
 		}
 	}
 }
+
+// TestGroupsAreNotFilled: a liar who fills a network group with addresses where nobody is
+// keeps no node of it out, neither one that answers nor one that another tells of.
+func TestGroupsAreNotFilled(t *testing.T) {
+	table := newTable(port, false)
+	var empty []netip.AddrPort
+	for n := range maxOfGroup {
+		empty = append(empty, place(0, n))
+	}
+	table.add(empty, "liar", began)
+	table.add([]netip.AddrPort{place(0, 1000)}, "honest", began)
+	table.visited(place(0, 1001), fullNode, true, began)
+	table.add([]netip.AddrPort{place(0, 1002)}, "liar", began)
+	for n, want := range map[int]bool{1000: true, 1001: true, 1002: false} {
+		if got := table.nodes[place(0, n)] != nil; got != want {
+			t.Errorf("%d is known: %v", n, got)
+		}
+	}
+	if n := table.groups[addrbook.GroupOf(place(0, 0))]; n != maxOfGroup {
+		t.Errorf("%d of one group", n)
+	}
+}
