@@ -33,25 +33,13 @@ func Deaf(conn net.Conn) *ByHand { return &ByHand{Conn: conn, turn: make(chan st
 func (h *ByHand) read(maxBlockWeight int) {
 	defer close(h.Closed)
 	defer close(h.Got)
-	assembler, buf := wire.NewAssembler(maxBlockWeight), make([]byte, wire.MaxFragmentSize)
-	for {
-		f, err := wire.ReadFragment(h.Conn, buf)
-		if err != nil {
-			return
-		}
-		m, done, err := assembler.Push(f)
-		if err != nil {
-			return
-		}
-		if !done || m == nil {
-			continue
-		}
+	receive(h.Conn, maxBlockWeight, func(m wire.Message) {
 		if ping, is := m.(*wire.Ping); is && h.pongs {
 			go h.Send(&wire.Pong{Nonce: ping.Nonce})
-			continue
+			return
 		}
 		h.Got <- m
-	}
+	})
 }
 
 // Send sends messages. The error is that the node has hung up, or does not read.

@@ -109,10 +109,27 @@ func (s *Stranger) run(ctx context.Context, cancel context.CancelFunc) {
 
 // read keeps what comes, and answers pings as a node would.
 func (s *Stranger) read() {
-	assembler := wire.NewAssembler(s.know.Params.MaxBlockWeight)
-	buf := make([]byte, wire.MaxFragmentSize)
+	receive(s.conn, s.know.Params.MaxBlockWeight, func(m wire.Message) {
+		if ping, is := m.(*wire.Ping); is && s.behaviour.Name != silent {
+			select {
+			case s.out <- encode(&wire.Pong{Nonce: ping.Nonce}):
+			default:
+			}
+			return
+		}
+		select {
+		case s.in <- m:
+		default: // nobody listens
+		}
+	})
+}
+
+// receive calls got for each message of a known type, until the connection ends or what
+// comes is no message.
+func receive(conn net.Conn, maxBlockWeight int, got func(wire.Message)) {
+	assembler, buf := wire.NewAssembler(maxBlockWeight), make([]byte, wire.MaxFragmentSize)
 	for {
-		f, err := wire.ReadFragment(s.conn, buf)
+		f, err := wire.ReadFragment(conn, buf)
 		if err != nil {
 			return
 		}
@@ -120,19 +137,8 @@ func (s *Stranger) read() {
 		if err != nil {
 			return
 		}
-		if !done || m == nil {
-			continue
-		}
-		if ping, is := m.(*wire.Ping); is && s.behaviour.Name != silent {
-			select {
-			case s.out <- encode(&wire.Pong{Nonce: ping.Nonce}):
-			default:
-			}
-			continue
-		}
-		select {
-		case s.in <- m:
-		default: // nobody listens
+		if done && m != nil {
+			got(m)
 		}
 	}
 }
