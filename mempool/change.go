@@ -1,10 +1,6 @@
 package mempool
 
-import (
-	"container/heap"
-
-	"github.com/karatcoin/karat/chain/types"
-)
+import "github.com/karatcoin/karat/chain/types"
 
 // change is a difference to a graph that was worked out and is not made yet. A
 // replacement is judged by its change, and a change that is refused has cost nothing
@@ -132,13 +128,17 @@ func (g *graph) apply(c *change) {
 		}
 	}
 	for _, old := range c.before {
-		heap.Remove(&g.clusters, old.heapAt)
+		for r := range rankedOf(old) {
+			g.ranking.remove(r)
+		}
 	}
 	for _, cluster := range c.after {
 		for at, n := range cluster.nodes {
 			n.cluster, n.at = cluster, at
 		}
-		heap.Push(&g.clusters, cluster)
+		for r := range rankedOf(cluster) {
+			g.ranking.insert(r)
+		}
 	}
 	for _, n := range c.add {
 		g.count(n, 1)
@@ -163,7 +163,6 @@ func (g *graph) remove(nodes []*txNode) []*cluster {
 
 // worst returns the chunk that pays worst, and its nodes, on which nothing depends.
 func (g *graph) worst() ([]*txNode, *chunk) {
-	c := g.clusters[0]
-	worst := c.worst()
-	return c.nodes[worst.first:worst.end], worst
+	r := g.ranking.worst()
+	return r.nodes(), &r.cluster.chunks[r.index]
 }

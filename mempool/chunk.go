@@ -13,6 +13,10 @@ type chunk struct {
 	first, end int // places in the cluster
 	fee        types.Amount
 	weight     int
+	// tie is the place of the node whose id decides between equal feerates: of the first
+	// nodes of this chunk and of those before it that pay as much, the one with the
+	// greatest id. So chunks of one cluster are never put before each other.
+	tie int
 }
 
 func (c *chunk) add(e *pending.Entry) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/bits"
 	"slices"
+
+	"github.com/karatcoin/karat/chain/types"
 )
 
 // The bounds of a cluster, which are Bitcoin Core's. They bound the work that one new
@@ -14,13 +16,12 @@ const (
 )
 
 // cluster is a set of transactions that are connected by spending each other. Another
-// one replaces it when a transaction comes or goes. But for heapAt it never changes,
-// so that a block can be chosen from clusters without the pool's lock.
+// one replaces it when a transaction comes or goes. It never changes itself, so that a
+// block can be chosen from clusters without the pool's lock.
 type cluster struct {
 	nodes   []*txNode // in the order in which a miner would take them
 	lineage []uint64  // for each node the set of places of its ancestors and itself
 	chunks  []chunk   // of falling feerate
-	heapAt  int       // its index in the graph's heap; guarded as the graph is
 }
 
 // newCluster makes a cluster of nodes, at most MaxClusterCount. parents holds for each
@@ -142,7 +143,18 @@ func (c *cluster) cutChunks() {
 		}
 		c.chunks = append(c.chunks, next)
 	}
+	for i := range c.chunks {
+		next := &c.chunks[i]
+		next.tie = next.first
+		if i == 0 || next.compare(&c.chunks[i-1]) < 0 {
+			continue
+		}
+		if before := c.chunks[i-1].tie; bytes.Compare(c.nodes[before].TxID[:], c.nodes[next.first].TxID[:]) > 0 {
+			next.tie = before
+		}
+	}
 }
 
-// worst returns the chunk that a miner would take last.
-func (c *cluster) worst() *chunk { return &c.chunks[len(c.chunks)-1] }
+// tie returns the id by which a chunk is put in order with those of other clusters that
+// pay equally well.
+func (c *cluster) tie(chunk int) *types.Hash { return &c.nodes[c.chunks[chunk].tie].TxID }

@@ -1,7 +1,6 @@
 package mempool
 
 import (
-	"bytes"
 	"math/bits"
 	"slices"
 
@@ -23,10 +22,10 @@ type txNode struct {
 // graph is the transactions of a pool and what they spend. It has no lock of its own,
 // and knows no policy: what may be put into it is decided before.
 type graph struct {
-	byTxID   map[types.Hash]*txNode
-	byWTxID  map[types.Hash]*txNode
-	spends   map[types.OutPoint]*txNode // who spends an output
-	clusters clusterHeap
+	byTxID  map[types.Hash]*txNode
+	byWTxID map[types.Hash]*txNode
+	spends  map[types.OutPoint]*txNode // who spends an output
+	ranking ranking
 
 	version uint64 // grows with each change
 	usage   int    // bytes of memory
@@ -41,13 +40,15 @@ func newGraph() *graph {
 	}
 }
 
-// entries returns all entries, each after those that it spends: a transaction and what
-// it spends are in one cluster, which is in such an order.
+// entries returns all entries, those first that a block would take first, and so each
+// after those that it spends.
 func (g *graph) entries() []*pending.Entry {
 	all := make([]*pending.Entry, 0, len(g.byTxID))
-	for _, c := range g.clusters {
-		for _, n := range c.nodes {
-			all = append(all, n.Entry)
+	for _, p := range g.ranking.pages {
+		for i := range p.chunks {
+			for _, n := range p.chunks[i].nodes() {
+				all = append(all, n.Entry)
+			}
 		}
 	}
 	return all
@@ -195,38 +196,4 @@ func (n *txNode) details() pending.Details {
 // spendsFrom reports whether the node is a child of the parent, not a later descendant.
 func (n *txNode) spendsFrom(parent *txNode) bool {
 	return slices.ContainsFunc(n.Tx.Inputs, func(in types.TxIn) bool { return in.PreviousOutPoint.TxID == parent.TxID })
-}
-
-// clusterHeap is a heap of clusters, the one with the worst chunk on top, which is the
-// next to be evicted. Of equals the order is that of ids, so that two pools with the
-// same transactions evict the same.
-type clusterHeap []*cluster
-
-func (h clusterHeap) Len() int { return len(h) }
-
-func (h clusterHeap) Less(i, j int) bool {
-	if d := h[i].worst().compare(h[j].worst()); d != 0 {
-		return d < 0
-	}
-	a, b := h[i].nodes[len(h[i].nodes)-1], h[j].nodes[len(h[j].nodes)-1]
-	return bytes.Compare(a.TxID[:], b.TxID[:]) < 0
-}
-
-func (h clusterHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].heapAt, h[j].heapAt = i, j
-}
-
-func (h *clusterHeap) Push(x any) {
-	c := x.(*cluster)
-	c.heapAt = len(*h)
-	*h = append(*h, c)
-}
-
-func (h *clusterHeap) Pop() any {
-	last := len(*h) - 1
-	c := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return c
 }

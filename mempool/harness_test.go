@@ -172,13 +172,7 @@ func checkGraph(t testing.TB, p *Pool) {
 	defer p.mu.Unlock()
 	g := p.graph
 	usage, vsize, fees, inputs, nodes := 0, 0, types.Amount(0), 0, 0
-	for at, c := range g.clusters {
-		if c.heapAt != at {
-			t.Fatalf("cluster %d thinks that it is %d", at, c.heapAt)
-		}
-		if at > 0 && g.clusters.Less(at, (at-1)/2) {
-			t.Fatalf("the heap is out of order at %d", at)
-		}
+	for at, c := range checkRanking(t, &g.ranking) {
 		for i, n := range c.nodes {
 			nodes++
 			usage, vsize, fees, inputs = usage+usageOf(n.Entry), vsize+n.VSize, fees+n.Fee, inputs+len(n.Tx.Inputs)
@@ -205,4 +199,36 @@ func checkGraph(t testing.TB, p *Pool) {
 	if usage > p.options.MaxBytes {
 		t.Fatalf("the pool takes %d bytes, more than %d", usage, p.options.MaxBytes)
 	}
+}
+
+// checkRanking checks that a ranking is in order and has all chunks of each of its
+// clusters, which it returns.
+func checkRanking(t testing.TB, r *ranking) (clusters []*cluster) {
+	t.Helper()
+	count := map[*cluster]int{}
+	var last *ranked
+	for at, p := range r.pages {
+		if len(p.chunks) == 0 || len(p.chunks) > maxPage || p.epoch > r.epoch {
+			t.Fatalf("page %d has %d chunks of epoch %d", at, len(p.chunks), p.epoch)
+		}
+		for i := range p.chunks {
+			next := &p.chunks[i]
+			if last != nil && last.compare(next) >= 0 {
+				t.Fatalf("the ranking is out of order in page %d at %d", at, i)
+			}
+			if c := next.cluster.chunks[next.index]; int(next.index) != count[next.cluster] || c.fee != next.fee || c.weight != int(next.weight) {
+				t.Fatalf("chunk %d of a cluster is in page %d at %d", next.index, at, i)
+			}
+			if count[next.cluster]++; count[next.cluster] == 1 {
+				clusters = append(clusters, next.cluster)
+			}
+			last = next
+		}
+	}
+	for c, chunks := range count {
+		if chunks != len(c.chunks) {
+			t.Fatalf("%d chunks of %d are there", chunks, len(c.chunks))
+		}
+	}
+	return clusters
 }

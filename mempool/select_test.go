@@ -1,7 +1,6 @@
 package mempool
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/karatcoin/karat/chain/pending"
@@ -115,35 +114,4 @@ func BenchmarkCluster(b *testing.B) {
 			}
 		})
 	}
-}
-
-// A pool of many loners, as after a flood.
-func BenchmarkPool(b *testing.B) {
-	g := newGraph()
-	add := func(i int) {
-		var in types.TxIn
-		in.PreviousOutPoint.TxID = types.DoubleSHA256(fmt.Append(nil, i))
-		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{in}, Outputs: []types.TxOut{{Value: types.Amount(i), ScriptPubKey: chaintest.Anchor}}}
-		e := &pending.Entry{Tx: tx, TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight(), VSize: tx.VirtualSize(), Fee: types.Amount(100 + i*7919%10_000)}
-		c, _ := g.prepare(nil, []*txNode{{Entry: e}})
-		g.apply(c)
-	}
-	for i := range 50_000 {
-		add(i)
-	}
-	b.Run("add and evict", func(b *testing.B) {
-		n := 50_000
-		for b.Loop() {
-			add(n)
-			nodes, _ := g.worst()
-			g.remove(nodes)
-			n++
-		}
-	})
-	b.Run("select", func(b *testing.B) {
-		p := &Pool{graph: g}
-		for b.Loop() {
-			p.Select(4_000_000)
-		}
-	})
 }

@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"maps"
+	"math"
 	"math/big"
 	"slices"
 
@@ -422,18 +423,8 @@ func (w *twin) evict() {
 		if usage <= w.maxBytes {
 			return
 		}
-		var worst []*pending.Entry
-		for _, cluster := range w.allChunks(w.txs) {
-			last := cluster[len(cluster)-1]
-			if worst != nil {
-				d := rateOf(total(last)).Cmp(rateOf(total(worst)))
-				a, b := last[len(last)-1].TxID, worst[len(worst)-1].TxID
-				if d > 0 || d == 0 && slices.Compare(a[:], b[:]) > 0 {
-					continue
-				}
-			}
-			worst = last
-		}
+		ranking := w.ranking()
+		worst := ranking[len(ranking)-1]
 		for _, e := range worst {
 			delete(w.txs, e.TxID)
 		}
@@ -474,10 +465,22 @@ func (w *twin) rebuild(list []*pending.Entry, tip *chaintest.Block) {
 	w.evict()
 }
 
-// selection is Select, one cluster's next chunk after another.
-func (w *twin) selection(room int) []types.Hash {
+// selection is Select.
+func (w *twin) selection(room int) (selected []types.Hash) {
+	for _, part := range w.taken(room) {
+		for _, e := range part {
+			selected = append(selected, e.TxID)
+		}
+	}
+	return selected
+}
+
+// ranking is all chunks, those first that a miner would take first.
+func (w *twin) ranking() [][]*pending.Entry { return w.taken(math.MaxInt) }
+
+// taken is the chunks that have room, one cluster's next chunk after another.
+func (w *twin) taken(room int) (taken [][]*pending.Entry) {
 	queues := w.allChunks(w.txs)
-	var selected []types.Hash
 	for {
 		best := -1
 		for i, q := range queues {
@@ -494,7 +497,7 @@ func (w *twin) selection(room int) []types.Hash {
 			best = i
 		}
 		if best < 0 {
-			return selected
+			return taken
 		}
 		next := queues[best][0]
 		if total(next).Weight > room {
@@ -503,8 +506,6 @@ func (w *twin) selection(room int) []types.Hash {
 		}
 		room -= total(next).Weight
 		queues[best] = queues[best][1:]
-		for _, e := range next {
-			selected = append(selected, e.TxID)
-		}
+		taken = append(taken, next)
 	}
 }
