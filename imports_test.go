@@ -53,12 +53,13 @@ var allowed = map[string][]string{
 	"chain/bootstrap": {"chain/types", "chain/consensus", "chain/header"},
 	"chain/standard":  {"chain/types", "chain/consensus"},
 	"chain/pending":   {"chain/types", "chain/consensus"},
+	"chain/template":  {"chain/types", "chain/consensus", "chain/pending"},
 	"chain/filter":    {"chain/types", "chain/taproot", "chain/consensus", "github.com/dchest/siphash"},
 	"chain":           {"internal/poke", "internal/baton", "chain/types", "chain/secp", "chain/consensus", "chain/header"},
 	"chain/store":     {"chain/types", "chain/consensus", "chain/header", "github.com/syndtr/goleveldb/", "golang.org/x/sys/unix"},
 	"chain/index":     {"internal/poke", "chain/types", "chain/consensus", "chain/filter", "github.com/syndtr/goleveldb/"},
 	"mempool":         {"internal/wholefile", "internal/poke", "internal/baton", "chain/pending", "chain/types", "chain/consensus", "chain/standard", "chain/header", "chain/secp", "chain/taproot"},
-	"miner":           {"internal/poke", "chain/pending", "chain/types", "chain/consensus"},
+	"miner":           {"internal/poke", "internal/baton", "chain/pending", "chain/template", "chain/types", "chain/consensus"},
 	"p2p/addrbook":    {"internal/wholefile", "p2p/peerinfo"},
 	"p2p":             {"internal/wholefile", "internal/poke", "internal/ratelog", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/addrbook", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
 	"p2p/dial":        {"p2p/peerinfo", "golang.org/x/net/proxy"},
@@ -70,7 +71,7 @@ var allowed = map[string][]string{
 	"p2p/wire":     {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
 	"p2p/noise":    {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
 	"rpc": {
-		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/secp", "chain/taproot", "chain/coinstats", "p2p/peerinfo",
+		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/template", "chain/secp", "chain/taproot", "chain/coinstats", "p2p/peerinfo",
 		"github.com/gorilla/websocket",
 	},
 	"wallet": {

@@ -30,8 +30,10 @@ func (c *chunk) compare(d *chunk) int { return compareRates(c.fee, c.weight, d.f
 // feeRate returns the feerate of a chunk, rounded down. Feerates are per virtual byte,
 // although a chunk is compared by its weight.
 func (c *chunk) feeRate() types.FeeRate {
-	return types.NewFeeRate(c.fee, (c.weight+types.WitnessScale-1)/types.WitnessScale)
+	return types.NewFeeRate(c.fee, vsizeOf(c.weight))
 }
+
+func vsizeOf(weight int) int { return (weight + types.WitnessScale - 1) / types.WitnessScale }
 
 // chunksOf returns the chunks of clusters. Those of one cluster keep their order; those
 // of different ones do not depend on each other.

@@ -29,7 +29,7 @@
 //	pool := mempool.New(mempool.Options{Params: params, Chain: chain})
 //	go pool.Run(ctx)                   // follows the chain
 //	entry, err := pool.Accept(ctx, tx, 0)
-//	entries, at := pool.Select(maxWeight)
+//	entries, at := pool.Select(pending.Selection{MaxWeight: maxWeight})
 //
 // A child and its parents can come in together (AcceptPackage), as a group that is
 // examined and put in as one.

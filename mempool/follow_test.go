@@ -86,7 +86,7 @@ func TestReorganisation(t *testing.T) {
 		t.Errorf("b has descendants %+v", d.Descendants)
 	}
 	// They are good: the next block takes them all.
-	selected, position := h.pool.Select(h.params.MaxBlockWeight)
+	selected, position := h.pool.Select(pending.Selection{MaxWeight: h.params.MaxBlockWeight})
 	if len(selected) != 4 || position.Hash != h.tip.Hash {
 		t.Fatalf("%d are selected for %s", len(selected), position)
 	}
@@ -235,7 +235,7 @@ func TestInterruptedReorganisation(t *testing.T) {
 	if err := h.pool.advance(h.chain.Tip()); err != nil {
 		t.Fatal(err)
 	}
-	if _, position := h.pool.Select(1 << 20); position == h.chain.Tip() {
+	if _, position := h.pool.Select(pending.Selection{MaxWeight: 1 << 20}); position == h.chain.Tip() {
 		t.Error("the pool offers transactions for a tip that it has not reached")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -452,7 +452,7 @@ func TestRun(t *testing.T) {
 				if _, err := h.pool.Accept(ctx, tx, 0); err != nil && !errors.Is(err, consensus.ErrNotYet) && !errors.Is(err, consensus.ErrPolicy) {
 					t.Errorf("Accept: %v", err)
 				}
-				h.pool.Select(100_000)
+				h.pool.Select(pending.Selection{MaxWeight: 100_000})
 				h.pool.Estimate(1)
 				h.pool.Details(txs[0].TxID())
 			}

@@ -251,7 +251,7 @@ func (m *model) contents(coins map[types.OutPoint]types.Coin, height uint32) []*
 		w.txs[e.TxID] = e
 		list = append(list, tx)
 	}
-	selected, _ := m.pool.Select(m.random.IntN(12_000))
+	selected, _ := m.pool.Select(pending.Selection{MaxWeight: m.random.IntN(12_000)})
 	for range m.random.IntN(3) {
 		if len(m.made) > 0 {
 			add(m.made[m.random.IntN(len(m.made))])
@@ -265,7 +265,7 @@ func (m *model) contents(coins map[types.OutPoint]types.Coin, height uint32) []*
 
 func (m *model) block() {
 	room := m.random.IntN(20_000)
-	selected, position := m.pool.Select(room)
+	selected, position := m.pool.Select(pending.Selection{MaxWeight: room})
 	if position.Hash != m.tip.Hash {
 		m.t.Fatalf("Select is for %s", position)
 	}

@@ -72,7 +72,7 @@ func TestPackage(t *testing.T) {
 	if result := h.acceptPackage(parent, second); result.Joint.Count != 0 {
 		t.Errorf("a second child: %+v", result)
 	}
-	selected, _ := h.pool.Select(1_000_000)
+	selected, _ := h.pool.Select(pending.Selection{MaxWeight: 1_000_000})
 	if len(selected) != 3 || selected[0].TxID != parent.TxID() {
 		t.Errorf("%d are selected", len(selected))
 	}

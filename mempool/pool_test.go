@@ -80,8 +80,8 @@ func TestClusterLimit(t *testing.T) {
 	h.accept(h.Pay(100_000, 1, chaintest.Output(chained[len(chained)-2], 0)))
 	// The last one pays for all: they are taken together or not at all.
 	weight := 4 * h.pool.Info().VSize
-	few, _ := h.pool.Select(weight - 1)
-	all, _ := h.pool.Select(weight)
+	few, _ := h.pool.Select(pending.Selection{MaxWeight: weight - 1})
+	all, _ := h.pool.Select(pending.Selection{MaxWeight: weight})
 	if len(few) != 0 || len(all) != MaxClusterCount {
 		t.Errorf("%d and %d were selected", len(few), len(all))
 	}

@@ -10,21 +10,24 @@ import (
 // the whole pool.
 const maxMisfits = 1000
 
-// Select returns transactions for a block, with a weight of at most maxWeight
-// together, each after those that it spends. It also returns the block on which they
-// are valid next, each by itself and all together. It takes chunks, the best feerates
-// first, so that a child pays for its parents. Signature operations need no limit:
-// they are counted in scriptSigs, which are empty here.
-func (p *Pool) Select(maxWeight int) ([]*pending.Entry, types.Index) {
+// Select returns transactions for a block, each after those that it spends. It also
+// returns the block on which they are valid next, each by itself and all together. It
+// takes chunks, the best feerates first, so that a child pays for its parents.
+// Signature operations need no limit: they are counted in scriptSigs, which are empty
+// here.
+func (p *Pool) Select(want pending.Selection) ([]*pending.Entry, types.Index) {
 	ranking, position := p.snapshot()
 	var selected []*pending.Entry
 	var left map[*cluster]bool // those whose next chunk is too large: the rest may depend on it
-	misfits := 0
+	room, misfits := want.MaxWeight, 0
 	for r := range ranking.bestFirst() {
+		if types.NewFeeRate(r.fee, vsizeOf(int(r.weight))) < want.MinFeeRate {
+			break // nothing that is left pays more
+		}
 		if left[r.cluster] {
 			continue
 		}
-		if int(r.weight) > maxWeight {
+		if int(r.weight) > room {
 			if misfits++; misfits == maxMisfits {
 				break
 			}
@@ -37,7 +40,7 @@ func (p *Pool) Select(maxWeight int) ([]*pending.Entry, types.Index) {
 			continue
 		}
 		misfits = 0
-		maxWeight -= int(r.weight)
+		room -= int(r.weight)
 		for _, n := range r.nodes() {
 			selected = append(selected, n.Entry)
 		}

@@ -29,7 +29,7 @@ func TestSelectPaysForParents(t *testing.T) {
 		{4 * weight, []*types.Tx{rich, parent, child, poor}},
 	}
 	for _, test := range tests {
-		selected, position := h.pool.Select(test.room)
+		selected, position := h.pool.Select(pending.Selection{MaxWeight: test.room})
 		if position != h.chain.Tip() || len(selected) != len(test.want) {
 			t.Fatalf("%d are selected for a room of %d", len(selected), test.room)
 		}
@@ -37,6 +37,29 @@ func TestSelectPaysForParents(t *testing.T) {
 			if selected[i].TxID != tx.TxID() {
 				t.Errorf("in a room of %d another one comes at %d", test.room, i)
 			}
+		}
+	}
+}
+
+// TestSelectMinFeeRate: a chunk below the least feerate is left out, and one at it is
+// not. What counts is the chunk and not the transaction.
+func TestSelectMinFeeRate(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(6)
+	coins := h.coins(2)
+	parent := h.Pay(20, 1, coins[0])
+	child := h.Pay(5000, 1, chaintest.Output(parent, 0))
+	poor := h.Pay(300, 1, coins[1])
+	h.accept(poor, parent, child)
+	family := types.NewFeeRate(5020, parent.VirtualSize()+child.VirtualSize())
+	alone := types.NewFeeRate(300, poor.VirtualSize())
+	for _, test := range []struct {
+		least types.FeeRate
+		want  int
+	}{{0, 3}, {alone, 3}, {alone + 1, 2}, {family, 2}, {family + 10, 0}} {
+		selected, _ := h.pool.Select(pending.Selection{MaxWeight: 1_000_000, MinFeeRate: test.least})
+		if len(selected) != test.want {
+			t.Errorf("from %s on %d are selected, want %d", test.least, len(selected), test.want)
 		}
 	}
 }

@@ -49,13 +49,13 @@ func BenchmarkPool(b *testing.B) {
 	p := &Pool{graph: g}
 	b.Run("select", func(b *testing.B) {
 		for b.Loop() {
-			p.Select(4_000_000)
+			p.Select(pending.Selection{MaxWeight: 4_000_000})
 		}
 	})
 	b.Run("select after a change", func(b *testing.B) {
 		for b.Loop() {
 			change()
-			p.Select(4_000_000)
+			p.Select(pending.Selection{MaxWeight: 4_000_000})
 		}
 	})
 }

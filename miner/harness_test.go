@@ -13,6 +13,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/store"
+	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/mempool"
@@ -79,10 +80,10 @@ func (w *world) now() time.Time        { return time.Unix(0, w.clock.Load()) }
 func (w *world) setTime(now time.Time) { w.clock.Store(now.UnixNano()) }
 
 // template waits until the pool has followed the chain.
-func (w *world) template() *Template {
+func (w *world) template() *template.Template {
 	w.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if t := w.miner.Template(chaintest.Anchor); !t.poolBehind {
+		if t := w.miner.Template(); !t.PoolBehind {
 			return t
 		}
 		if time.Now().After(deadline) {
@@ -140,15 +141,16 @@ func (w *world) accept(tx *types.Tx) {
 	w.release(tx)
 }
 
-// check holds what is true of every template on the tip.
-func (w *world) check(tpl *Template) {
+// check holds what is true of every template on the tip, and returns a block of it.
+func (w *world) check(tpl *template.Template) *types.Block {
 	w.t.Helper()
 	state := w.chain.TipState()
-	block := consensus.HashBlock(tpl.Block)
-	if tpl.Height != state.Index.Height+1 || tpl.Weight != block.Weight || tpl.Weight > w.params.MaxBlockWeight {
+	whole := w.miner.block(tpl, chaintest.Anchor)
+	block := consensus.HashBlock(whole)
+	if tpl.Height != state.Index.Height+1 || tpl.Weight < block.Weight || tpl.Weight > w.params.MaxBlockWeight {
 		w.t.Fatalf("height %d on %d, weight %d of %d", tpl.Height, state.Index.Height, tpl.Weight, block.Weight)
 	}
-	if err := consensus.ValidateHeader(w.params, &state, &tpl.Block.Header, w.now().Unix()); err != nil {
+	if err := consensus.ValidateHeader(w.params, &state, &whole.Header, w.now().Unix()); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := consensus.CheckBlock(w.params, block); err != nil {
@@ -160,8 +162,8 @@ func (w *world) check(tpl *Template) {
 	// The coinbase takes the subsidy, which is halved every 150 blocks, and all fees.
 	fees := types.Amount(0)
 	made := map[types.Hash]bool{}
-	for i := range tpl.Block.Txs[1:] {
-		tx := &tpl.Block.Txs[i+1]
+	for i := range whole.Txs[1:] {
+		tx := &whole.Txs[i+1]
 		for _, in := range tx.Inputs {
 			out, ok := w.Outputs[in.PreviousOutPoint]
 			if !ok {
@@ -177,10 +179,11 @@ func (w *world) check(tpl *Template) {
 		}
 		made[tx.TxID()] = true
 	}
-	outputs := tpl.Block.Txs[0].Outputs
+	outputs := whole.Txs[0].Outputs
 	if want := types.Amount(50*coin>>(tpl.Height/150)) + fees; outputs[0].Value != want || tpl.Fees != fees || outputs[1].Value != 0 || len(outputs) != 2 {
 		w.t.Fatalf("the coinbase takes %d, want %d; fees are %d, want %d", outputs[0].Value, want, tpl.Fees, fees)
 	}
+	return whole
 }
 
 // fakeChain is a chain of nothing but a state. Its channels tell of calls.
@@ -245,9 +248,23 @@ func (c *fakeChain) Subscribe() (<-chan struct{}, func()) { return c.poke, func(
 
 // fakePool is a pool of candidates for a tip.
 type fakePool struct {
-	poke chan struct{}
-	make func(maxWeight int) ([]*pending.Entry, types.Index)
+	poke    chan struct{}
+	make    func(maxWeight int) ([]*pending.Entry, types.Index)
+	info    pending.Info
+	changes *atomic.Uint64 // nil: info tells
+	selects int
 }
 
-func (p *fakePool) Select(maxWeight int) ([]*pending.Entry, types.Index) { return p.make(maxWeight) }
-func (p *fakePool) Subscribe() (<-chan struct{}, func())                 { return p.poke, func() {} }
+func (p *fakePool) Select(want pending.Selection) ([]*pending.Entry, types.Index) {
+	p.selects++
+	return p.make(want.MaxWeight)
+}
+
+func (p *fakePool) Info() pending.Info {
+	if p.changes != nil {
+		return pending.Info{Sequence: p.changes.Load()}
+	}
+	return p.info
+}
+
+func (p *fakePool) Subscribe() (<-chan struct{}, func()) { return p.poke, func() {} }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/baton"
 	"github.com/karatcoin/karat/internal/poke"
 )
 
@@ -24,9 +26,10 @@ type Chain interface {
 
 // Pool is where transactions come from.
 type Pool interface {
-	// Select returns transactions of at most the given weight in an order in
-	// which a block can have them, and the tip that they are valid on.
-	Select(maxWeight int) ([]*pending.Entry, types.Index)
+	// Select returns transactions in an order in which a block can have them, and the tip
+	// that they are valid on.
+	Select(want pending.Selection) ([]*pending.Entry, types.Index)
+	Info() pending.Info
 	poke.Source // pokes after the pool has changed
 }
 
@@ -35,13 +38,18 @@ type Pool interface {
 type Options struct {
 	Params       *consensus.Params
 	Chain        Chain
-	Pool         Pool             // nil: blocks have no transactions but the coinbase
-	ScriptPubKey []byte           // what Run pays to
-	Threads      int              // of the search; 0: one a processor
-	Interval     time.Duration    // between blocks on a fixed-difficulty network; 0: the network's spacing
-	Tag          string           // in the coinbase, cut to 60 bytes
-	Now          func() time.Time // nil: time.Now
-	Logger       *slog.Logger     // nil: discard
+	Pool         Pool          // nil: blocks have no transactions but the coinbase
+	ScriptPubKey []byte        // what Run pays to
+	Threads      int           // of the search; 0: one a processor
+	Interval     time.Duration // between blocks on a fixed-difficulty network; 0: the network's spacing
+	Tag          string        // in the coinbase, cut to 60 bytes
+	// MaxWeight is the most that a block may have, in weight units; 0: what the rules
+	// allow. ReservedWeight of it is kept for the header and the coinbase; 0:
+	// DefaultReservedWeight.
+	MaxWeight, ReservedWeight int
+	MinFeeRate                types.FeeRate    // of a chunk that comes into a block
+	Now                       func() time.Time // nil: time.Now
+	Logger                    *slog.Logger     // nil: discard
 }
 
 // maxTag keeps the coinbase's script within its 100 bytes.
@@ -63,6 +71,9 @@ type Miner struct {
 	hashes     atomic.Uint64 // that were tried
 
 	refreshAfter, renewAfter time.Duration
+
+	making baton.Baton // one template is made at a time
+	recent recent      // guarded by making
 
 	// The last block that Run made, and when. The block's own time is in whole seconds
 	// and may be ahead of the clock, so that it cannot tell when the next one is due.
@@ -87,7 +98,13 @@ func New(o Options) *Miner {
 	if len(o.Tag) > maxTag {
 		o.Tag = o.Tag[:maxTag]
 	}
-	return &Miner{o: o, refreshAfter: refreshAfter, renewAfter: renewAfter}
+	if o.MaxWeight <= 0 || o.MaxWeight > o.Params.MaxBlockWeight {
+		o.MaxWeight = o.Params.MaxBlockWeight
+	}
+	if o.ReservedWeight <= 0 {
+		o.ReservedWeight = DefaultReservedWeight
+	}
+	return &Miner{o: o, refreshAfter: refreshAfter, renewAfter: renewAfter, making: baton.New()}
 }
 
 // Run mines until the context ends, which is no error. On a network of fixed
@@ -120,12 +137,12 @@ func (m *Miner) mineTemplate(ctx context.Context, tip, fees <-chan struct{}) err
 	if !m.waitForInterval(ctx, tip) {
 		return nil
 	}
-	template := m.Template(m.o.ScriptPubKey)
+	t := m.templateFor(m.o.ScriptPubKey)
 	search, stop := context.WithCancel(ctx)
 	found := make(chan *types.Block, 1)
 	go func() {
 		defer close(found)
-		block, _ := m.search(search, template, math.MaxUint64)
+		block, _ := m.search(search, t, m.o.ScriptPubKey, math.MaxUint64)
 		found <- block
 	}()
 	defer func() { // after which nothing of the search is left
@@ -137,13 +154,13 @@ func (m *Miner) mineTemplate(ctx context.Context, tip, fees <-chan struct{}) err
 	defer refresh.Stop()
 	defer renew.Stop()
 	var better <-chan struct{} // fees, once they may end the search
-	if template.poolBehind {
+	if t.PoolBehind {
 		better = fees // anything is better than an empty block
 	}
 	for {
 		select {
 		case block := <-found:
-			return m.submit(ctx, block, template, tip)
+			return m.submit(ctx, block, t, tip)
 		case <-refresh.C:
 			better = fees
 			continue
@@ -155,7 +172,7 @@ func (m *Miner) mineTemplate(ctx context.Context, tip, fees <-chan struct{}) err
 			return nil
 		}
 		stop()
-		return m.submit(ctx, <-found, template, tip) // one may have been found just now
+		return m.submit(ctx, <-found, t, tip) // one may have been found just now
 	}
 }
 
@@ -190,7 +207,7 @@ func (m *Miner) waitForInterval(ctx context.Context, tip <-chan struct{}) bool {
 // submit gives the chain a block, if there is one. That another came first is no
 // error. After a refusal it waits, so that what is wrong is not tried, and logged,
 // many times a second.
-func (m *Miner) submit(ctx context.Context, block *types.Block, t *Template, tip <-chan struct{}) error {
+func (m *Miner) submit(ctx context.Context, block *types.Block, t *template.Template, tip <-chan struct{}) error {
 	if block == nil {
 		return nil
 	}
@@ -226,7 +243,7 @@ var ErrNotFound = errors.New("no block was found within the tries")
 func (m *Miner) Generate(ctx context.Context, n int, scriptPubKey []byte, maxTries uint64) ([]types.Hash, error) {
 	hashes := make([]types.Hash, 0, n)
 	for range n {
-		block, err := m.search(ctx, m.Template(scriptPubKey), maxTries)
+		block, err := m.search(ctx, m.templateFor(scriptPubKey), scriptPubKey, maxTries)
 		if err != nil {
 			return hashes, err
 		}

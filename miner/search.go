@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -21,8 +22,8 @@ const checkEvery = 1 << 14
 // thread has a coinbase of its own, so that none tries what another does, and takes
 // the next one when it has tried all nonces. It returns nil without an error when
 // maxTries hashes were not enough, and the context's error when that ended.
-func (m *Miner) search(ctx context.Context, t *Template, maxTries uint64) (*types.Block, error) {
-	target, _, _ := consensus.ExpandBits(t.Block.Header.Bits)
+func (m *Miner) search(ctx context.Context, t *template.Template, scriptPubKey []byte, maxTries uint64) (*types.Block, error) {
+	target, _, _ := consensus.ExpandBits(t.Header.Bits)
 	var (
 		wg    sync.WaitGroup
 		taken atomic.Uint64 // of maxTries, by all threads
@@ -39,7 +40,6 @@ func (m *Miner) search(ctx context.Context, t *Template, maxTries uint64) (*type
 		}
 		return 0
 	}
-	branch := merkleBranch(t.Block.Txs)
 	threads := m.o.Threads
 	if m.o.Params.Difficulty.Algorithm == consensus.DifficultyFixed {
 		threads = 1 // a block costs a few hashes, less than to begin a thread
@@ -47,7 +47,7 @@ func (m *Miner) search(ctx context.Context, t *Template, maxTries uint64) (*type
 	for range threads {
 		wg.Go(func() {
 			for goOn() {
-				block := m.withExtraNonce(t, branch)
+				block := m.block(t, scriptPubKey)
 				nonce, ok := m.scan(&block.Header, target, take)
 				if ok {
 					block.Header.Nonce = nonce
@@ -61,19 +61,6 @@ func (m *Miner) search(ctx context.Context, t *Template, maxTries uint64) (*type
 		return block, nil
 	}
 	return nil, ctx.Err()
-}
-
-// withExtraNonce returns the template's block with the next extra nonce: 2^32 more
-// headers to try. The template itself stays as it is, since other threads read it.
-func (m *Miner) withExtraNonce(t *Template, branch []types.Hash) *types.Block {
-	block := *t.Block
-	block.Txs = append([]types.Tx(nil), block.Txs...)
-	input := block.Txs[0].Inputs[0]
-	input.ScriptSig = append([]byte(nil), input.ScriptSig...)
-	binary.LittleEndian.PutUint64(input.ScriptSig[t.extraNonceAt():], m.extraNonce.Add(1))
-	block.Txs[0].Inputs = []types.TxIn{input}
-	block.Header.MerkleRoot = merkleRoot(block.Txs[0].TxID(), branch)
-	return &block
 }
 
 // scan tries all nonces of a header. Only the last 16 of its 80 bytes change, and

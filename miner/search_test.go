@@ -12,29 +12,30 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 )
 
 // searcher is a miner on a fake chain with moving difficulty, so that it uses
 // all its threads, and a template with the bits.
-func searcher(t testing.TB, threads int, bits uint32) (*Miner, *Template) {
+func searcher(t testing.TB, threads int, bits uint32) (*Miner, *template.Template) {
 	t.Helper()
 	params := testParams(t)
 	params.Difficulty = consensus.Difficulty{Algorithm: consensus.DifficultyASERT, HalfLife: 3600}
 	m := New(Options{Params: params, Chain: newFakeChain(params, 1_800_000_000), Threads: threads})
-	tpl := m.Template(chaintest.Anchor)
-	tpl.Block.Header.Bits = bits
-	return m, tpl
+	tpl := *m.Template()
+	tpl.Header.Bits = bits
+	return m, &tpl
 }
 
 func TestSearchFinds(t *testing.T) {
 	for _, threads := range []int{1, 2, 5} {
 		m, tpl := searcher(t, threads, 0x1f07ffff) // one in 8,192
-		first := extraNonce(tpl.Block, tpl)
+		first := extraNonce(m.block(tpl, chaintest.Anchor), tpl)
 		for range 5 {
 			before := m.hashes.Load()
-			block, err := m.search(t.Context(), tpl, math.MaxUint64)
+			block, err := m.search(t.Context(), tpl, chaintest.Anchor, math.MaxUint64)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,7 +59,7 @@ func TestMaxTries(t *testing.T) {
 	for _, threads := range []int{1, 3} {
 		for _, tries := range []uint64{0, 1, 2, checkEvery - 1, checkEvery, checkEvery + 1, 3*checkEvery + 77} {
 			m, tpl := searcher(t, threads, impossible)
-			block, err := m.search(t.Context(), tpl, tries)
+			block, err := m.search(t.Context(), tpl, chaintest.Anchor, tries)
 			if block != nil || err != nil || m.hashes.Load() != tries {
 				t.Fatalf("%d threads: %d hashes, want %d (%v, %v)", threads, m.hashes.Load(), tries, block, err)
 			}
@@ -69,7 +70,7 @@ func TestMaxTries(t *testing.T) {
 // TestNonceSpace: when a header's nonces are used up, another coinbase is tried.
 func TestNonceSpace(t *testing.T) {
 	m, tpl := searcher(t, 1, impossible)
-	block := m.withExtraNonce(tpl, nil)
+	block := m.block(tpl, chaintest.Anchor)
 	scans, left := 0, uint64(3)
 	_, ok := m.scan(&block.Header, consensus.Uint256{}, func() uint64 {
 		scans++
@@ -97,7 +98,7 @@ func TestNonceSpace(t *testing.T) {
 // TestTargetItself: a hash may be as large as the target, and not larger.
 func TestTargetItself(t *testing.T) {
 	m, tpl := searcher(t, 1, impossible)
-	header, best, target := tpl.Block.Header, uint32(0), consensus.Uint256{}
+	header, best, target := tpl.Header, uint32(0), consensus.Uint256{}
 	for n := range uint32(1000) {
 		header.Nonce = n
 		if value := consensus.Uint256FromHash(header.Hash()); n == 0 || value.Cmp(target) < 0 {
@@ -122,7 +123,7 @@ func TestSearchStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		_, err := m.search(ctx, tpl, math.MaxUint64)
+		_, err := m.search(ctx, tpl, chaintest.Anchor, math.MaxUint64)
 		done <- err
 	}()
 	cancel()
@@ -130,7 +131,7 @@ func TestSearchStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := m.hashes.Load()
-	if _, err := m.search(ctx, tpl, math.MaxUint64); !errors.Is(err, context.Canceled) || m.hashes.Load() != before {
+	if _, err := m.search(ctx, tpl, chaintest.Anchor, math.MaxUint64); !errors.Is(err, context.Canceled) || m.hashes.Load() != before {
 		t.Fatalf("%v after %d hashes", err, m.hashes.Load()-before)
 	}
 }
@@ -350,6 +351,7 @@ func TestBehindIsRefreshed(t *testing.T) {
 	_, c, p, start := runner(t, 1)
 	now := p.make
 	var followed atomic.Bool
+	p.changes = new(atomic.Uint64)
 	p.make = func(maxWeight int) ([]*pending.Entry, types.Index) {
 		if !followed.Load() {
 			return nil, types.Index{}
@@ -360,6 +362,7 @@ func TestBehindIsRefreshed(t *testing.T) {
 	<-c.asked
 	c.quiet(t) // and so the candidates were asked for
 	followed.Store(true)
+	p.changes.Add(1)
 	p.poke <- struct{}{}
 	<-c.asked
 	p.poke <- struct{}{}
@@ -369,7 +372,7 @@ func TestBehindIsRefreshed(t *testing.T) {
 // BenchmarkScan is the search loop of one thread.
 func BenchmarkScan(b *testing.B) {
 	m, tpl := searcher(b, 1, impossible)
-	header := tpl.Block.Header
+	header := tpl.Header
 	for b.Loop() {
 		given := false
 		m.scan(&header, consensus.Uint256{}, func() uint64 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 )
@@ -35,12 +36,12 @@ func TestTemplatesAreValid(t *testing.T) {
 			w.accept(w.pay(which, 1+r.IntN(3), types.Amount(2000+r.IntN(50_000))))
 		}
 		tpl := w.template()
-		w.check(tpl)
-		most = max(most, len(tpl.Block.Txs))
+		made := w.check(tpl)
+		most = max(most, len(made.Txs))
 		if i%2 == 1 {
 			block := w.mine()
-			if len(block.Txs) != len(tpl.Block.Txs) || block.Txs[0].Outputs[0].Value != tpl.Block.Txs[0].Outputs[0].Value {
-				t.Fatalf("a block of %d transactions, the template had %d", len(block.Txs), len(tpl.Block.Txs))
+			if len(block.Txs) != len(made.Txs) || block.Txs[0].Outputs[0].Value != tpl.CoinbaseValue {
+				t.Fatalf("a block of %d transactions, the template had %d", len(block.Txs), len(made.Txs))
 			}
 		}
 	}
@@ -56,8 +57,8 @@ func TestTemplatesAreValid(t *testing.T) {
 	}
 	tpl := w.template()
 	w.check(tpl)
-	if w.chain.Tip() != before || len(tpl.Block.Txs) < 2 {
-		t.Fatalf("%d transactions on %s", len(tpl.Block.Txs), w.chain.Tip())
+	if w.chain.Tip() != before || len(tpl.Entries) < 1 {
+		t.Fatalf("%d transactions on %s", len(tpl.Entries), w.chain.Tip())
 	}
 }
 
@@ -81,24 +82,92 @@ func TestWeightLimit(t *testing.T) {
 	for name, script := range map[string][]byte{
 		"short": chaintest.Anchor, "longest program": append([]byte{0x51, 40}, make([]byte, 40)...), "data": append([]byte{0x6a}, make([]byte, 5000)...),
 	} {
-		for _, txs := range []int{0, 1, 40} {
-			asked := 0
-			pool := &fakePool{make: func(maxWeight int) (list []*pending.Entry, at types.Index) {
-				asked = maxWeight
-				for range txs {
-					list = append(list, &pending.Entry{Tx: padded(maxWeight / txs), Weight: maxWeight / txs})
+		for _, reserved := range []int{0, 2000, 9000} {
+			for _, txs := range []int{0, 1, 40} {
+				asked := 0
+				pool := &fakePool{make: func(maxWeight int) (list []*pending.Entry, at types.Index) {
+					asked = maxWeight
+					for range txs {
+						list = append(list, &pending.Entry{Tx: padded(maxWeight / txs), Weight: maxWeight / txs})
+					}
+					return list, c.state.Index
+				}}
+				m := New(Options{Params: params, Chain: c, Pool: pool, Tag: strings.Repeat("t", 1000), ReservedWeight: reserved})
+				tpl := m.templateFor(script)
+				block := m.block(tpl, script)
+				if len(block.Txs) != 1+txs || tpl.Weight > params.MaxBlockWeight || tpl.Weight < consensus.HashBlock(block).Weight {
+					t.Errorf("%s script, %d transactions: weight %d", name, txs, tpl.Weight)
 				}
-				return list, c.state.Index
-			}}
-			m := New(Options{Params: params, Chain: c, Pool: pool, Tag: strings.Repeat("t", 1000)})
-			tpl := m.Template(script)
-			if len(tpl.Block.Txs) != 1+txs || tpl.Weight > params.MaxBlockWeight || tpl.Weight != consensus.HashBlock(tpl.Block).Weight {
-				t.Errorf("%s script, %d transactions: weight %d", name, txs, tpl.Weight)
-			}
-			if room := params.MaxBlockWeight - asked - types.WitnessScale*len(script); room > 4000 {
-				t.Errorf("%s script: %d weight units are given away", name, room)
+				least := max(coinbaseWeight+types.WitnessScale*len(script), reserved)
+				if reserved == 0 {
+					least = max(least, DefaultReservedWeight)
+				}
+				if room := params.MaxBlockWeight - asked; room != least {
+					t.Errorf("%s script: %d weight units are reserved, want %d", name, room, least)
+				}
 			}
 		}
+	}
+}
+
+// TestLimits: what the operator wants is what the pool is asked for.
+func TestLimits(t *testing.T) {
+	params := testParams(t)
+	c := newFakeChain(params, 1_800_000_000)
+	for _, test := range []struct{ set, want int }{{0, params.MaxBlockWeight}, {100_000, 100_000}, {params.MaxBlockWeight + 1, params.MaxBlockWeight}, {1000, 8000}} {
+		var got pending.Selection
+		m := New(Options{Params: params, Chain: c, Pool: &askedPool{&got}, MaxWeight: test.set, MinFeeRate: 77})
+		if m.Template(); got != (pending.Selection{MaxWeight: test.want - DefaultReservedWeight, MinFeeRate: 77}) {
+			t.Errorf("a limit of %d: %+v", test.set, got)
+		}
+	}
+}
+
+// askedPool is empty and notes what it is asked for.
+type askedPool struct{ want *pending.Selection }
+
+func (p *askedPool) Select(want pending.Selection) ([]*pending.Entry, types.Index) {
+	*p.want = want
+	return nil, types.Index{}
+}
+func (p *askedPool) Info() pending.Info                   { return pending.Info{} }
+func (p *askedPool) Subscribe() (<-chan struct{}, func()) { return nil, func() {} }
+
+// TestSameTemplate: a template is made anew when the tip or the pool has changed, and
+// only then.
+func TestSameTemplate(t *testing.T) {
+	params := testParams(t)
+	c := newFakeChain(params, 1_800_000_000)
+	pool := &fakePool{make: func(int) ([]*pending.Entry, types.Index) { return nil, c.state.Index }}
+	m := New(Options{Params: params, Chain: c, Pool: pool, Now: func() time.Time { return time.Unix(1_800_000_000, 0) }})
+	last := m.Template()
+	for _, step := range []struct {
+		name  string
+		anew  bool
+		after func()
+	}{
+		{"nothing", false, func() {}},
+		{"a transaction", true, func() { pool.info.Sequence++ }},
+		{"nothing again", false, func() {}},
+		{"the pool follows", true, func() { pool.info.Position.Height++ }},
+		{"a tip", true, func() { c.state.Index.Hash[0]++ }},
+		{"a count of the pool that tells nothing", false, func() { pool.info.Usage++ }},
+	} {
+		step.after()
+		before := pool.selects
+		next := m.Template()
+		if anew := next != last; anew != step.anew || pool.selects-before != map[bool]int{true: 1}[anew] {
+			t.Errorf("%s: anew is %t, %d choices", step.name, anew, pool.selects-before)
+		}
+		if next.PoolChanges != pool.info.Sequence || next.Header.PrevBlock != c.state.Index.Hash {
+			t.Errorf("%s: the template is of %d, %s", step.name, next.PoolChanges, next.Header.PrevBlock)
+		}
+		last = next
+	}
+	// One that is used later has the time of then.
+	m.o.Now = func() time.Time { return time.Unix(1_800_000_700, 0) }
+	if m.Template() != last || m.block(last, chaintest.Anchor).Header.Timestamp != 1_800_000_700 {
+		t.Error("the block has the time at which its template was made")
 	}
 }
 
@@ -130,10 +199,10 @@ func TestRealPoolFull(t *testing.T) {
 	}
 	tpl := w.template()
 	w.check(tpl)
-	if n := len(tpl.Block.Txs); tpl.Weight < w.params.MaxBlockWeight*8/10 || n > 140 {
+	if n := 1 + len(tpl.Entries); tpl.Weight < w.params.MaxBlockWeight*8/10 || n > 140 {
 		t.Fatalf("%d transactions of %d weight units", n, tpl.Weight)
 	}
-	if tpl.Block.Txs[1].TxID() != rich {
+	if tpl.Entries[0].TxID != rich {
 		t.Fatal("what pays best is not the first")
 	}
 	w.mine()
@@ -148,19 +217,15 @@ func TestCoinbase(t *testing.T) {
 			c := newFakeChain(params, 1_800_000_000)
 			c.state.Index.Height = height - 1
 			m := New(Options{Params: params, Chain: c, Tag: tag})
-			tpl := m.Template(chaintest.Anchor)
-			block := m.withExtraNonce(tpl, merkleBranch(tpl.Block.Txs))
-			block.Txs[0].Outputs[0].Value = 0 // late subsidies are not the question
-			for _, b := range []*types.Block{tpl.Block, block} {
-				script := b.Txs[0].Inputs[0].ScriptSig
-				if !bytes.HasPrefix(script, consensus.CoinbaseHeight(height)) || len(script) < 2 || len(script) > 100 {
-					t.Fatalf("height %d: script %x", height, script)
-				}
-				if !bytes.Contains(script, []byte(tag[:min(len(tag), 60)])) {
-					t.Fatalf("height %d: no tag in %q", height, script)
-				}
+			block := m.block(m.Template(), chaintest.Anchor)
+			script := block.Txs[0].Inputs[0].ScriptSig
+			if !bytes.HasPrefix(script, consensus.CoinbaseHeight(height)) || len(script) < 2 || len(script) > 100 {
+				t.Fatalf("height %d: script %x", height, script)
 			}
-			hashed := consensus.HashBlock(m.withExtraNonce(tpl, nil))
+			if !bytes.Contains(script, []byte(tag[:min(len(tag), 60)])) {
+				t.Fatalf("height %d: no tag in %q", height, script)
+			}
+			hashed := consensus.HashBlock(block)
 			if err := consensus.ValidateBlock(params, &c.state, hashed); err != nil {
 				t.Fatalf("height %d: %v", height, err)
 			}
@@ -171,65 +236,19 @@ func TestCoinbase(t *testing.T) {
 	}
 }
 
-// TestCommitment: the witnesses of the others are committed to (BIP141).
-func TestCommitment(t *testing.T) {
-	w := newWorld(t, nil)
-	w.mine()
-	w.mine()
-	w.accept(w.pay(0, 2, 5000))
-	tpl := w.template()
-	coinbase := tpl.Block.Txs[0]
-	pair := append(make([]byte, 32), make([]byte, 32)...)
-	wtxid := tpl.Block.Txs[1].WTxID()
-	copy(pair[32:], wtxid[:])
-	root := types.DoubleSHA256(pair)
-	want := types.DoubleSHA256(append(root[:], make([]byte, 32)...))
-	if got := coinbase.Outputs[1].ScriptPubKey; !bytes.Equal(got, append([]byte{0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed}, want[:]...)) {
-		t.Fatalf("commitment %x, want %s", got, want)
-	}
-	if got := coinbase.Inputs[0].Witness; len(got) != 1 || !bytes.Equal(got[0], make([]byte, 32)) {
-		t.Fatalf("witness %x", got)
-	}
-}
-
 // TestAllDiffer: no two templates, and no two searches of one, try the same.
 func TestAllDiffer(t *testing.T) {
 	params := testParams(t)
 	c := newFakeChain(params, 1_800_000_000)
 	m := New(Options{Params: params, Chain: c, Now: func() time.Time { return time.Unix(1_800_000_000, 0) }})
 	seen := map[types.Hash]bool{}
+	tpl := m.Template()
 	for range 50 {
-		tpl := m.Template(chaintest.Anchor)
-		before := tpl.Block.Hash()
-		for _, b := range []*types.Block{tpl.Block, m.withExtraNonce(tpl, nil), m.withExtraNonce(tpl, nil)} {
-			if seen[b.Header.MerkleRoot] || b.Header.MerkleRoot != b.Txs[0].TxID() {
-				t.Fatalf("root %s", b.Header.MerkleRoot)
-			}
-			seen[b.Header.MerkleRoot] = true
+		b := m.block(tpl, chaintest.Anchor)
+		if seen[b.Header.MerkleRoot] || b.Header.MerkleRoot != b.Txs[0].TxID() {
+			t.Fatalf("root %s", b.Header.MerkleRoot)
 		}
-		if tpl.Block.Hash() != before || tpl.Block.Txs[0].TxID() != tpl.Block.Header.MerkleRoot {
-			t.Fatal("a search has changed the template")
-		}
-	}
-}
-
-// TestMerkleBranch compares with the root of the whole list.
-func TestMerkleBranch(t *testing.T) {
-	for n := 1; n <= 33; n++ {
-		txs := make([]types.Tx, n)
-		hashes := make([]types.Hash, n)
-		for i := range txs {
-			txs[i].LockTime = uint32(i)
-			hashes[i] = txs[i].TxID()
-		}
-		branch := merkleBranch(txs)
-		for range 2 {
-			want, _ := types.MerkleRoot(hashes)
-			if got := merkleRoot(hashes[0], branch); got != want {
-				t.Fatalf("%d transactions: %s, want %s", n, got, want)
-			}
-			hashes[0] = types.Hash{1} // another coinbase
-		}
+		seen[b.Header.MerkleRoot] = true
 	}
 }
 
@@ -246,11 +265,9 @@ func TestTime(t *testing.T) {
 		{median + 5000, median + 5000}, {median + 1, median + 1}, {median, median + 1}, {median - 3600, median + 1},
 	} {
 		w.setTime(time.Unix(c.now, 999_999_999))
-		tpl := w.template()
-		if got := int64(tpl.Block.Header.Timestamp); got != c.want {
+		if got := int64(w.check(w.template()).Header.Timestamp); got != c.want {
 			t.Fatalf("clock %d after the median: time %d", c.now-median, got-median)
 		}
-		w.check(tpl)
 	}
 	if _, err := w.miner.Generate(t.Context(), 1, chaintest.Anchor, 1<<20); err != nil {
 		t.Fatalf("a block just after the median: %v", err)
@@ -290,8 +307,8 @@ func TestLocks(t *testing.T) {
 		w.release(tx)
 		tpl := w.template()
 		w.check(tpl)
-		if want := map[string]int{"height": 1, "time": 1, "relative height": 2}[c.name]; waits != want || len(tpl.Block.Txs) != 2 {
-			t.Fatalf("%s: it waits for %d blocks, want %d; the template has %d transactions", c.name, waits, want, len(tpl.Block.Txs))
+		if want := map[string]int{"height": 1, "time": 1, "relative height": 2}[c.name]; waits != want || len(tpl.Entries) != 1 {
+			t.Fatalf("%s: it waits for %d blocks, want %d; the template has %d transactions", c.name, waits, want, len(tpl.Entries))
 		}
 		if block := w.mine(); len(block.Txs) != 2 {
 			t.Fatalf("%s: the block has %d transactions", c.name, len(block.Txs))
@@ -332,16 +349,17 @@ func TestPoolBehind(t *testing.T) {
 	at.Hash[31] ^= 1
 	pool := &fakePool{make: func(int) ([]*pending.Entry, types.Index) { return []*pending.Entry{{Tx: padded(400), Fee: 5}}, at }}
 	m := New(Options{Params: params, Chain: c, Pool: pool})
-	if tpl := m.Template(chaintest.Anchor); len(tpl.Block.Txs) != 1 || tpl.Fees != 0 || tpl.Block.Txs[0].Outputs[0].Value != 50*coin {
-		t.Fatalf("%d transactions, fees %d", len(tpl.Block.Txs), tpl.Fees)
+	pool.info.Position = at
+	if tpl := m.Template(); len(tpl.Entries) != 0 || tpl.Fees != 0 || tpl.CoinbaseValue != 50*coin || !tpl.PoolBehind {
+		t.Fatalf("%d transactions, fees %d", len(tpl.Entries), tpl.Fees)
 	}
-	at = c.state.Index
-	if tpl := m.Template(chaintest.Anchor); len(tpl.Block.Txs) != 2 || tpl.Fees != 5 || tpl.Block.Txs[0].Outputs[0].Value != 50*coin+5 {
-		t.Fatalf("%d transactions, fees %d", len(tpl.Block.Txs), tpl.Fees)
+	at, pool.info.Position = c.state.Index, c.state.Index
+	if tpl := m.Template(); len(tpl.Entries) != 1 || tpl.Fees != 5 || tpl.CoinbaseValue != 50*coin+5 || tpl.PoolBehind {
+		t.Fatalf("%d transactions, fees %d", len(tpl.Entries), tpl.Fees)
 	}
 }
 
-// extraNonce reads what vary changes.
-func extraNonce(b *types.Block, tpl *Template) uint64 {
-	return binary.LittleEndian.Uint64(b.Txs[0].Inputs[0].ScriptSig[tpl.extraNonceAt():])
+// extraNonce reads what makes each coinbase another.
+func extraNonce(b *types.Block, tpl *template.Template) uint64 {
+	return binary.LittleEndian.Uint64(b.Txs[0].Inputs[0].ScriptSig[len(consensus.CoinbaseHeight(tpl.Height))+1:])
 }

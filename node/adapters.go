@@ -31,8 +31,8 @@ func (p currentPool) current() *mempool.Pool {
 }
 
 // Select implements miner.Pool.
-func (p currentPool) Select(maxWeight int) ([]*pending.Entry, types.Index) {
-	return p.current().Select(maxWeight)
+func (p currentPool) Select(want pending.Selection) ([]*pending.Entry, types.Index) {
+	return p.current().Select(want)
 }
 
 // Get implements rpc.Pool.
@@ -95,25 +95,16 @@ func (x rpcIndex) Names() (names []string) {
 }
 
 // rpcMiner is the miner as RPC clients see it.
-type rpcMiner struct {
-	miner  *miner.Miner
-	script []byte // what the node's own blocks pay to
-}
+type rpcMiner struct{ *miner.Miner }
 
 // Generate implements rpc.Miner. As in Bitcoin Core, fewer blocks than asked for are
 // no error if the tries were not enough.
 func (m rpcMiner) Generate(ctx context.Context, n int, script []byte, maxTries uint64) ([]types.Hash, error) {
-	hashes, err := m.miner.Generate(ctx, n, script, maxTries)
+	hashes, err := m.Miner.Generate(ctx, n, script, maxTries)
 	if errors.Is(err, miner.ErrNotFound) {
 		err = nil
 	}
 	return hashes, err
-}
-
-// Template implements rpc.Miner.
-func (m rpcMiner) Template() (txs, weight int) {
-	t := m.miner.Template(m.script)
-	return len(t.Block.Txs), t.Weight
 }
 
 // control is the node as RPC clients see it.

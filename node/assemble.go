@@ -207,7 +207,7 @@ func (n *Node) newServer(s *services) error {
 	}
 	options := rpc.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: currentPool{s.pool},
-		Miner: rpcMiner{s.miner, n.config.MineTo}, Network: s.peers,
+		Miner: rpcMiner{s.miner}, Network: s.peers,
 		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logger: n.log,
 	}
 	if n.index != nil {

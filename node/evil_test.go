@@ -85,9 +85,12 @@ func (s *stranger) fate(patience time.Duration) string {
 	return s.Fate(patience, func() *hostile.ByHand { return s.w.strangerWith(s.to, s.key).ByHand })
 }
 
-// template is a block on the node's tip that breaks no rule yet.
+// template is a block on the node's tip that breaks no rule yet. Its coinbase is of no
+// other.
 func (s *simNode) template(txs ...*types.Tx) *types.Block {
-	b := s.miner.Template(chaintest.Anchor).Block
+	t := s.miner.Template()
+	s.coinbases++
+	b := t.Block(t.HeaderAt(s.clock.now()), t.Coinbase(chaintest.Anchor, []byte{1, s.coinbases}))
 	for _, tx := range txs {
 		b.Txs = append(b.Txs, *tx)
 	}

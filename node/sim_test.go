@@ -67,6 +67,8 @@ type simNode struct {
 	name  string
 	end   func() error // as a signal would
 	miner *miner.Miner
+
+	coinbases byte // that template has made
 }
 
 // start starts a node, new or with the data of an earlier run, that stays

@@ -182,7 +182,7 @@ func (r *relay) repeat() {
 // overdueInBlocks returns transactions that the next block would take, and that have
 // waited so long that others may have lost them.
 func (r *relay) overdueInBlocks(now time.Time) (wtxids []types.Hash) {
-	best, _ := r.pool.Select(types.MaxBlockWeight)
+	best, _ := r.pool.Select(pending.Selection{MaxWeight: types.MaxBlockWeight})
 	for _, tx := range best {
 		if now.Sub(tx.Time) > renewAge && len(wtxids) < maxRenewed {
 			wtxids = append(wtxids, tx.WTxID)

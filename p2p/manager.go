@@ -57,7 +57,7 @@ type Pool interface {
 	Get(txid types.Hash) *pending.Entry           // nil: the pool has none
 	Entries() []*pending.Entry
 	// Select returns what the next block would take.
-	Select(maxWeight int) ([]*pending.Entry, types.Index)
+	Select(want pending.Selection) ([]*pending.Entry, types.Index)
 	// Accepted returns the witness ids of those taken from a position on, and the
 	// position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)

@@ -84,7 +84,9 @@ func (p *listPool) Accepted(since uint64, limit int) ([]types.Hash, uint64) {
 }
 
 // Select implements Pool.
-func (p *listPool) Select(int) ([]*pending.Entry, types.Index) { return p.Entries(), types.Index{} }
+func (p *listPool) Select(pending.Selection) ([]*pending.Entry, types.Index) {
+	return p.Entries(), types.Index{}
+}
 
 // MinFeeRate implements Pool.
 func (p *listPool) MinFeeRate() types.FeeRate { return 1000 }

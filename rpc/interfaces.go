@@ -8,6 +8,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/p2p/peerinfo"
@@ -111,9 +112,9 @@ type Miner interface {
 	// Generate mines up to n blocks that pay to a script. It tries at most so many
 	// nonces for each; fewer blocks for that reason are no error.
 	Generate(ctx context.Context, n int, scriptPubKey []byte, maxTries uint64) ([]types.Hash, error)
-	// Template counts the transactions, with the coinbase, and the weight of the next
-	// block.
-	Template() (txs, weight int)
+	// Template returns the best block that can be built on the tip now, the same one until
+	// the tip or the pool has changed.
+	Template() *template.Template
 }
 
 // Network is the connections to others. Addresses are [ID@]HOST:PORT.

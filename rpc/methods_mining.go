@@ -49,9 +49,8 @@ func getMiningInfo(_ context.Context, s *Server) (any, error) {
 		"next": map[string]any{"height": state.Index.Height + 1, "bits": bitsHex(next), "difficulty": difficulty(next), "target": nextTarget.String()},
 	}
 	if s.Miner != nil {
-		if txs, weight := s.Miner.Template(); txs > 0 {
-			j["currentblocktx"], j["currentblockweight"] = txs-1, weight // Core does not count the coinbase
-		}
+		t := s.Miner.Template()
+		j["currentblocktx"], j["currentblockweight"] = len(t.Entries), t.Weight // Core does not count the coinbase
 	}
 	return j, nil
 }

@@ -10,26 +10,11 @@ import (
 // block at the height (BIP34).
 func CoinbaseHeight(height uint32) []byte { return appendScriptNumber(nil, int64(height)) }
 
-// Commit finishes a block that is being made. It gives the coinbase an output that
-// commits to the witnesses of the others, and a reserved value of zeros (BIP141). It
-// then gives the header the merkle root. The coinbase must not have such an output
-// yet.
-func Commit(block *types.Block) {
-	wtxids := make([]types.Hash, len(block.Txs))
-	for i := 1; i < len(wtxids); i++ {
-		wtxids[i] = block.Txs[i].WTxID()
-	}
+// CommitmentScript returns the scriptPubKey of the coinbase's output that commits to
+// the witnesses of a block (BIP141), whose reserved value is 32 zero bytes. The
+// coinbase has the zero hash for its own witness id.
+func CommitmentScript(wtxids []types.Hash) []byte {
 	root, _ := types.MerkleRoot(wtxids)
-	reserved := make([]byte, types.HashSize)
-	commitment := commitTo(root, reserved)
-	coinbase := &block.Txs[0]
-	coinbase.Inputs[0].Witness = [][]byte{reserved}
-	coinbase.Outputs = append(coinbase.Outputs, types.TxOut{
-		ScriptPubKey: slices.Concat(commitmentPrefix, commitment[:]),
-	})
-	txids := make([]types.Hash, len(block.Txs))
-	for i := range txids {
-		txids[i] = block.Txs[i].TxID()
-	}
-	block.Header.MerkleRoot, _ = types.MerkleRoot(txids)
+	commitment := commitTo(root, make([]byte, types.HashSize))
+	return slices.Concat(commitmentPrefix, commitment[:])
 }

@@ -83,6 +83,12 @@ type Details struct {
 	Chunk       Total // the set with which a miner would take it
 }
 
+// Selection is what a miner wants for a block.
+type Selection struct {
+	MaxWeight  int           // of all transactions together, in weight units
+	MinFeeRate types.FeeRate // of each chunk: what pays less is left out, even if there is room
+}
+
 // Verdict is what would become of a transaction that is only tried. If all fields
 // are nil, it was not looked at to the end, because another one of its list was
 // refused.

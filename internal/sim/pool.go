@@ -170,9 +170,9 @@ func (p *lightPool) unconfirm(b *block) {
 }
 
 // Select implements p2p.Pool. The order is that of the ids, since fees are all alike.
-func (p *lightPool) Select(maxWeight int) (chosen []*pending.Entry, _ types.Index) {
+func (p *lightPool) Select(want pending.Selection) (chosen []*pending.Entry, _ types.Index) {
 	for _, e := range p.sorted() {
-		if maxWeight -= e.Weight; maxWeight < 0 {
+		if want.MaxWeight -= e.Weight; want.MaxWeight < 0 {
 			break
 		}
 		chosen = append(chosen, e)
