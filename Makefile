@@ -73,6 +73,10 @@ cover: ## show the statement coverage of each package
 netns: build ## run five nodes in network namespaces with shaped lines (takes root)
 	@GO="$(GO)" sh test/netns.sh
 
+.PHONY: core
+core: build ## run Bitcoin Core's functional tests, from KARAT_CORE_SOURCE, against karatd
+	@test/core/run.py
+
 .PHONY: soak
 soak: ## run 24 nodes among attackers under the race detector for SOAK (10m)
 	$(GO) test -race -run '^TestSoak$$' -timeout 0 -v ./node -soak $(or $(SOAK),10m)

@@ -1,0 +1,140 @@
+"""Bitcoin Core's options as karatd's: what the `bitcoind` of this folder starts."""
+
+import os
+import re
+
+
+class Refused(Exception):
+    """An option that karatd has not and that a test would miss."""
+
+
+def coins_to_grains(text):
+    """A feerate in coins per 1000 virtual bytes, Core's unit, as grains per virtual byte."""
+    digits = re.fullmatch(r"(\d*)\.?(\d*)", text)
+    if not digits:
+        raise Refused(f"{text} is no amount")
+    return f"{float(text) * 1e5:.3f}"
+
+
+def same(flag, value=lambda text: text):
+    return lambda text: [f"--{flag}={value(text)}"]
+
+
+def switch(flag):
+    return lambda text: [f"--{flag}={'false' if text in ('0', 'false') else 'true'}"]
+
+
+def kilo(text):
+    return str(int(text) * 1000)
+
+
+# Core's name: what karatd is given for it.
+OPTIONS = {
+    "txindex": switch("txindex"),
+    "blockfilterindex": lambda text: [f"--filters={'false' if text == '0' else 'true'}"],
+    "dbcache": same("dbcache"),
+    "prune": lambda text: [f"--prune={text}"] if text != "1" else [],
+    "maxmempool": same("mempool"),
+    "minrelaytxfee": same("min-feerate", coins_to_grains),
+    "rpcauth": same("rpc-auth"),
+    "maxuploadtarget": same("max-upload"),
+    "proxy": same("proxy"),
+    "onion": same("onion"),
+    "externalip": same("external-address"),
+}
+
+# What changes nothing that a test of rules, policy or answers could see.
+IGNORED = set("""
+    acceptnonstdtxn addresstype assumevalid blockversion checkaddrman checkblockindex checkblocks checklevel checkmempool
+    daemon debug debugexclude deprecatedrpc disablewallet discover dnsseed fallbackfee fixedseeds forcednsseed keypool
+    listenonion logips loglevel loglevelalways logratelimit logsourcelocations logthreadnames logtimemicros logtimestamps
+    maxconnections maxtipage mocktime natpmp par peertimeout persistmempoolv1 port prevoutfetchthreads printtoconsole
+    regtest rpcclienttimeout rpcdoccheck rpcport rpcservertimeout rpcthreads rpcuser rpcpassword rpcworkqueue server
+    shrinkdebugfile stopatheight timeout uacomment unsafesqlitesync upnp v2transport wallet walletbroadcast
+    walletrejectlongchains mempoolfullrbf datadir conf bind listen connect addnode whitelist fastprune permitbaremultisig
+    bytespersigop limitancestorcount limitancestorsize limitdescendantcount limitdescendantsize
+    acceptstalefeeestimates test
+""".split())
+
+
+def split(argument):
+    """-name=value or -noname as name and value, as Core reads it."""
+    name, equals, value = argument.lstrip("-").partition("=")
+    if not equals:
+        value = "1"
+    if name.startswith("no") and name[2:] and (name[2:] in OPTIONS or name[2:] in IGNORED):
+        return name[2:], "0" if value != "0" else "1"
+    return name, value
+
+
+def read_file(path, chain):
+    """The lines of a bitcoin.conf that concern a chain."""
+    found, section = [], ""
+    if not os.path.exists(path):
+        return found
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            line = line.split("#")[0].strip()
+            if line.startswith("["):
+                section = line.strip("[]")
+            elif line and section in ("", chain):
+                found.append(split(line))
+    return found
+
+
+class Node:
+    """What a command line and a bitcoin.conf ask for."""
+
+    def __init__(self, arguments, chain="regtest"):
+        given = [split(argument) for argument in arguments]
+        self.datadir = dict(given).get("datadir", "")
+        self.options = read_file(os.path.join(self.datadir, "bitcoin.conf"), chain) + given
+        self.chain = chain
+
+    def last(self, name, default=None):
+        return next((value for n, value in reversed(self.options) if n == name), default)
+
+    def every(self, name):
+        return [value for n, value in self.options if n == name]
+
+    def listen(self):
+        """Where peers call: the tests' nodes never leave this machine."""
+        if self.last("listen") == "0":
+            return "none"
+        binds = [bind for bind in self.every("bind") if not bind.endswith("=onion")]
+        port = binds[-1].rpartition(":")[2] if binds and re.search(r":\d+$", binds[-1]) else self.last("port", "18444")
+        return f"127.0.0.1:{port}"
+
+    def peers(self):
+        to = [peer for peer in self.every("connect") if peer != "0"] + self.every("addnode")
+        alone = bool(self.every("connect"))
+        trusted = ["--trust-peer=127.0.0.1"] if self.every("whitelist") else []
+        return [f"--connect={peer}" for peer in to] + (["--no-discovery"] if alone else []) + trusted
+
+    def users(self):
+        """rpcuser and rpcpassword: karatd reads the password from a file."""
+        user, password = self.last("rpcuser"), self.last("rpcpassword")
+        if not user or not password:
+            return []
+        path = os.path.join(self.datadir, "rpcpassword")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(password + "\n")
+        return [f"--rpc-user={user}", f"--rpc-password-file={path}"]
+
+    def arguments(self, network):
+        """karatd's command line, and the options that change nothing here."""
+        out = [f"--network={network}", f"--datadir={self.datadir}", "--log-level=debug", f"--listen={self.listen()}",
+               f"--rpc-listen=127.0.0.1:{self.last('rpcport', '18443')}"]
+        if self.last("txindex") is None:
+            out.append("--txindex=false")
+        if self.last("blockfilterindex") is None:
+            out.append("--filters=false")
+        out += self.peers() + self.users()
+        for name in dict.fromkeys(name for name, _ in self.options):
+            if name in OPTIONS:
+                values = self.every(name) if name in ("rpcauth", "externalip") else [self.last(name)]
+                for value in values:
+                    out += OPTIONS[name](value)
+            elif name not in IGNORED:
+                raise Refused(f"-{name} is none of karatd's options")
+        return out
