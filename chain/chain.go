@@ -129,6 +129,7 @@ type Chain struct {
 	// Guarded by mu (written only under turn or by AddHeaders):
 	tree       map[types.Hash]*blockNode   // all headers, those of refused blocks included
 	tip        *blockNode                  // of the best chain known to be valid
+	latest     latest                      // the block that was connected last, as followers want it
 	bestHeader *blockNode                  // of the chain of headers with the most work that is not refused
 	candidates map[*blockNode]struct{}     // complete blocks that are not worse than the tip
 	unlinked   map[*blockNode][]*blockNode // blocks with a body, by the parent that is not complete

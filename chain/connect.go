@@ -344,6 +344,8 @@ func (c *Chain) settle(report func(header.Result)) error {
 		done.node.status |= header.StatusValid | header.StatusUndo
 		c.dirty[done.node] = struct{}{}
 		better := done.node.better(c.tip)
+		update := done.update // a copy: what else was needed to connect it need not stay in memory
+		c.latest = latest{done.node.hash, consensus.BlockUpdate{Block: done.block, Update: &update}}
 		c.mu.Unlock()
 		if better {
 			c.setTip(done.node)

@@ -14,7 +14,8 @@ import (
 // A caller that follows the chain calls it until both are empty. Each time it gives
 // the block where the last answer led: Update.Parent of the last that was reverted,
 // or Update.Block of the last that was applied. The tip may move between two calls,
-// even to another branch; the way from where the caller is stays right.
+// even to another branch; the way from where the caller is stays right. Several callers
+// may get the same update, and none may change it.
 //
 // The error is ErrUnknownBlock for a position that is not in the header tree. It is
 // ErrNotFound if a body on the way was pruned; that is an ErrLocal as well, so ask
@@ -58,9 +59,22 @@ func (c *Chain) BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error) {
 	return c.blockUpdate(n)
 }
 
+// latest is the block that was connected last. All who follow the chain ask for it at
+// once, and need not read, decode and hash again what was just in memory.
+type latest struct {
+	hash   types.Hash
+	update consensus.BlockUpdate
+}
+
 // blockUpdate reads a connected block and its undo data back. What the block did to
 // the coins is not stored: it follows from the two.
 func (c *Chain) blockUpdate(n *blockNode) (consensus.BlockUpdate, error) {
+	c.mu.RLock()
+	latest := c.latest
+	c.mu.RUnlock()
+	if latest.hash == n.hash && latest.update.Block != nil {
+		return latest.update, nil
+	}
 	if n.parent == nil {
 		return consensus.BlockUpdate{
 			Block:  c.params.GenesisBlock(),

@@ -24,7 +24,7 @@ func (c *change) isCurrent(g *graph) bool { return c != nil && c.graph == g && c
 func (g *graph) prepare(remove, add []*txNode) (*change, bool) {
 	c := &change{graph: g, version: g.version, remove: remove, add: add}
 	leaving := make(map[*txNode]bool, len(remove))
-	touched := map[*cluster]bool{}
+	touched := make(map[*cluster]bool, len(remove))
 	touch := func(nodes []*txNode) {
 		for _, n := range nodes {
 			if !touched[n.cluster] {

@@ -139,23 +139,16 @@ func (p *Pool) jump(tip types.Index) bool {
 func (p *Pool) confirm(u *consensus.BlockUpdate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var confirmed, conflicts []*txNode
-	isConfirmed := map[*txNode]bool{}
-	for _, txid := range u.Block.TxIDs[1:] { // a coinbase was in no pool
+	confirmed := make([]*txNode, 0, len(u.Block.TxIDs))
+	var conflicts []*txNode
+	for i, txid := range u.Block.TxIDs[1:] { // a coinbase was in no pool
 		if n := p.graph.byTxID[txid]; n != nil {
-			confirmed = append(confirmed, n)
-			isConfirmed[n] = true
+			confirmed = append(confirmed, n) // nothing else in the pool spends what it spends
+		} else {
+			conflicts = append(conflicts, p.graph.conflicts(&u.Block.Block.Txs[i+1])...)
 		}
 	}
-	for i := 1; i < len(u.Block.Block.Txs); i++ {
-		for _, n := range p.graph.conflicts(&u.Block.Block.Txs[i]) {
-			if !isConfirmed[n] {
-				conflicts = append(conflicts, n)
-			}
-		}
-	}
-	gone := append(confirmed, withDescendants(conflicts)...)
-	p.remove(gone)
+	p.remove(append(confirmed, withDescendants(conflicts)...))
 	p.position = u.Update.Block
 	p.rolling.block(p.now())
 	p.changed.Ring()

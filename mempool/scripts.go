@@ -145,7 +145,9 @@ func (s *verifiedSet) add(wtxid types.Hash) {
 func (s *verifiedSet) has(wtxid types.Hash) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, young := s.young[wtxid]
+	if _, young := s.young[wtxid]; young {
+		return true
+	}
 	_, old := s.old[wtxid]
-	return young || old
+	return old
 }
