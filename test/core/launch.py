@@ -55,8 +55,8 @@ def main():
     os.environ.setdefault("KARAT_NETWORK", os.path.join(HERE, "..", "..", "testdata", "bitcoin-regtest.json"))
     os.environ.setdefault("KARATD", os.path.join(HERE, "..", "..", "bin", "karatd"))
 
-    from adapt import keys, nodes, notes, rpc, tests
-    for part in (nodes, keys, rpc):
+    from adapt import keys, nodes, notes, peers, rpc, tests
+    for part in (nodes, keys, peers, rpc):
         part.patch()
     module, path = load(source, name)
     test = tests.adapt(name, module)

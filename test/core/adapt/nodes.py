@@ -20,7 +20,7 @@ from .options import IGNORED, Node
 
 CACHED_BLOCKS = 199  # Core's framework begins most tests on a chain of so many blocks
 CHANGES_NOTHING = """daemon datadir debug debugexclude disablewallet fallbackfee keypool loglevel logratelimit logsourcelocations
-    logthreadnames logtimemicros port rpcport server uacomment v2transport unsafesqlitesync mocktime""".split()
+    logthreadnames logtimemicros port rpcport server uacomment v2transport unsafesqlitesync mocktime whitelist bind listen""".split()
 
 
 def started(node):

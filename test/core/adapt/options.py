@@ -24,10 +24,6 @@ def switch(flag):
     return lambda text: [f"--{flag}={'false' if text in ('0', 'false') else 'true'}"]
 
 
-def kilo(text):
-    return str(int(text) * 1000)
-
-
 # Core's name: what karatd is given for it.
 OPTIONS = {
     "txindex": switch("txindex"),
@@ -35,7 +31,18 @@ OPTIONS = {
     "dbcache": same("dbcache"),
     "prune": lambda text: [f"--prune={text}"] if text != "1" else [],
     "maxmempool": same("mempool"),
+    "mempoolexpiry": same("mempool-expiry"),
+    "persistmempool": switch("persist-mempool"),
     "minrelaytxfee": same("min-feerate", coins_to_grains),
+    "incrementalrelayfee": same("incremental-feerate", coins_to_grains),
+    "dustrelayfee": same("dust-feerate", coins_to_grains),
+    "limitclustercount": same("limit-cluster-count"),
+    "limitclustersize": same("limit-cluster-size"),
+    "datacarrier": switch("data-carrier"),
+    "datacarriersize": same("data-carrier-size"),
+    "blockmaxweight": same("block-max-weight"),
+    "blockreservedweight": same("block-reserved-weight"),
+    "blockmintxfee": same("block-min-feerate", coins_to_grains),
     "rpcauth": same("rpc-auth"),
     "maxuploadtarget": same("max-upload"),
     "proxy": same("proxy"),
