@@ -148,6 +148,9 @@ func (p *Pool) fit(g *group, replace bool) (failed int, err error) {
 			}
 		}
 	}
+	for _, c := range g.candidates {
+		c.modified = p.graph.modified(c.Entry)
+	}
 	if err := p.checkFees(g); err != nil {
 		return g.whole(), err
 	}
@@ -164,7 +167,7 @@ func (p *Pool) fit(g *group, replace bool) (failed int, err error) {
 		return g.whole(), err
 	}
 	for _, n := range change.add {
-		n.sponsored = n.Fee < p.options.MinRelay.Fee(n.VSize)
+		n.sponsored = n.modified() < p.options.MinRelay.Fee(n.VSize)
 	}
 	if slices.ContainsFunc(unpaid(change.after, p.options.MinRelay), func(n *txNode) bool { return n.cluster == nil }) {
 		return g.whole(), policy(pending.ReasonMinRelayFee, "with what it would be mined with it pays too little")
@@ -185,13 +188,14 @@ func (p *Pool) checkFees(g *group) error {
 	joint := map[types.Hash]bool{}
 	g.joint = pending.Total{}
 	for _, c := range g.candidates {
-		if c.Fee >= max(rolling, relay).Fee(c.VSize) && !slices.ContainsFunc(c.parents, func(txid types.Hash) bool { return joint[txid] }) {
+		if c.modified >= max(rolling, relay).Fee(c.VSize) && !slices.ContainsFunc(c.parents, func(txid types.Hash) bool { return joint[txid] }) {
 			continue
 		}
 		joint[c.TxID] = true
 		g.joint.Add(c.Entry)
+		g.joint.Fees += c.modified - c.Fee
 	}
-	if floor := rolling.Fee(g.joint.VSize); g.joint.Fees < floor {
+	if floor := rolling.Fee(g.joint.VSize); floor > 0 && g.joint.Fees < floor {
 		return policy(pending.ReasonMempoolMinFee, "%d grains are less than %d", g.joint.Fees, floor)
 	}
 	if floor := relay.Fee(g.joint.VSize); g.joint.Fees < floor {

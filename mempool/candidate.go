@@ -17,6 +17,7 @@ type candidate struct {
 	position types.Index  // the tip that the coins are of
 	coins    []types.Coin // that the inputs spend, in their order
 	parents  []types.Hash // transactions that it spends and no block has
+	modified types.Amount // what it counts for as a fee, with the operator's delta
 	work     pending.Work // what it has cost so far
 }
 

@@ -3,15 +3,14 @@ package mempool
 import (
 	"math/bits"
 
-	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
 // chunk is a run of a cluster's nodes that a miner would take together, because the
 // later ones pay for the earlier.
 type chunk struct {
-	first, end int // places in the cluster
-	fee        types.Amount
+	first, end int          // places in the cluster
+	fee        types.Amount // modified, and so it may be negative
 	weight     int
 	// tie is the place of the node whose id decides between equal feerates: of the first
 	// nodes of this chunk and of those before it that pay as much, the one with the
@@ -19,9 +18,9 @@ type chunk struct {
 	tie int
 }
 
-func (c *chunk) add(e *pending.Entry) {
-	c.fee += e.Fee
-	c.weight += e.Weight
+func (c *chunk) add(n *txNode) {
+	c.fee += n.modified()
+	c.weight += n.Weight
 }
 
 // compare compares the feerates of two chunks.
@@ -47,9 +46,18 @@ func chunksOf(clusters []*cluster) []chunk {
 
 // compareRates compares fee a / weight a with fee b / weight b, without rounding: two
 // feerates that differ in the last digit must not look equal in one comparison and
-// different in another, or there would be no order. Fees are not negative.
+// different in another, or there would be no order. Weights are positive. Fees may be
+// negative, since an operator's delta can take more from a fee than it is.
 func compareRates(feeA types.Amount, weightA int, feeB types.Amount, weightB int) int {
-	return compareProducts(uint64(feeA), uint64(weightB), uint64(feeB), uint64(weightA))
+	switch {
+	case feeA >= 0 && feeB >= 0:
+		return compareProducts(uint64(feeA), uint64(weightB), uint64(feeB), uint64(weightA))
+	case feeA >= 0:
+		return 1
+	case feeB >= 0:
+		return -1
+	}
+	return compareProducts(uint64(-feeB), uint64(weightA), uint64(-feeA), uint64(weightB))
 }
 
 // compareProducts compares a*b with c*d.

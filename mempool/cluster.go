@@ -76,7 +76,7 @@ func linearize(nodes []*txNode, lineage []uint64) []int {
 	sets := make([]chunk, len(nodes))
 	for i := range nodes {
 		for set := lineage[i]; set != 0; set &= set - 1 {
-			sets[i].add(nodes[bits.TrailingZeros64(set)].Entry)
+			sets[i].add(nodes[bits.TrailingZeros64(set)])
 		}
 	}
 	order := make([]int, 0, len(nodes))
@@ -105,9 +105,9 @@ func linearize(nodes []*txNode, lineage []uint64) []int {
 		for rest := left; rest != 0; rest &= rest - 1 {
 			i := bits.TrailingZeros64(rest)
 			for gone := lineage[i] & taken; gone != 0; gone &= gone - 1 {
-				e := nodes[bits.TrailingZeros64(gone)].Entry
-				sets[i].fee -= e.Fee
-				sets[i].weight -= e.Weight
+				n := nodes[bits.TrailingZeros64(gone)]
+				sets[i].fee -= n.modified()
+				sets[i].weight -= n.Weight
 			}
 		}
 	}
@@ -130,7 +130,7 @@ func better(a *chunk, nodeA *txNode, b *chunk, nodeB *txNode) bool {
 func (c *cluster) cutChunks() {
 	for at, n := range c.nodes {
 		next := chunk{first: at, end: at + 1}
-		next.add(n.Entry)
+		next.add(n)
 		for len(c.chunks) > 0 {
 			last := &c.chunks[len(c.chunks)-1]
 			if next.compare(last) <= 0 {

@@ -77,6 +77,11 @@ func TestImproves(t *testing.T) {
 		{"from nothing", nil, list(1, 10), true},
 		{"to nothing", list(1, 10), nil, false},
 		{"nothing paid", list(0, 10), list(0, 5), false},
+		{"less than nothing for something", list(-5, 10), list(1, 10), true},
+		{"less than nothing goes", list(10, 10, -5, 10), list(10, 10), true},
+		{"less than nothing comes", list(10, 10), list(10, 10, -5, 10), false},
+		{"a flatter fall", list(-5, 10), list(-5, 20), true},
+		{"a steeper fall", list(-5, 20), list(-5, 10), false},
 		{"numbers that overflow when multiplied", list(1<<61, 1<<20), list(1<<61+1, 1<<20), true},
 	}
 	for _, test := range tests {

@@ -16,6 +16,9 @@ const (
 	// updatesWorth is the number of new blocks above which it is cheaper to check every
 	// transaction of the pool anew than to read the blocks.
 	updatesWorth = 32
+	// updatesForDeltas is the same while there are fee deltas, which only the blocks tell
+	// when to forget.
+	updatesForDeltas = 2000
 	// expiryInterval is how often old transactions are looked for.
 	expiryInterval = 10 * time.Minute
 )
@@ -90,7 +93,7 @@ func (p *Pool) advance(tip types.Index) error {
 		if p.jump(tip) {
 			return nil
 		}
-		if tip.Height > f.at.Height+updatesWorth {
+		if tip.Height > f.at.Height+p.worth() {
 			p.markStale()
 			f.at = tip
 			return nil
@@ -112,7 +115,9 @@ func (p *Pool) advance(tip types.Index) error {
 		f.at = reverted[i].Update.Parent
 	}
 	for i := range applied {
-		if !f.stale {
+		if f.stale {
+			p.forgetDeltas(&applied[i])
+		} else {
 			p.confirm(&applied[i])
 		}
 		f.at = applied[i].Update.Block
@@ -120,12 +125,22 @@ func (p *Pool) advance(tip types.Index) error {
 	return nil
 }
 
+// worth is updatesWorth or updatesForDeltas.
+func (p *Pool) worth() uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.graph.deltas) > 0 {
+		return updatesForDeltas
+	}
+	return updatesWorth
+}
+
 // jump goes to the tip if there is nothing in the pool that blocks could change, as
 // during the first sync. It assumes the baton, and reports whether it did.
 func (p *Pool) jump(tip types.Index) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.graph.byTxID) > 0 {
+	if len(p.graph.byTxID) > 0 || len(p.graph.deltas) > 0 && tip.Height <= p.followed.at.Height+updatesForDeltas {
 		return false
 	}
 	p.position, p.followed.at = tip, tip
@@ -147,6 +162,12 @@ func (p *Pool) confirm(u *consensus.BlockUpdate) {
 		} else {
 			conflicts = append(conflicts, p.graph.conflicts(&u.Block.Block.Txs[i+1])...)
 		}
+	}
+	for _, n := range conflicts {
+		delete(p.graph.deltas, n.TxID)
+	}
+	for _, txid := range u.Block.TxIDs[1:] {
+		delete(p.graph.deltas, txid)
 	}
 	p.remove(append(confirmed, withDescendants(conflicts)...))
 	p.position = u.Update.Block

@@ -13,7 +13,8 @@ import (
 type txNode struct {
 	*pending.Entry
 	cluster *cluster
-	at      int // in the cluster's nodes
+	at      int          // in the cluster's nodes
+	delta   types.Amount // what the operator adds to the fee; it never changes
 	// sponsored says that it pays less than anything would be relayed for, and came in
 	// because a child paid for it.
 	sponsored bool
@@ -26,6 +27,7 @@ type graph struct {
 	byWTxID map[types.Hash]*txNode
 	spends  map[types.OutPoint]*txNode // who spends an output
 	ranking ranking
+	deltas  map[types.Hash]types.Amount // that the operator gave; of some that are not in the graph
 
 	version uint64 // grows with each change
 	usage   int    // bytes of memory
@@ -36,7 +38,7 @@ type graph struct {
 func newGraph() *graph {
 	return &graph{
 		byTxID: map[types.Hash]*txNode{}, byWTxID: map[types.Hash]*txNode{},
-		spends: map[types.OutPoint]*txNode{},
+		spends: map[types.OutPoint]*txNode{}, deltas: map[types.Hash]types.Amount{},
 	}
 }
 
@@ -165,27 +167,27 @@ func withDescendants(nodes []*txNode) []*txNode {
 // details describes the node among its relatives. Whatever it tells is of one cluster,
 // so that this costs no more than a cluster is large.
 func (n *txNode) details() pending.Details {
-	d := pending.Details{Entry: n.Entry}
+	d := pending.Details{Entry: n.Entry, Modified: n.modified()}
 	for _, a := range n.ancestors() {
-		d.Ancestors.Add(a.Entry)
+		a.addTo(&d.Ancestors.Total)
 		d.Ancestors.TxIDs = append(d.Ancestors.TxIDs, a.TxID)
 		if n.spendsFrom(a) {
 			d.Depends = append(d.Depends, a.TxID)
 		}
 	}
 	for _, e := range n.descendants() {
-		d.Descendants.Add(e.Entry)
+		e.addTo(&d.Descendants.Total)
 		d.Descendants.TxIDs = append(d.Descendants.TxIDs, e.TxID)
 		if e.spendsFrom(n) {
 			d.SpentBy = append(d.SpentBy, e.TxID)
 		}
 	}
-	d.Ancestors.Add(n.Entry)
-	d.Descendants.Add(n.Entry)
+	n.addTo(&d.Ancestors.Total)
+	n.addTo(&d.Descendants.Total)
 	for _, c := range n.cluster.chunks {
 		if n.at < c.end {
 			for _, e := range n.cluster.nodes[c.first:c.end] {
-				d.Chunk.Add(e.Entry)
+				e.addTo(&d.Chunk)
 			}
 			break
 		}

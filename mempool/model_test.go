@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -47,7 +49,7 @@ func TestModel(t *testing.T) {
 				m.blocks = append(m.blocks, m.mine())
 			}
 			m.sync()
-			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, sponsored: map[types.Hash]bool{}, coins: m.tip.Coins, height: m.tip.Height, maxBytes: maxBytes}
+			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, sponsored: map[types.Hash]bool{}, deltas: map[types.Hash]types.Amount{}, coins: m.tip.Coins, height: m.tip.Height, maxBytes: maxBytes}
 			for range steps {
 				m.step()
 				m.compare()
@@ -61,7 +63,7 @@ func TestModel(t *testing.T) {
 	for _, kind := range []string{
 		"accepted", "replaced", string(ReasonInsufficientFee), string(ReasonNotImproved), string(pending.ReasonMinRelayFee),
 		string(consensus.ReasonMissingInputs), string(ReasonInPool), string(pending.ReasonMempoolMinFee), string(ReasonFull),
-		"block", "reorganisation", "expiry", "eviction",
+		"block", "reorganisation", "expiry", "eviction", "priority", "negative",
 		"package", "package, replaced", "package, evicted or there", "package: " + string(ReasonPackageReplaces), "package: " + string(pending.ReasonMinRelayFee),
 	} {
 		if counts[kind] == 0 {
@@ -78,6 +80,8 @@ func (m *model) step() {
 		m.reorganise()
 	case n == 6:
 		m.pass()
+	case n == 7:
+		m.prioritise()
 	case m.random.IntN(4) == 0:
 		m.submitPackage()
 	default:
@@ -315,8 +319,42 @@ func (m *model) reorganise() {
 			returned = append(returned, &pending.Entry{Tx: tx, Raw: tx.AppendTo(nil), TxID: b.TxIDs[i], Weight: tx.Weight(), VSize: tx.VirtualSize(), Time: m.now})
 		}
 	}
+	for _, b := range branch {
+		for _, txid := range b.TxIDs {
+			delete(m.twin.deltas, txid)
+		}
+	}
 	m.twin.rebuild(append(returned, list...), m.tip)
 	m.counts["reorganisation"]++
+}
+
+// prioritise gives any transaction that was ever made a delta, also a huge one.
+func (m *model) prioritise() {
+	if len(m.made) == 0 {
+		return
+	}
+	txid := m.made[len(m.made)-1-m.random.IntN(min(len(m.made), 8))].TxID()
+	delta := types.Amount(m.random.IntN(1201) - 600)
+	if m.random.IntN(8) == 0 {
+		delta *= 1 << 53
+	}
+	m.pool.Prioritise(txid, delta)
+	sum := new(big.Int).Add(big.NewInt(int64(m.twin.deltas[txid])), big.NewInt(int64(delta)))
+	if sum.IsInt64() {
+		m.twin.deltas[txid] = types.Amount(sum.Int64())
+	} else {
+		m.twin.deltas[txid] = types.Amount(uint64(math.MaxInt64 + (1-sum.Sign())/2))
+	}
+	if e := m.twin.txs[txid]; e != nil {
+		copied := *e
+		copied.Fee = m.twin.modified(m.pool.Get(txid).Fee, txid)
+		m.twin.txs[txid] = &copied
+		m.counts["priority"]++
+		if copied.Fee < 0 {
+			m.counts["negative"]++
+		}
+	}
+	m.twin.sweep()
 }
 
 // pass lets time go by.
@@ -340,6 +378,15 @@ func (m *model) compare() {
 
 	m.t.Helper()
 	checkGraph(m.t, m.pool)
+	for _, d := range m.pool.Prioritised() {
+		if m.twin.deltas[d.TxID] != d.Delta || d.InPool != (m.twin.txs[d.TxID] != nil) || d.InPool && d.Modified != m.twin.txs[d.TxID].Fee {
+			m.t.Fatalf("a delta is %+v, the twin says %d", d, m.twin.deltas[d.TxID])
+		}
+	}
+	maps.DeleteFunc(m.twin.deltas, func(_ types.Hash, delta types.Amount) bool { return delta == 0 })
+	if len(m.twin.deltas) != len(m.pool.Prioritised()) {
+		m.t.Fatalf("%d deltas, the twin has %d", len(m.pool.Prioritised()), len(m.twin.deltas))
+	}
 	entries := m.pool.Entries()
 	if len(entries) != len(m.twin.txs) {
 		m.t.Fatalf("the pool has %d transactions, the twin %d", len(entries), len(m.twin.txs))
@@ -347,7 +394,7 @@ func (m *model) compare() {
 	for _, e := range m.pool.Entries() {
 		d, _ := m.pool.Details(e.TxID)
 		e = m.twin.txs[d.TxID]
-		if e == nil || d.Fee != e.Fee || !d.Time.Equal(e.Time) {
+		if e == nil || d.Modified != e.Fee || !d.Time.Equal(e.Time) {
 			m.t.Fatalf("%s is not in the twin, or not so", d.TxID)
 		}
 		if d.Ancestors.Total != sum(m.twin.ancestors(e)) || d.Descendants.Total != sum(m.twin.descendants(e)) {

@@ -126,7 +126,7 @@ func (g *group) checkReplacing(conflicts []*txNode) error {
 		return policy(ReasonPackageReplaces, "package must be 1-parent-1-child")
 	case len(parent.parents) > 0 || slices.ContainsFunc(child.parents, func(txid types.Hash) bool { return txid != parent.TxID }):
 		return policy(ReasonPackageReplaces, "new transaction cannot have mempool ancestors")
-	case compareRates(child.Fee, child.VSize, parent.Fee, parent.VSize) <= 0:
+	case compareRates(child.modified, child.VSize, parent.modified, parent.VSize) <= 0:
 		return policy(ReasonPackageReplaces, "package feerate is less than or equal to parent feerate")
 	}
 	return nil

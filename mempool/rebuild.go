@@ -42,6 +42,7 @@ func (p *Pool) rebuild(ctx context.Context) error {
 		return err // if nil, the chain has moved, and CatchUp sees that
 	}
 	fresh := newGraph()
+	fresh.deltas = p.snapshotDeltas()
 	for _, c := range candidates {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -56,6 +57,7 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.log.Info("checked all waiting transactions anew", "before", len(p.graph.byTxID), "after", len(fresh.byTxID), "tip", f.at)
+	p.takeDeltas(fresh)
 	p.graph, p.position, p.rebuilding = fresh, f.at, false
 	p.changes++
 	p.followed = followed{at: f.at}

@@ -1,6 +1,7 @@
 package mempool
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -19,7 +20,7 @@ func (g *graph) replacement(entries []*pending.Entry, conflicts []*txNode, incre
 	}
 	add := make([]*txNode, len(entries))
 	for i, e := range entries {
-		add[i] = &txNode{Entry: e}
+		add[i] = g.newNode(e)
 	}
 	c, ok := g.prepare(removed, add)
 	if !ok {
@@ -50,10 +51,10 @@ func (g *graph) replaced(entries []*pending.Entry, conflicts []*txNode, incremen
 	var old, own pending.Total
 	for _, n := range removed {
 		leaving[n] = true
-		old.Add(n.Entry)
+		n.addTo(&old)
 	}
 	for _, e := range entries {
-		own.Add(e)
+		g.newNode(e).addTo(&own)
 	}
 	// BIP125's rules 3 and 4: it pays as much as all that it replaces, and for its own
 	// relay besides. Otherwise anybody could make the network relay one payment for
@@ -130,16 +131,9 @@ func side(curve []chunk, at int, p chunk) int {
 	if at > 0 {
 		from = curve[at-1]
 	}
-	switch {
-	case p.fee < from.fee:
-		return -1
-	case at < len(curve):
-		to := curve[at]
-		return compareProducts(
-			uint64(p.fee-from.fee), uint64(to.weight-from.weight),
-			uint64(to.fee-from.fee), uint64(p.weight-from.weight))
-	case p.fee > from.fee:
-		return 1
+	if at == len(curve) {
+		return cmp.Compare(p.fee, from.fee)
 	}
-	return 0
+	to := curve[at]
+	return compareRates(p.fee-from.fee, p.weight-from.weight, to.fee-from.fee, to.weight-from.weight)
 }

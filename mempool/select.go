@@ -12,7 +12,8 @@ const maxMisfits = 1000
 
 // Select returns transactions for a block, each after those that it spends. It also
 // returns the block on which they are valid next, each by itself and all together. It
-// takes chunks, the best feerates first, so that a child pays for its parents.
+// takes chunks, the best feerates first, so that a child pays for its parents; none that
+// the operator's deltas have made worth less than nothing.
 // Signature operations need no limit: they are counted in scriptSigs, which are empty
 // here.
 func (p *Pool) Select(want pending.Selection) ([]*pending.Entry, types.Index) {
@@ -21,7 +22,7 @@ func (p *Pool) Select(want pending.Selection) ([]*pending.Entry, types.Index) {
 	var left map[*cluster]bool // those whose next chunk is too large: the rest may depend on it
 	room, misfits := want.MaxWeight, 0
 	for r := range ranking.bestFirst() {
-		if types.NewFeeRate(r.fee, vsizeOf(int(r.weight))) < want.MinFeeRate {
+		if r.fee < 0 || types.NewFeeRate(r.fee, vsizeOf(int(r.weight))) < want.MinFeeRate {
 			break // nothing that is left pays more
 		}
 		if left[r.cluster] {

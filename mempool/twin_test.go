@@ -16,7 +16,8 @@ import (
 // and everything that is asked is computed from nothing.
 type twin struct {
 	txs       map[types.Hash]*pending.Entry
-	sponsored map[types.Hash]bool // too cheap, and came in with a child
+	sponsored map[types.Hash]bool         // too cheap, and came in with a child
+	deltas    map[types.Hash]types.Amount // of fees; the fees of the twin's entries have them
 	coins     map[types.OutPoint]types.Coin
 	height    uint32 // of the tip
 	maxBytes  int
@@ -53,7 +54,7 @@ func (w *twin) descendants(e *pending.Entry) map[types.Hash]*pending.Entry {
 }
 
 func (w *twin) without(gone map[types.Hash]*pending.Entry) *twin {
-	rest := &twin{txs: maps.Clone(w.txs), sponsored: map[types.Hash]bool{}, coins: w.coins, height: w.height}
+	rest := &twin{txs: maps.Clone(w.txs), sponsored: map[types.Hash]bool{}, deltas: w.deltas, coins: w.coins, height: w.height}
 	maps.Copy(rest.sponsored, w.sponsored)
 	for txid := range gone {
 		delete(rest.txs, txid)
@@ -231,7 +232,7 @@ func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.Fe
 		if fault == nil {
 			fault = err
 		}
-		e.Fee = fee
+		e.Fee = w.modified(fee, e.TxID)
 		with.txs[e.TxID] = e
 	}
 	if fault != nil {
@@ -249,7 +250,7 @@ func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.Fe
 			poor.Add(e)
 		}
 	}
-	if poor.Fees < floor.Fee(poor.VSize) {
+	if floor > 0 && poor.Fees < floor.Fee(poor.VSize) {
 		return pending.ReasonMempoolMinFee
 	}
 	if poor.Fees < relay.Fee(poor.VSize) {
@@ -431,15 +432,27 @@ func (w *twin) evict() {
 	}
 }
 
+// modified returns what a fee counts for.
+func (w *twin) modified(fee types.Amount, txid types.Hash) types.Amount {
+	delta := w.deltas[txid]
+	if delta > 1e15 || delta < -1e15 {
+		delta = delta / 4 // no matter how far out
+	}
+	return min(max(fee+delta, -1e15), 1e15)
+}
+
 // confirm removes what a block confirms and what conflicts with it.
 func (w *twin) confirm(b *chaintest.Block) {
 	for i := 1; i < len(b.Block.Txs); i++ {
 		delete(w.txs, b.TxIDs[i])
+		delete(w.deltas, b.TxIDs[i])
 	}
+	before := maps.Clone(w.txs)
 	for i := 1; i < len(b.Block.Txs); i++ {
 		for _, in := range b.Block.Txs[i].Inputs {
-			for _, e := range maps.Clone(w.txs) {
+			for _, e := range before {
 				if slices.ContainsFunc(e.Tx.Inputs, func(other types.TxIn) bool { return other.PreviousOutPoint == in.PreviousOutPoint }) {
+					delete(w.deltas, e.TxID)
 					w.txs = w.without(w.descendants(e)).txs
 				}
 			}
@@ -459,7 +472,7 @@ func (w *twin) rebuild(list []*pending.Entry, tip *chaintest.Block) {
 			continue
 		}
 		copied := *e
-		copied.Fee = fee
+		copied.Fee = w.modified(fee, e.TxID)
 		w.txs[e.TxID] = &copied
 	}
 	w.evict()
@@ -468,6 +481,9 @@ func (w *twin) rebuild(list []*pending.Entry, tip *chaintest.Block) {
 // selection is Select.
 func (w *twin) selection(room int) (selected []types.Hash) {
 	for _, part := range w.taken(room) {
+		if total(part).Fees < 0 {
+			break
+		}
 		for _, e := range part {
 			selected = append(selected, e.TxID)
 		}

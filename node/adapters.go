@@ -52,6 +52,14 @@ func (p currentPool) Entries() []*pending.Entry { return p.current().Entries() }
 // Info implements rpc.Pool.
 func (p currentPool) Info() pending.Info { return p.current().Info() }
 
+// Prioritise implements rpc.Pool.
+func (p currentPool) Prioritise(txid types.Hash, delta types.Amount) bool {
+	return p.current().Prioritise(txid, delta)
+}
+
+// Prioritised implements rpc.Pool.
+func (p currentPool) Prioritised() []pending.Delta { return p.current().Prioritised() }
+
 // Estimate implements rpc.Pool.
 func (p currentPool) Estimate(blocks int) types.FeeRate { return p.current().Estimate(blocks) }
 

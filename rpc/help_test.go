@@ -47,6 +47,7 @@ getnetworkinfo
 getnodeaddresses count network
 getpeerinfo
 getrawaddrman
+getprioritisedtransactions
 getrawmempool verbose mempool_sequence
 getrawtransaction txid verbosity|verbose blockhash
 getrpcinfo
@@ -59,6 +60,7 @@ invalidateblock blockhash
 listbanned
 ping
 preciousblock blockhash
+prioritisetransaction txid dummy fee_delta
 reconsiderblock blockhash
 sendrawtransaction hexstring maxfeerate maxburnamount
 setban subnet command bantime absolute
@@ -125,7 +127,7 @@ func TestMethodTable(t *testing.T) {
 			if p.about == "" || p.kind == "" {
 				t.Errorf("%s: parameter %s is not described", name, p.name)
 			}
-			if optional && p.optional == "" {
+			if optional && p.optional == "" && name != "prioritisetransaction" { // Core's dummy is one
 				t.Errorf("%s: parameter %s is required after one that is not", name, p.name)
 			}
 			optional = p.optional != ""
@@ -165,7 +167,7 @@ Examples:
 		t.Errorf("%s, want %s", got, want)
 	}
 	all := help(`[]`)
-	for _, want := range []string{"== Blockchain ==\ngetbestblockhash\n", "\n\n== Btcd ==\n", "\nsubmitblock \"hexdata\" ( dummy )", "\ngetblockstats hash_or_height ( [stats,...] )\n", "\nsendrawtransaction \"hexstring\" ( maxfeerate maxburnamount )\n"} {
+	for _, want := range []string{"== Blockchain ==\ngetbestblockhash\n", "\n\n== Btcd ==\n", "\nsubmitblock \"hexdata\" ( dummy )", "\nprioritisetransaction \"txid\" ( dummy ) fee_delta\n", "\ngetblockstats hash_or_height ( [stats,...] )\n", "\nsendrawtransaction \"hexstring\" ( maxfeerate maxburnamount )\n"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%s\nlacks %q", all, want)
 		}

@@ -97,6 +97,10 @@ type Pool interface {
 	Details(txid types.Hash) (pending.Details, bool)
 	Entries() []*pending.Entry
 	Info() pending.Info
+	// Prioritise adds to what a transaction counts for as a fee, whether it is there or not.
+	// It reports false if too many have such a delta. Prioritised returns all deltas.
+	Prioritise(txid types.Hash, delta types.Amount) bool
+	Prioritised() []pending.Delta
 	// Estimate returns the feerate with which a transaction would be in one of the
 	// next blocks.
 	Estimate(blocks int) types.FeeRate

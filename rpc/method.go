@@ -72,7 +72,7 @@ func methods() map[string]*method {
 	}{
 		{"Blockchain", chainMethods()}, {"Blockchain", blockMethods()}, {"Blockchain", coinMethods()}, {"Blockchain", poolMethods()},
 		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Util", utilMethods()},
-		{"Control", controlMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()}, {"Mining", miningMethods()}, {"Btcd", btcdMethods()},
+		{"Control", controlMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()}, {"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Btcd", btcdMethods()},
 	} {
 		for _, m := range group.methods {
 			m.category = group.category
@@ -87,12 +87,15 @@ func methods() map[string]*method {
 func (m *method) help() string {
 	var b strings.Builder
 	b.WriteString(m.name)
-	optional := false // the rest is, once one is
+	optional := false
 	for _, p := range m.params {
-		if p.optional != "" && !optional {
+		switch {
+		case p.optional != "" && !optional:
 			b.WriteString(" (")
-			optional = true
+		case p.optional == "" && optional:
+			b.WriteString(" )")
 		}
+		optional = p.optional != ""
 		b.WriteString(" " + p.display())
 	}
 	if optional {

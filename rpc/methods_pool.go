@@ -43,8 +43,8 @@ func getMempoolInfo(_ context.Context, s *Server) (any, error) {
 	}, nil
 }
 
-// poolFeesJSON are the fees around a transaction, in coins. Core can change what a
-// fee counts for (prioritisetransaction); here modified is always base.
+// poolFeesJSON are the fees around a transaction, in coins. All but base are what they
+// count for, with the deltas of prioritisetransaction.
 type poolFeesJSON struct {
 	Base       json.Number `json:"base"`
 	Modified   json.Number `json:"modified"`
@@ -78,7 +78,7 @@ func entryJSON(r *pending.Details) poolEntryJSON {
 		VSize: r.VSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
 		DescendantCount: r.Descendants.Count, DescendantSize: r.Descendants.VSize,
 		AncestorCount: r.Ancestors.Count, AncestorSize: r.Ancestors.VSize,
-		Fees:        poolFeesJSON{amount(r.Fee), amount(r.Fee), amount(r.Ancestors.Fees), amount(r.Descendants.Fees), amount(r.Chunk.Fees)},
+		Fees:        poolFeesJSON{amount(r.Fee), amount(r.Modified), amount(r.Ancestors.Fees), amount(r.Descendants.Fees), amount(r.Chunk.Fees)},
 		ChunkWeight: r.Chunk.Weight,
 		Depends:     append([]types.Hash{}, r.Depends...), SpentBy: append([]types.Hash{}, r.SpentBy...), Replaceable: true,
 	}

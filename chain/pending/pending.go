@@ -76,6 +76,9 @@ type Family struct {
 // Details is a transaction with its place among the others.
 type Details struct {
 	*Entry
+	// Modified is what the transaction counts for as a fee: what it pays, and what the
+	// operator adds. The totals below have such fees.
+	Modified    types.Amount
 	Depends     []types.Hash // ids of the transactions of the pool that it spends
 	SpentBy     []types.Hash // ids of those that spend it
 	Ancestors   Family
@@ -87,6 +90,14 @@ type Details struct {
 type Selection struct {
 	MaxWeight  int           // of all transactions together, in weight units
 	MinFeeRate types.FeeRate // of each chunk: what pays less is left out, even if there is room
+}
+
+// Delta is what the operator adds to what a transaction counts for as a fee.
+type Delta struct {
+	TxID     types.Hash
+	Delta    types.Amount // negative: it counts for less
+	InPool   bool
+	Modified types.Amount // the fee with the delta, if it is in the pool
 }
 
 // Verdict is what would become of a transaction that is only tried. If all fields
