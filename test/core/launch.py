@@ -4,10 +4,10 @@
     launch.py TEST [options of Core's framework, such as --nocleanup or --loglevel=DEBUG]
 """
 
-import importlib.util
 import os
 import sys
 import tempfile
+import types
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 
@@ -37,12 +37,14 @@ def cache_folder():
     return os.path.join(tempfile.gettempdir(), f"karat-core-{os.getuid()}-{int(os.stat(os.environ['KARATD']).st_mtime)}")
 
 
-def load(source, name):
+def load(source, name, change):
+    """The module of a test, whose text is changed first."""
     path = os.path.join(source, "test", "functional", name + ".py")
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
+    module = types.ModuleType(name)
+    module.__file__ = path
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    with open(path, encoding="utf-8") as file:
+        exec(compile(change(name, file.read()), path, "exec"), vars(module))
     return module, path
 
 
@@ -58,7 +60,7 @@ def main():
     from adapt import keys, nodes, notes, peers, rpc, tests
     for part in (nodes, keys, peers, rpc):
         part.patch()
-    module, path = load(source, name)
+    module, path = load(source, name, tests.change_text)
     test = tests.adapt(name, module)
     config = config_file(source)
     sys.argv = [path, f"--configfile={config}", f"--cachedir={cache_folder()}"] + sys.argv[2:]

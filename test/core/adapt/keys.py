@@ -1,8 +1,9 @@
 """Outputs: what Core's framework pays to keys, hashes and OP_TRUE is paid to taproot outputs."""
 
-from test_framework import address, blocktools, descriptors, wallet
-from test_framework.key import compute_xonly_pubkey
-from test_framework.script import CScript, taproot_construct
+from test_framework import address, blocktools, descriptors, script_util, wallet
+from test_framework.key import compute_xonly_pubkey, sign_schnorr, tweak_add_privkey
+from test_framework.messages import CTxInWitness, CTxOut, tx_from_hex
+from test_framework.script import CScript, SIGHASH_DEFAULT, TaprootSignatureHash, hash256, taproot_construct
 from test_framework.test_node import TestNode
 from test_framework.wallet import MiniWallet, MiniWalletMode
 
@@ -22,6 +23,31 @@ def key_address(secret):
     return address.output_key_to_p2tr(taproot_construct(compute_xonly_pubkey(secret)[0]).output_pubkey)
 
 
+def allowed(script):
+    """Whether karat's blocks may have this output: a witness program of version 1 to 16, or data."""
+    script = CScript(script)
+    if script.IsWitnessProgram():
+        return script[0] != 0
+    try:
+        return script[:1] == b"\x6a" and all(opcode <= 0x60 for opcode, _, _ in CScript(script[1:]).raw_iter())
+    except ValueError:
+        return False
+
+
+def op_true_witness():
+    """What spends anyone_script()."""
+    info = address.create_deterministic_address_bcrt1_p2tr_op_true()[1]
+    leaf = list(info.leaves.values())[0]
+    return [leaf.script, bytes([leaf.version | info.negflag]) + info.internal_pubkey]
+
+
+def hashed_script(script):
+    """In the place of P2WSH and P2SH: for OP_TRUE a taproot output that it spends, else one that nobody can spend."""
+    if bytes(script) == bytes(CScript([1])):
+        return anyone_script()
+    return CScript([1, hash256(bytes(script))])
+
+
 def patch_addresses():
     pair = TestNode.AddressKeyPair
     secrets = [address.base58_to_byte(known.key)[0][:32] for known in TestNode.PRIV_KEYS]
@@ -31,12 +57,15 @@ def patch_addresses():
     address.ADDRESS_BCRT1_UNSPENDABLE_DESCRIPTOR = descriptors.descsum_create(f"addr({unspendable})")
     getnewdestination = wallet.getnewdestination
 
+    getnewaddress = wallet.NodeSigner.getnewaddress
+
     def taproot_destination(address_type="bech32m"):
         if address_type != "bech32m":
             note(f"an address of type {address_type} is a taproot address")
         return getnewdestination("bech32m")
 
     wallet.getnewdestination = taproot_destination
+    wallet.NodeSigner.getnewaddress = lambda self, address_type="legacy": getnewaddress(self, "bech32m")
 
 
 def patch_wallet():
@@ -51,12 +80,29 @@ def patch_wallet():
     MiniWallet.__init__ = taproot_wallet
 
 
+def signrawtransaction(self, tx_hex, inputs):
+    """NodeSigner's, without the node: keys are no business of karatd."""
+    tx = tx_from_hex(tx_hex)
+    secrets = {bytes(entry["output_script"]).hex(): address.base58_to_byte(entry["seckey_wif"])[0][:32] for entry in self._key_entries}
+    spent = [CTxOut(int(i["amount"] * 100_000_000), bytes.fromhex(i["scriptPubKey"])) for i in inputs]
+    tx.wit.vtxinwit = [CTxInWitness() for _ in tx.vin]
+    for i, output in enumerate(spent):
+        tap = taproot_construct(compute_xonly_pubkey(secrets[output.scriptPubKey.hex()])[0])
+        key = tweak_add_privkey(secrets[output.scriptPubKey.hex()], tap.tweak)
+        tx.wit.vtxinwit[i].scriptWitness.stack = [sign_schnorr(key, TaprootSignatureHash(tx, spent, SIGHASH_DEFAULT, i))]
+    return {"hex": tx.serialize().hex(), "complete": True}
+
+
 def patch_blocks():
     create_coinbase, create_tx = blocktools.create_coinbase, blocktools.create_tx_with_script
 
     def taproot_coinbase(height, pubkey=None, *, script_pubkey=None, **kwargs):
         if pubkey is not None:
-            script_pubkey = CScript([1, pubkey[1:33]])
+            script_pubkey = CScript([1, pubkey[-32:]])
+        extra = kwargs.get("extra_output_script")
+        if extra is not None and not allowed(extra):
+            note("a coinbase has no second output: what it would hold is no taproot output")
+            del kwargs["extra_output_script"]
         return create_coinbase(height, script_pubkey=anyone_script() if script_pubkey is None else script_pubkey, **kwargs)
 
     def taproot_tx(prevtx, n, script_sig=b"", *, amount, output_script=None):
@@ -66,6 +112,8 @@ def patch_blocks():
 
 
 def patch():
+    script_util.script_to_p2wsh_script = script_util.script_to_p2sh_script = hashed_script
+    wallet.NodeSigner.signrawtransaction = signrawtransaction
     patch_addresses()
     patch_wallet()
     patch_blocks()
