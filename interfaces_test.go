@@ -29,6 +29,8 @@ var alsoSaid = map[string]string{
 
 // Structs of stateful packages that have the fields of another and are no mirror.
 var noMirror = map[string]string{
+	"mempool.Options":    "what it is made of: the chain, the clock, the log",
+	"miner.Options":      "what it is made of: the chain, the clock, the log",
 	"wallet.Transaction": "what its owner is told of a payment, confirmed or not; the wallet knows no pool",
 }
 

@@ -232,6 +232,7 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 		p.log.Debug("transactions were replaced", "txid", g.candidates[0].TxID, "replaced", len(g.replaced))
 	}
 	g.change = nil // the entries live on, and what the change refers to need not
+	p.expire()
 	p.trim()
 	p.changed.Ring()
 	for _, c := range g.candidates {

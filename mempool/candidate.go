@@ -69,7 +69,7 @@ func (p *Pool) newCandidate(tx *types.Tx, at time.Time) (*candidate, error) {
 	if tx.IsCoinbase() {
 		return nil, refuse(consensus.ErrInvalid, consensus.ReasonCoinbaseTransaction, "") // valid only as the first of its block
 	}
-	if err := checkStandard(tx); err != nil {
+	if err := checkStandard(tx, &p.options.Policy); err != nil {
 		return nil, err
 	}
 	raw := tx.AppendTo(make([]byte, 0, tx.Size()))

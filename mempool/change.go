@@ -39,7 +39,7 @@ func (g *graph) prepare(remove, add []*txNode) (*change, bool) {
 	touch(remove)
 	for _, n := range add {
 		parents := g.parents(n.Tx)
-		if len(parents) >= MaxClusterCount {
+		if len(parents) >= g.maxCount {
 			return nil, false // without the work of looking at all their clusters
 		}
 		touch(parents)
@@ -53,14 +53,14 @@ func (g *graph) prepare(remove, add []*txNode) (*change, bool) {
 		}
 	}
 	var ok bool
-	c.after, ok = clustersOf(append(rest, add...), len(add))
+	c.after, ok = g.clustersOf(append(rest, add...), len(add))
 	return c, ok
 }
 
 // clustersOf sorts nodes into clusters: whoever spends another is of the same one. It
 // reports false if one with an added node is too large. The others are parts of what
 // was a cluster, and need no check. The added nodes are the last ones.
-func clustersOf(nodes []*txNode, added int) ([]*cluster, bool) {
+func (g *graph) clustersOf(nodes []*txNode, added int) ([]*cluster, bool) {
 	index := make(map[types.Hash]int, len(nodes))
 	// A forest with a tree for each cluster, whose root stands for it: union-find.
 	group := make([]int, len(nodes))
@@ -104,7 +104,7 @@ func clustersOf(nodes []*txNode, added int) ([]*cluster, bool) {
 			vsize += nodes[i].VSize
 		}
 		isNew := members[r][len(part)-1] >= len(nodes)-added
-		if isNew && (len(part) > MaxClusterCount || vsize > MaxClusterVSize) {
+		if isNew && (len(part) > g.maxCount || vsize > g.maxVSize) {
 			return nil, false
 		}
 		parents := make([]uint64, len(part))

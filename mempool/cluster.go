@@ -8,12 +8,10 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// The bounds of a cluster, which are Bitcoin Core's. They bound the work that one new
-// transaction causes, and with 64 a set of a cluster's transactions is a machine word.
-const (
-	MaxClusterCount = 64
-	MaxClusterVSize = 101_000 // virtual bytes
-)
+// MaxClusterCount is the greatest number of transactions of a cluster that a policy may
+// allow, which is Bitcoin Core's. It bounds the work that one new transaction causes,
+// and a set of a cluster's transactions is a machine word.
+const MaxClusterCount = 64
 
 // cluster is a set of transactions that are connected by spending each other. Another
 // one replaces it when a transaction comes or goes. It never changes itself, so that a

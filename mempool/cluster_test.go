@@ -33,7 +33,7 @@ func TestClusterOrder(t *testing.T) {
 		}
 		want := chunks(w.order(w.txs))
 		random.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-		clusters, ok := clustersOf(nodes, 0)
+		clusters, ok := newGraph().clustersOf(nodes, 0)
 		if !ok || len(clusters) != 1 {
 			t.Fatalf("%d clusters", len(clusters))
 		}

@@ -63,7 +63,7 @@ type LoadResult struct {
 }
 
 // Load takes the transactions of a file that Save wrote. A file that does not exist is
-// an empty one; what comes after damage is lost. The error is ErrFile, ErrLocal or the
+// an empty one, and so is an empty path; what comes after damage is lost. The error is ErrFile, ErrLocal or the
 // context's. After the latter two the file has what the pool does not, and Info's
 // Loaded stays false, so that nobody overwrites the file with less.
 func (p *Pool) Load(ctx context.Context, path string) (result LoadResult, err error) {

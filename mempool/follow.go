@@ -42,7 +42,9 @@ func (p *Pool) Run(ctx context.Context) error {
 			return nil
 		case <-poke:
 		case <-ticker.C:
+			p.mu.Lock()
 			p.expire()
+			p.mu.Unlock()
 		}
 	}
 }
@@ -176,15 +178,21 @@ func (p *Pool) confirm(u *consensus.BlockUpdate) {
 }
 
 // expire removes transactions that have been here for too long, with their
-// descendants.
+// descendants. When the oldest of them came is remembered, so that it looks at all of
+// them only when one is too old. It assumes mu.
 func (p *Pool) expire() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	limit := p.now().Add(-p.options.Expiry)
+	limit := p.now().Truncate(time.Second).Add(-p.options.Expiry)
+	if !p.graph.oldest.Before(limit) || len(p.graph.byTxID) == 0 {
+		return
+	}
 	var old []*txNode
+	p.graph.oldest = time.Time{}
 	for _, n := range p.graph.byTxID {
-		if n.Time.Before(limit) {
+		switch {
+		case n.Time.Before(limit):
 			old = append(old, n)
+		case p.graph.oldest.IsZero() || n.Time.Before(p.graph.oldest):
+			p.graph.oldest = n.Time
 		}
 	}
 	if len(old) == 0 {

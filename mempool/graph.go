@@ -3,6 +3,7 @@ package mempool
 import (
 	"math/bits"
 	"slices"
+	"time"
 
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
@@ -29,17 +30,29 @@ type graph struct {
 	ranking ranking
 	deltas  map[types.Hash]types.Amount // that the operator gave; of some that are not in the graph
 
+	maxCount int // transactions of a cluster, at most MaxClusterCount
+	maxVSize int // virtual bytes of those together
+
 	version uint64 // grows with each change
 	usage   int    // bytes of memory
 	vsize   int
 	fees    types.Amount
+	oldest  time.Time // no transaction came before it
 }
 
 func newGraph() *graph {
 	return &graph{
+		maxCount: MaxClusterCount, maxVSize: DefaultClusterVSize,
 		byTxID: map[types.Hash]*txNode{}, byWTxID: map[types.Hash]*txNode{},
 		spends: map[types.OutPoint]*txNode{}, deltas: map[types.Hash]types.Amount{},
 	}
+}
+
+// newGraph returns an empty graph in which clusters are bounded as the pool's policy says.
+func (p *Pool) newGraph() *graph {
+	g := newGraph()
+	g.maxCount, g.maxVSize = p.options.MaxClusterCount, p.options.MaxClusterVSize
+	return g
 }
 
 // entries returns all entries, those first that a block would take first, and so each
@@ -98,6 +111,9 @@ func (g *graph) relatives(txs []*types.Tx, conflicts []*txNode) int {
 
 // count keeps the sums up to date when a node comes (1) or leaves (-1).
 func (g *graph) count(n *txNode, sign int) {
+	if sign > 0 && (g.oldest.IsZero() || n.Time.Before(g.oldest)) {
+		g.oldest = n.Time
+	}
 	g.usage += sign * usageOf(n.Entry)
 	g.vsize += sign * n.VSize
 	g.fees += types.Amount(sign) * n.Fee

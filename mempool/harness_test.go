@@ -60,7 +60,7 @@ func newHarness(t testing.TB, change func(*Options)) *harness {
 }
 
 func (h *harness) newPool(change func(*Options)) *Pool {
-	o := Options{Params: h.params, Chain: h.chain, Now: func() time.Time { return h.now }}
+	o := Options{Policy: DefaultPolicy(), Params: h.params, Chain: h.chain, Now: func() time.Time { return h.now }}
 	if change != nil {
 		change(&o)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -13,9 +14,6 @@ import (
 // The numbers are Bitcoin Core's, so that what one node relays the next one does too.
 const (
 	MaxStandardVersion = 3
-	// MaxDataCarrier is the size of all OP_RETURN scripts together in bytes. No
-	// code asks for it, since standard.MaxWeight leaves no room for more.
-	MaxDataCarrier = standard.MaxWeight / types.WitnessScale
 	// MaxTapscriptItem is the size of an element on a tapscript's initial stack in
 	// bytes.
 	MaxTapscriptItem = 80
@@ -35,6 +33,7 @@ const (
 	ReasonVersion          consensus.Reason = "version"
 	ReasonTxSize           consensus.Reason = "tx-size"
 	ReasonTxSizeSmall      consensus.Reason = "tx-size-small"
+	ReasonDataCarrier      consensus.Reason = "datacarrier"
 	ReasonDust             consensus.Reason = "dust"
 	ReasonInputsStandard   consensus.Reason = "bad-txns-nonstandard-inputs"
 	ReasonWitnessStandard  consensus.Reason = "bad-witness-nonstandard"
@@ -68,20 +67,29 @@ func policy(reason consensus.Reason, format string, args ...any) error {
 // which consensus.CheckTransaction holds. So its outputs are witness programs,
 // all of which are standard, or data. Signature operations need no limit: they
 // are counted in scriptSigs only, and a transaction that has one is invalid.
-func checkStandard(tx *types.Tx) error {
+func checkStandard(tx *types.Tx, o *pending.Policy) error {
 	if tx.Version < 1 || tx.Version > MaxStandardVersion {
 		return policy(ReasonVersion, "version %d is not from 1 to %d", tx.Version, MaxStandardVersion)
 	}
 	if weight := tx.Weight(); weight > standard.MaxWeight {
 		return policy(ReasonTxSize, "a weight of %d is more than %d", weight, standard.MaxWeight)
 	}
-	if size := tx.StrippedSize(); size < standard.MinSize {
-		return policy(ReasonTxSizeSmall, "%d bytes without witnesses are less than %d", size, standard.MinSize)
+	data := 0
+	for i := range tx.Outputs {
+		if script := tx.Outputs[i].ScriptPubKey; !consensus.IsSpendable(script) {
+			data += len(script)
+		}
+		if data > o.MaxDataCarrier {
+			return policy(ReasonDataCarrier, "%d bytes of data are more than %d", data, o.MaxDataCarrier)
+		}
 	}
 	for i := range tx.Outputs {
-		if limit := standard.DustLimit(tx.Outputs[i].ScriptPubKey); tx.Outputs[i].Value < limit {
+		if limit := standard.DustLimitAt(o.DustRelay, tx.Outputs[i].ScriptPubKey); tx.Outputs[i].Value < limit {
 			return policy(ReasonDust, "output %d has %d grains, less than %d", i, tx.Outputs[i].Value, limit)
 		}
+	}
+	if size := tx.StrippedSize(); size < standard.MinSize {
+		return policy(ReasonTxSizeSmall, "%d bytes without witnesses are less than %d", size, standard.MinSize)
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func TestLimits(t *testing.T) {
 
 	data := h.Pay(10_100, 2, coins[1])
 	for i := range 2 { // 4 bytes of push each, and the nonce of 6
-		data.Outputs[i] = types.TxOut{ScriptPubKey: dataScript((MaxDataCarrier - 14) / 2)}
+		data.Outputs[i] = types.TxOut{ScriptPubKey: dataScript((DefaultMaxDataCarrier - 14) / 2)}
 	}
 	h.refuse(data, consensus.ErrPolicy, ReasonTxSize) // weight is what bounds data
 	data.Outputs[0].ScriptPubKey = dataScript(49_900)

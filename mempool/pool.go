@@ -14,14 +14,6 @@ import (
 	"github.com/karatcoin/karat/internal/poke"
 )
 
-// The defaults of Options.
-const (
-	DefaultMaxBytes         = 64 << 20
-	DefaultMinRelay         = types.FeeRate(100) // 0.1 grains a virtual byte, as Bitcoin Core
-	DefaultIncrementalRelay = types.FeeRate(100)
-	DefaultExpiry           = 336 * time.Hour // two weeks, as Bitcoin Core
-)
-
 // Chain is what the pool asks of the block chain.
 type Chain interface {
 	consensus.Ancestry
@@ -38,10 +30,7 @@ type Options struct {
 	Params *consensus.Params
 	Chain  Chain
 
-	MaxBytes         int           // of memory that the transactions may take; 0: DefaultMaxBytes
-	MinRelay         types.FeeRate // the least that a transaction must pay; 0: DefaultMinRelay
-	IncrementalRelay types.FeeRate // what a replacement must pay more for its own size; 0: DefaultIncrementalRelay
-	Expiry           time.Duration // after which a transaction leaves; 0: DefaultExpiry
+	pending.Policy // the zero value: DefaultPolicy()
 
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: discard
@@ -78,10 +67,9 @@ type Pool struct {
 
 // New returns an empty pool at the tip of the chain.
 func New(o Options) *Pool {
-	setDefault(&o.MaxBytes, DefaultMaxBytes)
-	setDefault(&o.MinRelay, DefaultMinRelay)
-	setDefault(&o.IncrementalRelay, DefaultIncrementalRelay)
-	setDefault(&o.Expiry, DefaultExpiry)
+	if o.Policy == (pending.Policy{}) {
+		o.Policy = DefaultPolicy()
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -90,17 +78,10 @@ func New(o Options) *Pool {
 	}
 	p := &Pool{
 		options: o, params: o.Params, chain: o.Chain, log: o.Logger, now: o.Now,
-		following: baton.New(), graph: newGraph(), position: o.Chain.Tip(),
+		following: baton.New(), position: o.Chain.Tip(),
 	}
-	p.followed.at = p.position
+	p.graph, p.followed.at = p.newGraph(), p.position
 	return p
-}
-
-func setDefault[T comparable](option *T, value T) {
-	var zero T
-	if *option == zero {
-		*option = value
-	}
 }
 
 // Get returns the transaction with the id, nil if the pool has none.
@@ -166,11 +147,9 @@ func (p *Pool) Info() pending.Info {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return pending.Info{
-		Position: p.position, Loaded: p.loaded,
+		Policy: p.options.Policy, Position: p.position, Loaded: p.loaded,
 		Count: len(p.graph.byTxID), VSize: p.graph.vsize, Usage: p.graph.usage, TotalFee: p.graph.fees,
-		MaxBytes: p.options.MaxBytes, MinFeeRate: p.minFeeRate(),
-		MinRelay: p.options.MinRelay, IncrementalRelay: p.options.IncrementalRelay,
-		Sequence: p.changes, MaxClusterCount: MaxClusterCount, MaxClusterVSize: MaxClusterVSize, MaxDataCarrier: MaxDataCarrier,
+		MinFeeRate: p.minFeeRate(), Sequence: p.changes,
 	}
 }
 

@@ -64,7 +64,7 @@ func (g *graph) reprice(old *txNode) {
 	fresh.sponsored = old.sponsored
 	nodes := slices.Clone(old.cluster.nodes)
 	nodes[old.at] = fresh
-	after, _ := clustersOf(nodes, 0)
+	after, _ := g.clustersOf(nodes, 0)
 	g.apply(&change{graph: g, version: g.version, remove: []*txNode{old}, add: []*txNode{fresh}, before: []*cluster{old.cluster}, after: after})
 }
 

@@ -41,7 +41,7 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	if err != nil || state.Index != f.at {
 		return err // if nil, the chain has moved, and CatchUp sees that
 	}
-	fresh := newGraph()
+	fresh := p.newGraph()
 	fresh.deltas = p.snapshotDeltas()
 	for _, c := range candidates {
 		if err := ctx.Err(); err != nil {
@@ -62,6 +62,7 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	p.changes++
 	p.followed = followed{at: f.at}
 	p.rolling.block(p.now())
+	p.expire()
 	p.trim()
 	p.changed.Ring()
 	return nil

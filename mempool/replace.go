@@ -24,7 +24,7 @@ func (g *graph) replacement(entries []*pending.Entry, conflicts []*txNode, incre
 	}
 	c, ok := g.prepare(removed, add)
 	if !ok {
-		return nil, policy(ReasonClusterTooLarge, "more than %d transactions or %d virtual bytes would be connected", MaxClusterCount, MaxClusterVSize)
+		return nil, policy(ReasonClusterTooLarge, "more than %d transactions or %d virtual bytes would be connected", g.maxCount, g.maxVSize)
 	}
 	if len(removed) > 0 && !improves(chunksOf(c.before), chunksOf(c.after)) {
 		return nil, policy(ReasonNotImproved, "insufficient feerate: does not improve feerate diagram")

@@ -27,7 +27,6 @@ var leftOut = map[string]string{
 	"getmininginfo.blockmintxfee":              "karat mines what it relays",
 	"getmempoolinfo.maxmempool":                "another default",
 	"getmempoolinfo.usage":                     "memory is counted otherwise",
-	"getmempoolinfo.permitbaremultisig":        "there is no bare multisig",
 	"getindexinfo.coinstatsindex":              "there is none: gettxoutsetinfo counts",
 	"gettxoutsetinfo.block_info":               "of the coinstatsindex",
 	"gettxoutsetinfo.total_unspendable_amount": "of the coinstatsindex",

@@ -57,7 +57,7 @@ func (n *Node) assemble() (s *services, err error) {
 		return s, err
 	}
 	s.pool = mempool.New(mempool.Options{
-		Params: n.config.Params, Chain: n.chain, MaxBytes: int(n.config.MempoolBytes), MinRelay: n.config.MinFeeRate, Now: n.clock.now, Logger: n.log,
+		Policy: n.config.Policy, Params: n.config.Params, Chain: n.chain, Now: n.clock.now, Logger: n.log,
 	})
 	s.miner = miner.New(miner.Options{
 		Params: n.config.Params, Chain: n.chain, Pool: currentPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
-	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/p2p"
 )
@@ -17,10 +17,11 @@ import (
 const (
 	DefaultMaxPeers      = 114                      // that connected to us
 	DefaultMaxPerAddress = p2p.DefaultMaxPerAddress // of them, from one address of the internet
-	DefaultMempoolBytes  = mempool.DefaultMaxBytes
 	DefaultPeerBytes     = p2p.DefaultMaxMemory
-	DefaultMinFeeRate    = mempool.DefaultMinRelay
 )
+
+// DefaultPolicy is the policy of a node whose operator has set nothing.
+func DefaultPolicy() pending.Policy { return mempool.DefaultPolicy() }
 
 // Config is what a node is made from. The first part is all that Open needs;
 // the rest is for Run.
@@ -55,8 +56,8 @@ type Config struct {
 	RPCUser     string   // with RPCPassword; empty: none
 	RPCPassword string
 
-	MempoolBytes int64         // 0: DefaultMempoolBytes
-	MinFeeRate   types.FeeRate // of transactions that are taken and relayed
+	Policy    pending.Policy // which transactions are kept and relayed; the zero value: DefaultPolicy()
+	NoPersist bool           // what waits for a block is neither read from a file nor saved
 
 	Mine         bool
 	MineTo       []byte        // script that mined blocks pay to

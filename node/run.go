@@ -48,6 +48,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	}
 	n.running.Store(s)
 	path := filepath.Join(n.config.DataDir, mempoolFile)
+	if n.config.NoPersist {
+		path = ""
+	}
 	run := []func(context.Context) error{n.watch, s.pool.Run, s.peers.Run}
 	if n.index != nil {
 		run = append(run, n.index.Run)
@@ -88,9 +91,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 
 // savePool saves waiting transactions, unless the node had to end before it had read
 // all of them back: then the file has more than the pool. That they cannot be saved is
-// no reason to end with an error; peers have them too.
+// no reason to end with an error; peers have them too. An empty path is no file.
 func (n *Node) savePool(pool *mempool.Pool, path string) {
-	if !pool.Info().Loaded {
+	if path == "" || !pool.Info().Loaded {
 		return
 	}
 	if err := pool.Save(path); err != nil {

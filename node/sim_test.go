@@ -18,6 +18,7 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/pipenet"
@@ -71,13 +72,20 @@ type simNode struct {
 	coinbases byte // that template has made
 }
 
+// smallPolicy is that of a node whose pool takes little memory.
+func smallPolicy() pending.Policy {
+	policy := DefaultPolicy()
+	policy.MaxBytes = 4 << 20
+	return policy
+}
+
 // start starts a node, new or with the data of an earlier run, that stays
 // connected to others.
 func (w *world) start(name string, connect ...string) *simNode {
 	w.t.Helper()
 	config := Config{
-		DataDir: filepath.Join(w.dir, name), Params: w.params, CacheBytes: 4 << 20, Filters: true, TxIndex: true, MempoolBytes: 4 << 20,
-		Logger: w.logger, Listen: name + ":1", MaxPeers: 125, NoDiscovery: true, MinFeeRate: DefaultMinFeeRate,
+		DataDir: filepath.Join(w.dir, name), Params: w.params, CacheBytes: 4 << 20, Filters: true, TxIndex: true, Policy: smallPolicy(),
+		Logger: w.logger, Listen: name + ":1", MaxPeers: 125, NoDiscovery: true,
 		NewListener: func(address string) (net.Listener, error) { return w.net.Listen(address), nil },
 		Dial:        func(_ context.Context, address string) (net.Conn, error) { return w.net.Dial(name, address) },
 	}

@@ -95,7 +95,7 @@ func (s *soak) start(n *soakNode) {
 	s.t.Helper()
 	config := Config{
 		DataDir: filepath.Join(s.dir, fmt.Sprint(n.number)), Params: s.params, CacheBytes: 4 << 20, Filters: n.number%2 == 0, TxIndex: n.number%3 == 0,
-		MempoolBytes: 4 << 20, Listen: n.listen, MaxPeers: 60, NoDiscovery: n.number%2 == 1, MinFeeRate: DefaultMinFeeRate,
+		Policy: smallPolicy(), Listen: n.listen, MaxPeers: 60, NoDiscovery: n.number%2 == 1,
 	}
 	for i := range min(soakCalls, n.number) {
 		config.Connect = append(config.Connect, s.nodes[(n.number*7+i*5)%n.number].listen)

@@ -260,13 +260,13 @@ func TestFeesToOutbid(t *testing.T) {
 			t.Errorf("%s, in %d blocks: %s, want %s", what, blocks, got.FeeRate, want)
 		}
 	}
-	expect("an empty pool", 1, node.DefaultMinFeeRate)
+	expect("an empty pool", 1, mempool.DefaultMinRelay)
 	parent := send(coinbase(1), 10*types.GrainsPerCoin, 1000, 6000)
 	loner := send(coinbase(2), 10*types.GrainsPerCoin, 120_000, 6000)
 	expect("the parent alone has no room", 1, types.NewFeeRate(1000, parent.VirtualSize())+mempool.DefaultIncrementalRelay)
 	send(types.OutPoint{TxID: parent.TxID()}, parent.Outputs[0].Value, 300_000, 1)
 	expect("its child pays for it", 1, types.NewFeeRate(120_000, loner.VirtualSize())+mempool.DefaultIncrementalRelay)
-	expect("all have room", 2, node.DefaultMinFeeRate)
+	expect("all have room", 2, mempool.DefaultMinRelay)
 }
 
 // TestWholeLists: of a list that is refused as a whole, nothing else is told.

@@ -31,15 +31,33 @@ func poolMethods() []method {
 	}
 }
 
-// getMempoolInfo is Core's getmempoolinfo. Memory is counted in karat's own way.
-// unbroadcastcount and optimal are there for clients that expect them.
+// mempoolInfoJSON is the state of the pool, in Core's order.
+type mempoolInfoJSON struct {
+	Loaded             bool        `json:"loaded"`
+	Size               int         `json:"size"`
+	Bytes              int         `json:"bytes"`
+	Usage              int         `json:"usage"`
+	TotalFee           json.Number `json:"total_fee"`
+	MaxMempool         int         `json:"maxmempool"`
+	MinFee             json.Number `json:"mempoolminfee"`
+	MinRelayFee        json.Number `json:"minrelaytxfee"`
+	IncrementalFee     json.Number `json:"incrementalrelayfee"`
+	UnbroadcastCount   int         `json:"unbroadcastcount"`
+	PermitBareMultisig bool        `json:"permitbaremultisig"`
+	MaxDataCarrierSize int         `json:"maxdatacarriersize"`
+	LimitClusterCount  int         `json:"limitclustercount"`
+	LimitClusterSize   int         `json:"limitclustersize"`
+	Optimal            bool        `json:"optimal"`
+}
+
+// getMempoolInfo is Core's getmempoolinfo. Memory is counted in karat's own way. Policy
+// says nothing about outputs of bare multisig, since the rules allow none.
 func getMempoolInfo(_ context.Context, s *Server) (any, error) {
 	info := s.Pool.Info()
-	return map[string]any{
-		"loaded": info.Loaded, "size": info.Count, "bytes": info.VSize, "usage": info.Usage, "total_fee": amount(info.TotalFee),
-		"maxmempool": info.MaxBytes, "mempoolminfee": feeRate(info.MinFeeRate), "minrelaytxfee": feeRate(info.MinRelay),
-		"incrementalrelayfee": feeRate(info.IncrementalRelay), "unbroadcastcount": 0, "optimal": true,
-		"limitclustercount": info.MaxClusterCount, "limitclustersize": info.MaxClusterVSize, "maxdatacarriersize": info.MaxDataCarrier,
+	return mempoolInfoJSON{
+		Loaded: info.Loaded, Size: info.Count, Bytes: info.VSize, Usage: info.Usage, TotalFee: amount(info.TotalFee),
+		MaxMempool: info.MaxBytes, MinFee: feeRate(info.MinFeeRate), MinRelayFee: feeRate(info.MinRelay), IncrementalFee: feeRate(info.IncrementalRelay), PermitBareMultisig: true,
+		MaxDataCarrierSize: info.MaxDataCarrier, LimitClusterCount: info.MaxClusterCount, LimitClusterSize: info.MaxClusterVSize, Optimal: true,
 	}, nil
 }
 

@@ -231,7 +231,7 @@ func TestPeerFields(t *testing.T) {
 func TestNetworkFields(t *testing.T) {
 	f := newFake()
 	s, n := f.server(t), newNet()
-	s.Network, s.Pool, s.Control = n, &pool{info: pending.Info{MinRelay: 100, IncrementalRelay: 100}}, here{}
+	s.Network, s.Pool, s.Control = n, &pool{info: pending.Info{Policy: pending.Policy{MinRelay: 100, IncrementalRelay: 100}}}, here{}
 	s.UserAgent = "/test:1/"
 	n.off = true
 	const want = `{"version":310000,"subversion":"/Satoshi:31.0.0/test:1/","protocolversion":70016,"localservices":"0000000000000409",` +

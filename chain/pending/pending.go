@@ -120,18 +120,13 @@ type Package struct {
 
 // Info is the state of the pool.
 type Info struct {
-	Position         types.Index   // the block on which everything in the pool is valid next
-	Loaded           bool          // the pool's file was read to the end
-	Count            int           // transactions
-	VSize            int           // sum of their virtual sizes
-	Usage            int           // bytes of memory
-	MaxBytes         int           // that it may use
-	TotalFee         types.Amount  // of all transactions
-	MinFeeRate       types.FeeRate // the least that a transaction must pay now
-	MinRelay         types.FeeRate // the least that it must pay at any time
-	IncrementalRelay types.FeeRate // what a replacement must pay more for its own size
-	Sequence         uint64        // grows with each transaction that comes or goes
-	MaxClusterCount  int           // transactions that may be connected by spending each other
-	MaxClusterVSize  int           // virtual bytes of those together
-	MaxDataCarrier   int           // bytes of all OP_RETURN scripts of a transaction
+	Policy
+	Position   types.Index   // the block on which everything in the pool is valid next
+	Loaded     bool          // the pool's file was read to the end
+	Count      int           // transactions
+	VSize      int           // sum of their virtual sizes
+	Usage      int           // bytes of memory
+	TotalFee   types.Amount  // of all transactions
+	MinFeeRate types.FeeRate // the least that a transaction must pay now
+	Sequence   uint64        // grows with each transaction that comes or goes
 }

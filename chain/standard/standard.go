@@ -17,7 +17,7 @@ const (
 	// pass for an inner node of a merkle tree (CVE-2017-12842).
 	MinSize = 65
 	// DustRelay is the feerate at which spending an output must not cost more than
-	// the output holds.
+	// the output holds, where the operator of a node says nothing else.
 	DustRelay = types.FeeRate(3000)
 )
 
@@ -28,11 +28,14 @@ const spendingSize = 32 + 4 + 1 + 107/types.WitnessScale + 4
 
 // DustLimit returns the least number of grains that an output may hold: what it
 // costs at DustRelay to make and to spend it. For a payment to taproot it is 330,
-// for data 0.
-func DustLimit(scriptPubKey []byte) types.Amount {
+// for an anchor 240, for data 0.
+func DustLimit(scriptPubKey []byte) types.Amount { return DustLimitAt(DustRelay, scriptPubKey) }
+
+// DustLimitAt is DustLimit at another feerate.
+func DustLimitAt(rate types.FeeRate, scriptPubKey []byte) types.Amount {
 	if !consensus.IsSpendable(scriptPubKey) {
 		return 0
 	}
 	size := 8 + types.CompactSizeLen(uint64(len(scriptPubKey))) + len(scriptPubKey)
-	return DustRelay.Fee(size + spendingSize)
+	return rate.Fee(size + spendingSize)
 }

@@ -57,15 +57,15 @@ func TestMaxUpload(t *testing.T) {
 func TestPrecedence(t *testing.T) {
 	dir := t.TempDir()
 	base := []string{"--network", "dev", "--datadir", dir}
-	mempool := func(args ...string) int64 {
+	mempool := func(args ...string) int {
 		t.Helper()
 		config, err := configOf(t, append(base, args...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return config.MempoolBytes / mebibyte
+		return config.Policy.MaxBytes / mebibyte
 	}
-	if got := mempool(); got != node.DefaultMempoolBytes/mebibyte {
+	if got := mempool(); got != node.DefaultPolicy().MaxBytes/mebibyte {
 		t.Errorf("default: %d", got)
 	}
 	writeFile(t, filepath.Join(dir, configFile), "mempool = 11\nmine = true\nconnect = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\nmine-interval = \"3s\"\n")
@@ -125,7 +125,16 @@ func TestBadOptions(t *testing.T) {
 	}{
 		{name: "port without host", args: []string{"--listen", "9555"}, code: 2, want: "--listen"},
 		{name: "text for a number", args: []string{"--mempool", "much"}, code: 2, want: "mempool"},
-		{name: "too small", args: []string{"--mempool", "0"}, code: 2, want: "--mempool 0"},
+		{name: "too small", args: []string{"--max-memory", "0"}, code: 2, want: "--max-memory 0"},
+		{name: "no room for clusters", args: []string{"--mempool", "3"}, code: 2, want: "--mempool: want at least 5m for a --limit-cluster-size of 101"},
+		{name: "room for small clusters only", args: []string{"--mempool", "9m", "--limit-cluster-size", "226"}, code: 2, want: "--mempool: want at least 10m"},
+		{name: "a cluster of none", args: []string{"--limit-cluster-count", "0"}, code: 2, want: "from 1 to 64"},
+		{name: "a cluster of too many", args: []string{"--limit-cluster-count", "65"}, code: 2, want: "from 1 to 64"},
+		{name: "a cluster without size", args: []string{"--limit-cluster-size", "0"}, code: 2, want: "from 1 to"},
+		{name: "less data than none", args: []string{"--data-carrier-size", "-1"}, code: 2, want: "from 0 to"},
+		{name: "expires at once", args: []string{"--mempool-expiry", "0"}, code: 2, want: "from 1 to"},
+		{name: "feerate in grains", args: []string{"--dust-feerate", "100000.001"}, code: 2, want: "--dust-feerate 100000.001: want at most 100000.000 grains"},
+		{name: "feerate with a sign", args: []string{"--incremental-feerate", "+1"}, code: 2, want: "--incremental-feerate: not a feerate"},
 		{name: "too many threads", args: []string{"--threads", "100000"}, code: 2, want: "--threads"},
 		{name: "feerate", args: []string{"--min-feerate", "-1"}, code: 2, want: "--min-feerate"},
 		{name: "address of another network", args: []string{"--mine", "--mine-to", "krt1pfewlxm8meyyvgjydfu7v8j4ej64symj6ut8sf66h9germp94qgzsycyxdu"}, code: 2, want: "--mine-to"},
@@ -160,7 +169,6 @@ func TestBadOptions(t *testing.T) {
 		{name: "a fraction", file: `dbcache = 1.5`, code: 1, want: "dbcache: 1.5: want a whole number"},
 		{name: "no unit", file: `mine-interval = 5`, code: 1, want: "mine-interval: 5: want a time with a unit"},
 		{name: "a file without end", args: []string{"--config", "/dev/zero"}, code: 1, want: "/dev/zero: it has more than 1048576 bytes"},
-		{name: "no fee", args: []string{"--min-feerate", "0"}, code: 2, want: "--min-feerate 0"},
 		{name: "list for one", file: `mempool = [5, 6]`, code: 1, want: "one value"},
 		{name: "table", file: "[mempool]\na = 1", code: 1, want: "mempool"},
 		{name: "no such file", args: []string{"--config", "nowhere.toml"}, code: 1, want: "nowhere.toml"},

@@ -20,7 +20,6 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/taproot"
-	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/node"
 )
@@ -63,8 +62,7 @@ type options struct {
 	rpcListen, rpcUser, rpcPasswordFile string
 	rpcAuth, rpcAllow                   cli.StringSlice
 
-	mempoolMiB int64
-	minFeeRate string
+	pool poolOptions
 
 	mine         bool
 	mineTo       string
@@ -89,15 +87,15 @@ func (o *options) flags() []cli.Flag {
 
 // runFlags are the flags of a node that runs.
 func (o *options) runFlags() []cli.Flag {
-	const peers, rpc, transactions, mining = "Peers:", "RPC:", "Transactions:", "Mining:"
-	return cmdline.FromEnvironment(
+	const peers, rpc, mining = "Peers:", "RPC:", "Mining:"
+	flags := cmdline.FromEnvironment(
 		&cli.StringFlag{Name: "listen", Destination: &o.listen, Category: peers, Usage: "listen for peers at `HOST:PORT`, or none (default: the network's port on all addresses; on a fixed-difficulty network on 127.0.0.1)"},
 		&cli.StringSliceFlag{Name: "connect", Destination: &o.connect, Category: peers, Usage: "stay connected to the peer at `[ID@]HOST:PORT`; may be repeated"},
 		&cli.StringSliceFlag{Name: "allow-peer", Destination: &o.allowPeers, Category: peers, Usage: "let only the peer with this `ID` in; may be repeated"},
 		&cli.GenericFlag{Name: "max-peers", Value: cmdline.Number(&o.maxPeers, node.DefaultMaxPeers, 0, 10_000), Category: peers, Usage: "let at most `N` peers in; when all places are taken, one who is of little use gives way to who comes"},
 		&cli.GenericFlag{Name: "max-per-address", Value: cmdline.Number(&o.maxPerAddress, 0, 0, 10_000), Category: peers, Usage: "let at most `N` peers in from one address; 0 is " + strconv.Itoa(node.DefaultMaxPerAddress) + ", and half of all from one of this machine or of private networks"},
 		&cli.StringSliceFlag{Name: "trust-peer", Destination: &o.trustPeers, Category: peers, Usage: "give the peer with this `ID`, address or SUBNET a place of its own, and do not ban it; may be repeated"},
-		&cli.GenericFlag{Name: "max-upload", Value: cmdline.Size(&o.maxUpload), Category: peers, Usage: "send peers at most about this `SIZE` in 24 hours, in MiB or with a unit (500M, 2G), by refusing blocks older than a week; 0 is no limit"},
+		&cli.GenericFlag{Name: "max-upload", Value: cmdline.Size(&o.maxUpload, 0), Category: peers, Usage: "send peers at most about this `SIZE` in 24 hours, in MiB or with a unit (500M, 2G), by refusing blocks older than a week; 0 is no limit"},
 		&cli.BoolFlag{Name: "no-discovery", Destination: &o.noDiscovery, Category: peers, Usage: "connect to nobody but the peers of --connect"},
 		&cli.GenericFlag{Name: "max-memory", Value: cmdline.Number(&o.maxMemoryMiB, node.DefaultPeerBytes/mebibyte, 64, 1<<20), Category: peers, Usage: "hold at most so many `MiB` of what peers ask for, are sent and have sent in part, of all peers together"},
 		&cli.StringFlag{Name: "proxy", Destination: &o.proxy, Category: peers, Usage: "connect to peers only through the SOCKS5 proxy at `HOST:PORT`, such as Tor's 127.0.0.1:9050, which looks names up as well; then do not listen, unless --listen says where"},
@@ -110,13 +108,12 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "rpc-user", Destination: &o.rpcUser, Category: rpc, Usage: "let the user `NAME` in with the password of --rpc-password-file"},
 		&cli.StringFlag{Name: "rpc-password-file", Destination: &o.rpcPasswordFile, Category: rpc, Usage: "the password of --rpc-user is the first line of `FILE`"},
 		&cli.StringSliceFlag{Name: "rpc-allow", Destination: &o.rpcAllow, Category: rpc, Usage: "let the user of `NAME:METHOD+METHOD` call these methods and no others; may be repeated"},
-		&cli.GenericFlag{Name: "mempool", Value: cmdline.Number(&o.mempoolMiB, node.DefaultMempoolBytes/mebibyte, 1, 1<<20), Category: transactions, Usage: "memory for transactions that wait for a block, in `MiB`"},
-		&cli.StringFlag{Name: "min-feerate", Destination: &o.minFeeRate, Value: node.DefaultMinFeeRate.String(), Category: transactions, Usage: "take and relay transactions from this feerate on, in `GRAINS` per virtual byte"},
 		&cli.BoolFlag{Name: "mine", Destination: &o.mine, Category: mining, Usage: "mine blocks"},
 		&cli.StringFlag{Name: "mine-to", Destination: &o.mineTo, Category: mining, Usage: "pay for mined blocks to `ADDRESS` (default on the dev network: its first well-known key)"},
 		&cli.DurationFlag{Name: "mine-interval", Destination: &o.mineInterval, Category: mining, Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
 		&cli.GenericFlag{Name: "threads", Value: cmdline.Number(&o.threads, int64(runtime.NumCPU()), 1, 1024), Category: mining, Usage: "mine with `N` threads"},
 	)
+	return append(flags, o.pool.flags()...)
 }
 
 // params returns the parameters of --network.
@@ -204,7 +201,7 @@ func (o *options) runConfig(c *cli.Context) (node.Config, error) {
 	}
 	// Everything that can be wrong is found before the data directory is opened,
 	// which may take a while.
-	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.setRPC, o.setPool, o.setMining} {
+	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.setRPC, o.pool.set, o.setMining} {
 		if err := part(c, &config); err != nil {
 			return config, err
 		}
@@ -261,18 +258,6 @@ func (o *options) setRPC(c *cli.Context, config *node.Config) (err error) {
 	config.RPCUser = o.rpcUser
 	config.RPCPassword, err = cmdline.Password(c, o.rpcUser, o.rpcPasswordFile)
 	return err
-}
-
-// setPool sets what concerns transactions that wait for a block.
-func (o *options) setPool(_ *cli.Context, config *node.Config) (err error) {
-	config.MempoolBytes = o.mempoolMiB * mebibyte
-	if config.MinFeeRate, err = types.ParseFeeRate(o.minFeeRate); err != nil {
-		return cmdline.Usagef("--min-feerate: %w", err)
-	}
-	if config.MinFeeRate == 0 { // anybody could fill the pool for nothing, and node.Config takes it for the default
-		return cmdline.Usagef("--min-feerate 0: want at least %s grains a virtual byte", types.FeeRate(1))
-	}
-	return nil
 }
 
 // setMining sets what concerns mining. The address is checked even without --mine: a

@@ -119,8 +119,11 @@ func (n *number) String() string { return strconv.FormatInt(*n.to, 10) }
 
 // Size is the value of a flag that is a number of bytes. As with Bitcoin Core, a number
 // alone is of MiB, small letters after it are powers of 1000, and capitals of 1024. It is
-// stored in to, where 0 is the default.
-func Size(to *uint64) cli.Generic { return &size{to} }
+// stored in to, which holds the default until the flag is given.
+func Size(to *uint64, byDefault uint64) cli.Generic {
+	*to = byDefault
+	return &size{to}
+}
 
 type size struct{ to *uint64 }
 

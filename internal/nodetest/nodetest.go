@@ -34,9 +34,10 @@ func Dev(t testing.TB, change func(*node.Config)) *Running {
 		t.Fatal(err)
 	}
 	config := node.Config{
-		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Filters: true, TxIndex: true, MempoolBytes: 8 << 20,
-		MinFeeRate: node.DefaultMinFeeRate, RPCListen: "127.0.0.1:0", NoDiscovery: true,
+		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Filters: true, TxIndex: true,
+		Policy: node.DefaultPolicy(), RPCListen: "127.0.0.1:0", NoDiscovery: true,
 	}
+	config.Policy.MaxBytes = 8 << 20
 	if change != nil {
 		change(&config)
 	}
