@@ -84,7 +84,7 @@ func (p *Pool) examine(ctx context.Context, g *group) (failed int, err error) {
 	// The lock is given back before the scripts run, so that the pool may change until
 	// the insertion. insert notices.
 	p.mu.Lock()
-	failed, err = p.fit(g, true)
+	failed, err = p.fit(g)
 	p.mu.Unlock()
 	if err != nil {
 		return failed, err
@@ -135,34 +135,20 @@ func (p *Pool) checkSpends(c *candidate, state *consensus.State) (types.Amount, 
 
 // fit finds out how a group would fit into the pool: whether it pays enough, what it
 // replaces, how large its cluster becomes, and whether there is room for it. It sets
-// g.change and g.joint, and changes nothing else. It assumes mu.
-func (p *Pool) fit(g *group, replace bool) (failed int, err error) {
+// g.change, and changes nothing else. It assumes mu.
+func (p *Pool) fit(g *group) (failed int, err error) {
 	g.change = nil
-	for i, c := range g.candidates {
-		if err := p.checkNew(c); err != nil {
-			return i, err
+	conflicts, failed, err := p.screen(g)
+	if err != nil {
+		return failed, err
+	}
+	if len(g.candidates) > 1 {
+		if failed, err := p.screenTogether(g); err != nil {
+			return failed, err
 		}
-		for _, txid := range c.parents {
-			if p.graph.byTxID[txid] == nil && !g.has(txid) {
-				return i, errMoved // a parent is confirmed or has left since its coins were found
-			}
-		}
-	}
-	for _, c := range g.candidates {
-		c.modified = p.graph.modified(c.Entry)
-	}
-	if err := p.checkFees(g); err != nil {
-		return g.whole(), err
-	}
-	conflicts := p.graph.conflicts(g.txs()...)
-	if len(conflicts) > 0 && !replace {
-		return g.whole(), policy(ReasonNoReplacement, "it spends what %s spends", conflicts[0].TxID)
-	}
-	if err := g.checkReplacing(conflicts); err != nil {
-		return g.whole(), err
 	}
 	g.candidates[0].work.Relatives += p.graph.relatives(g.txs(), conflicts)
-	change, err := p.graph.replacement(g.entries(), conflicts, p.options.IncrementalRelay)
+	change, err := p.graph.replacement(g, conflicts, p.options.IncrementalRelay)
 	if err != nil {
 		return g.whole(), err
 	}
@@ -170,38 +156,17 @@ func (p *Pool) fit(g *group, replace bool) (failed int, err error) {
 		n.sponsored = n.modified() < p.options.MinRelay.Fee(n.VSize)
 	}
 	if slices.ContainsFunc(unpaid(change.after, p.options.MinRelay), func(n *txNode) bool { return n.cluster == nil }) {
-		return g.whole(), policy(pending.ReasonMinRelayFee, "with what it would be mined with it pays too little")
+		return g.last(), policy(pending.ReasonMinRelayFee, "with what it would be mined with it pays too little")
+	}
+	if !g.isFamily() && g.isTooDear(g.candidates[0]) {
+		return 0, policy(pending.ReasonMaxFeeRate, "")
 	}
 	// Scripts would be run for nothing otherwise, again and again and for no fee.
 	if !change.survives(p.options.MaxBytes) {
-		return g.whole(), policy(ReasonFull, "the pool is full of transactions that pay more")
+		return g.whole(), policy(pending.ReasonFull, "")
 	}
 	g.change = change
 	return 0, nil
-}
-
-// checkFees checks that a group pays the least feerate. Who pays it by itself is asked
-// for no more. The others are judged together with what spends them, since that is how
-// they would be mined. Nobody's parent pays for it. It assumes mu.
-func (p *Pool) checkFees(g *group) error {
-	rolling, relay := p.rollingMinimum(), p.options.MinRelay
-	joint := map[types.Hash]bool{}
-	g.joint = pending.Total{}
-	for _, c := range g.candidates {
-		if c.modified >= max(rolling, relay).Fee(c.VSize) && !slices.ContainsFunc(c.parents, func(txid types.Hash) bool { return joint[txid] }) {
-			continue
-		}
-		joint[c.TxID] = true
-		g.joint.Add(c.Entry)
-		g.joint.Fees += c.modified - c.Fee
-	}
-	if floor := rolling.Fee(g.joint.VSize); floor > 0 && g.joint.Fees < floor {
-		return policy(pending.ReasonMempoolMinFee, "%d grains are less than %d", g.joint.Fees, floor)
-	}
-	if floor := relay.Fee(g.joint.VSize); g.joint.Fees < floor {
-		return policy(pending.ReasonMinRelayFee, "%d grains are less than %d", g.joint.Fees, floor)
-	}
-	return nil
 }
 
 // insert puts a group that was examined into the pool, and evicts what has no more
@@ -215,7 +180,7 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 	if !g.change.isCurrent(p.graph) {
 		// Another transaction was faster. Scripts and coins are as they were, since the
 		// block is the same.
-		if failed, err := p.fit(g, true); err != nil {
+		if failed, err := p.fit(g); err != nil {
 			return failed, err
 		}
 	}
@@ -239,7 +204,7 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 		if p.graph.byTxID[c.TxID] != nil {
 			p.accepted.add(c.WTxID)
 		} else {
-			failed, err = g.whole(), policy(ReasonFull, "the pool is full of transactions that pay more")
+			failed, err = g.whole(), policy(pending.ReasonFull, "")
 		}
 	}
 	return failed, err

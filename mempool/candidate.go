@@ -25,10 +25,17 @@ type candidate struct {
 // spends. Almost always it is one.
 type group struct {
 	candidates []*candidate
+	list       bool          // several, of which it is only asked what would be, and perhaps not all of them
+	limit      types.FeeRate // that no candidate of a package may pay more than; 0: none
+	sibling    bool          // it would replace one that spends nothing of the same (checkTRUC)
 	change     *change       // how they would fit into the graph; nil: not known
-	joint      pending.Total // of those that are too cheap by themselves, and of what pays for them
 	replaced   []types.Hash  // by them, once they are in
 }
+
+// isFamily reports whether the candidates are a child with its parents, which are judged
+// by what they pay together. Those of a list need not be relatives: each pays for itself,
+// and none replaces anything.
+func (g *group) isFamily() bool { return len(g.candidates) > 1 && !g.list }
 
 // whole is the index of the candidate at fault where none of several is alone.
 func (g *group) whole() int {
@@ -36,6 +43,29 @@ func (g *group) whole() int {
 		return 0
 	}
 	return -1
+}
+
+// reason picks a reason for a replacement that is refused, by what would replace.
+func (g *group) reason(single, sibling, family consensus.Reason) consensus.Reason {
+	switch {
+	case g.isFamily():
+		return family
+	case g.sibling:
+		return sibling
+	}
+	return single
+}
+
+// last is the index of the last candidate, which is to pay for the others.
+func (g *group) last() int { return len(g.candidates) - 1 }
+
+// total sums the candidates up, with what they count for as fees.
+func (g *group) total() (t pending.Total) {
+	for _, c := range g.candidates {
+		t.Add(c.Entry)
+		t.Fees += c.modified - c.Fee
+	}
+	return t
 }
 
 // has reports whether the group has the transaction with the id.

@@ -61,7 +61,7 @@ func TestReorganisation(t *testing.T) {
 	h.accept(relative)
 	soon := h.Pay(1000, 1, chaintest.Output(c, 0), coins[3])
 	soon.Inputs[0].Sequence = 1
-	h.refuse(soon, consensus.ErrPolicy, ReasonInsufficientFee) // it would replace d
+	h.refuse(soon, consensus.ErrPolicy, pending.ReasonInsufficientFee) // it would replace d
 	lock := h.Pay(1000, 2, chaintest.Output(e, 0))
 	lock.Inputs[0].Sequence = 1
 	h.refuse(lock, consensus.ErrNotYet, consensus.ReasonNonFinalSequence) // e is not confirmed

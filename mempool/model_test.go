@@ -61,10 +61,13 @@ func TestModel(t *testing.T) {
 		return // too few to see everything
 	}
 	for _, kind := range []string{
-		"accepted", "replaced", string(ReasonInsufficientFee), string(ReasonNotImproved), string(pending.ReasonMinRelayFee),
-		string(consensus.ReasonMissingInputs), string(ReasonInPool), string(pending.ReasonMempoolMinFee), string(ReasonFull),
+		"accepted", "replaced", string(pending.ReasonInsufficientFee), string(pending.ReasonNotImproved), string(pending.ReasonMinRelayFee),
+		string(consensus.ReasonMissingInputs), string(ReasonInPool), string(pending.ReasonMempoolMinFee), string(pending.ReasonFull),
 		"block", "reorganisation", "expiry", "eviction", "priority", "negative",
-		"package", "package, replaced", "package, evicted or there", "package: " + string(ReasonPackageReplaces), "package: " + string(pending.ReasonMinRelayFee),
+		string(ReasonTRUC), string(pending.ReasonInsufficientSiblingFee), "a sibling left",
+		"package", "package, replaced", "package, evicted or there", "package: " + string(pending.ReasonMinRelayFee),
+		"package: " + string(ReasonPackageNotPair), "package: " + string(ReasonPackageAncestors), "package: " + string(ReasonPackageInsufficientFee),
+		"package: " + string(ReasonTRUC),
 	} {
 		if counts[kind] == 0 {
 			t.Errorf("nothing of kind %q happened", kind)
@@ -126,15 +129,43 @@ func (m *model) submit() {
 			tx.Inputs[0].Sequence = uint32(m.random.IntN(3))
 			m.Note(tx)
 		}
+		m.setVersion(tx)
 	}
 	m.made = append(m.made, tx)
 	m.give(tx)
+}
+
+// setVersion rolls the version of a transaction: mostly that of what it spends. One of
+// version 3 may be too large for a child.
+func (m *model) setVersion(tx *types.Tx, parents ...*types.Tx) {
+	version := uint32(2 + m.random.IntN(3)/2)
+	if m.random.IntN(8) > 0 {
+		for _, in := range tx.Inputs {
+			if e := m.twin.txs[in.PreviousOutPoint.TxID]; e != nil {
+				version = e.Tx.Version
+			}
+		}
+		for _, parent := range parents {
+			version = parent.Version
+		}
+	}
+	tx.Version = version
+	if version == TRUCVersion && m.random.IntN(12) == 0 {
+		size := 900 + m.random.IntN(80)
+		if m.random.IntN(3) == 0 {
+			size = MaxTRUCVSize - 100*m.random.IntN(3)
+		}
+		data := &tx.Outputs[len(tx.Outputs)-1]
+		data.ScriptPubKey = append(dataScript(size), data.ScriptPubKey[1:]...)
+	}
+	m.Note(tx)
 }
 
 // give gives the pool a transaction by itself.
 func (m *model) give(tx *types.Tx) {
 	before := len(m.twin.txs)
 	floor, rate := m.floor(), m.pool.rolling.rate
+	sibling, _ := m.twin.truc([]*pending.Entry{m.entry(tx)})
 	want := m.twin.accept(m.entry(tx), floor, DefaultMinRelay, DefaultIncrementalRelay)
 	trial, err := m.pool.Try(m.t.Context(), []*types.Tx{tx})
 	if err != nil {
@@ -144,7 +175,7 @@ func (m *model) give(tx *types.Tx) {
 	if want == nil && got != nil || want != nil && !errors.Is(got, want) {
 		m.t.Fatalf("Accept: %v, the twin says %v", got, want)
 	}
-	if trial[0].Err != nil != (got != nil) && want != ReasonFull {
+	if trial[0].Err != nil != (got != nil) && want != pending.ReasonFull {
 		m.t.Fatalf("Test says %v, Accept %v", trial[0].Err, got)
 	}
 	kind := "accepted"
@@ -156,6 +187,9 @@ func (m *model) give(tx *types.Tx) {
 		kind = "replaced"
 	}
 	m.counts[kind]++
+	if got == nil && sibling != nil && m.twin.txs[sibling.TxID] == nil {
+		m.counts["a sibling left"]++
+	}
 }
 
 // fee rolls a fee, often too small.
@@ -185,6 +219,7 @@ func (m *model) submitPackage() {
 		if len(tx.Inputs) == 0 {
 			return
 		}
+		m.setVersion(tx)
 		txs = append(txs, tx)
 		from = append(from, chaintest.Output(tx, 0))
 		spent[from[len(from)-1]] = true
@@ -195,21 +230,25 @@ func (m *model) submitPackage() {
 	if m.random.IntN(3) == 0 {
 		from = append(from, input()...)
 	}
-	txs = append(txs, m.Pay(m.fee(), 1, from...))
+	child := m.Pay(m.fee(), 1, from...)
+	m.setVersion(child, txs...)
+	txs = append(txs, child)
 	m.made = append(m.made, txs...)
 	var list []*pending.Entry
 	for _, tx := range txs {
 		list = append(list, m.entry(tx))
 	}
 	before := len(m.twin.txs)
-	want := m.twin.acceptAll(list, m.floor(), DefaultMinRelay, DefaultIncrementalRelay)
+	floor := m.floor()
+	m.twin.raised = 0
+	want := m.twin.acceptPackage(list, func() types.FeeRate { return max(floor, m.twin.raised) }, DefaultMinRelay, DefaultIncrementalRelay)
 	result, got := m.pool.AcceptPackage(m.t.Context(), txs, 0)
 	if want == nil && got != nil || want != nil && !errors.Is(got, want) {
 		m.t.Fatalf("AcceptPackage: %v, the twin says %v", got, want)
 	}
-	for i, e := range result.Entries {
-		if e.TxID != list[i].TxID {
-			m.t.Fatalf("entry %d is %s, want %s", i, e.TxID, list[i].TxID)
+	for i, v := range result.Verdicts {
+		if v.Entry != nil && v.Entry.TxID != list[i].TxID || (v.Entry != nil) != (m.twin.txs[list[i].TxID] != nil) || (v.Err != nil) != (v.Entry == nil) {
+			m.t.Fatalf("verdict %d is %+v", i, v)
 		}
 	}
 	kind := "package"

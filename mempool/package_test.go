@@ -21,9 +21,12 @@ func (h *harness) acceptPackage(txs ...*types.Tx) pending.Package {
 		h.t.Fatalf("AcceptPackage: %v", err)
 	}
 	checkGraph(h.t, h.pool)
-	for i, e := range result.Entries {
-		if e.TxID != txs[i].TxID() || h.pool.Get(e.TxID) == nil {
+	for i, v := range result.Verdicts {
+		if v.Err != nil || v.Entry.TxID != txs[i].TxID() || h.pool.Get(v.Entry.TxID) == nil {
 			h.t.Fatalf("transaction %d is not in the pool", i)
+		}
+		if v.Present != (len(v.With) == 0) {
+			h.t.Fatalf("transaction %d: %+v", i, v)
 		}
 	}
 	return result
@@ -55,8 +58,10 @@ func TestPackage(t *testing.T) {
 	h.refuse(parent, consensus.ErrPolicy, pending.ReasonMinRelayFee)
 	h.refuse(child, consensus.ErrNotYet, consensus.ReasonMissingInputs)
 	result := h.acceptPackage(parent, child)
-	if result.Joint.Count != 2 || result.Joint.Fees != 2000 || result.Joint.VSize != parent.VirtualSize()+child.VirtualSize() || len(result.Replaced) > 0 {
-		t.Errorf("%+v", result)
+	for _, v := range result.Verdicts {
+		if v.FeeRate != types.NewFeeRate(2000, parent.VirtualSize()+child.VirtualSize()) || !slices.Equal(v.With, []types.Hash{parent.WTxID(), child.WTxID()}) {
+			t.Errorf("%+v", v)
+		}
 	}
 	if d, _ := h.pool.Details(parent.TxID()); d.Chunk.Count != 2 {
 		t.Errorf("the parent is in a chunk of %d", d.Chunk.Count)
@@ -65,11 +70,11 @@ func TestPackage(t *testing.T) {
 		t.Errorf("%v are announced", wtxids)
 	}
 	// Again, and with another child: what is there is passed over.
-	if again := h.acceptPackage(parent, child); again.Joint.Count != 0 {
+	if again := h.acceptPackage(parent, child); !again.Verdicts[0].Present || !again.Verdicts[1].Present {
 		t.Errorf("again: %+v", again)
 	}
 	second := h.Pay(500, 1, chaintest.Output(parent, 1))
-	if result := h.acceptPackage(parent, second); result.Joint.Count != 0 {
+	if result := h.acceptPackage(parent, second); !result.Verdicts[0].Present || len(result.Verdicts[1].With) != 1 {
 		t.Errorf("a second child: %+v", result)
 	}
 	selected, _ := h.pool.Select(pending.Selection{MaxWeight: 1_000_000})
@@ -83,7 +88,7 @@ func TestPackage(t *testing.T) {
 	h.acceptPackage(h.Pay(1000, 1, coins[2]))
 	rich, poor := h.Pay(5000, 1, coins[3]), h.Pay(0, 1, coins[4])
 	all := h.Pay(300, 1, chaintest.Output(rich, 0), chaintest.Output(poor, 0))
-	if result := h.acceptPackage(rich, poor, all); result.Joint.Count != 2 || result.Joint.Fees != 300 {
+	if result := h.acceptPackage(rich, poor, all); len(result.Verdicts[0].With) != 1 || len(result.Verdicts[1].With) != 2 {
 		t.Errorf("with a rich parent: %+v", result)
 	}
 }
@@ -109,7 +114,6 @@ func TestPackageRefused(t *testing.T) {
 		many = append(many, h.Pay(0, 1, coin))
 		outputs = append(outputs, chaintest.Output(many[len(many)-1], 0))
 	}
-	rich := h.Pay(9000, 1, coins[3])
 	for _, tc := range []struct {
 		name   string
 		failed int
@@ -124,10 +128,9 @@ func TestPackageRefused(t *testing.T) {
 		{"too many", -1, consensus.ErrPolicy, ReasonPackageCount, append(many, h.Pay(9000, 1, outputs...))},
 		{"a conflict", -1, consensus.ErrPolicy, ReasonPackageConflicts, []*types.Tx{parent, paying(9000, coins[0])}},
 		{"not standard", 0, consensus.ErrPolicy, ReasonVersion, []*types.Tx{h.version(h.Pay(0, 1, coins[4]), 9), nil}},
-		{"a child that pays too little", -1, consensus.ErrPolicy, pending.ReasonMinRelayFee, []*types.Tx{parent, paying(1)}},
-		{"a child that pays for itself", -1, consensus.ErrPolicy, pending.ReasonMinRelayFee,
+		{"a child that pays too little", 1, consensus.ErrPolicy, pending.ReasonMinRelayFee, []*types.Tx{parent, paying(1)}},
+		{"a child that pays for itself", 1, consensus.ErrPolicy, pending.ReasonMinRelayFee,
 			[]*types.Tx{parent, paying(DefaultMinRelay.Fee(child.VirtualSize()))}},
-		{"a rich parent", -1, consensus.ErrPolicy, pending.ReasonMinRelayFee, []*types.Tx{rich, h.Pay(0, 1, chaintest.Output(rich, 0))}},
 		{"another parent missing", 1, consensus.ErrNotYet, consensus.ReasonMissingInputs, []*types.Tx{parent, paying(9000, outputs[0])}},
 		{"a parent's parent missing", 0, consensus.ErrNotYet, consensus.ReasonMissingInputs,
 			[]*types.Tx{child, h.Pay(9000, 1, chaintest.Output(child, 0))}},
@@ -136,10 +139,10 @@ func TestPackageRefused(t *testing.T) {
 		{"a child's signature", 1, consensus.ErrInvalid, "mempool-script-verify-flag-failed (Witness program was passed an empty witness)",
 			[]*types.Tx{parent, paying(9000, unsigned.Inputs[0].PreviousOutPoint)}},
 		{"a child that spends too much", 1, consensus.ErrInvalid, consensus.ReasonInputsBelowOutputs, []*types.Tx{parent, paying(-1)}},
-		{"a replacement that pays too little", -1, consensus.ErrPolicy, ReasonInsufficientFee, []*types.Tx{parent, paying(1000, coins[2])}},
-		{"a replacement of a relative", -1, consensus.ErrPolicy, ReasonPackageReplaces,
+		{"a replacement that pays too little", -1, consensus.ErrPolicy, ReasonPackageInsufficientFee, []*types.Tx{parent, paying(1000, coins[2])}},
+		{"a replacement of a relative", -1, consensus.ErrPolicy, ReasonPackageAncestors,
 			[]*types.Tx{h.Pay(0, 1, coins[2], chaintest.Output(inPool, 0)), nil}},
-		{"a replacement by three", -1, consensus.ErrPolicy, ReasonPackageReplaces, []*types.Tx{parent, many[0], paying(9000, outputs[0], coins[2])}},
+		{"a replacement by three", -1, consensus.ErrPolicy, ReasonPackageNotPair, []*types.Tx{parent, many[0], paying(9000, outputs[0], coins[2])}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h.t = t
@@ -151,11 +154,53 @@ func TestPackageRefused(t *testing.T) {
 		})
 	}
 	h.t = t
-	if _, err := h.pool.AcceptPackage(t.Context(), []*types.Tx{parent, child}, types.NewFeeRate(1999, child.VirtualSize())); !errors.Is(err, pending.ReasonMaxFee) {
+	if _, err := h.pool.AcceptPackage(t.Context(), []*types.Tx{parent, child}, types.NewFeeRate(1999, child.VirtualSize())); !errors.Is(err, pending.ReasonMaxFeeRate) {
 		t.Errorf("more than the sender wants to pay: %v", err)
 	}
 	// Twenty-four parents are not too many.
 	h.acceptPackage(append(many[:24:24], h.Pay(9000, 1, outputs[:24]...))...)
+}
+
+// What can come in by itself does, whatever is wrong with the rest. What needs the others
+// does not, unless they are all right.
+func TestPackageInPart(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(8)
+	coins := h.coins(8)
+	rich := h.Pay(9000, 1, coins[0])
+	poor := h.Pay(0, 1, coins[1])
+	wrong := h.version(h.Pay(5000, 1, coins[2]), 9)
+	h.Note(wrong)
+	child := h.Pay(9000, 1, chaintest.Output(rich, 0), chaintest.Output(poor, 0), chaintest.Output(wrong, 0))
+	result, err := h.pool.AcceptPackage(t.Context(), []*types.Tx{rich, poor, wrong, child}, 0)
+	var refusal *pending.Refusal
+	if !errors.As(err, &refusal) || refusal.Failed != 2 || !errors.Is(err, ReasonVersion) {
+		t.Errorf("%v %+v", err, refusal)
+	}
+	for i, want := range []error{nil, pending.ReasonMinRelayFee, ReasonVersion, consensus.ReasonMissingInputs} {
+		if v := result.Verdicts[i]; !errors.Is(v.Err, want) || (v.Entry != nil) != (want == nil) {
+			t.Errorf("%d: %+v", i, v)
+		}
+	}
+	h.expect(rich)
+	// A parent does not pay for a child.
+	freeloader := h.Pay(0, 1, chaintest.Output(rich, 0))
+	result, err = h.pool.AcceptPackage(t.Context(), []*types.Tx{rich, freeloader}, 0)
+	if !errors.Is(err, pending.ReasonMinRelayFee) || !result.Verdicts[0].Present || result.Verdicts[1].Err == nil {
+		t.Errorf("%v %+v", err, result)
+	}
+	// The pool's is taken for one with another witness, which is not looked at.
+	signed := h.Sign(h.Pay(1000, 1, h.keyCoins(1)[0]))
+	h.accept(signed)
+	other := *signed
+	other.Inputs = slices.Clone(signed.Inputs)
+	other.Inputs[0].Witness = [][]byte{{1}}
+	spender := h.Pay(1000, 1, chaintest.Output(signed, 0))
+	result = h.acceptPackage(&other, spender)
+	if v := result.Verdicts[0]; !v.Present || v.Entry.WTxID != signed.WTxID() {
+		t.Errorf("%+v", v)
+	}
+	h.expect(rich, signed, spender)
 }
 
 // A package replaces what is in its way, and pays for that as a whole.
@@ -168,7 +213,7 @@ func TestPackageReplaces(t *testing.T) {
 	h.accept(old, oldChild)
 	parent := h.Pay(100, 1, coins[0])
 	child := h.Pay(3000, 1, chaintest.Output(parent, 0))
-	h.refuse(parent, consensus.ErrPolicy, ReasonInsufficientFee)
+	h.refuse(parent, consensus.ErrPolicy, pending.ReasonInsufficientFee)
 	result := h.acceptPackage(parent, child)
 	if !slices.Equal(result.Replaced, []types.Hash{old.TxID(), oldChild.TxID()}) {
 		t.Errorf("%v were replaced", result.Replaced)
@@ -237,11 +282,11 @@ func TestPackageInAFullPool(t *testing.T) {
 	parent := h.Pay(DefaultMinRelay.Fee(200), 1, coins[0]) // enough at other times
 	h.refuse(parent, consensus.ErrPolicy, pending.ReasonMempoolMinFee)
 	poor := h.Pay(minimum.Fee(2*parent.VirtualSize())-h.feeOf(parent), 1, chaintest.Output(parent, 0))
-	h.refusePackage(-1, consensus.ErrPolicy, ReasonFull, parent, poor)
+	h.refusePackage(0, consensus.ErrPolicy, pending.ReasonFull, parent, poor)
 	// A transaction for which there is no room is refused before its scripts are run.
 	unsigned := h.Pay(0, 1, h.keyCoins(10)...)
 	unsigned.Outputs[0].Value -= minimum.Fee(unsigned.VirtualSize())
-	h.refuse(unsigned, consensus.ErrPolicy, ReasonFull)
+	h.refuse(unsigned, consensus.ErrPolicy, pending.ReasonFull)
 	rich := h.Pay(9000, 1, chaintest.Output(parent, 0))
 	h.acceptPackage(parent, rich)
 }

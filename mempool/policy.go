@@ -39,11 +39,8 @@ const (
 	ReasonWitnessStandard  consensus.Reason = "bad-witness-nonstandard"
 	ReasonInPool           consensus.Reason = "txn-already-in-mempool"
 	ReasonSameTxID         consensus.Reason = "txn-same-nonwitness-data-in-mempool"
-	ReasonFull             consensus.Reason = "mempool full"
 	ReasonClusterTooLarge  consensus.Reason = "too-large-cluster"
-	ReasonInsufficientFee  consensus.Reason = "insufficient fee"
 	ReasonTooManyReplaced  consensus.Reason = "too many potential replacements"
-	ReasonNotImproved      consensus.Reason = "replacement-failed"
 	ReasonNoReplacement    consensus.Reason = "bip125-replacement-disallowed"
 	ReasonSpendsConflict   consensus.Reason = "bad-txns-spends-conflicting-tx" // ErrInvalid
 	ReasonPackageCount     consensus.Reason = "package-too-many-transactions"
@@ -52,7 +49,7 @@ const (
 	ReasonPackageOrder     consensus.Reason = "package-not-sorted"
 	ReasonPackageConflicts consensus.Reason = "conflict-in-package"
 	ReasonPackageTopology  consensus.Reason = "package-not-child-with-parents"
-	ReasonPackageReplaces  consensus.Reason = "package RBF failed"
+	ReasonTRUC             consensus.Reason = "TRUC-violation"
 )
 
 func refuse(kind error, reason consensus.Reason, format string, args ...any) error {

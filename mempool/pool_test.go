@@ -90,7 +90,7 @@ func TestClusterLimit(t *testing.T) {
 	h.sync()
 	next := h.pool.Entries()[len(h.pool.Entries())-1].Tx
 	h.accept(h.Pay(1000, 1, chaintest.Output(next, 0)))
-	h.refuse(h.Pay(1000, 1, chaintest.Output(next, 0)), consensus.ErrPolicy, ReasonInsufficientFee)
+	h.refuse(h.Pay(1000, 1, chaintest.Output(next, 0)), consensus.ErrPolicy, pending.ReasonInsufficientFee)
 
 	// The limit of size.
 	big := func(outPoint types.OutPoint, size int) *types.Tx {
@@ -119,8 +119,8 @@ func TestReplacement(t *testing.T) {
 	vsize := h.Pay(0, 1, coins[0]).VirtualSize()
 	more := DefaultIncrementalRelay.Fee(vsize)
 
-	h.refuse(h.Pay(2999, 1, coins[0]), consensus.ErrPolicy, ReasonInsufficientFee)
-	h.refuse(h.Pay(3000+more-1, 1, coins[0]), consensus.ErrPolicy, ReasonInsufficientFee)
+	h.refuse(h.Pay(2999, 1, coins[0]), consensus.ErrPolicy, pending.ReasonInsufficientFee)
+	h.refuse(h.Pay(3000+more-1, 1, coins[0]), consensus.ErrPolicy, pending.ReasonInsufficientFee)
 	h.refuse(h.Pay(50_000, 1, coins[1], chaintest.Output(child, 0)), consensus.ErrInvalid, ReasonSpendsConflict)
 	better := h.Pay(3000+more, 1, coins[0])
 	h.accept(better)
@@ -130,7 +130,7 @@ func TestReplacement(t *testing.T) {
 	fast := h.Pay(5000, 1, coins[2])
 	h.accept(fast)
 	slow := h.Pay(12_000, 40, coins[2])
-	h.refuse(slow, consensus.ErrPolicy, ReasonNotImproved)
+	h.refuse(slow, consensus.ErrPolicy, pending.ReasonNotImproved)
 
 	// The same but for the witness is the same.
 	key := h.keyCoins(1)[0]
@@ -188,7 +188,7 @@ func TestEviction(t *testing.T) {
 	for range 3 {
 		tx := h.Pay(want.Fee(100), 1, coins[n])
 		_, err := h.pool.Accept(t.Context(), tx, 0)
-		full = full || errors.Is(err, ReasonFull)
+		full = full || errors.Is(err, pending.ReasonFull)
 		checkGraph(t, h.pool)
 		n++
 	}

@@ -89,7 +89,7 @@ func TestPrioritise(t *testing.T) {
 	h.refuse(free, consensus.ErrPolicy, pending.ReasonMinRelayFee)
 	h.pool.Prioritise(free.TxID(), 500)
 	h.accept(free)
-	h.refuse(h.Pay(400, 1, coins[2]), consensus.ErrPolicy, ReasonInsufficientFee)
+	h.refuse(h.Pay(400, 1, coins[2]), consensus.ErrPolicy, pending.ReasonInsufficientFee)
 	better := h.Pay(900, 1, coins[2])
 	h.accept(better)
 	if list := h.pool.Prioritised(); len(list) != 2 || list[0].InPool == list[1].InPool {
@@ -173,7 +173,7 @@ func TestDeltasOfNewGraph(t *testing.T) {
 	fresh := newGraph()
 	fresh.deltas = h.pool.snapshotDeltas()
 	for _, e := range h.pool.Entries() {
-		change, err := fresh.replacement([]*pending.Entry{e}, nil, 0)
+		change, err := fresh.replacement(&group{candidates: []*candidate{{Entry: e}}}, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

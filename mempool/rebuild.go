@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/karatcoin/karat/chain/consensus"
-	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -142,7 +141,7 @@ func (p *Pool) readmit(g *graph, c *candidate, coins map[types.OutPoint]types.Co
 	if _, err := p.verify(c); err != nil {
 		return err
 	}
-	change, err := g.replacement([]*pending.Entry{c.Entry}, nil, 0)
+	change, err := g.replacement(&group{candidates: []*candidate{c}}, nil, 0)
 	if err != nil {
 		return err
 	}

@@ -2,78 +2,111 @@ package mempool
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// replacement works out the change that puts entries in, and those that they conflict
-// with out, together with their descendants. It refuses the entries unless that makes
-// the pool better, as a miner would see it. Without conflicts it is just the change
-// that adds the entries.
-func (g *graph) replacement(entries []*pending.Entry, conflicts []*txNode, increment types.FeeRate) (*change, error) {
-	removed, err := g.replaced(entries, conflicts, increment)
+// replacement works out the change that puts a group in, and those that it conflicts
+// with out, together with their descendants. It refuses the group unless that makes the
+// pool better, as a miner would see it. Without conflicts it is just the change that adds
+// the group.
+func (g *graph) replacement(group *group, conflicts []*txNode, increment types.FeeRate) (*change, error) {
+	removed, err := g.replaced(group, conflicts, increment)
 	if err != nil {
 		return nil, err
 	}
-	add := make([]*txNode, len(entries))
-	for i, e := range entries {
-		add[i] = g.newNode(e)
+	add := make([]*txNode, len(group.candidates))
+	for i, c := range group.candidates {
+		add[i] = g.newNode(c.Entry)
 	}
 	c, ok := g.prepare(removed, add)
 	if !ok {
-		return nil, policy(ReasonClusterTooLarge, "more than %d transactions or %d virtual bytes would be connected", g.maxCount, g.maxVSize)
+		return nil, policy(ReasonClusterTooLarge, "")
 	}
-	if len(removed) > 0 && !improves(chunksOf(c.before), chunksOf(c.after)) {
-		return nil, policy(ReasonNotImproved, "insufficient feerate: does not improve feerate diagram")
+	if len(removed) == 0 || improves(chunksOf(c.before), chunksOf(c.after)) {
+		return c, nil
 	}
-	return c, nil
+	if group.isFamily() {
+		return nil, policy(ReasonPackageNotImproved, "")
+	}
+	return nil, policy(pending.ReasonNotImproved, "insufficient feerate: does not improve feerate diagram")
 }
 
-// replaced returns what entries would replace: their conflicts and the descendants of
-// those. It refuses entries that touch too much, pay too little, or spend what they would
-// replace, which no block can hold.
-func (g *graph) replaced(entries []*pending.Entry, conflicts []*txNode, increment types.FeeRate) ([]*txNode, error) {
+// replaced returns what a group would replace: its conflicts and the descendants of
+// those. It refuses a group that touches too much, pays too little, or spends what it
+// would replace, which no block can hold.
+func (g *graph) replaced(group *group, conflicts []*txNode, increment types.FeeRate) ([]*txNode, error) {
 	if len(conflicts) == 0 {
 		return nil, nil
+	}
+	if group.isFamily() {
+		if err := checkFamilyReplaces(group); err != nil {
+			return nil, err
+		}
 	}
 	clusters := map[*cluster]bool{}
 	for _, n := range conflicts {
 		clusters[n.cluster] = true
 	}
+	payer := group.candidates[group.last()] // who is named as the one that replaces
 	if len(clusters) > MaxReplacedClusters {
-		return nil, policy(ReasonTooManyReplaced, "it touches %d clusters, more than %d", len(clusters), MaxReplacedClusters)
+		return nil, policy(group.reason(ReasonTooManyReplaced, ReasonTooManySiblingReplaced, ReasonPackageTooManyReplaced),
+			"rejecting replacement %s; too many conflicting clusters (%d > %d)", payer.TxID, len(clusters), MaxReplacedClusters)
 	}
 	removed := withDescendants(conflicts)
-	leaving := make(map[*txNode]bool, len(removed))
-	var old, own pending.Total
+	var old pending.Total
 	for _, n := range removed {
-		leaving[n] = true
 		n.addTo(&old)
 	}
-	for _, e := range entries {
-		g.newNode(e).addTo(&own)
+	if detail := paysFor(old, group.total(), increment); detail != "" {
+		return nil, policy(group.reason(pending.ReasonInsufficientFee, pending.ReasonInsufficientSiblingFee, ReasonPackageInsufficientFee),
+			"rejecting replacement %s, %s", payer.TxID, detail)
 	}
-	// BIP125's rules 3 and 4: it pays as much as all that it replaces, and for its own
-	// relay besides. Otherwise anybody could make the network relay one payment for
-	// ever, by versions that each pay a little better.
+	if group.isFamily() {
+		return removed, checkFamilyRates(group)
+	}
+	return removed, g.checkDisjoint(payer, conflicts)
+}
+
+// paysFor holds the fees of a replacement against those of what it replaces (BIP125's
+// rules 3 and 4): it pays as much as all of that, and for its own relay besides. Otherwise
+// anybody could make the network relay one payment for ever, by versions that each pay a
+// little better. It returns what is wrong, if anything is.
+func paysFor(old, own pending.Total, increment types.FeeRate) (fault string) {
 	if own.Fees < old.Fees {
-		return nil, policy(ReasonInsufficientFee, "%d grains are less than the %d of what it replaces", own.Fees, old.Fees)
+		return fmt.Sprintf("less fees than conflicting txs; %s < %s", money(own.Fees), money(old.Fees))
 	}
-	if more := increment.Fee(own.VSize); own.Fees-old.Fees < more {
-		return nil, policy(ReasonInsufficientFee, "it must pay %d grains more than the %d of what it replaces", more, old.Fees)
+	if more, least := own.Fees-old.Fees, increment.Fee(own.VSize); more < least {
+		return fmt.Sprintf("not enough additional fees to relay; %s < %s", money(more), money(least))
 	}
-	// What spends a conflict leaves with it, so the entry's own parent would be gone.
-	for _, e := range entries {
-		for _, parent := range g.parents(e.Tx) {
-			if leaving[parent] {
-				return nil, refuse(consensus.ErrInvalid, ReasonSpendsConflict, "it spends %s, and what that comes from", parent.TxID)
+	return ""
+}
+
+// money writes an amount with two decimals at least, as Bitcoin Core has it in its texts.
+func money(a types.Amount) string {
+	text := a.String()
+	for strings.HasSuffix(text, "0") && text[len(text)-3] != '.' {
+		text = text[:len(text)-1]
+	}
+	return text
+}
+
+// checkDisjoint checks that a transaction spends nothing of what it replaces: that leaves
+// with it.
+func (g *graph) checkDisjoint(c *candidate, conflicts []*txNode) error {
+	for _, parent := range g.parents(c.Tx) {
+		for _, ancestor := range append(parent.ancestors(), parent) {
+			if slices.Contains(conflicts, ancestor) {
+				return refuse(consensus.ErrInvalid, ReasonSpendsConflict, "%s spends conflicting transaction %s", c.TxID, ancestor.TxID)
 			}
 		}
 	}
-	return removed, nil
+	return nil
 }
 
 // improves reports whether the chunks after are better than those before whatever the

@@ -11,43 +11,82 @@ import (
 
 // Try tells whether transactions would be accepted, and changes nothing, as Bitcoin
 // Core's testmempoolaccept. A single one may replace others. Several must each come
-// after those that they spend, and may replace nothing; at the first one that is
-// refused the work ends. The error is an ErrLocal or the context's.
+// after those that they spend, pay for themselves, and may replace nothing. At the first
+// one that is refused the work ends; of those before it only scripts that were run by then
+// are good. The error is an ErrLocal or the context's.
 func (p *Pool) Try(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error) {
 	results := make([]pending.Verdict, len(txs))
-	if err := checkPackage(txs); err != nil {
-		for i := range results {
-			results[i].PackageErr = err
-		}
-		return results, nil
-	}
-	candidates := make([]*candidate, len(txs))
-	for i, tx := range txs {
-		var err error
-		if candidates[i], err = p.newCandidate(tx, p.now()); err != nil {
-			results[i].Err = err
-			return results, nil
-		}
-	}
 	if len(txs) == 0 {
 		return results, nil
 	}
+	if err := checkPackage(txs); err != nil {
+		return refuseAll(results, err), nil
+	}
+	g := &group{list: len(txs) > 1}
+	for i, tx := range txs {
+		c, err := p.newCandidate(tx, p.now())
+		if err != nil {
+			return p.refuseTrial(ctx, g, results, i, err)
+		}
+		g.candidates = append(g.candidates, c)
+	}
 	for {
-		failed, err := p.tryAll(ctx, candidates)
+		failed, err := p.examine(ctx, g)
 		switch {
 		case err == nil:
-			for i, c := range candidates {
-				results[i].Entry = c.Entry
-			}
+			copy(results, g.verdicts())
 			return results, nil
 		case errors.Is(err, errMoved):
-			continue
 		case errors.Is(err, consensus.ErrLocal) || ctx.Err() != nil:
 			return nil, err
+		case failed < 0:
+			return refuseAll(results, err), nil
+		default:
+			return p.refuseTrial(ctx, g, results, failed, err)
 		}
-		results[failed].Err = err
-		return results, nil
 	}
+}
+
+// refuseAll notes that a list is refused as a whole.
+func refuseAll(results []pending.Verdict, err error) []pending.Verdict {
+	for i := range results {
+		results[i].PackageErr = err
+	}
+	return results
+}
+
+// refuseTrial notes that one of a list is refused. Those before it were not looked at in
+// the same order: each step is taken with all before the next one. So what is wrong with
+// them is told first, and if nothing is and only scripts were left, they are good.
+func (p *Pool) refuseTrial(ctx context.Context, g *group, results []pending.Verdict, failed int, fault error) ([]pending.Verdict, error) {
+	earlier := &group{candidates: g.candidates[:failed], list: true}
+	for failed > 0 {
+		at, err := p.price(ctx, earlier.candidates)
+		if err == nil {
+			p.mu.Lock()
+			_, at, err = p.screen(earlier)
+			p.mu.Unlock()
+		}
+		if err == nil && g.change != nil { // it failed by its scripts
+			at, err = p.verify(earlier.candidates...)
+		}
+		switch {
+		case err == nil:
+			if g.change != nil {
+				copy(results, earlier.verdicts())
+			}
+			results[failed].Err = fault
+			return results, nil
+		case errors.Is(err, errMoved):
+		case errors.Is(err, consensus.ErrLocal) || ctx.Err() != nil:
+			return nil, err
+		default:
+			failed, fault = at, err
+			earlier.candidates = earlier.candidates[:at]
+		}
+	}
+	results[failed].Err = fault
+	return results, nil
 }
 
 // checkPackage checks a list of several transactions as a whole, before any of them is
@@ -91,42 +130,4 @@ func checkPackage(txs []*types.Tx) error {
 		}
 	}
 	return nil
-}
-
-// tryAll examines candidates, and returns the first that is refused and why. It takes
-// each step with all of them before the next, the dearest last.
-func (p *Pool) tryAll(ctx context.Context, candidates []*candidate) (failed int, err error) {
-	if len(candidates) == 1 {
-		return p.examine(ctx, &group{candidates: candidates})
-	}
-	if failed, err := p.price(ctx, candidates); err != nil {
-		return failed, err
-	}
-	if failed, err := p.fitAll(candidates); err != nil {
-		return failed, err
-	}
-	return p.verify(candidates...)
-}
-
-// fitAll puts all candidates into the graph and takes them out again, under one lock,
-// so that nobody sees them there. Clusters depend on nothing but the transactions in
-// them, and so the graph is as before.
-func (p *Pool) fitAll(candidates []*candidate) (failed int, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.rebuilding || p.position != candidates[0].position {
-		return 0, errMoved
-	}
-	var added []*txNode
-	for i, c := range candidates {
-		g := &group{candidates: []*candidate{c}}
-		if _, err = p.fit(g, false); err != nil {
-			failed = i
-			break
-		}
-		added = append(added, g.change.add...)
-		p.graph.apply(g.change)
-	}
-	p.graph.remove(added)
-	return failed, err
 }

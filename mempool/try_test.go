@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -99,7 +100,10 @@ func TestTryPackage(t *testing.T) {
 		{"an output that is not there", []*types.Tx{parent, h.spendOutput(parent, 5)}, "", 1, consensus.ReasonMissingInputs},
 		{"not standard", []*types.Tx{parent, h.version(h.Pay(1000, 1, coins[8]), 9)}, "", 1, ReasonVersion},
 		{"in the pool", []*types.Tx{parent, inPool}, "", 1, ReasonInPool},
-		{"a cluster that becomes too large", []*types.Tx{last, h.Pay(1000, 1, chaintest.Output(last, 0))}, "", 1, ReasonClusterTooLarge},
+		{"a cluster that becomes too large", []*types.Tx{last, h.Pay(1000, 1, chaintest.Output(last, 0))}, ReasonClusterTooLarge, 0, ""},
+		{"one without a fee, and a wrong signature", []*types.Tx{h.Pay(0, 1, coins[7]), h.Pay(1000, 1, h.keyCoins(1)[0])}, "", 0, pending.ReasonMinRelayFee},
+		{"one without a fee, and a missing input", []*types.Tx{parent, h.Pay(0, 1, coins[7]), grandchild}, "", 1, pending.ReasonMinRelayFee},
+		{"immature, and not standard", []*types.Tx{h.Pay(1000, 1, types.OutPoint{TxID: h.tip.TxIDs[0]}), h.version(h.Pay(1000, 1, coins[8]), 9)}, "", 0, consensus.ReasonPrematureSpend},
 		{"a wrong signature", []*types.Tx{parent, h.Pay(1000, 1, h.keyCoins(1)[0])}, "", 1,
 			"mempool-script-verify-flag-failed (Witness program was passed an empty witness)"},
 		{"immature", []*types.Tx{parent, h.Pay(1000, 1, types.OutPoint{TxID: h.tip.TxIDs[0]})}, "", 1, consensus.ReasonPrematureSpend},
@@ -108,8 +112,9 @@ func TestTryPackage(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h.t = t
 			for i, result := range h.try(test.txs...) {
-				if result.Entry != nil {
-					t.Errorf("%d would be accepted", i)
+				// Scripts come last, so that those before the one that fails have passed.
+				if passed := strings.Contains(string(test.reason), "script") && i < test.failed; passed != (result.Entry != nil) {
+					t.Errorf("%d: %+v", i, result)
 				}
 				if test.all != "" && !errors.Is(result.PackageErr, test.all) || test.all == "" && result.PackageErr != nil {
 					t.Errorf("%d: package error %v", i, result.PackageErr)

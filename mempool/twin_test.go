@@ -21,6 +21,7 @@ type twin struct {
 	coins     map[types.OutPoint]types.Coin
 	height    uint32 // of the tip
 	maxBytes  int
+	raised    types.FeeRate // what must be paid after what was evicted
 }
 
 func (w *twin) parents(e *pending.Entry) map[types.Hash]*pending.Entry {
@@ -212,13 +213,45 @@ func (w *twin) accept(e *pending.Entry, floor, relay, increment types.FeeRate) e
 	return w.acceptAll([]*pending.Entry{e}, floor, relay, increment)
 }
 
+// acceptPackage is the verdict on a child with its parents, each tried alone, and those
+// that need it together.
+func (w *twin) acceptPackage(list []*pending.Entry, floor func() types.FeeRate, relay, increment types.FeeRate) error {
+	var together []*pending.Entry
+	var first, fault error
+	for _, e := range list {
+		if w.txs[e.TxID] != nil {
+			continue
+		}
+		err := w.accept(e, floor(), relay, increment)
+		switch {
+		case err == nil:
+		case err == consensus.ReasonMissingInputs || pending.Reconsiderable(&consensus.RuleError{Kind: consensus.ErrPolicy, Reason: err.(consensus.Reason)}):
+			together = append(together, e)
+			if first == nil {
+				first = err
+			}
+		case fault == nil:
+			fault = err
+		}
+	}
+	switch {
+	case fault != nil:
+	case len(together) > 1:
+		fault = w.acceptAll(together, floor(), relay, increment)
+	default:
+		fault = first
+	}
+	for _, e := range list {
+		if fault == nil && w.txs[e.TxID] == nil {
+			return pending.ReasonFull // it had to make room for one that came later
+		}
+	}
+	return fault
+}
+
 // acceptAll is the verdict on transactions that come in together, the child last; nil
 // puts them in.
 func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.FeeRate) error {
-	list = slices.DeleteFunc(slices.Clone(list), func(e *pending.Entry) bool { return len(list) > 1 && w.txs[e.TxID] != nil })
-	if len(list) == 0 {
-		return nil
-	}
 	with := w.without(nil)
 	var fault error
 	for _, e := range list {
@@ -238,51 +271,116 @@ func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.Fe
 	if fault != nil {
 		return fault
 	}
-	var poor pending.Total
-	isPoor := map[types.Hash]bool{}
-	for _, e := range list {
-		spendsPoor := false
-		for txid := range with.parents(e) {
-			spendsPoor = spendsPoor || isPoor[txid]
-		}
-		if spendsPoor || e.Fee < max(floor, relay).Fee(e.VSize) {
-			isPoor[e.TxID] = true
-			poor.Add(e)
-		}
+	all := total(list)
+	switch {
+	case floor > 0 && all.Fees < floor.Fee(all.VSize):
+		fault = pending.ReasonMempoolMinFee
+	case all.Fees < relay.Fee(all.VSize):
+		fault = pending.ReasonMinRelayFee
 	}
-	if floor > 0 && poor.Fees < floor.Fee(poor.VSize) {
-		return pending.ReasonMempoolMinFee
+	if len(list) == 1 && fault != nil {
+		return fault
 	}
-	if poor.Fees < relay.Fee(poor.VSize) {
-		return pending.ReasonMinRelayFee
+	sibling, ok := w.truc(list)
+	if !ok {
+		return ReasonTRUC
 	}
-	return w.replace(list, relay, increment)
+	if fault != nil {
+		return fault
+	}
+	return w.replace(list, sibling, relay, increment)
 }
 
-// replace is the rest of acceptAll.
-func (w *twin) replace(list []*pending.Entry, relay, increment types.FeeRate) error {
-	gone, touched, direct, own := map[types.Hash]*pending.Entry{}, map[types.Hash]*pending.Entry{}, map[types.Hash]*pending.Entry{}, pending.Total{}
-	for _, e := range list {
-		own.Add(e)
-		maps.Copy(touched, w.parents(e))
-		for _, other := range w.txs {
-			for _, in := range other.Tx.Inputs {
-				if slices.ContainsFunc(e.Tx.Inputs, func(mine types.TxIn) bool { return mine.PreviousOutPoint == in.PreviousOutPoint }) {
-					direct[other.TxID] = other
-					maps.Copy(gone, w.descendants(other))
-				}
+// conflicts returns what spends the same as a transaction.
+func (w *twin) conflicts(e *pending.Entry) map[types.Hash]*pending.Entry {
+	direct := map[types.Hash]*pending.Entry{}
+	for _, other := range w.txs {
+		for _, in := range other.Tx.Inputs {
+			if slices.ContainsFunc(e.Tx.Inputs, func(mine types.TxIn) bool { return mine.PreviousOutPoint == in.PreviousOutPoint }) {
+				direct[other.TxID] = other
 			}
 		}
 	}
+	return direct
+}
+
+// truc tells whether BIP431 allows transactions to come in together, in the words of the
+// BIP: a family is two of version 3. If one that comes alone would be the second child,
+// the first is named.
+func (w *twin) truc(list []*pending.Entry) (sibling *pending.Entry, ok bool) {
+	all := w.without(nil) // nothing has left yet
+	for _, e := range list {
+		all.txs[e.TxID] = e
+	}
+	for _, e := range list {
+		parents := all.parents(e)
+		for _, parent := range parents {
+			if (parent.Tx.Version == 3) != (e.Tx.Version == 3) {
+				return nil, false
+			}
+		}
+		switch {
+		case e.Tx.Version != 3:
+			continue
+		case e.VSize > 10_000, len(all.ancestors(e)) > 2, len(parents) > 0 && e.VSize > 1000:
+			return nil, false
+		}
+		for _, parent := range parents {
+			var others []*pending.Entry
+			replaced := false
+			for _, d := range all.descendants(parent) {
+				if d != parent && d != e {
+					others = append(others, d)
+					replaced = replaced || w.conflicts(e)[d.TxID] != nil
+				}
+			}
+			switch {
+			case len(others) == 0 || replaced && len(list) == 1:
+			case len(others) == 1 && len(all.ancestors(others[0])) == 2 && len(list) == 1:
+				sibling = others[0]
+			default:
+				return nil, false
+			}
+		}
+	}
+	return sibling, true
+}
+
+// replace is the rest of acceptAll.
+func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry, relay, increment types.FeeRate) error {
+	gone, touched, direct, own := map[types.Hash]*pending.Entry{}, map[types.Hash]*pending.Entry{}, map[types.Hash]*pending.Entry{}, pending.Total{}
+	pair, related := len(list) == 2, false
+	for _, e := range list {
+		own.Add(e)
+		maps.Copy(touched, w.parents(e))
+		related = related || len(w.parents(e)) > 0
+		maps.Copy(direct, w.conflicts(e))
+	}
+	poor := pending.ReasonInsufficientFee
+	if sibling != nil {
+		direct[sibling.TxID] = sibling
+		poor = pending.ReasonInsufficientSiblingFee
+	}
+	for _, other := range direct {
+		maps.Copy(gone, w.descendants(other))
+	}
 	if len(gone) > 0 && len(list) > 1 {
-		first, last := list[0], list[len(list)-1]
-		rates := big.NewRat(int64(last.Fee), int64(last.VSize)).Cmp(big.NewRat(int64(first.Fee), int64(first.VSize)))
-		if len(list) > 2 || len(w.parents(first)) > 0 || len(w.parents(last)) > 0 || rates <= 0 {
-			return ReasonPackageReplaces
+		poor = ReasonPackageInsufficientFee
+		if !pair {
+			return ReasonPackageNotPair
+		}
+		if related {
+			return ReasonPackageAncestors
 		}
 	}
 	if len(gone) > 0 && own.Fees < sum(gone).Fees+increment.Fee(own.VSize) {
-		return ReasonInsufficientFee
+		return poor
+	}
+	if len(gone) > 0 && pair {
+		first := list[0]
+		if big.NewRat(int64(own.Fees), int64(own.VSize)).Cmp(big.NewRat(int64(first.Fee), int64(first.VSize))) <= 0 {
+			return ReasonPackageParentRate
+		}
 	}
 	for _, e := range list {
 		for txid := range w.ancestors(e) {
@@ -305,7 +403,10 @@ func (w *twin) replace(list []*pending.Entry, relay, increment types.FeeRate) er
 		}
 	}
 	if len(gone) > 0 && !w.improves(after, touched, gone, list) {
-		return ReasonNotImproved
+		if len(list) > 1 {
+			return ReasonPackageNotImproved
+		}
+		return pending.ReasonNotImproved
 	}
 	for _, e := range list {
 		if e.Fee < relay.Fee(e.VSize) {
@@ -317,13 +418,13 @@ func (w *twin) replace(list []*pending.Entry, relay, increment types.FeeRate) er
 			return pending.ReasonMinRelayFee
 		}
 	}
-	before, sponsored := w.txs, w.sponsored
+	before, sponsored, raised := w.txs, w.sponsored, w.raised
 	w.txs, w.sponsored = after.txs, after.sponsored
 	w.evict()
 	for _, e := range list {
 		if w.txs[e.TxID] == nil {
-			w.txs, w.sponsored = before, sponsored
-			return ReasonFull
+			w.txs, w.sponsored, w.raised = before, sponsored, raised
+			return pending.ReasonFull
 		}
 	}
 	return nil
@@ -429,6 +530,8 @@ func (w *twin) evict() {
 		for _, e := range worst {
 			delete(w.txs, e.TxID)
 		}
+		t := total(worst)
+		w.raised = max(w.raised, types.NewFeeRate(t.Fees, (t.Weight+3)/4)+DefaultIncrementalRelay)
 	}
 }
 

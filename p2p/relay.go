@@ -254,7 +254,7 @@ func (r *relay) accept(ctx context.Context, p *peer, tx *types.Tx, wtxid types.H
 	}
 	r.mu.Unlock()
 	p.getParents(parents)
-	if errors.Is(err, pending.ReasonMinRelayFee) || errors.Is(err, pending.ReasonMempoolMinFee) {
+	if pending.Reconsiderable(err) {
 		return r.acceptWithChild(ctx, p, tx)
 	}
 	return err

@@ -168,8 +168,7 @@ func tellVerdict(v pending.Verdict, j map[string]any, limit types.FeeRate) (dear
 	case v.Err == nil:
 		j["allowed"], j["vsize"] = true, v.Entry.VSize
 		j["fees"] = map[string]any{
-			"base": amount(v.Entry.Fee), "effective-feerate": feeRate(v.Entry.FeeRate()),
-			"effective-includes": []types.Hash{v.Entry.WTxID},
+			"base": amount(v.Entry.Fee), "effective-feerate": feeRate(v.FeeRate), "effective-includes": v.With,
 		}
 	case !errors.As(v.Err, &rule):
 		j["reject-reason"] = v.Err.Error()

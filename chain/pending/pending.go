@@ -9,6 +9,7 @@
 package pending
 
 import (
+	"errors"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -22,11 +23,32 @@ const (
 	ReasonConfirmed consensus.Reason = "txn-already-known"
 	// ReasonMaxFee is one that pays more than its sender wants to.
 	ReasonMaxFee consensus.Reason = "max-fee-exceeded"
-	// ReasonMinRelayFee and ReasonMempoolMinFee are one that pays too little by itself. A
-	// child may pay for it.
-	ReasonMinRelayFee   consensus.Reason = "min relay fee not met"
-	ReasonMempoolMinFee consensus.Reason = "mempool min fee not met"
+	// ReasonMaxFeeRate is that of a package.
+	ReasonMaxFeeRate consensus.Reason = "max feerate exceeded"
+	// The others are of one that pays too little by itself: for its size, for the room that
+	// it takes, or for what it replaces, itself or with a child of its parent. A child may
+	// pay for it (Reconsiderable).
+	ReasonMinRelayFee            consensus.Reason = "min relay fee not met"
+	ReasonMempoolMinFee          consensus.Reason = "mempool min fee not met"
+	ReasonFull                   consensus.Reason = "mempool full"
+	ReasonInsufficientFee        consensus.Reason = "insufficient fee"
+	ReasonInsufficientSiblingFee consensus.Reason = "insufficient fee (including sibling eviction)"
+	ReasonNotImproved            consensus.Reason = "replacement-failed"
 )
+
+// Reconsiderable reports whether a transaction was refused for nothing but its fee, so
+// that it may come in together with a child that pays for both.
+func Reconsiderable(err error) bool {
+	var rule *consensus.RuleError
+	if !errors.As(err, &rule) {
+		return false
+	}
+	switch rule.Reason {
+	case ReasonMinRelayFee, ReasonMempoolMinFee, ReasonFull, ReasonInsufficientFee, ReasonInsufficientSiblingFee, ReasonNotImproved:
+		return true
+	}
+	return false
+}
 
 // Entry is a transaction that the pool has, or would have. It is never changed.
 type Entry struct {
@@ -100,21 +122,25 @@ type Delta struct {
 	Modified types.Amount // the fee with the delta, if it is in the pool
 }
 
-// Verdict is what would become of a transaction that is only tried. If all fields
-// are nil, it was not looked at to the end, because another one of its list was
-// refused.
+// Verdict is what became of a transaction that was given to the pool with others, or what
+// would become of one that is only tried. If neither Entry nor an error is set, it was not
+// looked at to the end, because another one of its list was refused.
 type Verdict struct {
-	Entry      *Entry // what it would be in the pool, if it would be accepted
-	Err        error  // why it would be refused
-	PackageErr error  // why the list as a whole is refused; all its verdicts have it
+	// Entry is what the pool has, or would have. Its witness may be another one, if the
+	// pool had the transaction before (Present).
+	Entry      *Entry
+	Err        error // why it is refused
+	PackageErr error // why a list that is tried is refused as a whole; all its verdicts have it
+	Present    bool
+	// FeeRate is what it was judged by, that of all transactions whose witness ids are in
+	// With; not of one that was there before.
+	FeeRate types.FeeRate
+	With    []types.Hash
 }
 
-// Package is transactions that a pool has taken together: a child and its parents.
+// Package is what became of transactions that were given to a pool together.
 type Package struct {
-	Entries []*Entry // in the order in which they were given
-	// Joint sums up those that were too cheap by themselves, with the child that pays for
-	// them. Its feerate is what they were judged by.
-	Joint    Total
+	Verdicts []Verdict    // in the order in which they were given; none if nothing was looked at
 	Replaced []types.Hash // ids of those that had to leave for them
 }
 

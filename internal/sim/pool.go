@@ -67,7 +67,7 @@ func (p *lightPool) AcceptPackage(ctx context.Context, txs []*types.Tx, maxFeeRa
 		if err != nil {
 			return pkg, err
 		}
-		pkg.Entries = append(pkg.Entries, e)
+		pkg.Verdicts = append(pkg.Verdicts, pending.Verdict{Entry: e})
 	}
 	return pkg, nil
 }
