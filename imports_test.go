@@ -59,7 +59,8 @@ var allowed = map[string][]string{
 	"chain/store":     {"chain/types", "chain/consensus", "chain/header", "github.com/syndtr/goleveldb/", "golang.org/x/sys/unix"},
 	"chain/index":     {"internal/poke", "chain/types", "chain/consensus", "chain/filter", "github.com/syndtr/goleveldb/"},
 	"mempool":         {"internal/wholefile", "internal/poke", "internal/baton", "chain/pending", "chain/types", "chain/consensus", "chain/standard", "chain/header", "chain/secp", "chain/taproot"},
-	"miner":           {"internal/poke", "internal/baton", "chain/pending", "chain/template", "chain/types", "chain/consensus"},
+	"miner":           {"internal/poke", "internal/baton", "chain/pending", "chain/template", "chain/types", "chain/consensus", "miner/sha256d"},
+	"miner/sha256d":   {"chain/types", "chain/consensus", "golang.org/x/sys/cpu"},
 	"p2p/addrbook":    {"internal/wholefile", "p2p/peerinfo"},
 	"p2p":             {"internal/wholefile", "internal/poke", "internal/ratelog", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/addrbook", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
 	"p2p/dial":        {"p2p/peerinfo", "golang.org/x/net/proxy"},
@@ -87,6 +88,7 @@ var allowed = map[string][]string{
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
 	},
+	"miner/sha256d/internal/genscan": {},
 	"cmd/karat": {
 		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/taproot", "wallet", "rpc",
 		"github.com/urfave/cli/v2", "rsc.io/qr",

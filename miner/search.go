@@ -2,9 +2,6 @@ package miner
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding"
-	"encoding/binary"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -12,6 +9,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/miner/sha256d"
 )
 
 // checkEvery is the number of hashes between looks at whether to stop, at most: a
@@ -63,38 +61,20 @@ func (m *Miner) search(ctx context.Context, t *template.Template, scriptPubKey [
 	return nil, ctx.Err()
 }
 
-// scan tries all nonces of a header. Only the last 16 of its 80 bytes change, and
-// SHA-256 works through 64 at a time, so that its state after the first 64 is
-// computed once and restored for each nonce. take tells how many may be tried next,
-// at most checkEvery; none ends the scan.
+// scan tries all nonces of a header, the lowest first. take tells how many may be
+// tried next, at most checkEvery; none ends the scan.
 func (m *Miner) scan(h *types.Header, target consensus.Uint256, take func() uint64) (nonce uint32, ok bool) {
-	raw := h.AppendTo(make([]byte, 0, types.HeaderSize))
-	hasher := sha256.New()
-	hasher.Write(raw[:64])
-	state, err := hasher.(encoding.BinaryMarshaler).MarshalBinary()
-	if err != nil {
-		return 0, false
-	}
-	restore := hasher.(encoding.BinaryUnmarshaler)
-	tail := raw[64:]
-	var sum [sha256.Size]byte
-	top := target[3] // the most significant limb, at which nearly every hash fails
+	scanner := sha256d.New(h, target)
 	for next := uint64(0); next <= math.MaxUint32; {
-		n, first := take(), next
+		n := take()
 		if n == 0 {
 			return 0, false
 		}
-		for end := min(first+n, math.MaxUint32+1); next < end; next++ {
-			binary.LittleEndian.PutUint32(tail[12:], uint32(next))
-			if restore.UnmarshalBinary(state) != nil {
-				return 0, false
-			}
-			hasher.Write(tail)
-			hash := types.Hash(sha256.Sum256(hasher.Sum(sum[:0])))
-			if binary.LittleEndian.Uint64(hash[24:]) <= top && consensus.Uint256FromHash(hash).Cmp(target) <= 0 {
-				m.hashes.Add(next - first + 1)
-				return uint32(next), true
-			}
+		first := next
+		next = min(first+n, math.MaxUint32+1)
+		if nonce, ok := scanner.Scan(first, next); ok {
+			m.hashes.Add(uint64(nonce) - first + 1)
+			return nonce, true
 		}
 		m.hashes.Add(next - first)
 	}

@@ -1,0 +1,184 @@
+package main
+
+import "math/bits"
+
+// Places in the memory that programs read. The table is Go's type of that name.
+func midAt(i int) operand   { return operand{base: table, n: 4 * i} }
+func stateAt(i int) operand { return operand{base: table, n: 4 * (8 + i)} }
+func wordAt(t int) operand  { return operand{base: table, n: 4 * (16 + t)} }
+
+// hashAt is the place of a word of the first hashes.
+func (k kind) hashAt(stream, i int) operand {
+	return operand{base: hashes, n: (8*stream + i) * k.size()}
+}
+
+// pool gives constants places in the file's own memory.
+type pool struct {
+	words []uint32
+	place map[uint32]int
+}
+
+func (c *pool) at(v uint32) operand {
+	i, ok := c.place[v]
+	if !ok {
+		i = len(c.words)
+		c.words, c.place[v] = append(c.words, v), i
+	}
+	return operand{base: constants, n: 4 * i}
+}
+
+// word is a word of a message.
+type word struct {
+	class
+	fixed uint32 // its value, if fixed
+	value value  // where it is, if varying
+}
+
+// class says when a word becomes known.
+type class int
+
+const (
+	fixed    class = iota // now
+	prepared              // with the header: the table has it
+	varying               // with the nonce
+)
+
+// hasher writes the rounds of SHA-256 into a program.
+type hasher struct {
+	*program
+	pool  *pool
+	state [8]value // a to h
+	words [64]word
+}
+
+// round does one round of SHA-256. In the last ones a is not needed, since nothing
+// before the end depends on it.
+func (h *hasher) round(t int, withA bool) {
+	a, b, c, d, e, f, g, sum := h.state[0], h.state[1], h.state[2], h.state[3], h.state[4], h.state[5], h.state[6], h.state[7]
+	switch w := h.words[t]; w.class {
+	case fixed:
+		sum = h.add(sum, h.broadcast(h.pool.at(k256[t]+w.fixed)))
+	case prepared:
+		sum = h.add(sum, h.broadcast(wordAt(t)))
+	case varying:
+		sum = h.add(sum, h.add(w.value, h.broadcast(h.pool.at(k256[t]))))
+	}
+	sum = h.add(sum, h.choose(e, f, g), h.bigSigma1(e))
+	next := [8]value{1: a, b, c, h.add(d, sum), e, f, g}
+	if withA {
+		next[0] = h.add(sum, h.majority(a, b, c), h.bigSigma0(a))
+	}
+	h.state = next
+}
+
+// schedule makes the word of a round out of four earlier ones. Those that do not vary
+// are one number: of constants it is known here, and of the header it is in the table.
+func (h *hasher) schedule(t int) {
+	class, number := fixed, uint32(0)
+	var sum []value
+	for _, term := range []struct {
+		back  int
+		known func(uint32) uint32
+		later func(value) value
+	}{{16, same[uint32], same[value]}, {15, smallSigma0, h.smallSigma0}, {7, same[uint32], same[value]}, {2, smallSigma1, h.smallSigma1}} {
+		switch w := h.words[t-term.back]; w.class {
+		case fixed:
+			number += term.known(w.fixed)
+		case prepared:
+			class = prepared
+		case varying:
+			sum = append(sum, term.later(w.value))
+		}
+	}
+	if len(sum) == 0 {
+		h.words[t] = word{class: class, fixed: number}
+		return
+	}
+	if class == prepared {
+		sum = append(sum, h.broadcast(wordAt(t)))
+	} else if number != 0 {
+		sum = append(sum, h.broadcast(h.pool.at(number)))
+	}
+	h.words[t] = word{class: varying, value: h.add(sum[0], sum[1:]...)}
+}
+
+func same[T any](x T) T { return x }
+
+// first hashes a batch of headers. It stores the eight words that come out, of which
+// the second hash is made.
+func (h *hasher) first(stream int) {
+	k := h.kind
+	v := h.add(h.broadcast(operand{base: nonce}), h.load(operand{base: counting, n: stream * k.size()}))
+	for t := range 3 {
+		h.words[t].class = prepared
+	}
+	h.words[3] = word{class: varying, value: h.reverse(v)} // a header has it the other way round
+	h.words[4].fixed = 0x80000000
+	h.words[15].fixed = 8 * 80
+	// Three rounds are in the table, and the fourth but for the nonce.
+	for i := range h.state {
+		h.state[i] = h.broadcast(stateAt(i))
+	}
+	for _, i := range []int{0, 4} {
+		h.state[i] = h.add(h.words[3].value, h.state[i])
+	}
+	h.rounds(4, 64, 64)
+	for i, v := range h.state {
+		h.store(h.add(v, h.broadcast(midAt(i))), k.hashAt(stream, i))
+	}
+}
+
+// second hashes the first hashes of a batch. It returns the last word as a number:
+// for proof of work, the most significant one.
+func (h *hasher) second(stream int) value {
+	h.words = [64]word{8: {fixed: 0x80000000}, 15: {fixed: 8 * 32}}
+	for i := range 8 {
+		h.words[i] = word{class: varying, value: h.load(h.kind.hashAt(stream, i))}
+	}
+	// It begins with constants, so that its first round is two additions.
+	a, e := firstRound()
+	for i, v := range []uint32{a, iv[0], iv[1], iv[2], e, iv[4], iv[5], iv[6]} {
+		h.state[i] = h.broadcast(h.pool.at(v))
+	}
+	for _, i := range []int{0, 4} {
+		h.state[i] = h.add(h.words[0].value, h.state[i])
+	}
+	// The e of the 61st round is the h of the last, and no a after the 57th comes
+	// into it.
+	h.rounds(1, 61, 57)
+	return h.reverse(h.add(h.state[4], h.broadcast(h.pool.at(iv[7]))))
+}
+
+func (h *hasher) rounds(from, to, withA int) {
+	for t := from; t < to; t++ {
+		if t >= 16 {
+			h.schedule(t)
+		}
+		h.round(t, t < withA)
+	}
+}
+
+// firstRound returns a and e after the first round of SHA-256, without its word.
+func firstRound() (a, e uint32) {
+	sum := iv[7] + bigSigma1(iv[4]) + (iv[4]&iv[5] ^ ^iv[4]&iv[6]) + k256[0]
+	return sum + bigSigma0(iv[0]) + (iv[0]&iv[1] ^ iv[0]&iv[2] ^ iv[1]&iv[2]), iv[3] + sum
+}
+
+func rotate(x uint32, n int) uint32 { return bits.RotateLeft32(x, -n) }
+func bigSigma0(x uint32) uint32     { return rotate(x, 2) ^ rotate(x, 13) ^ rotate(x, 22) }
+func bigSigma1(x uint32) uint32     { return rotate(x, 6) ^ rotate(x, 11) ^ rotate(x, 25) }
+func smallSigma0(x uint32) uint32   { return rotate(x, 7) ^ rotate(x, 18) ^ x>>3 }
+func smallSigma1(x uint32) uint32   { return rotate(x, 17) ^ rotate(x, 19) ^ x>>10 }
+
+var iv = [8]uint32{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}
+
+var k256 = [64]uint32{
+	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+	0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+	0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+	0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+	0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+	0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+}

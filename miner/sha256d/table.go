@@ -1,0 +1,124 @@
+package sha256d
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// table is what does not depend on the nonce. Assembly reads it: internal/genscan
+// knows where each field is.
+type table struct {
+	mid   [8]uint32 // the state after the first 64 bytes
+	state [8]uint32 // after round 3: the nonce's word is to be added to the first and the fifth
+	// words has an entry for each round of the second 64 bytes. Up to 17 it is the sum
+	// of the round's constant and word, but for word 3, which is the nonce. From there
+	// on it is the part of the word that the nonce does not change.
+	words [64]uint32
+}
+
+// nonceWord is the nonce's place among the words of the second 64 bytes.
+const nonceWord = 3
+
+// prepare makes the table of a header; the nonce in it does not matter.
+func prepare(header *[types.HeaderSize]byte) (t table) {
+	var w [16]uint32
+	for i := range w {
+		w[i] = binary.BigEndian.Uint32(header[4*i:])
+	}
+	t.mid = compress(&initial, &w)
+
+	w = [16]uint32{4: padding, 15: 8 * types.HeaderSize}
+	for i := range nonceWord {
+		w[i] = binary.BigEndian.Uint32(header[64+4*i:])
+	}
+	t.state = t.mid
+	early := [nonceWord + 1]uint32(constants[:])
+	for i := range early {
+		early[i] += w[i]
+	}
+	rounds(&t.state, early[:])
+	// A word that depends on the nonce is left at zero, and so adds nothing.
+	var known [18]uint32
+	copy(known[:], w[:])
+	for i := 16; i < 34; i++ {
+		part := word(known[:], i)
+		if i < len(known) {
+			known[i] = part
+		}
+		t.words[i] = part
+	}
+	for i, k := range known {
+		t.words[i] = constants[i] + k
+	}
+	return t
+}
+
+// padding is the bit with which SHA-256 ends a message.
+const padding = 1 << 31
+
+// word is the word of a round from 16 on, the sum of four earlier ones. Those that
+// are not in w count as zero.
+func word(w []uint32, i int) (sum uint32) {
+	at := func(i int) uint32 {
+		if i < len(w) {
+			return w[i]
+		}
+		return 0
+	}
+	return at(i-16) + smallSigma0(at(i-15)) + at(i-7) + smallSigma1(at(i-2))
+}
+
+// compress takes 64 bytes into the state.
+func compress(state *[8]uint32, message *[16]uint32) [8]uint32 {
+	var w, kw [64]uint32
+	copy(w[:], message[:])
+	for i := range w {
+		if i >= 16 {
+			w[i] = w[i-16] + smallSigma0(w[i-15]) + w[i-7] + smallSigma1(w[i-2])
+		}
+		kw[i] = constants[i] + w[i]
+	}
+	s := *state
+	rounds(&s, kw[:])
+	for i := range s {
+		s[i] += state[i]
+	}
+	return s
+}
+
+// rounds does rounds of SHA-256, of each of which it is given the sum of its constant
+// and its word.
+func rounds(s *[8]uint32, kw []uint32) {
+	a, b, c, d, e, f, g, h := s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
+	for _, kw := range kw {
+		t := h + kw + (e&f ^ ^e&g) + (bits.RotateLeft32(e, -6) ^ bits.RotateLeft32(e, -11) ^ bits.RotateLeft32(e, -25))
+		u := (a&b ^ a&c ^ b&c) + (bits.RotateLeft32(a, -2) ^ bits.RotateLeft32(a, -13) ^ bits.RotateLeft32(a, -22))
+		a, b, c, d, e, f, g, h = t+u, a, b, c, d+t, e, f, g
+	}
+	*s = [8]uint32{a, b, c, d, e, f, g, h}
+}
+
+func smallSigma0(x uint32) uint32 {
+	return bits.RotateLeft32(x, -7) ^ bits.RotateLeft32(x, -18) ^ x>>3
+}
+
+func smallSigma1(x uint32) uint32 {
+	return bits.RotateLeft32(x, -17) ^ bits.RotateLeft32(x, -19) ^ x>>10
+}
+
+// initial is the state that SHA-256 begins with.
+var initial = [8]uint32{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}
+
+// constants are those of the rounds.
+var constants = [64]uint32{
+	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+	0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+	0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+	0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+	0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+	0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+}

@@ -1,0 +1,23 @@
+//go:build !purego
+
+package sha256d
+
+import "golang.org/x/sys/cpu"
+
+//go:noescape
+func scanAVX512(t *table, nonce, target uint32, batches int) (done int, hits uint32)
+
+//go:noescape
+func scanAVX2(t *table, nonce, target uint32, batches int) (done int, hits uint32)
+
+// ways are those that this processor has, the fastest first. The package cpu sets its
+// flags only if the system keeps the wide registers for us too.
+func ways() (all []way) {
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW {
+		all = append(all, way{"AVX-512", 32, scanAVX512})
+	}
+	if cpu.X86.HasAVX2 {
+		all = append(all, way{"AVX2", 8, scanAVX2})
+	}
+	return append(all, portable)
+}
