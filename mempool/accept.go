@@ -161,6 +161,9 @@ func (p *Pool) fit(g *group) (failed int, err error) {
 	if !g.isFamily() && g.isTooDear(g.candidates[0]) {
 		return 0, policy(pending.ReasonMaxFeeRate, "")
 	}
+	if failed, err := p.checkDustSpent(g); err != nil {
+		return failed, err
+	}
 	// Scripts would be run for nothing otherwise, again and again and for no fee.
 	if !change.survives(p.options.MaxBytes) {
 		return g.whole(), policy(pending.ReasonFull, "")

@@ -37,6 +37,7 @@ const (
 	ReasonDust             consensus.Reason = "dust"
 	ReasonInputsStandard   consensus.Reason = "bad-txns-nonstandard-inputs"
 	ReasonWitnessStandard  consensus.Reason = "bad-witness-nonstandard"
+	ReasonEphemeralDust    consensus.Reason = "missing-ephemeral-spends"
 	ReasonInPool           consensus.Reason = "txn-already-in-mempool"
 	ReasonSameTxID         consensus.Reason = "txn-same-nonwitness-data-in-mempool"
 	ReasonClusterTooLarge  consensus.Reason = "too-large-cluster"
@@ -80,10 +81,8 @@ func checkStandard(tx *types.Tx, o *pending.Policy) error {
 			return policy(ReasonDataCarrier, "%d bytes of data are more than %d", data, o.MaxDataCarrier)
 		}
 	}
-	for i := range tx.Outputs {
-		if limit := standard.DustLimitAt(o.DustRelay, tx.Outputs[i].ScriptPubKey); tx.Outputs[i].Value < limit {
-			return policy(ReasonDust, "output %d has %d grains, less than %d", i, tx.Outputs[i].Value, limit)
-		}
+	if len(standard.Dust(tx, o.DustRelay)) > standard.MaxDust {
+		return policy(ReasonDust, "")
 	}
 	if size := tx.StrippedSize(); size < standard.MinSize {
 		return policy(ReasonTxSizeSmall, "%d bytes without witnesses are less than %d", size, standard.MinSize)

@@ -41,6 +41,7 @@ func TestReasons(t *testing.T) {
 		}},
 		{"64 bytes", consensus.ErrPolicy, ReasonTxSizeSmall, good(), func(tx *types.Tx) { tx.Outputs = tx.Outputs[:1] }},
 		{"dust to an anchor", consensus.ErrPolicy, ReasonDust, good(), func(tx *types.Tx) { tx.Outputs[1].Value = 239 }},
+		{"dust twice", consensus.ErrPolicy, ReasonDust, h.Pay(0, 2, coin), func(tx *types.Tx) { tx.Outputs[0].Value, tx.Outputs[1].Value = 0, 1 }},
 		{"dust to taproot", consensus.ErrPolicy, ReasonDust, good(), func(tx *types.Tx) {
 			tx.Outputs[1] = types.TxOut{Value: 329, ScriptPubKey: chaintest.KeyScript()}
 		}},

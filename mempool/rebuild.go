@@ -111,8 +111,9 @@ func (p *Pool) chainCoins(ctx context.Context, candidates []*candidate) (map[typ
 	return coins, state, nil
 }
 
-// readmit puts a candidate into the new graph. It asks for no fee: the transaction was
-// in the pool or in a block before, and to lose it now would help nobody.
+// readmit puts a candidate into the new graph. It asks for no fee, and not that dust is
+// spent: the transaction was in the pool or in a block before, and to lose it now would
+// help nobody.
 func (p *Pool) readmit(g *graph, c *candidate, coins map[types.OutPoint]types.Coin, state *consensus.State) error {
 	if g.byTxID[c.TxID] != nil || len(g.conflicts(c.Tx)) > 0 {
 		return policy(ReasonSameTxID, "another one spends the same")
@@ -137,6 +138,9 @@ func (p *Pool) readmit(g *graph, c *candidate, coins map[types.OutPoint]types.Co
 		entry := *c.Entry
 		entry.Fee = fee
 		c.Entry = &entry
+	}
+	if err := p.checkDustFee(c.Entry, g.modified(c.Entry)); err != nil {
+		return err
 	}
 	if _, err := p.verify(c); err != nil {
 		return err

@@ -43,6 +43,9 @@ func (p *Pool) screenOne(g *group, c *candidate) (conflicts []*txNode, err error
 	if len(conflicts) > 0 && g.list {
 		return nil, policy(ReasonNoReplacement, "")
 	}
+	if err := p.checkDustFee(c.Entry, c.modified); err != nil {
+		return nil, err
+	}
 	if !g.isFamily() {
 		if err := p.checkFee(c.modified, c.VSize); err != nil {
 			return nil, err

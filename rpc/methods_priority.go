@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -29,6 +30,9 @@ func prioritiseTransaction(s *Server, a *args) work {
 	}
 	txid, delta := a.hash(0, "txid"), a.integer(2, 0)
 	return func(context.Context) (any, error) {
+		if e := s.Pool.Get(txid); e != nil && len(standard.Dust(e.Tx, s.Pool.Info().DustRelay)) > 0 {
+			return nil, failf(CodeInvalidParam, "Priority is not supported for transactions with dust outputs.")
+		}
 		if !s.Pool.Prioritise(txid, types.Amount(delta)) {
 			return nil, failf(CodeMisc, "Too many transactions have a fee delta already")
 		}

@@ -19,6 +19,10 @@ const (
 	// DustRelay is the feerate at which spending an output must not cost more than
 	// the output holds, where the operator of a node says nothing else.
 	DustRelay = types.FeeRate(3000)
+	// MaxDust is the number of outputs of a transaction that may hold less than
+	// DustLimitAt. Such dust is ephemeral: the transaction pays no fee, so that nobody
+	// mines it alone, and what spends anything of it must spend its dust as well.
+	MaxDust = 1
 )
 
 // spendingSize is the size in virtual bytes of an input that spends a witness
@@ -38,4 +42,15 @@ func DustLimitAt(rate types.FeeRate, scriptPubKey []byte) types.Amount {
 	}
 	size := 8 + types.CompactSizeLen(uint64(len(scriptPubKey))) + len(scriptPubKey)
 	return rate.Fee(size + spendingSize)
+}
+
+// Dust returns the indexes of the outputs that hold less than DustLimitAt.
+func Dust(tx *types.Tx, rate types.FeeRate) []uint32 {
+	var dust []uint32
+	for i := range tx.Outputs {
+		if out := &tx.Outputs[i]; out.Value < DustLimitAt(rate, out.ScriptPubKey) {
+			dust = append(dust, uint32(i))
+		}
+	}
+	return dust
 }
