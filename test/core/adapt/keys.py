@@ -34,17 +34,22 @@ def allowed(script):
         return False
 
 
+def op_true_output():
+    """In the place of P2WSH with OP_TRUE: a taproot output that OP_TRUE spends, and is not MiniWallet's."""
+    return taproot_construct(compute_xonly_pubkey(hash256(b"P2WSH"))[0], [("only-path", CScript([1]))])
+
+
 def op_true_witness():
-    """What spends anyone_script()."""
-    info = address.create_deterministic_address_bcrt1_p2tr_op_true()[1]
-    leaf = list(info.leaves.values())[0]
+    """What spends that output."""
+    info = op_true_output()
+    leaf = info.leaves["only-path"]
     return [leaf.script, bytes([leaf.version | info.negflag]) + info.internal_pubkey]
 
 
 def hashed_script(script):
     """In the place of P2WSH and P2SH: for OP_TRUE a taproot output that it spends, else one that nobody can spend."""
     if bytes(script) == bytes(CScript([1])):
-        return anyone_script()
+        return op_true_output().scriptPubKey
     return CScript([1, hash256(bytes(script))])
 
 

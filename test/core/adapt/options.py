@@ -60,7 +60,7 @@ IGNORED = set("""
     shrinkdebugfile stopatheight timeout uacomment unsafesqlitesync upnp v2transport wallet walletbroadcast
     walletrejectlongchains mempoolfullrbf datadir conf bind listen connect addnode whitelist fastprune permitbaremultisig
     bytespersigop limitancestorcount limitancestorsize limitdescendantcount limitdescendantsize
-    acceptstalefeeestimates test
+    acceptstalefeeestimates test testactivationheight
 """.split())
 
 

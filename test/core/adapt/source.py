@@ -15,6 +15,9 @@ class Change:
     def __init__(self, old, new, why, times=1):
         self.old, self.new, self.why, self.times = old, new, why, times
 
+    def often(self, times):
+        return Change(self.old, self.new, self.why, times)
+
     def apply(self, text):
         found = text.count(self.old)
         if found != self.times:
@@ -25,10 +28,11 @@ class Change:
 
 class LeaveOut:
     """Lines that are not run: from the one with a text up to, without it, the next one with another text. Without the
-    other text it is a section: it ends before the next heading (a self.log.info) of its depth, or with its block."""
+    other text it is a section: it ends before the next heading (a self.log.info) of its depth, or with its block. An
+    item is a line of a list."""
 
-    def __init__(self, first, why, until=None):
-        self.first, self.why, self.until = first, why, until
+    def __init__(self, first, why, until=None, item=False):
+        self.first, self.why, self.until, self.item = first, why, until, item
 
     def apply(self, text):
         lines = text.split("\n")
@@ -37,10 +41,10 @@ class LeaveOut:
             raise ValueError(f"{self.first!r} is in {len(starts)} lines")
         start, depth = starts[0], indent(lines[starts[0]])
         end = start + 1
-        while end < len(lines) and not self.ends(lines[end], depth):
+        while not self.item and end < len(lines) and not self.ends(lines[end], depth):
             end += 1
         note(f"left out: {lines[start].strip()[:100]}: {self.why}")
-        return "\n".join(lines[:start] + [" " * depth + "pass"] + [""] * (end - start - 1) + lines[end:])
+        return "\n".join(lines[:start] + ["" if self.item else " " * depth + "pass"] + [""] * (end - start - 1) + lines[end:])
 
     def ends(self, line, depth):
         if self.until:

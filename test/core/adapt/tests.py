@@ -7,14 +7,36 @@ from .notes import note
 from .source import Change, LeaveOut
 
 LEGACY = "legacy scripts"
+FORKS = "all soft forks are active from block 1"
+WITNESS = Change("stack = [CScript([OP_TRUE])]", "stack = op_true_witness()", "a taproot output that OP_TRUE spends for P2WSH")
 
 # What is changed in the text of a test.
 TEXT = {
+    "feature_bip68_sequence": [
+        WITNESS.often(3),
+        LeaveOut("Running test BIP68 not consensus before activation", FORKS),
+        LeaveOut("Activating BIP68 (and 112/113)", FORKS),
+    ],
     "mempool_accept": [
         Change("nValue=540", "nValue=330", "dust begins at 330 for a taproot output, at 540 for P2SH"),
-        Change("stack = [CScript([OP_TRUE])]", "stack = op_true_witness()", "a taproot output for P2WSH"),
+        WITNESS,
         LeaveOut("But cannot be spent if nested sh()", LEGACY),
         LeaveOut("Spending a confirmed bare multisig is okay", LEGACY),
+    ],
+    "mempool_dust": [
+        LeaveOut("(key_to_p2pk_script(uncompressed_pubkey)", LEGACY, item=True),
+        LeaveOut("(key_to_p2pk_script(pubkey)", LEGACY, item=True),
+        LeaveOut("(key_to_p2pkh_script(pubkey)", LEGACY, item=True),
+        LeaveOut("(script_to_p2sh_script(", LEGACY, item=True),
+        LeaveOut("(key_to_p2wpkh_script(pubkey)", LEGACY, item=True),
+        LeaveOut("(script_to_p2wsh_script(", LEGACY, item=True),
+        LeaveOut("(keys_to_multisig_script(", LEGACY, item=True),
+    ],
+    "mining_basic": [
+        LeaveOut("'-blockversion=1337'", "karat has no option for the version of blocks, and signals no deployments", until="        self.restart_node(0)"),
+        Change("block_template_sigops, [0, 4, 4, 4]", "block_template_sigops, [0, 0, 0, 0]", "spends of taproot outputs have no sigops"),
+        LeaveOut("        self.test_timewarp()", "karat has no periods of difficulty", until="self.test_pruning()"),
+        LeaveOut("        self.test_pruning()", "there is no pruneblockchain: karat prunes by size", until="self.test_height_in_locktime()"),
     ],
 }
 
