@@ -1,6 +1,8 @@
 """Outputs: what Core's framework pays to keys, hashes and OP_TRUE is paid to taproot outputs."""
 
-from test_framework import address, blocktools, descriptors, script_util, wallet
+import sys
+
+from test_framework import address, blocktools, descriptors, wallet
 from test_framework.key import compute_xonly_pubkey, sign_schnorr, tweak_add_privkey
 from test_framework.messages import CTxInWitness, CTxOut, tx_from_hex
 from test_framework.script import CScript, SIGHASH_DEFAULT, TaprootSignatureHash, hash256, taproot_construct
@@ -117,7 +119,9 @@ def patch_blocks():
 
 
 def patch():
-    script_util.script_to_p2wsh_script = script_util.script_to_p2sh_script = hashed_script
+    for name in ("script_to_p2wsh_script", "script_to_p2sh_script"):
+        for module in [module for path, module in sys.modules.items() if path.startswith("test_framework.") and hasattr(module, name)]:
+            setattr(module, name, hashed_script)
     wallet.NodeSigner.signrawtransaction = signrawtransaction
     patch_addresses()
     patch_wallet()

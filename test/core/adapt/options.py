@@ -30,7 +30,7 @@ OPTIONS = {
     "blockfilterindex": lambda text: [f"--filters={'false' if text == '0' else 'true'}"],
     "dbcache": same("dbcache"),
     "prune": lambda text: [f"--prune={text}"] if text != "1" else [],
-    "maxmempool": same("mempool"),
+    "maxmempool": same("mempool", lambda text: text + "m"),  # millions of bytes
     "mempoolexpiry": same("mempool-expiry"),
     "persistmempool": switch("persist-mempool"),
     "minrelaytxfee": same("min-feerate", coins_to_grains),
@@ -60,7 +60,7 @@ IGNORED = set("""
     shrinkdebugfile stopatheight timeout uacomment unsafesqlitesync upnp v2transport wallet walletbroadcast
     walletrejectlongchains mempoolfullrbf datadir conf bind listen connect addnode whitelist fastprune permitbaremultisig
     bytespersigop limitancestorcount limitancestorsize limitdescendantcount limitdescendantsize
-    acceptstalefeeestimates test testactivationheight
+    acceptstalefeeestimates printpriority test testactivationheight
 """.split())
 
 

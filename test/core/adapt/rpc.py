@@ -4,6 +4,11 @@ from test_framework.address import program_to_witness
 from test_framework.authproxy import JSONRPCException
 from test_framework.test_node import TestNode
 
+from . import keys
+from .notes import note
+
+ADDRESS_BCRT1_UNSPENDABLE = program_to_witness(1, bytes(32))
+
 
 class Scanner:
     """The unspent outputs of one script, for a node without scantxoutset: it reads the blocks, each once."""
@@ -42,6 +47,19 @@ def scantxoutset(self, action, scanobjects):
     return self.scanner.unspent(self, {text.removeprefix("raw(").partition(")")[0] for text in scanobjects})
 
 
+def payee(output):
+    """An address or descriptor that blocks can pay: what is no taproot output is one that nobody can spend."""
+    if output.startswith("raw(") and not keys.allowed(bytes.fromhex(output[4:].partition(")")[0])):
+        note(f"{output.partition('#')[0]} is a taproot output that nobody can spend")
+        return ADDRESS_BCRT1_UNSPENDABLE
+    return output
+
+
+def generateblock(self, output, transactions, submit=None, called_by_framework=False):
+    assert called_by_framework
+    return self.__getattr__("generateblock")(payee(output), transactions, *([] if submit is None else [submit]))
+
+
 def generatetodescriptor(self, num_blocks, descriptor, maxtries=1000000, called_by_framework=False):
     assert called_by_framework
     try:
@@ -54,5 +72,5 @@ def generatetodescriptor(self, num_blocks, descriptor, maxtries=1000000, called_
 
 
 def patch():
-    TestNode.generatetodescriptor = generatetodescriptor
+    TestNode.generateblock, TestNode.generatetodescriptor = generateblock, generatetodescriptor
     TestNode.scantxoutset = scantxoutset

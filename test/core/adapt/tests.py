@@ -18,6 +18,7 @@ TEXT = {
         LeaveOut("Activating BIP68 (and 112/113)", FORKS),
     ],
     "mempool_accept": [
+        LeaveOut("['permitbaremultisig'], False", LEGACY, until="Start with empty mempool"),
         Change("nValue=540", "nValue=330", "dust begins at 330 for a taproot output, at 540 for P2SH"),
         WITNESS,
         LeaveOut("But cannot be spent if nested sh()", LEGACY),
@@ -31,6 +32,9 @@ TEXT = {
         LeaveOut("(key_to_p2wpkh_script(pubkey)", LEGACY, item=True),
         LeaveOut("(script_to_p2wsh_script(", LEGACY, item=True),
         LeaveOut("(keys_to_multisig_script(", LEGACY, item=True),
+    ],
+    "mempool_updatefromblock": [
+        LeaveOut("        self.test_max_disconnect_pool_bytes()", "a reorganisation brings back all that is still valid, however large", until="self.test_chainlimits_exceeded()"),
     ],
     "mining_basic": [
         LeaveOut("'-blockversion=1337'", "karat has no option for the version of blocks, and signals no deployments", until="        self.restart_node(0)"),
