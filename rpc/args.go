@@ -72,19 +72,8 @@ func (a *args) given(i int) bool { return a.values[i] != nil }
 // wrongType has Core's words, line breaks included.
 func (a *args) wrongType(i int, want kind) {
 	words := map[kind]string{kindNumber: "number", kindString: "string", kindBool: "bool", kindArray: "array", kindObject: "object"}
-	got := kindNumber
-	switch a.values[i][0] {
-	case '"':
-		got = kindString
-	case '[':
-		got = kindArray
-	case '{':
-		got = kindObject
-	case 't', 'f':
-		got = kindBool
-	}
 	a.fail(failf(CodeType, "Wrong type passed:\n{\n    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"\n}",
-		i+1, a.method.params[i].first(), words[got], words[want]))
+		i+1, a.method.params[i].first(), jsonType(a.values[i]), words[want]))
 }
 
 // text returns a string.

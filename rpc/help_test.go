@@ -12,6 +12,7 @@ const coreNames = `
 addnode node command v2transport
 addpeeraddress address port tried
 clearbanned
+createrawtransaction inputs outputs locktime replaceable version
 decoderawtransaction hexstring iswitness
 decodescript hexstring
 disconnectnode address nodeid

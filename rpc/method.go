@@ -71,7 +71,7 @@ func methods() map[string]*method {
 		methods  []method
 	}{
 		{"Blockchain", chainMethods()}, {"Blockchain", blockMethods()}, {"Blockchain", coinMethods()}, {"Blockchain", poolMethods()},
-		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Util", utilMethods()},
+		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Rawtransactions", createMethods()}, {"Util", utilMethods()},
 		{"Control", controlMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()}, {"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Btcd", btcdMethods()},
 	} {
 		for _, m := range group.methods {

@@ -100,25 +100,32 @@ type member struct {
 // order. It refuses a name that is there twice, of which a map would have the last
 // without a word.
 func readMembers(raw json.RawMessage) (members, error) {
-	var list members
+	list, err := readPairs(raw)
+	if err != nil {
+		return nil, failf(CodeInvalidRequest, "Params must be an array or object")
+	}
+	for i, m := range list {
+		if list[:i].at(m.name) >= 0 {
+			return nil, failf(CodeInvalidParam, "Parameter %s specified multiple times", m.name)
+		}
+	}
+	return list, nil
+}
+
+// readPairs reads an object in its order, in which a name may be twice.
+func readPairs(raw json.RawMessage) (list members, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
-	_, err := d.Token() // the brace
+	_, err = d.Token() // the brace
 	for err == nil && d.More() {
 		var name json.Token
 		if name, err = d.Token(); err != nil {
 			break
 		}
 		m := member{name: name.(string)}
-		if list.at(m.name) >= 0 {
-			return nil, failf(CodeInvalidParam, "Parameter %s specified multiple times", m.name)
-		}
 		err = d.Decode(&m.value)
 		list = append(list, m)
 	}
-	if err != nil {
-		return nil, failf(CodeInvalidRequest, "Params must be an array or object")
-	}
-	return list, nil
+	return list, err
 }
 
 func (l members) at(name string) int {

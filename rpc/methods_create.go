@@ -1,0 +1,216 @@
+package rpc
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"strings"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+const (
+	sequenceFinal       = math.MaxUint32
+	sequenceReplaceable = sequenceFinal - 2 // the highest that says so (BIP125)
+	// maxCreated bounds the inputs and the outputs that are read: more of them fit in
+	// no transaction that a node takes.
+	maxCreated = 10_000
+)
+
+func createMethods() []method {
+	return []method{
+		{name: "createrawtransaction", read: createRawTransaction, about: "Makes a transaction of inputs and outputs, without witnesses. It is given to nobody.", params: []param{
+			{name: "inputs", kind: kindArray, about: "What it spends: objects with txid, vout, and perhaps sequence"},
+			{name: "outputs", kind: kindArray, about: "What it pays: objects of an address and an amount in coins, or of \"data\" and hexadecimal; or one object of all"},
+			{name: "locktime", kind: kindNumber, optional: "0", about: "The height or time before which no block may have it"},
+			{name: "replaceable", kind: kindBool, optional: "true", about: "Say in its inputs that it may be replaced (BIP125); false does not"},
+			{name: "version", kind: kindNumber, optional: "2", about: "Its version"}}},
+	}
+}
+
+// createRawTransaction is Core's createrawtransaction. It knows no coins: what is
+// spent need not be there, and what is paid need not be covered.
+func createRawTransaction(s *Server, a *args) work {
+	const minVersion, maxVersion = 1, 3 // that nodes take
+	lockTime, replaceable, version := a.integer(2, 0), a.flag(3, true), a.integer(4, 2)
+	switch {
+	case lockTime < 0 || lockTime > math.MaxUint32:
+		a.fail(failf(CodeInvalidParam, "Invalid parameter, locktime out of range"))
+	case version < minVersion || version > maxVersion:
+		a.fail(failf(CodeInvalidParam, "Invalid parameter, version out of range(%d~%d)", minVersion, maxVersion))
+	}
+	sequence := uint32(sequenceFinal)
+	switch {
+	case replaceable:
+		sequence = sequenceReplaceable
+	case lockTime != 0: // with final sequences it would mean nothing
+		sequence--
+	}
+	tx := types.Tx{Version: uint32(version), LockTime: uint32(lockTime)}
+	signals := false
+	for _, raw := range a.list(0, maxCreated) {
+		in := a.createdInput(raw, sequence)
+		signals = signals || in.Sequence <= sequenceReplaceable
+		tx.Inputs = append(tx.Inputs, in)
+	}
+	tx.Outputs = a.createdOutputs(1, s.Params)
+	if a.given(3) && replaceable && len(tx.Inputs) > 0 && !signals {
+		a.fail(failf(CodeInvalidParam, "Invalid parameter combination: Sequence number(s) contradict replaceable option"))
+	}
+	return func(context.Context) (any, error) { return hex.EncodeToString(tx.AppendTo(nil)), nil }
+}
+
+// createdInput reads an input, which has a sequence of its own or the usual one.
+func (a *args) createdInput(raw json.RawMessage, sequence uint32) (in types.TxIn) {
+	var given struct{ TxID, Vout, Sequence any }
+	if json.Unmarshal(raw, &given) != nil {
+		a.fail(failf(CodeType, "JSON value of type %s is not of expected type object", jsonType(raw)))
+		return in
+	}
+	txid, ok := given.TxID.(string)
+	if !ok {
+		encoded, _ := json.Marshal(given.TxID) // it was decoded from JSON
+		a.fail(failf(CodeType, "JSON value of type %s is not of expected type string", jsonType(encoded)))
+	}
+	in.PreviousOutPoint.TxID = a.parseHash("txid", txid)
+	vout, ok := given.Vout.(float64)
+	switch {
+	case !ok:
+		a.fail(failf(CodeInvalidParam, "Invalid parameter, missing vout key"))
+	case vout < 0:
+		a.fail(failf(CodeInvalidParam, "Invalid parameter, vout cannot be negative"))
+	case vout != math.Trunc(vout) || vout > math.MaxInt32:
+		a.fail(failf(CodeMisc, "JSON integer out of range"))
+	default:
+		in.PreviousOutPoint.Index = uint32(vout)
+	}
+	in.Sequence = sequence
+	if own, ok := given.Sequence.(float64); ok {
+		if own < 0 || own > sequenceFinal || own != math.Trunc(own) {
+			a.fail(failf(CodeInvalidParam, "Invalid parameter, sequence number is out of range"))
+			return in
+		}
+		in.Sequence = uint32(own)
+	}
+	return in
+}
+
+// createdOutputs reads the outputs, in the order in which they stand.
+func (a *args) createdOutputs(i int, p *consensus.Params) (outputs []types.TxOut) {
+	seen := map[string]bool{}
+	for _, m := range a.pairs(i) {
+		var output types.TxOut
+		var twice string
+		if m.name == "data" {
+			output.ScriptPubKey = a.dataScript(m.value)
+			twice = "duplicate key: data"
+		} else {
+			var err error
+			output.Value = a.amount(m.value, p.MaxMoney)
+			if output.ScriptPubKey, err = taproot.DecodeAddress(p.HRP, m.name); err != nil {
+				a.fail(failf(CodeAddressOrKey, "Invalid Bitcoin address: %.100s", m.name))
+			}
+			twice = "duplicated address: " + m.name
+		}
+		key := string(output.ScriptPubKey)
+		if m.name == "data" {
+			key = m.name
+		}
+		if seen[key] {
+			a.fail(failf(CodeInvalidParam, "Invalid parameter, %s", twice))
+		}
+		seen[key] = true
+		outputs = append(outputs, output)
+	}
+	return outputs
+}
+
+// pairs reads an array of objects that have one member each, or, as was once the
+// only way, the members of one object.
+func (a *args) pairs(i int) (pairs members) {
+	if raw := json.RawMessage(a.unquoted(i)); len(raw) > 0 && raw[0] == '{' {
+		if !json.Valid(raw) || elements(raw) > maxCreated {
+			a.fail(failf(CodeInvalidParam, "outputs is no object of at most %d members", maxCreated))
+			return nil
+		}
+		pairs, err := readPairs(raw)
+		a.fail(err)
+		return pairs
+	}
+	for _, element := range a.list(i, maxCreated) {
+		switch {
+		case element[0] != '{':
+			a.fail(failf(CodeInvalidParam, "Invalid parameter, key-value pair not an object as expected"))
+			return nil
+		case elements(element) != 1:
+			a.fail(failf(CodeInvalidParam, "Invalid parameter, key-value pair must contain exactly one key"))
+			return nil
+		}
+		pair, err := readPairs(element)
+		a.fail(err)
+		pairs = append(pairs, pair...)
+	}
+	return pairs
+}
+
+// dataScript returns the script of an output that holds data.
+func (a *args) dataScript(raw json.RawMessage) []byte {
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		text = string(raw)
+	}
+	const opReturn, pushData1, pushData2, pushData4 = 0x6a, 0x4c, 0x4d, 0x4e
+	data := a.bytes(text, failf(CodeInvalidParam, "Data must be hexadecimal string (not '%.100s')", text))
+	script := []byte{opReturn}
+	switch n := len(data); {
+	case n < pushData1:
+		script = append(script, byte(n))
+	case n <= math.MaxUint8:
+		script = append(script, pushData1, byte(n))
+	case n <= math.MaxUint16:
+		script = binary.LittleEndian.AppendUint16(append(script, pushData2), uint16(n))
+	default:
+		script = binary.LittleEndian.AppendUint32(append(script, pushData4), uint32(n))
+	}
+	return append(script, data...)
+}
+
+// amount reads coins, a number or a text, and tells mistakes in Core's words.
+func (a *args) amount(raw json.RawMessage, most types.Amount) types.Amount {
+	text := string(raw)
+	if kind := jsonType(raw); kind == "string" {
+		_ = json.Unmarshal(raw, &text) // the request is valid JSON
+	} else if kind != "number" {
+		a.fail(failf(CodeType, "Amount is not a number or string"))
+		return 0
+	}
+	value, err := types.ParseAmount(strings.TrimPrefix(text, "-"))
+	switch {
+	case err != nil:
+		a.fail(failf(CodeType, "Invalid amount"))
+	case value > most || text[0] == '-' && value > 0:
+		a.fail(failf(CodeType, "Amount out of range"))
+	}
+	return value
+}
+
+// jsonType names the type of a value as Core does.
+func jsonType(raw json.RawMessage) string {
+	switch raw[0] {
+	case '"':
+		return "string"
+	case '[':
+		return "array"
+	case '{':
+		return "object"
+	case 't', 'f':
+		return "bool"
+	case 'n':
+		return "null"
+	}
+	return "number"
+}
