@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 		"p2p", "p2p/noise", "p2p/peerinfo",
 	},
 	"internal/sockstest":          {},
+	"internal/stratumtest":        {},
 	"internal/pty":                {"golang.org/x/sys/unix"},
 	"internal/cmdline":            {"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
 	"internal/poke":               {},
@@ -64,6 +65,12 @@ var allowed = map[string][]string{
 	"p2p/addrbook":    {"internal/wholefile", "p2p/peerinfo"},
 	"p2p":             {"internal/wholefile", "internal/poke", "internal/ratelog", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/addrbook", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
 	"p2p/dial":        {"p2p/peerinfo", "golang.org/x/net/proxy"},
+	"miner/stratuminfo": {
+		"chain/types",
+	},
+	"miner/stratum": {
+		"internal/poke", "chain/types", "chain/consensus", "chain/taproot", "chain/template", "miner/stratuminfo",
+	},
 	"p2p/seed": {
 		"internal/wholefile", "internal/ratelog", "chain/consensus", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/wire", "github.com/miekg/dns",
 	},
@@ -83,7 +90,7 @@ var allowed = map[string][]string{
 	},
 	"node": {
 		".", "internal/ratelog", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
-		"mempool", "miner", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc",
+		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc",
 	},
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",

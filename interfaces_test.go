@@ -16,11 +16,11 @@ import (
 // type of these, so that one hands to the other what it has, and nobody translates.
 var pure = []string{
 	"chain/types", "chain/secp", "chain/taproot", "chain/consensus", "chain/network", "chain/header", "chain/coinstats",
-	"chain/filter", "chain/standard", "chain/pending", "chain/template", "miner/sha256d", "p2p/peerinfo", "p2p/wire",
+	"chain/filter", "chain/standard", "chain/pending", "chain/template", "miner/sha256d", "miner/stratuminfo", "p2p/peerinfo", "p2p/wire",
 }
 
 // The stateful packages, which meet through the interfaces that they declare.
-var stateful = []string{"chain", "chain/store", "chain/index", "chain/bootstrap", "mempool", "miner", "p2p", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/portmap", "p2p/seed", "rpc", "wallet", "node"}
+var stateful = []string{"chain", "chain/store", "chain/index", "chain/bootstrap", "mempool", "miner", "miner/stratum", "p2p", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/portmap", "p2p/seed", "rpc", "wallet", "node"}
 
 // What interfaces may name although it is of neither layer.
 var alsoSaid = map[string]string{
@@ -29,9 +29,10 @@ var alsoSaid = map[string]string{
 
 // Structs of stateful packages that have the fields of another and are no mirror.
 var noMirror = map[string]string{
-	"mempool.Options":    "what it is made of: the chain, the clock, the log",
-	"miner.Options":      "what it is made of: the chain, the clock, the log",
-	"wallet.Transaction": "what its owner is told of a payment, confirmed or not; the wallet knows no pool",
+	"miner/stratum.Options": "a server and a pool are both made with a chain, a clock and a log, and differ in all else",
+	"mempool.Options":       "what it is made of: the chain, the clock, the log",
+	"miner.Options":         "what it is made of: the chain, the clock, the log",
+	"wallet.Transaction":    "what its owner is told of a payment, confirmed or not; the wallet knows no pool",
 }
 
 // source is a package's declarations, without its tests.
