@@ -12,6 +12,7 @@ import (
 	"github.com/karatcoin/karat/internal/threadtime"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
+	"github.com/karatcoin/karat/miner/stratum"
 	"github.com/karatcoin/karat/p2p"
 	"github.com/karatcoin/karat/p2p/dial"
 	"github.com/karatcoin/karat/p2p/noise"
@@ -22,20 +23,22 @@ import (
 
 // services are what Run runs, and the listeners that they are given.
 type services struct {
-	pool   *mempool.Pool
-	miner  *miner.Miner
-	peers  *p2p.Manager
-	server *rpc.Server
-	mapper *portmap.Mapper // nil: no router is asked
+	pool    *mempool.Pool
+	miner   *miner.Miner
+	peers   *p2p.Manager
+	server  *rpc.Server
+	mapper  *portmap.Mapper // nil: no router is asked
+	stratum *stratum.Server // nil: no miner is let in
 
-	peerListener net.Listener // nil: none
-	rpcListener  net.Listener // nil: none
-	removeCookie func() error
+	peerListener  net.Listener // nil: none
+	minerListener net.Listener // nil: none
+	rpcListener   net.Listener // nil: none
+	removeCookie  func() error
 }
 
 // close closes the listeners of services that will not run.
 func (s *services) close() {
-	for _, l := range []net.Listener{s.peerListener, s.rpcListener} {
+	for _, l := range []net.Listener{s.peerListener, s.minerListener, s.rpcListener} {
 		if l != nil {
 			l.Close()
 		}
@@ -72,10 +75,26 @@ func (n *Node) assemble() (s *services, err error) {
 	if s.peers, err = n.newPeers(key, s); err != nil {
 		return s, err
 	}
+	if s.minerListener, err = n.listen(n.config.Stratum, "miners", "--stratum"); err != nil {
+		return s, err
+	}
+	n.newStratum(s)
 	if s.rpcListener, err = n.listen(n.config.RPCListen, "RPC clients", "--rpc-listen"); err != nil {
 		return s, err
 	}
 	return s, n.newServer(s)
+}
+
+// newStratum makes the server of miners that connect, if there is to be one.
+func (n *Node) newStratum(s *services) {
+	if s.minerListener == nil {
+		return
+	}
+	s.stratum = stratum.New(stratum.Options{
+		Params: n.config.Params, Templates: s.miner, Chain: n.chain, Pool: s.pool, Listener: s.minerListener, TLS: n.config.StratumTLS,
+		PayTo: n.config.MineTo, Tag: UserAgent, MaxConnections: n.config.MaxMiners,
+		Now: n.clock.now, Clock: n.clock.real, Logger: n.log, OwnLogger: n.ownLog,
+	})
 }
 
 // listen opens a listener at an address; none for an empty one. The error names the
@@ -212,6 +231,9 @@ func (n *Node) newServer(s *services) error {
 	}
 	if n.index != nil {
 		options.Index = rpcIndex{n.index, n.config}
+	}
+	if s.stratum != nil {
+		options.Stratum = s.stratum
 	}
 	s.server = rpc.NewServer(options)
 	return nil

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -10,14 +11,17 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/mempool"
+	"github.com/karatcoin/karat/miner/stratum"
 	"github.com/karatcoin/karat/p2p"
 )
 
 // The defaults of Config.
 const (
-	DefaultMaxPeers      = 114                      // that connected to us
-	DefaultMaxPerAddress = p2p.DefaultMaxPerAddress // of them, from one address of the internet
-	DefaultPeerBytes     = p2p.DefaultMaxMemory
+	DefaultMaxPeers            = 114                      // that connected to us
+	DefaultMaxPerAddress       = p2p.DefaultMaxPerAddress // of them, from one address of the internet
+	DefaultPeerBytes           = p2p.DefaultMaxMemory
+	DefaultMaxMiners           = stratum.DefaultMaxConnections
+	DefaultMaxMinersPerAddress = stratum.DefaultMaxPerAddress
 )
 
 // DefaultPolicy is the policy of a node whose operator has set nothing.
@@ -63,6 +67,10 @@ type Config struct {
 	MineTo       []byte        // script that mined blocks pay to
 	MineInterval time.Duration // on fixed-difficulty networks; 0: the network's spacing
 	Threads      int           // 0: one a processor
+
+	Stratum    string      // HOST:PORT for miners; empty: none
+	StratumTLS *tls.Config // that miners are spoken to with; nil: none
+	MaxMiners  int         // that connect; 0: DefaultMaxMiners
 
 	// Now, Dial, Resolve and NewListener replace the machine's clock and network in
 	// tests. Dial gets the proxy's address where there is one.

@@ -28,6 +28,7 @@ type Started struct {
 	NodeID     string
 	Listen     string // address for peers; empty: none
 	RPC        string // address for clients; empty: none
+	Stratum    string // address for miners; empty: none
 	CookieFile string
 }
 
@@ -57,6 +58,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	}
 	if n.config.Mine {
 		run = append(run, s.miner.Run)
+	}
+	if s.stratum != nil {
+		run = append(run, s.stratum.Run)
 	}
 	if s.mapper != nil {
 		run = append(run, s.mapper.Run)
@@ -143,6 +147,9 @@ func (n *Node) started(s *services) Started {
 	}
 	if s.rpcListener != nil {
 		t.RPC = s.rpcListener.Addr().String()
+	}
+	if s.minerListener != nil {
+		t.Stratum = s.minerListener.Addr().String()
 	}
 	return t
 }

@@ -248,7 +248,7 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 		return nil, asError(context.Canceled)
 	}
 	defer end()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, userKey{}, on.user), callTimeout)
 	defer cancel()
 	s.log.Debug("call", "method", name, "user", on.user.Name)
 	result, err = m.run(ctx, s, a)

@@ -11,6 +11,7 @@ import (
 	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
+	"github.com/karatcoin/karat/miner/stratuminfo"
 	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
@@ -119,6 +120,11 @@ type Miner interface {
 	// Template returns the best block that can be built on the tip now, the same one until
 	// the tip or the pool has changed.
 	Template() *template.Template
+}
+
+// Stratum is the server of miners that connect.
+type Stratum interface {
+	Info() stratuminfo.Info
 }
 
 // Network is the connections to others. Addresses are [ID@]HOST:PORT.

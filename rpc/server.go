@@ -61,7 +61,8 @@ type Options struct {
 	Operator  Operator
 	Index     Index // nil: there is none
 	Pool      Pool
-	Miner     Miner // nil: nothing can be mined here
+	Miner     Miner   // nil: nothing can be mined here
+	Stratum   Stratum // nil: no miners connect
 	Network   Network
 	Control   Control
 	Auth      *Auth

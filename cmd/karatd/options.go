@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,6 +69,8 @@ type options struct {
 	mineTo       string
 	mineInterval time.Duration
 	threads      int64
+
+	stratum stratumOptions
 }
 
 // flags are the flags of every command.
@@ -113,7 +116,7 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "mine-interval", Destination: &o.mineInterval, Category: mining, Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
 		&cli.GenericFlag{Name: "threads", Value: cmdline.Number(&o.threads, int64(runtime.NumCPU()), 1, 1024), Category: mining, Usage: "mine with `N` threads"},
 	)
-	return append(flags, o.pool.flags()...)
+	return slices.Concat(flags, o.pool.flags(), o.stratum.flags())
 }
 
 // params returns the parameters of --network.
@@ -201,7 +204,7 @@ func (o *options) runConfig(c *cli.Context) (node.Config, error) {
 	}
 	// Everything that can be wrong is found before the data directory is opened,
 	// which may take a while.
-	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.setRPC, o.pool.set, o.setMining} {
+	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.setRPC, o.pool.set, o.setMining, o.stratum.set} {
 		if err := part(c, &config); err != nil {
 			return config, err
 		}

@@ -62,6 +62,9 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started) {
 	if t.RPC != "" {
 		fmt.Fprintf(w, "  RPC     http://%s (user and password: %s)\n", t.RPC, t.CookieFile)
 	}
+	if t.Stratum != "" {
+		fmt.Fprintf(w, "  miners  stratum+tcp://%s\n", t.Stratum)
+	}
 	if config.Mine {
 		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo) // it was decoded from one
 		fmt.Fprintf(w, "  mining  to %s\n", to)
