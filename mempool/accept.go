@@ -193,6 +193,7 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 	p.graph.apply(g.change)
 	for _, n := range g.change.remove {
 		g.replaced = append(g.replaced, n.TxID)
+		delete(p.local, n.TxID)
 	}
 	p.changes += uint64(len(g.change.add) + len(g.change.remove))
 	p.sweep(g.change.after)
@@ -217,6 +218,9 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 // nobody pays any longer then. It assumes mu.
 func (p *Pool) remove(nodes []*txNode) {
 	p.changes += uint64(len(nodes))
+	for _, n := range nodes {
+		delete(p.local, n.TxID)
+	}
 	p.sweep(p.graph.remove(nodes))
 }
 

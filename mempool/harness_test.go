@@ -196,6 +196,11 @@ func checkGraph(t testing.TB, p *Pool) {
 	if usage != g.usage || vsize != g.vsize || fees != g.fees {
 		t.Fatalf("sums are %d %d %d, should be %d %d %d", g.usage, g.vsize, g.fees, usage, vsize, fees)
 	}
+	for txid := range p.local {
+		if g.byTxID[txid] == nil {
+			t.Fatalf("%s waits to be broadcast and is not there", txid)
+		}
+	}
 	if usage > p.options.MaxBytes {
 		t.Fatalf("the pool takes %d bytes, more than %d", usage, p.options.MaxBytes)
 	}

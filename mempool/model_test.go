@@ -172,6 +172,9 @@ func (m *model) give(tx *types.Tx) {
 		m.t.Fatal(err)
 	}
 	_, got := m.pool.Accept(m.t.Context(), tx, 0)
+	if m.random.IntN(2) == 0 {
+		m.pool.MarkUnbroadcast(tx.TxID())
+	}
 	if want == nil && got != nil || want != nil && !errors.Is(got, want) {
 		m.t.Fatalf("Accept: %v, the twin says %v", got, want)
 	}

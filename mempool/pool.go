@@ -62,7 +62,8 @@ type Pool struct {
 	rolling    rollingFee
 	changes    uint64 // transactions that came or went since the start
 	accepted   acceptedLog
-	loaded     bool // Load has read its file to the end
+	local      map[types.Hash]struct{} // ids of transactions from clients of ours, for which no peer has asked
+	loaded     bool                    // Load has read its file to the end
 }
 
 // New returns an empty pool at the tip of the chain.
@@ -78,7 +79,7 @@ func New(o Options) *Pool {
 	}
 	p := &Pool{
 		options: o, params: o.Params, chain: o.Chain, log: o.Logger, now: o.Now,
-		following: baton.New(), position: o.Chain.Tip(),
+		following: baton.New(), local: map[types.Hash]struct{}{}, position: o.Chain.Tip(),
 	}
 	p.graph, p.followed.at = p.newGraph(), p.position
 	return p
@@ -123,6 +124,14 @@ func (p *Pool) Entries() []*pending.Entry {
 	return p.graph.entries()
 }
 
+// Listing returns all transactions, each after those that it spends, and the sequence
+// number of that moment (Info).
+func (p *Pool) Listing() (entries []*pending.Entry, sequence uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.graph.entries(), p.changes
+}
+
 func entriesOf(nodes []*txNode) []*pending.Entry {
 	entries := make([]*pending.Entry, len(nodes))
 	for i, n := range nodes {
@@ -139,7 +148,9 @@ func (p *Pool) Details(txid types.Hash) (pending.Details, bool) {
 	if n == nil {
 		return pending.Details{}, false
 	}
-	return n.details(), true
+	d := n.details()
+	_, d.Unbroadcast = p.local[txid]
+	return d, true
 }
 
 // Info returns the state of the pool.
@@ -148,7 +159,7 @@ func (p *Pool) Info() pending.Info {
 	defer p.mu.Unlock()
 	return pending.Info{
 		Policy: p.options.Policy, Position: p.position, Loaded: p.loaded,
-		Count: len(p.graph.byTxID), VSize: p.graph.vsize, Usage: p.graph.usage, TotalFee: p.graph.fees,
+		Count: len(p.graph.byTxID), VSize: p.graph.vsize, Usage: p.graph.usage, TotalFee: p.graph.fees, Unbroadcast: len(p.local),
 		MinFeeRate: p.minFeeRate(), Sequence: p.changes,
 	}
 }

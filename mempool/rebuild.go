@@ -57,6 +57,7 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	defer p.mu.Unlock()
 	p.log.Info("checked all waiting transactions anew", "before", len(p.graph.byTxID), "after", len(fresh.byTxID), "tip", f.at)
 	p.takeDeltas(fresh)
+	p.keepLocal(fresh)
 	p.graph, p.position, p.rebuilding = fresh, f.at, false
 	p.changes++
 	p.followed = followed{at: f.at}

@@ -35,6 +35,24 @@ func (p currentPool) Select(want pending.Selection) ([]*pending.Entry, types.Ind
 	return p.current().Select(want)
 }
 
+// Accept implements rpc.Pool. What comes by it is a client's: no peer has it yet.
+func (p currentPool) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error) {
+	entry, err := p.Pool.Accept(ctx, tx, maxFeeRate)
+	if err == nil {
+		p.MarkUnbroadcast(entry.TxID)
+	}
+	return entry, err
+}
+
+// Listing implements rpc.Pool.
+func (p currentPool) Listing() ([]*pending.Entry, uint64) { return p.current().Listing() }
+
+// Cluster implements rpc.Pool.
+func (p currentPool) Cluster(txid types.Hash) []pending.Chunk { return p.current().Cluster(txid) }
+
+// Diagram implements rpc.Pool.
+func (p currentPool) Diagram() []pending.Corner { return p.current().Diagram() }
+
 // Get implements rpc.Pool.
 func (p currentPool) Get(txid types.Hash) *pending.Entry { return p.current().Get(txid) }
 

@@ -20,9 +20,10 @@ const (
 	maxAnnounce   = wire.MaxInv // transactions that a peer is told of at once
 	maxToAnnounce = 20_000      // that wait to be announced to a peer
 	maxKnown      = 20_000      // that a peer is known to have, at least
-	// repeatEvery is when what nobody is known to have heard of is announced again, on
-	// average. maxUnheard bounds that.
-	repeatEvery = 12 * time.Minute
+	// repeatLeast and repeatMost are the times after which what nobody is known to have
+	// heard of is announced again, as in Bitcoin Core. maxUnheard bounds that.
+	repeatLeast = 10 * time.Minute
+	repeatMost  = 15 * time.Minute
 	maxUnheard  = 5_000
 	// renewEvery is when all that a block should have had by now is announced again, on
 	// average, whoever it came from: were it our own transactions only, they would be
@@ -146,7 +147,7 @@ func (r *relay) repeat() {
 	first := r.repeatDue.IsZero()
 	repeat, renew := !first && now.After(r.repeatDue), !first && now.After(r.renewDue)
 	if first || repeat {
-		r.repeatDue = now.Add(around(repeatEvery))
+		r.repeatDue = now.Add(repeatLeast + rand.N(repeatMost-repeatLeast))
 	}
 	if first || renew {
 		r.renewDue = now.Add(around(renewEvery))
@@ -162,6 +163,7 @@ func (r *relay) repeat() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if repeat {
+		r.addUnbroadcast()
 		for wtxid := range r.unheard {
 			if r.pool.GetByWitness(wtxid) == nil {
 				delete(r.unheard, wtxid)
@@ -231,6 +233,7 @@ func (r *relay) mayKnow(p *peer, tx *pending.Entry) bool {
 	}
 	tp.known.add(tx.WTxID)
 	delete(r.unheard, tx.WTxID)
+	r.pool.Broadcast(tx.WTxID)
 	return true
 }
 

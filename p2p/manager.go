@@ -62,6 +62,10 @@ type Pool interface {
 	// position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)
 	MinFeeRate() types.FeeRate
+	// Unbroadcast returns the witness ids of those that clients of ours brought, and that no
+	// peer is known to have. Broadcast tells that peers have some, or have asked for them.
+	Unbroadcast() []types.Hash
+	Broadcast(wtxids ...types.Hash)
 	poke.Source // pokes after a transaction was taken
 }
 

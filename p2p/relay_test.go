@@ -18,9 +18,10 @@ import (
 
 // listPool is a pool that takes whatever it is given.
 type listPool struct {
-	mu   sync.Mutex
-	list []*pending.Entry
-	by   map[types.Hash]*pending.Entry // witness id
+	mu    sync.Mutex
+	list  []*pending.Entry
+	local []types.Hash                  // witness ids of those that no peer has
+	by    map[types.Hash]*pending.Entry // witness id
 	poke.Bell
 }
 
@@ -86,6 +87,20 @@ func (p *listPool) Accepted(since uint64, limit int) ([]types.Hash, uint64) {
 // Select implements Pool.
 func (p *listPool) Select(pending.Selection) ([]*pending.Entry, types.Index) {
 	return p.Entries(), types.Index{}
+}
+
+// Unbroadcast implements Pool.
+func (p *listPool) Unbroadcast() []types.Hash {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.local)
+}
+
+// Broadcast implements Pool.
+func (p *listPool) Broadcast(wtxids ...types.Hash) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.local = slices.DeleteFunc(p.local, func(id types.Hash) bool { return slices.Contains(wtxids, id) })
 }
 
 // MinFeeRate implements Pool.

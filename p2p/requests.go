@@ -44,6 +44,7 @@ func (r *relay) inv(p *peer, wtxids []types.Hash) error {
 		r.mu.Unlock()
 		return nil
 	}
+	r.pool.Broadcast(wtxids...)
 	before := len(tp.backlog)
 	for _, wtxid := range wtxids {
 		tp.known.add(wtxid)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -207,6 +208,34 @@ func TestWaitingTransactions(t *testing.T) {
 	first, second := call[entry](s, "getmempoolentry", txid), call[entry](s, "getmempoolentry", child.TxID())
 	if want := first.Weight + second.Weight; first.ChunkWeight != want || second.ChunkWeight != want || first.Fees.Chunk != first.Fees.Descendant || second.Fees.Chunk != first.Fees.Chunk {
 		t.Errorf("chunks of %+v and %+v", first, second)
+	}
+
+	if got := string(call[json.RawMessage](s, "getmempoolcluster", child.TxID())); got != fmt.Sprintf(`{"clusterweight":%d,"txcount":2,"chunks":[{"chunkfee":%s,"chunkweight":%d,"txs":["%s","%s"]}]}`,
+		first.ChunkWeight, first.Fees.Chunk, first.ChunkWeight, txid, child.TxID()) {
+		t.Errorf("a cluster: %s", got)
+	}
+	if got := string(call[json.RawMessage](s, "getmempoolfeeratediagram")); got != fmt.Sprintf(`[{"weight":0,"fee":0.00000000},{"weight":%d,"fee":%s}]`, first.ChunkWeight, first.Fees.Chunk) {
+		t.Errorf("the diagram: %s", got)
+	}
+	if got := refused(s, "getmempoolcluster", strings.Repeat("ab", 32)); got != "-5 Transaction not in mempool" {
+		t.Error(got)
+	}
+	if got := string(call[json.RawMessage](s, "getrawmempool", false, true)); got != fmt.Sprintf(`{"txids":["%s","%s"],"mempool_sequence":2}`, txid, child.TxID()) {
+		t.Errorf("the ids with a sequence number: %s", got)
+	}
+	var names []string
+	for at, text := 0, string(call[json.RawMessage](s, "getmempoolentry", txid)); ; {
+		m := regexp.MustCompile(`"([a-z_0-9-]+)":`).FindStringSubmatchIndex(text[at:])
+		if m == nil {
+			break
+		}
+		names, at = append(names, text[at+m[2]:at+m[3]]), at+m[1]
+	}
+	if got, want := strings.Join(names, " "), "vsize_adjusted vsize vsize_bip141 weight time height descendantcount descendantsize ancestorcount ancestorsize wtxid chunkweight fees base modified ancestor descendant chunk depends spentby unbroadcast bip125-replaceable"; got != want {
+		t.Errorf("an entry has %s", got)
+	}
+	if call[map[string]any](s, "getmempoolentry", txid)["unbroadcast"] != true || call[map[string]any](s, "getmempoolinfo")["unbroadcastcount"] != 2.0 {
+		t.Error("no peer has it, and nobody says so")
 	}
 
 	// The same payment with another witness is the one that is known.

@@ -37,6 +37,10 @@ getdeploymentinfo blockhash
 getdifficulty
 getindexinfo index_name
 getmemoryinfo mode
+getmempoolcluster txid
+getmempoolfeeratediagram
+getorphantxs verbosity
+mockscheduler delta_time
 getmempoolancestors txid verbose
 getmempooldescendants txid verbose
 getmempoolentry txid

@@ -102,6 +102,11 @@ type Pool interface {
 	// It reports false if too many have such a delta. Prioritised returns all deltas.
 	Prioritise(txid types.Hash, delta types.Amount) bool
 	Prioritised() []pending.Delta
+	// Listing returns all transactions, and the pool's sequence number of that moment.
+	Listing() (entries []*pending.Entry, sequence uint64)
+	// Cluster returns the chunks of a transaction's cluster, none if it is not there.
+	Cluster(txid types.Hash) []pending.Chunk
+	Diagram() []pending.Corner // the whole pool's, from the origin on
 	// Estimate returns the feerate with which a transaction would be in one of the
 	// next blocks.
 	Estimate(blocks int) types.FeeRate
@@ -130,6 +135,9 @@ type Stratum interface {
 // Network is the connections to others. Addresses are [ID@]HOST:PORT.
 type Network interface {
 	Peers() []peerinfo.Info
+	Orphans() []peerinfo.Orphan
+	// Advance lets what is repeated now and then be due earlier, as if time had passed.
+	Advance(by time.Duration)
 	NodeID() peerinfo.NodeID
 	Listening() []string
 	// Reach tells of each network how it is reached, and External where others can reach

@@ -63,6 +63,9 @@ func (m *method) run(ctx context.Context, s *Server, a *args) (any, error) {
 	return do(ctx)
 }
 
+// hidden is the category of methods that help does not list.
+const hidden = "Hidden"
+
 // methods returns the table of all methods, by name.
 func methods() map[string]*method {
 	table := map[string]*method{}
@@ -71,6 +74,7 @@ func methods() map[string]*method {
 		methods  []method
 	}{
 		{"Blockchain", chainMethods()}, {"Blockchain", blockMethods()}, {"Blockchain", coinMethods()}, {"Blockchain", poolMethods()},
+		{"Blockchain", clusterMethods()}, {hidden, hiddenMethods()},
 		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Rawtransactions", createMethods()}, {"Util", utilMethods()},
 		{"Control", controlMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()}, {"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Btcd", btcdMethods()},
 	} {

@@ -41,6 +41,9 @@ func help(s *Server, a *args) work {
 func (s *Server) helpList() string {
 	byCategory := map[string][]string{}
 	for _, m := range s.table {
+		if m.category == hidden {
+			continue
+		}
 		usage, _, _ := strings.Cut(m.help(), "\n")
 		byCategory[m.category] = append(byCategory[m.category], usage)
 	}

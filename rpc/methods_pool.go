@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"math"
 
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
@@ -56,7 +55,7 @@ func getMempoolInfo(_ context.Context, s *Server) (any, error) {
 	info := s.Pool.Info()
 	return mempoolInfoJSON{
 		Loaded: info.Loaded, Size: info.Count, Bytes: info.VSize, Usage: info.Usage, TotalFee: amount(info.TotalFee),
-		MaxMempool: info.MaxBytes, MinFee: feeRate(info.MinFeeRate), MinRelayFee: feeRate(info.MinRelay), IncrementalFee: feeRate(info.IncrementalRelay), PermitBareMultisig: true,
+		MaxMempool: info.MaxBytes, MinFee: feeRate(info.MinFeeRate), MinRelayFee: feeRate(info.MinRelay), IncrementalFee: feeRate(info.IncrementalRelay), UnbroadcastCount: info.Unbroadcast, PermitBareMultisig: true,
 		MaxDataCarrierSize: info.MaxDataCarrier, LimitClusterCount: info.MaxClusterCount, LimitClusterSize: info.MaxClusterVSize, Optimal: true,
 	}, nil
 }
@@ -71,10 +70,15 @@ type poolFeesJSON struct {
 	Chunk      json.Number `json:"chunk"`
 }
 
-// poolEntryJSON is a transaction of the pool. Descendants and ancestors count the
-// transaction itself. The chunk is the set with which a miner would take it.
+// poolEntryJSON is a transaction of the pool, in the order of Core's newest, where sizes
+// may be adjusted for signature operations; here nothing is ever adjusted. Descendants and
+// ancestors count the transaction itself. The chunk is the set with which a miner would
+// take it. Replaceable is always true: everything can be replaced. Core shows the field only
+// when asked to, but older programs look for it.
 type poolEntryJSON struct {
+	AdjustedVSize   int          `json:"vsize_adjusted"`
 	VSize           int          `json:"vsize"`
+	BIP141VSize     int          `json:"vsize_bip141"`
 	Weight          int          `json:"weight"`
 	Time            int64        `json:"time"`
 	Height          uint32       `json:"height"`
@@ -82,23 +86,23 @@ type poolEntryJSON struct {
 	DescendantSize  int          `json:"descendantsize"`
 	AncestorCount   int          `json:"ancestorcount"`
 	AncestorSize    int          `json:"ancestorsize"`
-	ChunkWeight     int          `json:"chunkweight"`
 	WTxID           types.Hash   `json:"wtxid"`
+	ChunkWeight     int          `json:"chunkweight"`
 	Fees            poolFeesJSON `json:"fees"`
 	Depends         []types.Hash `json:"depends"`
 	SpentBy         []types.Hash `json:"spentby"`
-	Replaceable     bool         `json:"bip125-replaceable"`
 	Unbroadcast     bool         `json:"unbroadcast"`
+	Replaceable     bool         `json:"bip125-replaceable"`
 }
 
 func entryJSON(r *pending.Details) poolEntryJSON {
 	return poolEntryJSON{
-		VSize: r.VSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
+		AdjustedVSize: r.VSize, VSize: r.VSize, BIP141VSize: r.VSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
 		DescendantCount: r.Descendants.Count, DescendantSize: r.Descendants.VSize,
 		AncestorCount: r.Ancestors.Count, AncestorSize: r.Ancestors.VSize,
 		Fees:        poolFeesJSON{amount(r.Fee), amount(r.Modified), amount(r.Ancestors.Fees), amount(r.Descendants.Fees), amount(r.Chunk.Fees)},
 		ChunkWeight: r.Chunk.Weight,
-		Depends:     append([]types.Hash{}, r.Depends...), SpentBy: append([]types.Hash{}, r.SpentBy...), Replaceable: true,
+		Depends:     append([]types.Hash{}, r.Depends...), SpentBy: append([]types.Hash{}, r.SpentBy...), Unbroadcast: r.Unbroadcast, Replaceable: true,
 	}
 }
 
@@ -122,29 +126,30 @@ func (s *Server) describe(ctx context.Context, txids []types.Hash, verbose bool)
 	return all, nil
 }
 
-// getRawMempool is Core's getrawmempool. The sequence number is the position from
-// which the pool tells of new transactions.
+// getRawMempool is Core's getrawmempool. The sequence number grows with each transaction
+// that comes or goes, as Core's does, and begins anew with each start.
 func getRawMempool(s *Server, a *args) work {
-	verbose, sequence := a.flag(0, false), a.flag(1, false)
-	if verbose && sequence {
+	verbose, withSequence := a.flag(0, false), a.flag(1, false)
+	if verbose && withSequence {
 		a.fail(failf(CodeInvalidParam, "Verbose results cannot contain mempool sequence values."))
 	}
 	return func(ctx context.Context) (any, error) {
-		var txids []types.Hash
-		for _, e := range s.Pool.Entries() {
-			txids = append(txids, e.TxID)
+		entries, sequence := s.Pool.Listing()
+		txids := make([]types.Hash, len(entries))
+		for i, e := range entries {
+			txids[i] = e.TxID
 		}
-		if !sequence {
+		if !withSequence {
 			return s.describe(ctx, txids, verbose)
 		}
-		_, number := s.Pool.Accepted(math.MaxUint64, 0)
-		return map[string]any{"txids": append([]types.Hash{}, txids...), "mempool_sequence": number}, nil
+		return struct {
+			TxIDs    []types.Hash `json:"txids"`
+			Sequence uint64       `json:"mempool_sequence"`
+		}{txids, sequence}, nil
 	}
 }
 
-// getMempoolEntry is Core's getmempoolentry. bip125-replaceable is always true:
-// everything can be replaced. Core has given the field up, but older programs look
-// for it.
+// getMempoolEntry is Core's getmempoolentry.
 func getMempoolEntry(s *Server, a *args) work {
 	txid := a.hash(0, "txid")
 	return func(context.Context) (any, error) {

@@ -45,9 +45,10 @@ type pool struct {
 	all     bool  // the last of a list is looked at, too
 }
 
-func (p *pool) Get(types.Hash) *pending.Entry { return nil }
-func (p *pool) Entries() []*pending.Entry     { return p.entries }
-func (p *pool) Info() pending.Info            { return p.info }
+func (p *pool) Get(types.Hash) *pending.Entry       { return nil }
+func (p *pool) Entries() []*pending.Entry           { return p.entries }
+func (p *pool) Info() pending.Info                  { return p.info }
+func (p *pool) Listing() ([]*pending.Entry, uint64) { return p.entries, 7 }
 
 // Estimate implements Pool. The less patience, the dearer.
 func (p *pool) Estimate(blocks int) types.FeeRate { return types.FeeRate(6000 / blocks) }

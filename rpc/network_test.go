@@ -24,7 +24,12 @@ type fakeNet struct {
 	fetched     []types.Hash
 	bans        []peerinfo.Ban
 	told        []peerinfo.Address
+	orphans     []peerinfo.Orphan
+	advanced    time.Duration
 }
+
+func (n *fakeNet) Orphans() []peerinfo.Orphan { return n.orphans }
+func (n *fakeNet) Advance(by time.Duration)   { n.advanced += by }
 
 func (n *fakeNet) Peers() []peerinfo.Info          { return n.peers }
 func (n *fakeNet) NodeID() peerinfo.NodeID         { return peerinfo.NodeID{9} }

@@ -106,6 +106,21 @@ type Details struct {
 	Ancestors   Family
 	Descendants Family
 	Chunk       Total // the set with which a miner would take it
+	// Unbroadcast says that a client of ours brought it and that no peer has asked for it.
+	Unbroadcast bool
+}
+
+// Chunk is transactions that a miner would take together.
+type Chunk struct {
+	Fees   types.Amount // modified
+	Weight int
+	TxIDs  []types.Hash // in the order in which a miner takes them
+}
+
+// Corner is a corner of a feerate diagram: what fees the best chunks pay up to a weight.
+type Corner struct {
+	Weight int64
+	Fees   types.Amount // modified
 }
 
 // Selection is what a miner wants for a block.
@@ -147,12 +162,13 @@ type Package struct {
 // Info is the state of the pool.
 type Info struct {
 	Policy
-	Position   types.Index   // the block on which everything in the pool is valid next
-	Loaded     bool          // the pool's file was read to the end
-	Count      int           // transactions
-	VSize      int           // sum of their virtual sizes
-	Usage      int           // bytes of memory
-	TotalFee   types.Amount  // of all transactions
-	MinFeeRate types.FeeRate // the least that a transaction must pay now
-	Sequence   uint64        // grows with each transaction that comes or goes
+	Position    types.Index   // the block on which everything in the pool is valid next
+	Loaded      bool          // the pool's file was read to the end
+	Count       int           // transactions
+	VSize       int           // sum of their virtual sizes
+	Usage       int           // bytes of memory
+	TotalFee    types.Amount  // of all transactions
+	Unbroadcast int           // transactions for which no peer has asked yet, of those that clients of ours brought
+	MinFeeRate  types.FeeRate // the least that a transaction must pay now
+	Sequence    uint64        // grows with each transaction that comes or goes
 }

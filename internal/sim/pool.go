@@ -150,6 +150,12 @@ func (p *lightPool) Accepted(since uint64, limit int) ([]types.Hash, uint64) {
 	return p.accepted[since:next:next], next
 }
 
+// Unbroadcast implements p2p.Pool. No client brings anything.
+func (p *lightPool) Unbroadcast() []types.Hash { return nil }
+
+// Broadcast implements p2p.Pool.
+func (p *lightPool) Broadcast(...types.Hash) {}
+
 // MinFeeRate implements p2p.Pool.
 func (p *lightPool) MinFeeRate() types.FeeRate { return 0 }
 
