@@ -19,7 +19,7 @@ import (
 // everyWay runs a test for each instruction set that there is assembly for, and says
 // which of them this processor lacks.
 func everyWay(t *testing.T, test func(t *testing.T, w way)) {
-	for _, name := range []string{"portable", "AVX2", "AVX-512"} {
+	for _, name := range []string{"portable", "AVX2", "SHA extensions", "AVX-512"} {
 		t.Run(name, func(t *testing.T) {
 			i := slices.IndexFunc(ways(), func(w way) bool { return w.name == name })
 			if i < 0 {
@@ -93,7 +93,7 @@ func TestVectorsMined(t *testing.T) {
 				target, _, _ := consensus.ExpandBits(h.Bits)
 				s := scannerFor(t, w, [types.HeaderSize]byte(raw), target)
 				from := uint64(h.Nonce) - min(uint64(h.Nonce), r.Uint64N(300))
-				if got, ok := s.Scan(from, words); !ok || got != h.Nonce {
+				if got, ok := s.Scan(from, min(words, uint64(h.Nonce)+50)); !ok || got != h.Nonce {
 					t.Fatalf("%s: from %d, found %d (%t), want %d", line, from, got, ok, h.Nonce)
 				}
 				if got, ok := s.Scan(from, uint64(h.Nonce)); ok {
@@ -188,7 +188,7 @@ func TestEdgesOfTargets(t *testing.T) {
 		}
 		all := consensus.Uint256{math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64}
 		for _, from := range []uint64{0, 1, 17, 31, 33, words - 33, words - 1} {
-			if n, ok := scannerFor(t, w, raw, all).Scan(from, words); !ok || uint64(n) != from {
+			if n, ok := scannerFor(t, w, raw, all).Scan(from, min(words, from+100)); !ok || uint64(n) != from {
 				t.Fatalf("from %d, found %d (%t)", from, n, ok)
 			}
 			if n, ok := scannerFor(t, w, raw, all).Scan(from, from); ok {

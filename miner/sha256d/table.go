@@ -16,6 +16,9 @@ type table struct {
 	// of the round's constant and word, but for word 3, which is the nonce. From there
 	// on it is the part of the word that the nonce does not change.
 	words [64]uint32
+	// The SHA extensions keep the state as f, e, b, a and h, g, d, c. These are mid and
+	// state in that order, and the words 16 to 19 without their constants.
+	midABEF, midCDGH, stateABEF, stateCDGH, words16 [4]uint32
 }
 
 // nonceWord is the nonce's place among the words of the second 64 bytes.
@@ -49,10 +52,18 @@ func prepare(header *[types.HeaderSize]byte) (t table) {
 		}
 		t.words[i] = part
 	}
+	t.words16 = [4]uint32{known[16], known[17], t.words[18], t.words[19]}
 	for i, k := range known {
 		t.words[i] = constants[i] + k
 	}
+	t.midABEF, t.midCDGH = reorder(&t.mid)
+	t.stateABEF, t.stateCDGH = reorder(&t.state)
 	return t
+}
+
+// reorder returns a state as the SHA extensions keep it.
+func reorder(s *[8]uint32) (abef, cdgh [4]uint32) {
+	return [4]uint32{s[5], s[4], s[1], s[0]}, [4]uint32{s[7], s[6], s[3], s[2]}
 }
 
 // padding is the bit with which SHA-256 ends a message.

@@ -28,6 +28,7 @@ func assembly() string {
 	consts := &pool{place: map[uint32]int{}}
 	writeScan(&s, avx512, consts)
 	writeScan(&s, avx2, consts)
+	writeSHA(&s, consts)
 	writeData(&s, "constants", consts.words)
 	writeData(&s, "counting", count())
 	writeData(&s, "reversing", reverse())
@@ -120,6 +121,24 @@ func writeScan(s *strings.Builder, k kind, consts *pool) {
 	fmt.Fprintf(s, "\n%s:\n\tVZEROUPPER\n\tMOVQ BX, done+24(FP)\n\tMOVL R12, hits+32(FP)\n\tRET\n\n", label("end"))
 }
 
+// writeSHA writes the function of the SHA extensions, with the same registers. It
+// touches nothing but the lower 128 bits of vector registers, so that there is nothing
+// to clear.
+func writeSHA(s *strings.Builder, consts *pool) {
+	list, results := compileSHA(consts)
+	fmt.Fprintf(s, "// func %s(t *table, nonce, target uint32, batches int) (done int, hits uint32)\n", shani.function)
+	fmt.Fprintf(s, "TEXT ·%s(SB), NOSPLIT, $8-36\n", shani.function)
+	s.WriteString("\tMOVQ t+0(FP), SI\n\tMOVL nonce+8(FP), AX\n\tMOVL target+12(FP), R11\n\tMOVQ batches+16(FP), CX\n\tXORQ BX, BX\n")
+	s.WriteString("\tLEAQ constants<>(SB), DX\n\nSHA:\n\tMOVL AX, first-8(SP)\n")
+	writeInstructions(s, shani, list)
+	s.WriteString("\tXORL R12, R12\n\tXORL R13, R13\n")
+	for n, r := range results {
+		fmt.Fprintf(s, "\tMOVL X%d, R8\n\tCMPL R8, R11\n\tSETLS R%d\n", r, 12+n)
+	}
+	fmt.Fprintf(s, "\tLEAL (R12)(R13*2), R12\n\tINCQ BX\n\tADDL $%d, AX\n\tTESTL R12, R12\n\tJNZ SHAend\n\tCMPQ BX, CX\n\tJLT SHA\n", shani.streams)
+	s.WriteString("\nSHAend:\n\tMOVQ BX, done+24(FP)\n\tMOVL R12, hits+32(FP)\n\tRET\n\n")
+}
+
 // writeCompare sets a bit of R12 for each lane whose word is at most the target.
 func writeCompare(s *strings.Builder, k kind, results []int) {
 	spare := 0
@@ -146,14 +165,14 @@ var texts = map[base]string{
 }
 
 func writeInstructions(s *strings.Builder, k kind, list []instruction) {
+	takesNumber := []opcode{opShiftL, opShiftR, opRotate, opTernary, opAlign, opPermute, opBlend}
 	for _, i := range list {
 		op := string(i.op)
 		if k.modern && (i.op == opXor || i.op == opAnd) {
 			op += "D"
 		}
 		var args []string
-		switch i.op {
-		case opShiftL, opShiftR, opRotate, opTernary:
+		if slices.Contains(takesNumber, i.op) {
 			args = append(args, fmt.Sprintf("$%#x", i.imm))
 		}
 		for _, a := range i.args {

@@ -42,6 +42,9 @@ func (m *machine) read(o operand) (v vector) {
 		for l := range v {
 			v[l] = memory[o.n/4]
 		}
+		if m.kind.function == shani.function {
+			copy(v[:4], memory[o.n/4:])
+		}
 	}
 	switch o.base {
 	case inRegister:
@@ -105,11 +108,14 @@ func (m *machine) check(i instruction) {
 		if o.one && !m.kind.modern || o.n%4 != 0 || (o.base == scratch || o.base == hashes) && o.n%m.kind.size() != 0 {
 			panic(fmt.Sprintf("%s cannot read %v", i.op, o))
 		}
+		if m.kind.function == shani.function && (n != 0 || o.one || i.op != opMove128 && i.op != opMove32) {
+			panic(fmt.Sprintf("%s reads %v", i.op, o))
+		}
 		if m.kind.modern && o.one != (o.base == table || o.base == constants || o.base == nonce) && i.op != opBroadcast {
 			panic(fmt.Sprintf("%s reads %v", i.op, o))
 		}
 	}
-	if memory > 1 || words > 0 && !m.kind.modern && i.op != opBroadcast {
+	if memory > 1 || words > 0 && m.kind.function == avx2.function && i.op != opBroadcast {
 		panic(fmt.Sprintf("%s with %v", i.op, i.args))
 	}
 }
@@ -127,8 +133,12 @@ func (m *machine) run(list []instruction) {
 		if i.op == opTernary {
 			out = m.read(to)
 		}
-		for l := range out {
-			out[l] = lane(i, in, l, out[l])
+		if whole, ok := wholes[i.op]; ok {
+			out = whole(i.imm, m.read(to), in, m.registers[0])
+		} else {
+			for l := range out {
+				out[l] = lane(i, in, l, out[l])
+			}
 		}
 		m.write(to, out)
 	}
@@ -166,6 +176,64 @@ func lane(i instruction, in []vector, l int, old uint32) uint32 {
 		return a
 	}
 	panic("unknown instruction " + i.op)
+}
+
+// wholes are the instructions whose lanes have to do with each other. Those of the SHA
+// extensions overwrite one of their arguments.
+var wholes = map[opcode]func(imm int, old vector, in []vector, zero vector) vector{
+	opRounds: func(_ int, old vector, in []vector, zero vector) vector {
+		abef, cdgh := in[1], old
+		s := [8]uint32{abef[3], abef[2], cdgh[3], cdgh[2], abef[1], abef[0], cdgh[1], cdgh[0]}
+		for i := range 2 {
+			x := s[7] + bigSigma1(s[4]) + (s[4]&s[5] ^ ^s[4]&s[6]) + zero[i]
+			y := bigSigma0(s[0]) + (s[0]&s[1] ^ s[0]&s[2] ^ s[1]&s[2])
+			s = [8]uint32{x + y, s[0], s[1], s[2], s[3] + x, s[4], s[5], s[6]}
+		}
+		return vector{s[5], s[4], s[1], s[0]}
+	},
+	opWords1: func(_ int, old vector, in []vector, _ vector) vector {
+		return vector{old[0] + smallSigma0(old[1]), old[1] + smallSigma0(old[2]), old[2] + smallSigma0(old[3]), old[3] + smallSigma0(in[0][0])}
+	},
+	opWords2: func(_ int, old vector, in []vector, _ vector) vector {
+		a, b := old[0]+smallSigma1(in[0][2]), old[1]+smallSigma1(in[0][3])
+		return vector{a, b, old[2] + smallSigma1(a), old[3] + smallSigma1(b)}
+	},
+	opAlign: func(imm int, old vector, in []vector, _ vector) (v vector) {
+		both := append(in[0][:4:4], old[:4]...)
+		copy(v[:4], both[imm/4:])
+		return v
+	},
+	opPermute: func(imm int, _ vector, in []vector, _ vector) (v vector) {
+		for l := range 4 {
+			v[l] = in[0][imm>>(2*l)&3]
+		}
+		return v
+	},
+	opBlend: func(imm int, old vector, in []vector, _ vector) vector {
+		for half := range 8 {
+			if imm>>half&1 != 0 {
+				mask := uint32(0xffff) << (16 * (half % 2))
+				old[half/2] = old[half/2]&^mask | in[0][half/2]&mask
+			}
+		}
+		return old
+	},
+	opPadd: func(_ int, old vector, in []vector, _ vector) vector {
+		for l := range 4 {
+			old[l] += in[0][l]
+		}
+		return old
+	},
+	opBytes: func(_ int, old vector, in []vector, _ vector) (v vector) {
+		for b := range 16 {
+			if from := in[0][b/4] >> (8 * (b % 4)); from&0x80 == 0 {
+				v[b/4] |= old[from&15/4] >> (8 * (from & 3)) & 0xff << (8 * (b % 4))
+			}
+		}
+		return v
+	},
+	opMove128: func(_ int, _ vector, in []vector, _ vector) vector { return in[0] },
+	opMove32:  func(_ int, _ vector, in []vector, _ vector) vector { return vector{in[0][0]} },
 }
 
 // tableOf is the table of a header, which the package makes in another way.
@@ -210,22 +278,40 @@ func tableOf(header []byte) []uint32 {
 			table = append(table, at(t-16)+smallSigma0(at(t-15))+at(t-7)+smallSigma1(at(t-2)))
 		}
 	}
-	return table
+	reorder := func(s []uint32) []uint32 { return []uint32{s[5], s[4], s[1], s[0], s[7], s[6], s[3], s[2]} }
+	table = append(table, reorder(table[:8])...)
+	table = append(table, reorder(table[8:16])...)
+	return append(table, w[16], w[17], table[16+18], table[16+19])
 }
 
-// TestPrograms runs what is written for each instruction set on headers, and compares
-// the last word of every lane with crypto/sha256.
-func TestPrograms(t *testing.T) {
+func randomHeader(r *rand.Rand) []byte {
+	header := make([]byte, 80)
+	for i := range header {
+		header[i] = byte(r.Uint32())
+	}
+	return header
+}
+
+// checkLane compares a last word with crypto/sha256.
+func checkLane(t *testing.T, header []byte, nonce, got uint32) {
+	t.Helper()
+	binary.LittleEndian.PutUint32(header[76:], nonce)
+	sum := sha256.Sum256(header)
+	sum = sha256.Sum256(sum[:])
+	if want := binary.LittleEndian.Uint32(sum[28:]); got != want {
+		t.Fatalf("%#x, want %#x", got, want)
+	}
+}
+
+// TestLanes runs what is written for the vector sets on headers.
+func TestLanes(t *testing.T) {
 	for _, k := range []kind{avx512, avx2} {
 		t.Run(k.function, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 80))
 			consts := &pool{place: map[uint32]int{}}
 			c := compile(k, consts)
 			for range 30 {
-				header := make([]byte, 80)
-				for i := range header {
-					header[i] = byte(r.Uint32())
-				}
+				header := randomHeader(r)
 				m := newMachine(r, k, tableOf(header), consts.words, r.Uint32())
 				m.run(c.first)
 				clear(m.stack[scratch])
@@ -234,15 +320,25 @@ func TestPrograms(t *testing.T) {
 					t.Fatalf("%d vectors of hashes and %d others", n, len(m.stack[scratch]))
 				}
 				for lane := range k.batch() {
-					binary.LittleEndian.PutUint32(header[76:], m.nonce+uint32(lane))
-					sum := sha256.Sum256(header)
-					sum = sha256.Sum256(sum[:])
-					if got, want := m.registers[c.results[lane/k.lanes]][lane%k.lanes], binary.LittleEndian.Uint32(sum[28:]); got != want {
-						t.Fatalf("lane %d: %#x, want %#x", lane, got, want)
-					}
+					checkLane(t, header, m.nonce+uint32(lane), m.registers[c.results[lane/k.lanes]][lane%k.lanes])
 				}
 			}
 		})
+	}
+}
+
+// TestSHA does so for the SHA extensions.
+func TestSHA(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 80))
+	consts := &pool{place: map[uint32]int{}}
+	list, results := compileSHA(consts)
+	for range 200 {
+		header := randomHeader(r)
+		m := newMachine(r, shani, tableOf(header), consts.words, r.Uint32())
+		m.run(list)
+		for n, register := range results {
+			checkLane(t, header, m.nonce+uint32(n), m.registers[register][0])
+		}
 	}
 }
 

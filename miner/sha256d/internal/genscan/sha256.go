@@ -1,6 +1,9 @@
 package main
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Places in the memory that programs read. The table is Go's type of that name.
 func midAt(i int) operand   { return operand{base: table, n: 4 * i} }
@@ -25,6 +28,17 @@ func (c *pool) at(v uint32) operand {
 		c.words, c.place[v] = append(c.words, v), i
 	}
 	return operand{base: constants, n: 4 * i}
+}
+
+// four gives four constants a place.
+func (c *pool) four(v []uint32) operand {
+	for i := 0; i+4 <= len(c.words); i++ {
+		if slices.Equal(c.words[i:i+4], v[:4]) {
+			return operand{base: constants, n: 4 * i}
+		}
+	}
+	c.words = append(c.words, v[:4]...)
+	return operand{base: constants, n: 4 * (len(c.words) - 4)}
 }
 
 // word is a word of a message.
