@@ -57,7 +57,7 @@ type scriptCheck struct {
 func (s *scriptCheck) read() error {
 	for i := range s.Tx.Inputs {
 		if err := taproot.ScanWitness(s.Tx.Inputs[i].Witness); err != nil {
-			return refuseScript(i, err)
+			return s.refuse(i, err)
 		}
 	}
 	return nil
@@ -76,7 +76,7 @@ func (s *scriptCheck) run() error {
 	}()
 	for i := range s.Tx.Inputs {
 		if err := context.VerifyInput(i, taproot.Standard, &s.batch); err != nil {
-			return refuseScript(i, err)
+			return s.refuse(i, err)
 		}
 		s.ends = append(s.ends, s.batch.Len())
 	}
@@ -92,11 +92,11 @@ func (s *scriptCheck) sum() error {
 		return nil
 	}
 	input := sort.SearchInts(s.ends, offender+1)
-	return refuseScript(input, taproot.FalseClaim(s.batch.IsTweak(offender)))
+	return s.refuse(input, taproot.FalseClaim(s.batch.IsTweak(offender)))
 }
 
-// refuseScript is the refusal for what the interpreter says of an input.
-func refuseScript(input int, err error) error {
+// refuse is the refusal for what the interpreter says of an input.
+func (s *scriptCheck) refuse(input int, err error) error {
 	var verdict *taproot.ScriptError
 	if !errors.As(err, &verdict) {
 		return consensus.Local(fmt.Errorf("input %d: %w", input, err))
@@ -105,7 +105,7 @@ func refuseScript(input int, err error) error {
 	if verdict.IsPolicy() {
 		kind = consensus.ErrPolicy
 	}
-	return refuse(kind, scriptReason(verdict), "input %d", input)
+	return refuse(kind, scriptReason(verdict), "input %d of %s (wtxid %s), spending %s", input, s.TxID, s.WTxID, s.Tx.Inputs[input].PreviousOutPoint)
 }
 
 // scriptReason is the reason for which a script is refused: with what the interpreter

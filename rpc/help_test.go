@@ -73,6 +73,7 @@ setmocktime timestamp
 setnetworkactive state
 stop
 submitblock hexdata dummy
+submitpackage package maxfeerate maxburnamount
 testmempoolaccept rawtxs maxfeerate
 uptime
 validateaddress address

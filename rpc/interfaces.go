@@ -91,6 +91,9 @@ type Pool interface {
 	// Accept takes a transaction that pays at most a feerate; 0 is no limit. It wraps a
 	// *consensus.RuleError if the transaction is refused.
 	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
+	// AcceptPackage takes a child with its parents, each of which pays at most a feerate. It
+	// tells what became of each, also with an error that wraps a *pending.Refusal.
+	AcceptPackage(ctx context.Context, txs []*types.Tx, maxFeeRate types.FeeRate) (pending.Package, error)
 	// Try says what Accept would of each, in order, and changes nothing.
 	Try(ctx context.Context, txs []*types.Tx) ([]pending.Verdict, error)
 	Get(txid types.Hash) *pending.Entry

@@ -9,20 +9,15 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
-	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
 func submitMethods() []method {
-	maxFeeRate := param{name: "maxfeerate", kind: kindAny, optional: "0.10", about: "Refuse a feerate above this, in coins per 1000 virtual bytes; 0 for none"}
 	return []method{
 		{name: "sendrawtransaction", read: sendRawTransaction, about: "Gives a transaction to the mempool, from where it goes to all peers.", params: []param{
 			{name: "hexstring", kind: kindString, about: "The transaction"},
-			maxFeeRate,
-			{name: "maxburnamount", kind: kindAny, optional: "0", about: "Refuse an output that can never be spent and is worth more than this, in coins"}}},
-		{name: "testmempoolaccept", read: testMempoolAccept, about: "Says what sendrawtransaction would, without doing it.", params: []param{
-			{name: "rawtxs", kind: kindArray, about: "Transactions in hexadecimal"},
-			maxFeeRate}},
+			maxFeeRateParam(),
+			maxBurnParam()}},
 	}
 }
 
@@ -38,7 +33,7 @@ func feeLimit(a *args, i int) types.FeeRate {
 	}
 	rate := a.coins(i, usual)
 	if rate >= types.GrainsPerCoin {
-		a.fail(failf(CodeInvalidParam, "Fee rates larger than or equal to 1 coin per 1000 virtual bytes are not accepted"))
+		a.fail(failf(CodeInvalidParam, "Fee rates larger than or equal to 1BTC/kvB are not accepted"))
 	}
 	return types.FeeRate(rate)
 }
@@ -78,10 +73,8 @@ func sendRawTransaction(s *Server, a *args) work {
 	tx := a.submitted(text, failf(CodeDeserialization, "TX decode failed. Make sure the tx has at least one input."))
 	burn := a.coins(2, 0)
 	return func(ctx context.Context) (any, error) {
-		for i := range tx.Outputs {
-			if out := &tx.Outputs[i]; len(out.ScriptPubKey) > 0 && out.ScriptPubKey[0] == taproot.OpReturn && out.Value > burn {
-				return nil, failf(CodeVerify, "Unspendable output exceeds maximum configured by user (maxburnamount)")
-			}
+		if burns(tx, burn) {
+			return nil, errBurns
 		}
 		txid := tx.TxID()
 		if s.Pool.Get(txid) != nil {
@@ -117,65 +110,4 @@ func rejectReason(rule *consensus.RuleError) string {
 		return string(rule.Reason)
 	}
 	return fmt.Sprintf("%s, %s", rule.Reason, rule.Detail)
-}
-
-// testMempoolAccept is Core's testmempoolaccept, with its limit of 25 transactions.
-// The details behind a reason are karat's own words.
-func testMempoolAccept(s *Server, a *args) work {
-	list := a.list(0, 25)
-	if len(list) == 0 {
-		a.fail(failf(CodeInvalidParam, "Array must contain between 1 and 25 transactions."))
-	}
-	limit := feeLimit(a, 1)
-	txs := make([]*types.Tx, len(list))
-	for i := range list {
-		text := a.element(0, list[i])
-		txs[i] = a.submitted(text, failf(CodeDeserialization, "TX decode failed: %.64s Make sure the tx has at least one input.", text))
-	}
-	return func(ctx context.Context) (any, error) {
-		verdicts, err := s.Pool.Try(ctx, txs)
-		if err != nil {
-			return nil, err
-		}
-		results := make([]map[string]any, len(verdicts))
-		dear := false // what comes behind one that is too dear may build on it
-		for i, v := range verdicts {
-			j := map[string]any{"txid": txs[i].TxID(), "wtxid": txs[i].WTxID()}
-			results[i] = j
-			var rule *consensus.RuleError
-			switch {
-			case errors.As(v.PackageErr, &rule):
-				j["package-error"] = rejectReason(rule)
-			case v.PackageErr != nil:
-				j["package-error"] = v.PackageErr.Error()
-			case (v.Err != nil || v.Entry != nil) && !dear:
-				dear = tellVerdict(v, j, limit)
-			}
-		}
-		return results, nil
-	}
-}
-
-// tellVerdict writes down whether a transaction would be taken. It reports whether
-// its feerate is over the limit.
-func tellVerdict(v pending.Verdict, j map[string]any, limit types.FeeRate) (dear bool) {
-	j["allowed"] = false
-	var rule *consensus.RuleError
-	switch {
-	case v.Err == nil && v.Entry.Exceeds(limit):
-		j["reject-reason"] = pending.ReasonMaxFee
-		return true
-	case v.Err == nil:
-		j["allowed"], j["vsize"] = true, v.Entry.VSize
-		j["fees"] = map[string]any{
-			"base": amount(v.Entry.Fee), "effective-feerate": feeRate(v.FeeRate), "effective-includes": v.With,
-		}
-	case !errors.As(v.Err, &rule):
-		j["reject-reason"] = v.Err.Error()
-	case rule.Reason == consensus.ReasonMissingInputs:
-		j["reject-reason"] = "missing-inputs"
-	default:
-		j["reject-reason"], j["reject-details"] = string(rule.Reason), rejectReason(rule)
-	}
-	return false
 }

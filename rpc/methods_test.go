@@ -43,6 +43,7 @@ type pool struct {
 	taken   int
 	whole   error // of a list
 	all     bool  // the last of a list is looked at, too
+	result  pending.Package
 }
 
 func (p *pool) Get(types.Hash) *pending.Entry       { return nil }
@@ -72,6 +73,12 @@ func (p *pool) Try(_ context.Context, txs []*types.Tx) ([]pending.Verdict, error
 		}
 	}
 	return verdicts, nil
+}
+
+// AcceptPackage implements Pool.
+func (p *pool) AcceptPackage(_ context.Context, txs []*types.Tx, _ types.FeeRate) (pending.Package, error) {
+	p.taken += len(txs)
+	return p.result, p.err
 }
 
 // payment is a transaction with an output that can never be spent.
@@ -132,11 +139,13 @@ func TestSend(t *testing.T) {
 func TestTry(t *testing.T) {
 	s := newFake().server(t)
 	for want, p := range map[string]*pool{
-		`"allowed":true,"fees":{"base":0.00000100,"effective-feerate":0.00001000,`: {fee: 100},
-		`"allowed":false,"reject-reason":"max-fee-exceeded"`:                       {fee: 1_000_001},
-		`"allowed":false,"reject-details":"dust, small","reject-reason":"dust"`:    {err: &consensus.RuleError{Reason: "dust", Detail: "small"}},
-		`"reject-reason":"missing-inputs"`:                                         {err: &consensus.RuleError{Reason: consensus.ReasonMissingInputs}},
-		`"allowed":false,"reject-reason":"disk"`:                                   {err: errors.New("disk")},
+		`"allowed":true,"vsize_adjusted":100,"vsize":100,"vsize_bip141":100,"fees":{"base":0.00000100,"effective-feerate":0.00001000,"effective-includes":["`: {fee: 100},
+		`"allowed":false,"reject-reason":"max-fee-exceeded"`:                   {fee: 1_000_001},
+		`"allowed":false,"reject-reason":"dust","reject-details":"dust"`:       {err: &consensus.RuleError{Reason: "dust", Detail: "small"}},
+		`"allowed":false,"reject-reason":"dust","reject-details":"dust, tx x"`: {err: &consensus.RuleError{Reason: "dust", Detail: "tx x"}},
+		`"allowed":false,"reject-reason":"fee","reject-details":"fee, 1 < 2"`:  {err: &consensus.RuleError{Reason: "fee", Detail: "1 < 2"}},
+		`"reject-reason":"missing-inputs"`:                                     {err: &consensus.RuleError{Reason: consensus.ReasonMissingInputs}},
+		`"allowed":false,"reject-reason":"disk"`:                               {err: errors.New("disk")},
 	} {
 		s.Pool = p
 		if got := result(t, s, "testmempoolaccept", `[["`+payment()+`"]]`); !strings.Contains(got, want) {
