@@ -46,10 +46,10 @@ func TestEphemeralDust(t *testing.T) {
 	// In a package the child that leaves it is at fault.
 	parent = h.dusty(0, coins[5], 100)
 	child := h.Pay(2000, 1, chaintest.Output(parent, 0), coins[6])
-	h.refusePackage(1, consensus.ErrPolicy, ReasonEphemeralDust, parent, child)
+	h.refusePackage(-1, consensus.ErrPolicy, ReasonUnspentDust, parent, child)
 	want := fmt.Sprintf("missing-ephemeral-spends: tx %s (wtxid=%s) did not spend parent's ephemeral dust", child.TxID(), child.WTxID())
-	if _, err := h.pool.AcceptPackage(t.Context(), []*types.Tx{parent, child}, 0); err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
+	if result, _ := h.pool.AcceptPackage(t.Context(), []*types.Tx{parent, child}, 0); result.Verdicts[1].Err.Error() != want {
+		t.Errorf("%v, want %s", result.Verdicts[1].Err, want)
 	}
 
 	// A fee, however little, would let a miner take the parent alone.

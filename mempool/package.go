@@ -20,6 +20,7 @@ const (
 	ReasonPackageInsufficientFee consensus.Reason = "package RBF failed: insufficient anti-DoS fees"
 	ReasonPackageParentRate      consensus.Reason = "package RBF failed: package feerate is less than or equal to parent feerate"
 	ReasonPackageNotImproved     consensus.Reason = "package RBF failed: insufficient feerate: does not improve feerate diagram"
+	ReasonUnspentDust            consensus.Reason = "unspent-dust"
 	ReasonTooManySiblingReplaced consensus.Reason = "too many potential replacements (including sibling eviction)"
 )
 
@@ -164,6 +165,9 @@ func (s *submission) family(ctx context.Context) (again bool, err error) {
 		for _, i := range s.together {
 			s.refuse(i, err)
 		}
+	case errors.Is(err, ReasonEphemeralDust):
+		s.refuse(s.together[failed], err)
+		s.refusal = &pending.Refusal{Err: policy(ReasonUnspentDust, ""), Failed: -1}
 	case failed < 0:
 		s.refusal = &pending.Refusal{Err: err, Failed: -1}
 	default:
