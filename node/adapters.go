@@ -44,6 +44,17 @@ func (p currentPool) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.
 	return entry, err
 }
 
+// AcceptPackage implements rpc.Pool, as Accept does.
+func (p currentPool) AcceptPackage(ctx context.Context, txs []*types.Tx, maxFeeRate types.FeeRate) (pending.Package, error) {
+	result, err := p.Pool.AcceptPackage(ctx, txs, maxFeeRate)
+	for _, v := range result.Verdicts {
+		if v.Entry != nil && !v.Present {
+			p.MarkUnbroadcast(v.Entry.TxID)
+		}
+	}
+	return result, err
+}
+
 // Listing implements rpc.Pool.
 func (p currentPool) Listing() ([]*pending.Entry, uint64) { return p.current().Listing() }
 
