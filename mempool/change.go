@@ -130,6 +130,7 @@ func (g *graph) apply(c *change) {
 	for _, old := range c.before {
 		for r := range rankedOf(old) {
 			g.ranking.remove(r)
+			g.waiting.Add(r.feeRate(), -int(r.weight))
 		}
 	}
 	for _, cluster := range c.after {
@@ -138,6 +139,7 @@ func (g *graph) apply(c *change) {
 		}
 		for r := range rankedOf(cluster) {
 			g.ranking.insert(r)
+			g.waiting.Add(r.feeRate(), int(r.weight))
 		}
 	}
 	for _, n := range c.add {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/mempool/fees"
 )
 
 const (
@@ -113,6 +114,7 @@ func (p *Pool) advance(tip types.Index) error {
 	}
 	for i := range reverted {
 		p.markStale()
+		p.estimator.undone(reverted[i].Update.Block)
 		p.keepUndone(&reverted[i])
 		f.at = reverted[i].Update.Parent
 	}
@@ -140,6 +142,15 @@ func (p *Pool) worth() uint32 {
 // jump goes to the tip if there is nothing in the pool that blocks could change, as
 // during the first sync. It assumes the baton, and reports whether it did.
 func (p *Pool) jump(tip types.Index) bool {
+	from := p.followed.at
+	if !p.jumpTo(tip) {
+		return false
+	}
+	p.passed(from, tip)
+	return true
+}
+
+func (p *Pool) jumpTo(tip types.Index) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.graph.byTxID) > 0 || len(p.graph.deltas) > 0 && tip.Height <= p.followed.at.Height+updatesForDeltas {
@@ -155,7 +166,14 @@ func (p *Pool) jump(tip types.Index) bool {
 // former stay: their parents are coins of the chain now. Those of the latter go.
 func (p *Pool) confirm(u *consensus.BlockUpdate) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	seen := p.drop(u)
+	p.mu.Unlock()
+	p.estimator.learn(seen)
+}
+
+// drop is what confirm does to the graph. It returns what the estimator shall learn of
+// the block. It assumes mu.
+func (p *Pool) drop(u *consensus.BlockUpdate) *fees.Block {
 	confirmed := make([]*txNode, 0, len(u.Block.TxIDs))
 	var conflicts []*txNode
 	for i, txid := range u.Block.TxIDs[1:] { // a coinbase was in no pool
@@ -165,6 +183,7 @@ func (p *Pool) confirm(u *consensus.BlockUpdate) {
 			conflicts = append(conflicts, p.graph.conflicts(&u.Block.Block.Txs[i+1])...)
 		}
 	}
+	seen := p.observe(u, confirmed)
 	for _, n := range conflicts {
 		delete(p.graph.deltas, n.TxID)
 	}
@@ -172,9 +191,11 @@ func (p *Pool) confirm(u *consensus.BlockUpdate) {
 		delete(p.graph.deltas, txid)
 	}
 	p.remove(append(confirmed, withDescendants(conflicts)...))
+	p.observed(seen)
 	p.position = u.Update.Block
 	p.rolling.block(p.now())
 	p.changed.Ring()
+	return seen
 }
 
 // expire removes transactions that have been here for too long, with their

@@ -453,7 +453,7 @@ func TestRun(t *testing.T) {
 					t.Errorf("Accept: %v", err)
 				}
 				h.pool.Select(pending.Selection{MaxWeight: 100_000})
-				h.pool.Estimate(1)
+				h.pool.Estimate(1, false)
 				h.pool.Details(txs[0].TxID())
 			}
 		})

@@ -3,10 +3,12 @@ package mempool
 import (
 	"math/bits"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/mempool/fees"
 )
 
 // txNode is a transaction's place in a graph. It moves to another cluster when one of
@@ -28,6 +30,7 @@ type graph struct {
 	byWTxID map[types.Hash]*txNode
 	spends  map[types.OutPoint]*txNode // who spends an output
 	ranking ranking
+	waiting fees.Histogram              // the ranking by feerate
 	deltas  map[types.Hash]types.Amount // that the operator gave; of some that are not in the graph
 
 	maxCount int // transactions of a cluster, at most MaxClusterCount
@@ -180,6 +183,12 @@ func withDescendants(nodes []*txNode) []*txNode {
 	return all
 }
 
+// chunk returns the chunk that the node is in.
+func (n *txNode) chunk() *chunk {
+	chunks := n.cluster.chunks
+	return &chunks[sort.Search(len(chunks), func(i int) bool { return chunks[i].end > n.at })]
+}
+
 // details describes the node among its relatives. Whatever it tells is of one cluster,
 // so that this costs no more than a cluster is large.
 func (n *txNode) details() pending.Details {
@@ -200,13 +209,9 @@ func (n *txNode) details() pending.Details {
 	}
 	n.addTo(&d.Ancestors.Total)
 	n.addTo(&d.Descendants.Total)
-	for _, c := range n.cluster.chunks {
-		if n.at < c.end {
-			for _, e := range n.cluster.nodes[c.first:c.end] {
-				e.addTo(&d.Chunk)
-			}
-			break
-		}
+	c := n.chunk()
+	for _, e := range n.cluster.nodes[c.first:c.end] {
+		e.addTo(&d.Chunk)
 	}
 	return d
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/mempool/fees"
 )
 
 const maturity = 3
@@ -172,6 +173,9 @@ func checkGraph(t testing.TB, p *Pool) {
 	defer p.mu.Unlock()
 	g := p.graph
 	usage, vsize, fees, inputs, nodes := 0, 0, types.Amount(0), 0, 0
+	if waiting := histogramOf(&g.ranking); waiting != g.waiting {
+		t.Fatal("the histogram of what waits is another than the ranking's")
+	}
 	for at, c := range checkRanking(t, &g.ranking) {
 		for i, n := range c.nodes {
 			nodes++
@@ -236,4 +240,12 @@ func checkRanking(t testing.TB, r *ranking) (clusters []*cluster) {
 		}
 	}
 	return clusters
+}
+
+// histogramOf sorts a ranking by feerate.
+func histogramOf(r *ranking) (h fees.Histogram) {
+	for c := range r.worstFirst() {
+		h.Add(c.feeRate(), int(c.weight))
+	}
+	return h
 }

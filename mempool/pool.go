@@ -12,6 +12,7 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/baton"
 	"github.com/karatcoin/karat/internal/poke"
+	"github.com/karatcoin/karat/mempool/fees"
 )
 
 // Chain is what the pool asks of the block chain.
@@ -38,19 +39,21 @@ type Options struct {
 
 // Pool is the memory pool. All methods may be called concurrently.
 //
-// It has three locks. following is held by whoever makes the pool follow the chain, for
+// It has four locks. following is held by whoever makes the pool follow the chain, for
 // as long as disk and scripts take. mu guards the graph and what belongs to it; it is
 // held for moments, and nothing under it waits or calls out. It may be taken under
 // following, never the other way. verified has a lock of its own, because the chain asks
-// it for every transaction of a block, and must not wait for the pool then.
+// it for every transaction of a block, and must not wait for the pool then; estimator has
+// one because it computes under it. Neither is taken under mu.
 type Pool struct {
-	options  Options
-	params   *consensus.Params
-	chain    Chain
-	log      *slog.Logger
-	now      func() time.Time
-	verified verifiedSet
-	changed  poke.Bell // rings after the graph has changed
+	options   Options
+	params    *consensus.Params
+	chain     Chain
+	log       *slog.Logger
+	now       func() time.Time
+	verified  verifiedSet
+	estimator estimator
+	changed   poke.Bell // rings after the graph has changed
 
 	following baton.Baton
 	followed  followed // guarded by following
@@ -82,6 +85,7 @@ func New(o Options) *Pool {
 		following: baton.New(), local: map[types.Hash]struct{}{}, position: o.Chain.Tip(),
 	}
 	p.graph, p.followed.at = p.newGraph(), p.position
+	p.estimator.restart(p.position, &fees.Histogram{})
 	return p
 }
 

@@ -18,6 +18,8 @@ type ranked struct {
 	index   int32 // among the cluster's chunks
 }
 
+func (r *ranked) feeRate() types.FeeRate { return types.NewFeeRate(r.fee, vsizeOf(int(r.weight))) }
+
 func (r *ranked) nodes() []*txNode {
 	c := &r.cluster.chunks[r.index]
 	return r.cluster.nodes[c.first:c.end]

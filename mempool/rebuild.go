@@ -53,8 +53,15 @@ func (p *Pool) rebuild(ctx context.Context) error {
 			p.log.Debug("transaction leaves after a reorganisation", "txid", c.TxID, "reason", err)
 		}
 	}
+	p.replace(fresh)
+	return nil
+}
+
+// replace puts a graph at the block up to which the pool has followed in the place of the
+// one that was. It assumes the baton.
+func (p *Pool) replace(fresh *graph) {
+	f := &p.followed
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.log.Info("checked all waiting transactions anew", "before", len(p.graph.byTxID), "after", len(fresh.byTxID), "tip", f.at)
 	p.takeDeltas(fresh)
 	p.keepLocal(fresh)
@@ -65,7 +72,9 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	p.expire()
 	p.trim()
 	p.changed.Ring()
-	return nil
+	waiting := p.graph.waiting
+	p.mu.Unlock()
+	p.estimator.restart(f.at, &waiting)
 }
 
 // survivors returns the transactions of the undone blocks, the lowest first, then those

@@ -22,7 +22,7 @@ func (p *Pool) Select(want pending.Selection) ([]*pending.Entry, types.Index) {
 	var left map[*cluster]bool // those whose next chunk is too large: the rest may depend on it
 	room, misfits := want.MaxWeight, 0
 	for r := range ranking.bestFirst() {
-		if r.fee < 0 || types.NewFeeRate(r.fee, vsizeOf(int(r.weight))) < want.MinFeeRate {
+		if r.fee < 0 || r.feeRate() < want.MinFeeRate {
 			break // nothing that is left pays more
 		}
 		if left[r.cluster] {

@@ -64,10 +64,20 @@ func TestSelectMinFeeRate(t *testing.T) {
 	}
 }
 
+// estimate is what has to be outbid, before enough blocks were seen to tell more.
+func (h *harness) estimate(blocks int) types.FeeRate {
+	h.t.Helper()
+	estimate := h.pool.Estimate(blocks, false)
+	if estimate.Known {
+		h.t.Fatal("the pool knows more than it has seen")
+	}
+	return estimate.FeeRate
+}
+
 func TestEstimate(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(12)
-	if got := h.pool.Estimate(1); got != DefaultMinRelay {
+	if got := h.estimate(1); got != DefaultMinRelay {
 		t.Errorf("an empty pool: %v", got)
 	}
 	large := func(rate types.Amount, coin types.OutPoint) *types.Tx {
@@ -81,12 +91,12 @@ func TestEstimate(t *testing.T) {
 	for i := range 40 { // some 2.4 million virtual bytes for blocks of a million
 		h.accept(large(types.Amount(i+1), coins[i]))
 	}
-	first, second, third := h.pool.Estimate(1), h.pool.Estimate(2), h.pool.Estimate(3)
+	first, second, third := h.estimate(1), h.estimate(2), h.estimate(3)
 	// The 17th best has no room in the first block, the 34th none in two.
 	if first != 24_000+DefaultIncrementalRelay || second != 7_000+DefaultIncrementalRelay || third != DefaultMinRelay {
 		t.Errorf("estimates %v %v %v", first, second, third)
 	}
-	if h.pool.Estimate(0) != first {
+	if h.estimate(0) != first {
 		t.Error("no block is not one block")
 	}
 }
@@ -112,7 +122,7 @@ func TestEstimateOfPackages(t *testing.T) {
 	parent := large(func(vsize types.Amount) types.Amount { return vsize }, coins[3])
 	h.accept(h.Pay(25*types.Amount(parent.VirtualSize()), 1, chaintest.Output(parent, 0)))
 	// Three that are large have room. By itself the parent pays worst of the four.
-	if got := h.pool.Estimate(1); got != 10_000+DefaultIncrementalRelay {
+	if got := h.estimate(1); got != 10_000+DefaultIncrementalRelay {
 		t.Errorf("the estimate is %v", got)
 	}
 }

@@ -144,8 +144,8 @@ func TestSetGreatRates(t *testing.T) {
 	h.refuse(h.Pay(1_000_000, 2, coins[:2]...), consensus.ErrPolicy, pending.ReasonMinRelayFee)
 	h.accept(h.Pay(50_000_000, 1, coins[0]))
 	h.refuse(h.Pay(55_000_000, 1, coins[0]), consensus.ErrPolicy, pending.ReasonInsufficientFee)
-	if h.pool.MinFeeRate() != coin || h.pool.Estimate(1) < coin {
-		t.Errorf("minimum %s, estimate %s", h.pool.MinFeeRate(), h.pool.Estimate(1))
+	if h.pool.MinFeeRate() != coin || h.pool.Estimate(1, false).FeeRate < coin {
+		t.Errorf("minimum %s, estimate %s", h.pool.MinFeeRate(), h.pool.Estimate(1, false).FeeRate)
 	}
 }
 

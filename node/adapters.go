@@ -90,7 +90,9 @@ func (p currentPool) Prioritise(txid types.Hash, delta types.Amount) bool {
 func (p currentPool) Prioritised() []pending.Delta { return p.current().Prioritised() }
 
 // Estimate implements rpc.Pool.
-func (p currentPool) Estimate(blocks int) types.FeeRate { return p.current().Estimate(blocks) }
+func (p currentPool) Estimate(blocks int, conservative bool) pending.FeeEstimate {
+	return p.current().Estimate(blocks, conservative)
+}
 
 // operator is the chain as RPC clients with the right to change it see it.
 type operator struct {

@@ -52,7 +52,7 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if n.config.NoPersist {
 		path = ""
 	}
-	run := []func(context.Context) error{n.watch, s.pool.Run, s.peers.Run}
+	run := []func(context.Context) error{n.watch, s.pool.Run, s.peers.Run, n.keepEstimates(s.pool)}
 	if n.index != nil {
 		run = append(run, n.index.Run)
 	}

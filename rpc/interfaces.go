@@ -111,8 +111,8 @@ type Pool interface {
 	Cluster(txid types.Hash) []pending.Chunk
 	Diagram() []pending.Corner // the whole pool's, from the origin on
 	// Estimate returns the feerate with which a transaction would be in one of the
-	// next blocks.
-	Estimate(blocks int) types.FeeRate
+	// next blocks, probably, or very probably if it is conservative.
+	Estimate(blocks int, conservative bool) pending.FeeEstimate
 	// Accepted returns the witness ids of the transactions that were taken from a
 	// position on, and the position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)

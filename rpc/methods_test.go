@@ -52,7 +52,13 @@ func (p *pool) Info() pending.Info                  { return p.info }
 func (p *pool) Listing() ([]*pending.Entry, uint64) { return p.entries, 7 }
 
 // Estimate implements Pool. The less patience, the dearer.
-func (p *pool) Estimate(blocks int) types.FeeRate { return types.FeeRate(6000 / blocks) }
+func (p *pool) Estimate(blocks int, conservative bool) pending.FeeEstimate {
+	estimate := pending.FeeEstimate{FeeRate: types.FeeRate(6000 / blocks), Known: blocks > 1}
+	if conservative {
+		estimate.FeeRate *= 2
+	}
+	return estimate
+}
 
 func (p *pool) Accept(_ context.Context, _ *types.Tx, limit types.FeeRate) (*pending.Entry, error) {
 	e := &pending.Entry{Fee: p.fee, VSize: 100}
@@ -214,7 +220,11 @@ func TestPoolIsLoaded(t *testing.T) {
 func TestFeeEstimate(t *testing.T) {
 	s := newFake().server(t)
 	s.Pool = &pool{}
-	for target, want := range map[string]string{"0": "-8", "1009": "-8", "-1": "-8", `"6"`: `{"blocks":6,"feerate":0.00001000}`, "2": `{"blocks":2,"feerate":0.00003000}`} {
+	for target, want := range map[string]string{
+		"0": "-8", "1009": "-8", "-1": "-8", `"6"`: `{"feerate":0.00001000,"blocks":6}`, "2": `{"feerate":0.00003000,"blocks":2}`,
+		`2,"unset"`: `{"feerate":0.00003000,"blocks":2}`, `2,"Conservative"`: `{"feerate":0.00006000,"blocks":2}`,
+		"1": `{"feerate":0.00006000,"errors":["Insufficient data or no feerate found"],"blocks":1}`,
+	} {
 		if got := result(t, s, "estimatesmartfee", "["+target+"]"); got != want {
 			t.Errorf("%s: %s, want %s", target, got, want)
 		}

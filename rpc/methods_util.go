@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -14,9 +15,9 @@ func utilMethods() []method {
 	return []method{
 		{name: "validateaddress", read: validateAddress, about: "Says whether a text is an address of this network, and for which script it stands.", params: []param{
 			{name: "address", kind: kindString, about: "The address"}}},
-		{name: "estimatesmartfee", read: estimateSmartFee, about: "Estimates the feerate with which a transaction is confirmed within so many blocks. While blocks are not full, that is the relay minimum.", params: []param{
+		{name: "estimatesmartfee", read: estimateSmartFee, about: "Estimates the feerate with which a transaction is confirmed within so many blocks. While blocks are not full, that is the least that is relayed. There is always an answer; with errors, too few blocks were seen, and it only outbids what waits now.", params: []param{
 			{name: "conf_target", kind: kindNumber, about: "Confirmation target in blocks (1 - 1008)"},
-			{name: "estimate_mode", kind: kindString, optional: "economical", about: "economical or conservative, which are the same here"}}},
+			{name: "estimate_mode", kind: kindString, optional: "economical", about: "economical: as a rule in time; conservative: nearly always, and dearer"}}},
 		{name: "getindexinfo", read: getIndexInfo, about: "Returns the state of the indexes.", params: []param{
 			{name: "index_name", kind: kindString, optional: "all", about: "Only this index"}}},
 	}
@@ -51,19 +52,31 @@ func validateAddress(s *Server, a *args) work {
 	}
 }
 
+type feeEstimateJSON struct {
+	FeeRate json.Number `json:"feerate"`
+	Errors  []string    `json:"errors,omitempty"`
+	Blocks  int64       `json:"blocks"`
+}
+
 // estimateSmartFee is Core's estimatesmartfee, but asks the pool what has to be
 // outbid instead of looking back at how long others waited. So it always has an
-// answer, on a new network as well, and the two modes are one.
+// answer, on a new network as well, and says when little is behind it.
 func estimateSmartFee(s *Server, a *args) work {
 	target := a.integer(0, 0)
 	if target < 1 || target > 1008 {
 		a.fail(failf(CodeInvalidParam, "Invalid conf_target, must be between 1 and 1008"))
 	}
-	if mode := a.text(1, "economical"); !slices.Contains([]string{"unset", "economical", "conservative"}, strings.ToLower(mode)) {
+	mode := strings.ToLower(a.text(1, "economical"))
+	if !slices.Contains([]string{"unset", "economical", "conservative"}, mode) {
 		a.fail(failf(CodeInvalidParam, `Invalid estimate_mode parameter, must be one of: "unset", "economical", "conservative"`))
 	}
 	return func(context.Context) (any, error) {
-		return map[string]any{"feerate": feeRate(s.Pool.Estimate(int(target))), "blocks": target}, nil
+		estimate := s.Pool.Estimate(int(target), mode == "conservative")
+		answer := feeEstimateJSON{FeeRate: feeRate(estimate.FeeRate), Blocks: target}
+		if !estimate.Known {
+			answer.Errors = []string{"Insufficient data or no feerate found"}
+		}
+		return answer, nil
 	}
 }
 

@@ -137,6 +137,14 @@ type Delta struct {
 	Modified types.Amount // the fee with the delta, if it is in the pool
 }
 
+// FeeEstimate is what a transaction should pay.
+type FeeEstimate struct {
+	FeeRate types.FeeRate
+	// Known says that enough blocks were seen to tell how much the next ones will take, and
+	// how much will come before them. If not, the feerate only outbids what waits now.
+	Known bool
+}
+
 // Verdict is what became of a transaction that was given to the pool with others, or what
 // would become of one that is only tried. If neither Entry nor an error is set, it was not
 // looked at to the end, because another one of its list was refused.

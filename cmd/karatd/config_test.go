@@ -251,7 +251,7 @@ func TestStartUpErrors(t *testing.T) {
 func TestDamagedExtras(t *testing.T) {
 	dir := t.TempDir()
 	startDaemon(t, dir, "none").stop()
-	for _, name := range []string{"mempool.dat", "peers.json"} {
+	for _, name := range []string{"fee_estimates.dat", "mempool.dat", "peers.json"} {
 		writeFile(t, filepath.Join(dir, "dev", name), "nonsense")
 	}
 	d := startDaemon(t, dir, "none")

@@ -127,7 +127,7 @@ func (d *daemon) stopBy(signal os.Signal) {
 		d.t.Fatal(err)
 	}
 	for _, f := range files {
-		if !slices.Contains([]string{"blocks", "index", "indexes", "mempool.dat", "node.key", "peers.json"}, f.Name()) {
+		if !slices.Contains([]string{"blocks", "fee_estimates.dat", "index", "indexes", "mempool.dat", "node.key", "peers.json"}, f.Name()) {
 			d.t.Errorf("%s was left behind", f.Name())
 		}
 	}
