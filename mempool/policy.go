@@ -14,6 +14,8 @@ import (
 // The numbers are Bitcoin Core's, so that what one node relays the next one does too.
 const (
 	MaxStandardVersion = 3
+	// MaxScriptSig is the size of a scriptSig in bytes.
+	MaxScriptSig = 1650
 	// MaxTapscriptItem is the size of an element on a tapscript's initial stack in
 	// bytes.
 	MaxTapscriptItem = 80
@@ -33,6 +35,8 @@ const (
 	ReasonVersion          consensus.Reason = "version"
 	ReasonTxSize           consensus.Reason = "tx-size"
 	ReasonTxSizeSmall      consensus.Reason = "tx-size-small"
+	ReasonScriptSigSize    consensus.Reason = "scriptsig-size"         // ErrInvalid
+	ReasonScriptSigPushes  consensus.Reason = "scriptsig-not-pushonly" // ErrInvalid
 	ReasonDataCarrier      consensus.Reason = "datacarrier"
 	ReasonDust             consensus.Reason = "dust"
 	ReasonInputsStandard   consensus.Reason = "bad-txns-nonstandard-inputs"
@@ -71,6 +75,15 @@ func checkStandard(tx *types.Tx, o *pending.Policy) error {
 	}
 	if weight := tx.Weight(); weight > standard.MaxWeight {
 		return policy(ReasonTxSize, "a weight of %d is more than %d", weight, standard.MaxWeight)
+	}
+	for i := range tx.Inputs {
+		// No block can hold either. Core knows scriptSigs, and tells them apart.
+		switch script := tx.Inputs[i].ScriptSig; {
+		case len(script) > MaxScriptSig:
+			return refuse(consensus.ErrInvalid, ReasonScriptSigSize, "")
+		case !consensus.IsPushOnly(script):
+			return refuse(consensus.ErrInvalid, ReasonScriptSigPushes, "")
+		}
 	}
 	data := 0
 	for i := range tx.Outputs {

@@ -65,6 +65,12 @@ func TestReasons(t *testing.T) {
 		{"scriptSig", consensus.ErrInvalid, "mempool-script-verify-flag-failed (Witness requires empty scriptSig)", good(), func(tx *types.Tx) {
 			tx.Inputs[0].ScriptSig = []byte{0x51}
 		}},
+		{"long scriptSig", consensus.ErrInvalid, ReasonScriptSigSize, good(), func(tx *types.Tx) {
+			tx.Inputs[0].ScriptSig = make([]byte, MaxScriptSig+1)
+		}},
+		{"scriptSig that computes", consensus.ErrInvalid, ReasonScriptSigPushes, good(), func(tx *types.Tx) {
+			tx.Inputs[0].ScriptSig = []byte{0xa9}
+		}},
 		{"wrong signature", consensus.ErrInvalid, "mempool-script-verify-flag-failed (Invalid Schnorr signature)", h.Pay(1000, 1, key), func(tx *types.Tx) {
 			tx.Inputs[0].Witness = [][]byte{make([]byte, 64)}
 		}},

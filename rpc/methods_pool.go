@@ -47,6 +47,7 @@ type mempoolInfoJSON struct {
 	LimitClusterCount  int         `json:"limitclustercount"`
 	LimitClusterSize   int         `json:"limitclustersize"`
 	Optimal            bool        `json:"optimal"`
+	FullRBF            bool        `json:"fullrbf"`
 }
 
 // getMempoolInfo is Core's getmempoolinfo. Memory is counted in karat's own way. Policy
@@ -55,8 +56,9 @@ func getMempoolInfo(_ context.Context, s *Server) (any, error) {
 	info := s.Pool.Info()
 	return mempoolInfoJSON{
 		Loaded: info.Loaded, Size: info.Count, Bytes: info.VSize, Usage: info.Usage, TotalFee: amount(info.TotalFee),
-		MaxMempool: info.MaxBytes, MinFee: feeRate(info.MinFeeRate), MinRelayFee: feeRate(info.MinRelay), IncrementalFee: feeRate(info.IncrementalRelay), UnbroadcastCount: info.Unbroadcast, PermitBareMultisig: true,
-		MaxDataCarrierSize: info.MaxDataCarrier, LimitClusterCount: info.MaxClusterCount, LimitClusterSize: info.MaxClusterVSize, Optimal: true,
+		MaxMempool: info.MaxBytes, MinFee: feeRate(info.MinFeeRate), MinRelayFee: feeRate(info.MinRelay), IncrementalFee: feeRate(info.IncrementalRelay),
+		UnbroadcastCount: info.Unbroadcast, PermitBareMultisig: true,
+		MaxDataCarrierSize: info.MaxDataCarrier, LimitClusterCount: info.MaxClusterCount, LimitClusterSize: info.MaxClusterVSize, Optimal: true, FullRBF: true,
 	}, nil
 }
 

@@ -110,12 +110,12 @@ func IsSpendable(script []byte) bool {
 // nothing but pushes. So every coin is spent under BIP341, and all signatures can be
 // checked in batches.
 func IsAllowedOutput(script []byte) bool {
-	return IsSpendable(script) || len(script) > 0 && script[0] == taproot.OpReturn && isPushOnly(script[1:])
+	return IsSpendable(script) || len(script) > 0 && script[0] == taproot.OpReturn && IsPushOnly(script[1:])
 }
 
-// isPushOnly reports whether a script can be decoded and has no opcode above OP_16.
-// Bitcoin Core's IsPushOnly does the same, and lets OP_RESERVED pass.
-func isPushOnly(script []byte) bool {
+// IsPushOnly reports whether a script can be decoded and has no opcode above OP_16.
+// Bitcoin Core's does the same, and lets OP_RESERVED pass.
+func IsPushOnly(script []byte) bool {
 	for at := 0; at < len(script); {
 		op, _, next, ok := taproot.NextOp(script, at)
 		if !ok || op > taproot.Op16 {
