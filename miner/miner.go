@@ -72,8 +72,9 @@ type Miner struct {
 
 	refreshAfter, renewAfter time.Duration
 
-	making baton.Baton // one template is made at a time
-	recent recent      // guarded by making
+	making baton.Baton                       // one template is made at a time
+	recent recent                            // guarded by making
+	newest atomic.Pointer[template.Template] // nil: none was made yet
 
 	// The last block that Run made, and when. The block's own time is in whole seconds
 	// and may be ahead of the clock, so that it cannot tell when the next one is due.

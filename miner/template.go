@@ -75,19 +75,27 @@ func (m *Miner) newTemplate(state *consensus.State, pool pending.Info, reserved 
 	}
 	t := template.New(m.o.Params, state, entries, reserved, m.o.Now())
 	t.PoolChanges, t.PoolBehind = pool.Sequence, behind
+	m.newest.Store(t)
 	return t
 }
 
-// block returns the template's block at this time, with a coinbase that pays to the
-// script. Its coinbase differs from all others', so that no two searches go through the
-// same headers.
-func (m *Miner) block(t *template.Template, scriptPubKey []byte) *types.Block {
+// Last returns the template that was made last, nil if none was.
+func (m *Miner) Last() *template.Template { return m.newest.Load() }
+
+// Coinbase returns a coinbase of the template that pays to the script. It differs from
+// all others, so that no two searches go through the same headers.
+func (m *Miner) Coinbase(t *template.Template, scriptPubKey []byte) types.Tx {
 	// A push of eight bytes, and one of the tag.
 	data := binary.LittleEndian.AppendUint64([]byte{8}, m.extraNonce.Add(1))
 	if m.o.Tag != "" {
 		data = append(append(data, byte(len(m.o.Tag))), m.o.Tag...)
 	}
-	coinbase := t.Coinbase(scriptPubKey, data)
+	return t.Coinbase(scriptPubKey, data)
+}
+
+// block returns the template's block at this time, with a coinbase of its own.
+func (m *Miner) block(t *template.Template, scriptPubKey []byte) *types.Block {
+	coinbase := m.Coinbase(t, scriptPubKey)
 	header := t.HeaderAt(m.o.Now())
 	header.MerkleRoot = t.Root(coinbase.TxID())
 	return t.Block(header, coinbase)

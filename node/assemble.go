@@ -64,6 +64,7 @@ func (n *Node) assemble() (s *services, err error) {
 	})
 	s.miner = miner.New(miner.Options{
 		Params: n.config.Params, Chain: n.chain, Pool: currentPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
+		MaxWeight: n.config.BlockMaxWeight, MinFeeRate: n.config.BlockMinFeeRate, ReservedWeight: n.config.BlockReservedWeight,
 		Interval: n.config.MineInterval, Tag: UserAgent, Now: n.clock.now, Logger: n.ownLog,
 	})
 	if s.peerListener, err = n.listen(n.config.Listen, "peers", "--listen"); err != nil {
@@ -226,7 +227,7 @@ func (n *Node) newServer(s *services) error {
 	}
 	options := rpc.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: currentPool{s.pool},
-		Miner: rpcMiner{s.miner}, Network: s.peers,
+		Miner: rpcMiner{s.miner}, PayTo: n.config.MineTo, BlockMinFeeRate: n.config.BlockMinFeeRate, Network: s.peers,
 		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logger: n.log,
 	}
 	if n.index != nil {

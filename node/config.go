@@ -10,7 +10,9 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/mempool"
+	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/miner/stratum"
 	"github.com/karatcoin/karat/p2p"
 )
@@ -22,6 +24,9 @@ const (
 	DefaultPeerBytes           = p2p.DefaultMaxMemory
 	DefaultMaxMiners           = stratum.DefaultMaxConnections
 	DefaultMaxMinersPerAddress = stratum.DefaultMaxPerAddress
+
+	DefaultBlockReservedWeight = miner.DefaultReservedWeight
+	DefaultBlockMinFeeRate     = types.FeeRate(1) // as Bitcoin Core: nothing that pays nothing
 )
 
 // DefaultPolicy is the policy of a node whose operator has set nothing.
@@ -67,6 +72,11 @@ type Config struct {
 	MineTo       []byte        // script that mined blocks pay to
 	MineInterval time.Duration // on fixed-difficulty networks; 0: the network's spacing
 	Threads      int           // 0: one a processor
+
+	// Of blocks that are put together here, for whoever mines them. BlockMaxWeight is 0 for
+	// what the rules allow, BlockReservedWeight for DefaultBlockReservedWeight.
+	BlockMaxWeight, BlockReservedWeight int           // weight units
+	BlockMinFeeRate                     types.FeeRate // of what comes into one
 
 	Stratum    string      // HOST:PORT for miners; empty: none
 	StratumTLS *tls.Config // that miners are spoken to with; nil: none

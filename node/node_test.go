@@ -29,7 +29,7 @@ func openNode(t testing.TB, dir, network string, prune int64) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := Open(context.Background(), Config{DataDir: dir, Params: params, PruneBytes: prune, Filters: true, TxIndex: true})
+	n, err := Open(context.Background(), Config{DataDir: dir, Params: params, PruneBytes: prune, Filters: true, TxIndex: true, BlockMinFeeRate: DefaultBlockMinFeeRate})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -236,12 +236,11 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 		return nil, asError(err)
 	}
 	if m.slow { // one that waits is not under way yet: getrpcinfo does not show it
-		select {
-		case s.slow <- struct{}{}:
-			defer func() { <-s.slow }()
-		case <-ctx.Done():
-			return nil, asError(ctx.Err())
+		leave, err := s.takePlace(ctx)
+		if err != nil {
+			return nil, asError(err)
 		}
+		defer leave()
 	}
 	end, ok := s.active.begin(name)
 	if !ok { // Run waits no more, and the node closes what the call would use
@@ -256,6 +255,16 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 		return nil, asError(err)
 	}
 	return result, nil
+}
+
+// takePlace waits for a place among the slow calls, and returns what gives it back.
+func (s *Server) takePlace(ctx context.Context) (leave func(), err error) {
+	select {
+	case s.slow <- struct{}{}:
+		return func() { <-s.slow }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // printable makes a client's word fit for a log: a method's name could hold a line

@@ -17,7 +17,10 @@ decoderawtransaction hexstring iswitness
 decodescript hexstring
 disconnectnode address nodeid
 estimatesmartfee conf_target estimate_mode
+generate
+generateblock output transactions submit
 generatetoaddress nblocks address maxtries
+generatetodescriptor num_blocks descriptor maxtries
 getaddednodeinfo node
 getaddrmaninfo
 getbestblockhash
@@ -73,6 +76,7 @@ setmocktime timestamp
 setnetworkactive state
 stop
 submitblock hexdata dummy
+submitheader hexdata
 submitpackage package maxfeerate maxburnamount
 testmempoolaccept rawtxs maxfeerate
 uptime

@@ -49,8 +49,14 @@ type Blocks interface {
 
 // Operator changes the chain, or reads all of it. Each may take long.
 type Operator interface {
-	// AddBlock wraps a *consensus.RuleError if the block is refused.
+	// AddBlock, AddHeaders and Propose wrap a *consensus.RuleError if what they are given
+	// is refused. Propose says what AddBlock would of a block on the tip, but for its
+	// proof of work, and stores nothing.
 	AddBlock(ctx context.Context, raw []byte) error
+	AddHeaders(headers []types.Header) error
+	Propose(ctx context.Context, raw []byte) error
+	// Want has the body of a block stored once more that was pruned, when it is added.
+	Want(block types.Hash)
 	Invalidate(ctx context.Context, hash types.Hash) error
 	Reconsider(ctx context.Context, hash types.Hash) error
 	Precious(ctx context.Context, hash types.Hash) error
@@ -126,8 +132,13 @@ type Miner interface {
 	// nonces for each; fewer blocks for that reason are no error.
 	Generate(ctx context.Context, n int, scriptPubKey []byte, maxTries uint64) ([]types.Hash, error)
 	// Template returns the best block that can be built on the tip now, the same one until
-	// the tip or the pool has changed.
+	// the tip or the pool has changed. Last returns the one that was made last, for
+	// whomever, nil if none was.
 	Template() *template.Template
+	Last() *template.Template
+	// Coinbase returns a coinbase of a template that pays to a script. None is like
+	// another.
+	Coinbase(t *template.Template, scriptPubKey []byte) types.Tx
 }
 
 // Stratum is the server of miners that connect.

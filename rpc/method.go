@@ -34,6 +34,7 @@ type method struct {
 	category string // under which help lists it
 	about    string
 	params   []param
+	gone     bool // it does nothing but tell so: of it there are no examples
 	slow     bool // it waits for one of a few places, so as not to hold up the others
 	// read reads the parameters and returns the work, which is done only if all of
 	// them are right. It changes nothing and waits for nothing. It may look at the
@@ -63,7 +64,7 @@ func (m *method) run(ctx context.Context, s *Server, a *args) (any, error) {
 	return do(ctx)
 }
 
-// hidden is the category of methods that help does not list.
+// hidden is the category of methods that help explains and does not list, as in Core.
 const hidden = "Hidden"
 
 // methods returns the table of all methods, by name.
@@ -77,7 +78,9 @@ func methods() map[string]*method {
 		{"Blockchain", clusterMethods()}, {hidden, hiddenMethods()},
 		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Rawtransactions", createMethods()}, {"Util", utilMethods()},
 		{"Rawtransactions", packageMethods()},
-		{"Control", controlMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()}, {"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Btcd", btcdMethods()},
+		{"Control", controlMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
+		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
+		{"Btcd", btcdMethods()},
 	} {
 		for _, m := range group.methods {
 			m.category = group.category
@@ -107,6 +110,9 @@ func (m *method) help() string {
 		b.WriteString(" )")
 	}
 	fmt.Fprintf(&b, "\n\n%s\n", m.about)
+	if m.gone {
+		return b.String()
+	}
 	if len(m.params) > 0 {
 		b.WriteString("\nArguments:\n")
 		var options []param

@@ -3,15 +3,11 @@ package rpc
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"math"
 	"math/big"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
-	"github.com/karatcoin/karat/chain/taproot"
-	"github.com/karatcoin/karat/chain/types"
 )
 
 func miningMethods() []method {
@@ -20,37 +16,51 @@ func miningMethods() []method {
 		{name: "getnetworkhashps", read: getNetworkHashPS, about: "Estimates the hashes per second of the network.", params: []param{
 			{name: "nblocks", kind: kindNumber, optional: "120", about: "The number of blocks to look at; -1 for all"},
 			{name: "height", kind: kindNumber, optional: "-1", about: "The height of the last of them; -1 for the tip"}}},
-		{name: "submitblock", read: submitBlock, about: "Gives a block to the node. The result is null, or why the block was refused.", params: []param{
-			{name: "hexdata", kind: kindString, about: "The block in hexadecimal"},
-			{name: "dummy", kind: kindAny, optional: "ignored", about: "Ignored"}}},
-		{name: "generatetoaddress", slow: true, read: generateToAddress, about: "Mines blocks at once (on networks of fixed difficulty).", params: []param{
-			{name: "nblocks", kind: kindNumber, about: "How many blocks"},
-			{name: "address", kind: kindString, about: "The address that the blocks pay"},
-			{name: "maxtries", kind: kindNumber, optional: "1000000", about: "Hashes to try for each block"}}},
-		{name: "setmocktime", read: setMockTime, about: "Stops the node's clock at a time (on networks of fixed difficulty).", params: []param{
-			{name: "timestamp", kind: kindNumber, about: "The time in seconds since 1970; 0 lets the clock go on"}}},
 	}
 }
 
-// getMiningInfo is Core's getmininginfo. blockmintxfee is the relay minimum, because
-// karat mines what it relays. The current block is the one that a miner would get
-// now; Core's is the last that it made.
+// miningInfoJSON is the answer of getmininginfo.
+type miningInfoJSON struct {
+	Blocks             uint32        `json:"blocks"`
+	CurrentBlockWeight *int          `json:"currentblockweight,omitempty"`
+	CurrentBlockTx     *int          `json:"currentblocktx,omitempty"`
+	Bits               string        `json:"bits"`
+	Difficulty         json.Number   `json:"difficulty"`
+	Target             string        `json:"target"`
+	NetworkHashPS      json.Number   `json:"networkhashps"`
+	PooledTx           int           `json:"pooledtx"`
+	BlockMinTxFee      json.Number   `json:"blockmintxfee"`
+	Chain              string        `json:"chain"`
+	Next               nextBlockJSON `json:"next"`
+	Warnings           []string      `json:"warnings"`
+}
+
+type nextBlockJSON struct {
+	Height     uint32      `json:"height"`
+	Bits       string      `json:"bits"`
+	Difficulty json.Number `json:"difficulty"`
+	Target     string      `json:"target"`
+}
+
+// getMiningInfo is Core's getmininginfo. The current block is the last that was put
+// together, for whoever asked; without one its fields are missing.
 func getMiningInfo(_ context.Context, s *Server) (any, error) {
 	state := s.Headers.TipState()
 	end, _ := s.Headers.Info(state.Index.Hash)
 	target, _, _ := consensus.ExpandBits(state.Header.Bits)
 	next := consensus.NextBits(s.Params, &state)
 	nextTarget, _, _ := consensus.ExpandBits(next)
-	pool := s.Pool.Info()
-	j := map[string]any{
-		"blocks": state.Index.Height, "bits": bitsHex(state.Header.Bits), "difficulty": difficulty(state.Header.Bits), "target": target.String(),
-		"networkhashps": s.networkHashRate(end, 120), "pooledtx": pool.Count, "blockmintxfee": feeRate(pool.MinRelay),
-		"chain": s.Params.Name, "warnings": []string{},
-		"next": map[string]any{"height": state.Index.Height + 1, "bits": bitsHex(next), "difficulty": difficulty(next), "target": nextTarget.String()},
+	j := miningInfoJSON{
+		Blocks: state.Index.Height, Bits: bitsHex(state.Header.Bits), Difficulty: difficulty(state.Header.Bits), Target: target.String(),
+		NetworkHashPS: s.networkHashRate(end, 120), PooledTx: s.Pool.Info().Count, BlockMinTxFee: feeRate(s.BlockMinFeeRate),
+		Chain: s.Params.Name, Warnings: []string{},
+		Next: nextBlockJSON{state.Index.Height + 1, bitsHex(next), difficulty(next), nextTarget.String()},
 	}
 	if s.Miner != nil {
-		t := s.Miner.Template()
-		j["currentblocktx"], j["currentblockweight"] = len(t.Entries), t.Weight // Core does not count the coinbase
+		if t := s.Miner.Last(); t != nil {
+			count := len(t.Entries) // as in Core, without the coinbase
+			j.CurrentBlockWeight, j.CurrentBlockTx = &t.Weight, &count
+		}
 	}
 	return j, nil
 }
@@ -108,104 +118,4 @@ func (s *Server) networkHashRate(end header.Info, blocks int64) json.Number {
 func bigWork(work consensus.Uint256) *big.Int {
 	n, _ := new(big.Int).SetString(work.String(), 16)
 	return n
-}
-
-// submitBlock is Core's submitblock. The result tells a miner what became of the
-// block, in the words of BIP22: null if it is the tip, inconclusive if it is on a
-// branch, duplicate if it was known, else the broken rule. Only what is no block, or
-// a fault of this node, is an error.
-func submitBlock(s *Server, a *args) work {
-	undecodable := failf(CodeDeserialization, "Block decode failed")
-	raw := a.bytes(a.text(0, ""), undecodable)
-	block, err := types.DecodeBlock(raw)
-	if err != nil || len(block.Txs) == 0 {
-		a.fail(undecodable)
-		return nil
-	}
-	if completeCoinbase(block) {
-		raw = block.AppendTo(nil)
-	}
-	return func(ctx context.Context) (any, error) {
-		if info, known := s.Headers.Info(block.Hash()); known {
-			switch {
-			case info.Status.Has(header.StatusInvalid), info.Status.Has(header.StatusInvalidAncestor):
-				return "duplicate-invalid", nil
-			case info.Status.Has(header.StatusValid), info.Status.Has(header.StatusBody):
-				return "duplicate", nil
-			}
-		}
-		err := s.Operator.AddBlock(ctx, raw)
-		var rule *consensus.RuleError
-		switch {
-		case errors.As(err, &rule):
-			return string(rule.Reason), nil
-		case err != nil:
-			return nil, err
-		}
-		if info, known := s.Headers.Info(block.Hash()); known && !info.OnBestChain {
-			return "inconclusive", nil
-		}
-		return nil, nil
-	}
-}
-
-// completeCoinbase gives a coinbase its reserved value of zeros (BIP141) if it lacks
-// one and commits to witnesses, as Core does: miners that know no witnesses leave it
-// out. It reports whether it has changed the block.
-func completeCoinbase(block *types.Block) bool {
-	coinbase := &block.Txs[0]
-	if len(coinbase.Inputs) != 1 || coinbase.HasWitness() {
-		return false
-	}
-	if consensus.WitnessCommitment(coinbase) == nil {
-		return false
-	}
-	coinbase.Inputs[0].Witness = [][]byte{make([]byte, types.HashSize)}
-	return true
-}
-
-// forTesting refuses what would harm a network that is worth something.
-func (s *Server) forTesting(method string) error {
-	if s.Params.Difficulty.Algorithm != consensus.DifficultyFixed {
-		return failf(CodeMisc, "%s works on networks of fixed difficulty only, such as dev", method)
-	}
-	return nil
-}
-
-// generateToAddress is Core's generatetoaddress, with which tests make blocks when
-// they want them. The bound on blocks keeps a call within its time.
-func generateToAddress(s *Server, a *args) work {
-	a.fail(s.forTesting("generatetoaddress"))
-	n := a.number(0, 0, 0, 100_000)
-	script, err := taproot.DecodeAddress(s.Params.HRP, a.text(1, ""))
-	if err != nil {
-		a.fail(failf(CodeAddressOrKey, "Error: Invalid address"))
-	}
-	tries := a.number(2, 1_000_000, 1, math.MaxInt64)
-	return func(ctx context.Context) (any, error) {
-		if s.Miner == nil {
-			return nil, failf(CodeMisc, "this node cannot mine")
-		}
-		hashes, err := s.Miner.Generate(ctx, int(n), script, uint64(tries))
-		switch {
-		case err != nil && len(hashes) > 0:
-			return nil, fmt.Errorf("after %d of %d blocks: %w", len(hashes), n, err)
-		case err != nil:
-			return nil, err
-		}
-		return append([]types.Hash{}, hashes...), nil
-	}
-}
-
-// setMockTime is Core's setmocktime. Core has it on regtest alone.
-func setMockTime(s *Server, a *args) work {
-	a.fail(s.forTesting("setmocktime"))
-	at := a.integer(0, 0)
-	if at < 0 || at > math.MaxUint32 {
-		a.fail(failf(CodeInvalidParam, "Mocktime must be in the range [0, %d], not %s.", uint32(math.MaxUint32), a.unquoted(0)))
-	}
-	return func(context.Context) (any, error) {
-		s.Control.SetTime(at)
-		return nil, nil
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
 )
 
 // The limits of the server. A client is known by its password before it costs more
@@ -63,10 +64,13 @@ type Options struct {
 	Pool      Pool
 	Miner     Miner   // nil: nothing can be mined here
 	Stratum   Stratum // nil: no miners connect
+	PayTo     []byte  // scriptPubKey that coinbases of templates pay to; nil: it is not known
 	Network   Network
 	Control   Control
 	Auth      *Auth
 	Logger    *slog.Logger // nil: discard
+
+	BlockMinFeeRate types.FeeRate // of what comes into a template
 }
 
 // Server answers clients. Its methods may be called concurrently.
@@ -75,7 +79,9 @@ type Server struct {
 	log     *slog.Logger
 	table   map[string]*method // by name
 	slow    chan struct{}      // the places of slow calls
-	warm    atomic.Bool        // Ready was called
+	polls   chan struct{}      // the places of those who wait for a template
+	encoded encodedTxs
+	warm    atomic.Bool // Ready was called
 	active  activeCalls
 	sockets sync.WaitGroup // net/http forgets a connection that has become a WebSocket
 }
@@ -84,7 +90,7 @@ type Server struct {
 // called: a node opens its ports before it is ready, so that one that is taken is
 // found at once.
 func NewServer(o Options) *Server {
-	s := &Server{Options: o, log: o.Logger, table: methods(), slow: make(chan struct{}, max(minSlow, runtime.GOMAXPROCS(0)/2))}
+	s := &Server{Options: o, log: o.Logger, table: methods(), slow: make(chan struct{}, max(minSlow, runtime.GOMAXPROCS(0)/2)), polls: make(chan struct{}, maxPolls)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -11,12 +11,13 @@ import (
 const (
 	minCoinbaseScript = 2   // bytes
 	maxCoinbaseScript = 100 // bytes
-	// maxSigOpsCost bounds signature opcodes outside of witnesses, each of which
-	// costs four. Only a coinbase's scriptSig can hold them here, and it is never
-	// executed. The rule stands because Bitcoin refuses such a block, and a chain of
-	// ours must be a chain of Bitcoin's.
-	maxSigOpsCost = 80_000
 )
+
+// MaxSigOpsCost bounds a block's signature opcodes outside of witnesses, each of which
+// costs four. Only a coinbase's scriptSig can hold them here, and it is never executed.
+// The rule stands because Bitcoin refuses such a block, and a chain of ours must be a
+// chain of Bitcoin's.
+const MaxSigOpsCost = 80_000
 
 // OpenBlock reads a block that anyone may have made up, and checks all rules that
 // need nothing but the block: CheckHeader's and CheckBlock's. The cheapest step comes
@@ -37,6 +38,12 @@ func OpenBlock(p *Params, raw []byte) (*HashedBlock, error) {
 	if err := CheckHeader(p, &header, header.Hash()); err != nil {
 		return nil, err
 	}
+	return OpenProposal(p, raw)
+}
+
+// OpenProposal is OpenBlock without the proof of work, for a block that lacks it as yet
+// (BIP23).
+func OpenProposal(p *Params, raw []byte) (*HashedBlock, error) {
 	block, err := types.DecodeBlock(raw)
 	if err != nil {
 		return nil, mutated(ReasonDecode, "%v", err)
@@ -79,7 +86,7 @@ func CheckBlock(p *Params, b *HashedBlock) error {
 		}
 		sigOps += legacySigOps(&txs[i])
 	}
-	if sigOps*types.WitnessScale > maxSigOpsCost {
+	if sigOps*types.WitnessScale > MaxSigOpsCost {
 		return invalid(ReasonSigOps, "%d signature operations", sigOps)
 	}
 	return nil

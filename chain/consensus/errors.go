@@ -44,8 +44,13 @@ func (r Reason) Error() string { return string(r) }
 type RuleError struct {
 	Kind   error // ErrInvalid, ErrMutated, ErrNotYet or ErrPolicy
 	Reason Reason
+	Suffix string // what Bitcoin Core's reject reason has behind the reason; mostly empty
 	Detail string // for humans: what was found and where; may be empty
 }
+
+// RejectReason returns what Bitcoin Core calls its reject reason: the reason, and
+// behind it what was found where Core says that too, as in bad-version(0x00000001).
+func (e *RuleError) RejectReason() string { return string(e.Reason) + e.Suffix }
 
 // Error returns "reason: detail".
 func (e *RuleError) Error() string {

@@ -1,6 +1,8 @@
 package consensus
 
 import (
+	"fmt"
+
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -40,7 +42,10 @@ func ValidateHeader(p *Params, parent *State, h *types.Header, now int64) error 
 		return notYet(ReasonTimeTooNew, "time %d is more than two hours ahead of %d", h.Timestamp, now)
 	}
 	if h.Version < minBlockVersion {
-		return invalid(ReasonVersion, "version is %d, want at least %d", h.Version, minBlockVersion)
+		return &RuleError{
+			Kind: ErrInvalid, Reason: ReasonVersion, Suffix: fmt.Sprintf("(0x%08x)", uint32(h.Version)),
+			Detail: fmt.Sprintf("version is %d, want at least %d", h.Version, minBlockVersion),
+		}
 	}
 	return nil
 }

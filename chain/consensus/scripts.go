@@ -51,5 +51,8 @@ func scriptError(err error, txid types.Hash, input int) error {
 	if !errors.As(err, &verdict) {
 		return Local(fmt.Errorf("input %d of transaction %s: %w", input, txid, err))
 	}
-	return invalid(ReasonScript, "%s (input %d of transaction %s)", verdict.Message, input, txid)
+	return &RuleError{
+		Kind: ErrInvalid, Reason: ReasonScript, Suffix: " (" + verdict.Message + ")",
+		Detail: fmt.Sprintf("%s (input %d of transaction %s)", verdict.Message, input, txid),
+	}
 }

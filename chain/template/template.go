@@ -88,14 +88,16 @@ func (t *Template) HeaderAt(now time.Time) types.Header {
 // Coinbase returns a coinbase that pays all to one script. Its own script is the height
 // (BIP34) and then data, of at least one byte and at most what MaxScriptSig leaves:
 // extra nonces, which make it differ from all others, and whatever the miner wants to
-// say. It commits to the witnesses and has the reserved value as its own (BIP141).
+// say. It commits to the witnesses and has the reserved value as its own (BIP141). As
+// Bitcoin Core's, it is locked until the block before: no coinbase of another height
+// can then be the same (BIP54).
 func (t *Template) Coinbase(scriptPubKey, data []byte) types.Tx {
 	return types.Tx{
-		Version: 2,
+		Version: 2, LockTime: min(t.Height, types.LockTimeThreshold) - 1, // more would be a time
 		Inputs: []types.TxIn{{
 			PreviousOutPoint: types.OutPoint{Index: types.NullIndex},
 			ScriptSig:        slices.Concat(consensus.CoinbaseHeight(t.Height), data),
-			Sequence:         types.SequenceFinal,
+			Sequence:         types.SequenceFinal - 1, // the lock time counts
 			Witness:          [][]byte{make([]byte, types.HashSize)},
 		}},
 		Outputs: []types.TxOut{{Value: t.CoinbaseValue, ScriptPubKey: scriptPubKey}, {ScriptPubKey: t.Commitment}},

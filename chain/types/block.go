@@ -82,6 +82,25 @@ const blockSlab = 128
 // keeps its neighbours too, and copies it if the block is to go.
 func DecodeBlock(buf []byte) (*Block, error) {
 	d := NewDecoder(buf)
+	b := d.block()
+	if err := d.Finish(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// ReadBlock reads one block at the beginning of buf, as DecodeBlock does, and returns
+// how many bytes it has. Those behind it are not looked at.
+func ReadBlock(buf []byte) (block *Block, size int, err error) {
+	d := NewDecoder(buf)
+	b := d.block()
+	if d.err != nil {
+		return nil, 0, d.err
+	}
+	return b, d.off, nil
+}
+
+func (d *Decoder) block() *Block {
 	d.share(blockSlab)
 	var b Block
 	d.header(&b.Header)
@@ -94,10 +113,7 @@ func DecodeBlock(buf []byte) (*Block, error) {
 		}
 		d.tx(&b.Txs[i])
 	}
-	if err := d.Finish(); err != nil {
-		return nil, err
-	}
-	return &b, nil
+	return &b
 }
 
 // Size returns the bytes of the whole encoding, without making it.

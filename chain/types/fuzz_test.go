@@ -66,10 +66,14 @@ func FuzzDecodeTx(f *testing.F) {
 
 func FuzzDecodeBlock(f *testing.F) {
 	tx := hexVersion + "01" + hexInput + "01" + hexOutput + hexLock
-	addHex(f, genesisHeader, genesisHeader+"00", genesisHeader+"02"+tx+tx,
+	addHex(f, genesisHeader, genesisHeader+"00", genesisHeader+"02"+tx+tx, genesisHeader+"01"+tx+"00ff",
 		genesisHeader+"02"+tx+hexVersion+"0001"+"01"+hexInput+"01"+hexOutput+"02"+"02aabb"+"00"+hexLock)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		block, err := DecodeBlock(raw)
+		first, size, firstErr := ReadBlock(raw)
+		if (err == nil) != (firstErr == nil && size == len(raw)) || firstErr == nil && !bytes.Equal(first.AppendTo(nil), raw[:size]) {
+			t.Fatalf("the first block has %d of %d bytes (%v), all of them: %v", size, len(raw), firstErr, err)
+		}
 		if err != nil {
 			checkFailure(t, err, block == nil)
 			return

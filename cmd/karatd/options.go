@@ -63,7 +63,8 @@ type options struct {
 	rpcListen, rpcUser, rpcPasswordFile string
 	rpcAuth, rpcAllow                   cli.StringSlice
 
-	pool poolOptions
+	pool   poolOptions
+	blocks blockOptions
 
 	mine         bool
 	mineTo       string
@@ -116,7 +117,7 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "mine-interval", Destination: &o.mineInterval, Category: mining, Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
 		&cli.GenericFlag{Name: "threads", Value: cmdline.Number(&o.threads, int64(runtime.NumCPU()), 1, 1024), Category: mining, Usage: "mine with `N` threads"},
 	)
-	return slices.Concat(flags, o.pool.flags(), o.stratum.flags())
+	return slices.Concat(flags, o.blocks.flags(), o.pool.flags(), o.stratum.flags())
 }
 
 // params returns the parameters of --network.
@@ -204,7 +205,7 @@ func (o *options) runConfig(c *cli.Context) (node.Config, error) {
 	}
 	// Everything that can be wrong is found before the data directory is opened,
 	// which may take a while.
-	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.setRPC, o.pool.set, o.setMining, o.stratum.set} {
+	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.setRPC, o.pool.set, o.setMining, o.blocks.set, o.stratum.set} {
 		if err := part(c, &config); err != nil {
 			return config, err
 		}

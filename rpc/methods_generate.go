@@ -1,0 +1,209 @@
+package rpc
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/template"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// generateMethods are those with which tests make blocks when they want them. Core's
+// help does not list them either.
+func generateMethods() []method {
+	maxTries := param{name: "maxtries", kind: kindNumber, optional: "1000000", about: "Hashes to try for each block"}
+	return []method{
+		{name: "generatetoaddress", slow: true, read: generateToAddress, about: "Mines blocks at once (on networks of fixed difficulty).", params: []param{
+			{name: "nblocks", kind: kindNumber, about: "How many blocks"},
+			{name: "address", kind: kindString, about: "The address that the blocks pay"},
+			maxTries}},
+		{name: "generatetodescriptor", slow: true, read: generateToDescriptor, about: "Mines blocks at once (on networks of fixed difficulty).", params: []param{
+			{name: "num_blocks", kind: kindNumber, about: "How many blocks"},
+			{name: "descriptor", kind: kindString, about: "What the blocks pay to: addr(), raw(), tr() or rawtr()"},
+			maxTries}},
+		{name: "generateblock", slow: true, read: generateBlock, about: "Mines a block with these transactions and no others, whose fees nobody gets (on networks of fixed difficulty).", params: []param{
+			{name: "output", kind: kindString, about: "The address or the descriptor that the block pays"},
+			{name: "transactions", kind: kindArray, about: "Transactions in hexadecimal, or ids of waiting ones, in the order of the block"},
+			{name: "submit", kind: kindBool, optional: "true", about: "Add the block to the chain; false returns it instead"}}},
+		{name: "generate", gone: true, read: generate, about: "has been replaced by the -generate cli option. Refer to -help for more information."},
+		{name: "setmocktime", read: setMockTime, about: "Stops the node's clock at a time (on networks of fixed difficulty).", params: []param{
+			{name: "timestamp", kind: kindNumber, about: "The time in seconds since 1970; 0 lets the clock go on"}}},
+	}
+}
+
+// defaultTries is how many hashes are tried for a block, as in Core.
+const defaultTries = 1_000_000
+
+// forTesting refuses what would harm a network that is worth something.
+func (s *Server) forTesting(method string) error {
+	if s.Params.Difficulty.Algorithm != consensus.DifficultyFixed {
+		return failf(CodeMisc, "%s works on networks of fixed difficulty only, such as dev", method)
+	}
+	return nil
+}
+
+// generate is Core's answer to whoever knows the method of old. bitcoin-cli -generate
+// calls generatetoaddress.
+func generate(s *Server, a *args) work {
+	a.fail(failf(CodeMethodNotFound, "%s", s.table["generate"].help()))
+	return nil
+}
+
+// generateToAddress is Core's generatetoaddress. The bound on blocks keeps a call within
+// its time.
+func generateToAddress(s *Server, a *args) work {
+	a.fail(s.forTesting("generatetoaddress"))
+	n := a.number(0, 0, 0, 100_000)
+	tries := a.number(2, defaultTries, 1, math.MaxInt64)
+	script, err := taproot.DecodeAddress(s.Params.HRP, a.text(1, ""))
+	if err != nil {
+		a.fail(failf(CodeAddressOrKey, "Error: Invalid address"))
+	}
+	return s.generateBlocks(n, script, tries)
+}
+
+// generateToDescriptor is Core's generatetodescriptor.
+func generateToDescriptor(s *Server, a *args) work {
+	a.fail(s.forTesting("generatetodescriptor"))
+	n := a.number(0, 0, 0, 100_000)
+	tries := a.number(2, defaultTries, 1, math.MaxInt64)
+	script, err := scriptOfDescriptor(s.Params.HRP, a.text(1, ""))
+	if err != nil {
+		a.fail(asDescriptorError(err, err.Error()))
+	}
+	return s.generateBlocks(n, script, tries)
+}
+
+// asDescriptorError keeps an error that has its code, and makes of another one that has
+// the text.
+func asDescriptorError(err error, text string) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return failf(CodeAddressOrKey, "%s", text)
+}
+
+func (s *Server) generateBlocks(n int64, script []byte, tries int64) work {
+	return func(ctx context.Context) (any, error) {
+		if s.Miner == nil {
+			return nil, errNoMiner
+		}
+		hashes, err := s.Miner.Generate(ctx, int(n), script, uint64(tries))
+		switch {
+		case err != nil && len(hashes) > 0:
+			return nil, fmt.Errorf("after %d of %d blocks: %w", len(hashes), n, err)
+		case err != nil:
+			return nil, err
+		}
+		return append([]types.Hash{}, hashes...), nil
+	}
+}
+
+// generatedJSON is the answer of generateblock.
+type generatedJSON struct {
+	Hash types.Hash `json:"hash"`
+	Hex  string     `json:"hex,omitempty"`
+}
+
+// generateBlock is Core's generateblock. The transactions need not wait in the pool, and
+// may be such as it would not take.
+func generateBlock(s *Server, a *args) work {
+	a.fail(s.forTesting("generateblock"))
+	output := a.text(0, "")
+	script, err := scriptOfDescriptor(s.Params.HRP, output)
+	if err != nil {
+		var final *Error
+		if script, final = nil, nil; errors.As(err, &final) {
+			a.fail(final)
+		} else if script, err = taproot.DecodeAddress(s.Params.HRP, output); err != nil {
+			a.fail(failf(CodeAddressOrKey, "Error: Invalid address or descriptor"))
+		}
+	}
+	list := a.texts(1, 100_000)
+	submit := a.flag(2, true)
+	return func(ctx context.Context) (any, error) {
+		if s.Miner == nil {
+			return nil, errNoMiner
+		}
+		entries, err := s.chosen(list)
+		if err != nil {
+			return nil, err
+		}
+		block := s.blockOf(entries, script)
+		if err := s.Operator.Propose(ctx, block.AppendTo(nil)); err != nil {
+			var rule *consensus.RuleError
+			if !errors.As(err, &rule) {
+				return nil, err
+			}
+			text := rule.RejectReason()
+			if rule.Detail != "" {
+				text += ", " + rule.Detail
+			}
+			return nil, failf(CodeVerify, "TestBlockValidity failed: %s", text)
+		}
+		for tries := 0; consensus.CheckHeader(s.Params, &block.Header, block.Hash()) != nil; tries++ {
+			if tries == defaultTries || ctx.Err() != nil {
+				return nil, failf(CodeMisc, "Failed to make block.")
+			}
+			block.Header.Nonce++
+		}
+		if submit {
+			return generatedJSON{Hash: block.Hash()}, s.Operator.AddBlock(ctx, block.AppendTo(nil))
+		}
+		return generatedJSON{block.Hash(), hex.EncodeToString(block.AppendTo(nil))}, nil
+	}
+}
+
+// chosen returns transactions that are given by their ids or in hexadecimal.
+func (s *Server) chosen(list []string) ([]*pending.Entry, error) {
+	entries := make([]*pending.Entry, len(list))
+	for i, text := range list {
+		if txid, err := types.ParseHash(text); err == nil {
+			if entries[i] = s.Pool.Get(txid); entries[i] == nil {
+				return nil, failf(CodeAddressOrKey, "Transaction %s not in mempool.", text)
+			}
+			continue
+		}
+		raw, err := hex.DecodeString(text)
+		var tx *types.Tx
+		if err == nil {
+			tx, err = types.DecodeTx(raw)
+		}
+		if err != nil || len(tx.Inputs) == 0 {
+			return nil, failf(CodeDeserialization, "Transaction decode failed for %.1000s. Make sure the tx has at least one input.", text)
+		}
+		entries[i] = &pending.Entry{Tx: tx, Raw: raw, TxID: tx.TxID(), WTxID: tx.WTxID(), Weight: tx.Weight()}
+	}
+	return entries, nil
+}
+
+// blockOf returns a block on the tip with the transactions, which pay nothing to it.
+func (s *Server) blockOf(entries []*pending.Entry, script []byte) *types.Block {
+	state := s.Headers.TipState()
+	t := template.New(s.Params, &state, entries, 0, s.Control.Now())
+	t.CoinbaseValue -= t.Fees
+	coinbase := s.Miner.Coinbase(t, script)
+	header := t.Header
+	header.MerkleRoot = t.Root(coinbase.TxID())
+	return t.Block(header, coinbase)
+}
+
+// setMockTime is Core's setmocktime. Core has it on regtest alone.
+func setMockTime(s *Server, a *args) work {
+	a.fail(s.forTesting("setmocktime"))
+	at := a.integer(0, 0)
+	if at < 0 || at > math.MaxUint32 {
+		a.fail(failf(CodeInvalidParam, "Mocktime must be in the range [0, %d], not %s.", uint32(math.MaxUint32), a.unquoted(0)))
+	}
+	return func(context.Context) (any, error) {
+		s.Control.SetTime(at)
+		return nil, nil
+	}
+}
