@@ -61,6 +61,10 @@ check: lint test race ## what to run before a change; .ci/run does more
 bench: ## run the benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
 
+.PHONY: hashrate
+hashrate: ## compare hashes a second with cpuminer, whose minerd KARAT_MINERD names: SECONDS=5
+	$(GO) test ./miner/sha256d -count=1 -timeout 30m -run '^TestBesideMinerd$$' -v -beside $(or $(SECONDS),5)s
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	sh test/fuzz.sh $(FUZZTIME)
