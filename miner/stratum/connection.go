@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,6 +37,7 @@ var (
 	errSlow    = errors.New("does not read what it is sent")
 	errLine    = errors.New("sent a line that is too long")
 	errFlood   = errors.New("sent more bad than good")
+	errNoUse   = errors.New("found nothing, and another wants its place")
 	errStopped = errors.New("the server stops")
 )
 
@@ -49,6 +51,7 @@ type connection struct {
 	places chan struct{} // of the replies in out
 	done   chan struct{} // is closed when the connection ends
 	credit float64       // of the points; only the reading goroutine knows it
+	useful atomic.Int64  // when it began, or found its last share, in nanoseconds since 1970
 	began  time.Time
 	own    *bucket // of the lines that it may send
 
@@ -86,6 +89,7 @@ func newConnection(s *Server, conn net.Conn, from place) *connection {
 		server: s, raw: conn, conn: conn, from: from, credit: points, names: map[string]*worker{}, began: time.Now(), own: newBucket(ownLines, ownAtOnce),
 		out: make(chan outgoing, maxWaiting), places: make(chan struct{}, maxReplies), done: make(chan struct{}),
 	}
+	c.useful.Store(s.o.Clock().UnixNano())
 	if s.o.TLS != nil {
 		c.conn = tls.Server(conn, s.o.TLS)
 	}
@@ -273,6 +277,7 @@ func (c *connection) leave() {
 	s, now := c.server, c.server.o.Clock()
 	s.mu.Lock()
 	delete(s.working, c)
+	delete(s.connections, c)
 	s.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -56,19 +56,32 @@ type offender struct {
 	banned   bool
 }
 
-// enter takes a place for a connection, and reports whether there is one.
-func (l *limits) enter(p place, now time.Time) bool {
+// enter takes a place for a connection, and reports whether it may have one. makeRoom is
+// called if all are taken, and reports whether somebody gives way.
+func (l *limits) enter(p place, now time.Time, makeRoom func() bool) bool {
+	if !l.admits(p, now) || l.full() && !makeRoom() {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if o := l.offenders[p.name]; o != nil && o.banned && now.Before(o.until) {
-		return false
-	}
-	if l.total >= l.most || !p.local && l.connected[p.name] >= l.perPlace {
-		return false
-	}
 	l.total++
 	l.connected[p.name]++
 	return true
+}
+
+// admits reports whether an address is not kept out and has not its share of places.
+func (l *limits) admits(p place, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := l.offenders[p.name]
+	banned := o != nil && o.banned && now.Before(o.until)
+	return !banned && (p.local || l.connected[p.name] < l.perPlace)
+}
+
+func (l *limits) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total >= l.most
 }
 
 // leave gives the place back.

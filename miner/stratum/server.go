@@ -79,10 +79,11 @@ type Server struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
-	working map[*connection]struct{} // those that have jobs
-	meter   meter                    // of all workers
-	shares  stratuminfo.Shares
-	last    *stratuminfo.Block
+	connections map[*connection]struct{}
+	working     map[*connection]struct{} // those that have jobs
+	meter       meter                    // of all workers
+	shares      stratuminfo.Shares
+	last        *stratuminfo.Block
 }
 
 // New returns a server that does nothing yet.
@@ -106,15 +107,16 @@ func New(o Options) *Server {
 		o.MaxPerAddress = DefaultMaxPerAddress
 	}
 	return &Server{
-		o:        o,
-		jobs:     jobs{tag: o.Tag[:min(len(o.Tag), maxTag)]},
-		limits:   limits{most: o.MaxConnections, perPlace: o.MaxPerAddress, connected: map[string]int{}, offenders: map[string]*offender{}},
-		sessions: sessions{parked: map[string]parkedSession{}, from: map[string]int{}, used: map[[extraNonce1Size]byte]bool{}},
-		workers:  workers{byName: map[string]*worker{}},
-		wanted:   poke.NewSlot(),
-		found:    make(chan foundBlock, 16),
-		all:      newBucket(allLines, allAtOnce),
-		working:  map[*connection]struct{}{},
+		o:           o,
+		jobs:        jobs{tag: o.Tag[:min(len(o.Tag), maxTag)]},
+		limits:      limits{most: o.MaxConnections, perPlace: o.MaxPerAddress, connected: map[string]int{}, offenders: map[string]*offender{}},
+		sessions:    sessions{parked: map[string]parkedSession{}, from: map[string]int{}, used: map[[extraNonce1Size]byte]bool{}},
+		workers:     workers{byName: map[string]*worker{}},
+		wanted:      poke.NewSlot(),
+		found:       make(chan foundBlock, 16),
+		all:         newBucket(allLines, allAtOnce),
+		connections: map[*connection]struct{}{},
+		working:     map[*connection]struct{}{},
 	}
 }
 

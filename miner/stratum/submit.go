@@ -66,6 +66,7 @@ func (c *connection) submitted(m *message) error {
 		c.server.jobs.drop()
 		c.server.found <- *v.block
 	}
+	c.useful.Store(now.UnixNano())
 	c.credit = min(c.credit+1, points)
 	v.worker.accepted(v.difficulty, v.worth, now)
 	c.server.accepted(v.difficulty, v.worth, now)

@@ -1,6 +1,7 @@
 package stratum
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -12,9 +13,11 @@ import (
 const (
 	maxWorkers   = 8192
 	keepWorker   = time.Hour
-	maxNames     = 256 // of one connection
+	maxNames     = 64  // of one connection
 	maxNameSize  = 160 // bytes
 	maxAgentSize = 64
+
+	otherWorkers = "(others)" // no miner's name has this: it would be refused, or be the node's own
 )
 
 // worker is a name under which shares are handed in, and all that is counted of it.
@@ -91,15 +94,17 @@ type workers struct {
 }
 
 // enter notes that a connection uses a name, and returns its worker and the difficulty
-// that it had lately, 0 if it had none. There is no worker when there are too many.
+// that it had lately, 0 if it had none. When there are too many, those that come last
+// are counted as one.
 func (ws *workers) enter(name, address, from, agent string) (w *worker, difficulty float64) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w = ws.byName[name]
+	if w == nil && len(ws.byName) >= maxWorkers && !ws.forget() {
+		name, address = otherWorkers, ""
+		w = ws.byName[name]
+	}
 	if w == nil {
-		if len(ws.byName) >= maxWorkers && !ws.forget() {
-			return nil, 0
-		}
 		w = &worker{name: name, address: address}
 		ws.byName[name] = w
 	}
@@ -110,20 +115,24 @@ func (ws *workers) enter(name, address, from, agent string) (w *worker, difficul
 	return w, w.difficulty
 }
 
-// forget forgets the worker that nobody has used for longest. It assumes mu, and reports
-// whether there is such a one.
+// forget forgets half of the workers that nobody uses, those first that were not used for
+// longest. It assumes mu, and reports whether there were any.
 func (ws *workers) forget() bool {
-	var oldest *worker
-	for _, w := range ws.byName {
-		if idle, seen := w.idle(); idle && (oldest == nil || seen.Before(oldest.lastSeen())) {
-			oldest = w
+	type idle struct {
+		name string
+		seen time.Time
+	}
+	var list []idle
+	for name, w := range ws.byName {
+		if unused, seen := w.idle(); unused {
+			list = append(list, idle{name, seen})
 		}
 	}
-	if oldest == nil {
-		return false
+	slices.SortFunc(list, func(a, b idle) int { return a.seen.Compare(b.seen) })
+	for _, i := range list[:(len(list)+1)/2] {
+		delete(ws.byName, i.name)
 	}
-	delete(ws.byName, oldest.name)
-	return true
+	return len(list) > 0
 }
 
 func (w *worker) idle() (bool, time.Time) {
@@ -131,8 +140,6 @@ func (w *worker) idle() (bool, time.Time) {
 	defer w.mu.Unlock()
 	return w.connections == 0, w.seen
 }
-
-func (w *worker) lastSeen() time.Time { _, seen := w.idle(); return seen }
 
 // leave notes that a connection does not use a worker any more.
 func (ws *workers) leave(w *worker, now time.Time) {
