@@ -85,6 +85,10 @@ core: build ## run Bitcoin Core's functional tests, from KARAT_CORE_SOURCE, agai
 soak: ## run 24 nodes among attackers under the race detector for SOAK (10m)
 	$(GO) test -race -run '^TestSoak$$' -timeout 0 -v ./node -soak $(or $(SOAK),10m)
 
+.PHONY: farm
+farm: ## simulate 300 Stratum miners for FARM (1h) of their time
+	$(GO) test -count=1 -timeout 0 -v -run '^TestFarm$$' ./miner/stratum -farm $(or $(FARM),1h)
+
 .PHONY: sim
 sim: ## simulate a network: NODES=200 SEED=1 HOSTILE=0.2 (docs/simulation.md)
 	@GO="$(GO)" sh test/sim.sh

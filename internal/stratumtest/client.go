@@ -49,7 +49,7 @@ type Client struct {
 	mask        uint32
 	job         *Job
 	jobs        int
-	notices     []string // methods of the server's messages, in order
+	notices     []string // methods of the server's last messages, in order
 }
 
 type answer struct {
@@ -150,7 +150,7 @@ func (c *Client) take(line []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m.Method != "" {
-		c.notices = append(c.notices, m.Method)
+		c.notices = append(c.notices[max(0, len(c.notices)-99):], m.Method)
 		c.notice(m.Method, m.Params)
 		return
 	}

@@ -31,7 +31,8 @@ type testChain struct {
 	state    consensus.State
 	entries  []*pending.Entry
 	template *template.Template
-	blocks   []*types.Block
+	blocks   []*types.Block // the last ten of those that were taken
+	taken    int
 	refuse   error
 }
 
@@ -73,7 +74,8 @@ func (c *testChain) AddBlock(_ context.Context, raw []byte) error {
 	if err != nil {
 		return err
 	}
-	c.blocks = append(c.blocks, block)
+	c.blocks = append(c.blocks[max(0, len(c.blocks)-9):], block)
+	c.taken++
 	c.extend(&block.Header)
 	return nil
 }
@@ -106,6 +108,12 @@ func (c *testChain) Template() *template.Template {
 		c.template = template.New(c.params, &c.state, c.entries, 8000, c.now())
 	}
 	return c.template
+}
+
+func (c *testChain) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.taken
 }
 
 func (c *testChain) mined() []*types.Block {
@@ -149,9 +157,15 @@ func newWorld(t testing.TB, difficulty float64, change func(*Options)) *world {
 
 // address is that of a taproot output of whoever has such a number.
 func (w *world) address(n byte) string {
-	address, err := taproot.EncodeAddress(w.chain.params.HRP, scriptOf(n))
+	w.t.Helper()
+	return encodeAddress(w.t, w.chain.params.HRP, scriptOf(n))
+}
+
+func encodeAddress(t testing.TB, hrp string, script []byte) string {
+	t.Helper()
+	address, err := taproot.EncodeAddress(hrp, script)
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return address
 }

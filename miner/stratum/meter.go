@@ -15,15 +15,15 @@ const (
 // meter knows the work of each ten seconds of the last hour.
 type meter struct {
 	work  [slots]float32 // difficulties; a slot is used again after an hour
-	since int64          // the slot in which it began, counted from 1970
-	now   int64          // the newest one
+	began int64          // in seconds since 1970; 0: it has not
+	now   int64          // the newest slot, counted from 1970
 }
 
 // advance clears the slots that were not used for an hour.
 func (m *meter) advance(now time.Time) {
 	slot := now.Unix() / slotSeconds
-	if m.since == 0 {
-		m.since, m.now = slot, slot
+	if m.began == 0 {
+		m.began, m.now = now.Unix(), slot
 	}
 	for range min(slot-m.now, slots) {
 		m.now++
@@ -42,11 +42,12 @@ func (m *meter) add(difficulty float64, now time.Time) {
 func (m *meter) rates(now time.Time) stratuminfo.Rates {
 	m.advance(now)
 	over := func(seconds int64) float64 {
-		sum, have := 0.0, min(m.now-m.since+1, seconds/slotSeconds)
-		for i := range have {
-			sum += float64(m.work[(m.now-i)%slots])
+		sum, first := 0.0, max(m.now-seconds/slotSeconds+1, m.began/slotSeconds)
+		for slot := first; slot <= m.now; slot++ {
+			sum += float64(m.work[slot%slots])
 		}
-		return sum * hashesPerDifficulty / float64(have*slotSeconds)
+		covered := now.Unix() - max(first*slotSeconds, m.began) // the newest slot is not over yet
+		return sum * hashesPerDifficulty / float64(max(covered, 1))
 	}
 	return stratuminfo.Rates{Minute: over(60), TenMinutes: over(600), Hour: over(3600)}
 }
