@@ -98,13 +98,13 @@ func (g *graph) clustersOf(nodes []*txNode, added int) ([]*cluster, bool) {
 	clusters := make([]*cluster, 0, len(roots))
 	for _, r := range roots {
 		part := make([]*txNode, len(members[r]))
-		vsize := 0
+		weight := 0
 		for at, i := range members[r] {
 			part[at], place[i] = nodes[i], at
-			vsize += nodes[i].VSize
+			weight += nodes[i].Weight
 		}
 		isNew := members[r][len(part)-1] >= len(nodes)-added
-		if isNew && (len(part) > g.maxCount || vsize > g.maxVSize) {
+		if isNew && (len(part) > g.maxCount || weight > g.maxVSize*types.WitnessScale) {
 			return nil, false
 		}
 		parents := make([]uint64, len(part))

@@ -398,7 +398,7 @@ func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry, relay, inc
 		after.txs[e.TxID] = e
 	}
 	for _, e := range list {
-		if t := sum(after.cluster(e)); t.Count > 64 || t.VSize > 101_000 {
+		if t := sum(after.cluster(e)); t.Count > 64 || t.Weight > 404_000 {
 			return ReasonClusterTooLarge
 		}
 	}

@@ -48,8 +48,12 @@ func (a *args) coins(i int, otherwise types.Amount) types.Amount {
 		return value
 	}
 	f, err := json.Number(text).Float64()
-	if err != nil || !(f >= 0 && f <= 1e9) { // nor is it NaN
+	switch {
+	case err != nil || math.IsNaN(f) || math.IsInf(f, 0):
 		a.fail(failf(CodeType, "Invalid amount"))
+		return 0
+	case f < 0 || f > 1e9:
+		a.fail(failf(CodeType, "Amount out of range"))
 		return 0
 	}
 	return types.Amount(math.Round(f * types.GrainsPerCoin))
