@@ -1,20 +1,20 @@
 package mempool
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/baton"
 	"github.com/karatcoin/karat/internal/chaintest"
 )
 
@@ -94,9 +94,6 @@ func TestLoadRefuses(t *testing.T) {
 	if _, err := h.newPool(nil).Load(t.Context(), path); !errors.Is(err, ErrFile) {
 		t.Errorf("a short file: %v", err)
 	}
-	if _, err := h.newPool(nil).Load(t.Context(), t.TempDir()); err == nil {
-		t.Error("a directory was loaded")
-	}
 	if err := h.pool.Save(filepath.Join(t.TempDir(), "none", "mempool.dat")); !errors.Is(err, consensus.ErrLocal) {
 		t.Errorf("a folder that is not there: %v", err)
 	}
@@ -131,7 +128,7 @@ func TestDamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	order := h.pool.Entries()
-	ends := []int{len(fileHeader(h.params))}
+	ends := []int{len(fileHeader(fileMagic, h.params))}
 	for _, e := range order {
 		ends = append(ends, ends[len(ends)-1]+recordHead+len(e.Raw)+4)
 	}
@@ -147,36 +144,155 @@ func TestDamagedFile(t *testing.T) {
 		flipped[at] ^= 0x40
 		for name, data := range map[string][]byte{"flipped": flipped, "cut": good[:at]} {
 			pool := h.newPool(nil)
-			result, err := pool.load(t.Context(), bytes.NewReader(data[ends[0]:]))
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			result, err := pool.Load(t.Context(), path)
 			whole := name == "cut" && at == ends[intact]
-			if err != nil || result.Accepted != intact || result.Damaged == whole {
+			if err != nil || result.Accepted != intact || result.Damaged == whole || !pool.Info().Loaded {
 				t.Fatalf("%s at %d: %+v %v, want %d", name, at, result, err, intact)
 			}
 		}
 	}
+	for at := range ends[0] {
+		if err := os.WriteFile(path, good[:at], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.newPool(nil).Load(t.Context(), path); !errors.Is(err, ErrFile) {
+			t.Fatalf("cut in its header at %d: %v", at, err)
+		}
+	}
 }
 
-func FuzzReadRecord(f *testing.F) {
-	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{Witness: [][]byte{{1, 2}}}}, Outputs: []types.TxOut{{Value: 1, ScriptPubKey: chaintest.Anchor}}}
-	record := appendRecord(nil, &pending.Entry{Raw: tx.AppendTo(nil), Time: time.Unix(1_800_000_000, 0)})
-	f.Add(record[:len(record)-4])
-	f.Add([]byte{})
-	f.Add(binary.LittleEndian.AppendUint32(nil, 1<<31))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		readRecord(bytes.NewReader(data)) // whatever it says, it returns
-		// The same with a checksum that fits, so that the rest is reached.
-		data = appendChecksum(data)
-		r := bytes.NewReader(data)
-		tx, at, err := readRecord(r)
-		if err != nil {
-			if err == io.EOF {
-				t.Fatal("an end of file before the end")
-			}
-			return
+// Deltas and what no peer has asked for come back; an import takes them if that is wanted.
+func TestSaveMarks(t *testing.T) {
+	h := newHarness(t, nil)
+	came := h.now
+	txs := h.fill()
+	path := filepath.Join(t.TempDir(), "mempool.dat")
+	unknown := types.Hash{7}
+	h.pool.Prioritise(txs[2].TxID(), -500)
+	h.pool.Prioritise(unknown, 9)
+	h.pool.MarkUnbroadcast(txs[0].TxID())
+	if err := h.pool.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	h.now = h.now.Add(time.Hour)
+	check := func(p *Pool, at time.Time, delta types.Amount, local int) {
+		t.Helper()
+		if d, _ := p.Details(txs[2].TxID()); d.Entry == nil || d.Modified-d.Fee != -delta*500 || !d.Time.Equal(at) {
+			t.Errorf("it is %+v", d)
 		}
-		used := data[:len(data)-r.Len()]
-		if again := appendRecord(nil, &pending.Entry{Raw: tx.AppendTo(nil), Time: at}); !bytes.Equal(again, used) {
-			t.Fatalf("%x became %x", used, again)
+		if list := p.Prioritised(); len(list) != 2*int(min(delta, 1)) || delta > 0 && (list[0].TxID != unknown && list[1].TxID != unknown || list[0].Delta+list[1].Delta != delta*(9-500)) {
+			t.Errorf("the deltas are %+v", list)
+		}
+		if wtxids := p.Unbroadcast(); len(wtxids) != local || local > 0 && wtxids[0] != txs[0].WTxID() {
+			t.Errorf("%d wait to be broadcast", len(wtxids))
+		}
+	}
+	pool := h.newPool(nil)
+	if _, err := pool.Load(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	check(pool, came, 1, 1)
+	if err := pool.Import(t.Context(), path, pending.Import{Deltas: true}); err != nil {
+		t.Fatal(err)
+	}
+	check(pool, came, 2, 1)
+	pool = h.newPool(nil)
+	if err := pool.Import(t.Context(), path, pending.Import{}); err != nil || pool.Info().Loaded {
+		t.Fatal(err)
+	}
+	check(pool, h.now, 0, 0)
+	if err := pool.Import(t.Context(), path, pending.Import{Unbroadcast: true}); err != nil {
+		t.Fatal(err)
+	}
+	check(pool, h.now, 0, 1)
+}
+
+// An import says what is wrong with a file.
+func TestImportRefuses(t *testing.T) {
+	h := newHarness(t, nil)
+	h.fill()
+	path := filepath.Join(t.TempDir(), "mempool.dat")
+	if err := h.pool.Import(t.Context(), path, pending.Import{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if err := h.pool.Import(t.Context(), t.TempDir(), pending.Import{}); !errors.Is(err, ErrFile) {
+		t.Errorf("a folder: %v", err)
+	}
+	if err := h.pool.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 200); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.newPool(nil).Import(t.Context(), path, pending.Import{}); !errors.Is(err, ErrFile) {
+		t.Errorf("a damaged file: %v", err)
+	}
+}
+
+// Files of the first version are still read.
+func TestOldFile(t *testing.T) {
+	h := newHarness(t, nil)
+	txs := h.fill()
+	data := fileHeader(fileMagicOld, h.params)
+	for _, e := range h.pool.Entries() {
+		rec := binary.LittleEndian.AppendUint32(nil, uint32(len(e.Raw)))
+		rec = binary.LittleEndian.AppendUint64(rec, uint64(e.Time.Unix()))
+		data = append(data, appendChecksum(append(rec, e.Raw...))...)
+	}
+	path := filepath.Join(t.TempDir(), "mempool.dat")
+	for cut, want := range map[int]int{0: 4, 5: 3} {
+		if err := os.WriteFile(path, data[:len(data)-cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pool := h.newPool(nil)
+		result, err := pool.Load(t.Context(), path)
+		if err != nil || result.Accepted != want || result.Damaged != (cut > 0) {
+			t.Errorf("%d bytes less: %+v %v", cut, result, err)
+		}
+		if !pool.Get(txs[0].TxID()).Time.Equal(h.now) {
+			t.Error("it has another time")
+		}
+	}
+}
+
+// The pool is saved while it changes, and not before its file was read.
+func TestKeepSaved(t *testing.T) {
+	h := newHarness(t, nil)
+	txs := h.fill()
+	path := filepath.Join(t.TempDir(), "mempool.dat")
+	synctest.Test(t, func(t *testing.T) {
+		pool := h.newPool(nil)
+		pool.saving = baton.New() // a channel of this bubble
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- pool.KeepSaved(ctx, path) }()
+		passes := func(want bool, why string) {
+			t.Helper()
+			os.Remove(path)
+			time.Sleep(saveInterval)
+			synctest.Wait()
+			if _, err := os.Stat(path); (err == nil) != want {
+				t.Errorf("%s: saved %v", why, err == nil)
+			}
+		}
+		pool.mu.Lock()
+		pool.changes++
+		pool.mu.Unlock()
+		passes(false, "before the file was read")
+		pool.mu.Lock()
+		pool.loaded = true
+		pool.mu.Unlock()
+		passes(true, "after a change")
+		passes(false, "without a change")
+		pool.Prioritise(txs[0].TxID(), 5)
+		passes(true, "after a delta")
+		passes(false, "without a change")
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -120,7 +120,9 @@ func (p *Pool) advance(tip types.Index) error {
 	}
 	for i := range applied {
 		if f.stale {
+			p.mu.Lock()
 			p.forgetDeltas(&applied[i])
+			p.mu.Unlock()
 		} else {
 			p.confirm(&applied[i])
 		}
@@ -187,9 +189,7 @@ func (p *Pool) drop(u *consensus.BlockUpdate) *fees.Block {
 	for _, n := range conflicts {
 		delete(p.graph.deltas, n.TxID)
 	}
-	for _, txid := range u.Block.TxIDs[1:] {
-		delete(p.graph.deltas, txid)
-	}
+	p.forgetDeltas(u)
 	p.remove(append(confirmed, withDescendants(conflicts)...))
 	p.observed(seen)
 	p.position = u.Update.Block

@@ -39,7 +39,7 @@ type Options struct {
 
 // Pool is the memory pool. All methods may be called concurrently.
 //
-// It has four locks. following is held by whoever makes the pool follow the chain, for
+// It has five locks. saving is held by whoever writes the file. following is held by whoever makes the pool follow the chain, for
 // as long as disk and scripts take. mu guards the graph and what belongs to it; it is
 // held for moments, and nothing under it waits or calls out. It may be taken under
 // following, never the other way. verified has a lock of its own, because the chain asks
@@ -55,6 +55,7 @@ type Pool struct {
 	estimator estimator
 	changed   poke.Bell // rings after the graph has changed
 
+	saving    baton.Baton // one at a time writes to the file
 	following baton.Baton
 	followed  followed // guarded by following
 
@@ -65,6 +66,8 @@ type Pool struct {
 	rolling    rollingFee
 	changes    uint64 // transactions that came or went since the start
 	accepted   acceptedLog
+	marks      uint64                  // changes of deltas, and of what no peer has asked for
+	saved      uint64                  // edits() of what was saved last
 	local      map[types.Hash]struct{} // ids of transactions from clients of ours, for which no peer has asked
 	loaded     bool                    // Load has read its file to the end
 }
@@ -82,7 +85,7 @@ func New(o Options) *Pool {
 	}
 	p := &Pool{
 		options: o, params: o.Params, chain: o.Chain, log: o.Logger, now: o.Now,
-		following: baton.New(), local: map[types.Hash]struct{}{}, position: o.Chain.Tip(),
+		saving: baton.New(), following: baton.New(), local: map[types.Hash]struct{}{}, position: o.Chain.Tip(),
 	}
 	p.graph, p.followed.at = p.newGraph(), p.position
 	p.estimator.restart(p.position, &fees.Histogram{})

@@ -87,6 +87,7 @@ func (p *Pool) Prioritise(txid types.Hash, delta types.Amount) bool {
 		p.graph.deltas[txid] = after
 	}
 	p.log.Info("a fee counts for more or less than is paid", "txid", txid, "delta", delta, "all", after)
+	p.marks++
 	p.graph.version++ // what is examined just now goes by the old delta
 	if n := p.graph.byTxID[txid]; n != nil {
 		p.graph.reprice(n)
@@ -137,11 +138,12 @@ func (p *Pool) takeDeltas(fresh *graph) {
 	}
 }
 
-// forgetDeltas removes the deltas of what a block confirms, for a graph that is about to
-// be made anew.
+// forgetDeltas removes the deltas of what a block confirms. It assumes mu.
 func (p *Pool) forgetDeltas(u *consensus.BlockUpdate) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	if len(p.graph.deltas) == 0 {
+		return
+	}
+	p.marks++
 	for _, txid := range u.Block.TxIDs[1:] {
 		delete(p.graph.deltas, txid)
 	}

@@ -14,6 +14,7 @@ func (p *Pool) MarkUnbroadcast(txid types.Hash) {
 	defer p.mu.Unlock()
 	if p.graph.byTxID[txid] != nil {
 		p.local[txid] = struct{}{}
+		p.marks++
 	}
 }
 
@@ -27,6 +28,7 @@ func (p *Pool) Broadcast(wtxids ...types.Hash) {
 	for _, wtxid := range wtxids {
 		if n := p.graph.byWTxID[wtxid]; n != nil {
 			delete(p.local, n.TxID)
+			p.marks++
 		}
 	}
 }

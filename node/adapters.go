@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"time"
 
 	"github.com/karatcoin/karat/chain"
@@ -164,6 +165,15 @@ func (c *control) Stop() { c.node.stop() }
 
 // Uptime implements rpc.Control.
 func (c *control) Uptime() time.Duration { return time.Since(c.since) }
+
+// MempoolFile implements rpc.Control.
+func (c *control) MempoolFile() string {
+	path := c.node.mempoolFile()
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
+}
 
 // Syncing implements rpc.Control.
 func (c *control) Syncing() bool { return c.peers.Syncing() }

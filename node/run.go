@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/karatcoin/karat"
@@ -48,7 +49,8 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 		return err
 	}
 	n.running.Store(s)
-	path := filepath.Join(n.config.DataDir, mempoolFile)
+	path := n.mempoolFile()
+	removeLeftovers(path)
 	if n.config.NoPersist {
 		path = ""
 	}
@@ -68,22 +70,19 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if s.rpcListener != nil {
 		run = append(run, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListener) })
 	}
+	if path != "" {
+		run = append(run, func(ctx context.Context) error { return s.pool.KeepSaved(ctx, path) })
+	}
+	loaded := make(chan struct{})
+	run = append(run, func(ctx context.Context) error { return n.loadPool(ctx, s.pool, path, loaded) })
 	run = append(run, func(ctx context.Context) error {
-		// Beside the others, since every transaction is checked anew, and a large pool
-		// takes a while.
-		switch result, err := s.pool.Load(ctx, path); {
-		case errors.Is(err, consensus.ErrLocal):
-			return err
-		case err != nil && ctx.Err() == nil || result.Damaged:
-			n.log.Warn("not all waiting transactions could be read back", "err", err)
-		default:
-			n.log.Debug("read waiting transactions back", "count", result.Accepted)
+		for _, ready := range []<-chan struct{}{s.peers.Running(), loaded} {
+			select {
+			case <-ready:
+			case <-ctx.Done():
+			}
+			s.server.Ready() // clients see by getmempoolinfo how far loading is
 		}
-		select {
-		case <-s.peers.Running():
-		case <-ctx.Done():
-		}
-		s.server.Ready()
 		started(n.started(s))
 		<-ctx.Done()
 		return nil
@@ -91,6 +90,35 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	err = runAll(ctx, run...)
 	n.savePool(s.pool, path)
 	return err
+}
+
+// mempoolFile is where waiting transactions are saved.
+func (n *Node) mempoolFile() string { return filepath.Join(n.config.DataDir, mempoolFile) }
+
+// removeLeftovers removes what saving has left beside a file when it was cut off by a kill.
+func removeLeftovers(path string) {
+	files, _ := os.ReadDir(filepath.Dir(path))
+	for _, file := range files {
+		if name := file.Name(); strings.HasPrefix(name, filepath.Base(path)+".") && strings.HasSuffix(name, ".tmp") { // wholefile's
+			_ = os.Remove(filepath.Join(filepath.Dir(path), name))
+		}
+	}
+}
+
+// loadPool reads waiting transactions back, beside everything else: each is checked anew,
+// and a large pool takes a while.
+func (n *Node) loadPool(ctx context.Context, pool *mempool.Pool, path string, loaded chan<- struct{}) error {
+	switch result, err := pool.Load(ctx, path); {
+	case errors.Is(err, consensus.ErrLocal):
+		return err
+	case err != nil && ctx.Err() == nil || result.Damaged:
+		n.log.Warn("not all waiting transactions could be read back", "err", err)
+	default:
+		n.log.Debug("read waiting transactions back", "count", result.Accepted)
+	}
+	close(loaded)
+	<-ctx.Done()
+	return nil
 }
 
 // savePool saves waiting transactions, unless the node had to end before it had read

@@ -113,6 +113,22 @@ func TestStoppedBeforeThePoolIsRead(t *testing.T) {
 	if after, err := os.ReadFile(filepath.Join(dir, mempoolFile)); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("of %d bytes %d are left (%v)", len(before), len(after), err)
 	}
+	// However much of the file a crash has left, the node starts, and nothing else is left.
+	for _, size := range []int{0, 3, 40, len(before) / 2, len(before) - 1} {
+		for name, data := range map[string][]byte{mempoolFile: before[:size], mempoolFile + ".12.tmp": before[:size]} {
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start(t.Context(), func(n *Node) {
+			if info := n.running.Load().pool.Info(); !info.Loaded || info.Count != 0 {
+				t.Errorf("%d bytes: %+v", size, info)
+			}
+		})
+		if left, _ := filepath.Glob(filepath.Join(dir, "*.tmp")); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
 }
 
 // TestGenerateIntoTheFuture: blocks that come much faster than the clock end at two

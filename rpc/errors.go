@@ -17,11 +17,12 @@ const (
 	CodeInvalidParams  = -32602 // disconnectnode alone has it, in Core as well; else -1, -3 or -8
 	CodeInternal       = -32603 // a bug in a method
 
-	CodeMisc            = -1 // used wrongly, and whatever has no code of its own
-	CodeForbidden       = -2 // to this user; Core has given up its meaning, safe mode
-	CodeType            = -3 // a parameter of the wrong type
-	CodeAddressOrKey    = -5 // an unknown block or transaction, a bad address
-	CodeInvalidParam    = -8 // a parameter of the right type with an impossible value
+	CodeMisc            = -1  // used wrongly, and whatever has no code of its own
+	CodeForbidden       = -2  // to this user; Core has given up its meaning, safe mode
+	CodeType            = -3  // a parameter of the wrong type
+	CodeAddressOrKey    = -5  // an unknown block or transaction, a bad address
+	CodeInvalidParam    = -8  // a parameter of the right type with an impossible value
+	CodeInitialDownload = -10 // blocks are missing
 	CodeDatabase        = -20
 	CodeDeserialization = -22 // hexadecimal that is no transaction or block
 	CodeNodeAdded       = -23

@@ -64,12 +64,14 @@ gettxoutproof txids blockhash
 gettxoutsetinfo hash_type hash_or_height use_index
 gettxspendingprevout outputs options
 help command
+importmempool filepath options
 invalidateblock blockhash
 listbanned
 ping
 preciousblock blockhash
 prioritisetransaction txid dummy fee_delta
 reconsiderblock blockhash
+savemempool
 sendrawtransaction hexstring maxfeerate maxburnamount
 setban subnet command bantime absolute
 setmocktime timestamp

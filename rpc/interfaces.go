@@ -116,6 +116,9 @@ type Pool interface {
 	// Cluster returns the chunks of a transaction's cluster, none if it is not there.
 	Cluster(txid types.Hash) []pending.Chunk
 	Diagram() []pending.Corner // the whole pool's, from the origin on
+	// Save writes a file, and Import takes what is in one, besides what is here.
+	Save(path string) error
+	Import(ctx context.Context, path string, o pending.Import) error
 	// Estimate returns the feerate with which a transaction would be in one of the
 	// next blocks, probably, or very probably if it is conservative.
 	Estimate(blocks int, conservative bool) pending.FeeEstimate
@@ -198,6 +201,7 @@ type Control interface {
 	Stop() // returns at once
 	Uptime() time.Duration
 	Syncing() bool
+	MempoolFile() string // where the pool is saved
 	// Pruned tells whether old blocks are removed, the height from which they are
 	// there, and how many bytes they may take.
 	Pruned() (pruned bool, height uint32, target int64)

@@ -145,6 +145,13 @@ type FeeEstimate struct {
 	Known bool
 }
 
+// Import is what is taken from a file of transactions besides themselves.
+type Import struct {
+	Times       bool // when each came; else it comes now
+	Deltas      bool // fee deltas, which add up with those that are here
+	Unbroadcast bool // which ones no peer has asked for
+}
+
 // Verdict is what became of a transaction that was given to the pool with others, or what
 // would become of one that is only tried. If neither Entry nor an error is set, it was not
 // looked at to the end, because another one of its list was refused.
