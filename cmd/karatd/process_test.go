@@ -26,6 +26,7 @@ type daemon struct {
 	dir    string
 	listen string // for peers
 	cmd    *exec.Cmd
+	rpc    string // its URL
 	client *rpc.Client
 	errors *strings.Builder // what it wrote to standard error, when it has ended
 	read   chan struct{}    // closed when its output was read to the end
@@ -71,7 +72,7 @@ func startDaemon(t *testing.T, dir, listen string, args ...string) *daemon {
 			d.listen = m[1]
 		}
 		if m := rpcLine.FindStringSubmatch(lines.Text()); m != nil {
-			d.client = rpc.NewCookieClient(m[1], m[2])
+			d.rpc, d.client = m[1], rpc.NewCookieClient(m[1], m[2])
 		}
 	}
 	go func() {
