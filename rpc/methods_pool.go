@@ -1,9 +1,12 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
@@ -98,13 +101,17 @@ type poolEntryJSON struct {
 }
 
 func entryJSON(r *pending.Details) poolEntryJSON {
+	depends, spentBy := append([]types.Hash{}, r.Depends...), append([]types.Hash{}, r.SpentBy...)
+	// In Core's orders, of which the first is that of ids as they are written.
+	slices.SortFunc(depends, func(a, b types.Hash) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(spentBy, func(a, b types.Hash) int { return bytes.Compare(a[:], b[:]) })
 	return poolEntryJSON{
 		AdjustedVSize: r.VSize, VSize: r.VSize, BIP141VSize: r.VSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
 		DescendantCount: r.Descendants.Count, DescendantSize: r.Descendants.VSize,
 		AncestorCount: r.Ancestors.Count, AncestorSize: r.Ancestors.VSize,
 		Fees:        poolFeesJSON{amount(r.Fee), amount(r.Modified), amount(r.Ancestors.Fees), amount(r.Descendants.Fees), amount(r.Chunk.Fees)},
 		ChunkWeight: r.Chunk.Weight,
-		Depends:     append([]types.Hash{}, r.Depends...), SpentBy: append([]types.Hash{}, r.SpentBy...), Unbroadcast: r.Unbroadcast, Replaceable: true,
+		Depends:     depends, SpentBy: spentBy, Unbroadcast: r.Unbroadcast, Replaceable: true,
 	}
 }
 

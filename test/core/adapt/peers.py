@@ -163,6 +163,7 @@ def open_connection(self, services):
         p2p.logger.debug(f"no connection to {self.dstaddr}:{self.dstport}: {failed}")
         return
     agent = p2p.P2P_SUBVERSION.encode()
+    self.asked, self.asking = set(), threading.Condition()
     self.karat.send(HELLO, struct.pack("<IQB", 2, services, len(agent)) + agent + struct.pack(
         "<I32sqHB", 0, follow.double_sha256(net.genesis), int(time.time()), 0, bool(p2p.P2P_VERSION_RELAY)) + bytes(18))
     self._transport = Transport(self.karat.socket)
@@ -178,6 +179,7 @@ def open_connection(self, services):
 
 
 def hear(self):
+    self.hearing = threading.current_thread()
     while True:
         try:
             kind, payload = self.karat.receive(time.monotonic() + 60)
@@ -189,6 +191,10 @@ def hear(self):
             self.on_message(hello)
             self.on_message(m.msg_verack())
             continue
+        if kind == GETTXS:
+            with self.asking:
+                self.asked.update(m.deser_uint256_vector(io.BytesIO(payload)))
+                self.asking.notify_all()
         self.answered = False
         if kind in HEAR:
             message = HEAR[kind](payload)
@@ -209,12 +215,24 @@ def send(self, kind, payload):
             self.karat.socket.sendall(struct.pack("<H", len(record)) + record)
 
 
+def offer(self, wtxid):
+    """Announces a transaction and waits until the node asks for it: karat takes none that it has not asked for. For one
+    that it does not want it never asks."""
+    with self.asking:
+        if wtxid in self.asked or threading.current_thread() is self.hearing:
+            return
+        send(self, INV, m.ser_uint256_vector([wtxid]))
+        self.asking.wait_for(lambda: wtxid in self.asked, timeout=2)
+
+
 def send_without_ping(self, message, is_decoy=False):
     if is_decoy or message.msgtype not in SAY:
         raise NotSpoken(f"Bitcoin's own peer protocol: karat's has no {message.msgtype.decode()}")
     if not self.is_connected:
         raise IOError("Not connected")
     self._log_message("send", message)
+    if message.msgtype == b"tx":
+        offer(self, message.tx.wtxid_int)
     for kind, payload in SAY[message.msgtype](message):
         self.answered = True
         send(self, kind, payload)

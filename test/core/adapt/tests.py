@@ -33,6 +33,13 @@ TEXT = {
         LeaveOut("(script_to_p2wsh_script(", LEGACY, item=True),
         LeaveOut("(keys_to_multisig_script(", LEGACY, item=True),
     ],
+    "mempool_persist": [
+        Change("os.mkdir(mempooldotnew1)", "os.remove(mempooldat1); os.mkdir(mempooldat1)", "what stands in the way of a file is a folder of its own name"),
+        Change("os.rmdir(mempooldotnew1)", "os.rmdir(mempooldat1)", "the same"),
+    ],
+    "mempool_unbroadcast": [
+        LeaveOut("Add another connection & ensure transactions aren't broadcast again", "who connects is told of what the pool has", until="self.disconnect_nodes(0, 1)"),
+    ],
     "mempool_updatefromblock": [
         LeaveOut("        self.test_max_disconnect_pool_bytes()", "a reorganisation brings back all that is still valid, however large", until="self.test_chainlimits_exceeded()"),
     ],
