@@ -39,17 +39,14 @@ func TestModel(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{random: rand.New(rand.NewPCG(uint64(seed), 7)), counts: counts, pace: 30 + seed%4*70}
-			maxBytes := 1 << 20
-			if seed%3 == 1 {
-				maxBytes = 10_000 // some eight transactions
-			}
-			m.harness = newHarness(t, func(o *Options) { o.MaxBytes = maxBytes })
+			policy := modelPolicy(seed)
+			m.harness = newHarness(t, func(o *Options) { o.Policy = policy })
 			m.blocks = []*chaintest.Block{m.Genesis}
 			for range 4 {
 				m.blocks = append(m.blocks, m.mine())
 			}
 			m.sync()
-			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, sponsored: map[types.Hash]bool{}, deltas: map[types.Hash]types.Amount{}, coins: m.tip.Coins, height: m.tip.Height, maxBytes: maxBytes}
+			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, sponsored: map[types.Hash]bool{}, deltas: map[types.Hash]types.Amount{}, coins: m.tip.Coins, height: m.tip.Height, policy: policy}
 			for range steps {
 				m.step()
 				m.compare()
@@ -68,11 +65,32 @@ func TestModel(t *testing.T) {
 		"package", "package, replaced", "package, evicted or there", "package: " + string(pending.ReasonMinRelayFee),
 		"package: " + string(ReasonPackageNotPair), "package: " + string(ReasonPackageAncestors), "package: " + string(ReasonPackageInsufficientFee),
 		"package: " + string(ReasonTRUC),
+		string(ReasonDust), string(ReasonEphemeralDust), string(ReasonClusterTooLarge), "package: " + string(ReasonEphemeralDust), "package: " + string(ReasonUnspentDust),
 	} {
 		if counts[kind] == 0 {
 			t.Errorf("nothing of kind %q happened", kind)
 		}
 	}
+}
+
+// modelPolicy is what the operator of a model has set.
+func modelPolicy(seed int) pending.Policy {
+	policy := DefaultPolicy()
+	policy.MaxBytes = 1 << 20
+	if seed%3 == 1 {
+		policy.MaxBytes = 10_000 // some eight transactions
+	}
+	switch seed % 5 {
+	case 1:
+		policy.MinRelay = 0
+	case 2:
+		policy.MaxClusterCount = 3
+	case 3:
+		policy.IncrementalRelay = 0
+	case 4:
+		policy.MinRelay, policy.IncrementalRelay = 0, 3000
+	}
+	return policy
 }
 
 func (m *model) step() {
@@ -120,8 +138,10 @@ func (m *model) submit() {
 		tx = m.made[m.random.IntN(len(m.made))]
 	} else {
 		inputs := map[types.OutPoint]bool{}
-		for range 1 + m.random.IntN(3) {
-			inputs[m.anyOutput()] = true
+		for want, value := 1+m.random.IntN(3), types.Amount(0); want > 0 || value < 10_000; want-- {
+			outPoint := m.anyOutput()
+			inputs[outPoint] = true
+			value += m.Outputs[outPoint].Value // of dust alone nothing can be paid
 		}
 		list := slices.SortedFunc(maps.Keys(inputs), chaintest.CompareOutPoints)
 		tx = m.Pay(m.fee(), 1+m.random.IntN(3), list...)
@@ -166,7 +186,7 @@ func (m *model) give(tx *types.Tx) {
 	before := len(m.twin.txs)
 	floor, rate := m.floor(), m.pool.rolling.rate
 	sibling, _ := m.twin.truc([]*pending.Entry{m.entry(tx)})
-	want := m.twin.accept(m.entry(tx), floor, DefaultMinRelay, DefaultIncrementalRelay)
+	want := m.twin.accept(m.entry(tx), floor)
 	trial, err := m.pool.Try(m.t.Context(), []*types.Tx{tx})
 	if err != nil {
 		m.t.Fatal(err)
@@ -204,12 +224,35 @@ func (m *model) fee() types.Amount {
 	return fee
 }
 
+// makeDust gives a transaction a second output, which is dust or almost, and mostly takes
+// its fee.
+func (m *model) makeDust(tx *types.Tx) {
+	paid := tx.Outputs[0].Value
+	if len(tx.Outputs) > 2 {
+		paid += tx.Outputs[1].Value
+	}
+	for _, in := range tx.Inputs {
+		paid -= m.Outputs[in.PreviousOutPoint].Value
+	}
+	if m.random.IntN(8) > 0 {
+		tx.Outputs[0].Value -= paid // which is less than 0
+	}
+	value := types.Amount(m.random.IntN(250))
+	if len(tx.Outputs) > 2 {
+		tx.Outputs[0].Value += tx.Outputs[1].Value - value
+		tx.Outputs[1].Value = value
+		return
+	}
+	tx.Outputs[0].Value -= value
+	tx.Outputs = slices.Insert(tx.Outputs, 1, types.TxOut{Value: value, ScriptPubKey: chaintest.Anchor})
+}
+
 // submitPackage gives the pool a child and one or more parents, which are mostly too
 // cheap. Some are in the pool already.
 func (m *model) submitPackage() {
 	spent := map[types.OutPoint]bool{}
 	input := func() (list []types.OutPoint) {
-		if outPoint := m.anyOutput(); !spent[outPoint] {
+		if outPoint := m.anyOutput(); !spent[outPoint] && m.Outputs[outPoint].Value >= 10_000 {
 			spent[outPoint] = true
 			list = append(list, outPoint)
 		}
@@ -222,10 +265,17 @@ func (m *model) submitPackage() {
 		if len(tx.Inputs) == 0 {
 			return
 		}
+		dust := m.random.IntN(4) == 0
+		if dust {
+			m.makeDust(tx)
+		}
 		m.setVersion(tx)
 		txs = append(txs, tx)
 		from = append(from, chaintest.Output(tx, 0))
 		spent[from[len(from)-1]] = true
+		if dust && m.random.IntN(4) > 0 {
+			from = append(from, chaintest.Output(tx, 1))
+		}
 		if m.random.IntN(6) == 0 {
 			m.give(tx)
 		}
@@ -244,7 +294,7 @@ func (m *model) submitPackage() {
 	before := len(m.twin.txs)
 	floor := m.floor()
 	m.twin.raised = 0
-	want := m.twin.acceptPackage(list, func() types.FeeRate { return max(floor, m.twin.raised) }, DefaultMinRelay, DefaultIncrementalRelay)
+	want := m.twin.acceptPackage(list, func() types.FeeRate { return max(floor, m.twin.raised) })
 	result, got := m.pool.AcceptPackage(m.t.Context(), txs, 0)
 	if want == nil && got != nil || want != nil && !errors.Is(got, want) {
 		m.t.Fatalf("AcceptPackage: %v, the twin says %v", got, want)

@@ -20,7 +20,7 @@ type twin struct {
 	deltas    map[types.Hash]types.Amount // of fees; the fees of the twin's entries have them
 	coins     map[types.OutPoint]types.Coin
 	height    uint32 // of the tip
-	maxBytes  int
+	policy    pending.Policy
 	raised    types.FeeRate // what must be paid after what was evicted
 }
 
@@ -55,7 +55,7 @@ func (w *twin) descendants(e *pending.Entry) map[types.Hash]*pending.Entry {
 }
 
 func (w *twin) without(gone map[types.Hash]*pending.Entry) *twin {
-	rest := &twin{txs: maps.Clone(w.txs), sponsored: map[types.Hash]bool{}, deltas: w.deltas, coins: w.coins, height: w.height}
+	rest := &twin{txs: maps.Clone(w.txs), sponsored: map[types.Hash]bool{}, deltas: w.deltas, coins: w.coins, height: w.height, policy: w.policy}
 	maps.Copy(rest.sponsored, w.sponsored)
 	for txid := range gone {
 		delete(rest.txs, txid)
@@ -209,20 +209,20 @@ func corners(clusters [][][]*pending.Entry) []int {
 }
 
 // accept is the verdict on a transaction; nil puts it in.
-func (w *twin) accept(e *pending.Entry, floor, relay, increment types.FeeRate) error {
-	return w.acceptAll([]*pending.Entry{e}, floor, relay, increment)
+func (w *twin) accept(e *pending.Entry, floor types.FeeRate) error {
+	return w.acceptAll([]*pending.Entry{e}, floor)
 }
 
 // acceptPackage is the verdict on a child with its parents, each tried alone, and those
 // that need it together.
-func (w *twin) acceptPackage(list []*pending.Entry, floor func() types.FeeRate, relay, increment types.FeeRate) error {
+func (w *twin) acceptPackage(list []*pending.Entry, floor func() types.FeeRate) error {
 	var together []*pending.Entry
 	var first, fault error
 	for _, e := range list {
 		if w.txs[e.TxID] != nil {
 			continue
 		}
-		err := w.accept(e, floor(), relay, increment)
+		err := w.accept(e, floor())
 		switch {
 		case err == nil:
 		case err == consensus.ReasonMissingInputs || pending.Reconsiderable(&consensus.RuleError{Kind: consensus.ErrPolicy, Reason: err.(consensus.Reason)}):
@@ -237,7 +237,7 @@ func (w *twin) acceptPackage(list []*pending.Entry, floor func() types.FeeRate, 
 	switch {
 	case fault != nil:
 	case len(together) > 1:
-		fault = w.acceptAll(together, floor(), relay, increment)
+		fault = w.acceptAll(together, floor())
 	default:
 		fault = first
 	}
@@ -251,7 +251,7 @@ func (w *twin) acceptPackage(list []*pending.Entry, floor func() types.FeeRate, 
 
 // acceptAll is the verdict on transactions that come in together, the child last; nil
 // puts them in.
-func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.FeeRate) error {
+func (w *twin) acceptAll(list []*pending.Entry, floor types.FeeRate) error {
 	with := w.without(nil)
 	var fault error
 	for _, e := range list {
@@ -267,6 +267,9 @@ func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.Fe
 		}
 		e.Fee = w.modified(fee, e.TxID)
 		with.txs[e.TxID] = e
+		if fault == nil && hasDust(e) && (fee != 0 || e.Fee != 0) {
+			fault = ReasonDust
+		}
 	}
 	if fault != nil {
 		return fault
@@ -275,7 +278,7 @@ func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.Fe
 	switch {
 	case floor > 0 && all.Fees < floor.Fee(all.VSize):
 		fault = pending.ReasonMempoolMinFee
-	case all.Fees < relay.Fee(all.VSize):
+	case all.Fees < w.policy.MinRelay.Fee(all.VSize):
 		fault = pending.ReasonMinRelayFee
 	}
 	if len(list) == 1 && fault != nil {
@@ -288,7 +291,7 @@ func (w *twin) acceptAll(list []*pending.Entry, floor, relay, increment types.Fe
 	if fault != nil {
 		return fault
 	}
-	return w.replace(list, sibling, relay, increment)
+	return w.replace(list, sibling)
 }
 
 // conflicts returns what spends the same as a transaction.
@@ -347,7 +350,7 @@ func (w *twin) truc(list []*pending.Entry) (sibling *pending.Entry, ok bool) {
 }
 
 // replace is the rest of acceptAll.
-func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry, relay, increment types.FeeRate) error {
+func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry) error {
 	gone, touched, direct, own := map[types.Hash]*pending.Entry{}, map[types.Hash]*pending.Entry{}, map[types.Hash]*pending.Entry{}, pending.Total{}
 	pair, related := len(list) == 2, false
 	for _, e := range list {
@@ -373,7 +376,7 @@ func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry, relay, inc
 			return ReasonPackageAncestors
 		}
 	}
-	if len(gone) > 0 && own.Fees < sum(gone).Fees+increment.Fee(own.VSize) {
+	if len(gone) > 0 && own.Fees < sum(gone).Fees+w.policy.IncrementalRelay.Fee(own.VSize) {
 		return poor
 	}
 	if len(gone) > 0 && pair {
@@ -398,7 +401,7 @@ func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry, relay, inc
 		after.txs[e.TxID] = e
 	}
 	for _, e := range list {
-		if t := sum(after.cluster(e)); t.Count > 64 || t.Weight > 404_000 {
+		if t := sum(after.cluster(e)); t.Count > w.policy.MaxClusterCount || t.Weight > 404_000 {
 			return ReasonClusterTooLarge
 		}
 	}
@@ -409,13 +412,21 @@ func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry, relay, inc
 		return pending.ReasonNotImproved
 	}
 	for _, e := range list {
-		if e.Fee < relay.Fee(e.VSize) {
+		if e.Fee < w.policy.MinRelay.Fee(e.VSize) {
 			after.sponsored[e.TxID] = true
 		}
 	}
 	for _, e := range list {
 		if after.isUnpaid(e) {
 			return pending.ReasonMinRelayFee
+		}
+	}
+	for _, e := range list {
+		if after.leavesDust(e) {
+			if len(list) > 1 {
+				return ReasonUnspentDust
+			}
+			return ReasonEphemeralDust
 		}
 	}
 	before, sponsored, raised := w.txs, w.sponsored, w.raised
@@ -428,6 +439,27 @@ func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry, relay, inc
 		}
 	}
 	return nil
+}
+
+// hasDust tells whether a transaction has an output to an anchor that is dust.
+func hasDust(e *pending.Entry) bool {
+	return slices.ContainsFunc(e.Tx.Outputs, func(out types.TxOut) bool {
+		return string(out.ScriptPubKey) == string(chaintest.Anchor) && out.Value < 240
+	})
+}
+
+// leavesDust tells whether a transaction spends one with dust, and leaves that.
+func (w *twin) leavesDust(e *pending.Entry) bool {
+	for _, parent := range w.parents(e) {
+		for i, out := range parent.Tx.Outputs {
+			dust := types.OutPoint{TxID: parent.TxID, Index: uint32(i)}
+			spent := slices.ContainsFunc(e.Tx.Inputs, func(in types.TxIn) bool { return in.PreviousOutPoint == dust })
+			if string(out.ScriptPubKey) == string(chaintest.Anchor) && out.Value < 240 && !spent {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // improves tells whether the chunks of what is touched become better.
@@ -459,7 +491,7 @@ func (w *twin) isUnpaid(e *pending.Entry) bool {
 	for _, part := range chunks(w.order(w.cluster(e))) {
 		if slices.Contains(part, e) {
 			t := total(part)
-			return types.NewFeeRate(t.Fees, (t.Weight+3)/4) < DefaultMinRelay
+			return types.NewFeeRate(t.Fees, (t.Weight+3)/4) < w.policy.MinRelay
 		}
 	}
 	panic("it is in no chunk")
@@ -522,7 +554,7 @@ func (w *twin) evict() {
 		for _, e := range w.txs {
 			usage += usageOf(e)
 		}
-		if usage <= w.maxBytes {
+		if usage <= w.policy.MaxBytes {
 			return
 		}
 		ranking := w.ranking()
@@ -531,7 +563,7 @@ func (w *twin) evict() {
 			delete(w.txs, e.TxID)
 		}
 		t := total(worst)
-		w.raised = max(w.raised, types.NewFeeRate(t.Fees, (t.Weight+3)/4)+DefaultIncrementalRelay)
+		w.raised = max(w.raised, types.NewFeeRate(t.Fees, (t.Weight+3)/4)+w.policy.IncrementalRelay)
 	}
 }
 
@@ -576,7 +608,13 @@ func (w *twin) rebuild(list []*pending.Entry, tip *chaintest.Block) {
 		}
 		copied := *e
 		copied.Fee = w.modified(fee, e.TxID)
+		if hasDust(e) && (fee != 0 || copied.Fee != 0) {
+			continue
+		}
 		w.txs[e.TxID] = &copied
+		if len(w.cluster(&copied)) > w.policy.MaxClusterCount {
+			delete(w.txs, e.TxID)
+		}
 	}
 	w.evict()
 }
