@@ -19,6 +19,9 @@ type candidate struct {
 	parents  []types.Hash // transactions that it spends and no block has
 	modified types.Amount // what it counts for as a fee, with the operator's delta
 	work     pending.Work // what it has cost so far
+	// settled says that a block had it, so that its signatures were checked with the
+	// block's.
+	settled bool
 }
 
 // group is candidates that come in together or not at all, each after those that it

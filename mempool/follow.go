@@ -57,8 +57,8 @@ type followed struct {
 	// stale says that blocks were undone, or passed over, since the graph was right: it
 	// has to be made anew.
 	stale       bool
-	undone      [][]types.Tx // of undone blocks, the newest block first
-	undoneBytes int
+	undone      []undoneBlock // the newest first
+	undoneUsage int           // of all of them
 }
 
 // CatchUp brings the pool to the tip of the chain, for those who need an answer of that

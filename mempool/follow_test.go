@@ -246,39 +246,6 @@ func TestInterruptedReorganisation(t *testing.T) {
 	h.expect(a, b)
 }
 
-// A deep reorganisation gives back no more than memory allows, the newest blocks'
-// transactions first.
-func TestReturnBudget(t *testing.T) {
-	h := newHarness(t, func(o *Options) { o.MaxBytes = 50_000 })
-	h.mineEmpty(6)
-	fork := h.tip
-	coins := h.coins(5)
-	h.sync()
-	stays := h.Pay(9000, 1, coins[4]) // so that the pool has something to lose
-	h.accept(stays)
-	var txs []*types.Tx
-	for i := range 4 {
-		tx := h.Pay(10_000, 1, coins[i])
-		tx.Outputs[1] = types.TxOut{ScriptPubKey: dataScript(20_000)}
-		h.Note(tx)
-		txs = append(txs, tx)
-		h.mine(tx)
-	}
-	h.sync()
-	h.branch(fork, make([][]*types.Tx, 5)...)
-	h.sync()
-	size := len(h.Block("", fork, txs[0]).Raw)
-	want := min(50_000/size, 4)
-	if want == 0 || want == 4 {
-		t.Fatalf("a block has %d bytes: the test shows nothing", size)
-	}
-	for i, tx := range txs {
-		if got := h.pool.Get(tx.TxID()) != nil; got != (i >= 4-want) {
-			t.Errorf("transaction of block %d came back: %v", i, got)
-		}
-	}
-}
-
 // The clusters of transactions that come back may be too large for the limits.
 func TestReturnIntoLargeCluster(t *testing.T) {
 	h := newHarness(t, nil)

@@ -133,10 +133,13 @@ const (
 
 // usageOf returns about how many bytes an entry takes in a pool. The encoding alone
 // would not do: small transactions take ten times as much.
-func usageOf(e *pending.Entry) int {
-	size := usageEntry + len(e.Raw) + len(e.Tx.Inputs)*usageInput + len(e.Tx.Outputs)*usageOutput
-	for i := range e.Tx.Inputs {
-		size += len(e.Tx.Inputs[i].Witness) * usageWitness
+func usageOf(e *pending.Entry) int { return len(e.Raw) + usageWithout(e.Tx) }
+
+// usageWithout is usageOf without the encoding.
+func usageWithout(tx *types.Tx) int {
+	size := usageEntry + len(tx.Inputs)*usageInput + len(tx.Outputs)*usageOutput
+	for i := range tx.Inputs {
+		size += len(tx.Inputs[i].Witness) * usageWitness
 	}
 	return size
 }

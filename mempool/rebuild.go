@@ -3,6 +3,7 @@ package mempool
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
@@ -17,15 +18,32 @@ func (p *Pool) markStale() {
 	p.rebuilding = true
 }
 
+// undoneBlock is what a block had that was undone.
+type undoneBlock struct {
+	txs   []types.Tx
+	usage int // that they would have in a pool
+}
+
+// maxUndone is how many times the pool's memory the transactions of undone blocks may
+// take until there is a new graph. Much of it will not come back, since the other branch
+// has it too.
+const maxUndone = 2
+
 // keepUndone keeps the transactions of an undone block for the new graph. If there are
-// more than the pool has room for, those of the lowest blocks are left out, which are
-// undone last.
+// too many, those of the highest blocks are left out: what they spend is in the lower ones.
 func (p *Pool) keepUndone(u *consensus.BlockUpdate) {
 	f := &p.followed
-	if f.undoneBytes += len(u.Block.Raw); f.undoneBytes > p.options.MaxBytes {
-		return
+	block := undoneBlock{txs: u.Block.Block.Txs[1:], usage: len(u.Block.Raw)}
+	for i := range block.txs {
+		block.usage += usageWithout(&block.txs[i])
 	}
-	f.undone = append(f.undone, u.Block.Block.Txs[1:])
+	f.undone = append(f.undone, block)
+	f.undoneUsage += block.usage
+	for f.undoneUsage > maxUndone*p.options.MaxBytes && len(f.undone) > 1 {
+		f.undoneUsage -= f.undone[0].usage
+		f.undone[0].txs = nil
+		f.undone = f.undone[1:]
+	}
 }
 
 // rebuild makes a new graph at the tip, of the transactions of undone blocks and of
@@ -42,15 +60,21 @@ func (p *Pool) rebuild(ctx context.Context) error {
 	}
 	fresh := p.newGraph()
 	fresh.deltas = p.snapshotDeltas()
-	for _, c := range candidates {
+	for i, c := range candidates {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		candidates[i] = nil // with what was found out about it
 		if err := p.readmit(fresh, c, coins, &state); err != nil {
 			if errors.Is(err, consensus.ErrLocal) {
 				return err
 			}
 			p.log.Debug("transaction leaves after a reorganisation", "txid", c.TxID, "reason", err)
+		}
+		// What is left out here pays less than all that the pool will have room for.
+		for fresh.usage > 2*p.options.MaxBytes {
+			nodes, _ := fresh.worst()
+			fresh.remove(nodes)
 		}
 	}
 	p.replace(fresh)
@@ -82,16 +106,16 @@ func (p *Pool) replace(fresh *graph) {
 // nothing that was only in the pool.
 func (p *Pool) survivors() []*candidate {
 	var candidates []*candidate
-	for i := len(p.followed.undone) - 1; i >= 0; i-- {
-		for j := range p.followed.undone[i] {
-			c, err := p.newCandidate(&p.followed.undone[i][j], p.now())
+	for _, block := range slices.Backward(p.followed.undone) {
+		for i := range block.txs {
+			c, err := p.newCandidate(&block.txs[i], p.now())
 			if err == nil { // a block may hold what policy does not want
+				c.Height = p.followed.at.Height
+				// Of a block that is assumed to be valid nobody has checked them.
+				c.settled = p.params.AssumeValid.IsZero()
 				candidates = append(candidates, c)
 			}
 		}
-	}
-	for _, c := range candidates {
-		c.Height = p.followed.at.Height
 	}
 	for _, e := range p.Entries() {
 		candidates = append(candidates, &candidate{Entry: e})
@@ -99,8 +123,12 @@ func (p *Pool) survivors() []*candidate {
 	return candidates
 }
 
-// chainCoins looks up whatever candidates spend in the chain, at once for all. What
-// they spend of each other is not there, and not in the result.
+// coinsAtOnce is how many coins are looked up while the chain waits.
+const coinsAtOnce = 20_000
+
+// chainCoins looks up whatever candidates spend in the chain. What they spend of each
+// other is not in the result, unless the new branch has that too. If the state is not of the block up to which the pool
+// has followed, the chain has moved meanwhile.
 func (p *Pool) chainCoins(ctx context.Context, candidates []*candidate) (map[types.OutPoint]types.Coin, consensus.State, error) {
 	var outPoints []types.OutPoint
 	for _, c := range candidates {
@@ -108,17 +136,22 @@ func (p *Pool) chainCoins(ctx context.Context, candidates []*candidate) (map[typ
 			outPoints = append(outPoints, c.Tx.Inputs[i].PreviousOutPoint)
 		}
 	}
-	fetched, state, err := p.chain.Coins(ctx, outPoints)
-	if err != nil {
-		return nil, state, err
-	}
-	coins := make(map[types.OutPoint]types.Coin, len(fetched))
-	for i := range fetched {
-		if fetched[i].Found {
-			coins[outPoints[i]] = fetched[i].Coin
+	coins := make(map[types.OutPoint]types.Coin, len(outPoints))
+	for {
+		part := outPoints[:min(len(outPoints), coinsAtOnce)]
+		fetched, state, err := p.chain.Coins(ctx, part)
+		if err != nil || state.Index != p.followed.at || len(part) == 0 {
+			return coins, state, err
+		}
+		for i := range fetched {
+			if fetched[i].Found {
+				coins[part[i]] = fetched[i].Coin
+			}
+		}
+		if outPoints = outPoints[len(part):]; len(outPoints) == 0 {
+			return coins, state, nil
 		}
 	}
-	return coins, state, nil
 }
 
 // readmit puts a candidate into the new graph. It asks for no fee, and not that dust is

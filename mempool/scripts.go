@@ -85,6 +85,9 @@ func (s *scriptCheck) run() error {
 
 // sum checks the signatures.
 func (s *scriptCheck) sum() error {
+	if s.settled {
+		return nil
+	}
 	offender := s.batch.Offender()
 	together, alone := s.batch.Work()
 	s.work.Signatures += together + 3*alone
