@@ -107,6 +107,19 @@ func (p *Pool) GetByWitness(wtxid types.Hash) *pending.Entry {
 	return entryOf(p.graph.byWTxID[wtxid])
 }
 
+// MiningFeeRate returns the feerate of the chunk with which the transaction with the
+// witness id would be mined. It is what peers who ask for a feerate mean: they would take
+// it with the child that pays for it, and not with the parent that pays for nothing.
+func (p *Pool) MiningFeeRate(wtxid types.Hash) (rate types.FeeRate, there bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.graph.byWTxID[wtxid]
+	if n == nil {
+		return 0, false
+	}
+	return n.chunk().feeRate(), true
+}
+
 // SpentBy returns the transaction that spends the output, nil if the pool has
 // none.
 func (p *Pool) SpentBy(outPoint types.OutPoint) *pending.Entry {

@@ -148,3 +148,28 @@ func BenchmarkCluster(b *testing.B) {
 		})
 	}
 }
+
+// TestMiningFeeRate: a parent counts with the child that pays for it, and a child with
+// the parent that does not pay.
+func TestMiningFeeRate(t *testing.T) {
+	h := newHarness(t, nil)
+	h.mineEmpty(6)
+	coins := h.coins(2)
+	poor := h.Pay(20, 1, coins[0])
+	h.accept(poor)
+	before, there := h.pool.MiningFeeRate(poor.WTxID())
+	if !there || before != types.NewFeeRate(20, poor.VirtualSize()) {
+		t.Errorf("a loner: %v", before)
+	}
+	rich := h.Pay(5000, 1, chaintest.Output(poor, 0))
+	h.accept(rich)
+	want := types.NewFeeRate(5020, (poor.Weight()+rich.Weight()+3)/4)
+	for _, tx := range []*types.Tx{poor, rich} {
+		if got, _ := h.pool.MiningFeeRate(tx.WTxID()); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	if _, there := h.pool.MiningFeeRate(types.Hash{1}); there {
+		t.Error("one that is not there has a feerate")
+	}
+}

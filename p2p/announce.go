@@ -126,7 +126,7 @@ func (r *relay) tell(p *peer, wtxids []types.Hash) {
 			if tp.known.has(wtxid) && !again {
 				continue
 			}
-			if tx := r.pool.GetByWitness(wtxid); tx != nil && tx.FeeRate() >= least {
+			if rate, there := r.pool.MiningFeeRate(wtxid); there && rate >= least {
 				inv.WTxIDs = append(inv.WTxIDs, wtxid)
 				tp.known.add(wtxid)
 			}

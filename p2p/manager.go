@@ -62,6 +62,9 @@ type Pool interface {
 	// position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)
 	MinFeeRate() types.FeeRate
+	// MiningFeeRate returns the feerate with which the transaction with the witness id would
+	// be mined: with what it spends, or with the child that pays for it.
+	MiningFeeRate(wtxid types.Hash) (rate types.FeeRate, there bool)
 	// Unbroadcast returns the witness ids of those that clients of ours brought, and that no
 	// peer is known to have. Broadcast tells that peers have some, or have asked for them.
 	Unbroadcast() []types.Hash

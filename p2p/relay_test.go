@@ -106,6 +106,14 @@ func (p *listPool) Broadcast(wtxids ...types.Hash) {
 // MinFeeRate implements Pool.
 func (p *listPool) MinFeeRate() types.FeeRate { return 1000 }
 
+// MiningFeeRate implements Pool.
+func (p *listPool) MiningFeeRate(wtxid types.Hash) (types.FeeRate, bool) {
+	if e := p.GetByWitness(wtxid); e != nil {
+		return types.NewFeeRate(e.Fee, e.VSize), true
+	}
+	return 0, false
+}
+
 func (p *listPool) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -75,7 +75,7 @@ func (p *pool) Try(_ context.Context, txs []*types.Tx) ([]pending.Verdict, error
 		verdicts[i] = pending.Verdict{Err: p.err, PackageErr: p.whole}
 		if p.err == nil && (i < len(txs)-1 || len(txs) == 1 || p.all) {
 			verdicts[i].Entry = &pending.Entry{Fee: p.fee, VSize: 100}
-			verdicts[i].FeeRate, verdicts[i].With = verdicts[i].Entry.FeeRate(), []types.Hash{txs[i].WTxID()}
+			verdicts[i].FeeRate, verdicts[i].With = types.NewFeeRate(verdicts[i].Entry.Fee, verdicts[i].Entry.VSize), []types.Hash{txs[i].WTxID()}
 		}
 	}
 	return verdicts, nil

@@ -64,10 +64,6 @@ type Entry struct {
 	Work   Work      // what it cost to take it
 }
 
-// FeeRate returns what the transaction pays for its own size, rounded down. What it
-// is worth to a miner also depends on its relatives: that is its chunk's feerate.
-func (e *Entry) FeeRate() types.FeeRate { return types.NewFeeRate(e.Fee, e.VSize) }
-
 // Exceeds reports whether the transaction pays more than a limit that its sender has
 // set. A limit of 0 is none.
 func (e *Entry) Exceeds(limit types.FeeRate) bool { return limit > 0 && e.Fee > limit.Fee(e.VSize) }

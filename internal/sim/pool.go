@@ -159,6 +159,12 @@ func (p *lightPool) Broadcast(...types.Hash) {}
 // MinFeeRate implements p2p.Pool.
 func (p *lightPool) MinFeeRate() types.FeeRate { return 0 }
 
+// MiningFeeRate implements p2p.Pool.
+func (p *lightPool) MiningFeeRate(wtxid types.Hash) (types.FeeRate, bool) {
+	e := p.GetByWitness(wtxid)
+	return 0, e != nil
+}
+
 // Subscribe implements p2p.Pool.
 func (p *lightPool) Subscribe() (<-chan struct{}, func()) { return p.bell.Subscribe() }
 
