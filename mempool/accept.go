@@ -3,7 +3,6 @@ package mempool
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -152,12 +151,6 @@ func (p *Pool) fit(g *group) (failed int, err error) {
 	if err != nil {
 		return g.whole(), err
 	}
-	for _, n := range change.add {
-		n.sponsored = n.modified() < p.options.MinRelay.Fee(n.VSize)
-	}
-	if slices.ContainsFunc(unpaid(change.after, p.options.MinRelay), func(n *txNode) bool { return n.cluster == nil }) {
-		return g.last(), policy(pending.ReasonMinRelayFee, "with what it would be mined with it pays too little")
-	}
 	if !g.isFamily() && g.isTooDear(g.candidates[0]) {
 		return 0, policy(pending.ReasonMaxFeeRate, "")
 	}
@@ -165,15 +158,30 @@ func (p *Pool) fit(g *group) (failed int, err error) {
 		return failed, err
 	}
 	// Scripts would be run for nothing otherwise, again and again and for no fee.
-	if !change.survives(p.options.MaxBytes) {
+	if !change.survives(p.options.MaxBytes + p.spare(g)) {
 		return g.whole(), policy(pending.ReasonFull, "")
 	}
 	g.change = change
 	return 0, nil
 }
 
+// spare is how many bytes more than usual a part of a package may make the pool take:
+// those of the parts that are in already, and which the last one may yet pay for. Together
+// a package finds room or does not. It assumes mu.
+func (p *Pool) spare(g *group) (bytes int) {
+	if g.isFamily() {
+		return 0
+	}
+	for _, txid := range g.early {
+		if n := p.graph.byTxID[txid]; n != nil {
+			bytes += usageOf(n.Entry)
+		}
+	}
+	return bytes
+}
+
 // insert puts a group that was examined into the pool, and evicts what has no more
-// room then.
+// room then. Of a package a part does not: makeRoom does when all parts were tried.
 func (p *Pool) insert(g *group) (failed int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -196,13 +204,14 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 		delete(p.local, n.TxID)
 	}
 	p.changes += uint64(len(g.change.add) + len(g.change.remove))
-	p.sweep(g.change.after)
 	if len(g.change.remove) > 0 {
 		p.log.Debug("transactions were replaced", "txid", g.candidates[0].TxID, "replaced", len(g.replaced))
 	}
 	g.change = nil // the entries live on, and what the change refers to need not
 	p.expire()
-	p.trim()
+	if !g.part {
+		p.trim()
+	}
 	p.changed.Ring()
 	for _, c := range g.candidates {
 		if p.graph.byTxID[c.TxID] != nil {
@@ -214,22 +223,21 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 	return failed, err
 }
 
-// remove takes nodes out of the graph, and not their descendants, but for those for which
-// nobody pays any longer then. It assumes mu.
+// makeRoom evicts what has no room.
+func (p *Pool) makeRoom() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trim()
+	p.changed.Ring()
+}
+
+// remove takes nodes out of the graph, and not their descendants. It assumes mu.
 func (p *Pool) remove(nodes []*txNode) {
 	p.changes += uint64(len(nodes))
 	for _, n := range nodes {
 		delete(p.local, n.TxID)
 	}
-	p.sweep(p.graph.remove(nodes))
-}
-
-// sweep removes from clusters that have just changed those for which nobody pays any
-// longer: they would not be relayed, and nobody would mine them. It assumes mu.
-func (p *Pool) sweep(clusters []*cluster) {
-	if nodes := unpaid(clusters, p.options.MinRelay); len(nodes) > 0 {
-		p.remove(withDescendants(nodes)) // whose clusters become smaller: it ends
-	}
+	p.graph.remove(nodes)
 }
 
 // trim evicts what pays worst until the rest fits into memory. From then on a

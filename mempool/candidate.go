@@ -30,6 +30,8 @@ type group struct {
 	candidates []*candidate
 	list       bool          // several, of which it is only asked what would be, and perhaps not all of them
 	limit      types.FeeRate // that no candidate of a package may pay more than; 0: none
+	part       bool          // of a package, or all of it: room for it is made later
+	early      []types.Hash  // parts of the package that are in already
 	sibling    bool          // it would replace one that spends nothing of the same (checkTRUC)
 	change     *change       // how they would fit into the graph; nil: not known
 	replaced   []types.Hash  // by them, once they are in

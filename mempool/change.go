@@ -152,15 +152,13 @@ func (g *graph) apply(c *change) {
 	}
 }
 
-// remove takes nodes out, and not their descendants. It returns what has become of the
-// clusters that they were in.
-func (g *graph) remove(nodes []*txNode) []*cluster {
+// remove takes nodes out, and not their descendants.
+func (g *graph) remove(nodes []*txNode) {
 	if len(nodes) == 0 {
-		return nil
+		return
 	}
 	c, _ := g.prepare(nodes, nil) // clusters only shrink
 	g.apply(c)
-	return c.after
 }
 
 // worst returns the chunk that pays worst, and its nodes, on which nothing depends.

@@ -18,9 +18,6 @@ type txNode struct {
 	cluster *cluster
 	at      int          // in the cluster's nodes
 	delta   types.Amount // what the operator adds to the fee; it never changes
-	// sponsored says that it pays less than anything would be relayed for, and came in
-	// because a child paid for it.
-	sponsored bool
 }
 
 // graph is the transactions of a pool and what they spend. It has no lock of its own,

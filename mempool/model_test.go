@@ -46,7 +46,7 @@ func TestModel(t *testing.T) {
 				m.blocks = append(m.blocks, m.mine())
 			}
 			m.sync()
-			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, sponsored: map[types.Hash]bool{}, deltas: map[types.Hash]types.Amount{}, coins: m.tip.Coins, height: m.tip.Height, policy: policy}
+			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, deltas: map[types.Hash]types.Amount{}, coins: m.tip.Coins, height: m.tip.Height, policy: policy}
 			for range steps {
 				m.step()
 				m.compare()
@@ -446,7 +446,6 @@ func (m *model) prioritise() {
 			m.counts["negative"]++
 		}
 	}
-	m.twin.sweep()
 }
 
 // pass lets time go by.
@@ -460,7 +459,6 @@ func (m *model) pass() {
 				delete(m.twin.txs, txid)
 			}
 			m.counts["expiry"]++
-			m.twin.sweep()
 		}
 	}
 }

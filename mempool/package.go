@@ -94,6 +94,24 @@ func (s *submission) refuse(i int, err error) {
 
 // submit is the way. The error is a local fault or the context's.
 func (s *submission) submit(ctx context.Context) error {
+	err := s.offer(ctx)
+	s.pool.makeRoom()
+	if err != nil {
+		return err
+	}
+	for i := range s.result.Verdicts {
+		switch v := s.result.Verdicts[i]; {
+		case v.Err != nil && s.refusal == nil:
+			s.refuse(i, v.Err)
+		case v.Entry != nil && s.pool.Get(v.Entry.TxID) == nil:
+			s.refuse(i, policy(pending.ReasonFull, ""))
+		}
+	}
+	return nil
+}
+
+// offer tries each candidate alone, and then those together that need it.
+func (s *submission) offer(ctx context.Context) error {
 	for i, c := range s.candidates {
 		if c == nil {
 			continue
@@ -107,14 +125,6 @@ func (s *submission) submit(ctx context.Context) error {
 		var err error
 		if again, err = s.family(ctx); err != nil {
 			return err
-		}
-	}
-	for i := range s.result.Verdicts {
-		switch v := s.result.Verdicts[i]; {
-		case v.Err != nil && s.refusal == nil:
-			s.refuse(i, v.Err)
-		case v.Entry != nil && s.pool.Get(v.Entry.TxID) == nil:
-			s.refuse(i, policy(pending.ReasonFull, "")) // it had to make room for what came later
 		}
 	}
 	return nil
@@ -178,7 +188,12 @@ func (s *submission) family(ctx context.Context) (again bool, err error) {
 
 // admit admits candidates as a group, and notes what became of them if they are in.
 func (s *submission) admit(ctx context.Context, indices []int) (failed int, err error) {
-	g := &group{limit: s.limit}
+	g := &group{part: true, limit: s.limit}
+	for i, v := range s.result.Verdicts {
+		if v.Entry != nil && !v.Present {
+			g.early = append(g.early, s.candidates[i].TxID)
+		}
+	}
 	for _, i := range indices {
 		g.candidates = append(g.candidates, s.candidates[i])
 	}
@@ -255,23 +270,3 @@ func checkFamilyRates(g *group) error {
 
 // kiloRate writes a feerate as Bitcoin Core does: coins for 1000 virtual bytes.
 func kiloRate(r types.FeeRate) string { return types.Amount(r).String() + "/kvB" }
-
-// unpaid returns the nodes of clusters for which a child paid, and nobody does any
-// longer.
-func unpaid(clusters []*cluster, least types.FeeRate) []*txNode {
-	var nodes []*txNode
-	for _, cluster := range clusters {
-		for i := range cluster.chunks {
-			c := &cluster.chunks[i]
-			if c.feeRate() >= least {
-				continue
-			}
-			for _, n := range cluster.nodes[c.first:c.end] {
-				if n.sponsored {
-					nodes = append(nodes, n)
-				}
-			}
-		}
-	}
-	return nodes
-}

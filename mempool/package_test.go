@@ -221,43 +221,26 @@ func TestPackageReplaces(t *testing.T) {
 	h.expect(parent, child)
 }
 
-// What only a child paid for leaves when the child does, however that happens.
-func TestSponsoredLeaves(t *testing.T) {
+// What only a child paid for stays when the child leaves, is mined by nobody, and can be
+// paid for by another child alone.
+func TestParentWithoutChild(t *testing.T) {
 	h := newHarness(t, nil)
 	h.mineEmpty(8)
-	coins := h.coins(8)
-	family := func(a, b types.OutPoint) (parent, child *types.Tx) {
-		parent = h.Pay(0, 2, a)
-		child = h.Pay(2000, 2, chaintest.Output(parent, 0), b)
-		h.acceptPackage(parent, child)
-		return parent, child
-	}
-	// Another spends the child's other coin.
-	_, payer := family(coins[0], coins[1])
-	grandchild := h.Pay(1000, 1, chaintest.Output(payer, 0))
-	h.accept(grandchild)
+	coins := h.coins(3)
+	parent := h.Pay(0, 2, coins[0])
+	h.acceptPackage(parent, h.Pay(2000, 2, chaintest.Output(parent, 0), coins[1]))
 	other := h.Pay(90_000, 1, coins[1])
 	h.accept(other)
-	h.expect(other)
-	// So does a transaction of a block.
-	parent, child := family(coins[2], coins[3])
-	h.expect(other, parent, child)
-	h.mine(h.Pay(500, 1, coins[3]))
-	h.expect(other)
-	// With another child that pays enough the parent stays, with one that does not it goes.
-	parent, _ = family(coins[4], coins[5])
-	second := h.Pay(1000, 1, chaintest.Output(parent, 1))
-	h.accept(second)
-	third := h.Pay(90_000, 1, coins[5])
-	h.accept(third)
-	h.expect(other, parent, second, third)
-	// A parent that paid for itself stays too.
-	own := h.Pay(1000, 2, coins[6])
-	ownChild := h.Pay(1000, 1, chaintest.Output(own, 0), coins[7])
-	h.acceptPackage(own, ownChild)
-	fourth := h.Pay(90_000, 1, coins[7])
-	h.accept(fourth)
-	h.expect(other, parent, second, third, own, fourth)
+	h.expect(parent, other)
+	if selected, _ := h.pool.Select(pending.Selection{MaxWeight: 1_000_000, MinFeeRate: 1}); len(selected) != 1 {
+		t.Errorf("%d are mined", len(selected))
+	}
+	child := h.Pay(2000, 1, chaintest.Output(parent, 1))
+	h.accept(child)
+	if selected, _ := h.pool.Select(pending.Selection{MaxWeight: 1_000_000, MinFeeRate: 1}); len(selected) != 3 {
+		t.Errorf("%d are mined", len(selected))
+	}
+	h.expect(parent, other, child)
 }
 
 // A pool that is full takes a package whole or not at all, and says so before it runs

@@ -61,7 +61,6 @@ func (g *graph) reprice(old *txNode) {
 	if fresh.delta == old.delta {
 		return
 	}
-	fresh.sponsored = old.sponsored
 	nodes := slices.Clone(old.cluster.nodes)
 	nodes[old.at] = fresh
 	after, _ := g.clustersOf(nodes, 0)
@@ -92,7 +91,6 @@ func (p *Pool) Prioritise(txid types.Hash, delta types.Amount) bool {
 	if n := p.graph.byTxID[txid]; n != nil {
 		p.graph.reprice(n)
 		p.changes++
-		p.sweep([]*cluster{p.graph.byTxID[txid].cluster})
 		p.changed.Ring()
 	}
 	return true

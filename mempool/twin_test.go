@@ -15,13 +15,13 @@ import (
 // twin is a pool as one would write it on a blackboard: a map of transactions,
 // and everything that is asked is computed from nothing.
 type twin struct {
-	txs       map[types.Hash]*pending.Entry
-	sponsored map[types.Hash]bool         // too cheap, and came in with a child
-	deltas    map[types.Hash]types.Amount // of fees; the fees of the twin's entries have them
-	coins     map[types.OutPoint]types.Coin
-	height    uint32 // of the tip
-	policy    pending.Policy
-	raised    types.FeeRate // what must be paid after what was evicted
+	txs    map[types.Hash]*pending.Entry
+	deltas map[types.Hash]types.Amount // of fees; the fees of the twin's entries have them
+	coins  map[types.OutPoint]types.Coin
+	height uint32 // of the tip
+	policy pending.Policy
+	raised types.FeeRate    // what must be paid after what was evicted
+	early  []*pending.Entry // of a package that is coming in; nil: none is
 }
 
 func (w *twin) parents(e *pending.Entry) map[types.Hash]*pending.Entry {
@@ -55,8 +55,7 @@ func (w *twin) descendants(e *pending.Entry) map[types.Hash]*pending.Entry {
 }
 
 func (w *twin) without(gone map[types.Hash]*pending.Entry) *twin {
-	rest := &twin{txs: maps.Clone(w.txs), sponsored: map[types.Hash]bool{}, deltas: w.deltas, coins: w.coins, height: w.height, policy: w.policy}
-	maps.Copy(rest.sponsored, w.sponsored)
+	rest := &twin{txs: maps.Clone(w.txs), deltas: w.deltas, coins: w.coins, height: w.height, policy: w.policy}
 	for txid := range gone {
 		delete(rest.txs, txid)
 	}
@@ -218,6 +217,7 @@ func (w *twin) accept(e *pending.Entry, floor types.FeeRate) error {
 func (w *twin) acceptPackage(list []*pending.Entry, floor func() types.FeeRate) error {
 	var together []*pending.Entry
 	var first, fault error
+	w.early = []*pending.Entry{}
 	for _, e := range list {
 		if w.txs[e.TxID] != nil {
 			continue
@@ -225,6 +225,7 @@ func (w *twin) acceptPackage(list []*pending.Entry, floor func() types.FeeRate) 
 		err := w.accept(e, floor())
 		switch {
 		case err == nil:
+			w.early = append(w.early, e)
 		case err == consensus.ReasonMissingInputs || pending.Reconsiderable(&consensus.RuleError{Kind: consensus.ErrPolicy, Reason: err.(consensus.Reason)}):
 			together = append(together, e)
 			if first == nil {
@@ -241,6 +242,8 @@ func (w *twin) acceptPackage(list []*pending.Entry, floor func() types.FeeRate) 
 	default:
 		fault = first
 	}
+	w.early = nil
+	w.evict()
 	for _, e := range list {
 		if fault == nil && w.txs[e.TxID] == nil {
 			return pending.ReasonFull // it had to make room for one that came later
@@ -412,16 +415,6 @@ func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry) error {
 		return pending.ReasonNotImproved
 	}
 	for _, e := range list {
-		if e.Fee < w.policy.MinRelay.Fee(e.VSize) {
-			after.sponsored[e.TxID] = true
-		}
-	}
-	for _, e := range list {
-		if after.isUnpaid(e) {
-			return pending.ReasonMinRelayFee
-		}
-	}
-	for _, e := range list {
 		if after.leavesDust(e) {
 			if len(list) > 1 {
 				return ReasonUnspentDust
@@ -429,14 +422,19 @@ func (w *twin) replace(list []*pending.Entry, sibling *pending.Entry) error {
 			return ReasonEphemeralDust
 		}
 	}
-	before, sponsored, raised := w.txs, w.sponsored, w.raised
-	w.txs, w.sponsored = after.txs, after.sponsored
-	w.evict()
+	trial := after.without(nil)
+	if len(list) == 1 {
+		trial.policy.MaxBytes += w.spare()
+	}
+	trial.evict()
 	for _, e := range list {
-		if w.txs[e.TxID] == nil {
-			w.txs, w.sponsored, w.raised = before, sponsored, raised
+		if trial.txs[e.TxID] == nil {
 			return pending.ReasonFull
 		}
+	}
+	w.txs = after.txs
+	if w.early == nil {
+		w.evict()
 	}
 	return nil
 }
@@ -462,6 +460,16 @@ func (w *twin) leavesDust(e *pending.Entry) bool {
 	return false
 }
 
+// spare is the memory of those of a package that are in already.
+func (w *twin) spare() (bytes int) {
+	for _, e := range w.early {
+		if w.txs[e.TxID] != nil {
+			bytes += usageOf(e)
+		}
+	}
+	return bytes
+}
+
 // improves tells whether the chunks of what is touched become better.
 func (w *twin) improves(after *twin, touched, gone map[types.Hash]*pending.Entry, list []*pending.Entry) bool {
 	maps.DeleteFunc(touched, func(id types.Hash, _ *pending.Entry) bool { return w.txs[id] == nil })
@@ -481,33 +489,6 @@ func (w *twin) improves(after *twin, touched, gone map[types.Hash]*pending.Entry
 		}
 	}
 	return better
-}
-
-// isUnpaid tells whether a child paid for a transaction, and nobody does now.
-func (w *twin) isUnpaid(e *pending.Entry) bool {
-	if !w.sponsored[e.TxID] {
-		return false
-	}
-	for _, part := range chunks(w.order(w.cluster(e))) {
-		if slices.Contains(part, e) {
-			t := total(part)
-			return types.NewFeeRate(t.Fees, (t.Weight+3)/4) < w.policy.MinRelay
-		}
-	}
-	panic("it is in no chunk")
-}
-
-// sweep removes what nobody pays for.
-func (w *twin) sweep() {
-	for swept := true; swept; {
-		swept = false
-		for _, e := range w.txs {
-			if w.isUnpaid(e) {
-				w.txs, swept = w.without(w.descendants(e)).txs, true
-				break
-			}
-		}
-	}
 }
 
 // fee returns the fee of a transaction whose inputs are all there.
@@ -549,7 +530,6 @@ func (w *twin) fee(e *pending.Entry) (types.Amount, error) {
 // evict throws away what pays worst until the rest fits.
 func (w *twin) evict() {
 	for {
-		w.sweep()
 		usage := 0
 		for _, e := range w.txs {
 			usage += usageOf(e)
@@ -594,13 +574,11 @@ func (w *twin) confirm(b *chaintest.Block) {
 		}
 	}
 	w.coins, w.height = b.Coins, b.Height
-	w.sweep()
 }
 
 // rebuild puts in what is valid of a list, in its order.
 func (w *twin) rebuild(list []*pending.Entry, tip *chaintest.Block) {
 	w.txs, w.coins, w.height = map[types.Hash]*pending.Entry{}, tip.Coins, tip.Height
-	w.sponsored = map[types.Hash]bool{} // in a new graph nobody remembers
 	for _, e := range list {
 		fee, err := w.fee(e)
 		if err != nil || w.txs[e.TxID] != nil {

@@ -255,7 +255,7 @@ func TestTransactionsAndBlocksReachAll(t *testing.T) {
 }
 
 // TestPackageReachesAll: a transaction without a fee travels with the child that pays for
-// it, from node to node and into a block. What nobody pays for any longer is given up.
+// it, from node to node and into a block. Another child takes the place of the first.
 func TestPackageReachesAll(t *testing.T) {
 	simulate(t, 11, func(t *testing.T, w *world) {
 		a := w.start("a")
