@@ -17,6 +17,10 @@ TEXT = {
         LeaveOut("Running test BIP68 not consensus before activation", FORKS),
         LeaveOut("Activating BIP68 (and 112/113)", FORKS),
     ],
+    "feature_rbf": [
+        LeaveOut('assert self.nodes[0].getmempoolinfo()["fullrbf"]', "-deprecatedrpc: karat does not have what Core has given up", until="# Create an explicitly opt-out"),
+        LeaveOut("assert_equal(False, self.nodes[0].getmempoolentry(optout_tx['txid'])['bip125-replaceable'])", "everything can be replaced, and is said to be", item=True),
+    ],
     "mempool_accept": [
         LeaveOut("['permitbaremultisig'], False", LEGACY, until="Start with empty mempool"),
         Change("nValue=540", "nValue=330", "dust begins at 330 for a taproot output, at 540 for P2SH"),
