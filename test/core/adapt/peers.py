@@ -198,6 +198,8 @@ def hear(self):
         self.answered = False
         if kind in HEAR:
             message = HEAR[kind](payload)
+            if kind == INV:
+                message.inv = [item for item in message.inv if item.hash not in getattr(self, "old", ())]
             self._log_message("receive", message)
             self.on_message(message)
         # karat's protocol asks for an answer; Core's peers say nothing when they have nothing.
@@ -245,6 +247,13 @@ def peer_connect(self, *, dstaddr, dstport, net, timeout_factor, services=NODE_N
     self.on_connection_send_msg = "a hello"  # until it is sent
     note("a peer of the test's speaks karat's protocol")
     return threading.Thread(target=open_connection, args=(self, 0), daemon=True).start
+
+
+def hears_news(node):
+    """A peer that hears of what comes after it: karat's nodes tell a new peer of what waits already, Core's do not."""
+    peer = p2p.P2PTxInvStore()
+    peer.old = {int(entry["wtxid"], 16) for entry in node.getrawmempool(True).values()}
+    return peer
 
 
 def no_listener(self, *args, **kwargs):

@@ -2,13 +2,15 @@
 
 from test_framework.test_framework import BitcoinTestFramework
 
-from . import keys
+from . import keys, peers
 from .notes import note
 from .source import Change, LeaveOut
 
 LEGACY = "legacy scripts"
 FORKS = "all soft forks are active from block 1"
 WITNESS = Change("stack = [CScript([OP_TRUE])]", "stack = op_true_witness()", "a taproot output that OP_TRUE spends for P2WSH")
+
+NEWS = Change("node.add_p2p_connection(P2PTxInvStore())", "node.add_p2p_connection(hears_news(node))", "what waits already is told to a new peer, too")
 
 # What is changed in the text of a test.
 TEXT = {
@@ -44,14 +46,26 @@ TEXT = {
     "mempool_unbroadcast": [
         LeaveOut("Add another connection & ensure transactions aren't broadcast again", "who connects is told of what the pool has", until="self.disconnect_nodes(0, 1)"),
     ],
+    "mempool_ephemeral_dust": [
+        LeaveOut("        self.test_sponsor_cycle()", "what nobody pays for any longer leaves the pool", until="self.test_node_restart()"),
+    ],
+    "mempool_limit": [NEWS],
     "mempool_updatefromblock": [
         LeaveOut("        self.test_max_disconnect_pool_bytes()", "a reorganisation brings back all that is still valid, however large", until="self.test_chainlimits_exceeded()"),
     ],
     "mining_basic": [
         LeaveOut("'-blockversion=1337'", "karat has no option for the version of blocks, and signals no deployments", until="        self.restart_node(0)"),
+        Change("wait_for_getheaders(timeout=5, block_hash=block.hashPrevBlock)", "wait_for_getheaders(timeout=5)", "a locator begins at the best header, not at the one before it"),
         Change("block_template_sigops, [0, 4, 4, 4]", "block_template_sigops, [0, 0, 0, 0]", "spends of taproot outputs have no sigops"),
         LeaveOut("        self.test_timewarp()", "karat has no periods of difficulty", until="self.test_pruning()"),
         LeaveOut("        self.test_pruning()", "there is no pruneblockchain: karat prunes by size", until="self.test_height_in_locktime()"),
+    ],
+    "mining_template_verification": [
+        Change("[node.cli for _", "[node.create_new_rpc_connection() for _", "connections in the place of bitcoin-cli"),
+    ],
+    "rpc_packages": [
+        NEWS.often(3),
+        Change("(Operation not valid with the current stack size)", "(Witness program was passed an empty witness)", "a taproot output for P2PKH", times=2),
     ],
 }
 
@@ -88,7 +102,7 @@ def change_text(name, text):
 
 def adapt(name, module):
     """The test of a module."""
-    module.op_true_witness = keys.op_true_witness
+    module.op_true_witness, module.hears_news = keys.op_true_witness, peers.hears_news
     LOADED.get(name, lambda _: None)(module)
     found = [value for value in vars(module).values()
              if isinstance(value, type) and issubclass(value, BitcoinTestFramework) and value.__module__ == module.__name__]
