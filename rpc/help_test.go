@@ -84,6 +84,9 @@ testmempoolaccept rawtxs maxfeerate
 uptime
 validateaddress address
 verifychain checklevel nblocks
+waitforblock blockhash timeout
+waitforblockheight height timeout
+waitfornewblock timeout current_tip
 `
 
 // TestParameterNames: methods that Bitcoin Core has take its parameters, in its
