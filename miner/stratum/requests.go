@@ -201,7 +201,8 @@ func (c *connection) configureMask(parameters map[string]json.RawMessage, result
 	asked := uint32(0xffffffff)
 	if raw, given := parameters["version-rolling.mask"]; given {
 		var digits string
-		ok := json.Unmarshal(raw, &digits) == nil
+		_ = json.Unmarshal(raw, &digits) // what is no text has no digits
+		var ok bool
 		if asked, ok = hexWord(digits); !ok {
 			result["version-rolling"] = "the mask is not eight hexadecimal digits"
 			return

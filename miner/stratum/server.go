@@ -61,8 +61,8 @@ type Options struct {
 
 	Now   func() time.Time // the network's time, which headers have; nil: time.Now
 	Clock func() time.Time // by which everything else goes; nil: time.Now
-	// Logger has what strangers can bring about, OwnLogger the blocks that were found. Nil
-	// discards.
+	// Logger has what strangers can bring about, OwnLogger the blocks that were found and
+	// taken. Nil discards.
 	Logger, OwnLogger *slog.Logger
 }
 
@@ -197,8 +197,8 @@ func (s *Server) submitBlocks(ctx context.Context) {
 	for f := range s.found {
 		block := f.payout.block(f.nonces, f.header)
 		height, hash := f.payout.job.template.Height, block.Hash()
-		if err := s.o.Chain.AddBlock(ctx, block.AppendTo(nil)); err != nil {
-			s.o.OwnLogger.Warn("a block that a worker found was refused", "height", height, "hash", hash, "worker", f.worker.name, "err", err)
+		if err := s.o.Chain.AddBlock(ctx, block.AppendTo(make([]byte, 0, block.Size()))); err != nil {
+			s.o.Logger.Warn("a block that a worker found was refused", "height", height, "hash", hash, "worker", f.worker.name, "err", err)
 			s.wanted.Poke()
 			continue
 		}

@@ -114,13 +114,19 @@ func (c *connection) judge(sub submission) (v verdict, f *fault) {
 	switch {
 	case j == nil:
 		return v, refuse(stratuminfo.Stale, "stale share: the job is gone")
-	case sub.ntime < j.template.MinTime || int64(sub.ntime) > c.server.o.Now().Unix()+consensus.MaxFutureSeconds:
+	case sub.ntime < j.template.MinTime || int64(sub.ntime) > c.server.latest(j):
 		return v, refuse(stratuminfo.Malformed, "ntime out of range")
 	case sub.bits&^c.session.mask != 0:
 		return v, refuse(stratuminfo.Malformed, "version bits outside of the mask")
 	}
 	f = c.judgeHash(&v, g, j, sub)
 	return v, f
+}
+
+// latest is the latest time that a share of a job may have: as late as a block's, or that
+// of the job itself, if the rules leave it none that is early enough.
+func (s *Server) latest(j *job) int64 {
+	return max(s.o.Now().Unix()+consensus.MaxFutureSeconds, int64(j.header.Timestamp))
 }
 
 // judgeHash decides on a share of which all but the hash is good. It assumes mu.

@@ -29,10 +29,10 @@ func (c *connection) startWorking() bool {
 	}
 	c.working = true
 	v, now := &c.session.vardiff, c.server.o.Clock()
+	v.fixed = c.hints.chosen > 0
 	switch h := &c.hints; {
 	case h.chosen > 0:
 		v.start(h.chosen, now)
-		v.fixed = true
 	case h.before > 0 && !c.resumed:
 		v.start(h.before, now)
 	default:
