@@ -83,7 +83,9 @@ func (c *connection) isBehind(j *job) bool {
 // tell sends the difficulty, if it has changed, and a job. It assumes mu.
 func (c *connection) tell(payout *payoutJob) {
 	s, j := c.session, payout.job
-	clean := !c.told || j.clean && s.number != j.number
+	// Some miners take a new difficulty up with their next piece of work only, which may
+	// be long. One that is far too hard is not worth finishing: it is taken away.
+	clean := !c.told || j.clean && s.number != j.number || s.aim(j) < s.told/2
 	if difficulty := s.aim(j); difficulty != s.told || !c.told {
 		c.push(outgoing{line: difficultyNotice(difficulty)})
 		for _, w := range c.names {
