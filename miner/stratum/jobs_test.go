@@ -18,9 +18,12 @@ import (
 // before are taken for a while, and work is never told twice.
 func TestRefresh(t *testing.T) {
 	inBubble(t, 1, nil, func(t *testing.T, w *world) {
-		c := w.miner("alice", 1)
+		c := w.dial("alice")
 		defer c.Close()
-		if _, err := c.Call("mining.suggest_difficulty", 1e-8); err != nil {
+		if err := c.Subscribe(""); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Authorize(w.address(1), "d=1e-8"); err != nil { // so that difficulty stays
 			t.Fatal(err)
 		}
 		first := w.job(c)
@@ -33,9 +36,6 @@ func TestRefresh(t *testing.T) {
 				t.Fatalf("job %+v after %+v", job, last)
 			}
 			last = job
-			if err := c.Submit(search(t, job, 7)); err != nil { // so that difficulty stays
-				t.Fatal(err)
-			}
 			if i == 3 {
 				if err := c.Submit(share); err != nil {
 					t.Errorf("a share of two minutes ago: %v", err)
