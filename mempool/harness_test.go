@@ -10,6 +10,7 @@ import (
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
@@ -248,4 +249,12 @@ func histogramOf(r *ranking) (h fees.Histogram) {
 		h.Add(c.feeRate(), int(c.weight))
 	}
 	return h
+}
+
+func entriesOf(nodes []*txNode) []*pending.Entry {
+	entries := make([]*pending.Entry, len(nodes))
+	for i, n := range nodes {
+		entries[i] = n.Entry
+	}
+	return entries
 }

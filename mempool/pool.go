@@ -152,14 +152,6 @@ func (p *Pool) Listing() (entries []*pending.Entry, sequence uint64) {
 	return p.graph.entries(), p.changes
 }
 
-func entriesOf(nodes []*txNode) []*pending.Entry {
-	entries := make([]*pending.Entry, len(nodes))
-	for i, n := range nodes {
-		entries[i] = n.Entry
-	}
-	return entries
-}
-
 // Details returns the transaction with the id and its relatives, all of one moment.
 func (p *Pool) Details(txid types.Hash) (pending.Details, bool) {
 	p.mu.Lock()
