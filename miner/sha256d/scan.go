@@ -40,7 +40,7 @@ func New(header *types.Header, target consensus.Uint256) *Scanner {
 	s := &Scanner{way: fastest, target: target}
 	header.AppendTo(s.header[:0])
 	s.table = prepare(&s.header)
-	if s.top() >= words/16 {
+	if s.top() >= words/4 {
 		s.way = portable // a batch would be begun for its first few nonces
 	}
 	return s
@@ -59,7 +59,7 @@ func (s *Scanner) Scan(from, to uint64) (nonce uint32, ok bool) {
 	batch := uint64(s.way.batch)
 	// Where every few nonces are good, more batches than are expected would be begun
 	// for nothing.
-	most := max(1, min(atOnce, 4*words/(uint64(s.top())+1))/batch)
+	most := max(1, min(atOnce, words/(uint64(s.top())+1))/batch)
 	for from < to {
 		batches := min(most, (to-from+batch-1)/batch)
 		done, hits := s.way.scan(&s.table, uint32(from), s.top(), int(batches))

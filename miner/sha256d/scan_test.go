@@ -203,6 +203,31 @@ func TestEdgesOfTargets(t *testing.T) {
 	})
 }
 
+// TestCandidates: what passes by its last word and is not good hides nothing that
+// comes behind it in its batch.
+func TestCandidates(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		r := newRand(11)
+		for range 60 {
+			raw, from := randomHeader(r), r.Uint64N(words-5000)
+			target := valueOf(raw, uint32(from)) // by which from is good, and no more after this:
+			for i := range target {
+				target[i]--
+				if target[i] != math.MaxUint64 {
+					break
+				}
+			}
+			want := from + 1
+			for valueOf(raw, uint32(want)).Cmp(target) > 0 {
+				want++
+			}
+			if n, ok := scannerFor(t, w, raw, target).Scan(from, min(words, want+100)); !ok || uint64(n) != want {
+				t.Fatalf("from %d, found %d (%t), want %d", from, n, ok, want)
+			}
+		}
+	})
+}
+
 // TestLikePortable compares what an instruction set reports with the portable code,
 // candidates and all.
 func TestLikePortable(t *testing.T) {

@@ -13,7 +13,7 @@ var (
 
 // passes is the number of batches whose first hashes are made before the second ones
 // are. One pass of both would be too much code for what a processor keeps of it.
-const passes = 8
+const passes = 16
 
 // assembly returns the whole file.
 func assembly() string {

@@ -77,10 +77,12 @@ func (h *hasher) round(t int, withA bool) {
 	case varying:
 		sum = h.add(sum, h.add(w.value, h.broadcast(h.pool.at(k256[t]))))
 	}
-	sum = h.add(sum, h.choose(e, f, g), h.bigSigma1(e))
+	// All rounds wait for the e of the one before: what it needs longest comes first.
+	rotated := h.bigSigma1(e)
+	sum = h.add(sum, h.choose(e, f, g), rotated)
 	next := [8]value{1: a, b, c, h.add(d, sum), e, f, g}
 	if withA {
-		next[0] = h.add(sum, h.majority(a, b, c), h.bigSigma0(a))
+		next[0] = h.add(sum, h.add(h.majority(a, b, c), h.bigSigma0(a)))
 	}
 	h.state = next
 }
@@ -163,10 +165,12 @@ func (h *hasher) second(stream int) value {
 	return h.reverse(h.add(h.state[4], h.broadcast(h.pool.at(iv[7]))))
 }
 
+// rounds does rounds, and makes the word of each before the round that precedes it:
+// there is something to do while that round waits.
 func (h *hasher) rounds(from, to, withA int) {
 	for t := from; t < to; t++ {
-		if t >= 16 {
-			h.schedule(t)
+		if t+1 >= 16 && t+1 < to {
+			h.schedule(t + 1)
 		}
 		h.round(t, t < withA)
 	}
