@@ -129,7 +129,7 @@ func (c *connection) read() error {
 		if err != nil {
 			return err
 		}
-		c.pace()
+		c.pace(len(line))
 		if err := c.handle(line); err != nil {
 			return err
 		}

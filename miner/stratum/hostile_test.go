@@ -348,6 +348,65 @@ func TestUselessGiveWay(t *testing.T) {
 	})
 }
 
+// TestManyCalls: one address may connect so often a minute, which keeps handshakes cheap.
+func TestManyCalls(t *testing.T) {
+	l := limits{most: 10, perPlace: 10, connected: map[string]int{}, offenders: map[string]*offender{}}
+	now, in := time.Unix(1_800_000_000, 0), 0
+	call := func(p place) bool {
+		ok := l.enter(p, now, func() bool { return false })
+		if ok {
+			l.leave(p)
+		}
+		return ok
+	}
+	for range 2 * maxCalls {
+		if call(place{name: "192.0.2.1"}) {
+			in++
+		}
+	}
+	if in != maxCalls || !call(place{name: "192.0.2.2"}) {
+		t.Errorf("%d calls from one address were taken", in)
+	}
+	for range 2 * maxCalls {
+		if !call(place{name: "10.0.0.1", local: true}) {
+			t.Fatal("a private address was kept out")
+		}
+	}
+	if now = now.Add(61 * time.Second); !call(place{name: "192.0.2.1"}) {
+		t.Error("kept out for more than a minute")
+	}
+	for i := range 3 * maxOffenders {
+		call(place{name: fmt.Sprint(i)})
+	}
+	if len(l.calls) > maxOffenders {
+		t.Errorf("%d addresses are remembered", len(l.calls))
+	}
+}
+
+// TestPace: long lines count for many, and a connection's own lines are its own.
+func TestPace(t *testing.T) {
+	inBubble(t, 1, nil, func(t *testing.T, w *world) {
+		w.server.all.perSecond, w.server.all.room = 0, 0
+		for _, test := range []struct {
+			size, lines int
+			want        time.Duration
+		}{
+			{30, ownAtOnce, 0},
+			{30, ownAtOnce + 100, 5 * time.Second},
+			{8000, 20, 12 * time.Second},
+		} {
+			c := newConnection(w.server, nil, place{})
+			began := time.Now()
+			for range test.lines {
+				c.pace(test.size)
+			}
+			if d := time.Since(began); d < test.want-50*time.Millisecond || d > test.want+100*time.Millisecond {
+				t.Errorf("%d lines of %d bytes took %s, want %s", test.lines, test.size, d, test.want)
+			}
+		}
+	})
+}
+
 // TestPlaces: which addresses are one.
 func TestPlaces(t *testing.T) {
 	for remote, want := range map[string]place{

@@ -13,6 +13,7 @@ const (
 	banFor   = 10 * time.Minute
 
 	maxOffenders = 10_000 // addresses that are remembered
+	maxCalls     = 600    // connections a minute from one address that is not of a private network
 )
 
 // place is where a connection comes from: an address, or the network of 64 bits of which
@@ -48,6 +49,8 @@ type limits struct {
 	total     int
 	connected map[string]int
 	offenders map[string]*offender // by the name of the place
+	calls     map[string]int       // of this minute, by the name of the place
+	minute    time.Time            // when it began
 }
 
 type offender struct {
@@ -74,8 +77,16 @@ func (l *limits) admits(p place, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	o := l.offenders[p.name]
-	banned := o != nil && o.banned && now.Before(o.until)
-	return !banned && (p.local || l.connected[p.name] < l.perPlace)
+	switch {
+	case o != nil && o.banned && now.Before(o.until):
+		return false
+	case p.local:
+		return true
+	case l.calls == nil || now.Sub(l.minute) > time.Minute || len(l.calls) >= maxOffenders:
+		l.calls, l.minute = map[string]int{}, now
+	}
+	l.calls[p.name]++
+	return l.calls[p.name] <= maxCalls && l.connected[p.name] < l.perPlace
 }
 
 func (l *limits) full() bool {

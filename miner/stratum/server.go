@@ -25,7 +25,7 @@ const (
 // The times of the server.
 const (
 	refreshAfter = 30 * time.Second      // a job is replaced by one with better fees and a fresh time
-	tipPatience  = 20 * time.Millisecond // in which a new tip's transactions are waited for
+	tipPatience  = 30 * time.Millisecond // in which a new tip's transactions are waited for
 	spacing      = 20 * time.Millisecond // between jobs at least, while the chain catches up
 	tendEvery    = 2 * time.Second       // difficulties are looked at, and old things forgotten
 	closeWait    = time.Second           // for what is on its way at the end

@@ -54,11 +54,19 @@ func (m *simulated) mine(speed float64, limit float64, duration time.Duration, l
 	}
 }
 
+// miners is how many are simulated, by their seeds.
+func miners(n uint64) uint64 {
+	if testing.Short() {
+		n /= 5
+	}
+	return n
+}
+
 // TestVardiffSettles: from one start miners of all speeds come to a share every few
 // seconds within two minutes, and stay there under 30%.
 func TestVardiffSettles(t *testing.T) {
 	ignore := func(float64) {}
-	for seed := range uint64(300) {
+	for seed := range miners(300) {
 		m := newSimulated(seed)
 		speed := math.Pow(10, m.random.Float64()*12-6) // of 1e-6 to 1e6 difficulties a second: 4,300 hashes to 4 petahashes
 		ideal := speed * shareEvery
@@ -82,7 +90,7 @@ func TestVardiffSettles(t *testing.T) {
 // TestVardiffFollows: a miner whose speed changes has its difficulty soon.
 func TestVardiffFollows(t *testing.T) {
 	ignore := func(float64) {}
-	for seed := range uint64(100) {
+	for seed := range miners(100) {
 		m := newSimulated(seed)
 		speed := 100.0
 		m.mine(speed, math.Inf(1), time.Hour, ignore)
@@ -99,7 +107,7 @@ func TestVardiffFollows(t *testing.T) {
 // TestVardiffLimits: what a network's target allows is not exceeded, and when it
 // allows more, the miner has it at once.
 func TestVardiffLimits(t *testing.T) {
-	for seed := range uint64(50) {
+	for seed := range miners(50) {
 		m := newSimulated(seed)
 		m.mine(100, 2, 30*time.Minute, func(difficulty float64) {
 			if difficulty > 2 {
