@@ -257,6 +257,24 @@ func TestWaitingTransactions(t *testing.T) {
 	if got := refused(s, "gettxspendingprevout", []any{outPoint}, map[string]any{"mempol_only": true}); got != "-3 Unexpected key mempol_only" {
 		t.Error(got)
 	}
+	for params, want := range map[string]string{
+		`[]`:                           "-8 Invalid parameter, outputs are missing",
+		`[5]`:                          "-3 JSON value of type number is not of expected type object",
+		`[{"vout":3}]`:                 "-3 Missing txid",
+		`[{"txid":null,"vout":3}]`:     "-3 Missing txid",
+		`[{"txid":42,"vout":3}]`:       "-3 JSON value of type number for field txid is not of expected type string",
+		`[{"txid":"TXID"}]`:            "-3 Missing vout",
+		`[{"txid":"TXID","vout":"1"}]`: "-3 JSON value of type string for field vout is not of expected type number",
+		`[{"txid":"TXID","vout":1,"unknown":42}]`: "-3 Unexpected key unknown",
+		`[{"txid":"ab","vout":1}]`:                "-8 txid must be of length 64 (not 2, for 'ab')",
+		`[{"txid":"TXID","vout":-1}]`:             "-8 Invalid parameter, vout cannot be negative",
+		`[{"txid":"TXID","vout":2147483648}]`:     "-1 JSON integer out of range",
+		`[{"txid":"TXID","vout":1.5}]`:            "-1 JSON integer out of range",
+	} {
+		if got := refused(s, "gettxspendingprevout", json.RawMessage(strings.ReplaceAll(params, "TXID", txid))); got != want {
+			t.Errorf("%s: %s, want %s", params, got, want)
+		}
+	}
 	outPoint["vout"] = 1
 	if got := refused(s, "gettxspendingprevout", []any{outPoint}, map[string]any{"mempool_only": false}); got != "-1 Mempool lacks a relevant spend, and txospenderindex is unavailable." {
 		t.Error(got)
