@@ -97,6 +97,10 @@ sim: ## simulate a network: NODES=200 SEED=1 HOSTILE=0.2 (docs/simulation.md)
 fees: ## simulate quiet, busy and changing networks, and show how good estimates of fees are (docs/fees.md)
 	$(GO) test ./mempool/fees -count=1 -run '^TestSimulation$$' -v
 
+.PHONY: flood
+flood: ## send FLOOD (1000000) transactions to a pool, and show what memory it takes
+	$(GO) test ./mempool -count=1 -run '^TestFlood$$' -v -flood $(or $(FLOOD),1000000)
+
 .PHONY: attack
 attack: ## attack a node in every known way, and show what its users notice (docs/security.md): SECONDS=8 ATTACKERS=40
 	$(GO) test ./cmd/karatd -count=1 -timeout 30m -run '^TestAttacks$$' -v -attack $(or $(SECONDS),8)s -attackers $(or $(ATTACKERS),40)

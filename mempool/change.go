@@ -1,6 +1,10 @@
 package mempool
 
-import "github.com/karatcoin/karat/chain/types"
+import (
+	"slices"
+
+	"github.com/karatcoin/karat/chain/types"
+)
 
 // change is a difference to a graph that was worked out and is not made yet. A
 // replacement is judged by its change, and a change that is refused has cost nothing
@@ -37,9 +41,10 @@ func (g *graph) prepare(remove, add []*txNode) (*change, bool) {
 		leaving[n] = true
 	}
 	touch(remove)
+	shrinking := len(c.before)
 	for _, n := range add {
 		parents := g.parents(n.Tx)
-		if len(parents) >= g.maxCount {
+		if joined(parents, c.before[:shrinking])+1 > g.maxCount {
 			return nil, false // without the work of looking at all their clusters
 		}
 		touch(parents)
@@ -55,6 +60,23 @@ func (g *graph) prepare(remove, add []*txNode) (*change, bool) {
 	var ok bool
 	c.after, ok = g.clustersOf(append(rest, add...), len(add))
 	return c, ok
+}
+
+// joined counts the nodes that a child of parents would be connected with at least: those
+// of their clusters, but for those that are about to lose some.
+func joined(parents []*txNode, shrinking []*cluster) (count int) {
+	seen := map[*cluster]bool{}
+	for _, n := range parents {
+		switch {
+		case seen[n.cluster]:
+		case slices.Contains(shrinking, n.cluster):
+			count++
+		default:
+			count += len(n.cluster.nodes)
+		}
+		seen[n.cluster] = true
+	}
+	return count
 }
 
 // clustersOf sorts nodes into clusters: whoever spends another is of the same one. It

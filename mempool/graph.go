@@ -69,28 +69,49 @@ func (g *graph) entries() []*pending.Entry {
 	return all
 }
 
+// once is a list of nodes that has each of them once.
+type once struct {
+	nodes []*txNode
+	seen  map[*txNode]bool // once there are many: a transaction may have thousands of inputs
+}
+
+func (o *once) add(n *txNode) {
+	const few = 16
+	switch {
+	case n == nil:
+		return
+	case o.seen == nil && slices.Contains(o.nodes, n), o.seen[n]:
+		return
+	}
+	o.nodes = append(o.nodes, n)
+	if o.seen == nil && len(o.nodes) > few {
+		o.seen = map[*txNode]bool{}
+		for _, other := range o.nodes {
+			o.seen[other] = true
+		}
+	} else if o.seen != nil {
+		o.seen[n] = true
+	}
+}
+
 // parents returns the nodes whose outputs a transaction spends, each once.
 func (g *graph) parents(tx *types.Tx) []*txNode {
-	var parents []*txNode
+	var parents once
 	for i := range tx.Inputs {
-		if n := g.byTxID[tx.Inputs[i].PreviousOutPoint.TxID]; n != nil && !slices.Contains(parents, n) {
-			parents = append(parents, n)
-		}
+		parents.add(g.byTxID[tx.Inputs[i].PreviousOutPoint.TxID])
 	}
-	return parents
+	return parents.nodes
 }
 
 // conflicts returns the nodes that spend what transactions spend, each once.
 func (g *graph) conflicts(txs ...*types.Tx) []*txNode {
-	var conflicts []*txNode
+	var conflicts once
 	for _, tx := range txs {
 		for i := range tx.Inputs {
-			if n := g.spends[tx.Inputs[i].PreviousOutPoint]; n != nil && !slices.Contains(conflicts, n) {
-				conflicts = append(conflicts, n)
-			}
+			conflicts.add(g.spends[tx.Inputs[i].PreviousOutPoint])
 		}
 	}
-	return conflicts
+	return conflicts.nodes
 }
 
 // relatives counts the nodes whose clusters change if transactions come in and their

@@ -117,7 +117,12 @@ func (p *Pool) MiningFeeRate(wtxid types.Hash) (rate types.FeeRate, there bool) 
 	if n == nil {
 		return 0, false
 	}
-	return n.chunk().feeRate(), true
+	var paid types.Amount // without the operator's deltas, of which peers know nothing
+	c := n.chunk()
+	for _, member := range n.cluster.nodes[c.first:c.end] {
+		paid += member.Fee
+	}
+	return types.NewFeeRate(paid, vsizeOf(c.weight)), true
 }
 
 // SpentBy returns the transaction that spends the output, nil if the pool has
