@@ -54,10 +54,16 @@ TEXT = {
     "mempool_updatefromblock": [
         LeaveOut("        self.test_max_disconnect_pool_bytes()", "a reorganisation brings back all that is still valid, however large", until="self.test_chainlimits_exceeded()"),
     ],
+    "mining_template_verification": [
+        Change("node.cli for _ in range(6)", "node.create_new_rpc_connection() for _ in range(6)", "there is no bitcoin-cli here: connections in its place"),
+    ],
     "mining_basic": [
         LeaveOut("'-blockversion=1337'", "karat has no option for the version of blocks, and signals no deployments", until="        self.restart_node(0)"),
         Change("wait_for_getheaders(timeout=5, block_hash=block.hashPrevBlock)", "wait_for_getheaders(timeout=5)", "a locator begins at the best header, not at the one before it"),
         Change("block_template_sigops, [0, 4, 4, 4]", "block_template_sigops, [0, 0, 0, 0]", "spends of taproot outputs have no sigops"),
+        LeaveOut("        peer.wait_for_getheaders(timeout=5", "karat's peers ask for headers above the best that they know", item=True),
+        Change("peer.send_blocks_and_test(blocks=[block], node=node)", "assert_equal(node.submitblock(block.serialize().hex()), None)",
+               "karat waits for an answer to its getheaders, which the test's peer leaves out"),
         LeaveOut("        self.test_timewarp()", "karat has no periods of difficulty", until="self.test_pruning()"),
         LeaveOut("        self.test_pruning()", "there is no pruneblockchain: karat prunes by size", until="self.test_height_in_locktime()"),
     ],
