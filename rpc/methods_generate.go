@@ -136,17 +136,9 @@ func generateBlock(s *Server, a *args) work {
 		if err != nil {
 			return nil, err
 		}
-		block := s.blockOf(entries, script)
-		if err := s.Operator.Propose(ctx, block.AppendTo(nil)); err != nil {
-			var rule *consensus.RuleError
-			if !errors.As(err, &rule) {
-				return nil, err
-			}
-			text := rule.RejectReason()
-			if rule.Detail != "" {
-				text += ", " + rule.Detail
-			}
-			return nil, failf(CodeVerify, "TestBlockValidity failed: %s", text)
+		block, err := s.blockOf(ctx, entries, script)
+		if err != nil {
+			return nil, err
 		}
 		for tries := 0; consensus.CheckHeader(s.Params, &block.Header, block.Hash()) != nil; tries++ {
 			if tries == defaultTries || ctx.Err() != nil {
@@ -184,15 +176,31 @@ func (s *Server) chosen(list []string) ([]*pending.Entry, error) {
 	return entries, nil
 }
 
-// blockOf returns a block on the tip with the transactions, which pay nothing to it.
-func (s *Server) blockOf(entries []*pending.Entry, script []byte) *types.Block {
-	state := s.Headers.TipState()
-	t := template.New(s.Params, &state, entries, 0, s.Control.Now())
-	t.CoinbaseValue -= t.Fees
-	coinbase := s.Miner.Coinbase(t, script)
-	header := t.Header
-	header.MerkleRoot = t.Root(coinbase.TxID())
-	return t.Block(header, coinbase)
+// blockOf returns a block on the tip with the transactions, which pay nothing to it. It
+// lacks its proof of work only.
+func (s *Server) blockOf(ctx context.Context, entries []*pending.Entry, script []byte) (*types.Block, error) {
+	for {
+		state := s.Headers.TipState()
+		t := template.New(s.Params, &state, entries, 0, s.Control.Now())
+		t.CoinbaseValue -= t.Fees
+		coinbase := s.Miner.Coinbase(t, script)
+		header := t.Header
+		header.MerkleRoot = t.Root(coinbase.TxID())
+		block := t.Block(header, coinbase)
+		err := s.Operator.Propose(ctx, block.AppendTo(nil))
+		var rule *consensus.RuleError
+		switch {
+		case err == nil:
+			return block, nil
+		case !errors.As(err, &rule):
+			return nil, err
+		case s.Headers.Tip() != state.Index && ctx.Err() == nil:
+			continue // a block came meanwhile
+		case rule.Detail == "":
+			return nil, failf(CodeVerify, "TestBlockValidity failed: %s", rule.RejectReason())
+		}
+		return nil, failf(CodeVerify, "TestBlockValidity failed: %s, %s", rule.RejectReason(), rule.Detail)
+	}
 }
 
 // setMockTime is Core's setmocktime. Core has it on regtest alone.
