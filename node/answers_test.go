@@ -26,6 +26,7 @@ var leftOut = map[string]string{
 	"getmininginfo.currentblockweight":         "of the last block that was put together since the start",
 	"getmempoolinfo.maxmempool":                "another default",
 	"getmempoolinfo.usage":                     "memory is counted otherwise",
+	"getmempoolinfo.fullrbf":                   "Core has given it up; older programs look for it",
 	"getindexinfo.coinstatsindex":              "there is none: gettxoutsetinfo counts",
 	"gettxoutsetinfo.block_info":               "of the coinstatsindex",
 	"gettxoutsetinfo.total_unspendable_amount": "of the coinstatsindex",
