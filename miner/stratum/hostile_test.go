@@ -46,7 +46,7 @@ func TestHostile(t *testing.T) {
 		{"silence", nil, handshakeTimeout + time.Second},
 		{"a subscription and no more", []string{subscribe}, handshakeTimeout + time.Second},
 		{"no JSON", []string{"GET / HTTP/1.1"}, time.Second},
-		{"an empty line", []string{""}, time.Second},
+		{"empty lines", repeat("\r", 1000), handshakeTimeout + time.Second},
 		{"an array", []string{"[]"}, time.Second},
 		{"a number for the method", []string{`{"id":1,"method":5}`}, time.Second},
 		{"an object of parameters", []string{`{"id":1,"method":"mining.subscribe","params":{"a":1}}`}, time.Second},

@@ -1,6 +1,7 @@
 package stratum
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,9 @@ const versionID = "karat-version"
 
 // handle does what a line says. An error ends the connection.
 func (c *connection) handle(line []byte) error {
+	if len(bytes.TrimSpace(line)) == 0 { // some end their lines twice
+		return nil
+	}
 	m, err := parseMessage(line)
 	if err != nil {
 		return err

@@ -24,6 +24,22 @@ type session struct {
 	number   uint32 // of the job that it was told of last, and its revision
 	revision uint16
 	mask     uint32 // bits of the version that the miner may choose
+	last     targetOfOne
+}
+
+// targetOfOne is a difficulty and its target, which takes as long to find out as all else
+// that a job costs a miner.
+type targetOfOne struct {
+	difficulty float64
+	target     consensus.Uint256
+}
+
+// of returns the target of a difficulty.
+func (o *targetOfOne) of(difficulty float64) consensus.Uint256 {
+	if o.difficulty != difficulty {
+		*o = targetOfOne{difficulty, targetOf(difficulty)}
+	}
+	return o.target
 }
 
 // givenJob is a job that the miner was told of. It has the job's number and not the job
@@ -55,7 +71,7 @@ func (s *session) give(j *job, difficulty float64) uint16 {
 	s.number, s.revision = j.number, revision
 	g := &givenJob{id: jobID(j.number, revision), number: j.number, revision: revision, difficulty: difficulty, target: j.target}
 	if difficulty < j.limit {
-		g.target = targetOf(difficulty)
+		g.target = s.last.of(difficulty)
 	}
 	if j.clean && revision == 0 {
 		s.given = nil
@@ -72,7 +88,7 @@ func (s *session) give(j *job, difficulty float64) uint16 {
 func (s *session) ease(difficulty float64) {
 	for _, g := range s.given {
 		if difficulty < g.difficulty {
-			g.difficulty, g.target = difficulty, targetOf(difficulty)
+			g.difficulty, g.target = difficulty, s.last.of(difficulty)
 		}
 	}
 }
