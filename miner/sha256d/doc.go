@@ -24,7 +24,9 @@
 // headers with different nonces have nothing to do with each other. A vector
 // register holds a word of 8 (AVX2) or 16 (AVX-512) of them, and one instruction does
 // to all what has to be done to each. A processor can do more at a time than one
-// such chain asks for, so that AVX-512 works on two batches side by side.
+// such chain asks for, so that AVX-512 works on two batches side by side. The SHA
+// extensions do two rounds of one header in an instruction, and of two headers in
+// turn for the same reason.
 //
 // What passes is only a candidate. It is hashed once more by crypto/sha256, which
 // shares nothing with the above.

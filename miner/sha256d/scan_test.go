@@ -21,7 +21,7 @@ import (
 // everyWay runs a test for each instruction set that there is assembly for, and says
 // which of them this processor lacks.
 func everyWay(t *testing.T, test func(t *testing.T, w way)) {
-	for _, name := range []string{"portable", "AVX2", "SHA extensions", "AVX-512"} {
+	for _, name := range []string{"portable", "crypto/sha256", "AVX2", "SHA extensions", "AVX-512"} {
 		t.Run(name, func(t *testing.T) {
 			i := slices.IndexFunc(ways(), func(w way) bool { return w.name == name })
 			if i < 0 {
