@@ -38,7 +38,11 @@
 //
 // An entry (pending.Entry) is a transaction of the pool, and a txNode is its place in
 // the graph. A candidate is a transaction that is not in yet, with what was found out
-// about it; a group is candidates that come in together. A change is a difference to the graph that was worked out and is not made
-// yet, so that to refuse it costs nothing. An ancestor is what a transaction spends,
-// directly or not; lineage is the set of all ancestors with the transaction itself.
+// about it; a group is candidates that come in together. A change is a difference to the
+// graph that was worked out and is not made yet, so that to refuse it costs nothing. An
+// ancestor is what a transaction spends, directly or not; lineage is the set of all
+// ancestors with the transaction itself. A modified fee is what a transaction counts for:
+// its fee and the operator's delta (Prioritise), which may make it negative. A node never
+// changes its delta; another node takes its place, so that whoever reads a cluster without
+// the lock sees one order and the fees that belong to it.
 package mempool
