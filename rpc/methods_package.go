@@ -141,7 +141,10 @@ func (j *triedJSON) tell(v *pending.Verdict, limit types.FeeRate) (dear bool) {
 
 // ownDetails are the reasons behind which Bitcoin Core has nothing, and karat says what it
 // has found. Clients compare these texts.
-var ownDetails = []consensus.Reason{"version", "tx-size", "tx-size-small", "datacarrier", "dust", "scriptpubkey", consensus.ReasonMissingInputs}
+var ownDetails = []consensus.Reason{
+	"version", "tx-size", "tx-size-small", "datacarrier", "dust", "scriptpubkey", consensus.ReasonMissingInputs,
+	"txn-same-nonwitness-data-in-mempool", pending.ReasonConfirmed,
+}
 
 // coreText is the text of a refusal, as Bitcoin Core writes it.
 func coreText(err error) string {
