@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -19,13 +18,13 @@ func scriptOfDescriptor(hrp, text string) ([]byte, error) {
 	want := taproot.DescriptorChecksum(expression)
 	switch {
 	case strings.Contains(sum, "#"):
-		return nil, errors.New("Multiple '#' symbols")
+		return nil, descriptorErrorf("Multiple '#' symbols")
 	case summed && len(sum) != len(want) && want != "":
-		return nil, fmt.Errorf("Expected 8 character checksum, not %d characters", len(sum))
+		return nil, descriptorErrorf("Expected 8 character checksum, not %d characters", len(sum))
 	case want == "":
-		return nil, errors.New("Invalid characters in payload")
+		return nil, descriptorErrorf("Invalid characters in payload")
 	case summed && sum != want:
-		return nil, fmt.Errorf("Provided checksum '%s' does not match computed checksum '%s'", printable(sum), want)
+		return nil, descriptorErrorf("Provided checksum '%s' does not match computed checksum '%s'", printable(sum), want)
 	}
 	function, inside, _ := strings.Cut(expression, "(")
 	inside, closed := strings.CutSuffix(inside, ")")
@@ -36,13 +35,13 @@ func scriptOfDescriptor(hrp, text string) ([]byte, error) {
 	case "addr":
 		script, err := taproot.DecodeAddress(hrp, inside)
 		if err != nil {
-			return nil, errors.New("Address is not valid")
+			return nil, descriptorErrorf("Address is not valid")
 		}
 		return script, nil
 	case "raw":
 		script, err := hex.DecodeString(inside)
 		if err != nil {
-			return nil, errors.New("Raw script is not hex")
+			return nil, descriptorErrorf("Raw script is not hex")
 		}
 		return script, nil
 	case "tr", "rawtr":
@@ -55,8 +54,18 @@ func scriptOfDescriptor(hrp, text string) ([]byte, error) {
 	return nil, noDescriptor(expression)
 }
 
+// descriptorError is what is wrong with a descriptor, in Core's words.
+type descriptorError string
+
+// Error returns the words.
+func (e descriptorError) Error() string { return string(e) }
+
+func descriptorErrorf(format string, args ...any) error {
+	return descriptorError(fmt.Sprintf(format, args...))
+}
+
 func noDescriptor(expression string) error {
-	return fmt.Errorf("'%s' is not a valid descriptor function", printable(expression))
+	return descriptorErrorf("'%s' is not a valid descriptor function", printable(expression))
 }
 
 // scriptOfKey returns the script of tr(KEY) or rawtr(KEY).
@@ -65,7 +74,7 @@ func scriptOfKey(function, text string) ([]byte, error) {
 		return nil, err
 	}
 	if strings.ContainsAny(text, ",{}") {
-		return nil, fmt.Errorf("%s(): a tree of scripts is not taken here; give raw() the output's script", function)
+		return nil, descriptorErrorf("%s(): a tree of scripts is not taken here; give raw() the output's script", function)
 	}
 	if strings.HasPrefix(text, "[") { // where the key comes from does not matter
 		_, text, _ = strings.Cut(text, "]")
@@ -74,19 +83,19 @@ func scriptOfKey(function, text string) ([]byte, error) {
 	var key [32]byte
 	switch {
 	case text == "":
-		return nil, fmt.Errorf("%s(): No key provided", function)
+		return nil, descriptorErrorf("%s(): No key provided", function)
 	case err != nil:
-		return nil, fmt.Errorf("%s(): key '%s' is not valid", function, printable(text))
+		return nil, descriptorErrorf("%s(): key '%s' is not valid", function, printable(text))
 	case len(raw) == 33 && (raw[0] == 2 || raw[0] == 3):
 		copy(key[:], raw[1:])
 	case len(raw) == 32:
 		copy(key[:], raw)
 	default:
-		return nil, fmt.Errorf("%s(): Pubkey '%s' is invalid", function, printable(text))
+		return nil, descriptorErrorf("%s(): Pubkey '%s' is invalid", function, printable(text))
 	}
 	tweaked, _, err := taproot.OutputKey(key, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%s(): Pubkey '%s' is invalid", function, printable(text))
+		return nil, descriptorErrorf("%s(): Pubkey '%s' is invalid", function, printable(text))
 	}
 	if function == "tr" {
 		key = tweaked
