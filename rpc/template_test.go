@@ -350,14 +350,14 @@ func TestDescriptors(t *testing.T) {
 		"raw(Ü)":                  "error Invalid characters in payload",
 		"raw(xyz)":                "error Raw script is not hex",
 		"addr(1BoatSLRHtKNngkdXEeobR76b53LETtpyT)": "error Address is not valid",
-		"tr()":                                      "error tr(): No key provided",
-		"tr(" + strings.Repeat("ff", 32) + ")":      "error tr(): Pubkey '" + strings.Repeat("ff", 32) + "' is invalid",
-		"tr(04" + internal + ")":                    "error tr(): Pubkey '04" + internal[:62] + "' is invalid",
+		"tr()":                                 "error tr(): No key provided",
+		"tr(" + strings.Repeat("ff", 32) + ")": "error tr(): Pubkey '" + strings.Repeat("ff", 32) + "' is invalid",
+		"tr(04" + internal + ")":               "error tr(): Pubkey '04" + internal[:62] + "' is invalid",
 		"tr(" + internal + ",pk(" + internal + "))": "error tr(): a tree of scripts is not taken here; give raw() the output's script",
-		"tr(xpub661/0)":                             "error tr(): key 'xpub661/0' is not valid",
-		"tr(xpub661/0/*)":                           "error Ranged descriptor not accepted. Maybe pass through deriveaddresses first?",
-		"wpkh(xpub661/0')":                          "error Cannot derive script without private keys",
-		"wpkh(02" + internal + ")":                  "error 'wpkh(02" + internal[:57] + "' is not a valid descriptor function",
+		"tr(xpub661/0)":            "error tr(): key 'xpub661/0' is not valid",
+		"tr(xpub661/0/*)":          "error Ranged descriptor not accepted. Maybe pass through deriveaddresses first?",
+		"wpkh(xpub661/0')":         "error Cannot derive script without private keys",
+		"wpkh(02" + internal + ")": "error 'wpkh(02" + internal[:57] + "' is not a valid descriptor function",
 	} {
 		script, err := scriptOfDescriptor("bcrt", text)
 		got := hex.EncodeToString(script)

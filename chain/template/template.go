@@ -19,6 +19,7 @@ package template
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -72,8 +73,11 @@ func New(p *consensus.Params, parent *consensus.State, entries []*pending.Entry,
 		t.Weight += e.Weight
 	}
 	t.CoinbaseValue = consensus.Subsidy(p, t.Height) + t.Fees
-	t.Commitment = consensus.CommitmentScript(wtxids)
+	// The two trees are nearly all of the work.
+	var wg sync.WaitGroup
+	wg.Go(func() { t.Commitment = consensus.CommitmentScript(wtxids) })
 	t.Branch = branchOf(txids)
+	wg.Wait()
 	return t
 }
 

@@ -138,3 +138,15 @@ func TestStaysAsItIs(t *testing.T) {
 		t.Error("the template has changed, or two coinbases are the same")
 	}
 }
+
+// BenchmarkNew makes a template of as many small transactions as a block holds.
+func BenchmarkNew(b *testing.B) {
+	params, err := karat.LoadNetwork("../../testdata/bitcoin-regtest.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	list, state := entries(9000), tip(params, 99, now-50)
+	for b.Loop() {
+		template.New(params, state, list, 8000, time.Unix(now, 0))
+	}
+}
