@@ -11,7 +11,7 @@ import (
 // The defaults of pending.Policy. All but the memory are Bitcoin Core's.
 const (
 	DefaultMaxBytes         = 64 << 20
-	DefaultMinRelay         = types.FeeRate(100) // 0.1 grains a virtual byte
+	DefaultMinRelay         = standard.MinRelay // 0.1 grains a virtual byte
 	DefaultIncrementalRelay = types.FeeRate(100)
 	DefaultExpiry           = 336 * time.Hour // two weeks
 	DefaultMaxDataCarrier   = standard.MaxWeight / types.WitnessScale

@@ -11,6 +11,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/filter"
+	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -264,7 +265,8 @@ const maxEstimate types.FeeRate = 1_000_000
 var ErrFeeRate = errors.New("the node's feerate is too high")
 
 // FeeRate asks a node for the feerate at which a payment is confirmed within a
-// number of blocks.
+// number of blocks. It is never less than what nodes relay whose operators have set
+// nothing: one that takes all would say 0, and pass on what nobody else takes.
 func FeeRate(ctx context.Context, node Node, blocks int) (types.FeeRate, error) {
 	var answer struct {
 		FeeRate json.Number `json:"feerate"`
@@ -282,5 +284,5 @@ func FeeRate(ctx context.Context, node Node, blocks int) (types.FeeRate, error) 
 	if types.FeeRate(rate) > maxEstimate {
 		return 0, fmt.Errorf("%w: it says %s grains per virtual byte, and no more than %s are paid on its word", ErrFeeRate, types.FeeRate(rate), maxEstimate)
 	}
-	return types.FeeRate(rate), nil
+	return max(types.FeeRate(rate), standard.MinRelay), nil
 }

@@ -256,7 +256,7 @@ func TestBlocksOfTheFuture(t *testing.T) {
 // TestFeeRate: what a node says a payment costs is not believed without bound.
 func TestFeeRate(t *testing.T) {
 	for text, want := range map[string]types.FeeRate{
-		"0.00001000": 1000, "0.00999999": 999_999, "0.01": 1_000_000, "0.01000001": -1, "1": -1, "-0.00001": -1, "1e-5": -1, `"x"`: -1, "null": -1,
+		"0": 100, "0.00000099": 100, "0.00001000": 1000, "0.00999999": 999_999, "0.01": 1_000_000, "0.01000001": -1, "1": -1, "-0.00001": -1, "1e-5": -1, `"x"`: -1, "null": -1,
 	} {
 		n := answers(`{"feerate":` + text + `,"blocks":6}`)
 		if got, err := wallet.FeeRate(t.Context(), n, 6); (err != nil) != (want < 0) || err == nil && got != want {

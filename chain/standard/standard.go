@@ -16,6 +16,9 @@ const (
 	// MinSize is the least size without witnesses in bytes. A transaction of 64 could
 	// pass for an inner node of a merkle tree (CVE-2017-12842).
 	MinSize = 65
+	// MinRelay is the feerate that a transaction must pay, where the operator of a node
+	// says nothing else.
+	MinRelay = types.FeeRate(100)
 	// DustRelay is the feerate at which spending an output must not cost more than
 	// the output holds, where the operator of a node says nothing else.
 	DustRelay = types.FeeRate(3000)
