@@ -29,6 +29,13 @@ func TestBlock(t *testing.T) {
 		if err := c.Submit(share); err != nil {
 			t.Fatal(err)
 		}
+		second, ok := job.SearchFor(job.NetworkDifficulty(), 4, 0, 1<<24)
+		if !ok {
+			t.Fatal("no second block was found")
+		}
+		if r := refusal(t, c.Submit(second)); r.Code != codeNoJob {
+			t.Errorf("a block beside the one that is on its way: %v", r)
+		}
 		time.Sleep(50 * time.Millisecond)
 		blocks := w.chain.mined()
 		if len(blocks) != 1 {
