@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 )
@@ -50,16 +52,30 @@ func BenchmarkPool(b *testing.B) {
 		}
 	})
 	p := &Pool{graph: g}
-	b.Run("select", func(b *testing.B) {
-		for b.Loop() {
-			p.Select(pending.Selection{MaxWeight: 4_000_000})
-		}
+	params, err := karat.LoadNetwork("../testdata/bitcoin-regtest.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	state := params.GenesisState()
+	run := func(name string, body func()) {
+		b.Run(name, func(b *testing.B) {
+			before := processorTime()
+			for b.Loop() {
+				body()
+			}
+			b.ReportMetric(float64((processorTime()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+	want := pending.Selection{MaxWeight: 4_000_000 - 8000}
+	run("select", func() { p.Select(want) })
+	run("select after a change", func() {
+		change()
+		p.Select(want)
 	})
-	b.Run("select after a change", func(b *testing.B) {
-		for b.Loop() {
-			change()
-			p.Select(pending.Selection{MaxWeight: 4_000_000})
-		}
+	run("template after a change", func() {
+		change()
+		entries, _ := p.Select(want)
+		template.New(params, &state, entries, 8000, time.Unix(1_800_000_000, 0))
 	})
 }
 
