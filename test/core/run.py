@@ -9,8 +9,10 @@ Exit codes: 0 all as expected, 1 not so, 77 not run.
 import argparse
 import concurrent.futures
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -56,13 +58,27 @@ class Result:
         return words[0] if words else ""
 
 
+def free_ports():
+    """A seed from which Core's framework computes the ports of up to 12 nodes: one whose ports nobody uses."""
+    while True:
+        seed = random.randrange(1 << 30)
+        first = 11000 + 12 * seed % (5000 - 1 - 12)
+        try:
+            for port in [first + n + span for span in (0, 5000) for n in range(12)]:
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", port))
+            return seed
+        except OSError:
+            continue
+
+
 def run(name, folder, timeout, factor):
     """Runs one test in a group of processes of its own, so that its nodes end with it."""
     began = time.monotonic()
     path = os.path.join(folder, name)
     with open(path + ".log", "w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen([sys.executable, os.path.join(HERE, "launch.py"), name, f"--tmpdir={path}", f"--timeout-factor={factor}"],
-                                   stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen([sys.executable, os.path.join(HERE, "launch.py"), name, f"--tmpdir={path}", f"--timeout-factor={factor}",
+                                    f"--portseed={free_ports()}"], stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             verdict = VERDICTS.get(process.wait(timeout), FAIL)
         except subprocess.TimeoutExpired:

@@ -23,7 +23,7 @@ EXAMPLE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", 
 HELLO, PING, PONG, GETPEERS, PEERS, GETHEADERS, HEADERS, INV, GETTXS, TX = range(1, 11)
 GETBLOCKS, BLOCK, NOTFOUND, COMPACTBLOCK, GETBLOCKTXS, BLOCKTXS, FEEFILTER, SENDCOMPACT, GETPARENTS = range(11, 20)
 FRAGMENT = 16_000
-NODE_NETWORK, NODE_WITNESS = 1, 8
+NODE_NETWORK, NODE_WITNESS, NODE_NETWORK_LIMITED = 1, 8, 1024
 
 
 class NotSpoken(Exception):
@@ -246,7 +246,7 @@ def peer_connect(self, *, dstaddr, dstport, net, timeout_factor, services=NODE_N
     self.peer_connect_helper(dstaddr, dstport, net, timeout_factor)
     self.on_connection_send_msg = "a hello"  # until it is sent
     note("a peer of the test's speaks karat's protocol")
-    return threading.Thread(target=open_connection, args=(self, 0), daemon=True).start
+    return threading.Thread(target=open_connection, args=(self, services & (NODE_NETWORK | NODE_NETWORK_LIMITED)), daemon=True).start
 
 
 def hears_news(node):

@@ -1,7 +1,9 @@
 """Methods that only Core has, and that its framework itself needs."""
 
+import time
+
 from test_framework.address import program_to_witness
-from test_framework.authproxy import JSONRPCException
+from test_framework.authproxy import AuthServiceProxy, JSONRPCException
 from test_framework.test_node import TestNode
 
 from . import keys
@@ -47,6 +49,22 @@ def scantxoutset(self, action, scanobjects):
     return self.scanner.unspent(self, {text.removeprefix("raw(").partition(")")[0] for text in scanobjects})
 
 
+def patch_connection():
+    """karatd hangs up on a connection without requests for two minutes; bitcoin.conf asks Core not to."""
+    request = AuthServiceProxy._request
+
+    def request_anew(self, *args):
+        connection = self._AuthServiceProxy__conn
+        if time.monotonic() - getattr(connection, "last_used", 0) > 60:
+            connection.close()  # it opens itself again
+        try:
+            return request(self, *args)
+        finally:
+            connection.last_used = time.monotonic()
+
+    AuthServiceProxy._request = request_anew
+
+
 def payee(output):
     """An address or descriptor that blocks can pay: what is no taproot output is one that nobody can spend."""
     if output.startswith("raw(") and not keys.allowed(bytes.fromhex(output[4:].partition(")")[0])):
@@ -72,5 +90,6 @@ def generatetodescriptor(self, num_blocks, descriptor, maxtries=1000000, called_
 
 
 def patch():
+    patch_connection()
     TestNode.generateblock, TestNode.generatetodescriptor = generateblock, generatetodescriptor
     TestNode.scantxoutset = scantxoutset
