@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 from test_framework import test_node, util
@@ -158,11 +157,8 @@ def make_chain(self, folder):
         Path(folder, self.chain, name).unlink(missing_ok=True)
 
 
-def synced_with_chain(self):
-    """syncwithvalidationinterfacequeue waits in Core until all parts have heard of the tip."""
-    tip = self.getbestblockhash()
-    del tip
-    time.sleep(0.01)
+def synced(self):
+    """syncwithvalidationinterfacequeue: whoever has mined a block, or heard of one, gets no answer from before it."""
 
 
 def stop(self, wait=0):
@@ -176,7 +172,7 @@ def patch():
     TestNode.busy_wait_for_debug_log = busy_wait_for_debug_log
     TestNode.is_connected_to = is_connected_to
     TestNode.stop = stop
-    TestNode.syncwithvalidationinterfacequeue = synced_with_chain
+    TestNode.syncwithvalidationinterfacequeue = synced
     BitcoinTestFramework.connect_nodes = connect_nodes
     BitcoinTestFramework.disconnect_nodes = disconnect_nodes
     BitcoinTestFramework._initialize_chain = initialize_chain

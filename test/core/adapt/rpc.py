@@ -2,14 +2,13 @@
 
 import time
 
-from test_framework.address import program_to_witness
-from test_framework.authproxy import AuthServiceProxy, JSONRPCException
+from test_framework.authproxy import AuthServiceProxy
 from test_framework.test_node import TestNode
 
 from . import keys
 from .notes import note
 
-ADDRESS_BCRT1_UNSPENDABLE = program_to_witness(1, bytes(32))
+UNSPENDABLE = f"raw(5120{bytes(32).hex()})"
 
 
 class Scanner:
@@ -69,7 +68,7 @@ def payee(output):
     """An address or descriptor that blocks can pay: what is no taproot output is one that nobody can spend."""
     if output.startswith("raw(") and not keys.allowed(bytes.fromhex(output[4:].partition(")")[0])):
         note(f"{output.partition('#')[0]} is a taproot output that nobody can spend")
-        return ADDRESS_BCRT1_UNSPENDABLE
+        return UNSPENDABLE
     return output
 
 
@@ -80,13 +79,7 @@ def generateblock(self, output, transactions, submit=None, called_by_framework=F
 
 def generatetodescriptor(self, num_blocks, descriptor, maxtries=1000000, called_by_framework=False):
     assert called_by_framework
-    try:
-        return self.__getattr__("generatetodescriptor")(num_blocks, descriptor, maxtries)
-    except JSONRPCException as failed:
-        if failed.error["code"] != -32601:
-            raise
-    script = bytes.fromhex(descriptor.removeprefix("raw(").partition(")")[0])
-    return self.__getattr__("generatetoaddress")(num_blocks, program_to_witness(script[0] - 0x50, script[2:]), maxtries)
+    return self.__getattr__("generatetodescriptor")(num_blocks, payee(descriptor), maxtries)
 
 
 def patch():
