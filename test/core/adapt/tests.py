@@ -51,7 +51,6 @@ TEXT = {
         LeaveOut("Add another connection & ensure transactions aren't broadcast again", "who connects is told of what the pool has", until="self.disconnect_nodes(0, 1)"),
     ],
     "mempool_ephemeral_dust": [
-        LeaveOut("        self.test_sponsor_cycle()", "what nobody pays for any longer leaves the pool", until="self.test_node_restart()"),
         Change("self.connect_nodes(0, 1)\n        assert_mempool_contents(self, self.nodes[0], expected=[])\n\n    def test_fee_having_parent",
                "self.connect_nodes(0, 1)\n        assert_mempool_contents(self, self.nodes[0], expected=[dusty_tx['tx'], sweep_tx['tx']]); self.generate(self.nodes[0], 1)\n\n    def test_fee_having_parent",
                "after a restart a package is back, as one"),
