@@ -22,7 +22,6 @@ TEXT = {
         LeaveOut("Activating BIP68 (and 112/113)", FORKS),
     ],
     "feature_rbf": [
-        LeaveOut('assert self.nodes[0].getmempoolinfo()["fullrbf"]', "-deprecatedrpc: karat does not have what Core has given up", until="# Create an explicitly opt-out"),
         LeaveOut("assert_equal(False, self.nodes[0].getmempoolentry(optout_tx['txid'])['bip125-replaceable'])", "everything can be replaced, and is said to be", item=True),
     ],
     "mempool_accept": [
