@@ -72,3 +72,39 @@ func TestEasierAndHarder(t *testing.T) {
 		}
 	})
 }
+
+// TestNeverAShare: the difficulty of one that stays and finds nothing ends at the least
+// there is. Below it there would be a difficulty of 0, which no target has.
+func TestNeverAShare(t *testing.T) {
+	inBubble(t, 1000, nil, func(t *testing.T, w *world) {
+		c := w.miner("alice", 1)
+		defer c.Close()
+		for range 40 {
+			time.Sleep(5 * time.Minute)
+			if _, err := c.Call("mining.ping"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if job := w.job(c); job.Difficulty < 0.99*minDifficulty { // it is rounded down
+			t.Errorf("a difficulty of %g", job.Difficulty)
+		}
+	})
+}
+
+// TestNoJobYet: the time before the first job says nothing of a miner.
+func TestNoJobYet(t *testing.T) {
+	inBubble(t, 1000, nil, func(t *testing.T, w *world) {
+		time.Sleep(time.Second) // after which nobody waits for a tip, and gets an empty block
+		w.chain.delay = time.Minute
+		c := w.dial("alice")
+		defer c.Close()
+		if err := c.Start(w.address(1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(w.chain.delay + time.Second)
+		w.job(c)
+		if got := w.server.Info().Workers[0].Difficulty; got != startDifficulty {
+			t.Errorf("a difficulty of %g", got)
+		}
+	})
+}

@@ -63,9 +63,10 @@ func (w *window) shares() float64 {
 // ideal is the difficulty that the miner would have had.
 func (w *window) ideal() float64 { return w.work / max(w.seconds, moment) * shareEvery }
 
-// start begins anew with a guess.
+// start begins anew with a guess. Who is silent for long is given an easier one again and
+// again, but none below the least that there is.
 func (v *vardiff) start(difficulty float64, now time.Time) {
-	v.difficulty = max(difficulty, v.least)
+	v.difficulty = max(difficulty, v.least, minDifficulty)
 	v.long, v.short, v.last, v.quiet = window{}, window{}, now, 0
 }
 

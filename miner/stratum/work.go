@@ -110,11 +110,16 @@ func (c *connection) payoutScript() []byte {
 	return c.script
 }
 
-// tend reconsiders the difficulty of a miner that may have no shares at all.
+// tend reconsiders the difficulty of a miner that may have no shares at all. Without a
+// job it can have none, and that tells nothing of it.
 func (c *connection) tend() {
 	now := c.server.o.Clock()
 	c.mu.Lock()
-	c.session.vardiff.adjust(c.session.told, now)
+	if c.told {
+		c.session.vardiff.adjust(c.session.told, now)
+	} else {
+		c.session.vardiff.resume(now)
+	}
 	c.mu.Unlock()
 	c.retell()
 }
