@@ -71,7 +71,7 @@ func (p *Pool) importFile(ctx context.Context, path string, o pending.Import) (L
 // load takes records. Each transaction is accepted as of the time when it first came, if
 // that is wanted, so that a restart makes none younger.
 func (p *Pool) load(ctx context.Context, next func() (record, error), o pending.Import) (result LoadResult, err error) {
-	cheap := cheapParents{index: map[types.Hash]int{}}
+	cheap := cheapParents{index: map[types.Hash]int{}, maxUsage: p.options.MaxBytes}
 	for {
 		if err := ctx.Err(); err != nil {
 			return result, err
@@ -129,18 +129,24 @@ func (p *Pool) loadRecord(ctx context.Context, rec record, o pending.Import, che
 	return nil
 }
 
-// maxCheapParents is the number of transactions of a file that may wait for a child.
+// maxCheapParents is the number of transactions of a file that may wait for a child. They
+// take no more memory than the pool may: a file of strangers may have nothing else.
 const maxCheapParents = 10_000
 
 // cheapParents are transactions of a file that were too cheap by themselves. They came
 // into the pool with a child that paid for them, and can come in again by that way.
 type cheapParents struct {
-	records []record
-	index   map[types.Hash]int // in records
+	records  []record
+	index    map[types.Hash]int // in records
+	usage    int                // of all, in bytes
+	maxUsage int
 }
 
 func (c *cheapParents) add(rec record) {
-	if len(c.records) < maxCheapParents {
+	_, there := c.index[rec.txid]
+	usage := rec.tx.Size() + usageWithout(rec.tx)
+	if !there && len(c.records) < maxCheapParents && c.usage+usage <= c.maxUsage {
+		c.usage += usage
 		c.index[rec.txid] = len(c.records)
 		c.records = append(c.records, rec)
 	}
@@ -161,12 +167,17 @@ func (c *cheapParents) of(tx *types.Tx) (parents []record) {
 	return parents
 }
 
+// isCheap reports whether a transaction was refused for paying less than the least feerate.
+func isCheap(err error) bool {
+	return errors.Is(err, pending.ReasonMinRelayFee) || errors.Is(err, pending.ReasonMempoolMinFee)
+}
+
 // loadOne takes a transaction of a file, with its parents if they could not come in
 // without it. It returns how many were taken.
 func (p *Pool) loadOne(ctx context.Context, rec record, cheap *cheapParents) (taken int, err error) {
 	_, err = p.accept(ctx, rec.tx, 0, rec.at)
 	switch {
-	case errors.Is(err, pending.ReasonMinRelayFee), errors.Is(err, pending.ReasonMempoolMinFee):
+	case isCheap(err):
 		cheap.add(rec)
 	case errors.Is(err, consensus.ReasonMissingInputs):
 		parents := cheap.of(rec.tx)
@@ -178,6 +189,9 @@ func (p *Pool) loadOne(ctx context.Context, rec record, cheap *cheapParents) (ta
 			txs = append(txs, parents[i].tx)
 		}
 		if _, err = p.acceptPackage(ctx, append(txs, rec.tx), 0, rec.at); err != nil {
+			if isCheap(err) { // it may be a parent itself, of a child that spends all of them
+				cheap.add(rec)
+			}
 			return 1, err
 		}
 		for i := range parents {
