@@ -27,6 +27,10 @@ const (
 // maxTag keeps the coinbase's script within its 100 bytes.
 const maxTag = 60
 
+// maxPayouts is how many lines a job keeps. Those who connect choose what they are paid by,
+// and may come and go for as long as the job lives.
+const maxPayouts = 2 * DefaultMaxConnections
+
 // job is a template as miners are told of it.
 type job struct {
 	number   uint32
@@ -106,7 +110,8 @@ func (j *job) data(n nonces) []byte {
 	return b
 }
 
-// paying returns the job as those know it who are paid by a script. It is made once.
+// paying returns the job as those know it who are paid by a script. It is made once, or
+// seldom.
 func (j *job) paying(script []byte) *payoutJob {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -121,6 +126,9 @@ func (j *job) paying(script []byte) *payoutJob {
 		p = &payoutJob{job: j, script: script, first: raw[:at], last: raw[end:]}
 		p.firstDigits, p.behindDigits = hex.EncodeToString(p.first), hex.EncodeToString(p.last)+j.behind
 		p.shared = p.line(0, j.clean)
+		if len(j.payouts) >= maxPayouts {
+			clear(j.payouts) // who is still there has its own made again
+		}
 		j.payouts[string(script)] = p
 	}
 	return p

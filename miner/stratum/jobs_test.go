@@ -1,6 +1,8 @@
 package stratum
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -302,5 +304,23 @@ func TestMeter(t *testing.T) {
 	check(0, 0, 0)
 	if r := (&meter{}).rates(now); r != (stratuminfo.Rates{}) {
 		t.Errorf("%+v of nothing", r)
+	}
+}
+
+// TestManyPayouts: however many come and go, a job keeps the lines of some only.
+func TestManyPayouts(t *testing.T) {
+	chain := newTestChain(t, 1, time.Now)
+	j := newJob(1, chain.Template(), true, "", chain.now(), chain.now())
+	first := j.paying(scriptOf(1)).shared
+	for i := range 3 * maxPayouts {
+		script := scriptOf(2)
+		binary.BigEndian.PutUint32(script[10:], uint32(i))
+		j.paying(script)
+	}
+	if len(j.payouts) > maxPayouts {
+		t.Errorf("%d lines are kept", len(j.payouts))
+	}
+	if !bytes.Equal(j.paying(scriptOf(1)).shared, first) {
+		t.Error("the line of the first is another one now")
 	}
 }
