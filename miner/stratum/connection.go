@@ -53,7 +53,9 @@ type connection struct {
 	credit float64       // of the points; only the reading goroutine knows it
 	useful atomic.Int64  // when it began, or found its last share, in nanoseconds since 1970
 	began  time.Time
-	own    *bucket // of the lines that it may send
+	joined time.Time     // began, by the server's clock
+	work   atomic.Uint64 // sum of the difficulties of its shares, as a float's bits; only the reading goroutine changes it
+	own    *bucket       // of the lines that it may send
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -89,7 +91,8 @@ func newConnection(s *Server, conn net.Conn, from place) *connection {
 		server: s, raw: conn, conn: conn, from: from, credit: points, names: map[string]*worker{}, began: time.Now(), own: newBucket(ownLines, ownAtOnce),
 		out: make(chan outgoing, maxWaiting), places: make(chan struct{}, maxReplies), done: make(chan struct{}),
 	}
-	c.useful.Store(s.o.Clock().UnixNano())
+	c.joined = s.o.Clock()
+	c.useful.Store(c.joined.UnixNano())
 	if s.o.TLS != nil {
 		c.conn = tls.Server(conn, s.o.TLS)
 	}

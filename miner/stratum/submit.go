@@ -2,6 +2,7 @@ package stratum
 
 import (
 	"encoding/binary"
+	"math"
 	"strconv"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -67,6 +68,7 @@ func (c *connection) submitted(m *message) error {
 		c.server.found <- *v.block
 	}
 	c.useful.Store(now.UnixNano())
+	c.work.Store(math.Float64bits(math.Float64frombits(c.work.Load()) + v.difficulty))
 	c.credit = min(c.credit+1, points)
 	v.worker.accepted(v.difficulty, v.worth, now)
 	c.server.accepted(v.difficulty, v.worth, now)
