@@ -97,13 +97,16 @@ func money(a types.Amount) string {
 }
 
 // checkDisjoint checks that a transaction spends nothing of what it replaces: that leaves
-// with it.
+// with it. There may be more than a thousand parents and as many conflicts, and the pool is
+// locked meanwhile: so each is looked at once.
 func (g *graph) checkDisjoint(c *candidate, conflicts []*txNode) error {
+	needed := map[*cluster]uint64{} // places of all that the transaction builds on
 	for _, parent := range g.parents(c.Tx) {
-		for _, ancestor := range append(parent.ancestors(), parent) {
-			if slices.Contains(conflicts, ancestor) {
-				return refuse(consensus.ErrInvalid, ReasonSpendsConflict, "%s spends conflicting transaction %s", c.TxID, ancestor.TxID)
-			}
+		needed[parent.cluster] |= parent.cluster.lineage[parent.at]
+	}
+	for _, n := range conflicts {
+		if needed[n.cluster]>>n.at&1 != 0 {
+			return refuse(consensus.ErrInvalid, ReasonSpendsConflict, "%s spends conflicting transaction %s", c.TxID, n.TxID)
 		}
 	}
 	return nil
