@@ -14,6 +14,9 @@ import (
 // with Bitcoin Core. Otherwise a few of them could push all others out.
 const clustersAtLeast = 40
 
+// maxPoolBytes is more than any machine has. Sizes are multiplied, and must not overflow.
+const maxPoolBytes = 1 << 50
+
 // maxFeeRate is the greatest feerate that an operator may ask for: a coin for 1000 virtual
 // bytes. What is more is a mistake in the unit.
 const maxFeeRate = types.FeeRate(types.GrainsPerCoin)
@@ -79,6 +82,9 @@ func (o *poolOptions) set(c *cli.Context, config *node.Config) error {
 	}
 	if least := uint64(clustersAtLeast * p.MaxClusterVSize); o.bytes < least {
 		return cmdline.Usagef("--mempool: want at least %dm for a --limit-cluster-size of %d", (least+999_999)/1_000_000, o.clusterSize)
+	}
+	if o.bytes > maxPoolBytes {
+		return cmdline.Usagef("--mempool: want at most %dT", maxPoolBytes>>40)
 	}
 	p.MaxBytes = int(o.bytes)
 	config.NoPersist = !o.persist

@@ -47,3 +47,16 @@ func TestMinFeeRateInFile(t *testing.T) {
 		t.Errorf("%+v, %v", config.Policy, err)
 	}
 }
+
+// TestPoolOptionsRefused: sizes with which nothing can be computed are refused, and not
+// found out about at the first reorganisation.
+func TestPoolOptionsRefused(t *testing.T) {
+	for _, size := range []string{"1m", "8000000T", "1025T"} {
+		if _, err := configOf(t, "--network", "dev", "--datadir", t.TempDir(), "--mempool", size); err == nil {
+			t.Errorf("--mempool %s is taken", size)
+		}
+	}
+	if _, err := configOf(t, "--network", "dev", "--datadir", t.TempDir(), "--mempool", "1024T"); err != nil {
+		t.Error(err)
+	}
+}
