@@ -259,7 +259,7 @@ func TestDamagedExtras(t *testing.T) {
 		t.Errorf("height %d", height)
 	}
 	d.stop()
-	if n := strings.Count(d.errors.String(), "level=WARN"); n != 2 {
+	if n := strings.Count(d.errors.String(), "level=WARN"); n != 3 {
 		t.Errorf("%d warnings, want one for each file: %s", n, d.errors)
 	}
 	d = startDaemon(t, dir, "none")
