@@ -117,7 +117,7 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "mine-interval", Destination: &o.mineInterval, Category: mining, Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
 		&cli.GenericFlag{Name: "threads", Value: cmdline.Number(&o.threads, int64(runtime.NumCPU()), 1, 1024), Category: mining, Usage: "mine with `N` threads"},
 	)
-	return slices.Concat(flags, o.blocks.flags(), o.pool.flags(), o.stratum.flags())
+	return slices.Concat(flags, o.blocks.flags(), o.stratum.flags(), o.pool.flags())
 }
 
 // params returns the parameters of --network.

@@ -30,6 +30,9 @@ func (o *stratumOptions) flags() []cli.Flag {
 // can: a mistake in it should not wait until somebody lets them.
 func (o *stratumOptions) set(_ *cli.Context, config *node.Config) (err error) {
 	const port = 3333 // at which many programs look
+	if o.listen == "" {
+		o.listen = none // an empty line of a file, or an empty variable, opens nothing
+	}
 	if config.Stratum, err = address("stratum", o.listen, loopback, port); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ func TestStratumOptions(t *testing.T) {
 	}{
 		{nil, "", node.DefaultMaxMiners, false},
 		{[]string{"--stratum", "none"}, "", node.DefaultMaxMiners, false},
+		{[]string{"--stratum", ""}, "", node.DefaultMaxMiners, false},
 		{[]string{"--stratum", "0.0.0.0:3333", "--stratum-max", "7"}, "0.0.0.0:3333", 7, false},
 		{[]string{"--stratum", ":3333", "--stratum-cert", cert, "--stratum-key", private}, ":3333", node.DefaultMaxMiners, true},
 	} {
