@@ -71,9 +71,8 @@ func (a *args) given(i int) bool { return a.values[i] != nil }
 
 // wrongType has Core's words, line breaks included.
 func (a *args) wrongType(i int, want kind) {
-	words := map[kind]string{kindNumber: "number", kindString: "string", kindBool: "bool", kindArray: "array", kindObject: "object"}
 	a.fail(failf(CodeType, "Wrong type passed:\n{\n    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"\n}",
-		i+1, a.method.params[i].first(), jsonType(a.values[i]), words[want]))
+		i+1, a.method.params[i].first(), jsonType(a.values[i]), want.word()))
 }
 
 // text returns a string.
@@ -213,16 +212,18 @@ func (a *args) texts(i int, most int) []string {
 	list := a.list(i, most)
 	texts := make([]string, len(list))
 	for j := range list {
-		texts[j] = a.element(i, list[j])
+		texts[j] = a.element(list[j])
 	}
 	return texts
 }
 
 // element returns the string that an element of a list is.
-func (a *args) element(i int, raw json.RawMessage) (s string) {
-	if json.Unmarshal(raw, &s) != nil {
-		a.fail(failf(CodeType, "%s has an element that is not a string", a.method.params[i].name))
+func (a *args) element(raw json.RawMessage) (s string) {
+	if got := jsonType(raw); got != "string" {
+		a.fail(failf(CodeType, "JSON value of type %s is not of expected type string", got))
+		return ""
 	}
+	a.fail(json.Unmarshal(raw, &s))
 	return s
 }
 
@@ -240,8 +241,15 @@ func (a *args) options(i int, into any) {
 	given, err := readMembers(raw)
 	a.fail(err)
 	for _, m := range given {
-		if !slices.ContainsFunc(p.options, func(option param) bool { return option.name == m.name }) {
+		at := slices.IndexFunc(p.options, func(option param) bool { return option.name == m.name })
+		if at < 0 {
 			a.fail(failf(CodeType, "Unexpected key %.100s", m.name))
+			return
+		}
+		got, want := jsonType(m.value), p.options[at].kind.word()
+		if got != "null" && got != want {
+			a.fail(failf(CodeType, "JSON value of type %s for field %s is not of expected type %s", got, m.name, want))
+			return
 		}
 	}
 	if err := json.Unmarshal(raw, into); err != nil {

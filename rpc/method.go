@@ -19,12 +19,28 @@ const (
 	kindAny    kind = "any" // a height or a hash, an amount as a number or a text
 )
 
+// word is the kind as Bitcoin Core's errors name it.
+func (k kind) word() string {
+	switch k {
+	case kindNumber:
+		return "number"
+	case kindBool:
+		return "bool"
+	case kindArray:
+		return "array"
+	case kindObject:
+		return "object"
+	}
+	return "string"
+}
+
 // param is a parameter of a method.
 type param struct {
 	name     string // Core's, by which clients give it; older names follow after |
 	kind     kind
 	optional string // the default in words; empty: the parameter is required
 	about    string
+	sample   string  // of a value, for the example of help; empty: the name in capitals
 	options  []param // the members of an object, which may also be parameters by name
 }
 
@@ -158,12 +174,19 @@ func (p *param) display() string {
 	return name
 }
 
+// example returns what is given at least. What stands before it has its default, so that
+// each value is in its place.
 func (m *method) example() string {
-	var b strings.Builder
+	text, defaults := "", ""
 	for _, p := range m.params {
-		if p.optional == "" {
-			b.WriteString(" " + strings.ToUpper(p.first()))
+		switch {
+		case p.optional != "":
+			defaults += " " + p.optional
+		case p.sample != "":
+			text, defaults = text+defaults+" "+p.sample, ""
+		default:
+			text, defaults = text+defaults+" "+strings.ToUpper(p.first()), ""
 		}
 	}
-	return b.String()
+	return text
 }

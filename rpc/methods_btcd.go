@@ -40,7 +40,7 @@ func getHeaders(s *Server, a *args) work {
 	list := a.list(0, longest)
 	locator := make([]types.Hash, len(list))
 	for i := range list {
-		locator[i] = a.parseHash("blocklocators", a.element(0, list[i]))
+		locator[i] = a.parseHash("blocklocators", a.element(list[i]))
 	}
 	var last types.Hash
 	if text := a.text(1, ""); text != "" {

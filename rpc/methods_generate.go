@@ -40,6 +40,9 @@ func generateMethods() []method {
 // defaultTries is how many hashes are tried for a block, as in Core.
 const defaultTries = 1_000_000
 
+// maxGenerated keeps a call within its time.
+const maxGenerated = 100_000
+
 // forTesting refuses what would harm a network that is worth something.
 func (s *Server) forTesting(method string) error {
 	if s.Params.Difficulty.Algorithm != consensus.DifficultyFixed {
@@ -55,12 +58,10 @@ func generate(s *Server, a *args) work {
 	return nil
 }
 
-// generateToAddress is Core's generatetoaddress. The bound on blocks keeps a call within
-// its time.
+// generateToAddress is Core's generatetoaddress.
 func generateToAddress(s *Server, a *args) work {
 	a.fail(s.forTesting("generatetoaddress"))
-	n := a.number(0, 0, 0, 100_000)
-	tries := a.number(2, defaultTries, 1, math.MaxInt64)
+	n, tries := a.howMany()
 	script, err := taproot.DecodeAddress(s.Params.HRP, a.text(1, ""))
 	if err != nil {
 		a.fail(failf(CodeAddressOrKey, "Error: Invalid address"))
@@ -71,8 +72,7 @@ func generateToAddress(s *Server, a *args) work {
 // generateToDescriptor is Core's generatetodescriptor.
 func generateToDescriptor(s *Server, a *args) work {
 	a.fail(s.forTesting("generatetodescriptor"))
-	n := a.number(0, 0, 0, 100_000)
-	tries := a.number(2, defaultTries, 1, math.MaxInt64)
+	n, tries := a.howMany()
 	script, err := scriptOfDescriptor(s.Params.HRP, a.text(1, ""))
 	if err != nil {
 		a.fail(asDescriptorError(err, err.Error()))
@@ -88,6 +88,22 @@ func asDescriptorError(err error, text string) *Error {
 		return e
 	}
 	return failf(CodeAddressOrKey, "%s", text)
+}
+
+// howMany reads how many blocks are wanted, and how many hashes are tried for each. As in
+// Core, less than none are none.
+func (a *args) howMany() (blocks, tries int64) {
+	blocks = max(a.integer(0, 0), 0)
+	if blocks > maxGenerated {
+		a.fail(failf(CodeInvalidParam, "%s is %d, at most %d are made in a call", a.method.params[0].first(), blocks, maxGenerated))
+	}
+	if tries = a.integer(2, defaultTries); tries < 0 {
+		a.fail(failf(CodeMisc, "JSON integer out of range"))
+	}
+	if tries == 0 {
+		blocks = 0
+	}
+	return blocks, tries
 }
 
 func (s *Server) generateBlocks(n int64, script []byte, tries int64) work {

@@ -37,17 +37,22 @@ func maxBurnParam() param {
 	return param{name: "maxburnamount", kind: kindAny, optional: "0", about: "Refuse an output that can never be spent and is worth more than this, in coins"}
 }
 
-// packaged reads an array of transactions. Each is looked at by itself before the next
-// one is decoded, as in Bitcoin Core.
-func (a *args) packaged(i int, look func(tx *types.Tx)) []*types.Tx {
+// packageList reads an array of as many elements as a package may have.
+func (a *args) packageList(i int) []json.RawMessage {
 	list := a.list(i, 1000) // a few too many are told so in Core's words
 	if len(list) == 0 || len(list) > maxPackage {
 		a.fail(failf(CodeInvalidParam, "Array must contain between 1 and %d transactions.", maxPackage))
 		return nil
 	}
+	return list
+}
+
+// packaged decodes transactions. Each is looked at by itself before the next one is
+// decoded, as in Bitcoin Core.
+func (a *args) packaged(list []json.RawMessage, look func(tx *types.Tx)) []*types.Tx {
 	txs := make([]*types.Tx, len(list))
 	for n := range list {
-		text := a.element(i, list[n])
+		text := a.element(list[n])
 		txs[n] = a.submitted(text, failf(CodeDeserialization, "TX decode failed: %.64s Make sure the tx has at least one input.", text))
 		if txs[n] != nil && look != nil {
 			look(txs[n])
@@ -94,8 +99,8 @@ type triedJSON struct {
 
 // testMempoolAccept is Core's testmempoolaccept, with its limit of 25 transactions.
 func testMempoolAccept(s *Server, a *args) work {
-	txs := a.packaged(0, nil)
-	limit := feeLimit(a, 1)
+	list, limit := a.packageList(0), feeLimit(a, 1)
+	txs := a.packaged(list, nil)
 	return func(ctx context.Context) (any, error) {
 		verdicts, err := s.Pool.Try(ctx, txs)
 		if err != nil {
@@ -201,8 +206,8 @@ type packageJSON struct {
 
 // submitPackage is Core's submitpackage.
 func submitPackage(s *Server, a *args) work {
-	limit, burn := feeLimit(a, 1), a.coins(2, 0)
-	txs := a.packaged(0, func(tx *types.Tx) {
+	list, limit, burn := a.packageList(0), feeLimit(a, 1), a.coins(2, 0)
+	txs := a.packaged(list, func(tx *types.Tx) {
 		if burns(tx, burn) {
 			a.fail(errBurns)
 		}

@@ -20,15 +20,17 @@ func priorityMethods() []method {
 
 // prioritiseTransaction is Core's prioritisetransaction. Core bounds nothing.
 func prioritiseTransaction(s *Server, a *args) work {
+	dummy := 0.0
 	if a.given(1) {
-		switch dummy, err := strconv.ParseFloat(a.unquoted(1), 64); {
-		case err != nil:
+		var err error
+		if dummy, err = strconv.ParseFloat(a.unquoted(1), 64); err != nil {
 			a.wrongType(1, kindNumber)
-		case dummy != 0:
-			a.fail(failf(CodeInvalidParam, "Priority is no longer supported, dummy argument to prioritisetransaction must be 0."))
 		}
 	}
 	txid, delta := a.hash(0, "txid"), a.integer(2, 0)
+	if dummy != 0 {
+		a.fail(failf(CodeInvalidParam, "Priority is no longer supported, dummy argument to prioritisetransaction must be 0."))
+	}
 	return func(context.Context) (any, error) {
 		if e := s.Pool.Get(txid); e != nil && len(standard.Dust(e.Tx, s.Pool.Info().DustRelay)) > 0 {
 			return nil, failf(CodeInvalidParam, "Priority is not supported for transactions with dust outputs.")

@@ -17,7 +17,7 @@ import (
 func templateMethods() []method {
 	return []method{
 		{name: "getblocktemplate", read: getBlockTemplate, about: "Returns what is needed to make a block (BIP22, BIP23, BIP9, BIP145), or says what would become of a block (mode proposal). With the capability coinbasetxn the answer has a coinbase that pays to --mine-to.", params: []param{
-			{name: "template_request", kind: kindObject, about: "mode (template or proposal), capabilities (longpoll, coinbasevalue, coinbasetxn, proposal, ...), rules (segwit at least), longpollid (answer when there is something new), data (the block of a proposal)"}}},
+			{name: "template_request", kind: kindObject, sample: `'{"rules": ["segwit"]}'`, about: "mode (template or proposal), capabilities (longpoll, coinbasevalue, coinbasetxn, proposal, ...), rules (segwit at least), longpollid (answer when there is something new), data (the block of a proposal)"}}},
 	}
 }
 
@@ -61,22 +61,26 @@ func readTemplateRequest(s *Server, a *args) *templateRequest {
 		}
 		return r
 	}
-	r.rules = a.words("rules", get("rules"))
+	for _, rule := range a.words("rules", get("rules")) {
+		r.rules = append(r.rules, a.element(rule))
+	}
 	if r.mode != "template" {
 		a.fail(failf(CodeInvalidParam, "Invalid mode"))
 	}
 	if !slices.Contains(r.rules, "segwit") {
 		a.fail(failf(CodeInvalidParam, `getblocktemplate must be called with the segwit rule set (call with {"rules": ["segwit"]})`))
 	}
-	r.wantCoinbase = slices.Contains(a.words("capabilities", get("capabilities")), "coinbasetxn")
+	r.wantCoinbase = slices.ContainsFunc(a.words("capabilities", get("capabilities")), func(word json.RawMessage) bool {
+		return string(word) == `"coinbasetxn"`
+	})
 	if id := get("longpollid"); id != nil {
 		r.waits, r.since = true, s.pollID(a, id)
 	}
 	return r
 }
 
-// words reads a list of strings. What is no list is passed over, as Core does.
-func (a *args) words(name string, raw json.RawMessage) (words []string) {
+// words returns the elements of a list. What is no list is passed over, as Core does.
+func (a *args) words(name string, raw json.RawMessage) (words []json.RawMessage) {
 	if len(raw) == 0 || raw[0] != '[' {
 		return nil
 	}
@@ -84,9 +88,7 @@ func (a *args) words(name string, raw json.RawMessage) (words []string) {
 		a.fail(failf(CodeInvalidParam, "%s has %d elements, at most %d are allowed", name, n, maxTemplateWords))
 		return nil
 	}
-	if json.Unmarshal(raw, &words) != nil {
-		a.fail(failf(CodeType, "%s has an element that is not a string", name))
-	}
+	a.fail(json.Unmarshal(raw, &words))
 	return words
 }
 
