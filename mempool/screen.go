@@ -1,8 +1,6 @@
 package mempool
 
 import (
-	"slices"
-
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -11,6 +9,7 @@ import (
 // and returns what they would replace. It assumes mu.
 func (p *Pool) screen(g *group) (conflicts []*txNode, failed int, err error) {
 	g.sibling = false
+	var all once
 	for i, c := range g.candidates {
 		c.modified = p.graph.modified(c.Entry)
 		own, err := p.screenOne(g, c)
@@ -21,12 +20,10 @@ func (p *Pool) screen(g *group) (conflicts []*txNode, failed int, err error) {
 			return nil, i, err
 		}
 		for _, n := range own {
-			if !slices.Contains(conflicts, n) {
-				conflicts = append(conflicts, n)
-			}
+			all.add(n)
 		}
 	}
-	return conflicts, 0, nil
+	return all.nodes, 0, nil
 }
 
 // screenOne is screen for one candidate.
