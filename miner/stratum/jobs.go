@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/template"
+	"github.com/karatcoin/karat/chain/types"
 )
 
 // maxJobs is how many jobs of a tip are remembered. With a new one every 30 seconds
@@ -40,11 +41,21 @@ func (js *jobs) add(t *template.Template, now, made time.Time) *job {
 	return j
 }
 
-// drop forgets all jobs: there is a new tip, or the block that will be it.
+// drop forgets all jobs: there is a new tip.
 func (js *jobs) drop() {
 	js.mu.Lock()
 	defer js.mu.Unlock()
 	js.live = nil
+}
+
+// dropOn forgets the jobs on a tip: the block that will be the next one was found. If
+// another block came first, there are jobs on that already, and they stay.
+func (js *jobs) dropOn(tip types.Hash) {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	if len(js.live) > 0 && js.live[0].template.Header.PrevBlock == tip {
+		js.live = nil
+	}
 }
 
 // current is the newest job; nil: there is none.

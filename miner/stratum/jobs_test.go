@@ -324,3 +324,48 @@ func TestManyPayouts(t *testing.T) {
 		t.Error("the line of the first is another one now")
 	}
 }
+
+// TestLateBlock: a block on a tip that another has taken leaves the jobs of the new one.
+func TestLateBlock(t *testing.T) {
+	chain := newTestChain(t, 1, time.Now)
+	js := jobs{}
+	before := js.add(chain.Template(), chain.now(), chain.now())
+	chain.advance()
+	after := js.add(chain.Template(), chain.now(), chain.now())
+	if js.dropOn(before.template.Header.PrevBlock); js.current() != after {
+		t.Error("there is no job on the new tip")
+	}
+	if js.dropOn(after.template.Header.PrevBlock); js.current() != nil {
+		t.Error("there is a job on the tip that is to be replaced")
+	}
+}
+
+// TestManyShares: a session remembers so many shares in all, the newest, of jobs that it
+// may still have shares of.
+func TestManyShares(t *testing.T) {
+	chain := newTestChain(t, 1, time.Now)
+	js, s := jobs{}, &session{}
+	for i := range uint64(2 * maxGiven) {
+		j := js.add(chain.Template(), chain.now(), chain.now())
+		s.give(j, 1)
+		g := s.find(jobID(j.number, 0))
+		for share := range uint64(maxShares / 3) {
+			if !s.remember(g, share) {
+				t.Fatalf("job %d has no room for its share %d", i, share)
+			}
+		}
+		kept := 0
+		for _, g := range s.given {
+			kept += len(g.shares)
+		}
+		if kept != s.kept || kept > maxShares {
+			t.Fatalf("%d shares are kept, and counted as %d", kept, s.kept)
+		}
+	}
+	g := s.given[len(s.given)-1]
+	for share := uint64(1 << 40); s.remember(g, share); share++ {
+	}
+	if len(s.given) != 1 || len(g.shares) != maxShares {
+		t.Errorf("%d jobs, the newest with %d shares", len(s.given), len(g.shares))
+	}
+}

@@ -10,7 +10,7 @@ import (
 // The bounds of what a session remembers.
 const (
 	maxGiven  = 16   // jobs that it was told of and may have shares of
-	maxShares = 4096 // of a job, by which duplicates are known
+	maxShares = 4096 // of all of them, by which duplicates are known
 )
 
 // session is what a miner gets back when it resumes. It belongs to one connection, whose
@@ -21,6 +21,7 @@ type session struct {
 	vardiff  vardiff
 	told     float64 // the difficulty that the miner was told last; 0: none
 	given    []*givenJob
+	kept     int    // shares of them
 	number   uint32 // of the job that it was told of last, and its revision
 	revision uint16
 	mask     uint32 // bits of the version that the miner may choose
@@ -74,13 +75,37 @@ func (s *session) give(j *job, difficulty float64) uint16 {
 		g.target = s.last.of(difficulty)
 	}
 	if j.clean && revision == 0 {
-		s.given = nil
+		s.given, s.kept = nil, 0
 	}
 	s.given = append(s.given, g)
 	if len(s.given) > maxGiven {
-		s.given = slices.Delete(s.given, 0, 1)
+		s.forget()
 	}
 	return revision
+}
+
+// forget takes no more shares of the oldest job.
+func (s *session) forget() {
+	s.kept -= len(s.given[0].shares)
+	s.given = slices.Delete(s.given, 0, 1)
+}
+
+// remember notes a share of a job that was given. It reports whether there is room, for
+// which older jobs are given up: shares may cost nothing, and a session outlives its
+// connection.
+func (s *session) remember(g *givenJob, share uint64) bool {
+	for s.kept >= maxShares && s.given[0] != g {
+		s.forget()
+	}
+	if s.kept >= maxShares {
+		return false
+	}
+	if g.shares == nil {
+		g.shares = map[uint64]struct{}{}
+	}
+	g.shares[share] = struct{}{}
+	s.kept++
+	return true
 }
 
 // ease lowers the difficulty of the jobs that were given before. Some miners work by a

@@ -64,7 +64,7 @@ func (c *connection) submitted(m *message) error {
 	}
 	if v.block != nil {
 		// What others find now would come second. The next job is one on this block.
-		c.server.jobs.drop()
+		c.server.jobs.dropOn(v.block.header.PrevBlock)
 		c.server.found <- *v.block
 	}
 	c.useful.Store(now.UnixNano())
@@ -149,13 +149,9 @@ func (c *connection) judgeHash(v *verdict, g *givenJob, j *job, sub submission) 
 	if _, seen := g.shares[key]; seen {
 		return refuse(stratuminfo.Duplicate, "duplicate share")
 	}
-	if len(g.shares) >= maxShares {
+	if !c.session.remember(g, key) {
 		return refuse(stratuminfo.Malformed, "too many shares of one job")
 	}
-	if g.shares == nil {
-		g.shares = map[uint64]struct{}{}
-	}
-	g.shares[key] = struct{}{}
 	v.difficulty, v.worth = g.difficulty, difficultyOf(value)
 	if value.Cmp(j.target) <= 0 {
 		v.block = &foundBlock{payout: payout, nonces: n, header: header, worker: v.worker}
