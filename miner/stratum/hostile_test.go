@@ -208,7 +208,7 @@ func TestTooManyJobs(t *testing.T) {
 }
 
 // TestBan: who sends bad shares again and again is kept out for a while; others of other
-// addresses are not, and neither is the machine itself.
+// addresses are not, and neither is one of the operator's own.
 func TestBan(t *testing.T) {
 	inBubble(t, 1, nil, func(t *testing.T, w *world) {
 		flood := func(host string) {
@@ -235,11 +235,12 @@ func TestBan(t *testing.T) {
 			}
 			flood("mallory")
 			flood("127.0.0.1")
+			flood("172.17.0.1")
 		}
 		if letIn("mallory") {
 			t.Error("still let in")
 		}
-		if !letIn("alice") || !letIn("127.0.0.1") {
+		if !letIn("alice") || !letIn("127.0.0.1") || !letIn("172.17.0.1") {
 			t.Error("others are kept out, too")
 		}
 		if info := w.server.Info(); info.Banned != 1 || info.Shares.Rejected[stratuminfo.Malformed] == 0 {
@@ -415,8 +416,8 @@ func TestPlaces(t *testing.T) {
 		"[::ffff:192.0.2.1]:7":      {name: "192.0.2.1"},
 		"192.168.1.9:7":             {name: "192.168.1.9", local: true},
 		"[fe80::1%eth0]:7":          {name: "fe80::1", local: true},
-		"127.0.0.2:7":               {name: "127.0.0.2", local: true, self: true},
-		"[::1]:7":                   {name: "::1", local: true, self: true},
+		"127.0.0.2:7":               {name: "127.0.0.2", local: true},
+		"[::1]:7":                   {name: "::1", local: true},
 		"[fd00::5]:7":               {name: "fd00::5", local: true},
 		"somebody:7":                {name: "somebody"},
 		"[2001:db8:1:2::ffff]:4444": {name: "2001:db8:1:2::/64"},

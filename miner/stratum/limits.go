@@ -21,7 +21,6 @@ const (
 type place struct {
 	name  string
 	local bool // this machine, or a network of the operator's own
-	self  bool // this machine: anybody's proxy may be on it
 }
 
 func placeOf(remote net.Addr) place {
@@ -31,8 +30,7 @@ func placeOf(remote net.Addr) place {
 		return place{name: host}
 	}
 	ip := at.Addr().Unmap().WithZone("")
-	p := place{name: ip.String(), self: ip.IsLoopback()}
-	p.local = p.self || ip.IsPrivate() || ip.IsLinkLocalUnicast()
+	p := place{name: ip.String(), local: ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()}
 	if ip.Is6() && !p.local {
 		prefix, _ := ip.Prefix(64)
 		p.name = prefix.String()
@@ -106,9 +104,10 @@ func (l *limits) leave(p place) {
 }
 
 // offend counts a connection that was hung up on for what it sent, and reports whether
-// its address is kept out from now on. The machine itself never is.
+// its address is kept out from now on. One of the operator's own never is: all who come
+// through a proxy, a router or a container's gateway have the same.
 func (l *limits) offend(p place, now time.Time) bool {
-	if p.self {
+	if p.local {
 		return false
 	}
 	l.mu.Lock()
