@@ -154,14 +154,25 @@ const (
 	conservativeDeviations = 1.5
 )
 
-// room is what a block would have taken that took all that it could.
+// fullOneIn is the share of blocks that must have been full before their size says how much
+// others would have taken, one in so many. A single miner who leaves what waits, by malice
+// or because it has not seen it, must not make all blocks seem small.
+const fullOneIn = 24
+
+// room is what a block would have taken that took all that it could. Only blocks that left
+// something for want of room tell, if they are as large as the others: what is left by a
+// smaller one did not fit its miner, but it would have fitted others.
 func (t *Tracker) room(most int64) int64 {
-	largest, bounded := int64(0), false
+	largest, full := int64(0), 0
 	for i := range t.records {
 		largest = max(largest, t.records[i].weight)
-		bounded = bounded || t.records[i].bound >= 0
 	}
-	if bounded {
+	for i := range t.records {
+		if r := &t.records[i]; r.bound >= 0 && r.weight >= largest-largest/4 {
+			full++
+		}
+	}
+	if full > len(t.records)/fullOneIn {
 		return min(largest, most)
 	}
 	return most
