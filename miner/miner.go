@@ -47,9 +47,12 @@ type Options struct {
 	// allow. ReservedWeight of it is kept for the header and the coinbase; 0:
 	// DefaultReservedWeight.
 	MaxWeight, ReservedWeight int
-	MinFeeRate                types.FeeRate    // of a chunk that comes into a block
-	Now                       func() time.Time // nil: time.Now
-	Logger                    *slog.Logger     // nil: discard
+	MinFeeRate                types.FeeRate // of a chunk that comes into a block
+	// ExtraNonce is what the extra nonces begin with. Nodes that pay one script should
+	// begin with others, at random: else they search through the same headers.
+	ExtraNonce uint64
+	Now        func() time.Time // nil: time.Now
+	Logger     *slog.Logger     // nil: discard
 }
 
 // maxTag keeps the coinbase's script within its 100 bytes.
@@ -105,7 +108,9 @@ func New(o Options) *Miner {
 	if o.ReservedWeight <= 0 {
 		o.ReservedWeight = DefaultReservedWeight
 	}
-	return &Miner{o: o, refreshAfter: refreshAfter, renewAfter: renewAfter, making: baton.New()}
+	m := &Miner{o: o, refreshAfter: refreshAfter, renewAfter: renewAfter, making: baton.New()}
+	m.extraNonce.Store(o.ExtraNonce)
+	return m
 }
 
 // Run mines until the context ends, which is no error. On a network of fixed
