@@ -12,7 +12,7 @@ import (
 // whoever mines them.
 type blockOptions struct {
 	maxWeight, reservedWeight int64
-	minFeeRate                string
+	minFeeRate                types.FeeRate
 }
 
 // flags are the part of runFlags that sets o.
@@ -20,7 +20,7 @@ func (o *blockOptions) flags() []cli.Flag {
 	const category = "Mining:"
 	return cmdline.FromEnvironment(
 		&cli.GenericFlag{Name: "block-max-weight", Value: cmdline.Number(&o.maxWeight, 0, 0, types.MaxBlockWeight), Category: category, Usage: "make blocks of at most so many `WEIGHT` units; 0 is what the network allows"},
-		&cli.StringFlag{Name: "block-min-feerate", Destination: &o.minFeeRate, Value: node.DefaultBlockMinFeeRate.String(), Category: category, Usage: "put into blocks what pays at least so many `GRAINS` per virtual byte"},
+		&cli.GenericFlag{Name: "block-min-feerate", Value: rateOf(&o.minFeeRate, node.DefaultBlockMinFeeRate), Category: category, Usage: "put into blocks what pays at least so many `GRAINS` per virtual byte"},
 		&cli.GenericFlag{Name: "block-reserved-weight", Value: cmdline.Number(&o.reservedWeight, node.DefaultBlockReservedWeight, 0, types.MaxBlockWeight), Category: category, Usage: "keep so many `WEIGHT` units of a block for its header and the largest coinbase that a miner makes"},
 	)
 }
@@ -30,7 +30,7 @@ func (o *blockOptions) flags() []cli.Flag {
 const minReservedWeight = 2000
 
 // set sets them in the configuration. The checks are Bitcoin Core's.
-func (o *blockOptions) set(_ *cli.Context, config *node.Config) (err error) {
+func (o *blockOptions) set(_ *cli.Context, config *node.Config) error {
 	limit, most := int64(config.Params.MaxBlockWeight), o.maxWeight
 	if most == 0 {
 		most = limit
@@ -46,12 +46,6 @@ func (o *blockOptions) set(_ *cli.Context, config *node.Config) (err error) {
 		return cmdline.Usagef("--block-reserved-weight (%d) exceeds --block-max-weight (%d)", o.reservedWeight, most)
 	}
 	config.BlockMaxWeight, config.BlockReservedWeight = int(most), int(o.reservedWeight)
-	config.BlockMinFeeRate, err = types.ParseFeeRate(o.minFeeRate)
-	switch {
-	case err != nil:
-		return cmdline.Usagef("--block-min-feerate: %w", err)
-	case config.BlockMinFeeRate > maxFeeRate:
-		return cmdline.Usagef("--block-min-feerate %s: want at most %s grains a virtual byte", o.minFeeRate, maxFeeRate)
-	}
+	config.BlockMinFeeRate = o.minFeeRate
 	return nil
 }

@@ -17,14 +17,10 @@ const clustersAtLeast = 40
 // maxPoolBytes is more than any machine has. Sizes are multiplied, and must not overflow.
 const maxPoolBytes = 1 << 50
 
-// maxFeeRate is the greatest feerate that an operator may ask for: a coin for 1000 virtual
-// bytes. What is more is a mistake in the unit.
-const maxFeeRate = types.FeeRate(types.GrainsPerCoin)
-
 // poolOptions are the options that concern transactions that wait for a block.
 type poolOptions struct {
 	bytes                                  uint64
-	minFeeRate, incrementalRate, dustRate  string
+	minFeeRate, incrementalRate, dustRate  types.FeeRate
 	clusterCount, clusterSize, expiryHours int64
 	dataCarrier                            bool
 	dataCarrierSize                        int64
@@ -39,9 +35,9 @@ func (o *poolOptions) flags() []cli.Flag {
 		&cli.GenericFlag{Name: "mempool", Value: cmdline.Size(&o.bytes, uint64(d.MaxBytes)), Category: category, Usage: "memory for transactions that wait for a block, a `SIZE` in MiB or with a unit (300m, 1G); at least 40 times --limit-cluster-size"},
 		&cli.GenericFlag{Name: "mempool-expiry", Value: cmdline.Number(&o.expiryHours, int64(d.Expiry/time.Hour), 1, 1<<20), Category: category, Usage: "forget transactions that have waited for this many `HOURS`"},
 		&cli.BoolFlag{Name: "persist-mempool", Destination: &o.persist, Value: true, Category: category, Usage: "save waiting transactions and read them back at the next start; --persist-mempool=false does not"},
-		&cli.StringFlag{Name: "min-feerate", Destination: &o.minFeeRate, Value: d.MinRelay.String(), Category: category, Usage: "take and relay transactions from this feerate on, in `GRAINS` per virtual byte; 0 takes all while there is room"},
-		&cli.StringFlag{Name: "incremental-feerate", Destination: &o.incrementalRate, Value: d.IncrementalRelay.String(), Category: category, Usage: "let a transaction replace others, or come into a full pool, if it pays so many `GRAINS` per virtual byte more; raises --min-feerate, unless that is given"},
-		&cli.StringFlag{Name: "dust-feerate", Destination: &o.dustRate, Value: d.DustRelay.String(), Category: category, Usage: "refuse outputs that are worth less than making and spending them costs at this feerate, in `GRAINS` per virtual byte"},
+		&cli.GenericFlag{Name: "min-feerate", Value: rateOf(&o.minFeeRate, d.MinRelay), Category: category, Usage: "take and relay transactions from this feerate on, in `GRAINS` per virtual byte; 0 takes all while there is room"},
+		&cli.GenericFlag{Name: "incremental-feerate", Value: rateOf(&o.incrementalRate, d.IncrementalRelay), Category: category, Usage: "let a transaction replace others, or come into a full pool, if it pays so many `GRAINS` per virtual byte more; raises --min-feerate, unless that is given"},
+		&cli.GenericFlag{Name: "dust-feerate", Value: rateOf(&o.dustRate, d.DustRelay), Category: category, Usage: "refuse outputs that are worth less than making and spending them costs at this feerate, in `GRAINS` per virtual byte"},
 		&cli.GenericFlag{Name: "limit-cluster-count", Value: cmdline.Number(&o.clusterCount, int64(d.MaxClusterCount), 1, int64(d.MaxClusterCount)), Category: category, Usage: "let at most `N` waiting transactions be connected by spending each other"},
 		&cli.GenericFlag{Name: "limit-cluster-size", Value: cmdline.Number(&o.clusterSize, int64(d.MaxClusterVSize/1000), 1, 1<<20), Category: category, Usage: "let connected transactions have at most `KVB` thousand virtual bytes together"},
 		&cli.BoolFlag{Name: "data-carrier", Destination: &o.dataCarrier, Value: true, Category: category, Usage: "take transactions with outputs that hold data (OP_RETURN); --data-carrier=false takes none"},
@@ -53,22 +49,7 @@ func (o *poolOptions) flags() []cli.Flag {
 func (o *poolOptions) set(c *cli.Context, config *node.Config) error {
 	p := &config.Policy
 	*p = node.DefaultPolicy()
-	for _, rate := range []struct {
-		flag, text string
-		to         *types.FeeRate
-	}{
-		{"min-feerate", o.minFeeRate, &p.MinRelay},
-		{"incremental-feerate", o.incrementalRate, &p.IncrementalRelay},
-		{"dust-feerate", o.dustRate, &p.DustRelay},
-	} {
-		var err error
-		if *rate.to, err = types.ParseFeeRate(rate.text); err != nil {
-			return cmdline.Usagef("--%s: %w", rate.flag, err)
-		}
-		if *rate.to > maxFeeRate {
-			return cmdline.Usagef("--%s %s: want at most %s grains per virtual byte", rate.flag, rate.text, maxFeeRate)
-		}
-	}
+	p.MinRelay, p.IncrementalRelay, p.DustRelay = o.minFeeRate, o.incrementalRate, o.dustRate
 	// As with Bitcoin Core, the increment alone sets both: what pays less than that more
 	// than nothing is not worth its relay either.
 	if !c.IsSet("min-feerate") {

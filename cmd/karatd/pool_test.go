@@ -18,6 +18,7 @@ func TestPoolOptions(t *testing.T) {
 		{[]string{"--mempool", "300m"}, func(c *node.Config) { c.Policy.MaxBytes = 300_000_000 }},
 		{[]string{"--mempool", "300"}, func(c *node.Config) { c.Policy.MaxBytes = 300 << 20 }},
 		{[]string{"--mempool-expiry", "10"}, func(c *node.Config) { c.Policy.Expiry = 10 * time.Hour }},
+		{[]string{"--mempool-expiry", "010"}, func(c *node.Config) { c.Policy.Expiry = 10 * time.Hour }}, // not 8
 		{[]string{"--persist-mempool=false"}, func(c *node.Config) { c.NoPersist = true }},
 		{[]string{"--min-feerate", "0"}, func(c *node.Config) { c.Policy.MinRelay = 0 }},
 		{[]string{"--incremental-feerate", "0"}, func(c *node.Config) { c.Policy.IncrementalRelay = 0 }},

@@ -80,6 +80,8 @@ func Check(flag cli.Flag, value string) error {
 		case *size:
 			_, err := v.parse(value)
 			return err
+		case interface{ Check(text string) error }: // of a kind that its program alone knows
+			return v.Check(value)
 		}
 	}
 	return nil
@@ -98,7 +100,7 @@ type number struct {
 }
 
 func (n *number) parse(text string) (int64, error) {
-	value, err := strconv.ParseInt(text, 0, 64)
+	value, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || value < n.least || value > n.most {
 		return 0, fmt.Errorf("want a whole number from %d to %d", n.least, n.most)
 	}
