@@ -8,7 +8,7 @@ import (
 )
 
 func waitMethods() []method {
-	timeout := param{name: "timeout", kind: kindNumber, optional: "0", about: "The milliseconds to wait at most; 0 for as long as a call may take"}
+	timeout := param{name: "timeout", kind: kindNumber, optional: "0", about: "The milliseconds to wait at most; never more than ten minutes, which 0 stands for"}
 	return []method{
 		{name: "waitfornewblock", read: waitForNewBlock, about: "Waits until the tip is another, and returns it.", params: []param{timeout,
 			{name: "current_tip", kind: kindString, optional: "the tip of now", about: "The hash of the tip that the client knows"}}},
