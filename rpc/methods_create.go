@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
-	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
@@ -177,25 +176,6 @@ func (a *args) dataScript(raw json.RawMessage) []byte {
 		script = binary.LittleEndian.AppendUint32(append(script, pushData4), uint32(n))
 	}
 	return append(script, data...)
-}
-
-// amount reads coins, a number or a text, and tells mistakes in Core's words.
-func (a *args) amount(raw json.RawMessage, most types.Amount) types.Amount {
-	text := string(raw)
-	if kind := jsonType(raw); kind == "string" {
-		_ = json.Unmarshal(raw, &text) // the request is valid JSON
-	} else if kind != "number" {
-		a.fail(failf(CodeType, "Amount is not a number or string"))
-		return 0
-	}
-	value, err := types.ParseAmount(strings.TrimPrefix(text, "-"))
-	switch {
-	case err != nil:
-		a.fail(failf(CodeType, "Invalid amount"))
-	case value > most || text[0] == '-' && value > 0:
-		a.fail(failf(CodeType, "Amount out of range"))
-	}
-	return value
 }
 
 // jsonType names the type of a value as Core does.

@@ -2,10 +2,8 @@ package rpc
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
@@ -36,27 +34,6 @@ func feeLimit(a *args, i int) types.FeeRate {
 		a.fail(failf(CodeInvalidParam, "Fee rates larger than or equal to 1BTC/kvB are not accepted"))
 	}
 	return types.FeeRate(rate)
-}
-
-// coins returns an amount, also one with an exponent, as JSON allows.
-func (a *args) coins(i int, otherwise types.Amount) types.Amount {
-	if !a.given(i) {
-		return otherwise
-	}
-	text := a.unquoted(i)
-	if value, err := types.ParseAmount(text); err == nil {
-		return value
-	}
-	f, err := json.Number(text).Float64()
-	switch {
-	case err != nil || math.IsNaN(f) || math.IsInf(f, 0):
-		a.fail(failf(CodeType, "Invalid amount"))
-		return 0
-	case f < 0 || f > 1e9:
-		a.fail(failf(CodeType, "Amount out of range"))
-		return 0
-	}
-	return types.Amount(math.Round(f * types.GrainsPerCoin))
 }
 
 // submitted decodes a transaction for the pool, which has at least one input. Without

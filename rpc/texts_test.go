@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -26,6 +27,8 @@ func TestFirstMistake(t *testing.T) {
 		{"-3 JSON value of type null is not of expected type string", "generateblock", []any{s.anchor, []any{nil}}},
 		{"-3 JSON value of type string for field use_current_time is not of expected type bool", "importmempool", []any{"none", map[string]any{"use_current_time": "x"}}},
 		{"-3 JSON value of type number for field mempool_only is not of expected type bool", "gettxspendingprevout", []any{[]any{map[string]any{"txid": zero, "vout": 0}}, map[string]any{"mempool_only": 1}}},
+		{"-3 Invalid amount", "testmempoolaccept", []any{[]string{"00"}, json.RawMessage("1e-9")}}, // not 0, which is no limit
+		{"-3 Invalid amount", "sendrawtransaction", []any{"00", "0.000000001"}},
 		{"-8 txid must be of length 64 (not 1, for 'x')", "prioritisetransaction", []any{"x", 1, 1}},
 		{"-1 JSON integer out of range", "prioritisetransaction", []any{zero, 1, 1.5}},
 		{"-1 JSON integer out of range", "generatetoaddress", []any{1, s.anchor, -5}},
