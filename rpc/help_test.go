@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -138,6 +139,9 @@ func TestMethodTable(t *testing.T) {
 					t.Errorf("%s: parameter %q is twice there", name, alias)
 				}
 				seen[alias] = true
+			}
+			if sample := strings.Trim(p.sample, "'"); p.optional == "" && (p.kind == kindArray || p.kind == kindObject) && (sample == "" || !json.Valid([]byte(sample))) {
+				t.Errorf("%s: nobody sees how %s is written: %q", name, p.name, sample)
 			}
 			if p.about == "" || p.kind == "" {
 				t.Errorf("%s: parameter %s is not described", name, p.name)

@@ -32,7 +32,7 @@ func blockMethods() []method {
 			{name: "hash_or_height", kind: kindAny, about: "The block hash or height"},
 			{name: "stats", kind: kindArray, optional: "all values", about: "Names of the values that are wanted"}}},
 		{name: "gettxoutproof", read: getTxOutProof, about: "Returns a proof, in hexadecimal, that transactions are in a block.", params: []param{
-			{name: "txids", kind: kindArray, about: "The transaction ids"},
+			{name: "txids", kind: kindArray, sample: `'["TXID"]'`, about: "The transaction ids"},
 			{name: "blockhash", kind: kindString, optional: "by the index", about: "The block in which to look"}}},
 	}
 }

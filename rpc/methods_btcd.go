@@ -15,7 +15,7 @@ func btcdMethods() []method {
 		{name: "getbestblock", read: noParams(getBestBlock), about: "Returns the hash and the height of the tip."},
 		{name: "getcurrentnet", read: noParams(getCurrentNet), about: "Returns the magic number of the network."},
 		{name: "getheaders", read: getHeaders, about: "Returns the headers that follow the first block of the locator that is on the best chain, at most 2000.", params: []param{
-			{name: "blocklocators", kind: kindArray, about: "Hashes, the newest first"},
+			{name: "blocklocators", kind: kindArray, sample: `'["BLOCKHASH"]'`, about: "Hashes, the newest first"},
 			{name: "hashstop", kind: kindString, optional: "all zeros: as many as there are", about: "The last block that is wanted"}}},
 		{name: "version", read: noParams(getVersion), about: "Returns the version of the API, in btcd's form."},
 	}

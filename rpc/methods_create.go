@@ -23,8 +23,8 @@ const (
 func createMethods() []method {
 	return []method{
 		{name: "createrawtransaction", read: createRawTransaction, about: "Makes a transaction of inputs and outputs, without witnesses. It is given to nobody.", params: []param{
-			{name: "inputs", kind: kindArray, about: "What it spends: objects with txid, vout, and perhaps sequence"},
-			{name: "outputs", kind: kindArray, about: "What it pays: objects of an address and an amount in coins, or of \"data\" and hexadecimal; or one object of all"},
+			{name: "inputs", kind: kindArray, sample: `'[{"txid": "TXID", "vout": 0}]'`, about: "What it spends: objects with txid, vout, and perhaps sequence"},
+			{name: "outputs", kind: kindArray, sample: `'[{"ADDRESS": 0.5}]'`, about: "What it pays: objects of an address and an amount in coins, or of \"data\" and hexadecimal; or one object of all"},
 			{name: "locktime", kind: kindNumber, optional: "0", about: "The height or time before which no block may have it"},
 			{name: "replaceable", kind: kindBool, optional: "true", about: "Say in its inputs that it may be replaced (BIP125); false does not"},
 			{name: "version", kind: kindNumber, optional: "2", about: "Its version"}}},

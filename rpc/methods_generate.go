@@ -29,7 +29,7 @@ func generateMethods() []method {
 			maxTries}},
 		{name: "generateblock", slow: true, read: generateBlock, about: "Mines a block with these transactions and no others, whose fees nobody gets (on networks of fixed difficulty).", params: []param{
 			{name: "output", kind: kindString, about: "The address or the descriptor that the block pays"},
-			{name: "transactions", kind: kindArray, about: "Transactions in hexadecimal, or ids of waiting ones, in the order of the block"},
+			{name: "transactions", kind: kindArray, sample: `'["TXID"]'`, about: "Transactions in hexadecimal, or ids of waiting ones, in the order of the block"},
 			{name: "submit", kind: kindBool, optional: "true", about: "Add the block to the chain; false returns it instead"}}},
 		{name: "generate", gone: true, read: generate, about: "has been replaced by the -generate cli option. Refer to -help for more information."},
 		{name: "setmocktime", read: setMockTime, about: "Stops the node's clock at a time (on networks of fixed difficulty).", params: []param{

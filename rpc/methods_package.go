@@ -20,10 +20,10 @@ const maxPackage = 25
 func packageMethods() []method {
 	return []method{
 		{name: "testmempoolaccept", read: testMempoolAccept, about: "Says what sendrawtransaction would, without doing it. Of several, each must come after those that it spends, and none may conflict with what waits.", params: []param{
-			{name: "rawtxs", kind: kindArray, about: "Transactions in hexadecimal"},
+			{name: "rawtxs", kind: kindArray, sample: `'["TRANSACTION"]'`, about: "Transactions in hexadecimal"},
 			maxFeeRateParam()}},
 		{name: "submitpackage", read: submitPackage, about: "Gives a child and its parents to the mempool. Those that pay too little by themselves come in if the child pays for them.", params: []param{
-			{name: "package", kind: kindArray, about: "Transactions in hexadecimal, the child last; or one alone"},
+			{name: "package", kind: kindArray, sample: `'["PARENT", "CHILD"]'`, about: "Transactions in hexadecimal, the child last; or one alone"},
 			maxFeeRateParam(),
 			maxBurnParam()}},
 	}

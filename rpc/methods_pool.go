@@ -27,7 +27,7 @@ func poolMethods() []method {
 		{name: "getmempoolancestors", read: relatives(ancestors), about: "Returns the transactions of the mempool that a transaction builds on.", params: []param{txid, verbose}},
 		{name: "getmempooldescendants", read: relatives(descendants), about: "Returns the transactions of the mempool that build on a transaction.", params: []param{txid, verbose}},
 		{name: "gettxspendingprevout", read: getTxSpendingPrevout, about: "Finds the transactions of the mempool that spend outputs.", params: []param{
-			{name: "outputs", kind: kindArray, about: "Objects with txid and vout"},
+			{name: "outputs", kind: kindArray, sample: `'[{"txid": "TXID", "vout": 0}]'`, about: "Objects with txid and vout"},
 			{name: "options", kind: kindObject, optional: "none", about: "An object with any of the named arguments", options: []param{
 				{name: "mempool_only", kind: kindBool, optional: "true", about: "false fails if nothing in the mempool spends an output: no index knows other spends"},
 				{name: "return_spending_tx", kind: kindBool, optional: "false", about: "Whether to add the transactions in hexadecimal"}}}}},

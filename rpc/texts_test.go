@@ -59,6 +59,7 @@ func TestExamplesOfHelp(t *testing.T) {
 	for method, want := range map[string]string{
 		"prioritisetransaction": "> karat rpc prioritisetransaction TXID 0 FEE_DELTA\n",
 		"getblocktemplate":      "> karat rpc getblocktemplate '{\"rules\": [\"segwit\"]}'\n",
+		"generateblock":         "> karat rpc generateblock OUTPUT '[\"TXID\"]'\n",
 		"getblock":              "> karat rpc getblock BLOCKHASH\n",
 	} {
 		if text := call[string](s, "help", method); !strings.HasSuffix(text, want) {
