@@ -472,6 +472,15 @@ func TestManyNames(t *testing.T) {
 	if len(ws.byName) > maxWorkers+1 {
 		t.Errorf("%d workers", len(ws.byName))
 	}
+	// Not every name is worth a look at all the others.
+	ws.leave(ws.byName["new7"], now)
+	if w, _ := ws.enter("too early", "", "", ""); w.name != otherWorkers {
+		t.Error("the others were looked at again")
+	}
+	ws.expire(now)
+	if w, _ := ws.enter("later", "", "", ""); w.name == otherWorkers {
+		t.Error("no room though somebody has gone")
+	}
 }
 
 // TestManySessions: sessions that wait for their miner are bounded, in all and for each

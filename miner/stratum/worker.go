@@ -91,6 +91,7 @@ type workers struct {
 	mu sync.Mutex
 	// Guarded by mu:
 	byName map[string]*worker
+	full   bool // hardly anybody has left lately: it is not worth looking again
 }
 
 // enter notes that a connection uses a name, and returns its worker and the difficulty
@@ -100,7 +101,7 @@ func (ws *workers) enter(name, address, from, agent string) (w *worker, difficul
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	w = ws.byName[name]
-	if w == nil && len(ws.byName) >= maxWorkers && !ws.forget() {
+	if w == nil && len(ws.byName) >= maxWorkers && (ws.full || !ws.forget()) {
 		name, address = otherWorkers, ""
 		w = ws.byName[name]
 	}
@@ -114,6 +115,10 @@ func (ws *workers) enter(name, address, from, agent string) (w *worker, difficul
 	w.from, w.agent = from, agent
 	return w, w.difficulty
 }
+
+// few is how many unused workers are so few that all are forgotten at once, and that none
+// are looked for again for a while: to look takes as long as a thousand names do.
+const few = 32
 
 // forget forgets half of the workers that nobody uses, those first that were not used for
 // longest. It assumes mu, and reports whether there were any.
@@ -129,7 +134,11 @@ func (ws *workers) forget() bool {
 		}
 	}
 	slices.SortFunc(list, func(a, b idle) int { return a.seen.Compare(b.seen) })
-	for _, i := range list[:(len(list)+1)/2] {
+	ws.full = len(list) < few
+	if !ws.full {
+		list = list[:len(list)/2]
+	}
+	for _, i := range list {
 		delete(ws.byName, i.name)
 	}
 	return len(list) > 0
@@ -153,6 +162,7 @@ func (ws *workers) leave(w *worker, now time.Time) {
 func (ws *workers) expire(now time.Time) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
+	ws.full = false
 	for name, w := range ws.byName {
 		if idle, seen := w.idle(); idle && now.Sub(seen) > keepWorker {
 			delete(ws.byName, name)
