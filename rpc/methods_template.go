@@ -107,6 +107,8 @@ func getBlockTemplate(s *Server, a *args) work {
 		case s.Miner == nil:
 			return nil, errNoMiner
 		case r.wantCoinbase && len(s.PayTo) == 0:
+			// Miners show nothing of the error but its status.
+			s.log.Warn("a miner wants a coinbase, and nobody is named whom it pays; see --mine-to")
 			return nil, failf(CodeMisc, "coinbasetxn: this node does not know whom to pay; start it with --mine-to ADDRESS")
 		}
 		if r.waits {

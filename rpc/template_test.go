@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -77,7 +78,9 @@ func TestCoinbaseTxn(t *testing.T) {
 		}
 	}
 	s.PayTo = nil
-	if _, answer := post(s, `{"method":"getblocktemplate","params":`+call+`,"id":1}`); code(t, answer) != CodeMisc || !strings.Contains(answer, "--mine-to") {
+	var logged strings.Builder
+	s.log = slog.New(slog.NewTextHandler(&logged, nil))
+	if _, answer := post(s, `{"method":"getblocktemplate","params":`+call+`,"id":1}`); code(t, answer) != CodeMisc || !strings.Contains(answer, "--mine-to") || !strings.Contains(logged.String(), "--mine-to") {
 		t.Errorf("without an address: %s", answer)
 	}
 	if got := result(t, s, "getblocktemplate", `[{"capabilities":["coinbasevalue"],"rules":["segwit"]}]`); !strings.Contains(got, `"coinbasevalue":5000000700`) {
