@@ -62,7 +62,7 @@ var allowed = map[string][]string{
 	"mempool/fees":    {"chain/types"},
 	"mempool":         {"mempool/fees", "internal/wholefile", "internal/poke", "internal/baton", "chain/pending", "chain/types", "chain/consensus", "chain/standard", "chain/header", "chain/secp", "chain/taproot"},
 	"miner":           {"internal/poke", "internal/baton", "chain/pending", "chain/template", "chain/types", "chain/consensus", "miner/sha256d"},
-	"miner/sha256d":   {"chain/types", "chain/consensus", "golang.org/x/sys/cpu"},
+	"miner/sha256d":   {"chain/types", "chain/consensus", "miner/sha256d/internal/fips180", "golang.org/x/sys/cpu"},
 	"p2p/addrbook":    {"internal/wholefile", "p2p/peerinfo"},
 	"p2p":             {"internal/wholefile", "internal/poke", "internal/ratelog", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/addrbook", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
 	"p2p/dial":        {"p2p/peerinfo", "golang.org/x/net/proxy"},
@@ -96,7 +96,8 @@ var allowed = map[string][]string{
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
 	},
-	"miner/sha256d/internal/genscan": {},
+	"miner/sha256d/internal/genscan": {"miner/sha256d/internal/fips180"},
+	"miner/sha256d/internal/fips180": {},
 	"cmd/karat": {
 		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/taproot", "wallet", "rpc",
 		"github.com/urfave/cli/v2", "rsc.io/qr",

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"encoding/binary"
+
+	"github.com/karatcoin/karat/miner/sha256d/internal/fips180"
 )
 
 // library is the standard library's SHA-256, which uses what other processors have for
@@ -20,7 +22,7 @@ func scanLibrary(t *table, nonce, target uint32, batches int) (done int, hits ui
 	}
 	var tail [16]byte
 	for i := range nonceWord {
-		binary.BigEndian.PutUint32(tail[4*i:], t.words[i]-constants[i])
+		binary.BigEndian.PutUint32(tail[4*i:], t.words[i]-fips180.Constants[i])
 	}
 	var sum [sha256.Size]byte
 	for done < batches && restore.UnmarshalBinary(state) == nil {

@@ -1,6 +1,10 @@
 package sha256d
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/karatcoin/karat/miner/sha256d/internal/fips180"
+)
 
 // scanPortable is a scan in batches of one.
 func scanPortable(t *table, nonce, target uint32, batches int) (done int, hits uint32) {
@@ -21,7 +25,7 @@ func firstHash(t *table, nonce uint32) [8]uint32 {
 	kw := t.words
 	for i := 18; i < len(w); i++ {
 		w[i] = kw[i] + w[i-16] + smallSigma0(w[i-15]) + w[i-7] + smallSigma1(w[i-2])
-		kw[i] = constants[i] + w[i]
+		kw[i] = fips180.Constants[i] + w[i]
 	}
 	s := t.state
 	s[0] += nonce
@@ -43,9 +47,9 @@ func lastWord(first *[8]uint32) uint32 {
 		if i >= 16 {
 			w[i] = w[i-16] + smallSigma0(w[i-15]) + w[i-7] + smallSigma1(w[i-2])
 		}
-		kw[i] = constants[i] + w[i]
+		kw[i] = fips180.Constants[i] + w[i]
 	}
-	s := initial
+	s := fips180.Initial
 	rounds(&s, kw[:])
-	return bits.ReverseBytes32(s[4] + initial[7])
+	return bits.ReverseBytes32(s[4] + fips180.Initial[7])
 }

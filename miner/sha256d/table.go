@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/miner/sha256d/internal/fips180"
 )
 
 // table is what does not depend on the nonce. Assembly reads it: internal/genscan
@@ -30,14 +31,14 @@ func prepare(header *[types.HeaderSize]byte) (t table) {
 	for i := range w {
 		w[i] = binary.BigEndian.Uint32(header[4*i:])
 	}
-	t.mid = compress(&initial, &w)
+	t.mid = compress(&fips180.Initial, &w)
 
 	w = [16]uint32{4: padding, 15: 8 * types.HeaderSize}
 	for i := range nonceWord {
 		w[i] = binary.BigEndian.Uint32(header[64+4*i:])
 	}
 	t.state = t.mid
-	early := [nonceWord + 1]uint32(constants[:])
+	early := [nonceWord + 1]uint32(fips180.Constants[:])
 	for i := range early {
 		early[i] += w[i]
 	}
@@ -54,7 +55,7 @@ func prepare(header *[types.HeaderSize]byte) (t table) {
 	}
 	t.words16 = [4]uint32{known[16], known[17], t.words[18], t.words[19]}
 	for i, k := range known {
-		t.words[i] = constants[i] + k
+		t.words[i] = fips180.Constants[i] + k
 	}
 	t.midABEF, t.midCDGH = reorder(&t.mid)
 	t.stateABEF, t.stateCDGH = reorder(&t.state)
@@ -89,7 +90,7 @@ func compress(state *[8]uint32, message *[16]uint32) [8]uint32 {
 		if i >= 16 {
 			w[i] = w[i-16] + smallSigma0(w[i-15]) + w[i-7] + smallSigma1(w[i-2])
 		}
-		kw[i] = constants[i] + w[i]
+		kw[i] = fips180.Constants[i] + w[i]
 	}
 	s := *state
 	rounds(&s, kw[:])
@@ -117,19 +118,4 @@ func smallSigma0(x uint32) uint32 {
 
 func smallSigma1(x uint32) uint32 {
 	return bits.RotateLeft32(x, -17) ^ bits.RotateLeft32(x, -19) ^ x>>10
-}
-
-// initial is the state that SHA-256 begins with.
-var initial = [8]uint32{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}
-
-// constants are those of the rounds.
-var constants = [64]uint32{
-	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-	0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-	0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-	0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-	0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-	0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 }
