@@ -106,11 +106,15 @@ func (c *connection) run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, c.farewell)
 	err := c.read()
 	stop()
+	offence := errors.Is(err, errFlood) || errors.Is(err, errLine) || errors.Is(err, errNoMessage)
+	banned := false
+	if offence { // before it can come again
+		banned = c.server.limits.offend(c.from, c.server.o.Clock())
+	}
 	c.end(err)
 	writing.Wait()
 	c.leave()
-	if errors.Is(err, errFlood) || errors.Is(err, errLine) || errors.Is(err, errNoMessage) {
-		banned := c.server.limits.offend(c.from, c.server.o.Clock())
+	if offence {
 		c.server.o.Logger.Info("a miner was hung up on", "from", c.from.name, "why", err, "banned", banned)
 		return
 	}
