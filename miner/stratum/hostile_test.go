@@ -16,11 +16,23 @@ import (
 // raw connects somebody who says what it likes.
 func (w *world) raw(host string) (net.Conn, *lines) {
 	w.t.Helper()
+	conn := w.deaf(host)
+	return conn, readLines(conn)
+}
+
+// deaf is a connection from which nobody reads.
+func (w *world) deaf(host string) net.Conn {
+	w.t.Helper()
 	conn, err := w.network.Dial(host, serverAddress)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return conn, readLines(conn)
+	return conn
+}
+
+// login is what a miner says who wants work for the address of a number.
+func (w *world) login(n byte) string {
+	return `{"id":1,"method":"mining.subscribe","params":["x"]}` + "\n" + `{"id":2,"method":"mining.authorize","params":["` + w.address(n) + `","x"]}` + "\n"
 }
 
 // endsWithin reports whether the server hangs up within a time.
@@ -152,15 +164,11 @@ func TestSlowReader(t *testing.T) {
 	inBubble(t, 1, nil, func(t *testing.T, w *world) {
 		honest := w.miner("honest", 1)
 		defer honest.Close()
-		conn, err := w.network.Dial("mallory", serverAddress)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := w.deaf("mallory")
 		defer conn.Close()
 		said := make(chan error, 1)
 		go func() {
-			_, err := io.WriteString(conn, `{"id":1,"method":"mining.subscribe","params":["x"]}`+"\n"+`{"id":2,"method":"mining.authorize","params":["`+w.address(2)+`","x"]}`+"\n"+
-				strings.Repeat(`{"id":3,"method":"mining.ping"}`+"\n", 1000))
+			_, err := io.WriteString(conn, w.login(2)+strings.Repeat(`{"id":3,"method":"mining.ping"}`+"\n", 1000))
 			said <- err
 		}()
 		for range 20 {
@@ -192,12 +200,9 @@ func TestTooManyJobs(t *testing.T) {
 	inBubble(t, 1, nil, func(t *testing.T, w *world) {
 		honest := w.miner("honest", 1)
 		defer honest.Close()
-		conn, err := w.network.Dial("mallory", serverAddress)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := w.deaf("mallory")
 		defer conn.Close()
-		go io.WriteString(conn, `{"id":1,"method":"mining.subscribe","params":["x"]}`+"\n"+`{"id":2,"method":"mining.authorize","params":["`+w.address(2)+`","x"]}`+"\n")
+		go io.WriteString(conn, w.login(2))
 		w.checkWorking(t, 2)
 		for range maxWaiting + 2 {
 			w.chain.advance()
@@ -214,7 +219,7 @@ func TestBan(t *testing.T) {
 		flood := func(host string) {
 			conn, l := w.raw(host)
 			defer conn.Close()
-			io.WriteString(conn, `{"id":1,"method":"mining.subscribe","params":["x"]}`+"\n"+`{"id":2,"method":"mining.authorize","params":["`+w.address(2)+`","x"]}`+"\n")
+			io.WriteString(conn, w.login(2))
 			for range 100 {
 				if _, err := io.WriteString(conn, `{"id":1,"method":"mining.submit","params":["`+w.address(2)+`","10000","0000000000000000","ffffffff","00000000"]}`+"\n"); err != nil {
 					break
