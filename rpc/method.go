@@ -91,7 +91,7 @@ func methods() map[string]*method {
 		methods  []method
 	}{
 		{"Blockchain", chainMethods()}, {"Blockchain", blockMethods()}, {"Blockchain", coinMethods()}, {"Blockchain", poolMethods()},
-		{"Blockchain", clusterMethods()}, {"Blockchain", poolFileMethods()}, {"Blockchain", waitMethods()}, {hidden, hiddenMethods()},
+		{"Blockchain", clusterMethods()}, {"Blockchain", poolFileMethods()}, {"Blockchain", waitMethods()}, {"Blockchain", deploymentMethods()}, {hidden, hiddenMethods()},
 		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Rawtransactions", createMethods()}, {"Util", utilMethods()},
 		{"Rawtransactions", packageMethods()},
 		{"Control", controlMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
