@@ -200,25 +200,36 @@ func TestInvalidateReconsiderPrecious(t *testing.T) {
 	}
 }
 
-func TestReconsiderFreesBranchesBeside(t *testing.T) {
-	// genesis -> a1 -> a2 -> a3
-	//              \-> b2
+// TestReconsiderLeavesBranchesBeside: what leaves the line of the block that is
+// reconsidered stays refused, as in Bitcoin Core, and after a restart as well.
+func TestReconsiderLeavesBranchesBeside(t *testing.T) {
+	// genesis -> t1 -> t2 -> t3 -> a4 … a7
+	//                          \-> b4 -> b5
 	ctx := context.Background()
 	h := newHarness(t)
-	a := h.Blocks("a", h.Genesis, 3)
-	b := h.Blocks("b", a[0], 1)
-	h.add(append(a, b...)...)
-	if err := h.chain.Invalidate(ctx, a[0].Hash); err != nil {
+	trunk := h.Blocks("t", h.Genesis, 3)
+	a := h.Blocks("a", trunk[2], 4)
+	b := h.Blocks("b", trunk[2], 2)
+	h.add(slices.Concat(trunk, a, b)...)
+	h.expectTip(a[3])
+	if err := h.chain.Invalidate(ctx, trunk[1].Hash); err != nil {
 		t.Fatal(err)
 	}
-	h.expectTip(h.Genesis)
-	if err := h.chain.Reconsider(ctx, a[2].Hash); err != nil {
+	h.expectTip(trunk[0])
+	if err := h.chain.Reconsider(ctx, b[1].Hash); err != nil {
 		t.Fatal(err)
 	}
-	h.expectTip(a[2])
-	more := h.Blocks("c", b[0], 2)
-	h.add(more...)
-	h.expectTip(more[1])
+	h.expectTip(b[1])
+	h.open()
+	h.expectTip(b[1])
+	if verdict := h.add(h.Blocks("c", a[3], 1)...); len(verdict) != 1 {
+		t.Fatalf("verdicts on a block above a refused one: %v", verdict)
+	}
+	h.expectTip(b[1])
+	if err := h.chain.Reconsider(ctx, a[0].Hash); err != nil {
+		t.Fatal(err)
+	}
+	h.expectTip(a[3])
 }
 
 // follower keeps a coin set by UpdatesSince alone.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/karatcoin/karat/chain/consensus"
-	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -41,8 +40,9 @@ func (c *Chain) Invalidate(ctx context.Context, hash types.Hash) error {
 }
 
 // Reconsider forgets that a block, its ancestors and its descendants were found or
-// declared invalid, and moves to the best chain. A rule that is broken is found to
-// be so again when the block is connected.
+// declared invalid, and moves to the best chain. A branch that leaves this line stays
+// refused, as in Bitcoin Core. A rule that is broken is found to be so again when the
+// block is connected.
 func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 	return c.operate(ctx, hash, func(n *blockNode) error {
 		c.mu.Lock()
@@ -53,27 +53,9 @@ func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 				c.dirty[other] = struct{}{}
 			}
 		}
-		// A branch that leaves that line between a refused ancestor and the block was
-		// refused for that ancestor only. It is free now as well.
-		for _, other := range c.tree {
-			if other.status.Has(header.StatusInvalidAncestor) && !refusedBelow(other) {
-				other.status &^= header.StatusInvalidAncestor
-				c.dirty[other] = struct{}{}
-			}
-		}
 		c.rebuildCandidates()
 		return nil
 	})
-}
-
-// refusedBelow reports whether an ancestor of n is refused for itself.
-func refusedBelow(n *blockNode) bool {
-	for n = n.parent; n != nil; n = n.parent {
-		if n.status.Has(header.StatusInvalid) {
-			return true
-		}
-	}
-	return false
 }
 
 // Precious treats a block as if it had been the first of those with its work,

@@ -31,8 +31,8 @@ const (
 	// StatusInvalid says that the block itself breaks a rule, or that the
 	// operator has ruled it out.
 	StatusInvalid Status = 8
-	// StatusInvalidAncestor says that a block below has StatusInvalid. It is a flag of
-	// its own, because it ends when the operator takes back what he ruled out below.
+	// StatusInvalidAncestor says that a block below had StatusInvalid when it was refused.
+	// It ends when the operator reconsiders the block, one above or one below it.
 	StatusInvalidAncestor Status = 16
 )
 
