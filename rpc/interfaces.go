@@ -80,7 +80,7 @@ const (
 // things. Position and Names tell which.
 type Index interface {
 	Filter(block types.Hash) (filter []byte, header types.Hash, err error)
-	FindTx(txid types.Hash) (block types.Hash, err error)
+	FindTx(txid types.Hash) (types.TxPlace, error)
 	// Position is the block up to which everything is indexed, and whether that is
 	// the tip.
 	Position() (at types.Index, synced bool)

@@ -93,11 +93,11 @@ func (s *Server) indexedTx(ctx context.Context, txid types.Hash) (info header.In
 		return info, false
 	}
 	s.Index.Wait(ctx) // a client that has just heard of a block asks for its transactions
-	hash, err := s.Index.FindTx(txid)
+	place, err := s.Index.FindTx(txid)
 	if err != nil {
 		return info, false
 	}
-	return s.Headers.Info(hash)
+	return s.Headers.Info(place.Block)
 }
 
 // transactionOf is what getrawtransaction tells of a transaction in a block. Only a

@@ -1,5 +1,5 @@
 // Package index keeps what can be computed from the chain but should not be
-// computed for every question: the filter of each block (BIP158), and the block of
+// computed for every question: the filter of each block (BIP158), and the place of
 // each transaction.
 //
 // The one idea is that an index is no part of the ledger. It follows the chain by

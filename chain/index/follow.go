@@ -164,8 +164,8 @@ func (x *Index) write(reverted, applied []consensus.BlockUpdate) error {
 			batch.Put(append([]byte{keyFilter}, u.Block.Hash[:]...), append(header[:], bytes...))
 		}
 		if x.o.Txs {
-			for j := range u.Block.TxIDs {
-				batch.Put(append([]byte{keyTx}, u.Block.TxIDs[j][:]...), u.Block.Hash[:])
+			for j, place := range u.Block.Block.Places(u.Block.Hash) {
+				batch.Put(append([]byte{keyTx}, u.Block.TxIDs[j][:]...), appendPlace(nil, &place))
 			}
 		}
 		at = u.Update.Block
@@ -185,6 +185,14 @@ func (x *Index) write(reverted, applied []consensus.BlockUpdate) error {
 }
 
 func stepKey(step uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyStep}, step) }
+
+// appendPlace appends the value of a transaction's key.
+func appendPlace(b []byte, p *types.TxPlace) []byte {
+	b = append(b, p.Block[:]...)
+	b = binary.LittleEndian.AppendUint32(b, p.N)
+	b = binary.LittleEndian.AppendUint32(b, p.Offset)
+	return binary.LittleEndian.AppendUint32(b, p.Size)
+}
 
 // forgetTxs removes the transactions of a block that was disconnected. Those that a
 // block of the other branch has as well are put in again later in the same batch.

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -178,12 +179,13 @@ func (w *world) expect(x *Index) {
 	if at, synced := x.Position(); !synced || at.Hash != w.tip.Hash || at.Height != w.tip.Height {
 		w.t.Fatalf("the index is at %s (%t), the tip is at %d", at, synced, w.tip.Height)
 	}
-	where := map[types.Hash]types.Hash{}
+	where := map[types.Hash]types.TxPlace{}
 	var path []*chaintest.Block
 	for b := w.tip; b != nil; b = b.Parent {
 		path = append(path, b)
-		for _, txid := range b.TxIDs {
-			where[txid] = b.Hash
+		for i, txid := range b.TxIDs {
+			offset := bytes.Index(b.Raw, b.Txs[i].AppendTo(nil))
+			where[txid] = types.TxPlace{Block: b.Hash, N: uint32(i), Offset: uint32(offset), Size: uint32(b.Txs[i].Size())}
 		}
 	}
 	slices.Reverse(path)
@@ -197,11 +199,11 @@ func (w *world) expect(x *Index) {
 			got, err := x.FindTx(txid)
 			want, there := where[txid]
 			if !there || !x.o.Txs {
-				if !errors.Is(err, ErrBehind) || got != (types.Hash{}) {
-					w.t.Fatalf("transaction %s is on no block of the chain, but found in %s (%v)", txid, got, err)
+				if !errors.Is(err, ErrBehind) || got != (types.TxPlace{}) {
+					w.t.Fatalf("transaction %s is on no block of the chain, but found at %v (%v)", txid, got, err)
 				}
 			} else if err != nil || got != want {
-				w.t.Fatalf("transaction %s is in %s (%v), want %s", txid, got, err, want)
+				w.t.Fatalf("transaction %s is at %v (%v), want %v", txid, got, err, want)
 			}
 		}
 	}

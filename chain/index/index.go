@@ -55,7 +55,7 @@ var errAnew = errors.New("it has to be made anew")
 //
 //	key                     value
 //	'f' block hash 32       filter header 32 | filter
-//	't' txid 32             block hash 32
+//	't' txid 32             block hash 32 | position 4 | offset 4 | size 4
 //	'p'                     version 1 | network identity 32 | what is kept 1 | height 4 | block hash 32 | filter header 32
 //	's' step 8, big-endian  nothing: exactly one such key
 //
@@ -67,7 +67,7 @@ const (
 	keyTx       = 't'
 	keyPosition = 'p'
 	keyStep     = 's'
-	version     = 2
+	version     = 3
 )
 
 // A step has at most batchBlocks blocks, and fewer if they are large, since all of
@@ -338,17 +338,22 @@ func (x *Index) Filter(block types.Hash) (bytes []byte, header types.Hash, err e
 	return value[types.HashSize:], header, nil
 }
 
-// FindTx returns the block of the best chain that has the transaction, or ErrBehind.
-// A transaction stands in the index under its id alone, so of two blocks that have
-// it on two branches the one that was applied last counts.
-func (x *Index) FindTx(txid types.Hash) (block types.Hash, err error) {
+// FindTx returns where on the best chain the transaction stands, or ErrBehind. A
+// transaction is in the index under its id alone, so of two blocks that have it on two
+// branches the one that was applied last counts.
+func (x *Index) FindTx(txid types.Hash) (place types.TxPlace, err error) {
 	if !x.o.Txs {
-		return types.Hash{}, ErrBehind
+		return types.TxPlace{}, ErrBehind
 	}
 	value, err := x.get(keyTx, txid)
 	if err != nil {
-		return types.Hash{}, err
+		return types.TxPlace{}, err
 	}
-	copy(block[:], value)
-	return block, nil
+	d := types.NewDecoder(value)
+	place = types.TxPlace{Block: d.Hash(), N: d.Uint32(), Offset: d.Uint32(), Size: d.Uint32()}
+	if err := d.Finish(); err != nil {
+		x.damaged.Store(true)
+		return types.TxPlace{}, fmt.Errorf("the index in %s is damaged: transaction %s: %w", x.dir, txid, errors.Join(errAnew, err))
+	}
+	return place, nil
 }

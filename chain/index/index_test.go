@@ -138,8 +138,8 @@ func TestCoreFilters(t *testing.T) {
 			t.Fatalf("block %d: filter %x with header %s (%v)", i+1, bytes, header, err)
 		}
 		for _, txid := range b.TxIDs {
-			if got, err := x.FindTx(txid); err != nil || got != b.Hash {
-				t.Fatalf("transaction %s is in %s (%v), want %s", txid, got, err, b.Hash)
+			if got, err := x.FindTx(txid); err != nil || got.Block != b.Hash {
+				t.Fatalf("transaction %s is at %v (%v), want block %s", txid, got, err, b.Hash)
 			}
 		}
 	}
@@ -402,8 +402,8 @@ func TestRun(t *testing.T) {
 				if _, _, err := x.Filter(b.Hash); err != nil && !errors.Is(err, ErrBehind) {
 					t.Error(err)
 				}
-				if hash, err := x.FindTx(b.TxIDs[0]); err == nil && hash != b.Hash || err != nil && !errors.Is(err, ErrBehind) {
-					t.Error(hash, err)
+				if place, err := x.FindTx(b.TxIDs[0]); err == nil && place.Block != b.Hash || err != nil && !errors.Is(err, ErrBehind) {
+					t.Error(place, err)
 				}
 				x.Position()
 				x.Needs()

@@ -253,3 +253,28 @@ func TestWitnessProgram(t *testing.T) {
 		}
 	}
 }
+
+// TestPlaces: the bytes at each place are the transaction, however many there are.
+func TestPlaces(t *testing.T) {
+	for _, n := range []int{1, 2, 252, 253, 300} {
+		b := &Block{}
+		for i := range n {
+			tx := Tx{Version: uint32(i), Inputs: make([]TxIn, 1), Outputs: make([]TxOut, i%3+1)}
+			if i%2 == 0 {
+				tx.Inputs[0].Witness = [][]byte{make([]byte, i)}
+			}
+			b.Txs = append(b.Txs, tx)
+		}
+		raw, hash := b.AppendTo(nil), b.Hash()
+		places := b.Places(hash)
+		if len(places) != n {
+			t.Fatalf("%d places of %d transactions", len(places), n)
+		}
+		for i, p := range places {
+			got := raw[p.Offset : p.Offset+p.Size]
+			if p.Block != hash || p.N != uint32(i) || !bytes.Equal(got, b.Txs[i].AppendTo(nil)) {
+				t.Fatalf("transaction %d of %d: %+v", i, n, p)
+			}
+		}
+	}
+}
