@@ -53,22 +53,26 @@ type session struct {
 	socket *socket // nil over HTTP
 }
 
-// answer handles a body, which is one request or a batch. It returns the reply with
-// its HTTP status; a nil reply is what notifications get.
-func (s *Server) answer(ctx context.Context, on *session, body []byte) ([]byte, int) {
+// answer handles a body, which is one request or a batch, and sends the reply.
+// Notifications get one that is empty.
+func (s *Server) answer(ctx context.Context, on *session, body []byte, out outlet) {
 	body = bytes.TrimSpace(body)
 	if len(body) > 0 && body[0] == '[' {
-		return s.answerBatch(ctx, on, body)
+		s.answerBatch(ctx, on, body, out)
+		return
 	}
 	var r request
 	if err := unmarshal(body, &r); err != nil {
-		return encodeReply(&request{}, nil, failf(CodeParse, "Parse error")), http.StatusInternalServerError
+		s.reply(ctx, out, &request{}, nil, failf(CodeParse, "Parse error"))
+		return
 	}
-	result, fault := s.call(ctx, on, &r)
+	result, fault := s.dispatch(ctx, on, &r)
 	if r.isNotification() {
-		return nil, http.StatusNoContent
+		out.begin(http.StatusNoContent, 0)
+		out.end(nil)
+		return
 	}
-	return encodeReply(&r, result, fault), statusOf(&r, fault)
+	s.reply(ctx, out, &r, result, fault)
 }
 
 // unmarshal reads a request. encoding/json takes null, and leaves the request empty;
@@ -80,120 +84,40 @@ func unmarshal(body []byte, r *request) error {
 	return json.Unmarshal(body, r)
 }
 
-// statusOf is the HTTP status of a reply, Bitcoin Core's. Version 2.0 keeps HTTP out
-// of it: a call that failed was still carried well. Older clients find an error by
-// the status.
-func statusOf(r *request, fault *Error) int {
-	switch {
-	case fault != nil && fault.Code == CodeForbidden: // who may call is a matter of HTTP in every version
-		return http.StatusForbidden
-	case fault == nil || r.isV2():
-		return http.StatusOK
-	case fault.Code == CodeInvalidRequest:
-		return http.StatusBadRequest
-	case fault.Code == CodeMethodNotFound:
-		return http.StatusNotFound
-	}
-	return http.StatusInternalServerError
-}
-
 // answerBatch answers each request of a batch in turn: a client that sends a block and
 // then asks about it wants them in that order.
-func (s *Server) answerBatch(ctx context.Context, on *session, body []byte) ([]byte, int) {
+func (s *Server) answerBatch(ctx context.Context, on *session, body []byte, out outlet) {
 	if !json.Valid(body) {
-		return encodeReply(&request{}, nil, failf(CodeParse, "Parse error")), http.StatusInternalServerError
+		s.reply(ctx, out, &request{}, nil, failf(CodeParse, "Parse error"))
+		return
 	}
 	if elements(body) > maxBatch {
-		return encodeReply(&request{}, nil, failf(CodeInvalidRequest, "a batch has at most %d requests", maxBatch)), http.StatusBadRequest
+		s.reply(ctx, out, &request{}, nil, failf(CodeInvalidRequest, "a batch has at most %d requests", maxBatch))
+		return
 	}
 	var list []json.RawMessage
 	if err := json.Unmarshal(body, &list); err != nil {
-		return encodeReply(&request{}, nil, failf(CodeParse, "Parse error")), http.StatusInternalServerError
+		s.reply(ctx, out, &request{}, nil, failf(CodeParse, "Parse error"))
+		return
 	}
-	reply := []byte{'['}
+	replies := s.newBatchReply(ctx, out)
 	for _, raw := range list {
 		var r request
-		var result json.RawMessage
+		var result any
 		fault := failf(CodeInvalidRequest, "Invalid Request object")
 		if err := unmarshal(bytes.TrimSpace(raw), &r); err == nil {
-			if len(reply) > maxAnswers {
-				fault = failf(CodeMisc, "the answers before this one are too long together; ask in smaller batches")
+			if replies.full() {
+				fault = errBatchTooLong
 			} else {
-				result, fault = s.call(ctx, on, &r)
+				result, fault = s.dispatch(ctx, on, &r)
 			}
 			if r.isNotification() {
 				continue
 			}
 		}
-		if len(reply) > 1 {
-			reply = append(reply, ',')
-		}
-		reply = append(reply, encodeReply(&r, result, fault)...)
+		replies.add(&r, result, fault)
 	}
-	if len(reply) == 1 && len(list) > 0 {
-		return nil, http.StatusNoContent
-	}
-	return append(reply, ']'), http.StatusOK
-}
-
-// encodeReply makes a reply: version 2.0 has either a result or an error, versions
-// before it have both, one of them null. The id goes back as it came, digit for
-// digit, and the result is written as it is, which json.Marshal would check again.
-func encodeReply(r *request, result json.RawMessage, fault *Error) []byte {
-	id := r.ID
-	if id == nil {
-		id = json.RawMessage("null")
-	}
-	if result == nil {
-		result = json.RawMessage("null")
-	}
-	problem, _ := json.Marshal(fault)
-	var b bytes.Buffer
-	switch {
-	case r.isV2() && fault == nil:
-		b.WriteString(`{"jsonrpc":"2.0","result":`)
-		b.Write(result)
-	case r.isV2():
-		b.WriteString(`{"jsonrpc":"2.0","error":`)
-		b.Write(problem)
-	default:
-		b.WriteString(`{"result":`)
-		b.Write(result)
-		b.WriteString(`,"error":`)
-		b.Write(problem)
-	}
-	b.WriteString(`,"id":`)
-	b.Write(id)
-	b.WriteByte('}')
-	return b.Bytes()
-}
-
-// marshal is json.Marshal without its escapes for HTML: Core writes none, and a node
-// serves no pages.
-func marshal(v any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSpace(b.Bytes()), nil
-}
-
-// call makes one call, and encodes its result or says what went wrong.
-func (s *Server) call(ctx context.Context, on *session, r *request) (json.RawMessage, *Error) {
-	result, fault := s.dispatch(ctx, on, r)
-	if fault != nil {
-		return nil, fault
-	}
-	if raw, ready := result.(json.RawMessage); ready {
-		return raw, nil
-	}
-	raw, err := marshal(result)
-	if err != nil {
-		return nil, failf(CodeInternal, "%v", err)
-	}
-	return raw, nil
+	replies.end(len(list) == 0)
 }
 
 // dispatch finds the method of a call, and runs it. The order of its checks decides

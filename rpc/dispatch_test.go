@@ -300,7 +300,7 @@ func TestBatchLimits(t *testing.T) {
 	calls := 0
 	s.table["long"] = &method{name: "long", read: noParams(func(context.Context, *Server) (any, error) { calls++; return long, nil })}
 	const n = 10
-	raw, status := s.answer(t.Context(), &session{user: &User{}}, []byte("["+strings.TrimSuffix(strings.Repeat(`{"method":"long","id":1},`, n), ",")+"]"))
+	raw, status := s.answered(t.Context(), &session{user: &User{}}, []byte("["+strings.TrimSuffix(strings.Repeat(`{"method":"long","id":1},`, n), ",")+"]"))
 	answer := string(raw)
 	if status != 200 || !strings.HasPrefix(answer, `[{"result":"x`) || !strings.HasSuffix(answer, `},"id":1}]`) {
 		t.Fatalf("status %d, %d bytes", status, len(answer))
@@ -353,7 +353,7 @@ func TestLongLists(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		answer, _ := s.answer(t.Context(), &session{user: &User{}}, []byte(body))
+		answer, _ := s.answered(t.Context(), &session{user: &User{}}, []byte(body))
 		runtime.ReadMemStats(&after)
 		if got := code(t, string(answer)); got != want {
 			t.Errorf("%.60s: %.100s, want %d", body, answer, want)

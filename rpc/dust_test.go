@@ -36,7 +36,7 @@ func TestPriorityOfDust(t *testing.T) {
 	} {
 		s := newFake().server(t)
 		s.Pool = &dustyPool{pool{info: pending.Info{Policy: pending.Policy{DustRelay: test.rate}}}, test.entry}
-		raw, _ := s.answer(t.Context(), &session{user: &User{}}, []byte(fmt.Sprintf(`{"method":"prioritisetransaction","params":[%q,0,1],"id":1}`, strings.Repeat("ab", 32))))
+		raw, _ := s.answered(t.Context(), &session{user: &User{}}, []byte(fmt.Sprintf(`{"method":"prioritisetransaction","params":[%q,0,1],"id":1}`, strings.Repeat("ab", 32))))
 		if !strings.Contains(string(raw), test.want) {
 			t.Errorf("at %s: %s, want %s", test.rate, raw, test.want)
 		}

@@ -162,10 +162,11 @@ func TestMethodTable(t *testing.T) {
 func TestHelpLayout(t *testing.T) {
 	s := newFake().server(t)
 	help := func(params string) string {
-		result, fault := s.call(t.Context(), &session{user: &User{}}, &request{Method: []byte(`"help"`), Params: []byte(params)})
+		value, fault := s.dispatch(t.Context(), &session{user: &User{}}, &request{Method: []byte(`"help"`), Params: []byte(params)})
 		if fault != nil {
 			t.Fatal(fault)
 		}
+		result, _ := marshal(value)
 		text := strings.NewReplacer(`\n`, "\n", `\"`, `"`).Replace(string(result))
 		return strings.Trim(text, `"`)
 	}

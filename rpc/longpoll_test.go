@@ -19,7 +19,7 @@ import (
 func poll(t *testing.T, ctx context.Context, s *Server, id string) func() (string, bool) {
 	var answer atomic.Pointer[string]
 	go func() {
-		reply, _ := s.answer(ctx, &session{user: &User{}}, []byte(`{"method":"getblocktemplate","params":[{"rules":["segwit"],"longpollid":`+id+`}],"id":1}`))
+		reply, _ := s.answered(ctx, &session{user: &User{}}, []byte(`{"method":"getblocktemplate","params":[{"rules":["segwit"],"longpollid":`+id+`}],"id":1}`))
 		text := string(reply)
 		answer.Store(&text)
 	}()

@@ -198,7 +198,7 @@ func TestLongListEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
 	s.Pool = &waiting{pool: pool{entries: slices.Repeat([]*pending.Entry{{}}, 1000)}, asked: func() { calls++; cancel() }}
-	raw, _ := s.answer(ctx, &session{user: &User{}}, []byte(`{"method":"getrawmempool","params":[true],"id":1}`))
+	raw, _ := s.answered(ctx, &session{user: &User{}}, []byte(`{"method":"getrawmempool","params":[true],"id":1}`))
 	if code(t, string(raw)) != CodeMisc || calls != 1 {
 		t.Errorf("%d transactions were asked for: %.200s", calls, raw)
 	}

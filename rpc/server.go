@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,8 +25,8 @@ const (
 	maxBody  = 32 << 20 // bytes of a request
 	maxBatch = 10_000   // requests in a batch
 
-	// A short request can ask for many long answers, which are held until the last
-	// is there. Behind this many bytes the rest of a batch is not called.
+	// A short request can ask for many long answers. Behind this many bytes the rest
+	// of a batch is not called.
 	maxAnswers = 64 << 20
 
 	maxConnections = 512 // more wait until one ends
@@ -193,9 +191,8 @@ func (s *Server) handler() http.Handler {
 // clients of Bitcoin Core put the name of a wallet there. Nor is the content type,
 // which curl and old clients have wrong.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	control := http.NewResponseController(w)
-	inTime := func() { _ = control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
-	defer inTime() // what is buffered is written after this function
+	reply := &httpReply{w, http.NewResponseController(w)}
+	defer reply.inTime() // what is buffered is written after this function
 	if r.Method != http.MethodPost {
 		http.Error(w, "JSONRPC server handles only POST requests", http.StatusMethodNotAllowed)
 		return
@@ -210,21 +207,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the request is too long or broke off", http.StatusRequestEntityTooLarge)
 		return
 	}
-	reply, status := s.answer(r.Context(), &session{user: user}, body)
-	if reply == nil {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	reply = append(reply, '\n')
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(reply)))
-	w.WriteHeader(status)
-	for piece := range slices.Chunk(reply, writePiece) {
-		inTime()
-		if _, err := w.Write(piece); err != nil {
-			return
-		}
-	}
+	s.answer(r.Context(), &session{user: user}, body, reply)
 }
 
 // refuse answers whoever is no user. The log names the address, because such

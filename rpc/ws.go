@@ -8,7 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -149,9 +148,7 @@ func (c *socket) read() {
 		c.work.Go(func() {
 			defer func() { <-c.calls }()
 			on := &session{user: c.user, socket: c}
-			if reply, _ := c.s.answer(c.ctx, on, message); reply != nil {
-				c.send(reply)
-			}
+			c.s.answer(c.ctx, on, message, &socketReply{c: c})
 		})
 	}
 }
@@ -184,32 +181,11 @@ func (c *socket) authenticate(message []byte) bool {
 	return true
 }
 
-// send writes one message. A client that does not take it in time is hung up on:
-// others must not wait for it, and nothing may be left out.
+// send writes one message.
 func (c *socket) send(message []byte) {
-	c.sendMu.Lock()
-	defer c.sendMu.Unlock()
-	inTime := func() { _ = c.conn.SetWriteDeadline(time.Now().Add(socketWrite)) }
-	if len(message) <= writePiece {
-		inTime()
-		if c.conn.WriteMessage(websocket.TextMessage, message) != nil {
-			c.conn.Close()
-		}
-		return
-	}
-	// A long message goes in frames. Each has its own time, and pings pass between them.
-	w, err := c.conn.NextWriter(websocket.TextMessage)
-	for piece := range slices.Chunk(message, writePiece) {
-		if inTime(); err == nil {
-			_, err = w.Write(piece)
-		}
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
-		c.conn.Close()
-	}
+	out := socketReply{c: c}
+	out.begin(http.StatusOK, int64(len(message)))
+	out.end(writePieces(&out, message))
 }
 
 // notify sends a notification, in btcd's form: a request of version 1.0 without an id.

@@ -1,0 +1,247 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"slices"
+)
+
+var errBatchTooLong = failf(CodeMisc, "the answers before this one are too long together; ask in smaller batches")
+
+// reply sends a reply to one request.
+func (s *Server) reply(ctx context.Context, out outlet, r *request, result any, fault *Error) {
+	if long, ok := result.(streamer); ok && fault == nil {
+		begun, err := s.stream(ctx, out, r, long)
+		if begun {
+			out.end(err)
+			return
+		}
+		fault = failf(CodeInternal, "%v", err)
+	}
+	p := takeBuffer()
+	b, fault := appendReply(*p, r, result, fault)
+	b = append(b, out.ending()...)
+	out.begin(statusOf(r, fault), int64(len(b)))
+	out.end(writePieces(out, b))
+	giveBuffer(p, b)
+}
+
+// writePieces writes what is there already.
+func writePieces(out outlet, b []byte) error {
+	for piece := range slices.Chunk(b, writePiece) {
+		if err := out.write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stream sends a result while it writes itself. What fits in one piece goes whole. For
+// what is longer the length is found first, by letting it write once for nothing: many
+// clients read an answer only by its Content-Length. An error with begun false has left
+// the outlet as it was.
+func (s *Server) stream(ctx context.Context, out outlet, r *request, result streamer) (begun bool, err error) {
+	p := takeBuffer()
+	w := jsonWriter{b: *p}
+	write := func(w *jsonWriter) error {
+		w.b = appendReplyHead(w.b, r)
+		err := s.write(r, w, result)
+		w.b = append(appendReplyTail(w.b, r, nil), out.ending()...)
+		return err
+	}
+	w.piece = func(piece []byte) error {
+		if !begun {
+			length := jsonWriter{count: true, piece: func([]byte) error { return nil }}
+			if err := write(&length); err != nil {
+				return err
+			}
+			begun = true
+			out.begin(http.StatusOK, length.total())
+		}
+		if err := ctx.Err(); err != nil && w.sent > int64(len(piece)) {
+			return err // the client is gone, or the server ends and has waited for short answers
+		}
+		return out.write(piece)
+	}
+	err = write(&w)
+	if err == nil {
+		if !begun {
+			begun = true
+			out.begin(http.StatusOK, w.total())
+		}
+		err = w.flush()
+	}
+	giveBuffer(p, w.b)
+	return begun, err
+}
+
+// write lets a result write itself. A bug in it ends the answer, as one in a method does.
+func (s *Server) write(r *request, w *jsonWriter, result any) (err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			s.log.Error("the answer of a call panicked", "method", printable(string(r.Method)), "panic", bug, "stack", string(debug.Stack()))
+			err = errors.New("internal error")
+		}
+	}()
+	return w.value(result)
+}
+
+// batchReply sends the replies to a batch in order. They wait until the last is there,
+// so that the length is known, unless they are too long for that.
+type batchReply struct {
+	s       *Server
+	out     outlet
+	w       jsonWriter
+	held    []byte
+	begun   bool
+	replies int
+}
+
+func (s *Server) newBatchReply(ctx context.Context, out outlet) *batchReply {
+	b := &batchReply{s: s, out: out}
+	b.w.piece = func(piece []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !b.begun && int64(len(b.held)+len(piece)) <= out.holds() {
+			b.held = append(b.held, piece...)
+			return nil
+		}
+		if !b.begun {
+			b.begun = true
+			out.begin(http.StatusOK, -1)
+			if err := writePieces(out, b.held); err != nil {
+				return err
+			}
+			b.held = nil
+		}
+		return out.write(piece)
+	}
+	return b
+}
+
+// full reports that no further call of the batch should be made.
+func (b *batchReply) full() bool { return b.w.total() > maxAnswers || b.w.err != nil }
+
+// add sends the reply to one request.
+func (b *batchReply) add(r *request, result any, fault *Error) {
+	if b.replies++; b.replies == 1 {
+		b.w.raw("[")
+	} else {
+		b.w.raw(",")
+	}
+	long, ok := result.(streamer)
+	if !ok || fault != nil {
+		b.w.b, _ = appendReply(b.w.b, r, result, fault)
+	} else {
+		b.w.b = appendReplyHead(b.w.b, r)
+		if err := b.s.write(r, &b.w, long); err != nil && b.w.err == nil {
+			b.w.err = err
+		}
+		b.w.b = appendReplyTail(b.w.b, r, nil)
+	}
+	_ = b.w.spill()
+}
+
+// end sends what is left. A batch of notifications alone has no reply.
+func (b *batchReply) end(empty bool) {
+	if b.replies == 0 {
+		if !empty {
+			b.out.begin(http.StatusNoContent, 0)
+			b.out.end(nil)
+			return
+		}
+		b.w.raw("[")
+	}
+	b.w.raw("]" + b.out.ending())
+	if !b.begun && b.w.err != nil { // the client is gone, or a result could not be written
+		b.begun = true
+		b.out.begin(http.StatusOK, -1)
+	}
+	if b.begun {
+		b.out.end(b.w.flush())
+		return
+	}
+	b.out.begin(http.StatusOK, int64(len(b.held)+len(b.w.b)))
+	err := writePieces(b.out, b.held)
+	if err == nil {
+		err = writePieces(b.out, b.w.b)
+	}
+	b.out.end(err)
+}
+
+// appendReply appends a reply: version 2.0 has either a result or an error, versions
+// before it have both, one of them null. The id goes back as it came, digit for digit.
+// A result that cannot be encoded is the error that is returned.
+func appendReply(b []byte, r *request, result any, fault *Error) ([]byte, *Error) {
+	start := len(b)
+	if fault == nil {
+		w := jsonWriter{b: appendReplyHead(b, r)}
+		err := w.value(result)
+		if err == nil {
+			return appendReplyTail(w.b, r, nil), nil
+		}
+		b, fault = w.b[:start], failf(CodeInternal, "%v", err)
+	}
+	if r.isV2() {
+		b = append(b, `{"jsonrpc":"2.0"`...)
+	} else {
+		b = append(b, `{"result":null`...)
+	}
+	return appendReplyTail(b, r, fault), fault
+}
+
+// appendReplyHead appends what stands before a result.
+func appendReplyHead(b []byte, r *request) []byte {
+	if r.isV2() {
+		return append(b, `{"jsonrpc":"2.0","result":`...)
+	}
+	return append(b, `{"result":`...)
+}
+
+// appendReplyTail appends what stands behind a result.
+func appendReplyTail(b []byte, r *request, fault *Error) []byte {
+	switch {
+	case fault != nil:
+		problem, _ := json.Marshal(fault)
+		b = append(append(b, `,"error":`...), problem...)
+	case !r.isV2():
+		b = append(b, `,"error":null`...)
+	}
+	b = append(b, `,"id":`...)
+	if r.ID == nil {
+		b = append(b, "null"...)
+	} else {
+		b = append(b, r.ID...)
+	}
+	return append(b, '}')
+}
+
+// encodeReply makes a short reply.
+func encodeReply(r *request, result any, fault *Error) []byte {
+	b, _ := appendReply(nil, r, result, fault)
+	return b
+}
+
+// marshal is json.Marshal without its escapes for HTML.
+func marshal(v any) (json.RawMessage, error) { return appendAny(nil, v) }
+
+// statusOf is the HTTP status of a reply, Bitcoin Core's. Version 2.0 keeps HTTP out
+// of it: a call that failed was still carried well. Older clients find an error by
+// the status.
+func statusOf(r *request, fault *Error) int {
+	switch {
+	case fault != nil && fault.Code == CodeForbidden: // who may call is a matter of HTTP in every version
+		return http.StatusForbidden
+	case fault == nil || r.isV2():
+		return http.StatusOK
+	case fault.Code == CodeInvalidRequest:
+		return http.StatusBadRequest
+	case fault.Code == CodeMethodNotFound:
+		return http.StatusNotFound
+	}
+	return http.StatusInternalServerError
+}
