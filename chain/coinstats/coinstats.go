@@ -11,8 +11,8 @@
 //
 // There are two hashes. HashSerialized3 is a SHA-256 of all coins one after another,
 // so it needs them in order and on one core. MuHash is a product of one number for
-// each coin, so it needs no order, goes on all cores, and could follow a set that
-// changes by a multiplication or a division for each change.
+// each coin, so it needs no order, goes on all cores, and follows a set that changes: a
+// MuHash can be moved from block to block (chain/coinhistory).
 //
 // The package is told the coins. It reads no database and checks no rule.
 package coinstats
@@ -45,6 +45,9 @@ type Stats struct {
 // bogoOverhead is what BogoSize counts for a coin besides its script: txid,
 // output index, height with the coinbase bit, amount and length of the script.
 const bogoOverhead = 32 + 4 + 4 + 8 + 2
+
+// BogoSize returns a coin's part of Stats.BogoSize.
+func BogoSize(coin *types.Coin) uint64 { return bogoOverhead + uint64(len(coin.ScriptPubKey())) }
 
 // maxEncodedCoin is the longest result of AppendCoin in bytes.
 const maxEncodedCoin = types.HashSize + 4 + 4 + 8 + 1 + types.MaxCoinScriptSize
@@ -118,7 +121,7 @@ func (c *Collector) Add(op types.OutPoint, coin *types.Coin) {
 	}
 	c.stats.TxOuts++
 	c.stats.TotalAmount += coin.Value
-	c.stats.BogoSize += bogoOverhead + uint64(len(coin.ScriptPubKey()))
+	c.stats.BogoSize += BogoSize(coin)
 
 	if c.serialized == nil && c.current == nil {
 		return

@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"github.com/karatcoin/karat/chain/types"
 )
 
 // smallElement is what Bitcoin Core's unit tests call FromInt.
@@ -27,43 +25,8 @@ const (
 	coreMaxDigest = "3a31e6903aff0de9f62f9a9f7f8b861de76ce2cda09822b90014319ae5dc2271"                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 // numerator 2^3072-1, as plain hexadecimal
 )
 
-func prime() *big.Int {
-	p := new(big.Int).Lsh(big.NewInt(1), limbs*64)
-	return p.Sub(p, big.NewInt(primeGap))
-}
-
-func (n *number) big() *big.Int {
-	b := n.appendTo(make([]byte, 0, numberSize))
-	slices.Reverse(b)
-	return new(big.Int).SetBytes(b)
-}
-
-// divided returns n/x, wholly reduced.
-func (n *number) divided(x *number) (quotient number) {
-	q := new(big.Int).ModInverse(x.big(), prime())
-	q.Mod(q.Mul(q, n.big()), prime())
-	var buf [numberSize]byte
-	q.FillBytes(buf[:])
-	slices.Reverse(buf[:])
-	quotient.setBytes(&buf)
-	return quotient
-}
-
-// changingSet is a MuHash whose elements also go: what went is divided by.
-type changingSet struct {
-	MuHash
-	gone MuHash
-}
-
-func (s *changingSet) Remove(element []byte) { s.gone.Insert(element) }
-
-func (s *changingSet) Digest() types.Hash {
-	left := MuHash{s.product.divided(&s.gone.product)}
-	return left.Digest()
-}
-
 func TestCoreUnitTest(t *testing.T) {
-	var s changingSet
+	var s MuHash
 	s.Insert(smallElement(0))
 	s.Insert(smallElement(1))
 	s.Remove(smallElement(2))
@@ -97,7 +60,7 @@ func TestSetProperties(t *testing.T) {
 		}
 		want := inOrder.Digest()
 
-		var left, right changingSet
+		var left, right MuHash
 		removedFirst := []byte("removed before it is inserted")
 		left.Remove(removedFirst)
 		right.Remove(detour)
@@ -110,8 +73,7 @@ func TestSetProperties(t *testing.T) {
 			}
 		}
 		left.Insert(detour)
-		left.Combine(&right.MuHash)
-		left.gone.Combine(&right.gone)
+		left.Combine(&right)
 		if got := left.Digest(); got != want {
 			t.Fatalf("%s, want %s", got, want)
 		}
@@ -124,16 +86,47 @@ func TestSetProperties(t *testing.T) {
 
 func TestZeroValueIsEmptySet(t *testing.T) {
 	var empty MuHash
-	var emptied changingSet
+	var emptied MuHash
 	emptied.Insert([]byte("a"))
 	emptied.Remove([]byte("a"))
 	if empty.Digest() != emptied.Digest() {
 		t.Error("a set that became empty differs from the empty set")
 	}
 	alone := empty
-	empty.Combine(&emptied.MuHash)
-	if alone != (MuHash{}) || empty != emptied.MuHash {
+	emptied.Insert([]byte("b"))
+	empty.Combine(&emptied)
+	if alone != (MuHash{}) || empty != emptied {
 		t.Error("a copy is not independent")
+	}
+}
+
+// TestDecodeMuHash: what is written is read back, and only that.
+func TestDecodeMuHash(t *testing.T) {
+	var m MuHash
+	m.Insert([]byte("a"))
+	m.Remove([]byte("b"))
+	encoded := m.AppendTo(nil)
+	again, err := DecodeMuHash(encoded)
+	if err != nil || again.Digest() != m.Digest() {
+		t.Fatalf("read back as %s, want %s: %v", again.Digest(), m.Digest(), err)
+	}
+	var p [numberSize]byte
+	prime.FillBytes(p[:])
+	slices.Reverse(p[:])
+	more := p
+	more[0]++
+	for name, b := range map[string][]byte{
+		"nothing": {}, "less": encoded[1:], "more": append(encoded[:MuHashSize:MuHashSize], 0),
+		"zero": make([]byte, MuHashSize), "the prime": p[:], "above the prime": more[:],
+	} {
+		if _, err := DecodeMuHash(b); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+	less := p
+	less[0]--
+	if _, err := DecodeMuHash(less[:]); err != nil {
+		t.Errorf("the number below the prime: %v", err)
 	}
 }
 
@@ -151,10 +144,10 @@ func checkMul(t *testing.T, a, b []byte) {
 	}
 	x, y := toNumber(a), toNumber(b)
 	want := new(big.Int).Mul(x.big(), y.big())
-	want.Mod(want, prime())
+	want.Mod(want, prime)
 	got := x
 	got.mul(&y)
-	if reduced := new(big.Int).Mod(got.big(), prime()); got != (number{}) && reduced.Cmp(want) != 0 {
+	if reduced := new(big.Int).Mod(got.big(), prime); got != (number{}) && reduced.Cmp(want) != 0 {
 		t.Errorf("%x * %x = %x, want %x", x.big(), y.big(), reduced, want)
 	}
 	if got == (number{}) && want.Sign() != 0 {
@@ -171,7 +164,7 @@ func checkMul(t *testing.T, a, b []byte) {
 // edges are numbers at which carries run through.
 func edges() [][]byte {
 	ones := bytes.Repeat([]byte{0xff}, numberSize)
-	p := prime().FillBytes(make([]byte, numberSize))
+	p := prime.FillBytes(make([]byte, numberSize))
 	for i, j := 0, numberSize-1; i < j; i, j = i+1, j-1 {
 		p[i], p[j] = p[j], p[i]
 	}
@@ -222,7 +215,7 @@ func TestReduceEdges(t *testing.T) {
 		if n != (number{}) {
 			got = n.big()
 		}
-		if got.Mod(got, prime()).Cmp(want.Mod(want, prime())) != 0 {
+		if got.Mod(got, prime).Cmp(want.Mod(want, prime)) != 0 {
 			t.Errorf("%x reduces to %x, want %x", product, got, want)
 		}
 	}

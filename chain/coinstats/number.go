@@ -2,7 +2,9 @@ package coinstats
 
 import (
 	"encoding/binary"
+	"math/big"
 	"math/bits"
+	"slices"
 )
 
 const (
@@ -88,6 +90,30 @@ func (n *number) reduced() number {
 		return *n
 	}
 	return less
+}
+
+// divided returns n/x, wholly reduced. The inverse exists: the modulus is a prime, and no
+// product of factors is a multiple of it.
+func (n *number) divided(x *number) (quotient number) {
+	q := new(big.Int).ModInverse(x.big(), prime)
+	q.Mod(q.Mul(q, n.big()), prime)
+	var buf [numberSize]byte
+	q.FillBytes(buf[:])
+	slices.Reverse(buf[:])
+	quotient.setBytes(&buf)
+	return quotient
+}
+
+// prime is the modulus.
+var prime = func() *big.Int {
+	p := new(big.Int).Lsh(big.NewInt(1), limbs*64)
+	return p.Sub(p, big.NewInt(primeGap))
+}()
+
+func (n *number) big() *big.Int {
+	b := n.appendTo(make([]byte, 0, numberSize))
+	slices.Reverse(b)
+	return new(big.Int).SetBytes(b)
 }
 
 // appendTo appends the number in little-endian order.

@@ -19,7 +19,7 @@ type coinSet map[types.OutPoint]types.Coin
 
 // connect applies a block, whose validity is not the question here, and keeps
 // an incremental MuHash of the set beside it.
-func (s coinSet) connect(t *testing.T, block *types.Block, height uint32, incremental *changingSet) {
+func (s coinSet) connect(t *testing.T, block *types.Block, height uint32, incremental *MuHash) {
 	t.Helper()
 	for i := range block.Txs {
 		tx := &block.Txs[i]
@@ -89,7 +89,7 @@ func TestVectorsEveryBlock(t *testing.T) {
 			}
 		}
 		vectors.ReadJSON(t, file, &chain)
-		set, incremental, last := coinSet{}, new(changingSet), Stats{}
+		set, incremental, last := coinSet{}, new(MuHash), Stats{}
 		for _, b := range chain.Blocks {
 			block, err := types.DecodeBlock(vectors.Hex(t, b.Block))
 			if err != nil {
@@ -135,7 +135,7 @@ func TestCoreAnswers(t *testing.T) {
 	for _, file := range vectors.Files(t, "*/chain.dat") {
 		var answers map[string]json.RawMessage
 		vectors.ReadJSON(t, path.Join(path.Dir(file), "answers.json"), &answers)
-		set, incremental := coinSet{}, new(changingSet)
+		set, incremental := coinSet{}, new(MuHash)
 		for height, block := range readChain(t, file) {
 			if height > 0 { // the genesis coinbase makes no coins
 				set.connect(t, block, uint32(height), incremental)
@@ -172,7 +172,7 @@ func TestVectorsReorganization(t *testing.T) {
 			MuHash json.RawMessage
 		}
 		vectors.ReadJSON(t, file, &fork)
-		set, incremental := coinSet{}, new(changingSet)
+		set, incremental := coinSet{}, new(MuHash)
 		sets, heights := map[types.Hash]coinSet{}, map[types.Hash]int{}
 		var tip types.Hash
 		add := func(block *types.Block, height int) {
@@ -208,7 +208,7 @@ func TestVectorsReorganization(t *testing.T) {
 }
 
 // become makes the set equal to another, as disconnecting blocks does.
-func (s coinSet) become(target coinSet, incremental *changingSet) {
+func (s coinSet) become(target coinSet, incremental *MuHash) {
 	for op, coin := range s {
 		if _, stays := target[op]; !stays {
 			incremental.Remove(AppendCoin(nil, op, &coin))
