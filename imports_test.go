@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/pty":                {"golang.org/x/sys/unix"},
 	"internal/cmdline":            {"github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
 	"internal/poke":               {},
+	"internal/warnings":           {"internal/poke"},
 	"internal/threadtime":         {"golang.org/x/sys/unix"},
 	"internal/ratelog":            {},
 	"internal/baton":              {},
@@ -91,7 +92,7 @@ var allowed = map[string][]string{
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20poly1305",
 	},
 	"node": {
-		".", "internal/ratelog", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
+		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc",
 	},
 	"internal/chaintest": {

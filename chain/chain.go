@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -110,8 +111,9 @@ type Chain struct {
 	workers int
 	prune   bool
 	keep    func() uint32
-	failed  chan struct{} // closed with the first local fault
-	moved   poke.Bell     // rings after the tip has changed
+	failed  chan struct{}           // closed with the first local fault
+	moved   poke.Bell               // rings after the tip has changed
+	signals atomic.Pointer[signals] // how version bits stood when they were asked for; nil: they were not
 
 	turn baton.Baton
 	// Guarded by turn:

@@ -15,6 +15,7 @@ import (
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/ratelog"
+	"github.com/karatcoin/karat/internal/warnings"
 )
 
 // Node is an open data directory and the chain in it. While Run runs it is a whole node.
@@ -26,6 +27,8 @@ type Node struct {
 	index  *index.Index // nil: none is kept, or it cannot be opened
 	log    *slog.Logger // of what strangers can bring about: it leaves lines out
 	ownLog *slog.Logger // of what the node does by itself: it has every line
+
+	warnings *warnings.Board
 
 	running atomic.Pointer[services] // of Run; nil before
 	stop    context.CancelFunc       // of Run
@@ -49,7 +52,7 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, clock: newClock(config.Now), store: s, log: log, ownLog: ownLog}
+	n := &Node{config: config, clock: newClock(config.Now), store: s, log: log, ownLog: ownLog, warnings: warnings.New(ownLog)}
 	n.chain, err = chain.New(ctx, config.Params, s, chain.Options{
 		Logger: log, Now: n.clock.now, Prune: config.PruneBytes > 0, Keep: n.needed, Verified: n.verified,
 	})
@@ -61,6 +64,7 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	n.lookForWarnings()
 	if config.Filters || config.TxIndex {
 		dir := filepath.Join(config.DataDir, indexesDir)
 		n.index, err = index.Open(dir, n.chain, index.Options{Filters: config.Filters, Txs: config.TxIndex, Later: n.later, Logger: log})

@@ -54,7 +54,7 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if n.config.NoPersist {
 		path = ""
 	}
-	run := []func(context.Context) error{n.watch, s.pool.Run, s.peers.Run, n.keepEstimates(s.pool)}
+	run := []func(context.Context) error{n.watch, n.keepWarnings, s.pool.Run, s.peers.Run, n.keepEstimates(s.pool)}
 	if n.index != nil {
 		run = append(run, n.index.Run)
 	}

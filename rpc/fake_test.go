@@ -66,6 +66,8 @@ func (f *fake) CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error
 
 func (f *fake) Stop() { f.stop() }
 
+func (f *fake) Warnings() []string { return []string{} }
+
 // blockFeed and txFeed tell the two Subscribe methods apart.
 type blockFeed struct{ *fake }
 

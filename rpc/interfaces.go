@@ -201,6 +201,7 @@ type Control interface {
 	Stop() // returns at once
 	Uptime() time.Duration
 	Syncing() bool
+	Warnings() []string  // what the operator should know, as it is shown; never nil
 	MempoolFile() string // where the pool is saved
 	// Pruned tells whether old blocks are removed, the height from which they are
 	// there, and how many bytes they may take.

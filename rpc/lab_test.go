@@ -111,8 +111,9 @@ type labControl struct {
 	*lab
 }
 
-func (c labControl) Now() time.Time { return time.Unix(c.now, 0) }
-func (c labControl) Stop()          {}
+func (c labControl) Now() time.Time     { return time.Unix(c.now, 0) }
+func (c labControl) Stop()              {}
+func (c labControl) Warnings() []string { return []string{} }
 
 type labPool struct {
 	Pool

@@ -130,7 +130,7 @@ func getBlockchainInfo(_ context.Context, s *Server) (any, error) {
 		Bits: bitsHex(state.Header.Bits), Target: target.String(), Difficulty: difficulty(state.Header.Bits),
 		Time: state.Header.Timestamp, MedianTime: state.MedianTimePast(), VerificationProgress: "1",
 		InitialBlockDownload: s.Control.Syncing(), ChainWork: state.Work.String(), SizeOnDisk: s.Operator.SizeOnDisk(),
-		Warnings: []string{},
+		Warnings: s.Control.Warnings(),
 	}
 	if headers.Height > state.Index.Height {
 		j.VerificationProgress = double(float64(state.Index.Height) / float64(headers.Height))

@@ -53,7 +53,7 @@ func getMiningInfo(_ context.Context, s *Server) (any, error) {
 	j := miningInfoJSON{
 		Blocks: state.Index.Height, Bits: bitsHex(state.Header.Bits), Difficulty: difficulty(state.Header.Bits), Target: target.String(),
 		NetworkHashPS: s.networkHashRate(end, 120), PooledTx: s.Pool.Info().Count, BlockMinTxFee: feeRate(s.BlockMinFeeRate),
-		Chain: s.Params.Name, Warnings: []string{},
+		Chain: s.Params.Name, Warnings: s.Control.Warnings(),
 		Next: nextBlockJSON{state.Index.Height + 1, bitsHex(next), difficulty(next), nextTarget.String()},
 	}
 	if s.Miner != nil {

@@ -99,7 +99,7 @@ func getNetworkInfo(_ context.Context, s *Server) (any, error) {
 		TimeOffset: int64(middle(offsets).Seconds()), Active: s.Network.Active(),
 		Connections: len(peers), ConnectionsIn: len(peers) - len(offsets), ConnectionsOut: len(offsets),
 		Networks: []reachJSON{}, RelayFee: feeRate(pool.MinRelay), IncrementalFee: feeRate(pool.IncrementalRelay),
-		Addresses: []localJSON{}, Warnings: []string{}, NodeID: s.Network.NodeID(), Listening: append([]string{}, s.Network.Listening()...),
+		Addresses: []localJSON{}, Warnings: s.Control.Warnings(), NodeID: s.Network.NodeID(), Listening: append([]string{}, s.Network.Listening()...),
 	}
 	for _, r := range s.Network.Reach() {
 		info.Networks = append(info.Networks, reachJSON{r.Network, !r.Reachable, r.Reachable, r.Proxy, r.Isolated})

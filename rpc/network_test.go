@@ -268,6 +268,8 @@ func TestNetworkFields(t *testing.T) {
 // here is a node that has all blocks, at a time of its own.
 type here struct{ Control }
 
+func (here) Warnings() []string { return []string{} }
+
 func (here) Pruned() (pruned bool, height uint32, target int64) { return false, 0, 0 }
 func (here) Now() time.Time                                     { return time.Unix(5, 0) }
 
