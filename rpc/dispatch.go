@@ -15,32 +15,58 @@ import (
 // request is one call, as it came. Its members stay raw until they are looked at, so
 // that a mistake in one is told with the request's id.
 type request struct {
-	Version json.RawMessage `json:"jsonrpc"`
-	ID      json.RawMessage `json:"id"`
-	Method  json.RawMessage `json:"method"`
-	Params  json.RawMessage `json:"params"`
+	Version json.RawMessage // jsonrpc
+	ID      json.RawMessage
+	Method  json.RawMessage
+	Params  json.RawMessage
 }
 
-func (r *request) isV2() bool { return string(r.Version) == `"2.0"` }
+// readRequest reads an object. Names are exact, and the first member of a name counts,
+// as in Bitcoin Core.
+func readRequest(object []byte) (r request) {
+	eachMember(object, func(name string, value json.RawMessage) bool {
+		var into *json.RawMessage
+		switch name {
+		case "jsonrpc":
+			into = &r.Version
+		case "id":
+			into = &r.ID
+		case "method":
+			into = &r.Method
+		case "params":
+			into = &r.Params
+		default:
+			return true
+		}
+		if *into == nil {
+			*into = value
+		}
+		return true
+	})
+	return r
+}
+
+func (r *request) isV2() bool { return isText(r.Version, "2.0") }
 
 // method returns the name of the method, if the request has the form that its
 // version asks for.
 func (r *request) method() (name string, err error) {
-	switch string(r.Version) {
-	case "", "null", `"1.0"`, `"1.1"`, `"2.0"`:
+	switch {
+	case r.Version == nil, string(r.Version) == "null", r.isV2(), isText(r.Version, "1.0"), isText(r.Version, "1.1"):
+	case r.Version[0] != '"':
+		return "", failf(CodeInvalidRequest, "jsonrpc field must be a string")
 	default:
-		if r.Version[0] != '"' {
-			return "", failf(CodeInvalidRequest, "jsonrpc field must be a string")
-		}
 		return "", failf(CodeInvalidRequest, "JSON-RPC version not supported")
 	}
-	if r.Method == nil || string(r.Method) == "null" {
+	switch {
+	case r.Method == nil || string(r.Method) == "null":
 		return "", failf(CodeInvalidRequest, "Missing method")
-	}
-	if json.Unmarshal(r.Method, &name) != nil {
+	case r.Method[0] != '"':
 		return "", failf(CodeInvalidRequest, "Method must be a string")
+	case r.Params != nil && string(r.Params) != "null" && r.Params[0] != '[' && r.Params[0] != '{':
+		return "", failf(CodeInvalidRequest, "Params must be an array or object")
 	}
-	return name, nil
+	return textOf(r.Method), nil
 }
 
 // isNotification reports whether no answer is wanted. Only version 2.0 has such
@@ -56,18 +82,23 @@ type session struct {
 // answer handles a body, which is one request or a batch, and sends the reply.
 // Notifications get one that is empty.
 func (s *Server) answer(ctx context.Context, on *session, body []byte, out outlet) {
-	body = bytes.TrimSpace(body)
-	if len(body) > 0 && body[0] == '[' {
+	body = bytes.Trim(body, " \t\r\n")
+	if !wellFormed(body) {
+		s.reply(ctx, out, &noRequest, nil, failf(CodeParse, "Parse error"))
+		return
+	}
+	switch body[0] {
+	case '[':
 		s.answerBatch(ctx, on, body, out)
 		return
-	}
-	var r request
-	if err := unmarshal(body, &r); err != nil {
-		s.reply(ctx, out, &request{}, nil, failf(CodeParse, "Parse error"))
+	case '{':
+	default:
+		s.reply(ctx, out, &noRequest, nil, failf(CodeParse, "Top-level object parse error"))
 		return
 	}
+	r := readRequest(body)
 	result, fault := s.dispatch(ctx, on, &r)
-	if r.isNotification() {
+	if r.isNotification() && (fault == nil || fault.Code != CodeInvalidRequest) {
 		out.begin(http.StatusNoContent, 0)
 		out.end(nil)
 		return
@@ -75,37 +106,37 @@ func (s *Server) answer(ctx context.Context, on *session, body []byte, out outle
 	s.reply(ctx, out, &r, result, fault)
 }
 
-// unmarshal reads a request. encoding/json takes null, and leaves the request empty;
-// here it must be an object.
+// noRequest is answered with an error whose id is null, as what came has none.
+var noRequest = request{ID: json.RawMessage("null")}
+
+// unmarshal reads a request that must be one alone.
 func unmarshal(body []byte, r *request) error {
-	if len(body) == 0 || body[0] != '{' {
+	if !wellFormed(body) || body[0] != '{' {
 		return errors.New("no object")
 	}
-	return json.Unmarshal(body, r)
+	*r = readRequest(body)
+	return nil
 }
 
-// answerBatch answers each request of a batch in turn: a client that sends a block and
+// answerBatch answers each request of a batch, which is well formed, in turn: a client that sends a block and
 // then asks about it wants them in that order.
 func (s *Server) answerBatch(ctx context.Context, on *session, body []byte, out outlet) {
-	if !json.Valid(body) {
-		s.reply(ctx, out, &request{}, nil, failf(CodeParse, "Parse error"))
-		return
-	}
 	if elements(body) > maxBatch {
-		s.reply(ctx, out, &request{}, nil, failf(CodeInvalidRequest, "a batch has at most %d requests", maxBatch))
+		s.reply(ctx, out, &noRequest, nil, failf(CodeInvalidRequest, "a batch has at most %d requests", maxBatch))
 		return
 	}
 	var list []json.RawMessage
 	if err := json.Unmarshal(body, &list); err != nil {
-		s.reply(ctx, out, &request{}, nil, failf(CodeParse, "Parse error"))
+		s.reply(ctx, out, &noRequest, nil, failf(CodeParse, "Parse error"))
 		return
 	}
 	replies := s.newBatchReply(ctx, out)
 	for _, raw := range list {
-		var r request
+		r := noRequest
 		var result any
 		fault := failf(CodeInvalidRequest, "Invalid Request object")
-		if err := unmarshal(bytes.TrimSpace(raw), &r); err == nil {
+		if raw[0] == '{' {
+			r = readRequest(raw)
 			if replies.full() {
 				fault = errBatchTooLong
 			} else {

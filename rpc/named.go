@@ -1,49 +1,11 @@
 package rpc
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
 )
-
-// elements counts the elements of a JSON array, or the members of an object, without
-// decoding it, so that what is too much is refused before it takes many times its
-// size. It skips texts, keeps count of brackets, and counts the commas that are in
-// the outermost ones alone. What it is given must be valid.
-func elements(valid []byte) int {
-	count, depth, empty := 0, 0, true
-	for i := 0; i < len(valid); i++ {
-		switch c := valid[i]; c {
-		case ' ', '\t', '\r', '\n':
-			continue
-		case '"':
-			for i++; i < len(valid) && valid[i] != '"'; i++ {
-				if valid[i] == '\\' {
-					i++
-				}
-			}
-		case '[', '{':
-			if depth++; depth == 1 {
-				continue
-			}
-		case ']', '}':
-			if depth--; depth == 0 {
-				continue
-			}
-		case ',':
-			if depth == 1 {
-				count++
-			}
-		}
-		empty = false
-	}
-	if empty {
-		return 0
-	}
-	return count + 1
-}
 
 // named sorts parameters that came by name, as Bitcoin Core does
 // (transformNamedArguments in src/rpc/server.cpp), and with its errors. Two things
@@ -86,50 +48,6 @@ func (a *args) named(raw json.RawMessage) error {
 		return failf(CodeInvalidParam, "Unknown named parameter %s", left[0].name)
 	}
 	return nil
-}
-
-// members are the members of an object, in its order.
-type members []member
-
-type member struct {
-	name  string
-	value json.RawMessage
-}
-
-// readMembers reads an object, of which encoding/json has no form that keeps the
-// order. It refuses a name that is there twice, of which a map would have the last
-// without a word.
-func readMembers(raw json.RawMessage) (members, error) {
-	list, err := readPairs(raw)
-	if err != nil {
-		return nil, failf(CodeInvalidRequest, "Params must be an array or object")
-	}
-	for i, m := range list {
-		if list[:i].at(m.name) >= 0 {
-			return nil, failf(CodeInvalidParam, "Parameter %s specified multiple times", m.name)
-		}
-	}
-	return list, nil
-}
-
-// readPairs reads an object in its order, in which a name may be twice.
-func readPairs(raw json.RawMessage) (list members, err error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	_, err = d.Token() // the brace
-	for err == nil && d.More() {
-		var name json.Token
-		if name, err = d.Token(); err != nil {
-			break
-		}
-		m := member{name: name.(string)}
-		err = d.Decode(&m.value)
-		list = append(list, m)
-	}
-	return list, err
-}
-
-func (l members) at(name string) int {
-	return slices.IndexFunc(l, func(m member) bool { return m.name == name })
 }
 
 // take removes the member that has one of the names, and returns its value, or nil.

@@ -211,11 +211,8 @@ func appendReplyTail(b []byte, r *request, fault *Error) []byte {
 	case !r.isV2():
 		b = append(b, `,"error":null`...)
 	}
-	b = append(b, `,"id":`...)
-	if r.ID == nil {
-		b = append(b, "null"...)
-	} else {
-		b = append(b, r.ID...)
+	if r.ID != nil { // what came without an id is answered without one, as by Core
+		b = append(append(b, `,"id":`...), r.ID...)
 	}
 	return append(b, '}')
 }
@@ -230,16 +227,16 @@ func encodeReply(r *request, result any, fault *Error) []byte {
 func marshal(v any) (json.RawMessage, error) { return appendAny(nil, v) }
 
 // statusOf is the HTTP status of a reply, Bitcoin Core's. Version 2.0 keeps HTTP out
-// of it: a call that failed was still carried well. Older clients find an error by
-// the status.
+// of it: a call that failed was still carried well, but what is no request was not.
+// Older clients find an error by the status.
 func statusOf(r *request, fault *Error) int {
 	switch {
 	case fault != nil && fault.Code == CodeForbidden: // who may call is a matter of HTTP in every version
 		return http.StatusForbidden
+	case fault != nil && fault.Code == CodeInvalidRequest:
+		return http.StatusBadRequest
 	case fault == nil || r.isV2():
 		return http.StatusOK
-	case fault.Code == CodeInvalidRequest:
-		return http.StatusBadRequest
 	case fault.Code == CodeMethodNotFound:
 		return http.StatusNotFound
 	}

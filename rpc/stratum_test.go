@@ -28,7 +28,7 @@ func TestStratumInfo(t *testing.T) {
 	want := func(from string) string {
 		return `{"result":{"listening":"127.0.0.1:3333","tls":false,"connections":1,"banned":0,"job":{"height":8,"transactions":2,"fees":0.00000100,"time":1800000000},` +
 			`"lastblock":{"height":7,"hash":"` + strings.Repeat("0", 62) + `01","worker":"a.b","time":1800000000},"hashrate1m":3,"hashrate10m":2,"hashrate60m":1,` + shares +
-			`,"workers":[{"name":"a.b","payout":"a",` + from + `"useragent":"miner/1","connections":1,"difficulty":16,"hashrate1m":0,"hashrate10m":0,"hashrate60m":0,` + shares + `}]},"error":null,"id":null}`
+			`,"workers":[{"name":"a.b","payout":"a",` + from + `"useragent":"miner/1","connections":1,"difficulty":16,"hashrate1m":0,"hashrate10m":0,"hashrate60m":0,` + shares + `}]},"error":null}`
 	}
 	s := newFake().server(t)
 	if _, got := post(s, `{"method":"getstratuminfo"}`); !strings.Contains(got, `"listening":"","tls":false`) || !strings.Contains(got, `"workers":[]`) {
