@@ -48,6 +48,10 @@ var allowed = map[string][]string{
 		"chain/types", "chain/secp",
 		"github.com/btcsuite/btcd/address/v2/bech32", "github.com/btcsuite/btcd/btcec/v2", "golang.org/x/crypto/ripemd160",
 	},
+	"chain/descriptor": {
+		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/address/v2/base58", "github.com/btcsuite/btcd/btcec/v2",
+		"github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain", "golang.org/x/crypto/ripemd160",
+	},
 	"chain/consensus":   {"chain/types", "chain/secp", "chain/taproot"},
 	"chain/network":     {"chain/types", "chain/taproot", "chain/consensus"},
 	"chain/header":      {"chain/types", "chain/consensus"},
@@ -82,11 +86,11 @@ var allowed = map[string][]string{
 	"p2p/wire":     {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
 	"p2p/noise":    {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
 	"rpc": {
-		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/coinstats", "miner/stratuminfo", "p2p/peerinfo",
+		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/coinstats", "miner/stratuminfo", "p2p/peerinfo",
 		"github.com/gorilla/websocket",
 	},
 	"wallet": {
-		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/filter",
+		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/filter",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain",
 		"github.com/btcsuite/btcd/chaincfg/v2", "github.com/cosmos/go-bip39", "github.com/syndtr/goleveldb/",
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20poly1305",

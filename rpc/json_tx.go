@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/secp"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -35,7 +36,7 @@ func (s *Server) scriptJSON(script []byte) scriptJSON {
 	kind := scriptType(script)
 	address, _ := taproot.EncodeAddress(s.Params.HRP, script) // most scripts that have none are data
 	return scriptJSON{
-		Asm: taproot.Disassemble(script), Desc: descriptor(script, kind, address), Hex: hex.EncodeToString(script), Address: address, Type: kind,
+		Asm: taproot.Disassemble(script), Desc: descriptorOf(script, kind, address), Hex: hex.EncodeToString(script), Address: address, Type: kind,
 	}
 }
 
@@ -83,10 +84,10 @@ func publicKey(script []byte) []byte {
 	return nil
 }
 
-// descriptor returns the output descriptor of a script, with its checksum
+// descriptorOf returns the output descriptor of a script, with its checksum
 // (BIP380). As Core's, it says as much as the script shows: the key if there is one,
 // else the address, else the bytes.
-func descriptor(script []byte, kind, address string) string {
+func descriptorOf(script []byte, kind, address string) string {
 	text := "raw(" + hex.EncodeToString(script) + ")"
 	switch {
 	case kind == "pubkey" && publicKey(script)[0] < 6: // hybrid keys have no descriptor
@@ -96,7 +97,7 @@ func descriptor(script []byte, kind, address string) string {
 	case address != "":
 		text = "addr(" + address + ")"
 	}
-	return text + "#" + taproot.DescriptorChecksum(text)
+	return text + "#" + descriptor.Checksum(text)
 }
 
 // inputJSON is an input: a coinbase's, or one that spends.

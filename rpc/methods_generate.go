@@ -73,7 +73,7 @@ func generateToAddress(s *Server, a *args) work {
 func generateToDescriptor(s *Server, a *args) work {
 	a.fail(s.forTesting("generatetodescriptor"))
 	n, tries := a.howMany()
-	script, err := scriptOfDescriptor(s.Params.HRP, a.text(1, ""))
+	script, err := s.scriptOfDescriptor(a.text(1, ""))
 	if err != nil {
 		a.fail(asDescriptorError(err, err.Error()))
 	}
@@ -133,7 +133,7 @@ type generatedJSON struct {
 func generateBlock(s *Server, a *args) work {
 	a.fail(s.forTesting("generateblock"))
 	output := a.text(0, "")
-	script, err := scriptOfDescriptor(s.Params.HRP, output)
+	script, err := s.scriptOfDescriptor(output)
 	if err != nil {
 		var final *Error
 		if script, final = nil, nil; errors.As(err, &final) {

@@ -9,6 +9,7 @@ import (
 	"github.com/cosmos/go-bip39"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/taproot"
 )
 
@@ -153,5 +154,5 @@ func (a *Account) Script(b Branch, index uint32) (scriptPubKey []byte, err error
 // ever leaves the wallet. The branch is Receive or Change.
 func (a *Account) Descriptor(b Branch) string {
 	text := fmt.Sprintf("tr([%08x/%dh/%dh/0h]%s/%d/*)", a.fingerprint, purpose, a.coinType, a.xpub, b)
-	return text + "#" + taproot.DescriptorChecksum(text)
+	return text + "#" + descriptor.Checksum(text)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/cosmos/go-bip39"
 
+	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/internal/vectors"
 )
@@ -253,10 +254,10 @@ func TestCoreDerivations(t *testing.T) {
 			checkScript(t, account, Branch(branch), uint32(i), v.HRP, v.ScriptPubKeys[i], v.Addresses[i])
 			scripts++
 		}
-		for _, descriptor := range []string{v.Descriptor, v.PublicDescriptor} {
-			text, sum, _ := strings.Cut(descriptor, "#")
-			if got := taproot.DescriptorChecksum(text); got != sum {
-				t.Errorf("%s: checksum %s", descriptor, got)
+		for _, whole := range []string{v.Descriptor, v.PublicDescriptor} {
+			text, sum, _ := strings.Cut(whole, "#")
+			if got := descriptor.Checksum(text); got != sum {
+				t.Errorf("%s: checksum %s", whole, got)
 			}
 		}
 	}

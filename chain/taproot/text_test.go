@@ -3,23 +3,7 @@ package taproot
 import (
 	"encoding/hex"
 	"fmt"
-	"testing"
 )
-
-// TestDescriptorChecksum has BIP380's vectors.
-func TestDescriptorChecksum(t *testing.T) {
-	if got := DescriptorChecksum("raw(deadbeef)"); got != "89f8spxm" {
-		t.Errorf("checksum %s", got)
-	}
-	for _, other := range []string{"raw(deedbeef)", "raw(deadbeef)0", "Raw(deadbeef)", "raw(edadbeef)"} {
-		if DescriptorChecksum(other) == "89f8spxm" {
-			t.Errorf("%s has the same checksum", other)
-		}
-	}
-	if got := DescriptorChecksum("raw(Ü)"); got != "" {
-		t.Errorf("a character outside of the set: %s", got)
-	}
-}
 
 // A key, and a condition that holds it back for a time.
 func ExampleDisassemble() {

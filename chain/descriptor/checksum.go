@@ -1,27 +1,28 @@
-package taproot
+package descriptor
 
 import "strings"
 
 // The characters of a descriptor, in groups of 32, and those of its checksum
 // (BIP380).
 const (
-	descriptorCharset = "0123456789()[],'/*abcdefgh@:$%{}" +
+	charset = "0123456789()[],'/*abcdefgh@:$%{}" +
 		"IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~" +
 		"ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "
 	checksumCharset = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+	checksumSize = 8 // characters
 )
 
-// DescriptorChecksum returns the checksum of a descriptor (BIP380): eight
+// Checksum returns the checksum of a descriptor (BIP380): eight
 // characters of a BCH code over GF(32). It is empty if a character can be in no
 // descriptor.
 //
 // Each character gives its place in its group of 32 as a symbol, and each three
 // of them one more symbol for the three groups.
-func DescriptorChecksum(descriptor string) string {
-	const checksumLength = 8
+func Checksum(descriptor string) string {
 	remainder, groups, counted := uint64(1), 0, 0
 	for _, char := range []byte(descriptor) {
-		place := strings.IndexByte(descriptorCharset, char)
+		place := strings.IndexByte(charset, char)
 		if place < 0 {
 			return ""
 		}
@@ -35,13 +36,13 @@ func DescriptorChecksum(descriptor string) string {
 	if counted > 0 {
 		remainder = polyMod(remainder, groups)
 	}
-	for range checksumLength {
+	for range checksumSize {
 		remainder = polyMod(remainder, 0)
 	}
 	remainder ^= 1 // so that zeros appended to a descriptor are seen
-	checksum := make([]byte, checksumLength)
+	checksum := make([]byte, checksumSize)
 	for i := range checksum {
-		checksum[i] = checksumCharset[remainder>>(5*(checksumLength-1-i))%32]
+		checksum[i] = checksumCharset[remainder>>(5*(checksumSize-1-i))%32]
 	}
 	return string(checksum)
 }
