@@ -49,6 +49,13 @@ func leafHash(scratch []byte, version byte, script []byte) ([32]byte, []byte) {
 	return sha256.Sum256(scratch), scratch
 }
 
+// LeafHash returns BIP341's hash of a script as a leaf of a taproot tree, by which
+// signatures in the leaf name it. The version's lowest bit must be zero.
+func LeafHash(version byte, script []byte) [32]byte {
+	hash, _ := leafHash(nil, version, script)
+	return hash
+}
+
 // BranchHash returns BIP341's hash of an inner node of a taproot tree. The lesser child
 // is hashed first, so a control block need not say on which side a sibling stands.
 func BranchHash(a, b [32]byte) [32]byte {

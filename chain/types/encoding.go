@@ -19,6 +19,8 @@ type Decoder struct {
 	off  int
 	err  error
 
+	skipWitnesses bool // of a transaction
+
 	inputSlab   slab[TxIn]
 	outputSlab  slab[TxOut]
 	elementSlab slab[[]byte]

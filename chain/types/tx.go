@@ -181,6 +181,35 @@ func DecodeTx(b []byte) (*Tx, error) {
 	return &t, nil
 }
 
+// DecodeStrippedTx reads one transaction in the older encoding, which has no witnesses.
+// So one without inputs can be read, which BIP144's encoding takes for a marker. All of b
+// must be used, and must not change afterwards.
+func DecodeStrippedTx(b []byte) (*Tx, error) {
+	d := NewDecoder(b)
+	var t Tx
+	d.StrippedTx(&t)
+	if err := d.Finish(); err != nil {
+		return nil, err
+	}
+	return &t, nil
+}
+
+// StrippedTx reads a transaction as DecodeStrippedTx does, with whatever behind it.
+func (d *Decoder) StrippedTx(t *Tx) {
+	t.Version = d.Uint32()
+	d.inputs(t)
+	d.outputs(t)
+	t.LockTime = d.Uint32()
+}
+
+// WitnesslessTx reads a transaction as DecodeTx does, with whatever behind it, and lets
+// its witnesses go. Without them it takes a few times its bytes in memory at most.
+func (d *Decoder) WitnesslessTx(t *Tx) {
+	d.skipWitnesses = true
+	d.tx(t)
+	d.skipWitnesses = false
+}
+
 // tx reads a transaction as Bitcoin Core does. Where the number of inputs should stand,
 // BIP144 has a zero, and a flag behind it. A flag must bring at least one witness, or
 // the transaction would have two encodings.
@@ -254,6 +283,9 @@ func (d *Decoder) witnesses(t *Tx) {
 	}
 	if total == 0 {
 		d.Fail("superfluous witness record")
+		return
+	}
+	if d.skipWitnesses {
 		return
 	}
 	d.off = start

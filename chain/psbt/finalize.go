@@ -1,0 +1,212 @@
+package psbt
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// ErrIncomplete is wrapped by the error of Extract if an input is not final, or not rightly.
+var ErrIncomplete = errors.New("the PSBT is not complete")
+
+// spender verifies inputs of a packet. Signatures commit to all outputs that are spent, so
+// it has no context while one is unknown.
+type spender struct {
+	packet *Packet
+	tx     *types.Tx
+	utxos  []types.TxOut
+	known  []bool // of utxos
+	ctx    *taproot.Context
+}
+
+func newSpender(p *Packet) (*spender, error) {
+	p.sort()
+	tx, err := p.UnsignedTx()
+	if err != nil {
+		return nil, err
+	}
+	s := &spender{packet: p, tx: tx, utxos: make([]types.TxOut, len(p.Inputs)), known: make([]bool, len(p.Inputs))}
+	all := true
+	for i := range p.Inputs {
+		s.utxos[i], s.known[i] = p.Inputs[i].UTXO()
+		all = all && s.known[i]
+	}
+	if all {
+		s.ctx = taproot.NewContext(tx, s.utxos)
+	}
+	return s, nil
+}
+
+// verify says what is wrong with a witness of an input, and leaves it in the transaction.
+// Policy counts, as in Bitcoin Core: what nobody relays is not complete.
+func (s *spender) verify(i int, scriptSig []byte, witness [][]byte) error {
+	if s.ctx == nil {
+		return errors.New("an output that is spent is unknown")
+	}
+	in := &s.tx.Inputs[i]
+	in.ScriptSig, in.Witness = scriptSig, witness
+	if in.WitnessSize() > maxTxSize {
+		return errors.New("the witness is larger than a block")
+	}
+	return s.ctx.VerifyInput(i, taproot.Standard, nil)
+}
+
+// verifyFinal says what is wrong with the final fields of an input.
+func (s *spender) verifyFinal(i int) error {
+	in := &s.packet.Inputs[i]
+	return s.verify(i, in.FinalScriptSig, in.FinalWitness)
+}
+
+// outputKey returns the key of the taproot output that an input spends.
+func (s *spender) outputKey(i int) (key *[32]byte, ok bool) {
+	version, program, ok := types.WitnessProgram(s.utxos[i].ScriptPubKey)
+	if !ok || version != 1 || len(program) != 32 {
+		return nil, false
+	}
+	return (*[32]byte)(program), true
+}
+
+// Finalize makes the witness of each input that has what it takes, and takes in the output
+// that it spends. It reports whether all inputs are final now. A witness is made of the
+// key path's signature if there is one, else of the leaf that is the cheapest of those that
+// are satisfied; it is kept only if it is valid.
+func (p *Packet) Finalize() bool {
+	s, err := newSpender(p)
+	if err != nil {
+		return false
+	}
+	complete := true
+	for i := range p.Inputs {
+		complete = s.finalize(i) && complete
+	}
+	return complete
+}
+
+func (s *spender) finalize(i int) bool {
+	in := &s.packet.Inputs[i]
+	if s.verifyFinal(i) == nil {
+		return true
+	}
+	s.tx.Inputs[i].ScriptSig, s.tx.Inputs[i].Witness = nil, nil
+	witness, ok := s.satisfaction(i)
+	if !ok {
+		return false
+	}
+	s.takeUTXO(i)
+	if witness == nil || s.verify(i, nil, witness) != nil {
+		return false
+	}
+	in.FinalWitness = witness
+	in.PartialSigs, in.Derivations, in.RedeemScript, in.WitnessScript = nil, nil, nil, nil
+	return true
+}
+
+// takeUTXO puts the output beside the transaction that has it: for taproot it is enough.
+func (s *spender) takeUTXO(i int) {
+	utxo := s.utxos[i]
+	s.packet.Inputs[i].WitnessUTXO = &utxo
+}
+
+// satisfaction returns the witness that the input's fields make, nil if they make none. It
+// reports false if the input is none that the package can spend, has an end already, or
+// has signatures of another hash type than it says.
+func (s *spender) satisfaction(i int) (witness [][]byte, ok bool) {
+	in := &s.packet.Inputs[i]
+	if !s.known[i] || in.IsFinal() || !in.sighashAgrees(valueOr(in.SighashType, taproot.SigHashDefault)) {
+		return nil, false
+	}
+	if _, ok := s.outputKey(i); !ok {
+		return nil, false
+	}
+	if len(in.TapKeySig) > 0 {
+		return [][]byte{in.TapKeySig}, true
+	}
+	return in.cheapestLeaf(), true
+}
+
+// cheapestLeaf returns the smallest witness of a leaf that is satisfied.
+func (in *Input) cheapestLeaf() [][]byte {
+	var best types.TxIn
+	for i := range in.TapScripts {
+		leaf := &in.TapScripts[i]
+		if leaf.LeafVersion != taproot.LeafVersionTapscript || len(leaf.ControlBlocks) == 0 {
+			continue
+		}
+		stack, ok := in.satisfy(leaf)
+		if !ok {
+			continue
+		}
+		candidate := types.TxIn{Witness: append(stack, leaf.Script, leaf.ControlBlocks[0])}
+		if best.Witness == nil || candidate.WitnessSize() < best.WitnessSize() {
+			best = candidate
+		}
+	}
+	return best.Witness
+}
+
+// sighashAgrees reports whether all signatures have a hash type, which 64 bytes have if it
+// is the default.
+func (in *Input) sighashAgrees(hashType uint32) bool {
+	agrees := func(sig []byte) bool {
+		if hashType == taproot.SigHashDefault {
+			return len(sig) == 64
+		}
+		return len(sig) == 65 && uint32(sig[64]) == hashType
+	}
+	if len(in.TapKeySig) > 0 && !agrees(in.TapKeySig) {
+		return false
+	}
+	for i := range in.TapScriptSigs {
+		if !agrees(in.TapScriptSigs[i].Signature) {
+			return false
+		}
+	}
+	return true
+}
+
+// Extract returns the transaction with the final scriptSigs and witnesses, each of which
+// is verified. It fails with ErrIncomplete, or with ErrLockTimes.
+func (p *Packet) Extract() (*types.Tx, error) {
+	s, err := newSpender(p)
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.Inputs {
+		if err := s.verifyFinal(i); err != nil {
+			return nil, fmt.Errorf("%w: input %d: %w", ErrIncomplete, i, err)
+		}
+	}
+	return s.tx, nil
+}
+
+// TakeUTXOs puts the output that is spent beside the transaction that has it, in all inputs
+// that spend taproot outputs and are not final. Then it drops the transactions, if all
+// inputs spend outputs of witness version 1 or later and none is signed for with
+// ANYONECANPAY: the signatures commit to what is spent (BIP341), so nobody can lie about it.
+func (p *Packet) TakeUTXOs() error {
+	s, err := newSpender(p)
+	if err != nil {
+		return err
+	}
+	drop := true
+	for i := range p.Inputs {
+		in := &p.Inputs[i]
+		if _, ok := s.outputKey(i); ok && !in.IsFinal() && s.verifyFinal(i) != nil {
+			s.takeUTXO(i)
+		}
+		if in.WitnessUTXO == nil {
+			drop = false
+			continue
+		}
+		version, _, ok := types.WitnessProgram(in.WitnessUTXO.ScriptPubKey)
+		drop = drop && ok && version > 0 && valueOr(in.SighashType, 0)&taproot.SigHashAnyoneCanPay == 0
+	}
+	for i := range p.Inputs {
+		if drop {
+			p.Inputs[i].NonWitnessUTXO = nil
+		}
+	}
+	return nil
+}
