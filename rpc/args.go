@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -21,41 +21,75 @@ import (
 type args struct {
 	method *method
 	values []json.RawMessage // nil: not given
+	count  int               // how many were given, with those that are null
 	err    error             // the first
 }
 
-// parseArgs sorts positional or named parameters. Too many, or too few, get the
-// method's help for an answer, as Core gives it to people who call by hand. null is
-// a parameter that is not given: clients fill the place before a later one with it.
+// parseArgs sorts positional or named parameters, and looks at their types before the
+// method reads any, as Core does. Too many, or too few, get the method's help for an
+// answer, as Core gives it to people who call by hand. null is an optional parameter
+// that is not given: clients fill the place before a later one with it.
 func parseArgs(m *method, raw json.RawMessage) (*args, error) {
 	a := &args{method: m, values: make([]json.RawMessage, len(m.params))}
-	raw = bytes.TrimSpace(raw)
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
 	case raw[0] == '[':
-		if elements(raw) > len(m.params) {
+		if a.count = elements(raw); a.count > len(m.params) {
 			return nil, failf(CodeMisc, "%s", m.help())
 		}
 		if err := json.Unmarshal(raw, &a.values); err != nil {
 			return nil, failf(CodeInvalidRequest, "Params must be an array or object")
 		}
 		a.values = append(a.values, make([]json.RawMessage, len(m.params)-len(a.values))...)
-	case raw[0] == '{':
+	default:
 		if err := a.named(raw); err != nil {
 			return nil, err
 		}
-	default:
-		return nil, failf(CodeInvalidRequest, "Params must be an array or object")
 	}
-	for i, p := range m.params {
-		if string(a.values[i]) == "null" {
-			a.values[i] = nil
-		}
-		if a.values[i] == nil && p.optional == "" {
-			return nil, failf(CodeMisc, "%s", m.help())
-		}
+	if a.count < m.required() {
+		return nil, failf(CodeMisc, "%s", m.help())
+	}
+	if err := a.checkTypes(); err != nil {
+		return nil, err
 	}
 	return a, nil
+}
+
+// checkTypes compares the values with what the parameters are for, and tells of all that
+// are wrong at once, in Core's words, line breaks included.
+func (a *args) checkTypes() error {
+	var wrong []string
+	for i := range a.method.params {
+		p := &a.method.params[i]
+		if a.method.own {
+			a.values[i] = unquoted(p.kind, a.values[i])
+		}
+		got, want := jsonType(a.values[i]), p.kind.word()
+		if got == "null" {
+			a.values[i] = nil
+		}
+		if got == want || got == "null" && p.optional != "" || got != "null" && (p.loose || p.kind == kindAny) {
+			continue
+		}
+		wrong = append(wrong, fmt.Sprintf("    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"", i+1, p.name, got, want))
+	}
+	if len(wrong) > 0 {
+		return failf(CodeType, "Wrong type passed:\n{\n%s\n}", strings.Join(wrong, ",\n"))
+	}
+	return nil
+}
+
+// unquoted returns what a text holds, if that is of the kind. bitcoin-cli knows by a
+// list which parameters of Core's methods are no texts; of all others it makes texts.
+func unquoted(want kind, raw json.RawMessage) json.RawMessage {
+	if jsonType(raw) != "string" || want == kindString || want == kindAny {
+		return raw
+	}
+	text := bytes.Trim([]byte(textOf(raw)), " \t\r\n")
+	if len(text) > 0 && wellFormed(text) && jsonType(text) == want.word() {
+		return text
+	}
+	return raw
 }
 
 // fail remembers an error, unless there is one already or it is nil. Methods use it
@@ -69,10 +103,9 @@ func (a *args) fail(err error) {
 // given reports whether parameter i was given.
 func (a *args) given(i int) bool { return a.values[i] != nil }
 
-// wrongType has Core's words, line breaks included.
+// wrongType is how Core tells of a value whose type only the method looks at.
 func (a *args) wrongType(i int, want kind) {
-	a.fail(failf(CodeType, "Wrong type passed:\n{\n    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"\n}",
-		i+1, a.method.params[i].first(), jsonType(a.values[i]), want.word()))
+	a.fail(failf(CodeType, "JSON value of type %s is not of expected type %s", jsonType(a.values[i]), want.word()))
 }
 
 // text returns a string.
@@ -80,65 +113,53 @@ func (a *args) text(i int, otherwise string) string {
 	if !a.given(i) {
 		return otherwise
 	}
-	var s string
-	if json.Unmarshal(a.values[i], &s) != nil {
+	if a.values[i][0] != '"' {
 		a.wrongType(i, kindString)
+		return ""
 	}
-	return s
+	return textOf(a.values[i])
 }
 
-// unquoted returns a value that is no string, or what a string holds. bitcoin-cli
-// knows by a list which parameters of Core's are no strings; of what is not on its
-// list, and in older clients of more, it makes strings.
-func (a *args) unquoted(i int) string {
-	var s string
-	if json.Unmarshal(a.values[i], &s) == nil {
-		return strings.TrimSpace(s)
-	}
-	return string(a.values[i])
-}
+// errRange is Core's error for a number that is no integer, or does not fit.
+var errRange = failf(CodeMisc, "JSON integer out of range")
 
-// integer returns a whole number. It may be written as 1.0 or 1e2, as clients do
-// whose only numbers are floating.
+// integer returns a whole number. It is written with digits alone, as Core wants it:
+// 1.0 and 1e2 are none.
 func (a *args) integer(i int, otherwise int64) int64 {
+	return a.bounded(i, otherwise, math.MinInt64, math.MaxInt64)
+}
+
+// int32 returns a whole number of as many bits as most of Core's have.
+func (a *args) int32(i int, otherwise int64) int64 {
+	return a.bounded(i, otherwise, math.MinInt32, math.MaxInt32)
+}
+
+// bounded returns an integer that Core reads into a type with these bounds.
+func (a *args) bounded(i int, otherwise, least, most int64) int64 {
 	if !a.given(i) {
 		return otherwise
 	}
-	text := a.unquoted(i)
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return n
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	switch {
-	case err != nil && !errors.Is(err, strconv.ErrRange):
+	if jsonType(a.values[i]) != "number" {
 		a.wrongType(i, kindNumber)
-	case f != math.Trunc(f) || math.Abs(f) > 1<<53: // NaN, a fraction, or so large that a float is not exact
-		a.fail(failf(CodeMisc, "JSON integer out of range"))
-	default:
-		return int64(f)
+		return 0
 	}
-	return 0
-}
-
-// number returns an integer within bounds. Where Core has words of its own for what
-// is out of bounds, methods use integer and compare themselves.
-func (a *args) number(i int, otherwise, least, most int64) int64 {
-	n := a.integer(i, otherwise)
-	if a.given(i) && (n < least || n > most) {
-		a.fail(failf(CodeInvalidParam, "%s is %d, want %d to %d", a.method.params[i].name, n, least, most))
+	n, err := strconv.ParseInt(string(a.values[i]), 10, 64) // what JSON takes for a number has no other digits, and no sign before it but -
+	if err != nil || n < least || n > most {
+		a.fail(errRange)
+		return 0
 	}
 	return n
 }
 
-// flag returns a boolean, for which old clients send 1 and 0.
+// flag returns a boolean.
 func (a *args) flag(i int, otherwise bool) bool {
 	if !a.given(i) {
 		return otherwise
 	}
-	switch a.unquoted(i) {
-	case "true", "1":
+	switch string(a.values[i]) {
+	case "true":
 		return true
-	case "false", "0":
+	case "false":
 		return false
 	}
 	a.wrongType(i, kindBool)
@@ -149,14 +170,14 @@ func (a *args) flag(i int, otherwise bool) bool {
 // give as one. There is nothing above most, so more than that is taken for it.
 func (a *args) verbosity(i int, otherwise, most int64) int64 {
 	if a.given(i) {
-		switch a.unquoted(i) {
+		switch string(a.values[i]) {
 		case "true":
 			return 1
 		case "false":
 			return 0
 		}
 	}
-	return min(a.integer(i, otherwise), most)
+	return min(a.int32(i, otherwise), most)
 }
 
 // hash returns 64 hexadecimal digits. Core's errors give some parameters another
@@ -176,16 +197,12 @@ func (a *args) parseHash(name, s string) types.Hash {
 	return h
 }
 
-// composite returns the encoding of an array or object, or of what a text holds of
-// one. It has at most so many elements: decoded, each takes many times the two bytes
-// that it may have here, and a request may have 32 MiB.
+// composite returns the encoding of an array or object. It has at most so many
+// elements: decoded, each takes many times the two bytes that it may have here, and a
+// request may have 32 MiB.
 func (a *args) composite(i int, want kind, most int) json.RawMessage {
-	raw := json.RawMessage(a.unquoted(i))
-	opening := byte('[')
-	if want == kindObject {
-		opening = '{'
-	}
-	if len(raw) == 0 || raw[0] != opening || !json.Valid(raw) { // the request is valid, but not what its texts hold
+	raw := a.values[i]
+	if jsonType(raw) != want.word() {
 		a.wrongType(i, want)
 		return nil
 	}

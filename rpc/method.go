@@ -42,6 +42,7 @@ type param struct {
 	about    string
 	sample   string  // of a value, for the example of help; empty: the name in capitals
 	options  []param // the members of an object, which may also be parameters by name
+	loose    bool    // the method looks at the type itself, as there are several
 }
 
 // method is one method that clients can call.
@@ -51,6 +52,7 @@ type method struct {
 	about    string
 	params   []param
 	gone     bool // it does nothing but tell so: of it there are no examples
+	own      bool // not Core's: bitcoin-cli makes texts of all its parameters
 	slow     bool // it waits for one of a few places, so as not to hold up the others
 	// read reads the parameters and returns the work, which is done only if all of
 	// them are right. It changes nothing and waits for nothing. It may look at the
@@ -83,6 +85,9 @@ func (m *method) run(ctx context.Context, s *Server, a *args) (any, error) {
 // hidden is the category of methods that help explains and does not list, as in Core.
 const hidden = "Hidden"
 
+// btcd is the category of btcd's methods.
+const btcd = "Btcd"
+
 // methods returns the table of all methods, by name.
 func methods() map[string]*method {
 	table := map[string]*method{}
@@ -96,14 +101,26 @@ func methods() map[string]*method {
 		{"Rawtransactions", packageMethods()},
 		{"Control", controlMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
 		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
-		{"Btcd", btcdMethods()},
+		{btcd, btcdMethods()},
 	} {
 		for _, m := range group.methods {
 			m.category = group.category
+			m.own = m.own || group.category == btcd
 			table[m.name] = &m
 		}
 	}
 	return table
+}
+
+// required is how many parameters there must be at least: up to the last that is not
+// optional.
+func (m *method) required() int {
+	for n := len(m.params); n > 0; n-- {
+		if m.params[n-1].optional == "" {
+			return n
+		}
+	}
+	return 0
 }
 
 // help returns what a client is told of a method, in Core's layout, because explorers

@@ -42,9 +42,9 @@ const addressServices = 9 // NETWORK and WITNESS
 // getNodeAddresses is Core's getnodeaddresses. nodeid is karat's: who has it knows that it
 // has reached the right node.
 func getNodeAddresses(s *Server, a *args) work {
-	count, only := a.integer(0, 1), strings.ToLower(a.text(1, ""))
+	count, only := a.int32(0, 1), strings.ToLower(a.text(1, ""))
 	switch {
-	case count < 0 || count > math.MaxInt32:
+	case count < 0:
 		a.fail(failf(CodeInvalidParam, "Address count out of range"))
 	case a.given(1) && !slices.Contains(peerinfo.Networks(), only):
 		a.fail(failf(CodeInvalidParam, "Network not recognized: %.100s", a.text(1, "")))

@@ -24,7 +24,7 @@ func blockMethods() []method {
 			{name: "verbose", kind: kindBool, optional: "true", about: "true for an object, false for hexadecimal"}}},
 		{name: "getblock", read: getBlock, about: "Returns a block: at verbosity 0 in hexadecimal, 1 with transaction ids, 2 with transactions, 3 with what they spend.", params: []param{
 			paramBlockHash,
-			{name: "verbosity|verbose", kind: kindNumber, optional: "1", about: "0 to 3"}}},
+			{name: "verbosity|verbose", kind: kindNumber, loose: true, optional: "1", about: "0 to 3"}}},
 		{name: "getblockfilter", read: getBlockFilter, about: "Returns the BIP158 filter of a block and its BIP157 header.", params: []param{
 			paramBlockHash,
 			{name: "filtertype", kind: kindString, optional: "basic", about: "The type name of the filter"}}},

@@ -47,7 +47,7 @@ func getBlockCount(_ context.Context, s *Server) (any, error) {
 // getBlockHash is Core's getblockhash. A height has one hash, that of the best chain;
 // blocks of branches are found by getchaintips.
 func getBlockHash(s *Server, a *args) work {
-	height := a.integer(0, 0)
+	height := a.int32(0, 0)
 	return func(context.Context) (any, error) {
 		if height >= 0 && height <= math.MaxUint32 {
 			if hash, ok := s.Headers.HashAt(uint32(height)); ok {
@@ -177,7 +177,7 @@ func getChainTxStats(s *Server, a *args) work {
 		a.fail(errNoBlock)
 	}
 	month := int64(30*24*60*60) / int64(max(s.Params.TargetSpacing, 1))
-	count := a.integer(0, min(month, max(int64(end.Height)-1, 0)))
+	count := a.int32(0, min(month, max(int64(end.Height)-1, 0)))
 	if count < 0 || count > 0 && count >= int64(end.Height) {
 		a.fail(failf(CodeInvalidParam, "Invalid block count: should be between 0 and the block's height - 1"))
 	}
@@ -210,9 +210,10 @@ func operate(do func(Operator, context.Context, types.Hash) error) func(*Server,
 }
 
 // verifyChain is Core's verifychain. Damage is the result false, as there, and the
-// log says what it is; a call that was ended has found nothing.
+// log says what it is; a call that was ended has found nothing. Core has nothing below
+// the least level and above the most, so it takes these, and all blocks for fewer than none.
 func verifyChain(s *Server, a *args) work {
-	level, depth := a.number(0, 3, 0, 4), a.number(1, 6, 0, math.MaxUint32)
+	level, depth := min(max(a.int32(0, 3), 0), 4), max(a.int32(1, 6), 0)
 	return func(ctx context.Context) (any, error) {
 		err := s.Operator.Verify(ctx, uint32(depth), int(level))
 		switch {

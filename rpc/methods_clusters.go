@@ -21,7 +21,7 @@ func clusterMethods() []method {
 func hiddenMethods() []method {
 	return []method{
 		{name: "getorphantxs", read: getOrphanTxs, about: "Returns the transactions that came before what they spend.", params: []param{
-			{name: "verbosity", kind: kindNumber, optional: "0", about: "0 for ids, 1 for objects, 2 for objects with the transaction in hexadecimal"}}},
+			{name: "verbosity", kind: kindNumber, loose: true, optional: "0", about: "0 for ids, 1 for objects, 2 for objects with the transaction in hexadecimal"}}},
 		{name: "mockscheduler", read: mockScheduler, about: "Lets what is done now and then be due earlier (on networks of fixed difficulty).", params: []param{
 			{name: "delta_time", kind: kindNumber, about: "By how many seconds, 1 to 3600"}}},
 	}
@@ -89,10 +89,10 @@ type orphanJSON struct {
 
 // getOrphanTxs is Core's getorphantxs.
 func getOrphanTxs(s *Server, a *args) work {
-	if a.given(0) && (a.unquoted(0) == "true" || a.unquoted(0) == "false") {
+	if jsonType(a.values[0]) == "bool" {
 		a.fail(failf(CodeType, "Verbosity was boolean but only integer allowed"))
 	}
-	verbosity := a.integer(0, 0)
+	verbosity := a.int32(0, 0)
 	if verbosity < 0 || verbosity > 2 {
 		a.fail(failf(CodeInvalidParam, "Invalid verbosity value %d", verbosity))
 	}

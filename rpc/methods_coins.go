@@ -35,7 +35,7 @@ type coinJSON struct {
 // spent, one that a waiting transaction makes as unspent, unless the client wants
 // the chain alone.
 func getTxOut(s *Server, a *args) work {
-	txid, n, withPool := a.hash(0, "txid"), a.number(1, 0, 0, math.MaxUint32), a.flag(2, true)
+	txid, n, withPool := a.hash(0, "txid"), a.bounded(1, 0, 0, math.MaxUint32), a.flag(2, true)
 	outPoint := types.OutPoint{TxID: txid, Index: uint32(n)}
 	return func(ctx context.Context) (any, error) {
 		if withPool {

@@ -24,7 +24,7 @@ func createMethods() []method {
 	return []method{
 		{name: "createrawtransaction", read: createRawTransaction, about: "Makes a transaction of inputs and outputs, without witnesses. It is given to nobody.", params: []param{
 			{name: "inputs", kind: kindArray, sample: `'[{"txid": "TXID", "vout": 0}]'`, about: "What it spends: objects with txid, vout, and perhaps sequence"},
-			{name: "outputs", kind: kindArray, sample: `'[{"ADDRESS": 0.5}]'`, about: "What it pays: objects of an address and an amount in coins, or of \"data\" and hexadecimal; or one object of all"},
+			{name: "outputs", kind: kindArray, loose: true, sample: `'[{"ADDRESS": 0.5}]'`, about: "What it pays: objects of an address and an amount in coins, or of \"data\" and hexadecimal; or one object of all"},
 			{name: "locktime", kind: kindNumber, optional: "0", about: "The height or time before which no block may have it"},
 			{name: "replaceable", kind: kindBool, optional: "true", about: "Say in its inputs that it may be replaced (BIP125); false does not"},
 			{name: "version", kind: kindNumber, optional: "2", about: "Its version"}}},
@@ -35,7 +35,7 @@ func createMethods() []method {
 // spent need not be there, and what is paid need not be covered.
 func createRawTransaction(s *Server, a *args) work {
 	const minVersion, maxVersion = 1, 3 // that nodes take
-	lockTime, replaceable, version := a.integer(2, 0), a.flag(3, true), a.integer(4, 2)
+	lockTime, replaceable, version := a.integer(2, 0), a.flag(3, true), a.bounded(4, 2, 0, math.MaxUint32)
 	switch {
 	case lockTime < 0 || lockTime > math.MaxUint32:
 		a.fail(failf(CodeInvalidParam, "Invalid parameter, locktime out of range"))
@@ -131,8 +131,8 @@ func (a *args) createdOutputs(i int, p *consensus.Params) (outputs []types.TxOut
 // pairs reads an array of objects that have one member each, or, as was once the
 // only way, the members of one object.
 func (a *args) pairs(i int) (pairs members) {
-	if raw := json.RawMessage(a.unquoted(i)); len(raw) > 0 && raw[0] == '{' {
-		if !json.Valid(raw) || elements(raw) > maxCreated {
+	if raw := a.values[i]; raw[0] == '{' {
+		if elements(raw) > maxCreated {
 			a.fail(failf(CodeInvalidParam, "outputs is no object of at most %d members", maxCreated))
 			return nil
 		}
@@ -180,6 +180,9 @@ func (a *args) dataScript(raw json.RawMessage) []byte {
 
 // jsonType names the type of a value as Core does.
 func jsonType(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return "null"
+	}
 	switch raw[0] {
 	case '"':
 		return "string"

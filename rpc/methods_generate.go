@@ -93,11 +93,11 @@ func asDescriptorError(err error, text string) *Error {
 // howMany reads how many blocks are wanted, and how many hashes are tried for each. As in
 // Core, less than none are none.
 func (a *args) howMany() (blocks, tries int64) {
-	blocks = max(a.integer(0, 0), 0)
+	blocks = max(a.int32(0, 0), 0)
 	if blocks > maxGenerated {
 		a.fail(failf(CodeInvalidParam, "%s is %d, at most %d are made in a call", a.method.params[0].first(), blocks, maxGenerated))
 	}
-	if tries = a.integer(2, defaultTries); tries < 0 {
+	if tries = a.int32(2, defaultTries); tries < 0 {
 		a.fail(failf(CodeMisc, "JSON integer out of range"))
 	}
 	if tries == 0 {
@@ -224,7 +224,7 @@ func setMockTime(s *Server, a *args) work {
 	a.fail(s.forTesting("setmocktime"))
 	at := a.integer(0, 0)
 	if at < 0 || at > math.MaxUint32 {
-		a.fail(failf(CodeInvalidParam, "Mocktime must be in the range [0, %d], not %s.", uint32(math.MaxUint32), a.unquoted(0)))
+		a.fail(failf(CodeInvalidParam, "Mocktime must be in the range [0, %d], not %d.", uint32(math.MaxUint32), at))
 	}
 	return func(context.Context) (any, error) {
 		s.Control.SetTime(at)

@@ -69,7 +69,7 @@ func getMiningInfo(_ context.Context, s *Server) (any, error) {
 // difficulty changed last; here it changes with every block, or never, so -1 counts
 // from the genesis block.
 func getNetworkHashPS(s *Server, a *args) work {
-	blocks, height := a.integer(0, 120), a.integer(1, -1)
+	blocks, height := a.int32(0, 120), a.int32(1, -1)
 	if blocks < -1 || blocks == 0 {
 		a.fail(failf(CodeInvalidParam, "Invalid nblocks. Must be a positive number or -1."))
 	}

@@ -23,7 +23,7 @@ func prioritiseTransaction(s *Server, a *args) work {
 	dummy := 0.0
 	if a.given(1) {
 		var err error
-		if dummy, err = strconv.ParseFloat(a.unquoted(1), 64); err != nil {
+		if dummy, err = strconv.ParseFloat(string(a.values[1]), 64); err != nil {
 			a.wrongType(1, kindNumber)
 		}
 	}

@@ -23,10 +23,10 @@ func submitMethods() []method {
 // the slip of paying the change as a fee. Older clients say true for any feerate.
 func feeLimit(a *args, i int) types.FeeRate {
 	const usual = types.GrainsPerCoin / 10
-	if a.given(i) && a.unquoted(i) == "true" {
+	switch string(a.values[i]) {
+	case "true":
 		return 0
-	}
-	if a.given(i) && a.unquoted(i) == "false" {
+	case "false":
 		return usual
 	}
 	rate := a.coins(i, usual)

@@ -221,7 +221,7 @@ func TestFeeEstimate(t *testing.T) {
 	s := newFake().server(t)
 	s.Pool = &pool{}
 	for target, want := range map[string]string{
-		"0": "-8", "1009": "-8", "-1": "-8", `"6"`: `{"feerate":0.00001000,"blocks":6}`, "2": `{"feerate":0.00003000,"blocks":2}`,
+		"0": "-8", "1009": "-8", "-1": "-8", `6.0`: "-1", `"6"`: "-3", `6`: `{"feerate":0.00001000,"blocks":6}`, "2": `{"feerate":0.00003000,"blocks":2}`,
 		`2,"unset"`: `{"feerate":0.00003000,"blocks":2}`, `2,"Conservative"`: `{"feerate":0.00006000,"blocks":2}`,
 		"1": `{"feerate":0.00006000,"errors":["Insufficient data or no feerate found"],"blocks":1}`,
 	} {

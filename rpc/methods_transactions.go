@@ -13,7 +13,7 @@ func transactionMethods() []method {
 	return []method{
 		{name: "getrawtransaction", read: getRawTransaction, about: "Returns a transaction of the mempool or, with the transaction index or the block's hash, of a block.", params: []param{
 			{name: "txid", kind: kindString, about: "The transaction id"},
-			{name: "verbosity|verbose", kind: kindNumber, optional: "0", about: "0 for hexadecimal, 1 for an object, 2 with fee and what is spent"},
+			{name: "verbosity|verbose", kind: kindNumber, loose: true, optional: "0", about: "0 for hexadecimal, 1 for an object, 2 with fee and what is spent"},
 			{name: "blockhash", kind: kindString, optional: "by the index", about: "The block in which to look"}}},
 		{name: "decoderawtransaction", read: decodeRawTransaction, about: "Decodes a transaction in hexadecimal.", params: []param{
 			{name: "hexstring", kind: kindString, about: "The transaction"},

@@ -62,7 +62,7 @@ type feeEstimateJSON struct {
 // outbid instead of looking back at how long others waited. So it always has an
 // answer, on a new network as well, and says when little is behind it.
 func estimateSmartFee(s *Server, a *args) work {
-	target := a.integer(0, 0)
+	target := a.int32(0, 0)
 	if target < 1 || target > 1008 {
 		a.fail(failf(CodeInvalidParam, "Invalid conf_target, must be between 1 and 1008"))
 	}

@@ -36,14 +36,14 @@ func waitForBlock(s *Server, a *args) work {
 }
 
 func waitForBlockHeight(s *Server, a *args) work {
-	height, limit := a.integer(0, 0), a.waitLimit(1)
+	height, limit := a.int32(0, 0), a.waitLimit(1)
 	return s.waitForTip(limit, func(tip types.Index) bool { return int64(tip.Height) >= height })
 }
 
 // waitLimit reads how long to wait. No client waits for ever: its connection would be
 // taken although it has gone long ago.
 func (a *args) waitLimit(i int) time.Duration {
-	milliseconds := a.integer(i, 0)
+	milliseconds := a.int32(i, 0)
 	if milliseconds < 0 {
 		a.fail(failf(CodeMisc, "Negative timeout"))
 	}

@@ -33,19 +33,21 @@ func (a *args) named(raw json.RawMessage) error {
 		}
 		if value != nil {
 			a.values[i] = value
+			a.count = i + 1
 			first = min(first, i)
 		}
 	}
 	var positional []json.RawMessage
-	if list := left.take("args"); list != nil && (elements(list) > len(a.values) || json.Unmarshal(list, &positional) != nil) {
+	if list := left.take("args"); list != nil && (string(list) != "null" && list[0] != '[' || elements(list) > len(a.values) || json.Unmarshal(list, &positional) != nil) {
 		return failf(CodeInvalidParam, "Parameter args is not a list of at most %d", len(a.values))
 	}
 	if len(positional) > first {
 		return failf(CodeInvalidParam, "Parameter %s specified twice both as positional and named argument", a.method.params[first].name)
 	}
 	copy(a.values, positional)
+	a.count = max(a.count, len(positional))
 	if len(left) > 0 {
-		return failf(CodeInvalidParam, "Unknown named parameter %s", left[0].name)
+		return failf(CodeInvalidParam, "Unknown named parameter %.100s", left[0].name)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"slices"
-	"strconv"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
@@ -188,14 +187,12 @@ func (s *Server) statsOf(info *header.Info, u *consensus.BlockUpdate) map[string
 	}
 }
 
-// statsBlock finds a block by its height or its hash. A text is a height if it reads
-// as a number and is not as long as a hash, all digits of which may be decimal.
+// statsBlock finds a block by its height, which is a number, or its hash.
 func (s *Server) statsBlock(a *args) header.Info {
-	text := a.unquoted(0)
-	if _, err := strconv.ParseFloat(text, 64); a.values[0][0] == '"' && (err != nil || len(text) == 2*types.HashSize) {
+	if jsonType(a.values[0]) != "number" {
 		return s.blockInfo(a, 0, "hash_or_height")
 	}
-	height, tip := a.integer(0, 0), s.Headers.Tip()
+	height, tip := a.int32(0, 0), s.Headers.Tip()
 	switch {
 	case height < 0:
 		a.fail(failf(CodeInvalidParam, "Target block height %d is negative", height))

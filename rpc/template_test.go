@@ -38,7 +38,7 @@ func TestTemplateShape(t *testing.T) {
 		t.Errorf("later: %.2000s", got)
 	}
 	l.now -= 5000
-	if got := result(t, s, "getblocktemplate", `["{\"rules\":[\"segwit\"]}"]`); !strings.Contains(got, `"curtime":1799999941,`) {
+	if got := result(t, s, "getblocktemplate", `[{"rules":["segwit"]}]`); !strings.Contains(got, `"curtime":1799999941,`) {
 		t.Errorf("before the median: %.2000s", got)
 	}
 }
