@@ -8,13 +8,11 @@ import (
 
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/coinstats"
-	"github.com/karatcoin/karat/chain/index"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/p2p"
-	"github.com/karatcoin/karat/rpc"
 )
 
 // currentPool is the pool for those who need an answer of the chain's tip: it follows
@@ -115,24 +113,6 @@ func (o operator) CoinSet(ctx context.Context) (types.Index, coinstats.Stats, er
 
 // SizeOnDisk implements rpc.Operator.
 func (o operator) SizeOnDisk() int64 { return o.n.store.SizeOnDisk() }
-
-// rpcIndex is the index as RPC clients see it, who know its parts by Bitcoin Core's
-// names.
-type rpcIndex struct {
-	*index.Index
-	config Config
-}
-
-// Names implements rpc.Index.
-func (x rpcIndex) Names() (names []string) {
-	if x.config.Filters {
-		names = append(names, rpc.IndexOfFilters)
-	}
-	if x.config.TxIndex {
-		names = append(names, rpc.IndexOfTxs)
-	}
-	return names
-}
 
 // rpcMiner is the miner as RPC clients see it.
 type rpcMiner struct{ *miner.Miner }

@@ -232,7 +232,7 @@ func (n *Node) newServer(s *services) error {
 		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logger: n.log,
 	}
 	if n.index != nil {
-		options.Index = rpcIndex{n.index, n.config}
+		options.Index = n.index
 	}
 	if s.stratum != nil {
 		options.Stratum = s.stratum

@@ -24,7 +24,7 @@ type Node struct {
 	clock  *clock
 	store  *store.Store
 	chain  *chain.Chain
-	index  *index.Index // nil: none is kept, or it cannot be opened
+	index  *index.Set   // nil: none is kept
 	log    *slog.Logger // of what strangers can bring about: it leaves lines out
 	ownLog *slog.Logger // of what the node does by itself: it has every line
 
@@ -67,15 +67,12 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	n.lookForWarnings()
 	if config.Filters || config.TxIndex {
 		dir := filepath.Join(config.DataDir, indexesDir)
-		n.index, err = index.Open(dir, n.chain, index.Options{Filters: config.Filters, Txs: config.TxIndex, Later: n.later, Logger: log})
-		if err != nil { // the node is of use without, and an index can be made again
-			log.Error("the indexes cannot be opened", "err", err)
-		}
+		n.index = index.Open(dir, n.chain, index.Options{Txs: config.TxIndex, Filters: config.Filters, Later: n.later, Logger: log})
 	}
 	return n, nil
 }
 
-// needed is the height from which on the index needs blocks. The store must not prune
+// needed is the height from which on the indexes need blocks. The store must not prune
 // them, or the index could never be completed.
 func (n *Node) needed() uint32 {
 	if n.index == nil {

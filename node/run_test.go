@@ -65,8 +65,12 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 }
 
 func (r *running) synced() bool {
-	_, synced := r.index.Position()
-	return synced
+	for _, state := range r.index.States() {
+		if !state.Synced {
+			return false
+		}
+	}
+	return true
 }
 
 // TestStoppedBeforeThePoolIsRead: a node that must end while it starts leaves the

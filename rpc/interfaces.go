@@ -7,6 +7,7 @@ import (
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/template"
 	"github.com/karatcoin/karat/chain/types"
@@ -69,24 +70,16 @@ type Operator interface {
 	SizeOnDisk() int64
 }
 
-// The names of indexes, which are Bitcoin Core's.
-const (
-	IndexOfFilters = "basic block filter index"
-	IndexOfTxs     = "txindex"
-)
-
-// Index answers from the indexes. An error of Filter or FindTx means that there is no
-// answer now: the index has not come that far, is made anew, or does not keep such
-// things. Position and Names tell which.
+// Index answers from the indexes, which have names (indexed.Txs, …). An error may wrap
+// indexed.ErrBehind: the index has not come that far, is made anew, or does not keep such
+// things. States tells which.
 type Index interface {
+	States() []indexed.State // of the indexes that are kept
+	// Wait waits until the tip of now is in an index, if that is a matter of moments, and
+	// reports whether it is.
+	Wait(ctx context.Context, name string) bool
 	Filter(block types.Hash) (filter []byte, header types.Hash, err error)
 	FindTx(txid types.Hash) (types.TxPlace, error)
-	// Position is the block up to which everything is indexed, and whether that is
-	// the tip.
-	Position() (at types.Index, synced bool)
-	// Wait waits until the tip of now is indexed, if that is a matter of moments.
-	Wait(ctx context.Context)
-	Names() []string // of the indexes that are kept
 }
 
 // Pool answers about transactions that wait for a block, as of the chain's tip: it

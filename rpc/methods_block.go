@@ -5,10 +5,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -215,10 +215,10 @@ func getBlockFilter(s *Server, a *args) work {
 	}
 	info := s.blockInfo(a, 0, "blockhash")
 	return func(ctx context.Context) (any, error) {
-		if !s.indexed(IndexOfFilters) {
+		if !s.indexed(indexed.Filters) {
 			return nil, failf(CodeMisc, "Index is not enabled for filtertype basic")
 		}
-		s.Index.Wait(ctx) // a client that has just heard of a block asks for its filter
+		s.Index.Wait(ctx, indexed.Filters) // a client that has just heard of a block asks for its filter
 		filter, filterHeader, err := s.Index.Filter(info.Hash)
 		switch {
 		case err == nil:
@@ -228,9 +228,4 @@ func getBlockFilter(s *Server, a *args) work {
 		}
 		return nil, failf(CodeMisc, "Filter not found. Block filters are still in the process of being indexed.")
 	}
-}
-
-// indexed reports whether an index is kept.
-func (s *Server) indexed(name string) bool {
-	return s.Index != nil && slices.Contains(s.Index.Names(), name)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -79,9 +80,9 @@ func (s *Server) findTx(ctx context.Context, txid types.Hash) (header.Info, erro
 		return info, nil
 	}
 	message := "No such mempool or blockchain transaction."
-	if !s.indexed(IndexOfTxs) {
+	if !s.indexed(indexed.Txs) {
 		message = "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries."
-	} else if _, synced := s.Index.Position(); !synced {
+	} else if !s.indexState(indexed.Txs).Synced {
 		message = "No such mempool transaction. Blockchain transactions are still in the process of being indexed."
 	}
 	return info, failf(CodeAddressOrKey, "%s Use gettransaction for wallet transactions.", message)
@@ -89,10 +90,10 @@ func (s *Server) findTx(ctx context.Context, txid types.Hash) (header.Info, erro
 
 // indexedTx returns the block of a transaction, if the index knows it.
 func (s *Server) indexedTx(ctx context.Context, txid types.Hash) (info header.Info, ok bool) {
-	if !s.indexed(IndexOfTxs) {
+	if !s.indexed(indexed.Txs) {
 		return info, false
 	}
-	s.Index.Wait(ctx) // a client that has just heard of a block asks for its transactions
+	s.Index.Wait(ctx, indexed.Txs) // a client that has just heard of a block asks for its transactions
 	place, err := s.Index.FindTx(txid)
 	if err != nil {
 		return info, false

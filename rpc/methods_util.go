@@ -18,8 +18,6 @@ func utilMethods() []method {
 		{name: "estimatesmartfee", read: estimateSmartFee, about: "Estimates the feerate with which a transaction is confirmed within so many blocks. While blocks are not full, that is the least that is relayed. There is always an answer; with errors, too few blocks were seen, and it only outbids what waits now.", params: []param{
 			{name: "conf_target", kind: kindNumber, about: "Confirmation target in blocks (1 - 1008)"},
 			{name: "estimate_mode", kind: kindString, optional: "economical", about: "economical: as a rule in time; conservative: nearly always, and dearer"}}},
-		{name: "getindexinfo", read: getIndexInfo, about: "Returns the state of the indexes.", params: []param{
-			{name: "index_name", kind: kindString, optional: "all", about: "Only this index"}}},
 	}
 }
 
@@ -77,24 +75,5 @@ func estimateSmartFee(s *Server, a *args) work {
 			answer.Errors = []string{"Insufficient data or no feerate found"}
 		}
 		return answer, nil
-	}
-}
-
-// getIndexInfo is Core's getindexinfo. Both indexes are written in one go, so they
-// are at the same block.
-func getIndexInfo(s *Server, a *args) work {
-	wanted := a.text(0, "")
-	return func(context.Context) (any, error) {
-		j := map[string]any{}
-		if s.Index == nil {
-			return j, nil
-		}
-		at, synced := s.Index.Position()
-		for _, name := range s.Index.Names() {
-			if wanted == "" || wanted == name {
-				j[name] = map[string]any{"synced": synced, "best_block_height": at.Height}
-			}
-		}
-		return j, nil
 	}
 }

@@ -29,8 +29,8 @@ func lived(t testing.TB, seed uint64, tables bool) *world {
 	}
 	w.fork(3, 1)
 	w.catchUp(x)
-	if tables {
-		if err := x.db.CompactRange(util.Range{}); err != nil {
+	for _, x := range x.all {
+		if err := x.db.CompactRange(util.Range{}); tables && err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -55,7 +55,7 @@ func (w *world) expectHonest() {
 				_, _ = x.FindTx(txid)
 			}
 		}
-		x.anew = false
+		forgive(x)
 	}
 	w.catchUp(x)
 	w.expect(x)
@@ -195,7 +195,7 @@ func TestFolderInUse(t *testing.T) {
 	w.growBy(5)
 	x := w.open(w.chain, both)
 	w.catchUp(x)
-	if _, err := Open(w.dir, w.chain, both); err == nil || !strings.Contains(err.Error(), w.dir) {
+	if err := problem(Open(w.dir, w.chain, both)); err == nil || !strings.Contains(err.Error(), w.dir) {
 		t.Fatalf("opened twice: %v", err)
 	}
 	w.growBy(5)
@@ -212,7 +212,7 @@ func TestFolderIsFile(t *testing.T) {
 	if err := os.WriteFile(w.dir, []byte("a letter"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(w.dir, w.chain, both); err == nil {
+	if problem(Open(w.dir, w.chain, both)) == nil {
 		t.Fatal("a file was opened as an index")
 	}
 	if data, err := os.ReadFile(w.dir); err != nil || string(data) != "a letter" {
@@ -231,7 +231,7 @@ func TestDamageOnPrunedChain(t *testing.T) {
 		}
 	}
 	before := len(files(t, w.dir))
-	_, err := Open(w.dir, &pruned{w.chain, 10}, both)
+	err := problem(Open(w.dir, &pruned{w.chain, 10}, both))
 	if err == nil || !strings.Contains(err.Error(), "pruned") {
 		t.Fatalf("%v", err)
 	}
@@ -289,14 +289,14 @@ func TestLargeBlocks(t *testing.T) {
 	if c.most > 4 {
 		t.Fatalf("%d blocks of 4 MiB at once", c.most)
 	}
-	if got := nextLimit(64, 9<<20); got != 32 {
+	if got := nextLimit(64, 9<<20, 0); got != 32 {
 		t.Fatalf("after 64 large blocks %d are asked for", got)
 	}
 	limit := 1
 	for range 20 {
-		limit = nextLimit(limit, 1000)
+		limit = nextLimit(limit, 1000, 0)
 	}
-	if limit != batchBlocks || nextLimit(1, 1<<30) != 1 {
+	if limit != batchBlocks || nextLimit(1, 1<<30, 0) != 1 {
 		t.Fatalf("a limit of %d small blocks", limit)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/filter"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
@@ -143,41 +144,58 @@ func (w *world) fork(depth, more int) {
 	}
 }
 
-// open opens the index, which the test closes at its end unless it has before.
-func (w *world) open(c Chain, o Options) *Index {
+// open opens the indexes, which the test closes at its end unless it has before.
+func (w *world) open(c Chain, o Options) *Set {
 	w.t.Helper()
-	x, err := Open(w.dir, c, o)
-	if err != nil {
+	s := Open(w.dir, c, o)
+	w.t.Cleanup(func() { s.Close() })
+	if err := problem(s); err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { x.Close() })
-	return x
+	return s
 }
 
 var both = Options{Filters: true, Txs: true}
 
-// catchUp lets the index follow to the tip.
-func (w *world) catchUp(x *Index) {
+// catchUp lets the indexes follow to the tip.
+func (w *world) catchUp(s *Set) {
 	w.t.Helper()
-	if err := catchUp(w.t.Context(), x); err != nil {
+	if err := catchUp(w.t.Context(), s); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-func catchUp(ctx context.Context, x *Index) error {
-	for {
-		if more, err := x.advance(ctx); err != nil || !more {
-			return err
-		}
+func catchUp(ctx context.Context, s *Set) error {
+	limits := map[place]int{}
+	for s.advance(ctx, limits) {
+	}
+	return problem(s)
+}
+
+// problem is why an index stands still, nil if none does.
+func problem(s *Set) (err error) {
+	for _, x := range s.all {
+		err = errors.Join(err, x.failed)
+	}
+	return err
+}
+
+// forgive lets the indexes go on, as another run would.
+func forgive(s *Set) {
+	for _, x := range s.all {
+		x.fail(nil)
+		x.anew = false
 	}
 }
 
 // expect compares the index with what the whole chain gives, and looks for every
 // transaction that there ever was.
-func (w *world) expect(x *Index) {
+func (w *world) expect(x *Set) {
 	w.t.Helper()
-	if at, synced := x.Position(); !synced || at.Hash != w.tip.Hash || at.Height != w.tip.Height {
-		w.t.Fatalf("the index is at %s (%t), the tip is at %d", at, synced, w.tip.Height)
+	for _, state := range x.States() {
+		if !state.Synced || state.At != w.tip.Index() || state.Problem != "" {
+			w.t.Fatalf("the index is at %+v, the tip is at %d", state, w.tip.Height)
+		}
 	}
 	where := map[types.Hash]types.TxPlace{}
 	var path []*chaintest.Block
@@ -189,7 +207,7 @@ func (w *world) expect(x *Index) {
 		}
 	}
 	slices.Reverse(path)
-	if x.o.Filters {
+	if x.find(indexed.Filters) != nil {
 		w.expectFilters(x, path)
 	} else if _, _, err := x.Filter(w.tip.Hash); !errors.Is(err, ErrBehind) {
 		w.t.Fatalf("a filter that is not kept: %v", err)
@@ -198,7 +216,7 @@ func (w *world) expect(x *Index) {
 		for _, txid := range b.TxIDs {
 			got, err := x.FindTx(txid)
 			want, there := where[txid]
-			if !there || !x.o.Txs {
+			if !there || x.find(indexed.Txs) == nil {
 				if !errors.Is(err, ErrBehind) || got != (types.TxPlace{}) {
 					w.t.Fatalf("transaction %s is on no block of the chain, but found at %v (%v)", txid, got, err)
 				}
@@ -209,7 +227,7 @@ func (w *world) expect(x *Index) {
 	}
 }
 
-func (w *world) expectFilters(x *Index, path []*chaintest.Block) {
+func (w *world) expectFilters(x *Set, path []*chaintest.Block) {
 	w.t.Helper()
 	var want types.Hash
 	for _, b := range path {

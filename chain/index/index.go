@@ -1,7 +1,6 @@
 package index
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,111 +18,72 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/internal/poke"
 )
-
-// Chain is what the index follows.
-type Chain interface {
-	Params() *consensus.Params
-	Tip() types.Index
-	HashAt(height uint32) (types.Hash, bool)
-	BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error)
-	UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error)
-	poke.Source // pokes after the tip has changed
-}
-
-// Options are the choices of Open.
-type Options struct {
-	Filters bool
-	Txs     bool
-	// Later reports that the node has more urgent work, such as a sync. The index
-	// waits until that is done, or until the tip has stood still for a while: a sync
-	// may never end, for want of peers. Nil: it never waits.
-	Later  func() bool
-	Logger *slog.Logger // nil: discard
-}
-
-// ErrBehind is returned for a block or transaction that the index has not come to,
-// or does not keep. The caller may ask again later.
-var ErrBehind = errors.New("the index has not come that far")
 
 // errAnew is wrapped by errors that go away when the index is made anew.
 var errAnew = errors.New("it has to be made anew")
 
-// The keys of the database:
+// The keys that every database has, beside those of its content:
 //
 //	key                     value
-//	'f' block hash 32       filter header 32 | filter
-//	't' txid 32             block hash 32 | position 4 | offset 4 | size 4
-//	'p'                     version 1 | network identity 32 | what is kept 1 | height 4 | block hash 32 | filter header 32
-//	's' step 8, big-endian  nothing: exactly one such key
+//	'b' height 4            block hash 32: the blocks that are indexed. Big-endian, as all numbers in keys
+//	'p'                     format 1 | version of the content 1 | network identity 32 | height 4 | block hash 32 | state of the content
+//	's' step 8              nothing: exactly one such key
 //
 // A step is one atomic, synced write. Each has the number of the one before deleted:
 // LevelDB passes over a damaged part of its journal in silence, and then the number
 // before the gap is still there.
 const (
-	keyFilter   = 'f'
-	keyTx       = 't'
+	keyBlock    = 'b'
 	keyPosition = 'p'
 	keyStep     = 's'
-	version     = 3
+	format      = 4 // 1 to 3 were those of one database for everything
 )
 
-// A step has at most batchBlocks blocks, and fewer if they are large, since all of
-// them are in memory at once. With one block a step a sync would wait for the disk
-// most of the time.
-const (
-	batchBlocks = 200
-	batchBytes  = 8 << 20
-)
-
-// keptBodies is how far below its position the index still needs bodies: its last
+// keptBodies is how far below its position an index still needs bodies: its last
 // blocks may leave the best chain, and have to be reverted. It is what a pruned node
 // keeps below the tip.
 const keptBodies = 288
 
-// Index is an open index.
-type Index struct {
+// index is one index.
+type index struct {
+	*kind
 	chain Chain
-	o     Options
+	log   *slog.Logger
 	dir   string
 
 	damaged atomic.Bool // a query met damage
 
 	// Of Run's goroutine:
-	anew   bool        // it was made anew since Run began
-	limit  int         // blocks to ask for at once
-	logged time.Time   // when progress was logged, or there was none
-	stood  types.Index // the last tip that giveWay gave up waiting for
+	anew   bool      // it was made anew since Run began
+	old    bool      // there may be what an earlier version left
+	logged time.Time // when progress was logged, or there was none
 
 	mu sync.RWMutex
 	// Guarded by mu:
-	db       *leveldb.DB
+	db       *leveldb.DB // nil: it is not open
 	at       types.Index // the position: up to this block everything is indexed
-	header   types.Hash  // the filter header of at
+	kept     []byte      // the content's state at the position
 	lastStep uint64      // the number of the last step
 	fresh    bool        // nothing was indexed, not even the genesis block
-	failed   error       // why the index stands still
+	failed   error       // why it stands still
 }
 
-// Open opens the index in a folder, or begins one. One that is damaged, of another
-// network or without something that is to be kept is removed and begun anew. It is an
-// error if old blocks are pruned, since then it cannot be made again.
-func Open(dir string, chain Chain, o Options) (*Index, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	x := &Index{chain: chain, o: o, dir: dir}
+// openOrReset opens the index. One that is damaged, of another network or of another
+// version is removed and begun anew. It is an error if old blocks are pruned, since then
+// it cannot be made again.
+func (x *index) openOrReset() error {
 	err := x.open()
 	if isDamage(err) {
-		o.Logger.Warn("making the index anew", "why", err)
+		x.log.Warn("making the index anew", "why", err)
 		err = x.reset()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("index in %s: %w", dir, err)
+		return fmt.Errorf("%s in %s: %w", x.name, x.dir, err)
 	}
-	return x, nil
+	return nil
 }
 
 // isDamage reports whether it helps to make the index anew. It does not help against
@@ -135,9 +95,12 @@ func isDamage(err error) bool {
 }
 
 // open assumes mu or that nobody else knows x.
-func (x *Index) open() error {
+func (x *index) open() error {
+	if err := os.MkdirAll(x.dir, 0o700); err != nil {
+		return err
+	}
 	db, err := leveldb.OpenFile(x.dir, &opt.Options{
-		WriteBuffer: 8 << 20, BlockCacheCapacity: 8 << 20, Compression: opt.NoCompression, Filter: filter.NewBloomFilter(10),
+		WriteBuffer: 8 << 20, BlockCacheCapacity: 4 << 20, Compression: opt.NoCompression, Filter: filter.NewBloomFilter(10),
 		DisableSeeksCompaction: true, DisableLargeBatchTransaction: true, OpenFilesCacheCapacity: 100,
 		Strict: opt.StrictJournalChecksum | opt.StrictBlockChecksum | opt.StrictCompaction | opt.StrictReader,
 	})
@@ -147,57 +110,50 @@ func (x *Index) open() error {
 	if err := x.readPosition(db); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	x.db = db
-	x.limit, x.logged = 1, time.Now()
+	x.db, x.logged, x.old = db, time.Now(), x.folder == folderOfFilters
 	return nil
 }
 
 // mark is the first part of the position's value: what the index is of.
-func (x *Index) mark() []byte {
+func (x *index) mark() []byte {
 	identity := x.chain.Params().Identity()
-	return append(append([]byte{version}, identity[:]...), x.kept())
-}
-
-// kept returns what the index keeps as flags, which are stored.
-func (x *Index) kept() (flags byte) {
-	if x.o.Filters {
-		flags |= 1
-	}
-	if x.o.Txs {
-		flags |= 2
-	}
-	return flags
+	return append([]byte{format, x.version}, identity[:]...)
 }
 
 // readPosition reads where the index stands, and refuses one that cannot be gone on
 // with.
-func (x *Index) readPosition(db *leveldb.DB) error {
+func (x *index) readPosition(db *leveldb.DB) error {
 	genesis := x.chain.Params().GenesisBlock().Hash
+	if err := x.upgrade(db); err != nil {
+		return err
+	}
 	steps, last, err := countSteps(db)
 	if err != nil {
 		return err
 	}
 	value, err := db.Get([]byte{keyPosition}, nil)
 	if errors.Is(err, leveldb.ErrNotFound) && steps == 0 {
-		x.fresh, x.at, x.header, x.lastStep = true, types.Index{Hash: genesis}, types.Hash{}, 0
+		x.fresh, x.at, x.kept, x.lastStep = true, types.Index{Hash: genesis}, nil, 0
 		return nil
 	}
 	if err != nil && !errors.Is(err, leveldb.ErrNotFound) {
 		return err
 	}
 	mark := x.mark()
-	n := len(mark) - 1
-	if len(value) != len(mark)+4+2*types.HashSize || string(value[:n]) != string(mark[:n]) {
+	if len(value) < len(mark)+4+types.HashSize || string(value[:len(mark)]) != string(mark) {
 		return fmt.Errorf("%w: it is of another network or version", errAnew)
 	}
-	if value[n]&x.kept() != x.kept() { // what it has beside that is forgotten with the next step
-		return fmt.Errorf("%w: it was made with other options", errAnew)
-	}
-	if whole, err := x.begins(db, genesis); err != nil || !whole || steps != 1 {
-		return errors.Join(fmt.Errorf("%w: a part of it is missing", errAnew), err)
-	}
 	d := types.NewDecoder(value[len(mark):])
-	x.at.Height, x.at.Hash, x.header = d.Uint32(), d.Hash(), d.Hash()
+	at := types.Index{Height: d.Uint32(), Hash: d.Hash()}
+	// If the numbers begin after a gap, only the genesis block tells.
+	first, err := db.Get(blockKey(0), nil)
+	if err != nil && !errors.Is(err, leveldb.ErrNotFound) {
+		return err
+	}
+	if string(first) != string(genesis[:]) || steps != 1 {
+		return fmt.Errorf("%w: a part of it is missing", errAnew)
+	}
+	x.at, x.kept = at, value[len(mark)+4+types.HashSize:]
 	x.fresh, x.lastStep = false, last
 	return nil
 }
@@ -216,18 +172,14 @@ func countSteps(db *leveldb.DB) (count int, last uint64, err error) {
 	return count, last, i.Error()
 }
 
-// begins reports whether the genesis block is there, which the first step has: if
-// the numbers begin after a gap, only that tells.
-func (x *Index) begins(db *leveldb.DB, genesis types.Hash) (bool, error) {
-	prefix, hash := byte(keyFilter), genesis
-	if !x.o.Filters {
-		prefix, hash = keyTx, x.chain.Params().GenesisBlock().TxIDs[0]
-	}
-	return db.Has(append([]byte{prefix}, hash[:]...), nil)
+func stepKey(step uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyStep}, step) }
+
+func blockKey(height uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{keyBlock}, height)
 }
 
 // reset removes the database and begins anew.
-func (x *Index) reset() error {
+func (x *index) reset() error {
 	if hash, ok := x.chain.HashAt(1); ok {
 		if _, err := x.chain.BlockUpdate(hash); errors.Is(err, consensus.ErrNotFound) {
 			return fmt.Errorf("it cannot be made anew, because old blocks were pruned: %w", err)
@@ -245,8 +197,7 @@ func (x *Index) reset() error {
 	return x.open()
 }
 
-// Close closes the database. Run must have ended.
-func (x *Index) Close() error {
+func (x *index) close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.db == nil {
@@ -257,103 +208,39 @@ func (x *Index) Close() error {
 	return err
 }
 
-// Position returns the block up to which everything is indexed, and whether
-// that is the tip.
-func (x *Index) Position() (at types.Index, synced bool) {
+// fail notes why the index stands still, or with nil that it goes on.
+func (x *index) fail(err error) {
+	if err != nil {
+		x.log.Error("the index stands still", "err", err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.failed = err
+}
+
+// position returns the block up to which everything is indexed, and false if not even
+// the genesis block is.
+func (x *index) position() (at types.Index, begun bool) {
 	x.mu.RLock()
-	at, follows := x.at, x.failed == nil && !x.fresh
+	defer x.mu.RUnlock()
+	return x.at, !x.fresh && x.db != nil
+}
+
+func (x *index) standsStill() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.failed != nil
+}
+
+func (x *index) state() indexed.State {
+	x.mu.RLock()
+	at, begun, failed := x.at, !x.fresh && x.db != nil, x.failed
 	x.mu.RUnlock()
 	// Not before: the index might follow to a tip that is newer than this one, and
 	// would seem to be behind.
-	return at, follows && at == x.chain.Tip()
-}
-
-// Wait waits until the block that is the tip now is indexed, if that is a matter of
-// moments. It does not wait while the index is far behind or stands still. It looks
-// again and again, because what it waits for takes milliseconds.
-func (x *Index) Wait(ctx context.Context) {
-	const few = 50 // blocks
-	const patience = 10 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	tip := x.chain.Tip()
-	for {
-		x.mu.RLock()
-		at, failed := x.at, x.failed != nil
-		x.mu.RUnlock()
-		if failed || at.Height+few < tip.Height {
-			return
-		}
-		if hash, ok := x.chain.HashAt(at.Height); ok && hash == at.Hash && at.Height >= tip.Height {
-			return
-		}
-		select {
-		case <-time.After(time.Millisecond):
-		case <-ctx.Done():
-			return
-		}
+	state := indexed.State{Name: x.name, At: at, Synced: begun && failed == nil && at == x.chain.Tip()}
+	if failed != nil {
+		state.Problem = failed.Error()
 	}
-}
-
-// Needs returns the height from which on the index needs the bodies of blocks. One
-// that stands still needs none: it must not keep a disk from being pruned.
-func (x *Index) Needs() uint32 {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if x.failed != nil {
-		return ^uint32(0)
-	}
-	return x.at.Height - min(x.at.Height, keptBodies)
-}
-
-// get reads a value that begins with a hash. Damage that it meets is noted for Run,
-// which makes the index anew.
-func (x *Index) get(prefix byte, hash types.Hash) ([]byte, error) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if x.db == nil {
-		return nil, ErrBehind
-	}
-	value, err := x.db.Get(append([]byte{prefix}, hash[:]...), nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
-		return nil, ErrBehind
-	}
-	if isDamage(err) || err == nil && len(value) < types.HashSize {
-		x.damaged.Store(true)
-		return nil, fmt.Errorf("the index in %s is damaged: %c of %s: %w", x.dir, prefix, hash, errors.Join(errAnew, err))
-	}
-	return value, err
-}
-
-// Filter returns the basic filter of a block and its filter header, or ErrBehind.
-func (x *Index) Filter(block types.Hash) (bytes []byte, header types.Hash, err error) {
-	if !x.o.Filters {
-		return nil, types.Hash{}, ErrBehind
-	}
-	value, err := x.get(keyFilter, block)
-	if err != nil {
-		return nil, types.Hash{}, err
-	}
-	copy(header[:], value)
-	return value[types.HashSize:], header, nil
-}
-
-// FindTx returns where on the best chain the transaction stands, or ErrBehind. A
-// transaction is in the index under its id alone, so of two blocks that have it on two
-// branches the one that was applied last counts.
-func (x *Index) FindTx(txid types.Hash) (place types.TxPlace, err error) {
-	if !x.o.Txs {
-		return types.TxPlace{}, ErrBehind
-	}
-	value, err := x.get(keyTx, txid)
-	if err != nil {
-		return types.TxPlace{}, err
-	}
-	d := types.NewDecoder(value)
-	place = types.TxPlace{Block: d.Hash(), N: d.Uint32(), Offset: d.Uint32(), Size: d.Uint32()}
-	if err := d.Finish(); err != nil {
-		x.damaged.Store(true)
-		return types.TxPlace{}, fmt.Errorf("the index in %s is damaged: transaction %s: %w", x.dir, txid, errors.Join(errAnew, err))
-	}
-	return place, nil
+	return state
 }

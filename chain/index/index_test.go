@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/vectors"
 )
@@ -19,7 +20,7 @@ import (
 func TestFollowsFromNothing(t *testing.T) {
 	w := newWorld(t, 1)
 	x := w.open(w.chain, both)
-	if _, synced := x.Position(); synced {
+	if synced(x) {
 		t.Fatal("an empty index is not at the tip, not even of an empty chain")
 	}
 	if _, _, err := x.Filter(w.Genesis.Hash); !errors.Is(err, ErrBehind) {
@@ -28,7 +29,7 @@ func TestFollowsFromNothing(t *testing.T) {
 	w.catchUp(x)
 	w.expect(x)
 	w.growBy(30)
-	if _, synced := x.Position(); synced {
+	if synced(x) {
 		t.Fatal("synced 30 blocks below the tip")
 	}
 	if _, err := x.FindTx(w.tip.TxIDs[0]); !errors.Is(err, ErrBehind) {
@@ -82,9 +83,10 @@ func TestRandomHistories(t *testing.T) {
 				w.catchUp(x)
 				w.expect(x)
 			case 7: // a part of the way, then a restart
-				reverted, applied, err := w.chain.UpdatesSince(x.at, 1+w.random.IntN(4))
-				if err == nil && !x.fresh && len(reverted)+len(applied) > 0 {
-					err = x.write(reverted, applied)
+				one := x.all[w.random.IntN(len(x.all))]
+				reverted, applied, err := w.chain.UpdatesSince(one.at, 1+w.random.IntN(4))
+				if err == nil && !one.fresh && len(reverted)+len(applied) > 0 {
+					err = one.write(reverted, applied)
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -146,36 +148,27 @@ func TestCoreFilters(t *testing.T) {
 	vectors.Ran(t, len(core.Blocks), "filters and headers")
 }
 
-// TestSwitches: what is switched off is not answered, less than there was goes
-// on, more is made anew.
+// TestSwitches: what is switched off is not answered, and goes on from where it was
+// when it is switched on again.
 func TestSwitches(t *testing.T) {
 	w := newWorld(t, 4)
 	w.growBy(20)
-	for i, step := range []struct {
-		o    Options
-		anew bool
-	}{
-		{both, true},
-		{both, false},
-		{Options{Filters: true}, false},
-		{both, false}, // nothing was written meanwhile
-		{Options{Filters: true}, false},
-		{both, true}, // from here on with a write each
-		{Options{Txs: true}, false},
-		{Options{Filters: true}, true},
-		{Options{Txs: true}, true},
+	seen := map[string]bool{}
+	for i, o := range []Options{
+		{Filters: true}, both, {Txs: true}, {Filters: true}, {Txs: true}, both, {Filters: true}, both,
 	} {
-		x := w.open(w.chain, step.o)
-		if x.fresh != step.anew {
-			t.Fatalf("step %d: made anew is %t, want %t", i, x.fresh, step.anew)
+		x := w.open(w.chain, o)
+		for _, x := range x.all {
+			if x.fresh == seen[x.name] {
+				t.Fatalf("step %d: %s is made anew: %t", i, x.name, x.fresh)
+			}
+			seen[x.name] = true
 		}
 		w.catchUp(x)
 		w.expect(x)
-		if i >= 4 {
-			w.fork(2, 1)
-			w.catchUp(x)
-			w.expect(x)
-		}
+		w.fork(2, 1)
+		w.catchUp(x)
+		w.expect(x)
 		x.Close()
 	}
 }
@@ -189,8 +182,10 @@ func TestOfAnotherNetwork(t *testing.T) {
 	w.params.MaxMoney-- // the same genesis block, other rules
 	other := w.newChain()
 	x = w.open(other, both)
-	if !x.fresh {
-		t.Fatal("the index of another network was kept")
+	for _, x := range x.all {
+		if !x.fresh {
+			t.Fatalf("the %s of another network was kept", x.name)
+		}
 	}
 }
 
@@ -245,9 +240,12 @@ func TestPruned(t *testing.T) {
 	w.catchUp(x)
 	x.Close()
 	c := &pruned{w.chain, 10}
-	if _, err := Open(w.dir, c, both); !errors.Is(err, consensus.ErrNotFound) || !strings.Contains(err.Error(), "pruned") {
-		t.Fatalf("an index that cannot be made: %v", err)
+	x = w.open(c, both)
+	err := catchUp(t.Context(), x)
+	if states := x.States(); !errors.Is(err, consensus.ErrNotFound) || !strings.Contains(states[0].Problem, "pruned") || states[1].Problem != "" || !states[1].Synced {
+		t.Fatalf("an index that cannot be made: %v, %+v", err, states)
 	}
+	x.Close()
 	x = w.open(c, Options{Filters: true})
 	w.expect(x)
 	w.growBy(3)
@@ -266,7 +264,7 @@ func TestPruned(t *testing.T) {
 	for x.Needs() != ^uint32(0) { // it must not hold pruning up for ever
 		time.Sleep(time.Millisecond)
 	}
-	if _, synced := x.Position(); synced {
+	if synced(x) {
 		t.Fatal("it stands still, and says that it is at the tip")
 	}
 	cancel()
@@ -283,11 +281,21 @@ func TestPruned(t *testing.T) {
 	w.expect(x)
 }
 
-// waitFor waits until the index is at the tip.
-func (w *world) waitFor(x *Index) {
+// synced reports whether all indexes are at the tip.
+func synced(s *Set) bool {
+	for _, state := range s.States() {
+		if !state.Synced {
+			return false
+		}
+	}
+	return true
+}
+
+// waitFor waits until the indexes are at the tip.
+func (w *world) waitFor(x *Set) {
 	w.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if at, synced := x.Position(); synced && at == w.chain.Tip() {
+		if synced(x) {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -318,15 +326,16 @@ func TestPositionWhileItMoves(t *testing.T) {
 	if err := catchUp(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
-	x.chain = meanwhile{w.chain, func() {
-		x.chain = w.chain
+	one := x.all[0]
+	one.chain = meanwhile{w.chain, func() {
+		one.chain = w.chain
 		w.growBy(1)
 		if err := catchUp(t.Context(), x); err != nil {
 			t.Fatal(err)
 		}
 	}}
-	if at, synced := x.Position(); !synced {
-		t.Errorf("it is at %s, and says that this is not the tip", at)
+	if state := one.state(); !state.Synced {
+		t.Errorf("it is at %s, and says that this is not the tip", state.At)
 	}
 }
 
@@ -335,7 +344,7 @@ func TestNeeds(t *testing.T) {
 	w := newWorld(t, 8)
 	x := w.open(w.chain, both)
 	for _, c := range []struct{ at, want uint32 }{{0, 0}, {10, 0}, {288, 0}, {300, 12}} {
-		x.at.Height = c.at
+		x.all[0].at.Height, x.all[1].at.Height = c.at, c.at+5
 		if got := x.Needs(); got != c.want {
 			t.Fatalf("at %d it needs bodies from %d on, want %d", c.at, got, c.want)
 		}
@@ -364,19 +373,19 @@ func TestFaultOfTheChain(t *testing.T) {
 	x := w.open(c, both)
 	w.catchUp(x)
 	c.err = consensus.Local(errors.New("the disk broke"))
-	if err := catchUp(t.Context(), x); !errors.Is(err, consensus.ErrLocal) || x.at.Height != 5 {
-		t.Fatalf("%v, at %s", err, x.at)
+	if err := catchUp(t.Context(), x); !errors.Is(err, consensus.ErrLocal) || x.all[0].at.Height != 5 {
+		t.Fatalf("%v, at %s", err, x.all[0].at)
 	}
-	x.fail(c.err)
-	if _, synced := x.Position(); synced {
+	if synced(x) {
 		t.Fatal("it stands still, and says that it follows")
 	}
-	x.fail(nil)
+	forgive(x)
 	c.err = errors.New("never heard of it")
 	if err := catchUp(t.Context(), x); !errors.Is(err, c.err) {
 		t.Fatal(err)
 	}
 	c.err = nil
+	forgive(x)
 	w.catchUp(x)
 	w.expect(x)
 }
@@ -405,7 +414,7 @@ func TestRun(t *testing.T) {
 				if place, err := x.FindTx(b.TxIDs[0]); err == nil && place.Block != b.Hash || err != nil && !errors.Is(err, ErrBehind) {
 					t.Error(place, err)
 				}
-				x.Position()
+				x.States()
 				x.Needs()
 			}
 		})
@@ -441,7 +450,7 @@ func TestGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &clockwork{tip: types.Index{Height: 1}}
 		later, calls := true, 0
-		x := &Index{chain: c, o: Options{Later: func() bool {
+		x := &Set{chain: c, o: Options{Later: func() bool {
 			if calls++; calls <= 100 && calls%10 == 0 { // the tip moves each second, ten times
 				c.tip.Height++
 			}
@@ -480,7 +489,7 @@ func TestWait(t *testing.T) {
 	w := newWorld(t, 12)
 	w.growBy(60)
 	x := w.open(w.chain, both)
-	x.Wait(t.Context()) // it would wait for ever: nothing runs yet
+	x.Wait(t.Context(), indexed.Filters) // it would wait for ever: nothing runs yet
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -494,7 +503,9 @@ func TestWait(t *testing.T) {
 		if w.random.IntN(3) == 0 {
 			w.fork(2, 1)
 		}
-		x.Wait(t.Context())
+		if !x.Wait(t.Context(), indexed.Filters) || !x.Wait(t.Context(), indexed.Txs) {
+			t.Fatal("not waited long enough")
+		}
 		if _, _, err := x.Filter(w.tip.Hash); err != nil {
 			t.Fatalf("the filter of the tip: %v", err)
 		}
