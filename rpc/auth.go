@@ -106,6 +106,15 @@ func (a *Auth) AddCookie(path string) (remove func() error, err error) {
 	return func() error { return os.Remove(path) }, nil
 }
 
+// names returns how many users there are.
+func (a *Auth) names() int {
+	names := map[string]bool{}
+	for _, u := range a.users {
+		names[u.Name] = true
+	}
+	return len(names)
+}
+
 func hashPassword(salt, password string) [sha256.Size]byte {
 	mac := hmac.New(sha256.New, []byte(salt))
 	mac.Write([]byte(password))

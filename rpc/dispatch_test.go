@@ -302,7 +302,15 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s: status %d, %v: %s", verb, w.Code, w.Header(), w.Body)
 		}
 	}
-	for _, path := range []string{"/", "/wallet/x", "/anything"} {
+	for _, path := range []string{"/anything", "/wallet", "/walletx/", "//", "/../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/ws/", "/rest"} {
+		if w := httptest.NewRecorder(); true {
+			s.handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(body)))
+			if w.Code != http.StatusNotFound {
+				t.Errorf("%s: status %d: %s", path, w.Code, w.Body)
+			}
+		}
+	}
+	for _, path := range []string{"/", "/wallet/x", "/wallet/", "http://node", "http://node/"} {
 		for _, kind := range []string{"", "text/plain", "application/json", "application/x-www-form-urlencoded", "no type at all"} {
 			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 			r.SetBasicAuth(name, password)

@@ -123,7 +123,7 @@ func (f *fake) server(t testing.TB) *Server {
 	}
 	s := NewServer(Options{
 		Params: &consensus.Params{Name: "test", HRP: "test"}, Headers: f, Blocks: blockFeed{f}, Operator: f,
-		Pool: txFeed{fake: f}, Control: f, Auth: auth,
+		Pool: txFeed{fake: f}, Control: f, Auth: auth, Hosts: []string{"node", "x"},
 	})
 	s.Ready()
 	return s

@@ -166,6 +166,7 @@ func TestLongPollOverHTTP(t *testing.T) {
 			t.Fatal("the second client does not wait")
 		}
 		leave()
+		time.Sleep(2 * watchAfter)
 		synctest.Wait()
 		if len(s.polls) != 0 {
 			t.Error("it is waited with a client who has gone")

@@ -2,24 +2,30 @@ package rpc
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
-	"sync"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/ratelog"
 )
 
 // The limits of the server. A client is known by its password before it costs more
 // than a connection, so they guard against mistakes rather than attacks: a script
-// in a loop, a client that hangs, a request that asks for too much at once.
+// in a loop, a client that hangs, a request that asks for too much at once. What
+// strangers can do is bounded by the lobby.
 const (
+	// DefaultIdleTimeout is how long a connection may be without requests.
+	DefaultIdleTimeout = 2 * time.Minute
+
 	// A block in hexadecimal takes twice its size, which is at most 4 MB. The rest
 	// is room for batches.
 	maxBody  = 32 << 20 // bytes of a request
@@ -29,17 +35,17 @@ const (
 	// of a batch is not called.
 	maxAnswers = 64 << 20
 
-	maxConnections = 512 // more wait until one ends
-
 	// Slow calls share a few places, so that they leave the disk and the processor
 	// to the others. There is a place for every two threads, but at least these.
 	minSlow     = 2
 	callTimeout = 15 * time.Minute // a slow call is done by then on any disk that works
 
-	readTimeout    = 30 * time.Second // for the header of a request
-	bodyTimeout    = 5 * time.Minute  // for all of it
-	idleTimeout    = 2 * time.Minute  // between the requests of a connection
-	maxHeaderBytes = 16 << 10
+	readTimeout = 30 * time.Second // for the header of a request
+	bodyTimeout = 5 * time.Minute  // for all of it
+
+	lingerTime  = 500 * time.Millisecond // that a connection which ends is still read, and
+	lingerBytes = 256 << 10              // so many bytes
+	watchAfter  = 50 * time.Millisecond  // it is seen that a client has gone
 
 	// A long answer may take a slow line a long time. What is bounded is therefore the
 	// time for each piece of it.
@@ -66,7 +72,12 @@ type Options struct {
 	Network   Network
 	Control   Control
 	Auth      *Auth
-	Logger    *slog.Logger // nil: discard
+
+	TLS         *tls.Config   // nil: plain HTTP
+	Hosts       []string      // names by which clients may call this node, beside addresses and localhost
+	IdleTimeout time.Duration // of a connection without requests; 0: DefaultIdleTimeout
+
+	Logger *slog.Logger // nil: discard
 
 	BlockMinFeeRate types.FeeRate // of what comes into a template
 }
@@ -81,7 +92,8 @@ type Server struct {
 	encoded encodedTxs
 	warm    atomic.Bool // Ready was called
 	active  activeCalls
-	sockets sync.WaitGroup // net/http forgets a connection that has become a WebSocket
+	// strangers is for what anybody can bring about: it grows by a few lines a minute.
+	strangers *slog.Logger
 }
 
 // NewServer returns a server that tells clients to wait (-28) until Ready is
@@ -92,104 +104,86 @@ func NewServer(o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.strangers = ratelog.New(s.log)
 	return s
 }
 
 // Ready lets the server answer.
 func (s *Server) Ready() { s.warm.Store(true) }
 
-// Run serves a listener until the context ends, which is no error. It returns
+// Run serves listeners until the context ends, which is no error. It returns
 // when every call has ended, because the node closes what calls use after that.
-func (s *Server) Run(ctx context.Context, l net.Listener) error {
+func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	// Calls outlive ctx a little: the call of stop ends it, and wants its answer, too.
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	server := &http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: readTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes, BaseContext: func(net.Listener) context.Context { return calls },
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	w := &web{s: s, calls: calls, handler: s.handler(), hosts: newHosts(s.Hosts), lobby: newLobby(maxConnections, s.Auth.names() > 1)}
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		w.all.Go(func() { failed <- w.accept(l) })
 	}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(newLimitListener(l, maxConnections)) }()
 	var err error
 	select {
-	case err = <-done: // the listener failed
-		server.Close()
+	case err = <-failed:
+		w.lobby.close()
 	case <-ctx.Done():
-		shutdown, stop := context.WithTimeout(context.WithoutCancel(ctx), shutdownWait)
-		timer := time.AfterFunc(shutdownWait/5, cancel) // what still runs is told to end
-		if server.Shutdown(shutdown) != nil {
-			server.Close()
-		}
-		timer.Stop()
-		stop()
-		<-done
 	}
-	cancel()
-	s.sockets.Wait()
+	for _, l := range listeners {
+		l.Close()
+	}
+	w.end(cancel)
 	s.active.end()
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
 	return err
 }
 
-// limitListener holds so many connections at once. More are not refused but wait in
-// the system's queue: an application that opens many gets slower, not errors.
-type limitListener struct {
-	net.Listener
-	slots  chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newLimitListener(l net.Listener, most int) *limitListener {
-	return &limitListener{Listener: l, slots: make(chan struct{}, most), closed: make(chan struct{})}
-}
-
-// Close implements net.Listener. It also wakes an Accept that waits for a connection
-// to end: WebSockets end only after the listener.
-func (l *limitListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-// Accept implements net.Listener.
-func (l *limitListener) Accept() (net.Conn, error) {
+// end lets requests that are under way end, then those that do not, and returns when all
+// connections have ended.
+func (w *web) end(cancel context.CancelFunc) {
+	over := w.lobby.end()
+	timer := time.AfterFunc(shutdownWait/5, cancel) // what still runs is told to end
+	late := time.NewTimer(shutdownWait)
 	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
+	case <-over:
+	case <-late.C:
+		w.lobby.close()
 	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
+	timer.Stop()
+	late.Stop()
+	cancel()
+	w.all.Wait()
+}
+
+func (s *Server) idleTimeout() time.Duration {
+	if s.IdleTimeout > 0 {
+		return s.IdleTimeout
 	}
-	return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.slots })}, nil
+	return DefaultIdleTimeout
 }
 
-type limitedConn struct {
-	net.Conn
-	release func()
+func (s *Server) handler() http.Handler { return http.HandlerFunc(s.route) }
+
+// route finds what answers a path. Paths are compared as they are: nothing here is a
+// file, so that dots mean nothing.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut:
+	default:
+		http.Error(w, "this method is not used here", http.StatusMethodNotAllowed)
+		return
+	}
+	switch path := pathOf(r); {
+	case path == "/ws":
+		s.serveSocket(w, r)
+	case path == "/", strings.HasPrefix(path, "/wallet/"): // where clients of Bitcoin Core put the name of a wallet
+		s.serveHTTP(w, r)
+	default:
+		w.Header().Set("Cache-Control", "no-store")
+		http.Error(w, "there is nothing here", http.StatusNotFound)
+	}
 }
 
-// Close implements net.Conn.
-func (c *limitedConn) Close() error {
-	defer c.release()
-	return c.Conn.Close()
-}
-
-func (s *Server) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/ws", s.serveSocket)
-	mux.HandleFunc("/", s.serveHTTP)
-	return mux
-}
-
-// serveHTTP answers one request, or one batch of them. The path is not looked at:
-// clients of Bitcoin Core put the name of a wallet there. Nor is the content type,
-// which curl and old clients have wrong.
+// serveHTTP answers one request, or one batch of them. The content type is not looked
+// at: curl and old clients have it wrong.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	reply := &httpReply{w, http.NewResponseController(w)}
 	defer reply.inTime() // what is buffered is written after this function
@@ -202,19 +196,52 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r)
 		return
 	}
+	if err := s.enter(r.Context(), user); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
+		w.Header().Set("Connection", "close") // what else comes belongs to the body
 		http.Error(w, "the request is too long or broke off", http.StatusRequestEntityTooLarge)
 		return
 	}
 	s.answer(r.Context(), &session{user: user}, body, reply)
 }
 
+// enter notes that a connection is a user's. The error says that the user has too many.
+func (s *Server) enter(ctx context.Context, u *User) error {
+	if c := clientOf(ctx); c != nil && !c.web.lobby.enter(c, u.Name) {
+		return fmt.Errorf("the user %s has %d connections; close some, or use them for more than one request", u.Name, maxConnections*userPlaces/userPlacesOf)
+	}
+	return nil
+}
+
 // refuse answers whoever is no user. The log names the address, because such
-// requests are either a mistake in a configuration or an attempt to get in.
+// requests are either a mistake in a configuration or an attempt to get in. Some clients
+// say nothing at first and wait to be asked: they need not wait for that.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request) {
-	s.log.Warn("a client has no valid user and password", "from", r.RemoteAddr)
-	time.Sleep(refusalDelay)
+	if r.Header.Get("Authorization") != "" {
+		s.strangers.Warn("a client has no valid user and password", "from", r.RemoteAddr)
+		s.deter(r.Context())
+	}
 	w.Header().Set("WWW-Authenticate", `Basic realm="jsonrpc"`)
 	w.WriteHeader(http.StatusUnauthorized)
+}
+
+// deter waits after a wrong password. The connection is a stranger's meanwhile, and gives
+// way as one.
+func (s *Server) deter(ctx context.Context) {
+	timer := time.NewTimer(refusalDelay)
+	defer timer.Stop()
+	var gone chan struct{}
+	if c := clientOf(ctx); c != nil {
+		c.web.lobby.enter(c, "")
+		gone = c.gone
+	}
+	select {
+	case <-timer.C:
+	case <-gone:
+	case <-ctx.Done():
+	}
 }

@@ -78,12 +78,16 @@ var socketMethods = map[string]socketMethod{
 // or the server ends. A client that sends no user with the request must call
 // authenticate first, as btcd's does.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
-	s.sockets.Add(1)
-	defer s.sockets.Done()
 	user, ok := s.Auth.check(r)
 	if !ok && r.Header.Get("Authorization") != "" {
 		s.refuse(w, r)
 		return
+	}
+	if ok {
+		if err := s.enter(r.Context(), user); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
 	}
 	upgrader := websocket.Upgrader{HandshakeTimeout: readTimeout}
 	conn, err := upgrader.Upgrade(w, r, nil)
@@ -173,7 +177,7 @@ func (c *socket) authenticate(message []byte) bool {
 	}
 	user, ok := c.s.Auth.find(names[0], names[1])
 	if !ok {
-		time.Sleep(refusalDelay)
+		c.s.deter(c.ctx)
 		return false
 	}
 	c.user = user
