@@ -40,6 +40,7 @@ var allowed = map[string][]string{
 	"internal/warnings":           {"internal/poke"},
 	"internal/threadtime":         {"golang.org/x/sys/unix"},
 	"internal/ratelog":            {},
+	"internal/logswitch":          {},
 	"internal/baton":              {},
 	"chain/types":                 {},
 	"chain/secp":                  {"golang.org/x/sys/cpu"},
@@ -102,7 +103,7 @@ var allowed = map[string][]string{
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20poly1305",
 	},
 	"node": {
-		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
+		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc",
 	},
 	"internal/chaintest": {

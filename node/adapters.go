@@ -10,6 +10,7 @@ import (
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/logswitch"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/p2p"
@@ -165,3 +166,11 @@ func (c *control) Pruned() (pruned bool, height uint32, target int64) {
 	}
 	return true, c.node.chain.PruneHeight(), c.node.config.PruneBytes
 }
+
+// logs implements rpc.Logs.
+type logs struct {
+	*logswitch.Switches
+	path string
+}
+
+func (l logs) Path() string { return l.path }

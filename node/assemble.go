@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/karatcoin/karat/internal/logswitch"
 	"github.com/karatcoin/karat/internal/threadtime"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
@@ -61,7 +62,7 @@ func (n *Node) assemble() (s *services, err error) {
 		return s, err
 	}
 	s.pool = mempool.New(mempool.Options{
-		Policy: n.config.Policy, Params: n.config.Params, Chain: n.chain, Now: n.clock.now, Logger: n.log,
+		Policy: n.config.Policy, Params: n.config.Params, Chain: n.chain, Now: n.clock.now, Logger: n.log.With(logswitch.Category("mempool")),
 	})
 	s.miner = miner.New(miner.Options{
 		Params: n.config.Params, Chain: n.chain, Pool: currentPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
@@ -95,7 +96,7 @@ func (n *Node) newStratum(s *services) {
 	s.stratum = stratum.New(stratum.Options{
 		Params: n.config.Params, Templates: s.miner, Chain: n.chain, Pool: s.pool, Listener: s.minerListener, TLS: n.config.StratumTLS,
 		PayTo: n.config.MineTo, Tag: UserAgent, MaxConnections: n.config.MaxMiners,
-		Now: n.clock.now, Clock: n.clock.real, Logger: n.log, OwnLogger: n.ownLog,
+		Now: n.clock.now, Clock: n.clock.real, Logger: n.log.With(logswitch.Category("stratum")), OwnLogger: n.ownLog,
 	})
 }
 
@@ -164,7 +165,7 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port,
 		Dial: dialer.Dial, Resolve: dialer.Resolve, ByName: dialer.ByName, Check: dialer.Check, Reach: dialer.Reach, External: s.external(n.config.External),
 		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers, MaxPerAddress: n.config.MaxPerAddress, ThreadTime: threadtime.Now, Trust: trust, BlocksOnly: p2p.DefaultBlocksOnly, MaxUpload: n.config.MaxUpload, MaxMemory: n.config.PeerBytes,
-		File: filepath.Join(n.config.DataDir, "peers.json"), BanFile: filepath.Join(n.config.DataDir, "banlist.json"), Now: n.clock.real, Logger: n.log,
+		File: filepath.Join(n.config.DataDir, "peers.json"), BanFile: filepath.Join(n.config.DataDir, "banlist.json"), Now: n.clock.real, Logger: n.log.With(logswitch.Category("net")),
 	}), nil
 }
 
@@ -180,7 +181,7 @@ func (n *Node) newMapper(s *services) error {
 	case !ok:
 		return errors.New("--map-port: the node listens where no router can reach it; see --listen")
 	}
-	s.mapper = portmap.New(portmap.Options{Port: port, Name: "karat " + n.config.Params.Name, Logger: n.log})
+	s.mapper = portmap.New(portmap.Options{Port: port, Name: "karat " + n.config.Params.Name, Logger: n.log.With(logswitch.Category("net"))})
 	return nil
 }
 
@@ -229,7 +230,7 @@ func (n *Node) newServer(s *services) error {
 	options := rpc.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: currentPool{s.pool},
 		Miner: rpcMiner{s.miner}, PayTo: n.config.MineTo, BlockMinFeeRate: n.config.BlockMinFeeRate, Network: s.peers,
-		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logger: n.log,
+		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
 	}
 	if n.index != nil {
 		options.Index = n.index

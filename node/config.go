@@ -42,6 +42,7 @@ type Config struct {
 	Filters    bool              // keep block filters (BIP157)
 	TxIndex    bool              // keep an index of all transactions
 	Logger     *slog.Logger      // nil: discard
+	LogPath    string            // the file that the log goes to, as clients are told; empty: none
 
 	Listen        string   // HOST:PORT for peers; empty: none
 	Connect       []string // [ID@]HOST:PORT of peers to stay connected to

@@ -14,8 +14,10 @@ import (
 	"github.com/karatcoin/karat/chain/index"
 	"github.com/karatcoin/karat/chain/store"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/logswitch"
 	"github.com/karatcoin/karat/internal/ratelog"
 	"github.com/karatcoin/karat/internal/warnings"
+	"github.com/karatcoin/karat/rpc"
 )
 
 // Node is an open data directory and the chain in it. While Run runs it is a whole node.
@@ -27,6 +29,7 @@ type Node struct {
 	index  *index.Set   // nil: none is kept
 	log    *slog.Logger // of what strangers can bring about: it leaves lines out
 	ownLog *slog.Logger // of what the node does by itself: it has every line
+	logs   logs
 
 	warnings *warnings.Board
 
@@ -41,6 +44,8 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	if ownLog == nil {
 		ownLog = slog.New(slog.DiscardHandler)
 	}
+	logs := logs{logswitch.New(ownLog, rpc.LogCategories...), config.LogPath}
+	ownLog = logs.Logger()
 	log := ratelog.New(ownLog)
 	s, err := store.Open(config.DataDir, store.Options{
 		Network:     config.Params.Identity(),
@@ -52,7 +57,7 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, clock: newClock(config.Now), store: s, log: log, ownLog: ownLog, warnings: warnings.New(ownLog)}
+	n := &Node{config: config, clock: newClock(config.Now), store: s, log: log, ownLog: ownLog, logs: logs, warnings: warnings.New(ownLog)}
 	n.chain, err = chain.New(ctx, config.Params, s, chain.Options{
 		Logger: log, Now: n.clock.now, Prune: config.PruneBytes > 0, Keep: n.needed, Verified: n.verified,
 	})

@@ -17,6 +17,9 @@ createrawtransaction inputs outputs locktime replaceable version
 decoderawtransaction hexstring iswitness
 decodescript hexstring
 disconnectnode address nodeid
+echo arg0 arg1 arg2 arg3 arg4 arg5 arg6 arg7 arg8 arg9
+echoipc arg
+echojson arg0 arg1 arg2 arg3 arg4 arg5 arg6 arg7 arg8 arg9
 estimatesmartfee conf_target estimate_mode
 generate
 generateblock output transactions submit
@@ -44,6 +47,7 @@ getmemoryinfo mode
 getmempoolcluster txid
 getmempoolfeeratediagram
 getorphantxs verbosity
+logging include exclude
 mockscheduler delta_time
 getmempoolancestors txid verbose
 getmempooldescendants txid verbose

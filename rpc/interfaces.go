@@ -186,6 +186,14 @@ type Network interface {
 	AddAddress(a peerinfo.Address, tried bool) error
 }
 
+// Logs is the node's log.
+type Logs interface {
+	Path() string // of its file; empty: it goes elsewhere
+	// Categories are those of LogCategories, and whether debug lines of each are written.
+	Categories() map[string]bool
+	SetCategory(name string, on bool) bool // false: there is no such category
+}
+
 // Control is the node itself.
 type Control interface {
 	Now() time.Time

@@ -17,7 +17,7 @@ func controlMethods() []method {
 			{name: "command", kind: kindString, optional: "all commands", about: "The method to explain"}}},
 		{name: "stop", read: noParams(stop), about: "Stops the node."},
 		{name: "uptime", read: noParams(uptime), about: "Returns the seconds since the node was started."},
-		{name: "getrpcinfo", read: noParams(getRPCInfo), about: "Returns the calls that are being answered."},
+		{name: "getrpcinfo", read: noParams(getRPCInfo), about: "Returns the calls that are being answered, with the microseconds since each began, and the file of the log, if it goes to one."},
 		{name: "getmemoryinfo", read: getMemoryInfo, about: "Returns what is told of memory. locked is that which is kept from being swapped out: the node has none, as it holds no keys of a wallet. (peers, processors, handshakes and heap are karat's: the bytes that are held because of all peers together and how many may be; how many processors strangers have kept busy lately for nothing, and how many they may; the callers whose handshake is not over; and what the program has in use and has of the system.)", params: []param{
 			{name: "mode", kind: kindString, optional: "stats", about: "stats; mallocinfo is of allocators that this node does not use"}}},
 	}
@@ -67,14 +67,28 @@ func uptime(_ context.Context, s *Server) (any, error) {
 	return int64(s.Control.Uptime().Seconds()), nil
 }
 
-// getRPCInfo is Core's getrpcinfo. The log goes to the standard error, so its path
-// is empty.
+// rpcInfoJSON is the answer of getrpcinfo.
+type rpcInfoJSON struct {
+	Calls   []callJSON `json:"active_commands"`
+	LogPath string     `json:"logpath"`
+}
+
+// callJSON is a call that is being answered.
+type callJSON struct {
+	Method   string `json:"method"`
+	Duration int64  `json:"duration"` // microseconds
+}
+
+// getRPCInfo is Core's getrpcinfo.
 func getRPCInfo(_ context.Context, s *Server) (any, error) {
-	calls := []map[string]any{}
+	info := rpcInfoJSON{Calls: []callJSON{}}
 	for _, call := range s.active.list() {
-		calls = append(calls, map[string]any{"method": call.method, "duration": time.Since(call.since).Microseconds()})
+		info.Calls = append(info.Calls, callJSON{call.method, time.Since(call.since).Microseconds()})
 	}
-	return map[string]any{"active_commands": calls, "logpath": ""}, nil
+	if s.Logs != nil {
+		info.LogPath = s.Logs.Path()
+	}
+	return info, nil
 }
 
 // memoryJSON is the answer of getmemoryinfo.

@@ -167,7 +167,7 @@ func (o *options) config(c *cli.Context, defaultLevel slog.Level) (node.Config, 
 	// be far beyond the budget.
 	debug.SetMemoryLimit(o.cacheMiB*mebibyte + workingMemory)
 	return node.Config{
-		DataDir: dir, Params: params, CacheBytes: o.cacheMiB * mebibyte, PruneBytes: o.pruneMiB * mebibyte, Logger: logger,
+		DataDir: dir, Params: params, CacheBytes: o.cacheMiB * mebibyte, PruneBytes: o.pruneMiB * mebibyte, Logger: logger, LogPath: logPath(c),
 		Filters: o.filters, TxIndex: o.txIndex,
 	}, nil
 }
@@ -195,6 +195,19 @@ func (o *options) logger(c *cli.Context, defaultLevel slog.Level) (*slog.Logger,
 		return slog.New(slog.NewJSONHandler(c.App.ErrWriter, options)), nil
 	}
 	return nil, cmdline.Usagef("--log-format %q: want text or json", o.logFormat)
+}
+
+// logPath returns the file that the standard error was sent to, if it was one and the
+// system tells. Then that is the log's.
+func logPath(c *cli.Context) string {
+	path, err := os.Readlink("/proc/self/fd/2")
+	if err != nil || c.App.ErrWriter != os.Stderr {
+		return ""
+	}
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return path
 }
 
 // runConfig returns the whole configuration of a node that runs.
