@@ -33,3 +33,19 @@ func TestChecksum(t *testing.T) {
 		t.Errorf("without a checksum: %v", err)
 	}
 }
+
+// TestSum: parts give the checksum of the whole.
+func TestSum(t *testing.T) {
+	const text, want = "raw(deadbeef)", "89f8spxm"
+	for i := range len(text) {
+		for j := i; j < len(text); j++ {
+			var sum Sum
+			sum.Add([]byte(text[:i]))
+			sum.Add([]byte(text[i:j]))
+			sum.Add([]byte(text[j:]))
+			if got := string(sum.AppendTo(nil)); got != want {
+				t.Errorf("cut at %d and %d: %s", i, j, got)
+			}
+		}
+	}
+}

@@ -49,6 +49,74 @@ func EncodeAddress(hrp string, scriptPubKey []byte) (string, error) {
 	return address, nil
 }
 
+// AppendAddress appends what EncodeAddress returns, and reports whether the script has an
+// address. Answers about blocks have thousands of them, for which EncodeAddress would be
+// slow. The HRP is one that EncodeAddress takes.
+func AppendAddress(b []byte, hrp string, scriptPubKey []byte) ([]byte, bool) {
+	const (
+		charset        = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+		constant       = 0x2bc830a3 // of bech32m; bech32 has 1
+		checksumLength = 6
+	)
+	version, program, ok := types.WitnessProgram(scriptPubKey)
+	if !ok || version == 0 || len(hrp)+AddressSize(len(program)) > maxAddressSize {
+		return b, false
+	}
+	sum := uint32(1)
+	for i := range len(hrp) {
+		sum = bechMod(sum, hrp[i]>>5)
+	}
+	sum = bechMod(sum, 0)
+	for i := range len(hrp) {
+		sum = bechMod(sum, hrp[i]&31)
+	}
+	b = append(append(b, hrp...), '1', charset[version])
+	sum = bechMod(sum, byte(version))
+	group, bits := uint32(0), 0 // what is left of the bytes before
+	for _, c := range program {
+		group, bits = group<<8|uint32(c), bits+8
+		for bits >= 5 {
+			bits -= 5
+			symbol := byte(group >> bits & 31)
+			sum = bechMod(sum, symbol)
+			b = append(b, charset[symbol])
+		}
+	}
+	if bits > 0 {
+		symbol := byte(group << (5 - bits) & 31)
+		sum = bechMod(sum, symbol)
+		b = append(b, charset[symbol])
+	}
+	for range checksumLength {
+		sum = bechMod(sum, 0)
+	}
+	sum ^= constant
+	for i := range checksumLength {
+		b = append(b, charset[sum>>(5*(checksumLength-1-i))&31])
+	}
+	return b, true
+}
+
+// AddressSize is the length of the address of a witness program of so many bytes, without
+// the HRP: the separator, the version, five bits a character, and the checksum.
+func AddressSize(program int) int { return 1 + 1 + (program*8+4)/5 + 6 }
+
+// bechMod is polyMod for BIP173's code.
+func bechMod(sum uint32, symbol byte) uint32 {
+	return sum&(1<<25-1)<<5 ^ uint32(symbol) ^ bechMultiples[sum>>25]
+}
+
+var bechMultiples = func() (multiples [32]uint32) {
+	for top := range multiples {
+		for i, multiple := range [5]uint32{0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3} {
+			if top>>i&1 == 1 {
+				multiples[top] ^= multiple
+			}
+		}
+	}
+	return multiples
+}()
+
 // DecodeAddress returns the script of a bech32m address (BIP350) with the given HRP: a
 // witness program of version 1 to 16. The address may be in lower case, or in upper
 // case as codes that are scanned have it, but not in both. An error is for people: it

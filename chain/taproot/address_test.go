@@ -178,3 +178,23 @@ func FuzzAddress(f *testing.F) {
 		}
 	})
 }
+
+// TestAppendAddress: it is EncodeAddress for every version and length, and with prefixes
+// that are too long for an address.
+func TestAppendAddress(t *testing.T) {
+	for _, hrp := range []string{"krt", "bcrt", "a", "1", "with-a-long-name", "a-prefix-of-forty-characters-is-too-long"} {
+		for version := range 18 {
+			for size := range 42 {
+				script := append([]byte{byte(0x50 + version), byte(size)}, bytes.Repeat([]byte{byte(37 * (version + size))}, size)...)
+				want, err := EncodeAddress(hrp, script)
+				got, ok := AppendAddress([]byte("x"), hrp, script)
+				if string(got) != "x"+want || ok != (err == nil) {
+					t.Fatalf("%s, version %d, %d bytes: %s %v, want %s %v", hrp, version, size, got, ok, want, err)
+				}
+				if ok && len(want) != len(hrp)+AddressSize(size) {
+					t.Fatalf("%s has %d characters", want, len(want))
+				}
+			}
+		}
+	}
+}

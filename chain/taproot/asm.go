@@ -3,7 +3,6 @@ package taproot
 import (
 	"encoding/hex"
 	"strconv"
-	"strings"
 )
 
 // Disassemble writes a script in words, as Bitcoin Core's asm: pushes of up to four
@@ -11,29 +10,36 @@ import (
 // is for people to read and cannot be turned back: a number does not show how it
 // was pushed. What cannot be decoded ends it with [error].
 func Disassemble(script []byte) string {
-	var words []string
+	var text []byte
 	for at := 0; at < len(script); {
+		if at > 0 {
+			text = append(text, ' ')
+		}
 		op, data, next, ok := NextOp(script, at)
 		if !ok {
-			words = append(words, "[error]")
-			break
+			return string(append(text, "[error]"...))
 		}
-		switch {
-		case op <= OpPushData4 && len(data) <= 4:
-			n, _ := parseNumber(data, false, 4)
-			words = append(words, strconv.FormatInt(n, 10))
-		case op <= OpPushData4:
-			words = append(words, hex.EncodeToString(data))
-		case op == Op1Negate:
-			words = append(words, "-1")
-		case op >= Op1 && op <= Op16:
-			words = append(words, strconv.Itoa(int(op)-Op1+1))
-		default:
-			words = append(words, opName(op))
-		}
+		text = AppendWord(text, op, data)
 		at = next
 	}
-	return strings.Join(words, " ")
+	return string(text)
+}
+
+// AppendWord appends what Disassemble writes for one opcode with its data, as NextOp
+// returns them.
+func AppendWord(b []byte, op byte, data []byte) []byte {
+	switch {
+	case op <= OpPushData4 && len(data) <= 4:
+		n, _ := parseNumber(data, false, 4)
+		return strconv.AppendInt(b, n, 10)
+	case op <= OpPushData4:
+		return hex.AppendEncode(b, data)
+	case op == Op1Negate:
+		return append(b, "-1"...)
+	case op >= Op1 && op <= Op16:
+		return strconv.AppendInt(b, int64(op)-Op1+1, 10)
+	}
+	return append(b, opName(op)...)
 }
 
 func opName(op byte) string {

@@ -17,12 +17,18 @@ type Amount int64
 
 // String returns the amount in whole coins with eight decimals, as Bitcoin
 // Core's RPC prints amounts: "0.00012345", "-1.00000000".
-func (a Amount) String() string {
-	sign, magnitude := "", uint64(a)
+func (a Amount) String() string { return string(a.AppendTo(nil)) }
+
+// AppendTo appends what String returns.
+func (a Amount) AppendTo(b []byte) []byte {
+	magnitude := uint64(a)
 	if a < 0 {
-		sign, magnitude = "-", -uint64(a)
+		b, magnitude = append(b, '-'), -magnitude
 	}
-	return fmt.Sprintf("%s%d.%08d", sign, magnitude/GrainsPerCoin, magnitude%GrainsPerCoin)
+	b = strconv.AppendUint(b, magnitude/GrainsPerCoin, 10)
+	b = strconv.AppendUint(b, GrainsPerCoin+magnitude%GrainsPerCoin, 10) // a 1 and eight decimals
+	b[len(b)-9] = '.'
+	return b
 }
 
 // ErrAmount is wrapped by the errors of ParseAmount.

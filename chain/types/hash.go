@@ -38,6 +38,12 @@ func (h Hash) String() string {
 	return hex.EncodeToString(r[:])
 }
 
+// AppendText implements encoding.TextAppender: it appends what String returns.
+func (h Hash) AppendText(b []byte) ([]byte, error) {
+	r := h.reversed()
+	return hex.AppendEncode(b, r[:]), nil
+}
+
 // MarshalText implements encoding.TextMarshaler in display order.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
