@@ -45,6 +45,28 @@ func IsPublicKey(x *[32]byte) bool {
 	return p.setX(x) && p.lift()
 }
 
+// ArePublicKeys is IsPublicKey for many, which it lifts in groups. It takes a fraction of
+// the time where most of them are.
+func ArePublicKeys(xs []*[32]byte) []bool {
+	are := make([]bool, len(xs))
+	var points [liftAtOnce]affine
+	for at := 0; at < len(xs); at += liftAtOnce {
+		group := xs[at:min(at+liftAtOnce, len(xs))]
+		all := true
+		for i, x := range group {
+			all = points[i].setX(x) && all
+		}
+		all = all && liftAll(points[:len(group)])
+		for i, x := range group {
+			are[at+i] = all || IsPublicKey(x)
+		}
+	}
+	return are
+}
+
+// liftAtOnce is how many points every way of lifting takes at once.
+const liftAtOnce = 8
+
 // challengeTag is what the tagged hash of BIP340 puts before the data.
 var challengeTag = func() (tag [64]byte) {
 	h := sha256.Sum256([]byte("BIP0340/challenge"))

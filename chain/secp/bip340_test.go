@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,6 +151,8 @@ func TestVerifyMeetsInfinity(t *testing.T) {
 func TestIsPublicKey(t *testing.T) {
 	r := newRand(13)
 	good := 0
+	var xs []*[32]byte
+	var wants []bool
 	for i := range 400 {
 		x := random32(r)
 		switch i {
@@ -167,9 +170,22 @@ func TestIsPublicKey(t *testing.T) {
 		if want {
 			good++
 		}
+		xs, wants = append(xs, &x), append(wants, want)
 	}
 	if good < 100 {
 		t.Fatalf("only %d keys of 400", good)
+	}
+	if got := ArePublicKeys(xs); !slices.Equal(got, wants) {
+		t.Errorf("together they are %v, want %v", got, wants)
+	}
+	var keys []*[32]byte // whole groups of them, and a part of one
+	for i := range xs {
+		if wants[i] {
+			keys = append(keys, xs[i])
+		}
+	}
+	if slices.Contains(ArePublicKeys(keys), false) || len(ArePublicKeys(nil)) != 0 {
+		t.Error("keys together are none")
 	}
 }
 
