@@ -21,6 +21,7 @@ import (
 type Bodies interface {
 	WriteBlock(at types.Index, raw []byte) error
 	ReadBlock(hash types.Hash) ([]byte, error)
+	ReadBlockPart(hash types.Hash, offset, size uint32) ([]byte, error)
 	WriteUndo(at types.Index, coins []types.Coin) error
 	ReadUndo(hash types.Hash) ([]types.Coin, error)
 	// Prune removes bodies and undo data below the height until the rest fits the
@@ -256,6 +257,12 @@ func (c *Chain) HashAt(height uint32) (types.Hash, bool) {
 
 // Block returns the encoding of a stored block.
 func (c *Chain) Block(hash types.Hash) ([]byte, error) { return c.store.ReadBlock(hash) }
+
+// BlockPart returns bytes of the encoding of a stored block, and reads nothing else. They
+// are not checked: a reader must be able to tell that they are what it looks for.
+func (c *Chain) BlockPart(hash types.Hash, offset, size uint32) ([]byte, error) {
+	return c.store.ReadBlockPart(hash, offset, size)
+}
 
 // Subscribe returns a channel that receives a poke after the tip has changed,
 // and a function that ends that.

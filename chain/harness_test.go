@@ -65,6 +65,14 @@ func (s *memStore) ReadBlock(hash types.Hash) ([]byte, error) {
 	return nil, fmt.Errorf("no body of %s", hash)
 }
 
+func (s *memStore) ReadBlockPart(hash types.Hash, offset, size uint32) ([]byte, error) {
+	raw, err := s.ReadBlock(hash)
+	if err != nil || int(offset)+int(size) > len(raw) {
+		return nil, fmt.Errorf("no such bytes of %s", hash)
+	}
+	return raw[offset:][:size], nil
+}
+
 func (s *memStore) WriteUndo(at types.Index, coins []types.Coin) error {
 	s.undos[at.Hash] = slices.Clone(coins)
 	return s.write()

@@ -37,6 +37,8 @@ type Headers interface {
 // or not any more, is an error that wraps consensus.ErrNotFound.
 type Blocks interface {
 	Block(hash types.Hash) ([]byte, error) // its encoding (BIP144)
+	// BlockPart reads some bytes of the encoding alone, and checks nothing of them.
+	BlockPart(hash types.Hash, offset, size uint32) ([]byte, error)
 	// BlockUpdate is a block that was connected once, with what it spends.
 	BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error)
 	// Coins waits for a change of the chain that is under way. The state is that of

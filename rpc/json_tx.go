@@ -1,14 +1,11 @@
 package rpc
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
-	"github.com/karatcoin/karat/chain/consensus"
-	"github.com/karatcoin/karat/chain/descriptor"
-	"github.com/karatcoin/karat/chain/secp"
-	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -19,189 +16,200 @@ func amount(a types.Amount) json.Number { return json.Number(a.String()) }
 // feeRate writes a feerate as coins per 1000 virtual bytes.
 func feeRate(r types.FeeRate) json.Number { return amount(types.Amount(r)) }
 
-// The types of this file have their fields in Core's order, in which clients print
-// them. A pointer is a field that can be missing, which says something other than
-// its zero value.
-
-// scriptJSON is a scriptPubKey.
-type scriptJSON struct {
-	Asm     string `json:"asm"`
-	Desc    string `json:"desc"`
-	Hex     string `json:"hex,omitempty"`
-	Address string `json:"address,omitempty"`
-	Type    string `json:"type"`
-}
-
-func (s *Server) scriptJSON(script []byte) scriptJSON {
-	kind := scriptType(script)
-	address, _ := taproot.EncodeAddress(s.Params.HRP, script) // most scripts that have none are data
-	return scriptJSON{
-		Asm: taproot.Disassemble(script), Desc: descriptorOf(script, kind, address), Hex: hex.EncodeToString(script), Address: address, Type: kind,
-	}
-}
-
-// scriptType names a script as Bitcoin Core does. Outputs are witness programs of
-// version 1 to 16 or data. The others occur too: the genesis block may pay to a
-// public key, and decodescript is given anything.
-func scriptType(script []byte) string {
-	version, program, ok := types.WitnessProgram(script)
-	switch {
-	case ok && version == 1 && len(program) == 32:
-		return "witness_v1_taproot"
-	case ok && taproot.IsPayToAnchor(version, program):
-		return "anchor"
-	case ok && version == 0 && len(program) == 20:
-		return "witness_v0_keyhash"
-	case ok && version == 0 && len(program) == 32:
-		return "witness_v0_scripthash"
-	case ok && version > 0:
-		return "witness_unknown"
-	case consensus.IsAllowedOutput(script):
-		return "nulldata"
-	case publicKey(script) != nil:
-		return "pubkey"
-	}
-	return "nonstandard"
-}
-
-// publicKey returns the key of a script that pays to one, or nil. Its first byte
-// says how long it is: compressed, uncompressed or, from long ago, hybrid.
-func publicKey(script []byte) []byte {
-	if len(script) < 35 || int(script[0]) != len(script)-2 || script[len(script)-1] != taproot.OpCheckSig {
-		return nil
-	}
-	key := script[1 : len(script)-1]
-	switch key[0] {
-	case 2, 3:
-		if len(key) == 33 {
-			return key
-		}
-	case 4, 6, 7:
-		if len(key) == 65 {
-			return key
-		}
-	}
-	return nil
-}
-
-// descriptorOf returns the output descriptor of a script, with its checksum
-// (BIP380). As Core's, it says as much as the script shows: the key if there is one,
-// else the address, else the bytes.
-func descriptorOf(script []byte, kind, address string) string {
-	text := "raw(" + hex.EncodeToString(script) + ")"
-	switch {
-	case kind == "pubkey" && publicKey(script)[0] < 6: // hybrid keys have no descriptor
-		text = "pk(" + hex.EncodeToString(publicKey(script)) + ")"
-	case kind == "witness_v1_taproot" && secp.IsPublicKey((*[32]byte)(script[2:])):
-		text = "rawtr(" + hex.EncodeToString(script[2:]) + ")"
-	case address != "":
-		text = "addr(" + address + ")"
-	}
-	return text + "#" + descriptor.Checksum(text)
-}
-
-// inputJSON is an input: a coinbase's, or one that spends.
-type inputJSON struct {
-	Coinbase  string       `json:"coinbase,omitempty"`
-	TxID      *types.Hash  `json:"txid,omitempty"`
-	Vout      *uint32      `json:"vout,omitempty"`
-	ScriptSig *sigJSON     `json:"scriptSig,omitempty"`
-	Witness   []string     `json:"txinwitness,omitempty"`
-	Prevout   *prevoutJSON `json:"prevout,omitempty"`
-	Sequence  uint32       `json:"sequence"`
-}
-
-type sigJSON struct {
-	Asm string `json:"asm"`
-	Hex string `json:"hex"`
-}
-
-// prevoutJSON is an output that an input spends, with the height of its block.
-type prevoutJSON struct {
-	Generated    bool        `json:"generated"`
-	Height       uint32      `json:"height"`
-	Value        json.Number `json:"value"`
-	ScriptPubKey scriptJSON  `json:"scriptPubKey"`
-}
-
-// outputJSON is an output.
-type outputJSON struct {
-	Value        json.Number `json:"value"`
-	N            int         `json:"n"`
-	ScriptPubKey scriptJSON  `json:"scriptPubKey"`
-}
-
 // txJSON is a transaction, in a block or alone. txid leaves the witnesses out and does
 // not change with them; hash covers them (BIP141).
 type txJSON struct {
-	TxID          types.Hash   `json:"txid"`
-	Hash          types.Hash   `json:"hash"`
-	Version       uint32       `json:"version"`
-	Size          int          `json:"size"`
-	VSize         int          `json:"vsize"`
-	Weight        int          `json:"weight"`
-	LockTime      uint32       `json:"locktime"`
-	Inputs        []inputJSON  `json:"vin"`
-	Outputs       []outputJSON `json:"vout"`
-	Fee           *json.Number `json:"fee,omitempty"`
-	Hex           string       `json:"hex,omitempty"`
-	InActiveChain *bool        `json:"in_active_chain,omitempty"`
-	BlockHash     *types.Hash  `json:"blockhash,omitempty"`
-	Confirmations *int64       `json:"confirmations,omitempty"`
-	Time          uint32       `json:"time,omitempty"`
-	BlockTime     uint32       `json:"blocktime,omitempty"`
+	hrp           string
+	tx            *types.Tx
+	raw           []byte // the encoding; nil: hex is not wanted
+	size, weight  int
+	txid, witness types.Hash  // and that of all of it
+	keys          []keyStatus // of the outputs; nil: they are unknown
+
+	// spent are the coins of the inputs; nil: they are not known, or it is a coinbase.
+	// They are on the curve: a block with a spend of another output is not valid (BIP341).
+	spent    []types.Coin
+	prevouts bool // whether they are shown, besides the fee
+
+	place *txPlaceJSON // nil: it is in no block, or in one that is known
+}
+
+// txPlaceJSON is where a transaction was found. Only a block that was named can be off the
+// best chain, so only then is it told.
+type txPlaceJSON struct {
+	block         header.Info
+	confirmations int64 // 0: the block is not on the best chain
+	named         bool
 }
 
 // txJSON tells of a transaction what itself shows.
 func (s *Server) txJSON(tx *types.Tx, withHex bool) *txJSON {
-	j := &txJSON{
-		TxID: tx.TxID(), Hash: tx.WTxID(), Version: tx.Version, Size: tx.Size(), VSize: tx.VirtualSize(),
-		Weight: tx.Weight(), LockTime: tx.LockTime,
-		Inputs: make([]inputJSON, len(tx.Inputs)), Outputs: make([]outputJSON, len(tx.Outputs)),
-	}
-	for i := range tx.Inputs {
-		in := &tx.Inputs[i]
-		j.Inputs[i].Sequence = in.Sequence
-		for _, item := range in.Witness {
-			j.Inputs[i].Witness = append(j.Inputs[i].Witness, hex.EncodeToString(item))
-		}
-		if tx.IsCoinbase() {
-			j.Inputs[i].Coinbase = hex.EncodeToString(in.ScriptSig)
-			continue
-		}
-		j.Inputs[i].TxID, j.Inputs[i].Vout = &in.PreviousOutPoint.TxID, &in.PreviousOutPoint.Index
-		j.Inputs[i].ScriptSig = &sigJSON{Asm: taproot.Disassemble(in.ScriptSig), Hex: hex.EncodeToString(in.ScriptSig)}
-	}
-	for i := range tx.Outputs {
-		j.Outputs[i] = outputJSON{Value: amount(tx.Outputs[i].Value), N: i, ScriptPubKey: s.scriptJSON(tx.Outputs[i].ScriptPubKey)}
-	}
+	raw := tx.AppendTo(make([]byte, 0, tx.Size()))
+	j := &txJSON{hrp: s.Params.HRP, tx: tx, size: len(raw), weight: tx.Weight(), txid: tx.TxID()}
+	j.witness = types.DoubleSHA256(raw)
 	if withHex {
-		j.Hex = hex.EncodeToString(tx.AppendTo(nil))
+		j.raw = raw
 	}
 	return j
 }
 
+// poolTx tells of a transaction of the pool, which has computed most of it.
+func (s *Server) poolTx(e *pending.Entry) *txJSON {
+	return &txJSON{hrp: s.Params.HRP, tx: e.Tx, raw: e.Raw, size: len(e.Raw), weight: e.Weight, txid: e.TxID, witness: e.WTxID}
+}
+
 // addSpent adds what a transaction alone does not show: the fee, and if wanted the
 // outputs that are spent. spent are the coins of the inputs, none for a coinbase.
-func (s *Server) addSpent(j *txJSON, tx *types.Tx, spent []types.Coin, prevouts bool) {
-	if tx.IsCoinbase() || len(spent) != len(tx.Inputs) {
-		return
+func (j *txJSON) addSpent(spent []types.Coin, prevouts bool) {
+	if !j.tx.IsCoinbase() && len(spent) == len(j.tx.Inputs) {
+		j.spent, j.prevouts = spent, prevouts
 	}
-	fee := types.Amount(0)
-	for i := range spent {
-		fee += spent[i].Value
-		if prevouts {
-			j.Inputs[i].Prevout = &prevoutJSON{
-				Generated: spent[i].IsCoinbase, Height: spent[i].Height, Value: amount(spent[i].Value),
-				ScriptPubKey: s.scriptJSON(spent[i].ScriptPubKey()),
-			}
+}
+
+func (j *txJSON) appendJSON(b []byte) []byte { return written(b, j) }
+
+// MarshalJSON implements json.Marshaler.
+func (j *txJSON) MarshalJSON() ([]byte, error) { return j.appendJSON(nil), nil }
+
+func (j *txJSON) writeJSON(w *jsonWriter) error {
+	tx := j.tx
+	w.raw(`{"txid":"`)
+	w.hash(j.txid)
+	w.raw(`","hash":"`)
+	w.hash(j.witness)
+	w.raw(`","version":`)
+	w.uint(uint64(tx.Version))
+	w.raw(`,"size":`)
+	w.int(int64(j.size))
+	w.raw(`,"vsize":`)
+	w.int(int64((j.weight + types.WitnessScale - 1) / types.WitnessScale))
+	w.raw(`,"weight":`)
+	w.int(int64(j.weight))
+	w.raw(`,"locktime":`)
+	w.uint(uint64(tx.LockTime))
+	w.raw(`,"vin":[`)
+	coinbase := tx.IsCoinbase()
+	for i := range tx.Inputs {
+		if i > 0 {
+			w.raw(",")
+		}
+		j.writeInput(w, i, coinbase)
+		if err := w.spill(); err != nil {
+			return err
 		}
 	}
+	w.raw(`],"vout":[`)
 	for i := range tx.Outputs {
-		fee -= tx.Outputs[i].Value
+		if i > 0 {
+			w.raw(",")
+		}
+		w.raw(`{"value":`)
+		w.amount(tx.Outputs[i].Value)
+		w.raw(`,"n":`)
+		w.int(int64(i))
+		w.raw(`,"scriptPubKey":`)
+		script := scriptJSON{hrp: j.hrp, script: tx.Outputs[i].ScriptPubKey}
+		if j.keys != nil {
+			script.key = j.keys[i]
+		}
+		if err := script.writeJSON(w); err != nil {
+			return err
+		}
+		w.raw("}")
 	}
-	number := amount(fee)
-	j.Fee = &number
+	w.raw("]")
+	if j.spent != nil {
+		w.raw(`,"fee":`)
+		w.amount(j.fee())
+	}
+	if j.raw != nil {
+		w.raw(`,"hex":"`)
+		w.hex(j.raw)
+		w.raw(`"`)
+	}
+	if j.place != nil {
+		j.place.write(w)
+	}
+	w.raw("}")
+	return w.spill()
+}
+
+// fee is what a transaction leaves of the coins that it spends.
+func (j *txJSON) fee() (fee types.Amount) {
+	for i := range j.spent {
+		fee += j.spent[i].Value
+	}
+	for i := range j.tx.Outputs {
+		fee -= j.tx.Outputs[i].Value
+	}
+	return fee
+}
+
+// writeInput writes an input: a coinbase's, or one that spends.
+func (j *txJSON) writeInput(w *jsonWriter, i int, coinbase bool) {
+	in := &j.tx.Inputs[i]
+	if coinbase {
+		w.raw(`{"coinbase":"`)
+		w.hex(in.ScriptSig)
+		w.raw(`",`)
+	} else {
+		w.raw(`{"txid":"`)
+		w.hash(in.PreviousOutPoint.TxID)
+		w.raw(`","vout":`)
+		w.uint(uint64(in.PreviousOutPoint.Index))
+		w.raw(`,"scriptSig":{"asm":"`)
+		w.asm(in.ScriptSig)
+		w.raw(`","hex":"`)
+		w.hex(in.ScriptSig)
+		w.raw(`"},`)
+	}
+	if len(in.Witness) > 0 {
+		w.raw(`"txinwitness":[`)
+		for k, item := range in.Witness {
+			if k > 0 {
+				w.raw(",")
+			}
+			w.raw(`"`)
+			w.hex(item)
+			w.raw(`"`)
+			if w.spill() != nil {
+				return
+			}
+		}
+		w.raw("],")
+	}
+	if j.prevouts {
+		coin := &j.spent[i]
+		w.raw(`"prevout":{"generated":`)
+		w.bool(coin.IsCoinbase)
+		w.raw(`,"height":`)
+		w.uint(uint64(coin.Height))
+		w.raw(`,"value":`)
+		w.amount(coin.Value)
+		w.raw(`,"scriptPubKey":`)
+		_ = scriptJSON{hrp: j.hrp, script: coin.ScriptPubKey(), key: keyValid}.writeJSON(w)
+		w.raw("},")
+	}
+	w.raw(`"sequence":`)
+	w.uint(uint64(in.Sequence))
+	w.raw("}")
+}
+
+func (p *txPlaceJSON) write(w *jsonWriter) {
+	if p.named {
+		w.raw(`,"in_active_chain":`)
+		w.bool(p.block.OnBestChain)
+	}
+	w.raw(`,"blockhash":"`)
+	w.hash(p.block.Hash)
+	w.raw(`","confirmations":`)
+	w.int(p.confirmations)
+	if p.block.OnBestChain {
+		w.raw(`,"time":`)
+		w.uint(uint64(p.block.Header.Timestamp))
+		w.raw(`,"blocktime":`)
+		w.uint(uint64(p.block.Header.Timestamp))
+	}
 }
 
 // versionHex writes a block's version as Bitcoin Core does.

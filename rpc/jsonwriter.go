@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
@@ -62,7 +63,16 @@ func (w *jsonWriter) raw(s string)      { w.b = append(w.b, s...) }
 func (w *jsonWriter) int(n int64)       { w.b = strconv.AppendInt(w.b, n, 10) }
 func (w *jsonWriter) uint(n uint64)     { w.b = strconv.AppendUint(w.b, n, 10) }
 func (w *jsonWriter) bool(v bool)       { w.b = strconv.AppendBool(w.b, v) }
-func (w *jsonWriter) hash(h types.Hash) { w.b = appendHash(w.b, &h) }
+func (w *jsonWriter) hash(h types.Hash) { w.b, _ = h.AppendText(w.b) }
+
+// hex32 writes eight digits, as Core writes versions and targets.
+func (w *jsonWriter) hex32(v uint32) {
+	w.b = hex.AppendEncode(w.b, binary.BigEndian.AppendUint32(nil, v))
+}
+
+// amount writes grains as a number of coins with eight decimals, as Bitcoin Core
+// does. A float would be written as 1e-8.
+func (w *jsonWriter) amount(a types.Amount) { w.b = a.AppendTo(w.b) }
 
 // hex writes bytes in hexadecimal, without quotes. Long ones go in pieces.
 func (w *jsonWriter) hex(data []byte) {
@@ -80,10 +90,17 @@ func (w *jsonWriter) hex(data []byte) {
 	w.b = hex.AppendEncode(w.b, data)
 }
 
+// written is what a streamer writes, as a whole.
+func written(b []byte, v streamer) []byte {
+	w := jsonWriter{b: b}
+	_ = v.writeJSON(&w) // without pieces nothing fails
+	return w.b
+}
+
 // value writes a result of any of the three kinds.
 func (w *jsonWriter) value(v any) error {
 	switch v := v.(type) {
-	case streamer:
+	case streamer: // before appender: what is both may be long
 		return v.writeJSON(w)
 	case appender:
 		w.b = v.appendJSON(w.b)
@@ -118,15 +135,6 @@ type sliceWriter struct{ b []byte }
 func (w *sliceWriter) Write(p []byte) (int, error) {
 	w.b = append(w.b, p...)
 	return len(p), nil
-}
-
-// appendHash appends a hash as it is displayed.
-func appendHash(b []byte, h *types.Hash) []byte {
-	var reversed types.Hash
-	for i, c := range h {
-		reversed[types.HashSize-1-i] = c
-	}
-	return hex.AppendEncode(b, reversed[:])
 }
 
 // buffers are for replies. Those that have grown much are left to the collector, so that

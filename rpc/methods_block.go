@@ -3,13 +3,11 @@ package rpc
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/indexed"
-	"github.com/karatcoin/karat/chain/types"
 )
 
 var (
@@ -37,47 +35,6 @@ func blockMethods() []method {
 	}
 }
 
-// headerJSON is a block's header with what the tree tells of it. The genesis block has
-// none before it, the tip and blocks of branches none after them; nTx is 0 until the
-// body has come.
-type headerJSON struct {
-	Hash          types.Hash  `json:"hash"`
-	Confirmations int64       `json:"confirmations"`
-	Height        uint32      `json:"height"`
-	Version       int32       `json:"version"`
-	VersionHex    string      `json:"versionHex"`
-	MerkleRoot    types.Hash  `json:"merkleroot"`
-	Time          uint32      `json:"time"`
-	MedianTime    uint32      `json:"mediantime"`
-	Nonce         uint32      `json:"nonce"`
-	Bits          string      `json:"bits"`
-	Target        string      `json:"target"`
-	Difficulty    json.Number `json:"difficulty"`
-	ChainWork     string      `json:"chainwork"`
-	NTx           uint32      `json:"nTx"`
-	Previous      *types.Hash `json:"previousblockhash,omitempty"`
-	Next          *types.Hash `json:"nextblockhash,omitempty"`
-}
-
-func (s *Server) headerJSON(info *header.Info) headerJSON {
-	h := &info.Header
-	target, _, _ := consensus.ExpandBits(h.Bits)
-	j := headerJSON{
-		Hash: info.Hash, Confirmations: s.confirmations(info), Height: info.Height,
-		Version: h.Version, VersionHex: versionHex(h.Version), MerkleRoot: h.MerkleRoot,
-		Time: h.Timestamp, MedianTime: info.MedianTime, Nonce: h.Nonce,
-		Bits: bitsHex(h.Bits), Target: target.String(), Difficulty: difficulty(h.Bits),
-		ChainWork: info.Work.String(), NTx: info.TxCount,
-	}
-	if info.Height > 0 {
-		j.Previous = &h.PrevBlock
-	}
-	if !info.Next.IsZero() {
-		j.Next = &info.Next
-	}
-	return j
-}
-
 // blockInfo finds the block whose hash is parameter i. It may be on a branch, and its
 // body may not have come yet.
 func (s *Server) blockInfo(a *args, i int, name string) header.Info {
@@ -100,71 +57,24 @@ func getBlockHeader(s *Server, a *args) work {
 	}
 }
 
-// blockJSON is a block with ids or transactions. The coinbase is told apart as well,
-// for those who ask for ids alone.
-type blockJSON struct {
-	headerJSON
-	StrippedSize int           `json:"strippedsize"`
-	Size         int           `json:"size"`
-	Weight       int           `json:"weight"`
-	Coinbase     *coinbaseJSON `json:"coinbase_tx,omitempty"`
-	Txs          any           `json:"tx"`
-}
-
-type coinbaseJSON struct {
-	Version  uint32 `json:"version"`
-	LockTime uint32 `json:"locktime"`
-	Sequence uint32 `json:"sequence"`
-	Coinbase string `json:"coinbase"`
-	Witness  string `json:"witness,omitempty"`
-}
-
 // getBlock is Core's getblock.
 func getBlock(s *Server, a *args) work {
 	verbosity := a.verbosity(1, 1, 3)
 	info := s.blockInfo(a, 0, "blockhash")
 	return func(context.Context) (any, error) {
-		raw, err := s.body(&info)
+		if verbosity <= 0 {
+			raw, err := s.body(&info)
+			if err != nil {
+				return nil, err
+			}
+			return hexJSON(raw), nil
+		}
+		view, err := s.view(&info)
 		if err != nil {
 			return nil, err
 		}
-		if verbosity <= 0 {
-			return hex.EncodeToString(raw), nil
-		}
-		block, err := consensus.DecodeBlock(raw)
-		if err != nil {
-			return nil, consensus.Local(err) // it could be decoded when it came
-		}
-		j := blockJSON{
-			headerJSON: s.headerJSON(&info), StrippedSize: block.Block.StrippedSize(), Size: len(raw), Weight: block.Weight,
-			Coinbase: coinbaseOf(&block.Block.Txs[0]),
-		}
-		if verbosity == 1 {
-			j.Txs = block.TxIDs
-			return j, nil
-		}
-		txs := make([]*txJSON, len(block.Block.Txs))
-		spent := s.spentCoins(&info)
-		for i := range txs {
-			txs[i] = s.txJSON(&block.Block.Txs[i], true)
-			if spent != nil {
-				s.addSpent(txs[i], &block.Block.Txs[i], spent[i], verbosity >= 3)
-			}
-		}
-		j.Txs = txs
-		return j, nil
+		return &blockJSON{headerJSON: s.headerJSON(&info), view: view, hrp: s.Params.HRP, verbosity: verbosity}, nil
 	}
-}
-
-// coinbaseOf tells of a coinbase what a block explorer shows: what its miner wrote, and
-// the reserved value for the witness commitment (BIP141), its only witness.
-func coinbaseOf(tx *types.Tx) *coinbaseJSON {
-	in := &tx.Inputs[0]
-	j := &coinbaseJSON{Version: tx.Version, LockTime: tx.LockTime, Sequence: in.Sequence, Coinbase: hex.EncodeToString(in.ScriptSig)}
-	if len(in.Witness) == 1 {
-		j.Witness = hex.EncodeToString(in.Witness[0])
-	}
-	return j
 }
 
 // body returns the encoding of a block. A block that was valid once had a body, so
@@ -191,20 +101,6 @@ func (s *Server) block(info *header.Info) (*consensus.HashedBlock, error) {
 		return nil, consensus.Local(err) // it could be decoded when it came
 	}
 	return block, nil
-}
-
-// spentCoins returns what the transactions of a block spend, or nil if that is not
-// known, as of a block that was never connected. As in Core, an answer then lacks
-// fees and prevouts, and is no error.
-func (s *Server) spentCoins(info *header.Info) [][]types.Coin {
-	if !info.Status.Has(header.StatusUndo) {
-		return nil
-	}
-	u, err := s.Blocks.BlockUpdate(info.Hash)
-	if err != nil {
-		return nil
-	}
-	return u.SpentCoins()
 }
 
 // getBlockFilter is Core's getblockfilter. Filters are on by default here, because

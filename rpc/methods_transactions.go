@@ -2,9 +2,8 @@ package rpc
 
 import (
 	"context"
-	"encoding/hex"
+	"slices"
 
-	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
@@ -41,28 +40,72 @@ func getRawTransaction(s *Server, a *args) work {
 		}
 	}
 	return func(ctx context.Context) (any, error) {
-		if !named {
-			if e := s.Pool.Get(txid); e != nil && verbosity <= 0 {
-				return hex.EncodeToString(e.Raw), nil
-			} else if e != nil {
-				return s.txJSON(e.Tx, true), nil
-			}
-			var err error
-			if info, err = s.findTx(ctx, txid); err != nil {
-				return nil, err
-			}
+		if named {
+			return s.minedTx(&info, txid, verbosity, named)
 		}
-		block, err := s.block(&info)
+		if e := s.Pool.Get(txid); e != nil && verbosity <= 0 {
+			return hexJSON(e.Raw), nil
+		} else if e != nil {
+			return s.poolTx(e), nil
+		}
+		place, info, err := s.findTx(ctx, txid)
 		if err != nil {
 			return nil, err
 		}
-		for i := range block.TxIDs {
-			if block.TxIDs[i] == txid {
-				return s.transactionOf(&info, block, i, verbosity, named), nil
+		if verbosity <= 1 {
+			if j := s.txAt(&place, txid); j != nil {
+				return s.placed(j, &info, verbosity, named), nil
 			}
 		}
+		return s.minedTx(&info, txid, verbosity, named)
+	}
+}
+
+// txAt reads a transaction alone, from where the index says that it lies. It returns nil
+// if that fails in any way: to read the block tells precisely why.
+func (s *Server) txAt(place *types.TxPlace, txid types.Hash) *txJSON {
+	raw, err := s.Blocks.BlockPart(place.Block, place.Offset, place.Size)
+	if err != nil {
+		return nil
+	}
+	tx, err := types.DecodeTx(raw)
+	if err != nil {
+		return nil
+	}
+	j := s.txJSON(tx, true)
+	if j.txid != txid {
+		return nil
+	}
+	return j
+}
+
+// minedTx answers with a transaction of a block.
+func (s *Server) minedTx(info *header.Info, txid types.Hash, verbosity int64, named bool) (any, error) {
+	view, err := s.view(info)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.Index(view.TxIDs, txid)
+	if i < 0 {
 		return nil, failf(CodeAddressOrKey, "No such transaction found in the provided block. Use gettransaction for wallet transactions.")
 	}
+	j := view.tx(i, s.Params.HRP, true)
+	if verbosity < 2 {
+		j.spent = nil
+	}
+	return s.placed(j, info, verbosity, named), nil
+}
+
+// placed is what getrawtransaction tells of a transaction in a block.
+func (s *Server) placed(j *txJSON, info *header.Info, verbosity int64, named bool) any {
+	if verbosity <= 0 {
+		return hexJSON(j.raw)
+	}
+	j.place = &txPlaceJSON{block: *info, named: named}
+	if info.OnBestChain {
+		j.place.confirmations = s.confirmations(info)
+	}
+	return j
 }
 
 // isUnspendableGenesis reports whether a transaction is the genesis block's on a
@@ -72,12 +115,12 @@ func (s *Server) isUnspendableGenesis(txid types.Hash) bool {
 	return txid == s.Params.GenesisBlock().TxIDs[0] && len(s.Params.GenesisCoins()) == 0
 }
 
-// findTx returns the block of a transaction, or an error that says what a client can
-// do about it.
-func (s *Server) findTx(ctx context.Context, txid types.Hash) (header.Info, error) {
-	info, ok := s.indexedTx(ctx, txid)
+// findTx returns where a transaction is, or an error that says what a client can do
+// about it.
+func (s *Server) findTx(ctx context.Context, txid types.Hash) (types.TxPlace, header.Info, error) {
+	place, info, ok := s.placeOf(ctx, txid)
 	if ok {
-		return info, nil
+		return place, info, nil
 	}
 	message := "No such mempool or blockchain transaction."
 	if !s.indexed(indexed.Txs) {
@@ -85,46 +128,27 @@ func (s *Server) findTx(ctx context.Context, txid types.Hash) (header.Info, erro
 	} else if !s.indexState(indexed.Txs).Synced {
 		message = "No such mempool transaction. Blockchain transactions are still in the process of being indexed."
 	}
-	return info, failf(CodeAddressOrKey, "%s Use gettransaction for wallet transactions.", message)
+	return place, info, failf(CodeAddressOrKey, "%s Use gettransaction for wallet transactions.", message)
 }
 
-// indexedTx returns the block of a transaction, if the index knows it.
-func (s *Server) indexedTx(ctx context.Context, txid types.Hash) (info header.Info, ok bool) {
+// placeOf returns where a transaction is, if the index knows it.
+func (s *Server) placeOf(ctx context.Context, txid types.Hash) (place types.TxPlace, info header.Info, ok bool) {
 	if !s.indexed(indexed.Txs) {
-		return info, false
+		return place, info, false
 	}
 	s.Index.Wait(ctx, indexed.Txs) // a client that has just heard of a block asks for its transactions
 	place, err := s.Index.FindTx(txid)
 	if err != nil {
-		return info, false
+		return place, info, false
 	}
-	return s.Headers.Info(place.Block)
+	info, ok = s.Headers.Info(place.Block)
+	return place, info, ok
 }
 
-// transactionOf is what getrawtransaction tells of a transaction in a block. Only a
-// block that was named can be off the best chain, so only then is it told.
-func (s *Server) transactionOf(info *header.Info, block *consensus.HashedBlock, i int, verbosity int64, named bool) any {
-	tx := &block.Block.Txs[i]
-	if verbosity <= 0 {
-		return hex.EncodeToString(tx.AppendTo(nil))
-	}
-	j := s.txJSON(tx, true)
-	if named {
-		j.InActiveChain = &info.OnBestChain
-	}
-	j.BlockHash = &info.Hash
-	confirmations := int64(0)
-	if info.OnBestChain {
-		confirmations = s.confirmations(info)
-		j.Time, j.BlockTime = info.Header.Timestamp, info.Header.Timestamp
-	}
-	j.Confirmations = &confirmations
-	if verbosity >= 2 {
-		if spent := s.spentCoins(info); spent != nil {
-			s.addSpent(j, tx, spent[i], true)
-		}
-	}
-	return j
+// indexedTx returns the block of a transaction, if the index knows it.
+func (s *Server) indexedTx(ctx context.Context, txid types.Hash) (info header.Info, ok bool) {
+	_, info, ok = s.placeOf(ctx, txid)
+	return info, ok
 }
 
 // decodeRawTransaction is Core's decoderawtransaction. Core guesses whether an
@@ -142,7 +166,7 @@ func decodeScript(s *Server, a *args) work {
 	script := a.bytes(text, failf(CodeInvalidParam, "argument must be hexadecimal string (not '%.100s')", text))
 	return func(context.Context) (any, error) {
 		j := s.scriptJSON(script)
-		j.Hex = ""
+		j.withoutHex = true
 		return j, nil
 	}
 }

@@ -214,20 +214,43 @@ func (s *segments) find(hash types.Hash) (location, bool) {
 // read returns the payload of a record. An error names the file and the byte.
 func (s *segments) read(loc location, hash types.Hash) ([]byte, error) {
 	payload, err := s.readRecord(loc, types.Index{Height: loc.height, Hash: hash})
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s is missing: bring it back, or remove the data directory and sync again", s.path(loc.segment))
-	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s ends before the record at byte %d does: bring the file back, or remove the data directory and sync again", s.path(loc.segment), loc.offset)
-	case err != nil:
-		return nil, fmt.Errorf("%s, the record at byte %d: %w; check the disk, and bring the file back or remove the data directory and sync again", s.path(loc.segment), loc.offset, err)
-	}
-	return payload, nil
+	return payload, s.explained(loc, err)
 }
 
-// readRecord opens the file for each read. Reads are rare beside writes, and so no
-// descriptor is held of a file that Prune may remove.
+// readPart returns bytes of the payload of a record, with errors as read.
+func (s *segments) readPart(loc location, offset, size uint32) ([]byte, error) {
+	if uint64(offset)+uint64(size)+frameSize > uint64(loc.length) {
+		return nil, s.explained(loc, damaged("it has no %d bytes from byte %d on", size, offset))
+	}
+	loc.offset, loc.length = loc.offset+frameHeadSize+offset, size
+	part, err := s.readAt(loc)
+	return part, s.explained(loc, err)
+}
+
+// explained makes an error of reading name the file and the byte.
+func (s *segments) explained(loc location, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s is missing: bring it back, or remove the data directory and sync again", s.path(loc.segment))
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s ends before the record at byte %d does: bring the file back, or remove the data directory and sync again", s.path(loc.segment), loc.offset)
+	case err != nil:
+		return fmt.Errorf("%s, the record at byte %d: %w; check the disk, and bring the file back or remove the data directory and sync again", s.path(loc.segment), loc.offset, err)
+	}
+	return nil
+}
+
 func (s *segments) readRecord(loc location, of types.Index) ([]byte, error) {
+	record, err := s.readAt(loc)
+	if err != nil {
+		return nil, err
+	}
+	return checkRecord(record, s.kind, of)
+}
+
+// readAt opens the file for each read. Reads are rare beside writes, and so no
+// descriptor is held of a file that Prune may remove.
+func (s *segments) readAt(loc location) ([]byte, error) {
 	f, err := s.disk.open(s.kind.fileName(loc.segment))
 	if err != nil {
 		return nil, err
@@ -236,11 +259,11 @@ func (s *segments) readRecord(loc location, of types.Index) ([]byte, error) {
 	if s.lacks(loc) {
 		return nil, damaged("the location is beyond the end of the file")
 	}
-	record := make([]byte, loc.length)
-	if _, err := f.ReadAt(record, int64(loc.offset)); err != nil {
+	bytes := make([]byte, loc.length)
+	if _, err := f.ReadAt(bytes, int64(loc.offset)); err != nil {
 		return nil, err
 	}
-	return checkRecord(record, s.kind, of)
+	return bytes, nil
 }
 
 // lacks reports that a location is not in the file that it names. It bounds what is

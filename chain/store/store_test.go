@@ -185,3 +185,40 @@ func TestRoom(t *testing.T) {
 	must(t, s.room(60<<20))
 	expectLocal(t, s.room(70<<20), "disk full: 200 MiB free", "need 212 MiB")
 }
+
+// TestReadBlockPart: every part of a body is read as it is, none beyond its end is, and a
+// missing block is told apart from a damaged file.
+func TestReadBlockPart(t *testing.T) {
+	dir := t.TempDir()
+	s := openDir(t, dir, diskOptions())
+	writeBlocks(t, s, 0, 10)
+	for _, saved := range []bool{false, true} {
+		for i := range uint32(10) {
+			record, _ := blockAt(i)
+			hash := record.Hash
+			whole, err := s.ReadBlock(hash)
+			must(t, err)
+			for _, at := range [][2]uint32{{0, uint32(len(whole))}, {0, 1}, {1, 2}, {uint32(len(whole)) - 1, 1}, {uint32(len(whole)), 0}} {
+				part, err := s.ReadBlockPart(hash, at[0], at[1])
+				if want := whole[at[0]:][:at[1]]; err != nil || !bytes.Equal(part, want) {
+					t.Fatalf("saved %v, block %d, %d bytes from %d on: %x %v, want %x", saved, i, at[1], at[0], part, err, want)
+				}
+			}
+			for _, at := range [][2]uint32{{0, uint32(len(whole)) + 1}, {uint32(len(whole)), 1}, {1 << 31, 1}, {1, 1<<32 - 1}} {
+				if _, err := s.ReadBlockPart(hash, at[0], at[1]); !errors.Is(err, consensus.ErrLocal) {
+					t.Errorf("%d bytes from %d on: %v", at[1], at[0], err)
+				}
+			}
+		}
+		must(t, s.SaveHeaders(nil))
+	}
+	if _, err := s.ReadBlockPart(types.Hash{1}, 0, 1); !errors.Is(err, consensus.ErrNotFound) {
+		t.Errorf("no such block: %v", err)
+	}
+	must(t, os.Remove(filepath.Join(dir, blocksDir, "blocks-00000.seg")))
+	first, _ := blockAt(0)
+	if _, err := s.ReadBlockPart(first.Hash, 0, 1); !errors.Is(err, consensus.ErrLocal) || errors.Is(err, consensus.ErrNotFound) {
+		t.Errorf("a missing file: %v", err)
+	}
+	closeStore(t, s)
+}
