@@ -23,6 +23,7 @@ type args struct {
 	values []json.RawMessage // nil: not given
 	count  int               // how many were given, with those that are null
 	err    error             // the first
+	socket *socket           // by which the call came; nil: over HTTP
 }
 
 // parseArgs sorts positional or named parameters, and looks at their types before the

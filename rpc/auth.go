@@ -77,7 +77,7 @@ func (a *Auth) Allow(line string) error {
 			u.only = map[string]bool{}
 		}
 		for method := range strings.SplitSeq(list, "+") {
-			if known[method] == nil && socketMethods[method] == nil {
+			if known[method] == nil {
 				return fmt.Errorf("there is no method %q", method)
 			}
 			u.only[method] = true

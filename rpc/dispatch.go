@@ -178,17 +178,15 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 		return nil, failf(CodeForbidden, "the user %s may not call %s", on.user.Name, printable(name))
 	}
 	m := s.table[name]
-	if on.socket != nil {
-		if handle, ok := socketMethods[name]; ok {
-			return on.socket.handle(handle, r.Params)
-		}
-	}
 	if m == nil {
 		return nil, failf(CodeMethodNotFound, "Method not found")
 	}
 	a, err := parseArgs(m, r.Params)
 	if err != nil {
 		return nil, asError(err)
+	}
+	if a.socket = on.socket; m.socket && a.socket == nil {
+		return nil, failf(CodeMethodNotFound, "Method not found over HTTP: it is about what a WebSocket is told")
 	}
 	if m.slow { // one that waits is not under way yet: getrpcinfo does not show it
 		leave, err := s.takePlace(ctx)

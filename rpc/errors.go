@@ -21,6 +21,7 @@ const (
 	CodeForbidden       = -2  // to this user; Core has given up its meaning, safe mode
 	CodeType            = -3  // a parameter of the wrong type
 	CodeAddressOrKey    = -5  // an unknown block or transaction, a bad address
+	CodeOutOfMemory     = -7  // clients hold too much already
 	CodeInvalidParam    = -8  // a parameter of the right type with an impossible value
 	CodeInitialDownload = -10 // blocks are missing
 	CodeDatabase        = -20

@@ -99,6 +99,9 @@ func (f txFeed) Accepted(since uint64, limit int) (wtxids []types.Hash, next uin
 	return wtxids, next
 }
 
+// SpentBy implements Pool.
+func (f txFeed) SpentBy(types.OutPoint) *pending.Entry { return nil }
+
 // GetByWitness implements Pool.
 func (f txFeed) GetByWitness(wtxid types.Hash) *pending.Entry {
 	f.mu.Lock()

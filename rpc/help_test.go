@@ -125,9 +125,6 @@ func TestMethodTable(t *testing.T) {
 		if m.name != name || m.category == "" || m.about == "" || m.read == nil || !strings.HasSuffix(m.about, ".") && !strings.HasSuffix(m.about, ".)") {
 			t.Errorf("%s: %q in %q", name, m.about, m.category)
 		}
-		if socketMethods[name] != nil {
-			t.Errorf("%s is a method of WebSockets, too", name)
-		}
 		seen := map[string]bool{"args": true} // has a meaning among named ones
 		optional := false
 		for i, p := range m.params {

@@ -53,6 +53,7 @@ type method struct {
 	params   []param
 	gone     bool // it does nothing but tell so: of it there are no examples
 	own      bool // not Core's: bitcoin-cli makes texts of all its parameters
+	socket   bool // only a WebSocket has it: it is about what the client is told of
 	slow     bool // it waits for one of a few places, so as not to hold up the others
 	// read reads the parameters and returns the work, which is done only if all of
 	// them are right. It changes nothing and waits for nothing. It may look at the
@@ -101,11 +102,11 @@ func methods() map[string]*method {
 		{"Rawtransactions", packageMethods()},
 		{"Control", controlMethods()}, {"Control", loggingMethods()}, {hidden, echoMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
 		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
-		{btcd, btcdMethods()},
+		{btcd, btcdMethods()}, {"WebSocket", socketMethods()},
 	} {
 		for _, m := range group.methods {
 			m.category = group.category
-			m.own = m.own || group.category == btcd
+			m.own = m.own || m.socket || group.category == btcd
 			table[m.name] = &m
 		}
 	}

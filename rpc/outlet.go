@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"context"
+	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -67,10 +69,14 @@ func (h *httpReply) end(err error) {
 func (h *httpReply) holds() int64   { return holdAnswers }
 func (h *httpReply) ending() string { return "\n" }
 
+var errCutOff = errors.New("the client is being cut off")
+
 // socketReply is a reply as one message of a WebSocket. A client that does not take it
-// in time is hung up on: others must not wait for it, and nothing may be left out.
+// in time is cut off: others must not wait for it, and nothing may be left out.
 type socketReply struct {
 	c       *socket
+	counted bool           // its bytes are counted by whoever sends
+	held    int            // bytes that are counted here
 	short   bool           // the message is one piece, and goes in one frame
 	message io.WriteCloser // of a long one; each frame has its own time, and pings pass between them
 }
@@ -78,31 +84,40 @@ type socketReply struct {
 // begin takes the connection until end.
 func (o *socketReply) begin(_ int, length int64) {
 	o.short = length <= writePiece && length >= 0
-	o.c.sendMu.Lock()
+	if !o.counted {
+		o.held = int(max(length, 0))
+	}
+	o.c.s.sockets.untaken.hold(o.c, o.held)
+	_ = o.c.sending.Take(context.Background()) // a frame has its time, so it comes
 }
 
 func (o *socketReply) write(piece []byte) (err error) {
-	_ = o.c.conn.SetWriteDeadline(time.Now().Add(socketWrite))
-	if o.short {
-		return o.c.conn.WriteMessage(websocket.TextMessage, piece)
+	if o.c.goodbye.Load() {
+		return errCutOff
 	}
-	if o.message == nil {
-		if o.message, err = o.c.conn.NextWriter(websocket.TextMessage); err != nil {
-			return err
+	return o.c.inTime(func() error {
+		if o.short {
+			return o.c.conn.WriteMessage(websocket.TextMessage, piece)
 		}
-	}
-	_, err = o.message.Write(piece)
-	return err
+		if o.message == nil {
+			if o.message, err = o.c.conn.NextWriter(websocket.TextMessage); err != nil {
+				return err
+			}
+		}
+		_, err = o.message.Write(piece)
+		return err
+	})
 }
 
 func (o *socketReply) end(err error) {
 	if err == nil && o.message != nil {
-		err = o.message.Close()
+		err = o.c.inTime(o.message.Close)
 	}
-	if err != nil {
+	if err != nil && !o.c.goodbye.Load() {
 		o.c.conn.Close()
 	}
-	o.c.sendMu.Unlock()
+	o.c.sending.Give()
+	o.c.s.sockets.untaken.hold(o.c, -o.held)
 }
 
 // holds lets no batch begin before its last call is made: notifications and the answers

@@ -95,13 +95,14 @@ type Server struct {
 	active  activeCalls
 	// strangers is for what anybody can bring about: it grows by a few lines a minute.
 	strangers *slog.Logger
+	sockets   socketsHold
 }
 
 // NewServer returns a server that tells clients to wait (-28) until Ready is
 // called: a node opens its ports before it is ready, so that one that is taken is
 // found at once.
 func NewServer(o Options) *Server {
-	s := &Server{Options: o, log: o.Logger, table: methods(), slow: make(chan struct{}, max(minSlow, runtime.GOMAXPROCS(0)/2)), polls: make(chan struct{}, maxPolls)}
+	s := &Server{Options: o, log: o.Logger, table: methods(), slow: make(chan struct{}, max(minSlow, runtime.GOMAXPROCS(0)/2)), polls: make(chan struct{}, maxPolls), sockets: newSocketsHold()}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -167,9 +167,122 @@ func TestSlowSocketIsDropped(t *testing.T) {
 			t.Errorf("the slow client held the quick one up for %v", time.Since(began))
 		}
 		time.Sleep(socketWrite + time.Second)
-		_ = slow.NetConn().SetReadDeadline(time.Now().Add(time.Second))
-		if !ended(slow.NetConn()) {
-			t.Error("the slow client is still connected")
+		wantClosed(t, slow, websocket.ClosePolicyViolation, "too slow")
+	})
+}
+
+// wantClosed reads what is on its way, and then the reason for the end.
+func wantClosed(t *testing.T, c *websocket.Conn, code int, reason string) {
+	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(time.Second))
+	for {
+		_, _, err := c.ReadMessage()
+		var closed *websocket.CloseError
+		if errors.As(err, &closed) && closed.Code == code && strings.Contains(closed.Text, reason) {
+			return
+		}
+		if err != nil {
+			t.Errorf("it ends with %v, want %d %s", err, code, reason)
+			return
+		}
+	}
+}
+
+// TestDeafSocket: a client that takes nothing at all is gone soon after, without having
+// heard why.
+func TestDeafSocket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, newFake().server(t))
+		c := r.socket(t, true)
+		_ = c.WriteMessage(websocket.TextMessage, []byte(`{"method":"getblockcount","id":1}`))
+		time.Sleep(socketWrite + 2*socketFarewell)
+		_ = c.NetConn().SetReadDeadline(time.Now())
+		if !ended(c.NetConn()) {
+			t.Error("it is still connected")
+		}
+	})
+}
+
+// TestUntakenMemory: when what waits for all clients is too much, the client that most of
+// it is for is cut off. The others stay.
+func TestUntakenMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		s := f.server(t)
+		s.sockets.untaken.most = 1 << 20
+		s.Blocks = slowBlocks{blockFeed{f}, func() {}, 150_000}
+		s.Headers = known{f}
+		r := run(t, s)
+		ask := func(c *websocket.Conn) {
+			_ = c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"method":"getblock","params":["%064d",0],"id":1}`, 0))
+			synctest.Wait()
+		}
+		greedy, modest := r.socket(t, true), r.socket(t, true)
+		ask(modest)
+		for range 3 {
+			ask(greedy) // of each the answer has 300,000 bytes
+		}
+		wantClosed(t, greedy, websocket.CloseTryAgainLater, "memory")
+		if got := receive(t, modest); !strings.Contains(got, `"error":null`) {
+			t.Errorf("the other gets %.60s", got)
+		}
+		ask(modest)
+		receive(t, modest)
+		synctest.Wait()
+		if s.sockets.untaken.total != 0 || len(s.sockets.untaken.by) != 0 {
+			t.Errorf("%d bytes of %d clients are counted when all is over", s.sockets.untaken.total, len(s.sockets.untaken.by))
+		}
+	})
+}
+
+// TestWatchLimits: what clients may watch is bounded, for each and for all, and what a
+// client has watched is free when it ends.
+func TestWatchLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake().server(t)
+		const maxWatched, maxWatchedAll = 100, 300
+		s.sockets.limits = watchLimits{maxWatched, maxWatchedAll}
+		r := run(t, s)
+		watch := func(c *websocket.Conn, method, first string, from, n int) int {
+			list := make([]string, n)
+			for i := range list {
+				list[i] = fmt.Sprintf(`{"hash":"%064x","index":1}`, from+i)
+			}
+			return code(t, exchange(t, c, fmt.Sprintf(`{"method":%q,"params":[%s[%s]],"id":1}`, method, first, strings.Join(list, ","))))
+		}
+		var clients []*websocket.Conn
+		for range maxWatchedAll / maxWatched {
+			c := r.socket(t, true)
+			clients = append(clients, c)
+			if got := watch(c, "loadtxfilter", "true,[],", 0, maxWatched/2); got != 0 {
+				t.Errorf("half as many as may be watched: %d", got)
+			}
+			if got := watch(c, "loadtxfilter", "false,[],", 0, maxWatched/2); got != 0 {
+				t.Errorf("the same again: %d", got)
+			}
+			if got := watch(c, "notifyspent", "", 0, maxWatched/2+1); got != CodeOutOfMemory {
+				t.Errorf("one too many: %d", got)
+			}
+			if got := watch(c, "notifyspent", "", 0, maxWatched/2); got != 0 {
+				t.Errorf("as many as may be: %d", got)
+			}
+		}
+		c := r.socket(t, true)
+		if got := watch(c, "notifyspent", "", 0, 1); got != CodeOutOfMemory {
+			t.Errorf("one too many for all: %d", got)
+		}
+		if got := watch(clients[0], "stopnotifyspent", "", 0, 1); got != 0 {
+			t.Errorf("one less: %d", got)
+		}
+		if got := watch(c, "notifyspent", "", 0, 1); got != 0 {
+			t.Errorf("one that was given up by another: %d", got)
+		}
+		for _, c := range append(clients, c) {
+			c.Close()
+		}
+		synctest.Wait()
+		if left := s.sockets.watched.Load(); left != 0 {
+			t.Errorf("%d are watched when all clients are gone", left)
 		}
 	})
 }

@@ -3,75 +3,57 @@ package rpc
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
-	"math"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
 
-	"github.com/karatcoin/karat/chain/consensus"
-	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/internal/poke"
+	"github.com/karatcoin/karat/internal/baton"
 )
 
 // The limits of a WebSocket.
 const (
-	socketLogin   = 10 * time.Second // in which a client must say who it is
-	loginBytes    = 4 << 10          // of that message: one who may be anybody gets little memory
-	socketWrite   = 30 * time.Second // in which a client must take a piece of what is sent
-	socketPing    = 30 * time.Second
-	socketSilence = 3 * socketPing // a client that answered none of three pings is gone
-	socketCalls   = 16             // calls of a client at once; it is not read while all are busy
+	socketLogin    = 10 * time.Second // in which a client must say who it is
+	loginBytes     = 4 << 10          // of that message: one who may be anybody gets little memory
+	socketWrite    = 30 * time.Second // in which a client must take a piece of what is sent
+	socketFarewell = 5 * time.Second  // longer, so that it may yet learn why it is cut off
+	socketPing     = 30 * time.Second
+	socketSilence  = 3 * socketPing // a client that answered none of three pings is gone
+	socketCalls    = 16             // calls of a client at once; it is not read while all are busy
 
-	// What a slow client has not taken yet is held in memory: two blocks, or some
-	// hundreds of transaction ids. It asks for more only when they are gone.
-	notifyBlocks = 2
-	notifyTxs    = 500
+	// What was made for clients and not taken by them yet. Beyond that the client that
+	// makes the node hold most is cut off.
+	maxUntaken = 256 << 20 // bytes
 )
 
 // socket is one WebSocket. Calls are answered in the order in which they end, so
 // that a slow one does not hold up the others; clients tell answers apart by id.
 type socket struct {
-	s      *Server
-	id     uint64 // random, so that a client sees when it talks to another connection
-	conn   *websocket.Conn
-	user   *User           // set before the first call
-	ctx    context.Context // ends with the connection
-	work   sync.WaitGroup  // calls, pings and notifications
-	calls  chan struct{}   // the places of calls
-	sendMu sync.Mutex      // held while a message is written: gorilla/websocket has one writer
-
-	mu sync.Mutex
-	// Guarded by mu:
-	blocks *flow // nil: the client is not told of blocks
-	txs    *flow
+	s       *Server
+	id      uint64 // random, so that a client sees when it talks to another connection
+	conn    *websocket.Conn
+	from    string          // its address, for the log
+	user    *User           // set before the first call
+	ctx     context.Context // ends with the connection
+	end     context.CancelFunc
+	work    sync.WaitGroup // calls, pings and notifications
+	calls   chan struct{}  // the places of calls
+	sending baton.Baton    // held while a message is written: gorilla/websocket has one writer
+	goodbye atomic.Bool    // it is being cut off: nothing more is sent
+	reason  chan []byte    // why, as a close frame; one fits
+	wanted  wanted
+	blocks  flow
+	txs     flow
+	rescans baton.Baton // one rescan at a time
 }
 
-// flow is one kind of notifications to a client.
-type flow struct {
-	cancel context.CancelFunc
-	done   chan struct{} // closed behind the last one
-}
-
-// socketMethod is a method that only a WebSocket has: it changes what the client is
-// told of.
-type socketMethod func(c *socket, params json.RawMessage) (any, error)
-
-// socketMethods are btcd's, from which their names and notifications come.
-var socketMethods = map[string]socketMethod{
-	"notifyblocks":              (*socket).notifyBlocks,
-	"stopnotifyblocks":          (*socket).stopNotifyBlocks,
-	"notifynewtransactions":     (*socket).notifyTxs,
-	"stopnotifynewtransactions": (*socket).stopNotifyTxs,
-	"session":                   (*socket).session,
-}
-
-// A WebSocket has one goroutine that reads messages, one that pings, one for each
-// call that is under way, and one for each kind of notifications. They share the
+// A WebSocket has one goroutine that reads messages, one that pings, one that says why
+// it ends, one for each call that is under way, and one for each kind of notifications. They share the
 // connection's one writer, and all of them end with ctx.
 
 // serveSocket turns a request into a WebSocket, and serves it until the client goes
@@ -95,12 +77,15 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return // Upgrade has answered
 	}
 	ctx, cancel := context.WithCancel(r.Context())
-	c := &socket{s: s, id: rand.Uint64() >> 1, conn: conn, ctx: ctx, calls: make(chan struct{}, socketCalls), user: user}
+	c := &socket{s: s, id: rand.Uint64() >> 1, conn: conn, from: r.RemoteAddr, ctx: ctx, end: cancel, calls: make(chan struct{}, socketCalls), reason: make(chan []byte, 1), user: user}
+	c.sending, c.blocks.turn, c.txs.turn, c.rescans = baton.New(), baton.New(), baton.New(), baton.New()
+	defer c.forget()
 	context.AfterFunc(ctx, func() {
 		_ = conn.SetReadDeadline(time.Now())                        // read returns, and with it serveSocket
 		time.AfterFunc(shutdownWait/5, func() { _ = conn.Close() }) // the last answers are out by then
 	})
 	c.work.Go(c.keepAlive)
+	c.work.Go(c.farewell)
 	c.read()
 	cancel()
 	c.work.Wait()
@@ -181,157 +166,119 @@ func (c *socket) authenticate(message []byte) bool {
 		return false
 	}
 	c.user = user
-	c.send(encodeReply(&r, nil, nil))
+	c.s.reply(c.ctx, &socketReply{c: c}, &r, nil, nil)
 	return true
 }
 
-// send writes one message.
-func (c *socket) send(message []byte) {
-	out := socketReply{c: c}
-	out.begin(http.StatusOK, int64(len(message)))
-	out.end(writePieces(&out, message))
-}
+// send writes one message. Whoever sends waits until the client has taken it, so that
+// what waits for a client is bounded by what it asked for: its calls, and a step of each
+// kind of its notifications.
+func (c *socket) send(message []byte) { c.sendAll([][]byte{message}) }
 
-// notify sends a notification, in btcd's form: a request of version 1.0 without an id.
-func (c *socket) notify(method string, params ...any) {
-	message, err := marshal(map[string]any{"jsonrpc": "1.0", "method": method, "params": params, "id": nil})
-	if err == nil {
-		c.send(message)
+// sendAll writes messages. What is not written yet counts as waiting for the client.
+func (c *socket) sendAll(messages [][]byte) {
+	size := 0
+	for _, message := range messages {
+		size += len(message)
+	}
+	c.s.sockets.untaken.hold(c, size)
+	defer c.s.sockets.untaken.hold(c, -size)
+	for _, message := range messages {
+		out := socketReply{c: c, counted: true}
+		out.begin(http.StatusOK, int64(len(message)))
+		out.end(writePieces(&out, message))
 	}
 }
 
-func (c *socket) handle(m socketMethod, params json.RawMessage) (any, *Error) {
-	result, err := m(c, params)
-	if err != nil {
-		return nil, asError(err)
-	}
-	return result, nil
+// inTime writes a frame, and cuts the client off if it does not take it in time.
+func (c *socket) inTime(write func() error) error {
+	late := time.AfterFunc(socketWrite, func() {
+		c.cut(websocket.ClosePolicyViolation, "too slow: what is sent must be taken within 30 seconds")
+	})
+	defer late.Stop()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(socketWrite + socketFarewell))
+	return write()
 }
 
-// session is btcd's session: by the id a client sees, after it has connected again,
-// that what it asked to be told of is forgotten.
-func (c *socket) session(json.RawMessage) (any, error) {
-	return map[string]any{"sessionid": c.id}, nil
-}
-
-// startFlow starts a kind of notifications unless it runs.
-func (c *socket) startFlow(which **flow, run func(context.Context)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if *which != nil {
+// cut ends the connection and tells the client why, if it takes the frame that it is
+// being sent within a moment. It waits for nothing.
+func (c *socket) cut(code int, reason string) {
+	if c.goodbye.Swap(true) {
 		return
 	}
-	ctx, cancel := context.WithCancel(c.ctx)
-	f := &flow{cancel, make(chan struct{})}
-	*which = f
-	c.work.Go(func() {
-		defer close(f.done)
-		run(ctx)
-	})
-}
-
-// endFlow ends a kind of notifications, and waits until the last is out: none comes
-// behind the answer to the client's call.
-func (c *socket) endFlow(which **flow) {
-	c.mu.Lock()
-	f := *which
-	*which = nil
-	c.mu.Unlock()
-	if f != nil {
-		f.cancel()
-		<-f.done
+	user := ""
+	if c.user != nil {
+		user = c.user.Name
 	}
+	c.s.log.Warn("a WebSocket client is cut off", "user", user, "from", c.from, "reason", reason)
+	c.reason <- websocket.FormatCloseMessage(code, reason)
 }
 
-// notifyBlocks begins at the tip of now: what is older the client can ask for.
-func (c *socket) notifyBlocks(json.RawMessage) (any, error) {
-	at := c.s.Headers.Tip()
-	c.startFlow(&c.blocks, func(ctx context.Context) { c.followBlocks(ctx, at) })
-	return nil, nil
-}
-
-func (c *socket) stopNotifyBlocks(json.RawMessage) (any, error) {
-	c.endFlow(&c.blocks)
-	return nil, nil
-}
-
-// followBlocks tells of every block that is disconnected and connected after a
-// position, in order and without gaps, however slow the client is.
-func (c *socket) followBlocks(ctx context.Context, at types.Index) {
-	err := poke.Follow(ctx, c.s.Blocks, func() (more bool, err error) {
-		reverted, applied, err := c.s.Blocks.UpdatesSince(at, notifyBlocks)
-		for i := range reverted {
-			if ctx.Err() != nil {
-				break
-			}
-			u := &reverted[i]
-			c.notify("blockdisconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
-			c.notify("filteredblockdisconnected", u.Update.Block.Height, headerHex(u))
-			at = u.Update.Parent
-		}
-		for i := range applied {
-			if ctx.Err() != nil {
-				break
-			}
-			u := &applied[i]
-			c.notify("blockconnected", u.Block.Hash, u.Update.Block.Height, u.Block.Block.Header.Timestamp)
-			c.notify("filteredblockconnected", u.Update.Block.Height, headerHex(u), []string{}) // clients load no filters here
-			at = u.Update.Block
-		}
-		return len(reverted)+len(applied) > 0, err
-	})
-	if err != nil {
-		c.s.log.Warn("a client is hung up on: the blocks that it should be told of cannot be read", "err", err)
+// farewell waits until the client is to be cut off, and does that.
+func (c *socket) farewell() {
+	select {
+	case <-c.ctx.Done():
+	case reason := <-c.reason:
+		// It waits for the frame that is on its way.
+		_ = c.conn.WriteControl(websocket.CloseMessage, reason, time.Now().Add(socketFarewell))
+		c.end()
 		c.conn.Close()
 	}
 }
 
-func headerHex(u *consensus.BlockUpdate) string {
-	return hex.EncodeToString(u.Block.Block.Header.AppendTo(nil))
+// socketsHold is what all WebSockets together make the node hold.
+type socketsHold struct {
+	readings chan struct{} // the places in which blocks are read for notifications
+	untaken  untaken
+	watched  atomic.Int64 // scripts and outpoints
+	limits   watchLimits
 }
 
-// notifyTxs takes whether transactions are told in full. A second call changes that,
-// from the next transaction on.
-func (c *socket) notifyTxs(params json.RawMessage) (any, error) {
-	verbose := false
-	var list []bool
-	if len(params) > 0 && json.Unmarshal(params, &list) == nil && len(list) == 1 {
-		verbose = list[0]
+func newSocketsHold() socketsHold {
+	return socketsHold{
+		readings: make(chan struct{}, readingPlaces), untaken: untaken{most: maxUntaken}, limits: watchLimits{maxWatched, maxWatchedAll},
 	}
-	c.endFlow(&c.txs)
-	_, since := c.s.Pool.Accepted(math.MaxUint64, 0)
-	c.startFlow(&c.txs, func(ctx context.Context) { c.followTxs(ctx, since, verbose) })
-	return nil, nil
 }
 
-func (c *socket) stopNotifyTxs(json.RawMessage) (any, error) {
-	c.endFlow(&c.txs)
-	return nil, nil
+// untaken counts the bytes that wait for clients.
+type untaken struct {
+	most int // of all clients together
+	mu   sync.Mutex
+	// Guarded by mu:
+	total int
+	by    map[*socket]int
 }
 
-// followTxs tells of the transactions that the pool takes after a position.
-func (c *socket) followTxs(ctx context.Context, since uint64, verbose bool) {
-	_ = poke.Follow(ctx, c.s.Pool, func() (more bool, err error) {
-		wtxids, next := c.s.Pool.Accepted(since, notifyTxs)
-		since = next
-		for _, wtxid := range wtxids {
-			e := c.s.Pool.GetByWitness(wtxid)
-			if ctx.Err() != nil {
-				break
+// hold counts so many bytes more for a client. If all clients together have too many,
+// the one that has most is cut off.
+func (u *untaken) hold(c *socket, n int) {
+	u.mu.Lock()
+	if u.by == nil {
+		u.by = map[*socket]int{}
+	}
+	u.total += n
+	if u.by[c] += n; u.by[c] == 0 {
+		delete(u.by, c)
+	}
+	var worst *socket
+	if n > 0 && u.total > u.most {
+		for c, bytes := range u.by {
+			if worst == nil || bytes > u.by[worst] {
+				worst = c
 			}
-			if e == nil {
-				continue // it has left meanwhile
-			}
-			if verbose {
-				c.notify("txacceptedverbose", c.s.txJSON(e.Tx, true))
-				continue
-			}
-			total := types.Amount(0)
-			for j := range e.Tx.Outputs {
-				total += e.Tx.Outputs[j].Value
-			}
-			c.notify("txaccepted", e.TxID, amount(total))
 		}
-		return len(wtxids) > 0, nil
-	})
+	}
+	u.mu.Unlock()
+	if worst != nil {
+		worst.cut(websocket.CloseTryAgainLater, "what waits for all clients takes too much memory, and most of it is this one's")
+	}
+}
+
+// notification is one in btcd's form: a request of version 1.0 without an id.
+func notification(method string, params ...any) []byte {
+	list, err := marshal(params)
+	if err != nil {
+		panic(err) // it is made of texts and numbers
+	}
+	return slices.Concat([]byte(`{"jsonrpc":"1.0","method":"`+method+`","params":`), list, []byte(`,"id":null}`))
 }

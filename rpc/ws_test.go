@@ -202,7 +202,7 @@ func TestNewTransactions(t *testing.T) {
 	send(t, c, "notifynewtransactions", "[]")
 	read(t, c)
 	txid := s.spend(1)
-	if got, want := read(t, c), fmt.Sprintf(`{"id":null,"jsonrpc":"1.0","method":"txaccepted","params":[%q,9.99900000]}`, txid); got != want {
+	if got, want := read(t, c), fmt.Sprintf(`{"jsonrpc":"1.0","method":"txaccepted","params":[%q,9.99900000],"id":null}`, txid); got != want {
 		t.Errorf("told %s, want %s", got, want)
 	}
 	send(t, c, "notifynewtransactions", "[true]")
