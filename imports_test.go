@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"internal/vectors":      {},
 	"internal/vectors/pack": {},
 	"internal/wholefile":    {},
-	"internal/nodetest":     {".", "node"},
+	"internal/nodetest":     {".", "chain/indexed", "node"},
 	"internal/pipenet":      {},
 	"internal/simnet":       {},
 	"internal/hostile":      {"internal/poke", "chain/types", "chain/consensus", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
@@ -103,7 +103,7 @@ var allowed = map[string][]string{
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20poly1305",
 	},
 	"node": {
-		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/bootstrap", "chain", "chain/store", "chain/index",
+		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc",
 	},
 	"internal/chaintest": {
@@ -116,7 +116,7 @@ var allowed = map[string][]string{
 		"github.com/urfave/cli/v2", "rsc.io/qr",
 	},
 	"cmd/karatd": {
-		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/network", "chain/taproot", "chain", "chain/store", "node", "p2p/noise", "p2p/seed",
+		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/taproot", "chain", "chain/store", "node", "p2p/noise", "p2p/seed",
 		"github.com/urfave/cli/v2", "github.com/BurntSushi/toml",
 	},
 }

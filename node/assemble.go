@@ -233,7 +233,7 @@ func (n *Node) newServer(s *services) error {
 		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
 	}
 	if n.index != nil {
-		options.Index = n.index
+		options.Index, options.Scripts = n.index, n.index
 	}
 	if s.stratum != nil {
 		options.Stratum = s.stratum

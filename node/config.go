@@ -39,8 +39,7 @@ type Config struct {
 	Params     *consensus.Params // of the network
 	CacheBytes int64             // budget of the coin cache; 0: store.DefaultCacheBytes
 	PruneBytes int64             // keep about this much of old blocks; 0: keep all
-	Filters    bool              // keep block filters (BIP157)
-	TxIndex    bool              // keep an index of all transactions
+	Indexes    []string          // names of those that are kept (indexed.Txs, …)
 	Logger     *slog.Logger      // nil: discard
 	LogPath    string            // the file that the log goes to, as clients are told; empty: none
 

@@ -70,9 +70,9 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	n.lookForWarnings()
-	if config.Filters || config.TxIndex {
+	if len(config.Indexes) > 0 {
 		dir := filepath.Join(config.DataDir, indexesDir)
-		n.index = index.Open(dir, n.chain, index.Options{Txs: config.TxIndex, Filters: config.Filters, Later: n.later, Logger: log})
+		n.index = index.Open(dir, n.chain, index.Options{Names: config.Indexes, Later: n.later, Logger: log})
 	}
 	return n, nil
 }

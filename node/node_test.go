@@ -16,6 +16,7 @@ import (
 	"github.com/karatcoin/karat/chain"
 	"github.com/karatcoin/karat/chain/bootstrap"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/vectors"
@@ -29,7 +30,7 @@ func openNode(t testing.TB, dir, network string, prune int64) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := Open(context.Background(), Config{DataDir: dir, Params: params, PruneBytes: prune, Filters: true, TxIndex: true, BlockMinFeeRate: DefaultBlockMinFeeRate})
+	n, err := Open(context.Background(), Config{DataDir: dir, Params: params, PruneBytes: prune, Indexes: []string{indexed.Txs, indexed.Filters}, BlockMinFeeRate: DefaultBlockMinFeeRate})
 	if err != nil {
 		t.Fatal(err)
 	}

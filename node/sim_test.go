@@ -18,6 +18,7 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
@@ -84,7 +85,7 @@ func smallPolicy() pending.Policy {
 func (w *world) start(name string, connect ...string) *simNode {
 	w.t.Helper()
 	config := Config{
-		DataDir: filepath.Join(w.dir, name), Params: w.params, CacheBytes: 4 << 20, Filters: true, TxIndex: true, Policy: smallPolicy(),
+		DataDir: filepath.Join(w.dir, name), Params: w.params, CacheBytes: 4 << 20, Indexes: []string{indexed.Txs, indexed.Filters}, Policy: smallPolicy(),
 		Logger: w.logger, Listen: name + ":1", MaxPeers: 125, NoDiscovery: true,
 		NewListener: func(address string) (net.Listener, error) { return w.net.Listen(address), nil },
 		Dial:        func(_ context.Context, address string) (net.Conn, error) { return w.net.Dial(name, address) },

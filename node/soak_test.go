@@ -17,6 +17,7 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/hostile"
@@ -94,7 +95,7 @@ func TestSoak(t *testing.T) {
 func (s *soak) start(n *soakNode) {
 	s.t.Helper()
 	config := Config{
-		DataDir: filepath.Join(s.dir, fmt.Sprint(n.number)), Params: s.params, CacheBytes: 4 << 20, Filters: n.number%2 == 0, TxIndex: n.number%3 == 0,
+		DataDir: filepath.Join(s.dir, fmt.Sprint(n.number)), Params: s.params, CacheBytes: 4 << 20, Indexes: soakIndexes(n.number),
 		Policy: smallPolicy(), Listen: n.listen, MaxPeers: 60, NoDiscovery: n.number%2 == 1,
 	}
 	for i := range min(soakCalls, n.number) {
@@ -326,4 +327,14 @@ func most(samples []resources) (m resources) {
 		m.goroutines, m.descriptors, m.heap = max(m.goroutines, r.goroutines), max(m.descriptors, r.descriptors), max(m.heap, r.heap)
 	}
 	return m
+}
+
+// soakIndexes are the indexes of a node: not all have the same.
+func soakIndexes(number int) (names []string) {
+	for i, name := range []string{indexed.Filters, indexed.Txs, indexed.Spenders, indexed.Scripts} {
+		if number%(2+i) == 0 {
+			names = append(names, name)
+		}
+	}
+	return names
 }

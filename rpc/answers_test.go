@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/mempool"
@@ -129,14 +130,14 @@ func TestSelectedStats(t *testing.T) {
 // TestWithoutIndexes: a node that keeps none says which one is missing.
 func TestWithoutIndexes(t *testing.T) {
 	const hint = "-5 No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries. Use gettransaction for wallet transactions."
-	for _, filters := range []bool{false, true} {
-		s := start(t, func(c *node.Config) { c.Filters, c.TxIndex = filters, false })
+	for _, indexes := range [][]string{nil, {indexed.Filters}} {
+		s := start(t, func(c *node.Config) { c.Indexes = indexes })
 		block := call[struct{ Tx []string }](s, "getblock", call[[]string](s, "generatetoaddress", 1, s.anchor)[0])
 		if got := refused(s, "getrawtransaction", block.Tx[0]); got != hint {
-			t.Errorf("filters %v: %s", filters, got)
+			t.Errorf("%v: %s", indexes, got)
 		}
 	}
-	s := start(t, func(c *node.Config) { c.Filters = false })
+	s := start(t, func(c *node.Config) { c.Indexes = []string{indexed.Txs} })
 	if got := refused(s, "getblockfilter", call[string](s, "getbestblockhash")); got != "-1 Index is not enabled for filtertype basic" {
 		t.Error(got)
 	}

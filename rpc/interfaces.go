@@ -82,6 +82,17 @@ type Index interface {
 	Wait(ctx context.Context, name string) bool
 	Filter(block types.Hash) (filter []byte, header types.Hash, err error)
 	FindTx(txid types.Hash) (types.TxPlace, error)
+	// FindSpender returns what spends an output on the best chain. If nothing does, that is
+	// indexed.ErrBehind too: whoever asks knows by Wait that the index is not behind.
+	FindSpender(outPoint types.OutPoint) (indexed.Spender, error)
+}
+
+// Scripts answers from the index of scripts. Each answer is of one moment, and says of
+// which block. An error may wrap indexed.ErrBehind or indexed.ErrCursor.
+type Scripts interface {
+	ScriptBalances(scripts []indexed.ScriptHash) (indexed.Balances, error)
+	ScriptHistory(scripts []indexed.ScriptHash, page indexed.Page) (indexed.History, error)
+	ScriptCoins(scripts []indexed.ScriptHash, page indexed.Page) (indexed.Coins, error)
 }
 
 // Pool answers about transactions that wait for a block, as of the chain's tip: it

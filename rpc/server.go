@@ -64,7 +64,8 @@ type Options struct {
 	Headers   Headers
 	Blocks    Blocks
 	Operator  Operator
-	Index     Index // nil: there is none
+	Index     Index   // nil: there is none
+	Scripts   Scripts // nil: there is none
 	Pool      Pool
 	Miner     Miner   // nil: nothing can be mined here
 	Stratum   Stratum // nil: no miners connect

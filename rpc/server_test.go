@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/node"
@@ -362,7 +363,7 @@ func TestAnswersAreOfTheTip(t *testing.T) {
 // TestNoFilters: a node that keeps other indexes, but no filters, does not say that
 // they are on their way.
 func TestNoFilters(t *testing.T) {
-	s := start(t, func(c *node.Config) { c.Filters = false })
+	s := start(t, func(c *node.Config) { c.Indexes = []string{indexed.Txs} })
 	err := s.client.Call(t.Context(), "getblockfilter", nil, call[string](s, "getbestblockhash"))
 	if err == nil || !strings.Contains(err.Error(), "Index is not enabled for filtertype basic") {
 		t.Errorf("%v", err)

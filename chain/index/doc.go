@@ -7,7 +7,7 @@
 // subscriber. A block never waits for it, and the node neither fails to start nor
 // stops because of it.
 //
-//	s := index.Open(dir, chain, index.Options{Filters: true})
+//	s := index.Open(dir, chain, index.Options{Names: []string{indexed.Filters}})
 //	go s.Run(ctx)                             // follows the chain
 //	filter, header, err := s.Filter(hash)     // ErrBehind: not yet, ask again
 //

@@ -155,7 +155,13 @@ func (w *world) open(c Chain, o Options) *Set {
 	return s
 }
 
-var both = Options{Filters: true, Txs: true}
+// keep are the options for some indexes.
+func keep(names ...string) Options { return Options{Names: names} }
+
+var (
+	both  = keep(indexed.Txs, indexed.Filters)
+	every = keep(indexed.Txs, indexed.Spenders, indexed.Filters, indexed.Scripts)
+)
 
 // catchUp lets the indexes follow to the tip.
 func (w *world) catchUp(s *Set) {
@@ -207,6 +213,12 @@ func (w *world) expect(x *Set) {
 		}
 	}
 	slices.Reverse(path)
+	if x.find(indexed.Spenders) != nil {
+		w.expectSpenders(x, path)
+	}
+	if x.find(indexed.Scripts) != nil {
+		w.expectScripts(x, path)
+	}
 	if x.find(indexed.Filters) != nil {
 		w.expectFilters(x, path)
 	} else if _, _, err := x.Filter(w.tip.Hash); !errors.Is(err, ErrBehind) {

@@ -67,7 +67,7 @@ func TestRandomHistories(t *testing.T) {
 	}
 	for seed := range uint64(4) {
 		w := newWorld(t, 100+seed)
-		o := []Options{both, both, {Filters: true}, {Txs: true}}[seed]
+		o := []Options{every, every, both, keep(indexed.Filters)}[seed]
 		x := w.open(w.chain, o)
 		saved := filepath.Join(t.TempDir(), "crash")
 		w.copyTo(saved)
@@ -155,7 +155,7 @@ func TestSwitches(t *testing.T) {
 	w.growBy(20)
 	seen := map[string]bool{}
 	for i, o := range []Options{
-		{Filters: true}, both, {Txs: true}, {Filters: true}, {Txs: true}, both, {Filters: true}, both,
+		keep(indexed.Filters), both, keep(indexed.Txs), keep(indexed.Filters), keep(indexed.Txs), both, keep(indexed.Filters), both,
 	} {
 		x := w.open(w.chain, o)
 		for _, x := range x.all {
@@ -236,7 +236,7 @@ func (p *pruned) UpdatesSince(since types.Index, limit int) (reverted, applied [
 func TestPruned(t *testing.T) {
 	w := newWorld(t, 7)
 	w.growBy(15)
-	x := w.open(w.chain, Options{Filters: true})
+	x := w.open(w.chain, keep(indexed.Filters))
 	w.catchUp(x)
 	x.Close()
 	c := &pruned{w.chain, 10}
@@ -246,7 +246,7 @@ func TestPruned(t *testing.T) {
 		t.Fatalf("an index that cannot be made: %v, %+v", err, states)
 	}
 	x.Close()
-	x = w.open(c, Options{Filters: true})
+	x = w.open(c, keep(indexed.Filters))
 	w.expect(x)
 	w.growBy(3)
 	w.catchUp(x)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -22,9 +23,9 @@ type Chain interface {
 	poke.Source // pokes after the tip has changed
 }
 
-// Options are the choices of Open: which indexes are kept, and how.
+// Options are the choices of Open.
 type Options struct {
-	Txs, Filters, Spenders, Scripts bool
+	Names []string // of the indexes that are kept (indexed.Txs, …)
 	// Later reports that the node has more urgent work, such as a sync. The indexes
 	// wait until that is done, or until the tip has stood still for a while: a sync
 	// may never end, for want of peers. Nil: they never wait.
@@ -40,7 +41,6 @@ type kind struct {
 	name    string // Bitcoin Core's
 	folder  string
 	version byte
-	on      func(o *Options) bool
 	begin   func(w *writer) (content, error) // a step
 }
 
@@ -57,8 +57,10 @@ const folderOfFilters = "filters"
 
 // kinds are all indexes, in the order in which they are listed.
 var kinds = []kind{
-	{indexed.Txs, "transactions", 1, func(o *Options) bool { return o.Txs }, beginTxs},
-	{indexed.Filters, folderOfFilters, 1, func(o *Options) bool { return o.Filters }, beginFilters},
+	{indexed.Txs, "transactions", 1, beginTxs},
+	{indexed.Spenders, "spenders", 1, beginSpenders},
+	{indexed.Filters, folderOfFilters, 1, beginFilters},
+	{indexed.Scripts, "scripts", 1, beginScripts},
 }
 
 // Set is the indexes that are kept.
@@ -80,7 +82,7 @@ func Open(dir string, chain Chain, o Options) *Set {
 	s := &Set{chain: chain, o: o}
 	moved := moveOld(dir)
 	for i := range kinds {
-		if kinds[i].on(&o) {
+		if slices.Contains(o.Names, kinds[i].name) {
 			x := &index{kind: &kinds[i], chain: chain, log: o.Logger.With("index", kinds[i].name), dir: filepath.Join(dir, kinds[i].folder)}
 			s.all = append(s.all, x)
 			if moved != nil {

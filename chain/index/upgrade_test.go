@@ -73,7 +73,7 @@ func TestEarlierVersion(t *testing.T) {
 			t.Fatal("transactions were indexed without blocks")
 		}
 		x.Close()
-		x = w.open(c, Options{Filters: true})
+		x = w.open(c, keep(indexed.Filters))
 		w.fork(3, 1)
 		w.catchUp(x)
 		w.expect(x)

@@ -43,7 +43,7 @@ const loopback = "127.0.0.1"
 type options struct {
 	dataDir, network, configFile string
 	cacheMiB, pruneMiB           int64
-	filters, txIndex             bool
+	indexes                      indexOptions
 	logLevel, logFormat          string
 
 	listen              string
@@ -76,17 +76,16 @@ type options struct {
 
 // flags are the flags of every command.
 func (o *options) flags() []cli.Flag {
-	return cmdline.FromEnvironment(
+	flags := cmdline.FromEnvironment(
 		&cli.StringFlag{Name: "datadir", Destination: &o.dataDir, Usage: "keep each network's data in a folder of its own in `DIR` (default: ~/.karat)"},
 		&cli.StringFlag{Name: "network", Destination: &o.network, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
 		&cli.StringFlag{Name: "config", Destination: &o.configFile, Usage: "read options from a TOML `FILE` (default: " + configFile + " in the data directory, if there is one)"},
 		&cli.GenericFlag{Name: "dbcache", Value: cmdline.Number(&o.cacheMiB, store.DefaultCacheBytes/mebibyte, 4, 1<<20), Usage: "memory for coins, in `MiB`"},
 		&cli.GenericFlag{Name: "prune", Value: cmdline.Number(&o.pruneMiB, 0, 0, 1<<30), Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
-		&cli.BoolFlag{Name: "filters", Destination: &o.filters, Value: true, Usage: "keep block filters (BIP157), by which wallets sync; --filters=false keeps none"},
-		&cli.BoolFlag{Name: "txindex", Destination: &o.txIndex, Value: true, Usage: "keep an index of all transactions; --txindex=false keeps none"},
 		&cli.StringFlag{Name: "log-level", Destination: &o.logLevel, Usage: "log from this `LEVEL` on: debug, info, warn or error (default: info for run and seed, else warn)"},
 		&cli.StringFlag{Name: "log-format", Destination: &o.logFormat, Value: "text", Usage: "log in this `FORMAT`: text or json"},
 	)
+	return slices.Concat(flags, o.indexes.flags())
 }
 
 // runFlags are the flags of a node that runs.
@@ -168,7 +167,7 @@ func (o *options) config(c *cli.Context, defaultLevel slog.Level) (node.Config, 
 	debug.SetMemoryLimit(o.cacheMiB*mebibyte + workingMemory)
 	return node.Config{
 		DataDir: dir, Params: params, CacheBytes: o.cacheMiB * mebibyte, PruneBytes: o.pruneMiB * mebibyte, Logger: logger, LogPath: logPath(c),
-		Filters: o.filters, TxIndex: o.txIndex,
+		Indexes: o.indexes.names(),
 	}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -34,7 +35,7 @@ func Dev(t testing.TB, change func(*node.Config)) *Running {
 		t.Fatal(err)
 	}
 	config := node.Config{
-		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Filters: true, TxIndex: true,
+		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Indexes: []string{indexed.Txs, indexed.Filters},
 		Policy: node.DefaultPolicy(), RPCListen: "127.0.0.1:0", NoDiscovery: true,
 	}
 	config.Policy.MaxBytes = 8 << 20
