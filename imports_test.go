@@ -92,7 +92,7 @@ var allowed = map[string][]string{
 	"p2p/wire":     {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
 	"p2p/noise":    {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
 	"rpc": {
-		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/coinstats", "miner/stratuminfo", "p2p/peerinfo",
+		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "miner/stratuminfo", "p2p/peerinfo",
 		"chain/indexed",
 		"github.com/gorilla/websocket",
 	},

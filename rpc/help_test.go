@@ -13,9 +13,11 @@ const coreNames = `
 addnode node command v2transport
 addpeeraddress address port tried
 clearbanned
+createmultisig nrequired keys address_type
 createrawtransaction inputs outputs locktime replaceable version
 decoderawtransaction hexstring iswitness
 decodescript hexstring
+deriveaddresses descriptor range
 disconnectnode address nodeid
 echo arg0 arg1 arg2 arg3 arg4 arg5 arg6 arg7 arg8 arg9
 echoipc arg
@@ -41,26 +43,26 @@ getchaintips
 getchaintxstats nblocks blockhash
 getconnectioncount
 getdeploymentinfo blockhash
+getdescriptoractivity blockhashes scanobjects include_mempool
+getdescriptorinfo descriptor
 getdifficulty
 getindexinfo index_name
 getmemoryinfo mode
-getmempoolcluster txid
-getmempoolfeeratediagram
-getorphantxs verbosity
-logging include exclude
-mockscheduler delta_time
 getmempoolancestors txid verbose
+getmempoolcluster txid
 getmempooldescendants txid verbose
 getmempoolentry txid
+getmempoolfeeratediagram
 getmempoolinfo
 getmininginfo
 getnettotals
 getnetworkhashps nblocks height
 getnetworkinfo
 getnodeaddresses count network
+getorphantxs verbosity
 getpeerinfo
-getrawaddrman
 getprioritisedtransactions
+getrawaddrman
 getrawmempool verbose mempool_sequence
 getrawtransaction txid verbosity|verbose blockhash
 getrpcinfo
@@ -72,11 +74,15 @@ help command
 importmempool filepath options
 invalidateblock blockhash
 listbanned
+logging include exclude
+mockscheduler delta_time
 ping
 preciousblock blockhash
 prioritisetransaction txid dummy fee_delta
 reconsiderblock blockhash
 savemempool
+scanblocks action scanobjects start_height stop_height filtertype options
+scantxoutset action scanobjects
 sendrawtransaction hexstring maxfeerate maxburnamount
 setban subnet command bantime absolute
 setmocktime timestamp
@@ -89,6 +95,7 @@ testmempoolaccept rawtxs maxfeerate
 uptime
 validateaddress address
 verifychain checklevel nblocks
+verifytxoutproof proof
 waitforblock blockhash timeout
 waitforblockheight height timeout
 waitfornewblock timeout current_tip

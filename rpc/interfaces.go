@@ -68,6 +68,9 @@ type Operator interface {
 	Verify(ctx context.Context, depth uint32, level int) error
 	// CoinSet walks over all coins, and says at which block they were these.
 	CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error)
+	// ForEachCoin visits all coins of a moment in the order of their outpoints, and says
+	// of which block they are. Blocks come in meanwhile. The visitor's error ends it.
+	ForEachCoin(ctx context.Context, each func(types.OutPoint, *types.Coin) error) (types.Index, error)
 	// SizeOnDisk is that of all block files, in bytes.
 	SizeOnDisk() int64
 }

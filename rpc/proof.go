@@ -84,23 +84,22 @@ func (m *merkleProof) encode(header *types.Header) []byte {
 }
 
 // getTxOutProof is Core's gettxoutproof. Without the name of a block it asks the
-// transaction index; Core can do without that while an output of a transaction is
-// unspent. The bound on ids is karat's.
+// transaction index, or looks for an output of a transaction that is unspent. The bound
+// on ids is karat's.
 func getTxOutProof(s *Server, a *args) work {
 	texts := a.texts(0, 1000)
 	if len(texts) == 0 {
 		a.fail(failf(CodeInvalidParam, "Parameter 'txids' cannot be empty"))
 	}
 	wanted := map[types.Hash]bool{}
-	var first types.Hash
-	for i, text := range texts {
+	var txids []types.Hash
+	for _, text := range texts {
 		txid := a.parseHash("txid", text)
 		if wanted[txid] {
 			a.fail(failf(CodeInvalidParam, "Invalid parameter, duplicated txid: %s", txid))
 		}
-		if wanted[txid] = true; i == 0 {
-			first = txid
-		}
+		wanted[txid] = true
+		txids = append(txids, txid)
 	}
 	var info header.Info
 	named := a.given(1)
@@ -109,9 +108,9 @@ func getTxOutProof(s *Server, a *args) work {
 	}
 	return func(ctx context.Context) (any, error) {
 		if !named {
-			var ok bool
-			if info, ok = s.indexedTx(ctx, first); !ok || s.isUnspendableGenesis(first) {
-				return nil, failf(CodeAddressOrKey, "Transaction not yet in block")
+			var err error
+			if info, err = s.blockOfAny(ctx, txids); err != nil {
+				return nil, err
 			}
 		}
 		block, err := s.block(&info)
@@ -130,4 +129,44 @@ func getTxOutProof(s *Server, a *args) work {
 		}
 		return hex.EncodeToString(m.encode(&info.Header)), nil
 	}
+}
+
+// What is looked up to find a transaction by an output that is unspent: so many outputs
+// of the first transaction at most, and so many of all.
+const (
+	maxOutputsTried = 4_000
+	maxCoinsTried   = 100_000
+)
+
+// blockOfAny returns the block of one of the transactions.
+func (s *Server) blockOfAny(ctx context.Context, txids []types.Hash) (header.Info, error) {
+	if info, ok := s.indexedTx(ctx, txids[0]); ok && !s.isUnspendableGenesis(txids[0]) {
+		return info, nil
+	}
+	tried := 0
+	for from, size := uint32(0), uint32(50); from < maxOutputsTried; from, size = from+size, 1_000 {
+		for _, txid := range txids {
+			if tried += int(size); tried > maxCoinsTried {
+				break
+			}
+			outPoints := make([]types.OutPoint, size)
+			for i := range outPoints {
+				outPoints[i] = types.OutPoint{TxID: txid, Index: from + uint32(i)}
+			}
+			coins, _, err := s.Blocks.Coins(ctx, outPoints)
+			if err != nil {
+				return header.Info{}, err
+			}
+			for i := range coins {
+				if !coins[i].Found {
+					continue
+				}
+				if hash, ok := s.Headers.HashAt(coins[i].Coin.Height); ok {
+					info, _ := s.Headers.Info(hash)
+					return info, nil
+				}
+			}
+		}
+	}
+	return header.Info{}, failf(CodeAddressOrKey, "Transaction not yet in block")
 }

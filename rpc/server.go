@@ -87,13 +87,16 @@ type Options struct {
 // Server answers clients. Its methods may be called concurrently.
 type Server struct {
 	Options
+	scans
 	log     *slog.Logger
 	table   map[string]*method // by name
 	slow    chan struct{}      // the places of slow calls
 	polls   chan struct{}      // the places of those who wait for a template
 	encoded encodedTxs
-	warm    atomic.Bool // Ready was called
-	active  activeCalls
+	// coinScan is scantxoutset's, blockScan that of scanblocks.
+	coinScan, blockScan scan
+	warm                atomic.Bool // Ready was called
+	active              activeCalls
 	// strangers is for what anybody can bring about: it grows by a few lines a minute.
 	strangers *slog.Logger
 	sockets   socketsHold
