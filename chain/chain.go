@@ -25,8 +25,8 @@ type Bodies interface {
 	WriteUndo(at types.Index, coins []types.Coin) error
 	ReadUndo(hash types.Hash) ([]types.Coin, error)
 	// Prune removes bodies and undo data below the height until the rest fits the
-	// store's budget. It returns the blocks that lost theirs.
-	Prune(below uint32) ([]types.Hash, error)
+	// store's budget, or all that it can remove. It returns the blocks that lost theirs.
+	Prune(below uint32, all bool) ([]types.Hash, error)
 }
 
 // Coins is the coin set behind a write-back cache. The chain makes one call at a
@@ -73,7 +73,7 @@ type Options struct {
 	Logger  *slog.Logger     // nil: discard
 	Now     func() time.Time // nil: time.Now
 	Workers int              // goroutines that check scripts; 0: one a processor
-	Prune   bool             // let the store remove old bodies
+	Prune   bool             // let the store remove old bodies when they exceed its budget
 	// Keep returns the height from which on somebody else, an index for one, still
 	// needs bodies. Pruning stops below it. Nil: nobody needs any.
 	Keep func() uint32
@@ -309,11 +309,7 @@ func (c *Chain) flush() error {
 	c.lastFlush = c.now()
 	c.lastSave = c.lastFlush
 	if c.prune && c.coinsTip.height > PruneKeep {
-		below := c.coinsTip.height - PruneKeep
-		if c.keep != nil {
-			below = min(below, c.keep())
-		}
-		return c.pruneBodies(below)
+		return c.pruneBodies(c.coinsTip.height-PruneKeep, false)
 	}
 	return nil
 }
@@ -328,10 +324,13 @@ func (c *Chain) save() error {
 	return c.store.SaveHeaders(records)
 }
 
-// pruneBodies lets the store drop bodies. The store changes its own header records
+// pruneBodies lets the store drop bodies that nobody needs. The store changes its own header records
 // in the same step, so the blocks do not become dirty here.
-func (c *Chain) pruneBodies(below uint32) error {
-	pruned, err := c.store.Prune(below)
+func (c *Chain) pruneBodies(below uint32, all bool) error {
+	if c.keep != nil {
+		below = min(below, c.keep())
+	}
+	pruned, err := c.store.Prune(below, all)
 	if err != nil || len(pruned) == 0 {
 		return err
 	}

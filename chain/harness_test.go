@@ -85,9 +85,9 @@ func (s *memStore) ReadUndo(hash types.Hash) ([]types.Coin, error) {
 	return nil, fmt.Errorf("no undo data of %s", hash)
 }
 
-func (s *memStore) Prune(below uint32) (pruned []types.Hash, err error) {
+func (s *memStore) Prune(below uint32, all bool) (pruned []types.Hash, err error) {
 	for hash, r := range s.records {
-		if s.prune && r.Height < below && r.Status.Has(header.StatusBody) {
+		if (s.prune || all) && r.Height < below && r.Status.Has(header.StatusBody) {
 			r.Status &^= header.StatusBody | header.StatusUndo
 			s.records[hash] = r
 			for _, m := range []map[types.Hash][]byte{s.bodies, s.savedBodies} {

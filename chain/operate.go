@@ -58,6 +58,27 @@ func (c *Chain) Reconsider(ctx context.Context, hash types.Hash) error {
 	})
 }
 
+// PruneTo removes the bodies and undo data of blocks up to a height, except the last
+// PruneKeep and those that somebody needs (Options.Keep). The store removes whole files,
+// so that more may stay; PruneHeight tells.
+func (c *Chain) PruneTo(ctx context.Context, height uint32) error {
+	if err := c.turn.Take(ctx); err != nil {
+		return err
+	}
+	defer c.turn.Give()
+	if c.fault != nil {
+		return c.fault
+	}
+	// First the coins must be above all that goes, or a restart could not catch up.
+	if err := c.flush(); err != nil {
+		return c.fail(consensus.Local(err))
+	}
+	if c.coinsTip.height <= PruneKeep {
+		return nil
+	}
+	return c.fail(consensus.Local(c.pruneBodies(min(height, c.coinsTip.height-PruneKeep)+1, true)))
+}
+
 // Precious treats a block as if it had been the first of those with its work,
 // so that it wins a tie. A later call overrides an earlier one. The preference is
 // not stored.

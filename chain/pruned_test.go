@@ -173,3 +173,43 @@ func TestPrunedBlockAgain(t *testing.T) {
 		t.Error("it is wanted for ever")
 	}
 }
+
+// TestPruneTo: blocks go by hand, also where none go by themselves, but not those that
+// somebody needs, nor the last 288.
+func TestPruneTo(t *testing.T) {
+	h := newHarness(t)
+	a := h.Blocks("a", h.Genesis, 310)
+	h.add(a...)
+	for _, test := range []struct{ to, keep, want uint32 }{
+		{5, 1000, 6}, {9, 4, 6}, {9, 8, 8}, {310, 1000, 310 - PruneKeep + 1}, {1 << 31, 1000, 310 - PruneKeep + 1},
+	} {
+		h.chain.keep = func() uint32 { return test.keep }
+		if err := h.chain.PruneTo(context.Background(), test.to); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.chain.PruneHeight(); got != test.want {
+			t.Errorf("up to %d, with %d needed: blocks are there from %d on, want %d", test.to, test.keep, got, test.want)
+		}
+	}
+	h.store.crash()
+	h.open() // the coins reflect what is left
+	h.expectTip(a[309])
+}
+
+// TestFirstSince: times may go down, and the lowest block counts.
+func TestFirstSince(t *testing.T) {
+	h := newHarness(t)
+	a := h.Blocks("a", h.Genesis, 20)
+	h.add(a...)
+	for i, b := range append([]*chaintest.Block{h.Genesis}, a...) {
+		if got, ok := h.chain.FirstSince(b.Header.Timestamp); !ok || got.Height > uint32(i) {
+			t.Errorf("since the time of %d: %s, %v", i, got, ok)
+		}
+	}
+	if got, ok := h.chain.FirstSince(0); !ok || got.Height != 0 {
+		t.Errorf("since 1970: %s, %v", got, ok)
+	}
+	if got, ok := h.chain.FirstSince(^uint32(0)); ok {
+		t.Errorf("since 2106: %s", got)
+	}
+}

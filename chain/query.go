@@ -38,6 +38,20 @@ func (c *Chain) MedianTimePast(height uint32) uint32 {
 	return ancestry{c.tip}.MedianTimePast(min(height, c.tip.height))
 }
 
+// FirstSince returns the lowest block of the best chain whose time is the given one, in
+// seconds since 1970, or later, if there is one.
+func (c *Chain) FirstSince(seconds uint32) (first types.Index, ok bool) {
+	c.mu.RLock()
+	n := c.tip
+	c.mu.RUnlock() // what is below it never changes
+	for ; n != nil; n = n.parent {
+		if n.header.Timestamp >= seconds {
+			first, ok = n.index(), true
+		}
+	}
+	return first, ok
+}
+
 // PruneHeight returns the height from which on all bodies and undo data of the best
 // chain are stored, 0 if nothing was pruned. It looks from the tip down, since the
 // store prunes by files: lower blocks may be left that are no use by themselves.

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -100,11 +101,25 @@ type operator struct {
 	n *Node
 }
 
-// Verify implements rpc.Operator.
+// Verify implements rpc.Operator. As in Bitcoin Core, blocks that are not there are not in
+// order.
 func (o operator) Verify(ctx context.Context, depth uint32, level int) error {
-	_, err := o.Chain.Verify(ctx, depth, level, func(int, int) {})
+	tip := o.Tip().Height
+	blocks, err := o.Chain.Verify(ctx, depth, level, func(int, int) {})
+	if depth == 0 || depth > tip {
+		depth = tip
+	}
+	if err == nil && uint32(blocks) < depth {
+		return fmt.Errorf("of %d blocks only the last %d are there: the others were pruned", depth, blocks)
+	}
 	return err
 }
+
+// CoinsOnDisk implements rpc.Operator.
+func (o operator) CoinsOnDisk() int64 { return o.n.store.CoinsOnDisk() }
+
+// CacheBytes implements rpc.Operator.
+func (o operator) CacheBytes() (database, coins int64) { return o.n.store.CacheBytes() }
 
 // CoinSet implements rpc.Operator.
 func (o operator) CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error) {
@@ -161,7 +176,7 @@ func (c *control) Syncing() bool { return c.peers.Syncing() }
 
 // Pruned implements rpc.Control.
 func (c *control) Pruned() (pruned bool, height uint32, target int64) {
-	if c.node.config.PruneBytes == 0 {
+	if !c.node.config.prunes() {
 		return false, 0, 0
 	}
 	return true, c.node.chain.PruneHeight(), c.node.config.PruneBytes

@@ -162,7 +162,7 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 	}
 	return p2p.New(p2p.Options{
 		Params: n.config.Params, Key: key, Headers: n.chain, Blocks: n.chain, Pool: s.pool,
-		UserAgent: UserAgent, Pruned: n.config.PruneBytes > 0, Listener: s.peerListener, ListenPort: port,
+		UserAgent: UserAgent, Pruned: n.config.prunes(), Listener: s.peerListener, ListenPort: port,
 		Dial: dialer.Dial, Resolve: dialer.Resolve, ByName: dialer.ByName, Check: dialer.Check, Reach: dialer.Reach, External: s.external(n.config.External),
 		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers, MaxPerAddress: n.config.MaxPerAddress, ThreadTime: threadtime.Now, Trust: trust, BlocksOnly: p2p.DefaultBlocksOnly, MaxUpload: n.config.MaxUpload, MaxMemory: n.config.PeerBytes,
 		File: filepath.Join(n.config.DataDir, "peers.json"), BanFile: filepath.Join(n.config.DataDir, "banlist.json"), Now: n.clock.real, Logger: n.log.With(logswitch.Category("net")),

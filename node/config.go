@@ -32,6 +32,9 @@ const (
 // DefaultPolicy is the policy of a node whose operator has set nothing.
 func DefaultPolicy() pending.Policy { return mempool.DefaultPolicy() }
 
+// prunes reports that old blocks may be gone.
+func (c *Config) prunes() bool { return c.Prune || c.PruneBytes > 0 }
+
 // Config is what a node is made from. The first part is all that Open needs;
 // the rest is for Run.
 type Config struct {
@@ -39,6 +42,9 @@ type Config struct {
 	Params     *consensus.Params // of the network
 	CacheBytes int64             // budget of the coin cache; 0: store.DefaultCacheBytes
 	PruneBytes int64             // keep about this much of old blocks; 0: keep all
+	Prune      bool              // old blocks go when a client asks for it, and only then
+	StopAt     uint32            // end when the best chain has this height; 0: never
+	FileBytes  uint32            // of a full file of blocks; 0: as the store likes
 	Indexes    []string          // names of those that are kept (indexed.Txs, …)
 	Logger     *slog.Logger      // nil: discard
 	LogPath    string            // the file that the log goes to, as clients are told; empty: none

@@ -52,6 +52,7 @@ func Open(ctx context.Context, config Config) (*Node, error) {
 		NetworkName: config.Params.Name,
 		CacheBytes:  config.CacheBytes,
 		PruneBytes:  config.PruneBytes,
+		SegmentSize: config.FileBytes,
 		Logger:      log,
 	})
 	if err != nil {

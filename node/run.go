@@ -10,6 +10,7 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/mempool"
 )
 
@@ -57,6 +58,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	run := []func(context.Context) error{n.watch, n.keepWarnings, s.pool.Run, s.peers.Run, n.keepEstimates(s.pool)}
 	if n.index != nil {
 		run = append(run, n.index.Run)
+	}
+	if n.config.StopAt > 0 {
+		run = append(run, n.stopAt)
 	}
 	if n.config.Mine {
 		run = append(run, s.miner.Run)
@@ -166,6 +170,17 @@ func (n *Node) watch(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
+}
+
+// stopAt ends the node when the best chain has the height that it is to end at.
+func (n *Node) stopAt(ctx context.Context) error {
+	return poke.Follow(ctx, n.chain, func() (bool, error) {
+		if tip := n.chain.Tip(); tip.Height >= n.config.StopAt {
+			n.log.Info("stopping at the height that was asked for", "height", tip.Height)
+			n.stop()
+		}
+		return false, nil
+	})
 }
 
 func (n *Node) started(s *services) Started {

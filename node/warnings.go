@@ -35,8 +35,10 @@ func (n *Node) lookForWarnings() {
 	}
 }
 
-// Warnings implements rpc.Control.
+// Warnings implements rpc.Control. It looks anew, since the clock goes on while the tip
+// does not.
 func (c *control) Warnings() []string {
+	c.node.lookForWarnings()
 	texts := []string{}
 	for _, warning := range c.node.warnings.List() {
 		texts = append(texts, warning.Text)

@@ -41,6 +41,7 @@ getblockstats hash_or_height stats
 getblocktemplate template_request
 getchaintips
 getchaintxstats nblocks blockhash
+getchainstates
 getconnectioncount
 getdeploymentinfo blockhash
 getdescriptoractivity blockhashes scanobjects include_mempool
@@ -78,6 +79,7 @@ logging include exclude
 mockscheduler delta_time
 ping
 preciousblock blockhash
+pruneblockchain height
 prioritisetransaction txid dummy fee_delta
 reconsiderblock blockhash
 savemempool

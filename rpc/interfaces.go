@@ -66,6 +66,13 @@ type Operator interface {
 	// Verify checks the last blocks again, depth of them (0: all), at a level of
 	// Core's verifychain. The error says what is damaged.
 	Verify(ctx context.Context, depth uint32, level int) error
+	// PruneTo removes old blocks up to a height, as far as nobody needs them.
+	PruneTo(ctx context.Context, height uint32) error
+	// FirstSince returns the lowest block of the best chain whose time is the given one,
+	// in seconds since 1970, or later.
+	FirstSince(seconds uint32) (first types.Index, ok bool)
+	CoinsOnDisk() int64                  // bytes of the database
+	CacheBytes() (database, coins int64) // memory for what is read of it
 	// CoinSet walks over all coins, and says at which block they were these.
 	CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error)
 	// ForEachCoin visits all coins of a moment in the order of their outpoints, and says
@@ -221,6 +228,6 @@ type Control interface {
 	Warnings() []string  // what the operator should know, as it is shown; never nil
 	MempoolFile() string // where the pool is saved
 	// Pruned tells whether old blocks are removed, the height from which they are
-	// there, and how many bytes they may take.
+	// there, and how many bytes they may take; 0: they go when a client asks for it.
 	Pruned() (pruned bool, height uint32, target int64)
 }

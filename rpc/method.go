@@ -96,7 +96,7 @@ func methods() map[string]*method {
 		category string
 		methods  []method
 	}{
-		{"Blockchain", chainMethods()}, {"Blockchain", blockMethods()}, {"Blockchain", coinMethods()}, {"Blockchain", poolMethods()},
+		{"Blockchain", chainMethods()}, {"Blockchain", blockMethods()}, {"Blockchain", coinMethods()}, {"Blockchain", pruneMethods()}, {"Blockchain", poolMethods()},
 		{"Blockchain", clusterMethods()}, {"Blockchain", poolFileMethods()}, {"Blockchain", waitMethods()}, {"Blockchain", deploymentMethods()}, {hidden, hiddenMethods()},
 		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Rawtransactions", createMethods()}, {"Util", utilMethods()}, {"Util", indexMethods()},
 		{"Util", descriptorMethods()}, {"Blockchain", scanMethods()}, {"Blockchain", activityMethods()}, {"Blockchain", proofMethods()},

@@ -128,18 +128,26 @@ func getBlockchainInfo(_ context.Context, s *Server) (any, error) {
 	j := chainInfoJSON{
 		Chain: s.Params.Name, Blocks: state.Index.Height, Headers: headers.Height, BestBlockHash: state.Index.Hash,
 		Bits: bitsHex(state.Header.Bits), Target: target.String(), Difficulty: difficulty(state.Header.Bits),
-		Time: state.Header.Timestamp, MedianTime: state.MedianTimePast(), VerificationProgress: "1",
+		Time: state.Header.Timestamp, MedianTime: state.MedianTimePast(), VerificationProgress: progress(state.Index, headers),
 		InitialBlockDownload: s.Control.Syncing(), ChainWork: state.Work.String(), SizeOnDisk: s.Operator.SizeOnDisk(),
 		Warnings: s.Control.Warnings(),
 	}
-	if headers.Height > state.Index.Height {
-		j.VerificationProgress = double(float64(state.Index.Height) / float64(headers.Height))
-	}
 	if pruned, height, target := s.Control.Pruned(); pruned {
-		automatic := true
-		j.Pruned, j.PruneHeight, j.AutomaticPruning, j.PruneTargetSize = true, &height, &automatic, &target
+		automatic := target > 0
+		j.Pruned, j.PruneHeight, j.AutomaticPruning = true, &height, &automatic
+		if automatic {
+			j.PruneTargetSize = &target
+		}
 	}
 	return j, nil
+}
+
+// progress is how far the chain is, of what is known of it.
+func progress(tip, headers types.Index) json.Number {
+	if headers.Height <= tip.Height {
+		return "1"
+	}
+	return double(float64(tip.Height) / float64(headers.Height))
 }
 
 // getChainTips is Core's getchaintips, the highest first. The best tip is among them

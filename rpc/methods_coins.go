@@ -85,7 +85,7 @@ func getTxOutSetInfo(s *Server, a *args) work {
 			TotalAmount    json.Number `json:"total_amount"`
 			Transactions   uint64      `json:"transactions"`
 			DiskSize       int64       `json:"disk_size"`
-		}{Height: at.Height, BestBlock: at.Hash, TxOuts: stats.TxOuts, BogoSize: stats.BogoSize, TotalAmount: amount(stats.TotalAmount), Transactions: stats.Transactions}
+		}{Height: at.Height, BestBlock: at.Hash, TxOuts: stats.TxOuts, BogoSize: stats.BogoSize, TotalAmount: amount(stats.TotalAmount), Transactions: stats.Transactions, DiskSize: s.Operator.CoinsOnDisk()}
 		switch kind {
 		case "hash_serialized_3":
 			j.HashSerialized = &stats.HashSerialized3

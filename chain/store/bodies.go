@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
@@ -115,17 +116,17 @@ func (s *Store) location(from *segments, prefix byte, hash types.Hash) (location
 }
 
 // Prune removes segment files, the oldest first, while bodies and undo data take
-// more than Options.PruneBytes. It spares a file with the body of a block at or
-// above the height. It returns the blocks that lost body and undo data. Their header
+// more than Options.PruneBytes, or all that it may. It spares a file with the body of a
+// block at or above the height, and the last file. It returns the blocks that lost body and undo data. Their header
 // records have lost StatusBody and StatusUndo in the same step.
 //
 // First the database forgets the blocks, then the files go. A crash between leaves
 // only files that nothing refers to, which Open removes.
-func (s *Store) Prune(below uint32) ([]types.Hash, error) {
+func (s *Store) Prune(below uint32, all bool) ([]types.Hash, error) {
 	if err := s.faulty(); err != nil {
 		return nil, err
 	}
-	chosen := s.choose(below)
+	chosen := s.choose(below, all)
 	if len(chosen) == 0 {
 		return nil, nil
 	}
@@ -171,15 +172,15 @@ func (s *Store) Prune(below uint32) ([]types.Hash, error) {
 
 // choose returns the block files that Prune is to remove. The order of files is
 // that of arrival, not of heights, so a file is chosen by its greatest height.
-func (s *Store) choose(below uint32) map[uint32]struct{} {
+func (s *Store) choose(below uint32, all bool) map[uint32]struct{} {
 	total := s.blocks.bytes() + s.undos.bytes()
 	chosen := map[uint32]struct{}{}
-	if s.pruneBytes <= 0 {
+	if !all && s.pruneBytes <= 0 {
 		return chosen
 	}
 	files, extents := s.blocks.full()
 	for _, segment := range files {
-		if total <= s.pruneBytes {
+		if !all && total <= s.pruneBytes {
 			break
 		}
 		if extents[segment].maxHeight < below {
@@ -280,6 +281,20 @@ func (s *Store) removeFiles(blocks map[uint32]struct{}, undos []uint32) error {
 		}
 	}
 	return s.disk.syncDir(blocksDir)
+}
+
+// CacheBytes returns the memory for what is read of the database, and for coins. It may
+// be called at any time by anyone.
+func (s *Store) CacheBytes() (database, coins int64) { return s.caches[0], s.caches[1] }
+
+// CoinsOnDisk estimates the bytes of the coins in the database, without what was written
+// last and is in its journal yet. It may be called at any time by anyone.
+func (s *Store) CoinsOnDisk() int64 {
+	sizes, err := s.db.SizeOf([]util.Range{*util.BytesPrefix([]byte{keyCoin})})
+	if err != nil { // it is closed
+		return 0
+	}
+	return sizes.Sum()
 }
 
 // SizeOnDisk returns the bytes of all segment files. It may be called at any

@@ -96,7 +96,7 @@ func storySteps() int {
 
 func storyOptions() Options {
 	o := smallOptions()
-	o.PruneBytes, o.segmentSize = 1500, 1500
+	o.PruneBytes, o.SegmentSize = 1500, 1500
 	return o
 }
 

@@ -24,7 +24,7 @@ import (
 // The tests of this file run on the real file system.
 
 func diskOptions() Options {
-	return Options{Network: types.Hash{0xaa, 0xbb}, NetworkName: "alpha", CacheBytes: 8 << 20, segmentSize: 4000}
+	return Options{Network: types.Hash{0xaa, 0xbb}, NetworkName: "alpha", CacheBytes: 8 << 20, SegmentSize: 4000}
 }
 
 // blockAt makes the block of a height: its place in the chain and its body.
@@ -209,10 +209,13 @@ func TestPruneRemovesFiles(t *testing.T) {
 	for _, name := range segmentFiles(t, dir, "*.seg") {
 		before[name], _ = os.ReadFile(name)
 	}
-	if pruned, err := s.Prune(0); err != nil || len(pruned) != 0 {
+	if pruned, err := s.Prune(0, false); err != nil || len(pruned) != 0 {
 		t.Fatalf("below 0: %d blocks, %v", len(pruned), err)
 	}
-	pruned, err := s.Prune(30)
+	if pruned, err := s.Prune(3, true); err != nil || len(pruned) != 0 { // the first file has more
+		t.Fatalf("all below 3: %d blocks, %v", len(pruned), err)
+	}
+	pruned, err := s.Prune(30, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +326,7 @@ func TestReadWhileWriting(t *testing.T) {
 	}
 	for height := uint32(10); height < 150; height += 10 {
 		writeBlocks(t, s, height, height+10)
-		if _, err := s.Prune(height - 5); err != nil {
+		if _, err := s.Prune(height-5, false); err != nil {
 			t.Error(err)
 		}
 	}

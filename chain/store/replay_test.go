@@ -111,7 +111,7 @@ func (r *replay) liveWith(s *Store) error {
 func TestPowerCutUnderCoreChain(t *testing.T) {
 	t.Parallel()
 	r := loadReplay(t)
-	o := Options{Network: r.params.Identity(), NetworkName: r.params.Name, CacheBytes: 1 << 20, segmentSize: 20_000, cacheSlots: 1, batchSize: 5000, writeBuffer: 8000}
+	o := Options{Network: r.params.Identity(), NetworkName: r.params.Name, CacheBytes: 1 << 20, SegmentSize: 20_000, cacheSlots: 1, batchSize: 5000, writeBuffer: 8000}
 	d := newFaultDisk(1)
 	if err := r.live(d, o); err != nil {
 		t.Fatal(err)

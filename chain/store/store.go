@@ -26,12 +26,12 @@ type Options struct {
 	NetworkName string       // the name of the network, for error messages
 	CacheBytes  int64        // memory for coins and LevelDB; 0: DefaultCacheBytes
 	PruneBytes  int64        // Prune keeps about this much of bodies and undo data; 0: all of it
+	SegmentSize uint32       // bytes of a full segment file; 0: 128 MiB
 	Logger      *slog.Logger // nil: discard
 
-	segmentSize uint32 // bytes of a full segment file; 0: defaultSegmentSize
-	cacheSlots  int    // size of the coin cache; 0: what CacheBytes gives
-	batchSize   int    // bytes that a step may hold in memory; 0: the write buffer
-	writeBuffer int    // of LevelDB; 0: what CacheBytes gives
+	cacheSlots  int // size of the coin cache; 0: what CacheBytes gives
+	batchSize   int // bytes that a step may hold in memory; 0: the write buffer
+	writeBuffer int // of LevelDB; 0: what CacheBytes gives
 }
 
 // Store is an open data directory. ReadBlock, ReadUndo and CoinSnapshot may be
@@ -47,7 +47,8 @@ type Store struct {
 	coins      *coinTable
 	batchSize  int
 	pruneBytes int64
-	lastStep   uint64 // the number of the last durable step
+	caches     [2]int64 // see CacheBytes
+	lastStep   uint64   // the number of the last durable step
 	tip        types.Index
 	unchecked  int64    // bytes of records written since the last look at the free space
 	unsaved    [][]byte // bodies that TakeUnsaved returns
@@ -99,10 +100,11 @@ func open(d disk, o Options) (*Store, error) {
 	}
 	s := &Store{
 		disk: d, files: guarded, db: db, log: o.Logger,
-		blocks:    newSegments(d, kindBlock, o.segmentSize),
-		undos:     newSegments(d, kindUndo, o.segmentSize),
+		blocks:    newSegments(d, kindBlock, o.SegmentSize),
+		undos:     newSegments(d, kindUndo, o.SegmentSize),
 		coins:     newCoinTable(o.cacheSlots),
 		batchSize: o.batchSize, pruneBytes: o.PruneBytes,
+		caches:    [2]int64{int64(levelDBOptions(&o).BlockCacheCapacity), int64(o.cacheSlots) * slotBytes},
 		unchecked: checkSpaceEvery,
 	}
 	if err := s.load(&o, segments); err != nil {
@@ -117,8 +119,8 @@ func (o *Options) fill() {
 	if o.CacheBytes <= 0 {
 		o.CacheBytes = DefaultCacheBytes
 	}
-	if o.segmentSize == 0 {
-		o.segmentSize = defaultSegmentSize
+	if o.SegmentSize == 0 {
+		o.SegmentSize = defaultSegmentSize
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -129,7 +129,7 @@ func TestFileBroughtBack(t *testing.T) {
 // of them.
 func TestPruneUnsaved(t *testing.T) {
 	o := smallOptions()
-	o.segmentSize, o.PruneBytes = 1500, 1
+	o.SegmentSize, o.PruneBytes = 1500, 1
 	d := newFaultDisk(1)
 	s, err := open(d, o)
 	must(t, err)
@@ -137,7 +137,7 @@ func TestPruneUnsaved(t *testing.T) {
 		must(t, s.WriteBlock(tipAt(n), make([]byte, 300)))
 		must(t, s.WriteUndo(tipAt(n), nil))
 	}
-	gone, err := s.Prune(100)
+	gone, err := s.Prune(100, false)
 	must(t, err)
 	if len(gone) == 0 || len(gone) == 12 {
 		t.Fatalf("%d of 12 blocks were pruned; the last file stays", len(gone))
@@ -221,4 +221,30 @@ func TestReadBlockPart(t *testing.T) {
 		t.Errorf("a missing file: %v", err)
 	}
 	closeStore(t, s)
+}
+
+// TestPruneAll: what is asked for goes whatever the budget is, but for the last file.
+func TestPruneAll(t *testing.T) {
+	for _, budget := range []int64{0, 1 << 40} {
+		o := smallOptions()
+		o.SegmentSize, o.PruneBytes = 1500, budget
+		s, err := open(newFaultDisk(1), o)
+		must(t, err)
+		for n := range uint32(12) {
+			must(t, s.WriteBlock(tipAt(n), make([]byte, 300)))
+			must(t, s.WriteUndo(tipAt(n), nil))
+		}
+		gone, err := s.Prune(100, false)
+		must(t, err)
+		if len(gone) != 0 {
+			t.Errorf("%d blocks went by themselves", len(gone))
+		}
+		before := s.SizeOnDisk()
+		gone, err = s.Prune(100, true)
+		must(t, err)
+		if len(gone) == 0 || len(gone) == 12 || s.SizeOnDisk() >= before {
+			t.Errorf("%d of 12 blocks were pruned, %d bytes are left of %d", len(gone), s.SizeOnDisk(), before)
+		}
+		closeStore(t, s)
+	}
 }

@@ -31,7 +31,7 @@ func unsavedDir(t *testing.T) (dir string, o Options) {
 	t.Helper()
 	dir = t.TempDir()
 	o = smallOptions()
-	o.segmentSize = 2000
+	o.SegmentSize = 2000
 	s, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)

@@ -69,7 +69,7 @@ func newWorld(seed uint64, d *faultDisk, o Options) *world {
 func smallOptions() Options {
 	return Options{
 		NetworkName: "test", Network: types.Hash{1}, CacheBytes: 1 << 20,
-		segmentSize: 4000, cacheSlots: 1, batchSize: 2500, writeBuffer: 6000,
+		SegmentSize: 4000, cacheSlots: 1, batchSize: 2500, writeBuffer: 6000,
 	}
 }
 
@@ -265,7 +265,7 @@ func (w *world) prune(keep uint32) error {
 			w.pruned[hash] = struct{}{}
 		}
 	}
-	gone, err := w.store.Prune(below)
+	gone, err := w.store.Prune(below, false)
 	if err != nil {
 		return err
 	}

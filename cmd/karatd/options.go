@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -31,6 +32,10 @@ const mebibyte = 1 << 20
 // Near the sum of both, garbage is collected more often.
 const workingMemory = 112 * mebibyte
 
+// pruneByHand is the size for --prune that stands for none: blocks go when a client says so,
+// as in Bitcoin Core.
+const pruneByHand = 1
+
 // none switches a listener off.
 const none = "none"
 
@@ -44,6 +49,7 @@ type options struct {
 	dataDir, network, configFile string
 	cacheMiB, pruneMiB           int64
 	indexes                      indexOptions
+	fastPrune                    bool
 	logLevel, logFormat          string
 
 	listen              string
@@ -52,6 +58,7 @@ type options struct {
 	maxPeers            int64
 	maxPerAddress       int64
 	maxUpload           uint64
+	stopAt              int64
 	noDiscovery         bool
 	maxMemoryMiB        int64
 
@@ -81,7 +88,8 @@ func (o *options) flags() []cli.Flag {
 		&cli.StringFlag{Name: "network", Destination: &o.network, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
 		&cli.StringFlag{Name: "config", Destination: &o.configFile, Usage: "read options from a TOML `FILE` (default: " + configFile + " in the data directory, if there is one)"},
 		&cli.GenericFlag{Name: "dbcache", Value: cmdline.Number(&o.cacheMiB, store.DefaultCacheBytes/mebibyte, 4, 1<<20), Usage: "memory for coins, in `MiB`"},
-		&cli.GenericFlag{Name: "prune", Value: cmdline.Number(&o.pruneMiB, 0, 0, 1<<30), Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all"},
+		&cli.GenericFlag{Name: "prune", Value: cmdline.Number(&o.pruneMiB, 0, 0, 1<<30), Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all, 1 all up to a height that pruneblockchain is told"},
+		&cli.BoolFlag{Name: "fast-prune", Destination: &o.fastPrune, Hidden: true, Usage: "keep blocks in files of 64 KiB, for tests of pruning"},
 		&cli.StringFlag{Name: "log-level", Destination: &o.logLevel, Usage: "log from this `LEVEL` on: debug, info, warn or error (default: info for run and seed, else warn)"},
 		&cli.StringFlag{Name: "log-format", Destination: &o.logFormat, Value: "text", Usage: "log in this `FORMAT`: text or json"},
 	)
@@ -93,6 +101,7 @@ func (o *options) runFlags() []cli.Flag {
 	const peers, rpc, mining = "Peers:", "RPC:", "Mining:"
 	flags := cmdline.FromEnvironment(
 		&cli.StringFlag{Name: "listen", Destination: &o.listen, Category: peers, Usage: "listen for peers at `HOST:PORT`, or none (default: the network's port on all addresses; on a fixed-difficulty network on 127.0.0.1)"},
+		&cli.GenericFlag{Name: "stop-at-height", Value: cmdline.Number(&o.stopAt, 0, 0, math.MaxUint32), Usage: "end when the best chain has this `HEIGHT`; 0 does not"},
 		&cli.StringSliceFlag{Name: "connect", Destination: &o.connect, Category: peers, Usage: "stay connected to the peer at `[ID@]HOST:PORT`; may be repeated"},
 		&cli.StringSliceFlag{Name: "allow-peer", Destination: &o.allowPeers, Category: peers, Usage: "let only the peer with this `ID` in; may be repeated"},
 		&cli.GenericFlag{Name: "max-peers", Value: cmdline.Number(&o.maxPeers, node.DefaultMaxPeers, 0, 10_000), Category: peers, Usage: "let at most `N` peers in; when all places are taken, one who is of little use gives way to who comes"},
@@ -165,10 +174,17 @@ func (o *options) config(c *cli.Context, defaultLevel slog.Level) (node.Config, 
 	// Go collects garbage when memory has doubled, which with a large coin cache would
 	// be far beyond the budget.
 	debug.SetMemoryLimit(o.cacheMiB*mebibyte + workingMemory)
-	return node.Config{
+	config := node.Config{
 		DataDir: dir, Params: params, CacheBytes: o.cacheMiB * mebibyte, PruneBytes: o.pruneMiB * mebibyte, Logger: logger, LogPath: logPath(c),
 		Indexes: o.indexes.names(),
-	}, nil
+	}
+	if o.pruneMiB == pruneByHand {
+		config.Prune, config.PruneBytes = true, 0
+	}
+	if o.fastPrune {
+		config.FileBytes = 64 << 10
+	}
+	return config, nil
 }
 
 // baseDir returns the data directory, which holds a folder for each network.
@@ -241,6 +257,7 @@ func (o *options) setPeers(_ *cli.Context, config *node.Config) (err error) {
 	}
 	config.Connect, config.AllowPeers, config.TrustPeers = o.connect.Value(), o.allowPeers.Value(), o.trustPeers.Value()
 	config.MaxPeers, config.NoDiscovery, config.PeerBytes = int(o.maxPeers), o.noDiscovery, o.maxMemoryMiB*mebibyte
+	config.StopAt = uint32(o.stopAt)
 	config.MaxUpload, config.MaxPerAddress = o.maxUpload, int(o.maxPerAddress)
 	return o.setReach(config)
 }

@@ -29,7 +29,9 @@ OPTIONS = {
     "txindex": switch("txindex"),
     "blockfilterindex": lambda text: [f"--filters={'false' if text == '0' else 'true'}"],
     "dbcache": same("dbcache"),
-    "prune": lambda text: [f"--prune={text}"] if text != "1" else [],
+    "prune": same("prune"),
+    "fastprune": switch("fast-prune"),
+    "stopatheight": same("stop-at-height"),
     "maxmempool": same("mempool", lambda text: text + "m"),  # millions of bytes
     "mempoolexpiry": same("mempool-expiry"),
     "persistmempool": switch("persist-mempool"),
@@ -57,8 +59,8 @@ IGNORED = set("""
     listenonion logips loglevel loglevelalways logratelimit logsourcelocations logthreadnames logtimemicros logtimestamps
     maxconnections maxtipage mocktime natpmp par peertimeout persistmempoolv1 port prevoutfetchthreads printtoconsole
     regtest rpcclienttimeout rpcdoccheck rpcport rpcservertimeout rpcthreads rpcuser rpcpassword rpcworkqueue server
-    shrinkdebugfile stopatheight timeout uacomment unsafesqlitesync upnp v2transport wallet walletbroadcast
-    walletrejectlongchains mempoolfullrbf datadir conf bind listen connect addnode whitelist fastprune permitbaremultisig
+    shrinkdebugfile timeout uacomment unsafesqlitesync upnp v2transport wallet walletbroadcast
+    walletrejectlongchains mempoolfullrbf datadir conf bind listen connect addnode whitelist permitbaremultisig
     bytespersigop limitancestorcount limitancestorsize limitdescendantcount limitdescendantsize
     acceptstalefeeestimates printpriority test testactivationheight
 """.split())

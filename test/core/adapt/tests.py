@@ -63,9 +63,21 @@ TEXT = {
         Change("wait_for_getheaders(timeout=5, block_hash=block.hashPrevBlock)", "wait_for_getheaders(timeout=5)", "a locator begins at the best header, not at the one before it"),
         Change("block_template_sigops, [0, 4, 4, 4]", "block_template_sigops, [0, 0, 0, 0]", "spends of taproot outputs have no sigops"),
         Change("        self.test_timewarp()", "        self.restart_node(0)", "karat has no periods of difficulty, and so no BIP94: the node is only started again"),
-        LeaveOut("        self.test_pruning()", "there is no pruneblockchain: karat prunes by size", until="self.test_height_in_locktime()"),
     ],
     "mining_template_verification": [CONNECTIONS],
+    "rpc_blockchain": [
+        Change('self.nodes[0].assert_start_raises_init_error(\n            extra_args=[f"-mocktime={TIME_RANGE_TIP - MAX_FUTURE_BLOCK_TIME - 1}"],\n            expected_msg=',
+               'self.start_node(0, extra_args=[f"-mocktime={TIME_RANGE_TIP - MAX_FUTURE_BLOCK_TIME - 1}"])\n'
+               '        assert "from the future" in self.nodes[0].getblockchaininfo()["warnings"][0]\n        self.stop_node(0)\n        str(',
+               "where the clock is behind the tip, karat starts and warns"),
+        Change('self.start_node(0, extra_args=[f"-mocktime={TIME_RANGE_TIP - MAX_FUTURE_BLOCK_TIME}"])',
+               'self.start_node(0, extra_args=[f"-mocktime={TIME_RANGE_TIP - MAX_FUTURE_BLOCK_TIME}"]); assert_equal(self.nodes[0].getblockchaininfo()["warnings"], [])',
+               "the same"),
+        *[Change(f"self.nodes[0].assert_start_raises_init_error(\n            extra_args=['-testactivationheight={value}'],\n            expected_msg=", "str(", FORKS)
+          for value in ("name@2", "bip34@-2", "")],
+        LeaveOut("Check that verificationprogress is less than 1 when the block tip is old", "a tip that is old is not guessed to be behind",),
+        LeaveOut("'testdummy': {", "there are no deployments to vote on", until="          }"),
+    ],
     "rpc_generate": [
         Change("'mneYUmWYsuk7kySiURxCi3AGxrAqZxLgPZ'", "'bcrt1pfeesnyr2tx'", LEGACY),
         LeaveOut("Generate an empty block to a combo descriptor with compressed pubkey", LEGACY),
