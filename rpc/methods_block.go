@@ -77,14 +77,14 @@ func getBlock(s *Server, a *args) work {
 	}
 }
 
-// body returns the encoding of a block. A block that was valid once had a body, so
-// pruning has taken it; another never came.
+// body returns the encoding of a block. A block whose transactions are counted had a
+// body, so pruning has taken it; that of another never came.
 func (s *Server) body(info *header.Info) ([]byte, error) {
 	raw, err := s.Blocks.Block(info.Hash)
 	if !errors.Is(err, consensus.ErrNotFound) {
 		return raw, err
 	}
-	if info.Status.Has(header.StatusValid) {
+	if info.TxCount > 0 {
 		return nil, failf(CodeMisc, "Block not available (pruned data)")
 	}
 	return nil, failf(CodeMisc, "Block not available (not fully downloaded)")

@@ -76,7 +76,7 @@ TEXT = {
         *[Change(f"self.nodes[0].assert_start_raises_init_error(\n            extra_args=['-testactivationheight={value}'],\n            expected_msg=", "str(", FORKS)
           for value in ("name@2", "bip34@-2", "")],
         LeaveOut("Check that verificationprogress is less than 1 when the block tip is old", "a tip that is old is not guessed to be behind",),
-        LeaveOut("'testdummy': {", "there are no deployments to vote on", until="          }"),
+        LeaveOut("'testdummy': {", "there are no deployments to vote on", until="          },"),
     ],
     "rpc_generate": [
         Change("'mneYUmWYsuk7kySiURxCi3AGxrAqZxLgPZ'", "'bcrt1pfeesnyr2tx'", LEGACY),
