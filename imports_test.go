@@ -94,6 +94,7 @@ var allowed = map[string][]string{
 	"rpc": {
 		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "miner/stratuminfo", "p2p/peerinfo",
 		"chain/indexed",
+		"chain/psbt", "github.com/btcsuite/btcd/address/v2/base58",
 		"github.com/gorilla/websocket",
 	},
 	"wallet": {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
+	"strconv"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/taproot"
@@ -22,18 +23,32 @@ const (
 
 func createMethods() []method {
 	return []method{
-		{name: "createrawtransaction", read: createRawTransaction, about: "Makes a transaction of inputs and outputs, without witnesses. It is given to nobody.", params: []param{
-			{name: "inputs", kind: kindArray, sample: `'[{"txid": "TXID", "vout": 0}]'`, about: "What it spends: objects with txid, vout, and perhaps sequence"},
-			{name: "outputs", kind: kindArray, loose: true, sample: `'[{"ADDRESS": 0.5}]'`, about: "What it pays: objects of an address and an amount in coins, or of \"data\" and hexadecimal; or one object of all"},
-			{name: "locktime", kind: kindNumber, optional: "0", about: "The height or time before which no block may have it"},
-			{name: "replaceable", kind: kindBool, optional: "true", about: "Say in its inputs that it may be replaced (BIP125); false does not"},
-			{name: "version", kind: kindNumber, optional: "2", about: "Its version"}}},
+		{name: "createrawtransaction", read: createRawTransaction, about: "Makes a transaction of inputs and outputs, without witnesses. It is given to nobody.", params: createParams()},
+		{name: "combinerawtransaction", slow: true, read: combineRawTransaction, about: "Brings copies of one transaction together of which each has some witnesses. Of each input it takes the first that is valid.", params: []param{
+			{name: "txs", kind: kindArray, sample: `'["HEX", "HEX"]'`, about: "The transactions in hexadecimal"}}},
 	}
 }
 
-// createRawTransaction is Core's createrawtransaction. It knows no coins: what is
-// spent need not be there, and what is paid need not be covered.
+// createParams are what a transaction is made of.
+func createParams() []param {
+	return []param{
+		{name: "inputs", kind: kindArray, sample: `'[{"txid": "TXID", "vout": 0}]'`, about: "What it spends: objects with txid, vout, and perhaps sequence"},
+		{name: "outputs", kind: kindArray, loose: true, sample: `'[{"ADDRESS": 0.5}]'`, about: "What it pays: objects of an address and an amount in coins, or of \"data\" and hexadecimal; or one object of all"},
+		{name: "locktime", kind: kindNumber, optional: "0", about: "The height or time before which no block may have it"},
+		{name: "replaceable", kind: kindBool, optional: "true", about: "Say in its inputs that it may be replaced (BIP125); false does not"},
+		{name: "version", kind: kindNumber, optional: "2", about: "Its version"},
+	}
+}
+
+// createRawTransaction is Core's createrawtransaction.
 func createRawTransaction(s *Server, a *args) work {
+	tx := a.constructed(s)
+	return func(context.Context) (any, error) { return hex.EncodeToString(tx.AppendTo(nil)), nil }
+}
+
+// constructed makes a transaction of createParams. It knows no coins: what is spent need
+// not be there, and what is paid need not be covered.
+func (a *args) constructed(s *Server) types.Tx {
 	const minVersion, maxVersion = 1, 3 // that nodes take
 	lockTime, replaceable, version := a.integer(2, 0), a.flag(3, true), a.bounded(4, 2, 0, math.MaxUint32)
 	switch {
@@ -60,43 +75,51 @@ func createRawTransaction(s *Server, a *args) work {
 	if a.given(3) && replaceable && len(tx.Inputs) > 0 && !signals {
 		a.fail(failf(CodeInvalidParam, "Invalid parameter combination: Sequence number(s) contradict replaceable option"))
 	}
-	return func(context.Context) (any, error) { return hex.EncodeToString(tx.AppendTo(nil)), nil }
+	return tx
 }
 
-// createdInput reads an input, which has a sequence of its own or the usual one.
+// createdInput reads an input, which has a sequence of its own or the usual one. Other
+// members are passed over, as in Core.
 func (a *args) createdInput(raw json.RawMessage, sequence uint32) (in types.TxIn) {
-	var given struct{ TxID, Vout, Sequence any }
-	if json.Unmarshal(raw, &given) != nil {
+	if raw[0] != '{' {
 		a.fail(failf(CodeType, "JSON value of type %s is not of expected type object", jsonType(raw)))
 		return in
 	}
-	txid, ok := given.TxID.(string)
-	if !ok {
-		encoded, _ := json.Marshal(given.TxID) // it was decoded from JSON
-		a.fail(failf(CodeType, "JSON value of type %s is not of expected type string", jsonType(encoded)))
+	given := map[string]json.RawMessage{"txid": nil, "vout": nil, "sequence": nil}
+	eachMember(raw, func(name string, value json.RawMessage) bool {
+		if first, wanted := given[name]; wanted && first == nil {
+			given[name] = value
+		}
+		return true
+	})
+	txid := json.RawMessage("null")
+	if given["txid"] != nil {
+		txid = given["txid"]
 	}
-	in.PreviousOutPoint.TxID = a.parseHash("txid", txid)
-	vout, ok := given.Vout.(float64)
-	switch {
-	case !ok:
+	in.PreviousOutPoint.TxID = a.parseHash("txid", a.element(txid))
+	if vout := given["vout"]; !isNumber(vout) {
 		a.fail(failf(CodeInvalidParam, "Invalid parameter, missing vout key"))
-	case vout < 0:
+	} else if n, err := strconv.ParseInt(string(vout), 10, 32); err != nil {
+		a.fail(errRange)
+	} else if n < 0 {
 		a.fail(failf(CodeInvalidParam, "Invalid parameter, vout cannot be negative"))
-	case vout != math.Trunc(vout) || vout > math.MaxInt32:
-		a.fail(failf(CodeMisc, "JSON integer out of range"))
-	default:
-		in.PreviousOutPoint.Index = uint32(vout)
+	} else {
+		in.PreviousOutPoint.Index = uint32(n)
 	}
 	in.Sequence = sequence
-	if own, ok := given.Sequence.(float64); ok {
-		if own < 0 || own > sequenceFinal || own != math.Trunc(own) {
+	if own := given["sequence"]; isNumber(own) {
+		n, err := strconv.ParseInt(string(own), 10, 64)
+		if err != nil {
+			a.fail(errRange)
+		} else if n < 0 || n > sequenceFinal {
 			a.fail(failf(CodeInvalidParam, "Invalid parameter, sequence number is out of range"))
-			return in
 		}
-		in.Sequence = uint32(own)
+		in.Sequence = uint32(n)
 	}
 	return in
 }
+
+func isNumber(raw json.RawMessage) bool { return len(raw) > 0 && jsonType(raw) == "number" }
 
 // createdOutputs reads the outputs, in the order in which they stand.
 func (a *args) createdOutputs(i int, p *consensus.Params) (outputs []types.TxOut) {

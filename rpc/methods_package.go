@@ -287,11 +287,10 @@ func isTree(txs []*types.Tx) bool {
 var errBurns = failf(CodeVerify, "Unspendable output exceeds maximum configured by user (maxburnamount)")
 
 // burns reports whether a transaction has an output that can never be spent and is worth
-// more than its sender wants to lose. Bitcoin runs no script that is longer than 10,000
-// bytes.
+// more than its sender wants to lose.
 func burns(tx *types.Tx, most types.Amount) bool {
 	return slices.ContainsFunc(tx.Outputs, func(out types.TxOut) bool {
 		script := out.ScriptPubKey
-		return out.Value > most && (len(script) > 0 && script[0] == taproot.OpReturn || len(script) > 10_000)
+		return out.Value > most && (len(script) > 0 && script[0] == taproot.OpReturn || !isSaneScript(script))
 	})
 }

@@ -17,7 +17,7 @@ func transactionMethods() []method {
 			{name: "blockhash", kind: kindString, optional: "by the index", about: "The block in which to look"}}},
 		{name: "decoderawtransaction", read: decodeRawTransaction, about: "Decodes a transaction in hexadecimal.", params: []param{
 			{name: "hexstring", kind: kindString, about: "The transaction"},
-			{name: "iswitness", kind: kindBool, optional: "ignored", about: "Ignored: the encoding says whether there are witnesses"}}},
+			witnessParam}},
 		{name: "decodescript", read: decodeScript, about: "Decodes a script in hexadecimal.", params: []param{
 			{name: "hexstring", kind: kindString, about: "The script"}}},
 	}
@@ -151,11 +151,9 @@ func (s *Server) indexedTx(ctx context.Context, txid types.Hash) (info header.In
 	return info, ok
 }
 
-// decodeRawTransaction is Core's decoderawtransaction. Core guesses whether an
-// encoding has witnesses, because one without inputs can be read in two ways; here
-// it is read as BIP144 says.
+// decodeRawTransaction is Core's decoderawtransaction.
 func decodeRawTransaction(s *Server, a *args) work {
-	tx := a.transaction(a.text(0, ""), failf(CodeDeserialization, "TX decode failed"))
+	tx := a.anyTransaction(0, 1, failf(CodeDeserialization, "TX decode failed"))
 	return func(context.Context) (any, error) { return s.txJSON(tx, false), nil }
 }
 
