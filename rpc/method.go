@@ -101,6 +101,7 @@ func methods() map[string]*method {
 		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Rawtransactions", createMethods()}, {"Util", utilMethods()}, {"Util", indexMethods()},
 		{"Util", descriptorMethods()}, {"Blockchain", scanMethods()}, {"Blockchain", activityMethods()}, {"Blockchain", proofMethods()},
 		{"Rawtransactions", packageMethods()}, {"Rawtransactions", psbtMethods()},
+		{"Blockchain", lookupMethods()},
 		{"Control", controlMethods()}, {"Control", loggingMethods()}, {hidden, echoMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
 		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
 		{btcd, btcdMethods()}, {"WebSocket", socketMethods()},

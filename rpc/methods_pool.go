@@ -3,10 +3,8 @@ package rpc
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/karatcoin/karat/chain/pending"
@@ -26,11 +24,6 @@ func poolMethods() []method {
 		{name: "getmempoolentry", read: getMempoolEntry, about: "Returns what the mempool knows of a transaction.", params: []param{txid}},
 		{name: "getmempoolancestors", read: relatives(ancestors), about: "Returns the transactions of the mempool that a transaction builds on.", params: []param{txid, verbose}},
 		{name: "getmempooldescendants", read: relatives(descendants), about: "Returns the transactions of the mempool that build on a transaction.", params: []param{txid, verbose}},
-		{name: "gettxspendingprevout", read: getTxSpendingPrevout, about: "Finds the transactions of the mempool that spend outputs.", params: []param{
-			{name: "outputs", kind: kindArray, sample: `'[{"txid": "TXID", "vout": 0}]'`, about: "Objects with txid and vout"},
-			{name: "options", kind: kindObject, optional: "none", about: "An object with any of the named arguments", options: []param{
-				{name: "mempool_only", kind: kindBool, optional: "true", about: "false fails if nothing in the mempool spends an output: no index knows other spends"},
-				{name: "return_spending_tx", kind: kindBool, optional: "false", about: "Whether to add the transactions in hexadecimal"}}}}},
 	}
 }
 
@@ -182,91 +175,5 @@ func relatives(which func(*pending.Details) []types.Hash) func(*Server, *args) w
 			}
 			return s.describe(ctx, which(&d), verbose)
 		}
-	}
-}
-
-// spentJSON is an output and what spends it, if anything does.
-type spentJSON struct {
-	TxID         types.Hash  `json:"txid"`
-	Vout         uint32      `json:"vout"`
-	SpendingTxID *types.Hash `json:"spendingtxid,omitempty"`
-	SpendingTx   string      `json:"spendingtx,omitempty"`
-}
-
-// askedOutPoint reads an output that a client asks for, with Core's errors.
-func (a *args) askedOutPoint(raw json.RawMessage) (o types.OutPoint) {
-	if kind := jsonType(raw); kind != "object" {
-		a.fail(failf(CodeType, "JSON value of type %s is not of expected type object", kind))
-		return o
-	}
-	given, err := readMembers(raw)
-	a.fail(err)
-	values := map[string]json.RawMessage{}
-	for _, want := range [][2]string{{"txid", "string"}, {"vout", "number"}} {
-		at := given.at(want[0])
-		if at < 0 || jsonType(given[at].value) == "null" {
-			a.fail(failf(CodeType, "Missing %s", want[0]))
-			return o
-		}
-		if kind := jsonType(given[at].value); kind != want[1] {
-			a.fail(failf(CodeType, "JSON value of type %s for field %s is not of expected type %s", kind, want[0], want[1]))
-			return o
-		}
-		values[want[0]] = given[at].value
-	}
-	for _, m := range given {
-		if values[m.name] == nil {
-			a.fail(failf(CodeType, "Unexpected key %.100s", m.name))
-		}
-	}
-	var txid string
-	a.fail(json.Unmarshal(values["txid"], &txid))
-	o.TxID = a.parseHash("txid", txid)
-	vout, err := strconv.ParseInt(string(values["vout"]), 10, 32)
-	switch {
-	case err != nil:
-		a.fail(failf(CodeMisc, "JSON integer out of range"))
-	case vout < 0:
-		a.fail(failf(CodeInvalidParam, "Invalid parameter, vout cannot be negative"))
-	}
-	o.Index = uint32(vout)
-	return o
-}
-
-// getTxSpendingPrevout is Core's gettxspendingprevout without its txospenderindex:
-// only spends in the pool are known. The bound on outputs is karat's.
-func getTxSpendingPrevout(s *Server, a *args) work {
-	list := a.list(0, 10_000)
-	if len(list) == 0 {
-		a.fail(failf(CodeInvalidParam, "Invalid parameter, outputs are missing"))
-	}
-	var options struct {
-		MempoolOnly *bool `json:"mempool_only"`
-		Spender     bool  `json:"return_spending_tx"`
-	}
-	a.options(1, &options)
-	outPoints := make([]types.OutPoint, len(list))
-	for i, raw := range list {
-		outPoints[i] = a.askedOutPoint(raw)
-	}
-	return func(ctx context.Context) (any, error) {
-		results := []spentJSON{}
-		for _, o := range outPoints {
-			if err := ctx.Err(); err != nil { // each may have to wait for the pool
-				return nil, err
-			}
-			j := spentJSON{TxID: o.TxID, Vout: o.Index}
-			switch spender := s.Pool.SpentBy(o); {
-			case spender != nil:
-				j.SpendingTxID = &spender.TxID
-				if options.Spender {
-					j.SpendingTx = hex.EncodeToString(spender.Raw)
-				}
-			case options.MempoolOnly != nil && !*options.MempoolOnly:
-				return nil, failf(CodeMisc, "Mempool lacks a relevant spend, and txospenderindex is unavailable.")
-			}
-			results = append(results, j)
-		}
-		return results, nil
 	}
 }

@@ -89,7 +89,7 @@ func (s *Server) minedTx(info *header.Info, txid types.Hash, verbosity int64, na
 	if i < 0 {
 		return nil, failf(CodeAddressOrKey, "No such transaction found in the provided block. Use gettransaction for wallet transactions.")
 	}
-	j := view.tx(i, s.Params.HRP, true)
+	j := view.tx(i, s.Params.HRP, verbosity >= 2)
 	if verbosity < 2 {
 		j.spent = nil
 	}

@@ -27,6 +27,7 @@ def switch(flag):
 # Core's name: what karatd is given for it.
 OPTIONS = {
     "txindex": switch("txindex"),
+    "txospenderindex": switch("txospenderindex"),
     "blockfilterindex": lambda text: [f"--filters={'false' if text == '0' else 'true'}"],
     "dbcache": same("dbcache"),
     "prune": same("prune"),
