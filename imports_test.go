@@ -117,7 +117,7 @@ var allowed = map[string][]string{
 		"github.com/urfave/cli/v2", "rsc.io/qr",
 	},
 	"cmd/karatd": {
-		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/taproot", "chain", "chain/store", "node", "p2p/noise", "p2p/seed",
+		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/taproot", "chain", "chain/store", "node", "rpc", "p2p/noise", "p2p/seed",
 		"github.com/urfave/cli/v2", "github.com/BurntSushi/toml",
 	},
 }

@@ -34,13 +34,14 @@ type services struct {
 
 	peerListener  net.Listener // nil: none
 	minerListener net.Listener // nil: none
-	rpcListener   net.Listener // nil: none
+	rpcListeners  []net.Listener
+	fingerprint   string // of the certificate for RPC clients; empty: no TLS
 	removeCookie  func() error
 }
 
 // close closes the listeners of services that will not run.
 func (s *services) close() {
-	for _, l := range []net.Listener{s.peerListener, s.minerListener, s.rpcListener} {
+	for _, l := range append([]net.Listener{s.peerListener, s.minerListener}, s.rpcListeners...) {
 		if l != nil {
 			l.Close()
 		}
@@ -82,8 +83,12 @@ func (n *Node) assemble() (s *services, err error) {
 		return s, err
 	}
 	n.newStratum(s)
-	if s.rpcListener, err = n.listen(n.config.RPCListen, "RPC clients", "--rpc-listen"); err != nil {
-		return s, err
+	for _, address := range n.config.RPCListen {
+		l, err := n.listen(address, "RPC clients", "--rpc-listen")
+		if err != nil {
+			return s, err
+		}
+		s.rpcListeners = append(s.rpcListeners, l)
 	}
 	return s, n.newServer(s)
 }
@@ -205,32 +210,19 @@ func (s *services) external(told []netip.AddrPort) func() []netip.AddrPort {
 
 // newServer makes the RPC server. Its errors name the flag that was wrong.
 func (n *Node) newServer(s *services) error {
-	auth := &rpc.Auth{}
-	if s.rpcListener != nil {
-		var err error
-		if s.removeCookie, err = auth.AddCookie(filepath.Join(n.config.DataDir, cookieFile)); err != nil {
-			return err
-		}
+	auth, err := n.newAuth(s)
+	if err != nil {
+		return err
 	}
-	for _, line := range n.config.RPCAuth {
-		if err := auth.AddHashed(line); err != nil {
-			return fmt.Errorf("--rpc-auth: %w", err)
-		}
-	}
-	if n.config.RPCUser != "" {
-		if err := auth.AddPassword(n.config.RPCUser, n.config.RPCPassword); err != nil {
-			return fmt.Errorf("--rpc-user: %w", err)
-		}
-	}
-	for _, line := range n.config.RPCAllow {
-		if err := auth.Allow(line); err != nil {
-			return fmt.Errorf("--rpc-allow %s: %w", line, err)
-		}
+	secret, err := n.rpcTLS(s)
+	if err != nil {
+		return err
 	}
 	options := rpc.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: currentPool{s.pool},
 		Miner: rpcMiner{s.miner}, PayTo: n.config.MineTo, BlockMinFeeRate: n.config.BlockMinFeeRate, Network: s.peers,
 		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
+		TLS: secret, Hosts: rpcHosts(n.config.RPCHosts), AllowIP: n.config.RPCAllowIP, IdleTimeout: n.config.RPCIdle,
 	}
 	if n.index != nil {
 		options.Index, options.Scripts = n.index, n.index

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/tls"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -35,6 +36,16 @@ func DefaultPolicy() pending.Policy { return mempool.DefaultPolicy() }
 // prunes reports that old blocks may be gone.
 func (c *Config) prunes() bool { return c.Prune || c.PruneBytes > 0 }
 
+// Others is what users of RPC may call who have no list of methods.
+type Others int
+
+// The values of Others.
+const (
+	OthersByLists Others = iota // everything while nobody has a list, then nothing
+	OthersAll
+	OthersNone
+)
+
 // Config is what a node is made from. The first part is all that Open needs;
 // the rest is for Run.
 type Config struct {
@@ -65,11 +76,20 @@ type Config struct {
 	External  []netip.AddrPort // where peers can reach this node; empty: they find out
 	MapPort   bool             // ask the router to forward the port of Listen
 
-	RPCListen   string   // HOST:PORT for clients; empty: none
+	RPCListen   []string // HOST:PORT for clients
 	RPCAuth     []string // NAME:SALT$HASH
-	RPCAllow    []string // NAME:METHOD+METHOD…: all that the user may call
+	RPCAllow    []string // NAME:METHOD+METHOD…: all that the user may call; roles (@read) among them
+	RPCOthers   Others   // what users without a list may call
 	RPCUser     string   // with RPCPassword; empty: none
 	RPCPassword string
+
+	RPCHosts      []string       // names and addresses by which clients may call, beside those of this machine
+	RPCAllowIP    []netip.Prefix // of clients; none: all
+	RPCTLS        *tls.Config    // that clients are spoken to with; nil: none
+	RPCOwnTLS     bool           // with a certificate that the node makes, if RPCTLS is nil
+	RPCNoCookie   bool           // users are those of RPCAuth and RPCUser alone
+	RPCCookieMode fs.FileMode    // of the cookie file; 0: its owner's alone
+	RPCIdle       time.Duration  // that a connection may be without requests; 0: rpc.DefaultIdleTimeout
 
 	Policy    pending.Policy // which transactions are kept and relayed; the zero value: DefaultPolicy()
 	NoPersist bool           // what waits for a block is neither read from a file nor saved

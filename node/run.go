@@ -28,9 +28,11 @@ const UserAgent = "/karat:" + karat.Version + "/"
 // Started is what a node that has started tells.
 type Started struct {
 	NodeID     string
-	Listen     string // address for peers; empty: none
-	RPC        string // address for clients; empty: none
-	Stratum    string // address for miners; empty: none
+	Listen     string   // address for peers; empty: none
+	RPC        string   // address for clients; empty: none
+	RPCMore    []string // more of them
+	RPCKey     string   // the fingerprint of the certificate for clients; empty: no TLS
+	Stratum    string   // address for miners; empty: none
 	CookieFile string
 }
 
@@ -71,8 +73,8 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if s.mapper != nil {
 		run = append(run, s.mapper.Run)
 	}
-	if s.rpcListener != nil {
-		run = append(run, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListener) })
+	if len(s.rpcListeners) > 0 {
+		run = append(run, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListeners...) })
 	}
 	if path != "" {
 		run = append(run, func(ctx context.Context) error { return s.pool.KeepSaved(ctx, path) })
@@ -188,8 +190,12 @@ func (n *Node) started(s *services) Started {
 	if s.peerListener != nil {
 		t.Listen = s.peerListener.Addr().String()
 	}
-	if s.rpcListener != nil {
-		t.RPC = s.rpcListener.Addr().String()
+	for i, l := range s.rpcListeners {
+		if at := l.Addr().String(); i == 0 {
+			t.RPC, t.RPCKey = at, s.fingerprint
+		} else {
+			t.RPCMore = append(t.RPCMore, at)
+		}
 	}
 	if s.minerListener != nil {
 		t.Stratum = s.minerListener.Addr().String()

@@ -28,7 +28,7 @@ func run(t testing.TB, n *Node) *running {
 // runAsIs runs an open node with its own configuration until the test ends.
 func runAsIs(t testing.TB, n *Node) *running {
 	t.Helper()
-	n.config.RPCListen = "127.0.0.1:0"
+	n.config.RPCListen = []string{"127.0.0.1:0"}
 	ctx, cancel := context.WithCancel(context.Background())
 	up, done := make(chan Started, 1), make(chan error, 1)
 	go func() { done <- n.Run(ctx, func(s Started) { up <- s }) }()
@@ -54,7 +54,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	n := openNode(t, dir, "dev", 0)
 	defer closeNode(t, n)
-	n.config.RPCListen, n.config.NoDiscovery = "127.0.0.1:0", true
+	n.config.RPCListen, n.config.NoDiscovery = []string{"127.0.0.1:0"}, true
 	n.config.RPCAuth = []string{"nonsense"}
 	if err := n.Run(t.Context(), func(Started) {}); err == nil {
 		t.Fatal("nonsense was taken for a user")

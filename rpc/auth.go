@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/karatcoin/karat/internal/wholefile"
@@ -26,9 +27,10 @@ type User struct {
 	salt string
 	hash [sha256.Size]byte // HMAC-SHA256 of the password under the salt
 	only map[string]bool   // the methods that the user may call; nil: all
+	all  bool              // all are in the user's list, known or not
 }
 
-func (u *User) may(method string) bool { return u.only == nil || u.only[method] }
+func (u *User) may(method string) bool { return u.only == nil || u.all || u.only[method] }
 
 // Auth knows the users. It is complete before a server uses it, and needs no lock.
 type Auth struct{ users []*User }
@@ -59,14 +61,14 @@ func (a *Auth) AddHashed(line string) error {
 }
 
 // Allow lets a user that was added before call some methods only: NAME:METHOD+METHOD….
-// More than one line for a user adds up. A method or user that does not exist is an
-// error: a misspelt line should not lock anybody out, or in.
+// Among methods may be roles: @read, @wallet, @mine, @all, and @none for nothing. More
+// than one line for a user adds up. A method or user that does not exist is an error: a
+// misspelt line should not lock anybody out, or in.
 func (a *Auth) Allow(line string) error {
 	name, list, ok := strings.Cut(line, ":")
 	if !ok || list == "" {
-		return errors.New("want NAME:METHOD+METHOD")
+		return errors.New("want NAME:METHOD+METHOD, or roles such as NAME:@read")
 	}
-	known := methods()
 	found := false
 	for _, u := range a.users {
 		if u.Name != name {
@@ -76,17 +78,69 @@ func (a *Auth) Allow(line string) error {
 		if u.only == nil {
 			u.only = map[string]bool{}
 		}
-		for method := range strings.SplitSeq(list, "+") {
-			if known[method] == nil {
-				return fmt.Errorf("there is no method %q", method)
+		for word := range strings.SplitSeq(list, "+") {
+			if err := u.allow(word); err != nil {
+				return err
 			}
-			u.only[method] = true
 		}
 	}
 	if !found {
 		return fmt.Errorf("there is no user %q", name)
 	}
 	return nil
+}
+
+// allow adds a method or a role to what a user may call.
+func (u *User) allow(word string) error {
+	if !strings.HasPrefix(word, "@") {
+		if methods()[word] == nil {
+			return fmt.Errorf("there is no method %q", word)
+		}
+		u.only[word] = true
+		return nil
+	}
+	r := role(word)
+	if within[r] == nil && r != roleNone {
+		return fmt.Errorf("there is no role %q: want @read, @wallet, @mine, @all or @none", word)
+	}
+	u.all = u.all || r == roleAll
+	for _, inner := range within[r] {
+		for method := range strings.FieldsSeq(roles[inner]) {
+			u.only[method] = true
+		}
+	}
+	return nil
+}
+
+// Others says whether users without a list may call everything, or nothing. It is called
+// after the last Allow. It returns the names of those who may call nothing.
+func (a *Auth) Others(all bool) (locked []string) {
+	for _, u := range a.users {
+		if u.only == nil && !all {
+			u.only = map[string]bool{}
+		}
+		if u.only != nil && len(u.only) == 0 && !slices.Contains(locked, u.Name) {
+			locked = append(locked, u.Name)
+		}
+	}
+	return locked
+}
+
+// NewPassword returns a password that nobody guesses, of letters and digits.
+func NewPassword() string { return rand.Text() + rand.Text() }
+
+// HashedLine returns what AddHashed reads, with a new salt: the line for a password.
+func HashedLine(name, password string) (string, error) {
+	if err := new(Auth).AddPassword(name, password); err != nil {
+		return "", err
+	}
+	var raw [16]byte
+	if _, err := rand.Read(raw[:]); err != nil {
+		return "", err
+	}
+	salt := hex.EncodeToString(raw[:])
+	hash := hashPassword(salt, password)
+	return name + ":" + salt + "$" + hex.EncodeToString(hash[:]), nil
 }
 
 // AddCookie makes a password for CookieUser, writes both to a file that only the

@@ -175,7 +175,7 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 	}
 	if !on.user.may(name) {
 		s.log.Warn("a client may not call a method", "user", on.user.Name, "method", printable(name))
-		return nil, failf(CodeForbidden, "the user %s may not call %s", on.user.Name, printable(name))
+		return nil, failf(CodeForbidden, "the user %s may not call %s; the node's operator can let it with --rpc-allow", on.user.Name, printable(name))
 	}
 	m := s.table[name]
 	if m == nil {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
@@ -63,6 +64,9 @@ func (f *fake) CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error
 	f.coinSet(ctx)
 	return types.Index{}, coinstats.Stats{}, ctx.Err()
 }
+
+// gate makes gettxoutsetinfo take a time.
+func (f *fake) gate(d time.Duration) { f.coinSet = func(context.Context) { time.Sleep(d) } }
 
 func (f *fake) Stop() { f.stop() }
 

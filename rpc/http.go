@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -77,12 +78,19 @@ func (w *web) accept(l net.Listener) error {
 		}
 		wait = 0
 		c := w.newClient(conn)
-		if !w.lobby.add(c) {
+		if !w.s.mayConnect(c.from.Addr()) || !w.lobby.add(c) {
 			conn.Close()
 			continue
 		}
 		w.all.Go(c.serve)
 	}
+}
+
+// mayConnect reports whether an address is one of those that were given. This machine
+// always is.
+func (s *Server) mayConnect(address netip.Addr) bool {
+	address = address.Unmap().WithZone("")
+	return len(s.AllowIP) == 0 || address.IsLoopback() || slices.ContainsFunc(s.AllowIP, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 func (w *web) newClient(raw net.Conn) *client {

@@ -49,6 +49,7 @@ type param struct {
 type method struct {
 	name     string
 	category string // under which help lists it
+	roles    []role // that have it, from the list of roles; empty: @all alone
 	about    string
 	params   []param
 	gone     bool // it does nothing but tell so: of it there are no examples
@@ -107,7 +108,7 @@ func methods() map[string]*method {
 		{btcd, btcdMethods()}, {"WebSocket", socketMethods()},
 	} {
 		for _, m := range group.methods {
-			m.category = group.category
+			m.category, m.roles = group.category, rolesOf(m.name)
 			m.own = m.own || m.socket || group.category == btcd
 			table[m.name] = &m
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -75,9 +76,10 @@ type Options struct {
 	Logs      Logs // nil: nothing is told of it
 	Auth      *Auth
 
-	TLS         *tls.Config   // nil: plain HTTP
-	Hosts       []string      // names by which clients may call this node, beside addresses and localhost
-	IdleTimeout time.Duration // of a connection without requests; 0: DefaultIdleTimeout
+	TLS         *tls.Config    // nil: plain HTTP
+	Hosts       []string       // names by which clients may call this node, beside addresses and localhost
+	AllowIP     []netip.Prefix // of clients; none: all
+	IdleTimeout time.Duration  // of a connection without requests; 0: DefaultIdleTimeout
 
 	Logger *slog.Logger // nil: discard
 

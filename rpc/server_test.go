@@ -143,14 +143,14 @@ func TestUsers(t *testing.T) {
 		// The password is "correct horse": HMAC-SHA256 under the salt.
 		c.RPCAuth = []string{"alice:f7efda5c189b999524f151318c0c86$" + rpc.HashedPassword("f7efda5c189b999524f151318c0c86", "correct horse")}
 		c.RPCUser, c.RPCPassword = "bob", "pass:word"
-		c.RPCAllow = []string{"bob:getblockcount+uptime", "bob:notifyblocks"}
+		c.RPCAllow = []string{"bob:getblockcount+uptime", "bob:notifyblocks", "__cookie__:@all"}
 	})
 	const body = `{"method":"getblockcount","id":1}`
 	for _, c := range []struct {
 		user   string
 		status int
 	}{
-		{s.cookie, 200}, {"alice:correct horse", 200}, {"bob:pass:word", 200},
+		{s.cookie, 200}, {"alice:correct horse", 403} /* who has no list */, {"bob:pass:word", 200},
 		{"", 401}, {"alice:", 401}, {"alice:pass:word", 401}, {"bob:correct horse", 401}, {":", 401}, {"__cookie__:", 401},
 		{s.cookie[:len(s.cookie)-1], 401}, {s.cookie + "0", 401}, {"ALICE:correct horse", 401},
 	} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -25,6 +26,7 @@ const (
 	flagWallet       = "wallet"
 	flagRPC          = "rpc"
 	flagCookie       = "rpc-cookie"
+	flagCert         = "rpc-cert"
 	flagUser         = "rpc-user"
 	flagPassword     = "rpc-password-file"
 	flagPassphrase   = "passphrase-file"
@@ -40,7 +42,8 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: flagDataDir, Usage: "keep wallets in the data directory `DIR`, beside the node's data (default: ~/.karat)"},
 		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
 		&cli.StringFlag{Name: flagWallet, Aliases: []string{"w"}, Value: "default", Usage: "use the wallet called `NAME`"},
-		&cli.StringFlag{Name: flagRPC, Usage: "ask the node at this `URL` (default: the network's port on this machine)"},
+		&cli.StringFlag{Name: flagRPC, Usage: "ask the node at this `URL`; https:// if it speaks TLS, with #sha256=FINGERPRINT as it prints it, or with --rpc-cert (default: the network's port on this machine)"},
+		&cli.StringFlag{Name: flagCert, Usage: "the node has the certificate in `FILE`, its rpc.cert (default for https://: rpc.cert in the network's data folder, if there is one)"},
 		&cli.StringFlag{Name: flagCookie, Usage: "log in with the node's cookie `FILE` (default: .cookie in the network's data folder)"},
 		&cli.StringFlag{Name: flagUser, Usage: "log in as `NAME` instead of with the cookie"},
 		&cli.StringFlag{Name: flagPassword, Usage: "the password of --rpc-user is the first line of `FILE`"},
@@ -87,15 +90,9 @@ func (h home) walletDir(c *cli.Context) (string, error) {
 // client returns a client of the node. It connects to nobody yet: a command that
 // needs no answer works without a node.
 func (h home) client(c *cli.Context) (*rpc.Client, error) {
-	url := c.String(flagRPC)
-	if url == "" {
-		url = fmt.Sprintf("http://127.0.0.1:%d", h.params.Ports.RPC)
-	}
-	if !strings.Contains(url, "://") { // HOST:PORT, as karatd prints it
-		url = "http://" + url
-	}
-	if strings.Contains(url, "@") { // everybody on the machine would see the password, and errors would repeat it
-		return nil, cmdline.Usagef("--%s must not hold a user and password: use --%s and --%s", flagRPC, flagUser, flagPassword)
+	at, err := h.node(c)
+	if err != nil {
+		return nil, err
 	}
 	user := c.String(flagUser)
 	password, err := cmdline.Password(c, user, c.String(flagPassword))
@@ -103,13 +100,39 @@ func (h home) client(c *cli.Context) (*rpc.Client, error) {
 		return nil, err
 	}
 	if user != "" {
-		return rpc.NewClient(url, user, password), nil
+		return rpc.NewClient(at.URL, user, password).At(at), nil
 	}
 	cookie := c.String(flagCookie)
 	if cookie == "" {
 		cookie = filepath.Join(h.dir, ".cookie")
 	}
-	return rpc.NewCookieClient(url, cookie), nil
+	return rpc.NewCookieClient(at.URL, cookie).At(at), nil
+}
+
+// node returns where the node is, and how it is known.
+func (h home) node(c *cli.Context) (rpc.Address, error) {
+	url, cert := c.String(flagRPC), c.String(flagCert)
+	if strings.Contains(url, "@") { // everybody on the machine would see the password, and errors would repeat it
+		return rpc.Address{}, cmdline.Usagef("--%s must not hold a user and password: use --%s and --%s", flagRPC, flagUser, flagPassword)
+	}
+	if url == "" {
+		url = fmt.Sprintf("127.0.0.1:%d", h.params.Ports.RPC)
+	}
+	if cert == "" && strings.HasPrefix(url, "https://") && !strings.Contains(url, "#") {
+		if own := filepath.Join(h.dir, rpc.CertificateFile); fileExists(own) {
+			cert = own
+		}
+	}
+	at, err := rpc.ParseAddress(url, cert)
+	if err != nil {
+		return at, cmdline.Usagef("--%s: %w", flagRPC, err)
+	}
+	return at, nil
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // openFile opens the wallet's file, and returns its folder too. The keys in it stay

@@ -105,10 +105,11 @@ func TestListenAddresses(t *testing.T) {
 		{[]string{"--network", "main", "--proxy", "127.0.0.1:9050"}, "", "127.0.0.1:9554"}, // who called would see where it is
 		{[]string{"--network", "main", "--onion", "127.0.0.1:9050"}, ":9555", "127.0.0.1:9554"},
 		{[]string{"--network", "main", "--proxy", "127.0.0.1:9050", "--listen", "127.0.0.1:1"}, "127.0.0.1:1", "127.0.0.1:9554"},
+		{[]string{"--network", "main", "--rpc-listen", "127.0.0.1:8", "--rpc-listen", "[::1]:8", "--rpc-listen", "[::1]:8"}, ":9555", "127.0.0.1:8 [::1]:8"},
 		{[]string{"--network", "main", "--listen", "[::1]:7", "--rpc-listen", "localhost:8"}, "[::1]:7", "localhost:8"},
 	} {
 		config, err := configOf(t, append(c.args, "--datadir", t.TempDir())...)
-		if err != nil || config.Listen != c.listen || config.RPCListen != c.rpc {
+		if err != nil || config.Listen != c.listen || strings.Join(config.RPCListen, " ") != c.rpc {
 			t.Errorf("%v: %q, %q, %v", c.args, config.Listen, config.RPCListen, err)
 		}
 	}
@@ -142,6 +143,15 @@ func TestBadOptions(t *testing.T) {
 		{name: "an empty password", args: []string{"--rpc-user", "alice", "--rpc-password-file", empty}, code: 1, want: "is empty"},
 		{name: "no password file", args: []string{"--rpc-user", "alice", "--rpc-password-file", "nowhere"}, code: 1, want: "--rpc-password-file: open nowhere"},
 		{name: "rpcauth", args: []string{"--rpc-auth", "alice"}, code: 1, want: "--rpc-auth"},
+		{name: "who has no list", args: []string{"--rpc-allow-default", "some"}, code: 2, want: "--rpc-allow-default"},
+		{name: "from where", args: []string{"--rpc-allow-ip", "192.0.2.0/33"}, code: 2, want: "--rpc-allow-ip"},
+		{name: "who reads the cookie", args: []string{"--rpc-cookie-perms", "friends"}, code: 2, want: "--rpc-cookie-perms"},
+		{name: "no time for clients", args: []string{"--rpc-timeout", "0s"}, code: 2, want: "--rpc-timeout"},
+		{name: "clients nowhere and somewhere", args: []string{"--rpc-listen", "none", "--rpc-listen", "127.0.0.1:0"}, code: 2, want: "--rpc-listen none"},
+		{name: "a port alone", args: []string{"--rpc-listen", "9554"}, code: 2, want: "--rpc-listen"},
+		{name: "half of a certificate", args: []string{"--rpc-key", empty}, code: 2, want: "--rpc-cert and --rpc-key need each other"},
+		{name: "no certificate for clients", args: []string{"--rpc-cert", empty, "--rpc-key", empty}, code: 2, want: "--rpc-cert, --rpc-key: tls"},
+		{name: "an empty line for a user", args: []string{"--rpc-auth", ""}, code: 1, want: "--rpc-auth"},
 		{name: "what a user may", args: []string{"--rpc-allow", "alice:stop"}, code: 1, want: "no user"},
 		{name: "peer", args: []string{"--connect", "nowhere"}, code: 1, want: `--connect: "nowhere" is no address`},
 		{name: "peer id", args: []string{"--connect", "xyz@127.0.0.1:1"}, code: 1, want: `--connect: node id "xyz"`},

@@ -4,7 +4,8 @@
 // config.go reads those that stand in a file. run.go runs the node. The other
 // commands open the same data directory while no node runs: blocks.go imports,
 // exports and verifies blocks, coins.go counts coins, network.go and newnetwork.go
-// deal with genesis files and need no data at all. seed.go crawls and answers DNS. What a node is, and the order in
+// deal with genesis files and need no data at all. seed.go crawls and answers DNS.
+// rpc.go is what concerns RPC clients. What a node is, and the order in
 // which it starts and ends, is package node's.
 //
 // Results go to standard output. The log, progress and errors go to standard error.
@@ -53,7 +54,7 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 			"command line was not understood.",
 		Flags: o.flags(),
 		Commands: []*cli.Command{
-			runCommand(o), importCommand(o), exportCommand(o), verifyCommand(o), coinsCommand(o), networkCommand(o), seedCommand(o),
+			runCommand(o), importCommand(o), exportCommand(o), verifyCommand(o), coinsCommand(o), networkCommand(o), seedCommand(o), rpcauthCommand(),
 		},
 		DefaultCommand:       "run",
 		EnableBashCompletion: true,

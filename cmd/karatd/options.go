@@ -67,9 +67,7 @@ type options struct {
 	mapPort           bool
 	externalAddresses cli.StringSlice
 
-	rpcListen, rpcUser, rpcPasswordFile string
-	rpcAuth, rpcAllow                   cli.StringSlice
-
+	rpc    rpcOptions
 	pool   poolOptions
 	blocks blockOptions
 
@@ -98,7 +96,7 @@ func (o *options) flags() []cli.Flag {
 
 // runFlags are the flags of a node that runs.
 func (o *options) runFlags() []cli.Flag {
-	const peers, rpc, mining = "Peers:", "RPC:", "Mining:"
+	const peers, mining = "Peers:", "Mining:"
 	flags := cmdline.FromEnvironment(
 		&cli.StringFlag{Name: "listen", Destination: &o.listen, Category: peers, Usage: "listen for peers at `HOST:PORT`, or none (default: the network's port on all addresses; on a fixed-difficulty network on 127.0.0.1)"},
 		&cli.GenericFlag{Name: "stop-at-height", Value: cmdline.Number(&o.stopAt, 0, 0, math.MaxUint32), Usage: "end when the best chain has this `HEIGHT`; 0 does not"},
@@ -115,17 +113,12 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "proxy-isolation", Destination: &o.isolation, Value: true, Category: peers, Usage: "be another user of the proxy for each connection, so that Tor keeps them apart; --proxy-isolation=false does not"},
 		&cli.BoolFlag{Name: "map-port", Destination: &o.mapPort, Category: peers, Usage: "ask the router, by NAT-PMP or UPnP, to let peers outside call, and tell peers the address that it says"},
 		&cli.StringSliceFlag{Name: "external-address", Destination: &o.externalAddresses, Category: peers, Usage: "tell peers that this node can be reached at `IP:PORT`; may be repeated"},
-		&cli.StringFlag{Name: "rpc-listen", Destination: &o.rpcListen, Category: rpc, Usage: "answer JSON-RPC and WebSocket at `HOST:PORT`, or none (default: the network's port on 127.0.0.1)"},
-		&cli.StringSliceFlag{Name: "rpc-auth", Destination: &o.rpcAuth, Category: rpc, Usage: "let a user in by `NAME:SALT$HASH`, as Bitcoin's rpcauth.py prints it; may be repeated"},
-		&cli.StringFlag{Name: "rpc-user", Destination: &o.rpcUser, Category: rpc, Usage: "let the user `NAME` in with the password of --rpc-password-file"},
-		&cli.StringFlag{Name: "rpc-password-file", Destination: &o.rpcPasswordFile, Category: rpc, Usage: "the password of --rpc-user is the first line of `FILE`"},
-		&cli.StringSliceFlag{Name: "rpc-allow", Destination: &o.rpcAllow, Category: rpc, Usage: "let the user of `NAME:METHOD+METHOD` call these methods and no others; may be repeated"},
 		&cli.BoolFlag{Name: "mine", Destination: &o.mine, Category: mining, Usage: "mine blocks"},
 		&cli.StringFlag{Name: "mine-to", Destination: &o.mineTo, Category: mining, Usage: "pay for mined blocks to `ADDRESS` (default on the dev network: its first well-known key)"},
 		&cli.DurationFlag{Name: "mine-interval", Destination: &o.mineInterval, Category: mining, Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
 		&cli.GenericFlag{Name: "threads", Value: cmdline.Number(&o.threads, int64(runtime.NumCPU()), 1, 1024), Category: mining, Usage: "mine with `N` threads"},
 	)
-	return slices.Concat(flags, o.blocks.flags(), o.stratum.flags(), o.pool.flags())
+	return slices.Concat(flags, o.rpc.flags(), o.blocks.flags(), o.stratum.flags(), o.pool.flags())
 }
 
 // params returns the parameters of --network.
@@ -233,7 +226,7 @@ func (o *options) runConfig(c *cli.Context) (node.Config, error) {
 	}
 	// Everything that can be wrong is found before the data directory is opened,
 	// which may take a while.
-	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.setRPC, o.pool.set, o.setMining, o.blocks.set, o.stratum.set} {
+	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.rpc.set, o.pool.set, o.setMining, o.blocks.set, o.stratum.set} {
 		if err := part(c, &config); err != nil {
 			return config, err
 		}
@@ -279,18 +272,6 @@ func (o *options) setReach(config *node.Config) error {
 		config.External = append(config.External, at)
 	}
 	return nil
-}
-
-// setRPC sets what concerns clients. Without any user the node still makes a cookie,
-// so that karat on this machine needs no configuration.
-func (o *options) setRPC(c *cli.Context, config *node.Config) (err error) {
-	if config.RPCListen, err = address("rpc-listen", o.rpcListen, loopback, config.Params.Ports.RPC); err != nil {
-		return err
-	}
-	config.RPCAuth, config.RPCAllow = o.rpcAuth.Value(), o.rpcAllow.Value()
-	config.RPCUser = o.rpcUser
-	config.RPCPassword, err = cmdline.Password(c, o.rpcUser, o.rpcPasswordFile)
-	return err
 }
 
 // setMining sets what concerns mining. The address is checked even without --mine: a

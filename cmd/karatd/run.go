@@ -60,7 +60,7 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started) {
 		fmt.Fprintf(w, "  peers   %s@%s\n", t.NodeID, t.Listen)
 	}
 	if t.RPC != "" {
-		fmt.Fprintf(w, "  RPC     http://%s (user and password: %s)\n", t.RPC, t.CookieFile)
+		announceRPC(w, t)
 	}
 	if t.Stratum != "" {
 		fmt.Fprintf(w, "  miners  stratum+tcp://%s\n", t.Stratum)
@@ -110,8 +110,8 @@ func tryFlags(o *options, config node.Config, t node.Started) string {
 	if o.dataDir != "" {
 		how += " --datadir " + shellWord(o.dataDir)
 	}
-	if usual := net.JoinHostPort(loopback, strconv.Itoa(int(config.Params.Ports.RPC))); t.RPC != "" && t.RPC != usual {
-		how += " --rpc " + t.RPC
+	if usual := net.JoinHostPort(loopback, strconv.Itoa(int(config.Params.Ports.RPC))); t.RPC != "" && (t.RPC != usual || t.RPCKey != "") {
+		how += " --rpc " + shellWord(strings.TrimPrefix(rpcURL(t, t.RPC), "http://"))
 	}
 	return how
 }

@@ -36,7 +36,7 @@ func Dev(t testing.TB, change func(*node.Config)) *Running {
 	}
 	config := node.Config{
 		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Indexes: []string{indexed.Txs, indexed.Filters},
-		Policy: node.DefaultPolicy(), RPCListen: "127.0.0.1:0", NoDiscovery: true,
+		Policy: node.DefaultPolicy(), RPCListen: []string{"127.0.0.1:0"}, NoDiscovery: true,
 	}
 	config.Policy.MaxBytes = 8 << 20
 	if change != nil {
