@@ -70,7 +70,7 @@ var allowed = map[string][]string{
 	"chain":             {"internal/poke", "internal/baton", "chain/types", "chain/secp", "chain/consensus", "chain/header"},
 	"chain/store":       {"chain/types", "chain/consensus", "chain/header", "github.com/syndtr/goleveldb/", "golang.org/x/sys/unix"},
 	"chain/indexed":     {"chain/types"},
-	"chain/index":       {"internal/poke", "chain/types", "chain/consensus", "chain/filter", "chain/indexed", "github.com/syndtr/goleveldb/"},
+	"chain/index":       {"internal/poke", "chain/types", "chain/consensus", "chain/filter", "chain/coinhistory", "chain/indexed", "github.com/syndtr/goleveldb/"},
 	"mempool/fees":      {"chain/types"},
 	"mempool":           {"mempool/fees", "internal/wholefile", "internal/poke", "internal/baton", "chain/pending", "chain/types", "chain/consensus", "chain/standard", "chain/header", "chain/secp", "chain/taproot"},
 	"miner":             {"internal/poke", "internal/baton", "chain/pending", "chain/template", "chain/types", "chain/consensus", "miner/sha256d"},
@@ -92,7 +92,7 @@ var allowed = map[string][]string{
 	"p2p/wire":     {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
 	"p2p/noise":    {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
 	"rpc": {
-		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "miner/stratuminfo", "p2p/peerinfo",
+		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "chain/coinhistory", "miner/stratuminfo", "p2p/peerinfo",
 		"chain/indexed",
 		"chain/psbt", "github.com/btcsuite/btcd/address/v2/base58",
 		"github.com/gorilla/websocket",

@@ -122,8 +122,8 @@ func (o operator) CoinsOnDisk() int64 { return o.n.store.CoinsOnDisk() }
 func (o operator) CacheBytes() (database, coins int64) { return o.n.store.CacheBytes() }
 
 // CoinSet implements rpc.Operator.
-func (o operator) CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error) {
-	set, err := o.n.Coins(ctx, func(uint64) {})
+func (o operator) CoinSet(ctx context.Context, muhash, serialized bool) (types.Index, coinstats.Stats, error) {
+	set, err := o.n.coins(ctx, muhash, serialized, func(uint64) {})
 	return set.At, set.Stats, err
 }
 

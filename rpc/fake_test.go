@@ -60,7 +60,7 @@ func (f *fake) UpdatesSince(since types.Index, limit int) (reverted, applied []c
 	return reverted, applied[:min(len(applied), limit)], err
 }
 
-func (f *fake) CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error) {
+func (f *fake) CoinSet(ctx context.Context, _, _ bool) (types.Index, coinstats.Stats, error) {
 	f.coinSet(ctx)
 	return types.Index{}, coinstats.Stats{}, ctx.Err()
 }

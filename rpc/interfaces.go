@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/karatcoin/karat/chain/coinhistory"
 	"github.com/karatcoin/karat/chain/coinstats"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
@@ -73,8 +74,9 @@ type Operator interface {
 	FirstSince(seconds uint32) (first types.Index, ok bool)
 	CoinsOnDisk() int64                  // bytes of the database
 	CacheBytes() (database, coins int64) // memory for what is read of it
-	// CoinSet walks over all coins, and says at which block they were these.
-	CoinSet(ctx context.Context) (types.Index, coinstats.Stats, error)
+	// CoinSet walks over all coins, and says at which block they were these. Hashes are
+	// computed if they are asked for.
+	CoinSet(ctx context.Context, muhash, serialized bool) (types.Index, coinstats.Stats, error)
 	// ForEachCoin visits all coins of a moment in the order of their outpoints, and says
 	// of which block they are. Blocks come in meanwhile. The visitor's error ends it.
 	ForEachCoin(ctx context.Context, each func(types.OutPoint, *types.Coin) error) (types.Index, error)
@@ -95,6 +97,8 @@ type Index interface {
 	// FindSpender returns what spends an output on the best chain. If nothing does, that is
 	// indexed.ErrBehind too: whoever asks knows by Wait that the index is not behind.
 	FindSpender(outPoint types.OutPoint) (indexed.Spender, error)
+	// CoinsAt returns the statistics of the coins after a block.
+	CoinsAt(block types.Hash) (coinhistory.Record, error)
 }
 
 // Scripts answers from the index of scripts. Each answer is of one moment, and says of

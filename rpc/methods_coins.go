@@ -16,8 +16,8 @@ func coinMethods() []method {
 			{name: "include_mempool", kind: kindBool, optional: "true", about: "Whether transactions of the mempool spend and make outputs"}}},
 		{name: "gettxoutsetinfo", slow: true, read: getTxOutSetInfo, about: "Counts and hashes all unspent outputs. Note this call may take some time.", params: []param{
 			{name: "hash_type", kind: kindString, optional: "hash_serialized_3", about: "hash_serialized_3, muhash or none"},
-			{name: "hash_or_height", kind: kindAny, optional: "the tip", about: "Refused: there is no index of earlier blocks"},
-			{name: "use_index", kind: kindBool, optional: "true", about: "Ignored: there is no such index"}}},
+			{name: "hash_or_height", kind: kindAny, optional: "the tip", sample: "100", about: "The block after which coins are counted; only with a coinstatsindex, and not for hash_serialized_3"},
+			{name: "use_index", kind: kindBool, optional: "true", about: "Use the coinstatsindex, if there is one, for muhash and none"}}},
 	}
 }
 
@@ -56,42 +56,5 @@ func getTxOut(s *Server, a *args) work {
 		}
 		coin := &coins[0].Coin
 		return coinJSON{state.Index.Hash, state.Index.Height - coin.Height + 1, amount(coin.Value), s.scriptJSON(coin.ScriptPubKey()), coin.IsCoinbase}, nil
-	}
-}
-
-// getTxOutSetInfo is Core's gettxoutsetinfo without its coinstatsindex: it walks over
-// the coins of now, which takes a while, and knows nothing of earlier blocks.
-func getTxOutSetInfo(s *Server, a *args) work {
-	kind := a.text(0, "hash_serialized_3")
-	if kind != "hash_serialized_3" && kind != "muhash" && kind != "none" {
-		a.fail(failf(CodeInvalidParam, "'%s' is not a valid hash_type", kind))
-	}
-	a.flag(2, true) // whether to use the index that is not there
-	if a.given(1) {
-		a.fail(failf(CodeInvalidParam, "Querying specific block heights requires coinstatsindex"))
-	}
-	return func(ctx context.Context) (any, error) {
-		at, stats, err := s.Operator.CoinSet(ctx)
-		if err != nil {
-			return nil, err
-		}
-		j := struct {
-			Height         uint32      `json:"height"`
-			BestBlock      types.Hash  `json:"bestblock"`
-			TxOuts         uint64      `json:"txouts"`
-			BogoSize       uint64      `json:"bogosize"`
-			HashSerialized *types.Hash `json:"hash_serialized_3,omitempty"`
-			MuHash         *types.Hash `json:"muhash,omitempty"`
-			TotalAmount    json.Number `json:"total_amount"`
-			Transactions   uint64      `json:"transactions"`
-			DiskSize       int64       `json:"disk_size"`
-		}{Height: at.Height, BestBlock: at.Hash, TxOuts: stats.TxOuts, BogoSize: stats.BogoSize, TotalAmount: amount(stats.TotalAmount), Transactions: stats.Transactions, DiskSize: s.Operator.CoinsOnDisk()}
-		switch kind {
-		case "hash_serialized_3":
-			j.HashSerialized = &stats.HashSerialized3
-		case "muhash":
-			j.MuHash = &stats.MuHash
-		}
-		return j, nil
 	}
 }

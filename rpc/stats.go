@@ -141,7 +141,7 @@ func average(total int64, count int) int64 {
 // getBlockStats is Core's getblockstats. What was spent is read from the undo data,
 // which a block that was never on the best chain does not have.
 func getBlockStats(s *Server, a *args) work {
-	info := s.statsBlock(a)
+	info := s.blockAt(a, 0)
 	names := a.texts(1, maxStats)
 	return func(context.Context) (any, error) {
 		if _, err := s.body(&info); err != nil {
@@ -187,12 +187,12 @@ func (s *Server) statsOf(info *header.Info, u *consensus.BlockUpdate) map[string
 	}
 }
 
-// statsBlock finds a block by its height, which is a number, or its hash.
-func (s *Server) statsBlock(a *args) header.Info {
-	if jsonType(a.values[0]) != "number" {
-		return s.blockInfo(a, 0, "hash_or_height")
+// blockAt finds a block by its height, which is a number, or its hash.
+func (s *Server) blockAt(a *args, i int) header.Info {
+	if jsonType(a.values[i]) != "number" {
+		return s.blockInfo(a, i, "hash_or_height")
 	}
-	height, tip := a.int32(0, 0), s.Headers.Tip()
+	height, tip := a.int32(i, 0), s.Headers.Tip()
 	switch {
 	case height < 0:
 		a.fail(failf(CodeInvalidParam, "Target block height %d is negative", height))

@@ -1,6 +1,7 @@
 // Package index keeps what can be computed from the chain but should not be computed
 // for every question: the place of each transaction, the filter of each block
-// (BIP158), who spends an output, and what a script was paid.
+// (BIP158), who spends an output, what a script was paid, and the coin
+// set after each block.
 //
 // The one idea is that an index is no part of the ledger. It follows the chain by
 // itself, from its own position and in a database of its own, like any other

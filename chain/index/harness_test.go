@@ -160,7 +160,7 @@ func keep(names ...string) Options { return Options{Names: names} }
 
 var (
 	both  = keep(indexed.Txs, indexed.Filters)
-	every = keep(indexed.Txs, indexed.Spenders, indexed.Filters, indexed.Scripts)
+	every = keep(indexed.Txs, indexed.Spenders, indexed.Filters, indexed.Scripts, indexed.CoinStats)
 )
 
 // catchUp lets the indexes follow to the tip.
@@ -215,6 +215,9 @@ func (w *world) expect(x *Set) {
 	slices.Reverse(path)
 	if x.find(indexed.Spenders) != nil {
 		w.expectSpenders(x, path)
+	}
+	if x.find(indexed.CoinStats) != nil {
+		w.expectCoins(x, path)
 	}
 	if x.find(indexed.Scripts) != nil {
 		w.expectScripts(x, path)

@@ -61,6 +61,7 @@ var kinds = []kind{
 	{indexed.Spenders, "spenders", 1, beginSpenders},
 	{indexed.Filters, folderOfFilters, 1, beginFilters},
 	{indexed.Scripts, "scripts", 1, beginScripts},
+	{indexed.CoinStats, "coins", 1, beginCoins},
 }
 
 // Set is the indexes that are kept.

@@ -10,7 +10,7 @@ import (
 // indexOptions say which indexes are kept. Each is a flag, and can be switched on and
 // off at any start.
 type indexOptions struct {
-	txs, filters, spenders, scripts bool
+	txs, filters, spenders, scripts, coins bool
 }
 
 func (o *indexOptions) flags() []cli.Flag {
@@ -19,6 +19,7 @@ func (o *indexOptions) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "txindex", Destination: &o.txs, Value: true, Category: indexes, Usage: "keep an index of all transactions; --txindex=false keeps none"},
 		&cli.BoolFlag{Name: "filters", Destination: &o.filters, Value: true, Category: indexes, Usage: "keep block filters (BIP157), by which wallets sync; --filters=false keeps none"},
 		&cli.BoolFlag{Name: "txospenderindex", Destination: &o.spenders, Category: indexes, Usage: "keep an index of what spends each output"},
+		&cli.BoolFlag{Name: "coinstatsindex", Destination: &o.coins, Category: indexes, Usage: "keep statistics of the coins after each block, for gettxoutsetinfo"},
 		&cli.BoolFlag{Name: "scriptindex", Destination: &o.scripts, Category: indexes, Usage: "keep an index of what each address was paid, and of what it has"},
 	)
 }
@@ -28,7 +29,7 @@ func (o *indexOptions) names() (names []string) {
 	for _, index := range []struct {
 		on   bool
 		name string
-	}{{o.txs, indexed.Txs}, {o.filters, indexed.Filters}, {o.spenders, indexed.Spenders}, {o.scripts, indexed.Scripts}} {
+	}{{o.txs, indexed.Txs}, {o.filters, indexed.Filters}, {o.spenders, indexed.Spenders}, {o.scripts, indexed.Scripts}, {o.coins, indexed.CoinStats}} {
 		if index.on {
 			names = append(names, index.name)
 		}

@@ -30,6 +30,7 @@ OPTIONS = {
     "txospenderindex": switch("txospenderindex"),
     "blockfilterindex": lambda text: [f"--filters={'false' if text == '0' else 'true'}"],
     "dbcache": same("dbcache"),
+    "coinstatsindex": switch("coinstatsindex"),
     "prune": same("prune"),
     "fastprune": switch("fast-prune"),
     "stopatheight": same("stop-at-height"),

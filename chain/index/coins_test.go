@@ -1,0 +1,27 @@
+package index
+
+import (
+	"github.com/karatcoin/karat/chain/coinstats"
+	"github.com/karatcoin/karat/internal/chaintest"
+)
+
+// expectCoins counts the coins after the tip and after a block below it, and compares.
+func (w *world) expectCoins(x *Set, path []*chaintest.Block) {
+	w.t.Helper()
+	for _, b := range []*chaintest.Block{path[len(path)-1], path[w.random.IntN(len(path))]} {
+		var want coinstats.Stats
+		var muhash coinstats.MuHash
+		for outPoint, coin := range b.Coins {
+			want.TxOuts++
+			want.BogoSize += coinstats.BogoSize(&coin)
+			want.TotalAmount += coin.Value
+			muhash.Insert(coinstats.AppendCoin(nil, outPoint, &coin))
+		}
+		want.MuHash = muhash.Digest()
+		record, err := x.CoinsAt(b.Hash)
+		got := coinstats.Stats{TxOuts: record.TxOuts, BogoSize: record.BogoSize, TotalAmount: record.TotalAmount, MuHash: record.MuHash}
+		if err != nil || got != want {
+			w.t.Fatalf("coins after block %d: %+v, want %+v: %v", b.Height, got, want, err)
+		}
+	}
+}
