@@ -9,16 +9,17 @@ import (
 
 // blockView is a decoded block with all that answers about it need. It never changes.
 type blockView struct {
-	*consensus.HashedBlock
-	spent   [][]types.Coin // by each input of each transaction; nil: not known
-	offsets []uint32       // of the transactions in the encoding, and the end of the last
-	keys    [][]keyStatus  // of the outputs
+	*consensus.HashedBlock // nil: it is not decoded
+	raw                    []byte
+	spent                  [][]types.Coin // by each input of each transaction; nil: not known
+	offsets                []uint32       // of the transactions in the encoding, and the end of the last
+	keys                   [][]keyStatus  // of the outputs
 }
 
-// view decodes a block. What its transactions spend is not known of a block that was never
+// decode reads a block. What its transactions spend is not known of a block that was never
 // connected. As in Core, an answer then lacks fees and prevouts, and is no error.
-func (s *Server) view(info *header.Info) (*blockView, error) {
-	if info.Status.Has(header.StatusUndo) {
+func (s *Server) decode(info *header.Info, spent bool) (*blockView, error) {
+	if spent {
 		if u, err := s.Blocks.BlockUpdate(info.Hash); err == nil {
 			return newBlockView(u.Block, u.SpentCoins()), nil
 		}
@@ -32,7 +33,7 @@ func (s *Server) view(info *header.Info) (*blockView, error) {
 
 func newBlockView(block *consensus.HashedBlock, spent [][]types.Coin) *blockView {
 	txs := block.Block.Txs
-	v := &blockView{HashedBlock: block, spent: spent, offsets: make([]uint32, len(txs)+1), keys: make([][]keyStatus, len(txs))}
+	v := &blockView{HashedBlock: block, raw: block.Raw, spent: spent, offsets: make([]uint32, len(txs)+1), keys: make([][]keyStatus, len(txs))}
 	at, outputs := types.HeaderSize+types.CompactSizeLen(uint64(len(txs))), 0
 	for i := range txs {
 		v.offsets[i] = uint32(at)
@@ -59,8 +60,21 @@ func newBlockView(block *consensus.HashedBlock, spent [][]types.Coin) *blockView
 	return v
 }
 
+// size is about what a decoded block takes in memory: the bytes, and what refers to them.
+func (v *blockView) size() int64 {
+	size := int64(len(v.raw)) + 1000
+	for i := range v.Block.Txs {
+		tx := &v.Block.Txs[i]
+		size += 200 + 200*int64(len(tx.Inputs)) + 40*int64(len(tx.Outputs))
+		for k := range tx.Inputs {
+			size += 24 * int64(len(tx.Inputs[k].Witness))
+		}
+	}
+	return size
+}
+
 // rawTx is the encoding of a transaction.
-func (v *blockView) rawTx(i int) []byte { return v.Raw[v.offsets[i]:v.offsets[i+1]] }
+func (v *blockView) rawTx(i int) []byte { return v.raw[v.offsets[i]:v.offsets[i+1]] }
 
 // tx is a transaction as it is answered.
 func (v *blockView) tx(i int, hrp string, prevouts bool) *txJSON {

@@ -16,6 +16,25 @@ func (j hexJSON) writeJSON(w *jsonWriter) error {
 	return w.spill()
 }
 
+// rawBlockJSON is the encoding of a block in hexadecimal.
+type rawBlockJSON struct {
+	s    *Server
+	info header.Info
+}
+
+func (j *rawBlockJSON) writeJSON(w *jsonWriter) error {
+	l, err := j.s.leaseOf(&j.info, false)
+	if err != nil {
+		return err
+	}
+	defer w.use(l)()
+	v, err := l.view(w.ctx)
+	if err != nil {
+		return err
+	}
+	return hexJSON(v.raw).writeJSON(w)
+}
+
 // headerJSON is a block's header with what the tree tells of it. The genesis block has
 // none before it, the tip and blocks of branches none after them; nTx is 0 until the
 // body has come.
@@ -84,33 +103,43 @@ func (j *headerJSON) writeMembers(w *jsonWriter) {
 // blockJSON is a block with ids or transactions. The coinbase is told apart as well,
 // for those who ask for ids alone.
 type blockJSON struct {
+	s *Server
 	headerJSON
-	view      *blockView
-	hrp       string
 	verbosity int64
 }
 
 func (j *blockJSON) writeJSON(w *jsonWriter) error {
-	v := j.view
+	l, err := j.s.leaseOf(&j.info, true)
+	if err != nil {
+		return err
+	}
+	defer w.use(l)()
+	v, err := l.view(w.ctx)
+	if err != nil {
+		return err
+	}
 	txs := v.Block.Txs
 	j.writeMembers(w)
 	w.raw(`,"strippedsize":`)
-	w.int(int64((v.Weight - len(v.Raw)) / (types.WitnessScale - 1)))
+	w.int(int64((v.Weight - len(v.raw)) / (types.WitnessScale - 1)))
 	w.raw(`,"size":`)
-	w.int(int64(len(v.Raw)))
+	w.int(int64(len(v.raw)))
 	w.raw(`,"weight":`)
 	w.int(int64(v.Weight))
 	writeCoinbase(w, &txs[0])
 	w.raw(`,"tx":[`)
-	for i := range txs {
+	for i := range len(txs) {
 		if i > 0 {
 			w.raw(",")
+		}
+		if v, err = l.view(w.ctx); err != nil { // the same, or read once more
+			return err
 		}
 		if j.verbosity <= 1 {
 			w.raw(`"`)
 			w.hash(v.TxIDs[i])
 			w.raw(`"`)
-		} else if err := v.tx(i, j.hrp, j.verbosity >= 3).writeJSON(w); err != nil {
+		} else if err := v.tx(i, j.s.Params.HRP, j.verbosity >= 3).writeJSON(w); err != nil {
 			return err
 		}
 		if err := w.spill(); err != nil {

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -36,6 +37,17 @@ type jsonWriter struct {
 	sent  int64              // bytes of the pieces that have gone
 	count bool               // only the length is wanted: long texts are counted and not made
 	err   error              // the first of piece
+	ctx   context.Context    // of who waits for the answer
+	lease *lease             // of the block that the answer is about
+}
+
+// use notes the block that is being written, and returns what ends that.
+func (w *jsonWriter) use(l *lease) (end func()) {
+	w.lease = l
+	return func() {
+		l.giveBack()
+		w.lease = nil
+	}
 }
 
 // spill sends what is there if it makes a piece. An error says that nobody takes the rest.
@@ -92,7 +104,7 @@ func (w *jsonWriter) hex(data []byte) {
 
 // written is what a streamer writes, as a whole.
 func written(b []byte, v streamer) []byte {
-	w := jsonWriter{b: b}
+	w := jsonWriter{b: b, ctx: context.Background()}
 	_ = v.writeJSON(&w) // without pieces nothing fails
 	return w.b
 }

@@ -63,17 +63,9 @@ func getBlock(s *Server, a *args) work {
 	info := s.blockInfo(a, 0, "blockhash")
 	return func(context.Context) (any, error) {
 		if verbosity <= 0 {
-			raw, err := s.body(&info)
-			if err != nil {
-				return nil, err
-			}
-			return hexJSON(raw), nil
+			return &rawBlockJSON{s, info}, nil
 		}
-		view, err := s.view(&info)
-		if err != nil {
-			return nil, err
-		}
-		return &blockJSON{headerJSON: s.headerJSON(&info), view: view, hrp: s.Params.HRP, verbosity: verbosity}, nil
+		return &blockJSON{s, s.headerJSON(&info), verbosity}, nil
 	}
 }
 
@@ -90,7 +82,7 @@ func (s *Server) body(info *header.Info) ([]byte, error) {
 	return nil, failf(CodeMisc, "Block not available (not fully downloaded)")
 }
 
-// block returns a block that is stored.
+// block reads a block that is stored.
 func (s *Server) block(info *header.Info) (*consensus.HashedBlock, error) {
 	raw, err := s.body(info)
 	if err != nil {

@@ -41,7 +41,7 @@ func getRawTransaction(s *Server, a *args) work {
 	}
 	return func(ctx context.Context) (any, error) {
 		if named {
-			return s.minedTx(&info, txid, verbosity, named)
+			return s.minedTx(ctx, &info, txid, verbosity, named)
 		}
 		if e := s.Pool.Get(txid); e != nil && verbosity <= 0 {
 			return hexJSON(e.Raw), nil
@@ -57,7 +57,7 @@ func getRawTransaction(s *Server, a *args) work {
 				return s.placed(j, &info, verbosity, named), nil
 			}
 		}
-		return s.minedTx(&info, txid, verbosity, named)
+		return s.minedTx(ctx, &info, txid, verbosity, named)
 	}
 }
 
@@ -80,8 +80,8 @@ func (s *Server) txAt(place *types.TxPlace, txid types.Hash) *txJSON {
 }
 
 // minedTx answers with a transaction of a block.
-func (s *Server) minedTx(info *header.Info, txid types.Hash, verbosity int64, named bool) (any, error) {
-	view, err := s.view(info)
+func (s *Server) minedTx(ctx context.Context, info *header.Info, txid types.Hash, verbosity int64, named bool) (any, error) {
+	view, err := s.view(ctx, info)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -19,7 +18,7 @@ func (s *Server) reply(ctx context.Context, out outlet, r *request, result any, 
 			out.end(err)
 			return
 		}
-		fault = failf(CodeInternal, "%v", err)
+		fault = asError(err)
 	}
 	p := takeBuffer()
 	b, fault := appendReply(*p, r, result, fault)
@@ -45,37 +44,84 @@ func writePieces(out outlet, b []byte) error {
 // the outlet as it was.
 func (s *Server) stream(ctx context.Context, out outlet, r *request, result streamer) (begun bool, err error) {
 	p := takeBuffer()
-	w := jsonWriter{b: *p}
+	w := jsonWriter{b: *p, ctx: ctx}
 	write := func(w *jsonWriter) error {
 		w.b = appendReplyHead(w.b, r)
 		err := s.write(r, w, result)
 		w.b = append(appendReplyTail(w.b, r, nil), out.ending()...)
 		return err
 	}
+	turn := false
+	defer func() {
+		if turn {
+			s.giveTurn()
+		}
+	}()
 	w.piece = func(piece []byte) error {
+		length := int64(-1)
 		if !begun {
-			length := jsonWriter{count: true, piece: func([]byte) error { return nil }}
-			if err := write(&length); err != nil {
+			if err := s.takeTurn(ctx); err != nil {
 				return err
 			}
-			begun = true
-			out.begin(http.StatusOK, length.total())
+			turn = true
+			count := jsonWriter{ctx: ctx, count: true, piece: func([]byte) error { return nil }}
+			if err := write(&count); err != nil {
+				return err
+			}
+			length = count.total()
 		}
-		if err := ctx.Err(); err != nil && w.sent > int64(len(piece)) {
-			return err // the client is gone, or the server ends and has waited for short answers
-		}
-		return out.write(piece)
-	}
-	err = write(&w)
-	if err == nil {
+		s.giveTurn() // what follows waits for the client
+		turn = false
 		if !begun {
 			begun = true
-			out.begin(http.StatusOK, w.total())
+			out.begin(http.StatusOK, length)
+		} else if err := ctx.Err(); err != nil {
+			return err // the client has gone
 		}
+		if err := w.meanwhile(func() error { return out.write(piece) }); err != nil {
+			return err
+		}
+		err := s.takeTurn(ctx)
+		turn = err == nil
+		return err
+	}
+	err = write(&w)
+	if err == nil && begun {
 		err = w.flush()
+	} else if err == nil { // it is short, and nobody waited for a turn
+		begun = true
+		out.begin(http.StatusOK, w.total())
+		err = out.write(w.b)
 	}
 	giveBuffer(p, w.b)
 	return begun, err
+}
+
+// takeTurn waits for a turn to make a piece of a long answer. There are turns for half of
+// the processors, and who has made a piece stands in the queue again. So long answers go
+// on side by side, however many there are, and short ones do not wait for them.
+func (s *Server) takeTurn(ctx context.Context) error {
+	select {
+	case s.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Server) giveTurn() { <-s.turns }
+
+// meanwhile sends a piece. While a client takes long for it, others can have the block.
+func (w *jsonWriter) meanwhile(send func() error) error {
+	if w.lease == nil {
+		return send()
+	}
+	again := w.lease.lend()
+	err := send()
+	if waited := again(w.ctx); err == nil {
+		err = waited
+	}
+	return err
 }
 
 // write lets a result write itself. A bug in it ends the answer, as one in a method does.
@@ -83,7 +129,7 @@ func (s *Server) write(r *request, w *jsonWriter, result any) (err error) {
 	defer func() {
 		if bug := recover(); bug != nil {
 			s.log.Error("the answer of a call panicked", "method", printable(string(r.Method)), "panic", bug, "stack", string(debug.Stack()))
-			err = errors.New("internal error")
+			err = failf(CodeInternal, "internal error; the node's log has more")
 		}
 	}()
 	return w.value(result)
@@ -102,6 +148,7 @@ type batchReply struct {
 
 func (s *Server) newBatchReply(ctx context.Context, out outlet) *batchReply {
 	b := &batchReply{s: s, out: out}
+	b.w.ctx = ctx
 	b.w.piece = func(piece []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -118,7 +165,7 @@ func (s *Server) newBatchReply(ctx context.Context, out outlet) *batchReply {
 			}
 			b.held = nil
 		}
-		return out.write(piece)
+		return b.w.meanwhile(func() error { return out.write(piece) })
 	}
 	return b
 }
@@ -137,11 +184,16 @@ func (b *batchReply) add(r *request, result any, fault *Error) {
 	if !ok || fault != nil {
 		b.w.b, _ = appendReply(b.w.b, r, result, fault)
 	} else {
+		start, sent := len(b.w.b), b.w.sent
 		b.w.b = appendReplyHead(b.w.b, r)
-		if err := b.s.write(r, &b.w, long); err != nil && b.w.err == nil {
+		switch err := b.s.write(r, &b.w, long); {
+		case err != nil && b.w.sent == sent: // nobody has seen that it began
+			b.w.b, _ = appendReply(b.w.b[:start], r, nil, asError(err))
+		case err != nil:
 			b.w.err = err
+		default:
+			b.w.b = appendReplyTail(b.w.b, r, nil)
 		}
-		b.w.b = appendReplyTail(b.w.b, r, nil)
 	}
 	_ = b.w.spill()
 }

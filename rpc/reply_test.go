@@ -80,7 +80,7 @@ func TestStreams(t *testing.T) {
 		{"long", one(long) + "\n"},
 		{"short", one(short) + "\n"},
 		{"seven", one("7") + "\n"},
-		{"refused", `{"result":null,"error":{"code":-32603,"message":"broken"},"id":1}` + "\n"},
+		{"refused", `{"result":null,"error":{"code":-1,"message":"broken"},"id":1}` + "\n"},
 		{"broken", ""},
 		{"short,seven", "[" + one(short) + "," + one("7") + "]\n"},
 		{"long,seven,long", "[" + one(long) + "," + one("7") + "," + one(long) + "]\n"},

@@ -95,6 +95,8 @@ type Server struct {
 	slow    chan struct{}      // the places of slow calls
 	polls   chan struct{}      // the places of those who wait for a template
 	encoded encodedTxs
+	blocks  *blockCache
+	turns   chan struct{} // of those who make long answers
 	// coinScan is scantxoutset's, blockScan that of scanblocks.
 	coinScan, blockScan scan
 	warm                atomic.Bool // Ready was called
@@ -109,6 +111,8 @@ type Server struct {
 // found at once.
 func NewServer(o Options) *Server {
 	s := &Server{Options: o, log: o.Logger, table: methods(), slow: make(chan struct{}, max(minSlow, runtime.GOMAXPROCS(0)/2)), polls: make(chan struct{}, maxPolls), sockets: newSocketsHold()}
+	s.blocks = newBlockCache(blockBudget, s.loadBlock)
+	s.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -2,7 +2,9 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
@@ -13,6 +15,11 @@ import (
 // outpoint, 4 of height with a flag for coinbases. No store keeps coins so; it makes
 // statistics comparable.
 const coinOverhead = 36 + 4
+
+// outputSize is what an output counts for whose script has so many bytes.
+func outputSize(script int) int64 {
+	return int64(8+types.CompactSizeLen(uint64(script))+script) + coinOverhead
+}
 
 // blockStats adds a block up, as Bitcoin Core's getblockstats does. Amounts are in
 // grains, feerates in grains a virtual byte, rounded down.
@@ -33,14 +40,14 @@ type blockStats struct {
 	sizeActual      int64 // the same without data, which is never a coin
 }
 
-// add counts a transaction. spent are the coins of its inputs. The coinbase counts
+// add counts a transaction of a size in bytes. spent are the coins of its inputs. The coinbase counts
 // with its outputs alone: Core leaves out of sizes and fees what nobody chose to pay.
-func (b *blockStats) add(tx *types.Tx, spent []types.Coin) {
+func (b *blockStats) add(tx *types.Tx, size int64, spent []types.Coin) {
 	out := int64(0)
 	for i := range tx.Outputs {
 		o := &tx.Outputs[i]
 		out += int64(o.Value)
-		size := int64(len(o.AppendTo(nil)) + coinOverhead)
+		size := outputSize(len(o.ScriptPubKey))
 		b.sizeIncrease += size
 		if consensus.IsSpendable(o.ScriptPubKey) {
 			b.coins++
@@ -51,7 +58,7 @@ func (b *blockStats) add(tx *types.Tx, spent []types.Coin) {
 	if tx.IsCoinbase() {
 		return
 	}
-	size, weight := int64(tx.Size()), int64(tx.Weight())
+	weight := int64(tx.StrippedSize()*(types.WitnessScale-1)) + size
 	b.inputs += int64(len(tx.Inputs))
 	b.totalOut += out
 	b.sizes = append(b.sizes, size)
@@ -64,9 +71,8 @@ func (b *blockStats) add(tx *types.Tx, spent []types.Coin) {
 	}
 	fee := -out
 	for i := range spent {
-		o := spent[i].Output()
-		fee += int64(o.Value)
-		size := int64(len(o.AppendTo(nil)) + coinOverhead)
+		fee += int64(spent[i].Value)
+		size := outputSize(len(spent[i].ScriptPubKey()))
 		b.sizeIncrease -= size
 		b.sizeActual -= size
 	}
@@ -143,31 +149,64 @@ func average(total int64, count int) int64 {
 func getBlockStats(s *Server, a *args) work {
 	info := s.blockAt(a, 0)
 	names := a.texts(1, maxStats)
-	return func(context.Context) (any, error) {
-		if _, err := s.body(&info); err != nil {
-			return nil, err
-		}
-		if info.Height > 0 && !info.Status.Has(header.StatusUndo) {
-			return nil, failf(CodeMisc, "Undo data not available")
-		}
-		u, err := s.Blocks.BlockUpdate(info.Hash)
+	return func(ctx context.Context) (any, error) {
+		v, err := s.view(ctx, &info)
 		if err != nil {
 			return nil, err
 		}
-		return chooseStats(s.statsOf(&info, &u), names)
+		switch {
+		case v.spent != nil:
+		case info.Height == 0: // it spends nothing
+			v = newBlockView(v.HashedBlock, [][]types.Coin{nil})
+		case info.Status.Has(header.StatusUndo):
+			if _, err := s.Blocks.BlockUpdate(info.Hash); err != nil {
+				return nil, err // it says what is damaged
+			}
+			fallthrough
+		default:
+			return nil, failf(CodeMisc, "Undo data not available")
+		}
+		return chooseStats(s.statsOf(&info, v), names)
 	}
 }
 
 // maxStats is the number of statistics.
 const maxStats = 31
 
-// statsOf adds a block up.
-func (s *Server) statsOf(info *header.Info, u *consensus.BlockUpdate) map[string]any {
+// stat is a statistic by its name.
+type stat struct {
+	name  string
+	value int64
+	other string // JSON in place of the value
+}
+
+// statsJSON are statistics, in an object.
+type statsJSON []stat
+
+func (j statsJSON) appendJSON(b []byte) []byte {
+	w := jsonWriter{b: b}
+	between := `{"`
+	for i := range j {
+		w.raw(between)
+		w.raw(j[i].name)
+		w.raw(`":`)
+		if j[i].other != "" {
+			w.raw(j[i].other)
+		} else {
+			w.int(j[i].value)
+		}
+		between = `,"`
+	}
+	w.raw("}")
+	return w.b
+}
+
+// statsOf adds a block up. The order is Core's.
+func (s *Server) statsOf(info *header.Info, v *blockView) statsJSON {
 	var b blockStats
-	spent := u.SpentCoins()
-	txs := u.Block.Block.Txs
+	txs := v.Block.Txs
 	for i := range txs {
-		b.add(&txs[i], spent[i])
+		b.add(&txs[i], int64(len(v.rawTx(i))), v.spent[i])
 	}
 	subsidy := consensus.Subsidy(s.Params, max(info.Height, 1)) // Core has one for the genesis block too, which nobody can spend
 	paying := len(txs) - 1
@@ -175,15 +214,18 @@ func (s *Server) statsOf(info *header.Info, u *consensus.BlockUpdate) map[string
 	if b.totalWeight > 0 {
 		rate = b.totalFee * types.WitnessScale / b.totalWeight
 	}
-	return map[string]any{
-		"avgfee": average(b.totalFee, paying), "avgfeerate": rate, "avgtxsize": average(b.totalSize, paying), "blockhash": info.Hash,
-		"feerate_percentiles": b.percentiles(), "height": info.Height, "ins": b.inputs, "maxfee": most(b.fees), "maxfeerate": most(b.feeRates),
-		"maxtxsize": most(b.sizes), "medianfee": median(b.fees), "mediantime": info.MedianTime, "mediantxsize": median(b.sizes),
-		"minfee": least(b.fees), "minfeerate": least(b.feeRates), "mintxsize": least(b.sizes), "outs": b.outputs,
-		"subsidy": subsidy, "swtotal_size": b.witnessSize, "swtotal_weight": b.witnessTotal, "swtxs": b.witnessTxs,
-		"time": info.Header.Timestamp, "total_out": b.totalOut, "total_size": b.totalSize, "total_weight": b.totalWeight, "totalfee": b.totalFee,
-		"txs": len(txs), "utxo_increase": b.outputs - b.inputs, "utxo_size_inc": b.sizeIncrease,
-		"utxo_increase_actual": b.coins - b.inputs, "utxo_size_inc_actual": b.sizeActual,
+	percentiles, _ := json.Marshal(b.percentiles())
+	number := func(name string, value int64) stat { return stat{name: name, value: value} }
+	return statsJSON{
+		number("avgfee", average(b.totalFee, paying)), number("avgfeerate", rate), number("avgtxsize", average(b.totalSize, paying)),
+		{name: "blockhash", other: `"` + info.Hash.String() + `"`}, {name: "feerate_percentiles", other: string(percentiles)},
+		number("height", int64(info.Height)), number("ins", b.inputs), number("maxfee", most(b.fees)), number("maxfeerate", most(b.feeRates)),
+		number("maxtxsize", most(b.sizes)), number("medianfee", median(b.fees)), number("mediantime", int64(info.MedianTime)), number("mediantxsize", median(b.sizes)),
+		number("minfee", least(b.fees)), number("minfeerate", least(b.feeRates)), number("mintxsize", least(b.sizes)), number("outs", b.outputs),
+		number("subsidy", int64(subsidy)), number("swtotal_size", b.witnessSize), number("swtotal_weight", b.witnessTotal), number("swtxs", b.witnessTxs),
+		number("time", int64(info.Header.Timestamp)), number("total_out", b.totalOut), number("total_size", b.totalSize), number("total_weight", b.totalWeight),
+		number("totalfee", b.totalFee), number("txs", int64(len(txs))), number("utxo_increase", b.outputs-b.inputs), number("utxo_size_inc", b.sizeIncrease),
+		number("utxo_increase_actual", b.coins-b.inputs), number("utxo_size_inc_actual", b.sizeActual),
 	}
 }
 
@@ -207,18 +249,22 @@ func (s *Server) blockAt(a *args, i int) header.Info {
 	return info
 }
 
-// chooseStats returns the statistics that were asked for, or all.
-func chooseStats(all map[string]any, names []string) (any, error) {
+// chooseStats returns the statistics that were asked for, by their names, or all.
+func chooseStats(all statsJSON, names []string) (any, error) {
 	if len(names) == 0 {
 		return all, nil
 	}
-	chosen := map[string]any{}
+	chosen := statsJSON{}
 	for _, name := range names {
-		value, ok := all[name]
-		if !ok {
+		if !slices.ContainsFunc(all, func(s stat) bool { return s.name == name }) {
 			return nil, failf(CodeInvalidParam, "Invalid selected statistic '%.100s'", name)
 		}
-		chosen[name] = value
 	}
+	for _, s := range all {
+		if slices.Contains(names, s.name) {
+			chosen = append(chosen, s)
+		}
+	}
+	slices.SortFunc(chosen, func(a, b stat) int { return strings.Compare(a.name, b.name) })
 	return chosen, nil
 }
