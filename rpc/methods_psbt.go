@@ -25,7 +25,7 @@ var (
 )
 
 func psbtMethods() []method {
-	return []method{
+	return append(psbtUpdateMethods(), []method{
 		{name: "createpsbt", read: createPSBT, about: "Makes a PSBT of inputs and outputs (creator).", params: append(createParams(), psbtVersion)},
 		{name: "converttopsbt", read: convertToPSBT, about: "Makes a PSBT of a transaction.", params: []param{
 			{name: "hexstring", kind: kindString, about: "The transaction"},
@@ -38,7 +38,7 @@ func psbtMethods() []method {
 		{name: "finalizepsbt", slow: true, read: finalizePSBT, about: "Makes the witnesses of inputs that have what it takes, and, if all have, the transaction (finalizer and extractor).", params: []param{
 			psbtParam,
 			{name: "extract", kind: kindBool, optional: "true", about: "Return the transaction instead of the PSBT, if it is complete"}}},
-	}
+	}...)
 }
 
 // psbt reads a PSBT in base64. Bitcoin Core says of errors in its format what its standard

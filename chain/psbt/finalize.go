@@ -180,33 +180,3 @@ func (p *Packet) Extract() (*types.Tx, error) {
 	}
 	return s.tx, nil
 }
-
-// TakeUTXOs puts the output that is spent beside the transaction that has it, in all inputs
-// that spend taproot outputs and are not final. Then it drops the transactions, if all
-// inputs spend outputs of witness version 1 or later and none is signed for with
-// ANYONECANPAY: the signatures commit to what is spent (BIP341), so nobody can lie about it.
-func (p *Packet) TakeUTXOs() error {
-	s, err := newSpender(p)
-	if err != nil {
-		return err
-	}
-	drop := true
-	for i := range p.Inputs {
-		in := &p.Inputs[i]
-		if _, ok := s.outputKey(i); ok && !in.IsFinal() && s.verifyFinal(i) != nil {
-			s.takeUTXO(i)
-		}
-		if in.WitnessUTXO == nil {
-			drop = false
-			continue
-		}
-		version, _, ok := types.WitnessProgram(in.WitnessUTXO.ScriptPubKey)
-		drop = drop && ok && version > 0 && valueOr(in.SighashType, 0)&taproot.SigHashAnyoneCanPay == 0
-	}
-	for i := range p.Inputs {
-		if drop {
-			p.Inputs[i].NonWitnessUTXO = nil
-		}
-	}
-	return nil
-}

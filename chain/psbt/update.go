@@ -1,0 +1,71 @@
+package psbt
+
+import (
+	"slices"
+
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// Spending is what somebody knows of a taproot output that is his.
+type Spending struct {
+	InternalKey [32]byte
+	MerkleRoot  *[32]byte // nil if there is no tree
+	Scripts     []TapScript
+	Tree        []TapTreeLeaf // depth first
+	Derivations []TapDerivation
+}
+
+// Learn adds what is known of the output that the input spends.
+func (in *Input) Learn(k *Spending) {
+	if k.InternalKey != [32]byte{} {
+		in.TapInternalKey = &k.InternalKey
+	}
+	in.TapMerkleRoot = first(k.MerkleRoot, in.TapMerkleRoot)
+	in.TapScripts = sortedTapScripts(slices.Concat(in.TapScripts, k.Scripts))
+	in.TapDerivations = union(in.TapDerivations, k.Derivations, compareTapDerivation)
+}
+
+// Learn adds what is known of the output.
+func (out *Output) Learn(k *Spending) {
+	if k.InternalKey != [32]byte{} {
+		out.TapInternalKey = &k.InternalKey
+	}
+	if len(k.Tree) > 0 {
+		out.TapTree = k.Tree
+	}
+	out.TapDerivations = union(out.TapDerivations, k.Derivations, compareTapDerivation)
+}
+
+// TakeUTXOs puts the output that is spent beside the transaction that has it, in all inputs
+// that spend taproot outputs and are not final. It fails with ErrLockTimes.
+func (p *Packet) TakeUTXOs() error {
+	s, err := newSpender(p)
+	if err != nil {
+		return err
+	}
+	for i := range p.Inputs {
+		if _, ok := s.outputKey(i); ok && !p.Inputs[i].IsFinal() {
+			s.takeUTXO(i)
+		}
+	}
+	return nil
+}
+
+// DropTransactions drops the transactions whose outputs are spent, if all inputs have the
+// output itself, of witness version 1 or later, and none is signed for with ANYONECANPAY:
+// signatures commit to what is spent (BIP341), so nobody can lie about it.
+func (p *Packet) DropTransactions() {
+	for i := range p.Inputs {
+		in := &p.Inputs[i]
+		if in.WitnessUTXO == nil || valueOr(in.SighashType, 0)&taproot.SigHashAnyoneCanPay != 0 {
+			return
+		}
+		if version, _, ok := types.WitnessProgram(in.WitnessUTXO.ScriptPubKey); !ok || version == 0 {
+			return
+		}
+	}
+	for i := range p.Inputs {
+		p.Inputs[i].NonWitnessUTXO = nil
+	}
+}
