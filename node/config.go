@@ -54,6 +54,7 @@ type Config struct {
 	CacheBytes int64             // budget of the coin cache; 0: store.DefaultCacheBytes
 	PruneBytes int64             // keep about this much of old blocks; 0: keep all
 	Prune      bool              // old blocks go when a client asks for it, and only then
+	LoadBlocks []string          // files and folders of blocks that are read at the start
 	StopAt     uint32            // end when the best chain has this height; 0: never
 	FileBytes  uint32            // of a full file of blocks; 0: as the store likes
 	Indexes    []string          // names of those that are kept (indexed.Txs, …)

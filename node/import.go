@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/karatcoin/karat/chain/bootstrap"
+	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -41,13 +42,23 @@ type ImportProgress struct {
 	Txs    int
 }
 
-// Import adds the blocks of files in the framing of Bitcoin's block files; "-" is
-// standard input. Blocks may stand in any order, and those that are stored already are
+// Import adds the blocks of files in the framing of Bitcoin's block files, and of folders
+// of Bitcoin Core's (BlockFiles); "-" is standard input. Blocks may stand in any order, and those that are stored already are
 // passed over. A block that breaks a rule is refused and does not end the import. The
 // error is of a file, an ErrLocal, or the context's. progress is called for each block
 // that is new, on this goroutine.
 func (n *Node) Import(ctx context.Context, files []string, progress func(ImportProgress)) (ImportSummary, error) {
+	stopIndex := n.indexMeanwhile(ctx)
+	defer stopIndex()
+	return n.importBlocks(ctx, files, progress)
+}
+
+func (n *Node) importBlocks(ctx context.Context, files []string, progress func(ImportProgress)) (ImportSummary, error) {
 	var summary ImportSummary
+	files, err := BlockFiles(files)
+	if err != nil {
+		return summary, err
+	}
 	refuse := func(at types.Index, err error) {
 		n.ownLog.Warn("refused a block", "block", at, "err", err)
 		if len(summary.Refused) < maxRefusals {
@@ -62,9 +73,7 @@ func (n *Node) Import(ctx context.Context, files []string, progress func(ImportP
 			early = append(early, Refusal{types.Index{Hash: hash}, err})
 		}
 	})
-	stopIndex := n.indexMeanwhile(ctx)
-	defer stopIndex()
-	err := n.chain.AddBlocks(ctx, importer.Blocks(ctx, n.sources(ctx, files)), func(r header.Result) {
+	err = n.chain.AddBlocks(ctx, importer.Blocks(ctx, n.sources(ctx, files)), func(r header.Result) {
 		if r.Err != nil {
 			refuse(r.Block, r.Err)
 			return
@@ -81,6 +90,23 @@ func (n *Node) Import(ctx context.Context, files []string, progress func(ImportP
 	summary.Waiting = int(importer.Waiting())
 	summary.Notes = importer.Notes()
 	return summary, errors.Join(err, importer.Err())
+}
+
+// loadBlocks imports the files that the operator has named beside everything else that the
+// node does. What is wrong with them is logged, and no reason to stop.
+func (n *Node) loadBlocks(ctx context.Context) error {
+	if len(n.config.LoadBlocks) == 0 {
+		return nil
+	}
+	summary, err := n.importBlocks(ctx, n.config.LoadBlocks, func(ImportProgress) {})
+	switch {
+	case errors.Is(err, consensus.ErrLocal):
+		return err
+	case err != nil && ctx.Err() == nil:
+		n.ownLog.Warn("not all blocks of files could be read", "err", err)
+	}
+	n.ownLog.Info("read blocks of files", "read", summary.Read, "new", summary.Accepted, "refused", len(summary.Refused), "without parent", summary.Waiting)
+	return nil
 }
 
 // indexMeanwhile lets the index follow while blocks are imported, if pruning would have
@@ -101,20 +127,23 @@ func (n *Node) indexMeanwhile(ctx context.Context) (stop func()) {
 // sources opens the inputs one after the other.
 func (n *Node) sources(ctx context.Context, files []string) iter.Seq2[bootstrap.Source, error] {
 	return func(yield func(bootstrap.Source, error) bool) {
-		var opened []*os.File
+		var spools []io.Closer
 		defer func() {
-			for _, f := range opened {
-				f.Close()
+			for _, spool := range spools {
+				spool.Close()
 			}
 		}()
 		for _, name := range files {
 			source, file, err := n.source(ctx, name)
-			if file != nil {
-				// Not closed before the end: blocks that wait for their parents stand in
-				// memory only by where they are in the file.
-				opened = append(opened, file)
+			more := yield(source, err)
+			switch {
+			case file == nil:
+			case source.Spool != nil: // until the end: blocks wait in it for their parents
+				spools = append(spools, file)
+			default:
+				file.Close()
 			}
-			if !yield(source, err) {
+			if !more {
 				return
 			}
 		}
@@ -122,8 +151,8 @@ func (n *Node) sources(ctx context.Context, files []string) iter.Seq2[bootstrap.
 }
 
 // source opens one input. Only a regular file can be read twice; a named pipe looks like
-// one and cannot.
-func (n *Node) source(ctx context.Context, name string) (bootstrap.Source, *os.File, error) {
+// one and cannot. What is to be closed is nil if there is nothing.
+func (n *Node) source(ctx context.Context, name string) (bootstrap.Source, io.Closer, error) {
 	if name == "-" {
 		return n.stream(ctx, "standard input", os.Stdin)
 	}
@@ -134,13 +163,16 @@ func (n *Node) source(ctx context.Context, name string) (bootstrap.Source, *os.F
 	if !info.Mode().IsRegular() {
 		return n.stream(ctx, name, &waitingFile{name: name})
 	}
-	f, err := os.Open(name)
-	return bootstrap.Source{Name: name, Reader: f, At: f}, f, err
+	f, err := openBlockFile(name)
+	if err != nil {
+		return bootstrap.Source{}, nil, err
+	}
+	return bootstrap.Source{Name: name, Reader: f, At: f}, f, nil
 }
 
 // stream prepares an input that cannot be read twice: blocks that must wait go to a file
 // without a name in the data directory, which is gone with the process however it ends.
-func (n *Node) stream(ctx context.Context, name string, r io.Reader) (bootstrap.Source, *os.File, error) {
+func (n *Node) stream(ctx context.Context, name string, r io.Reader) (bootstrap.Source, io.Closer, error) {
 	spool, err := os.CreateTemp(n.config.DataDir, "import-*.tmp")
 	if err != nil {
 		return bootstrap.Source{}, nil, err

@@ -114,6 +114,9 @@ func removeLeftovers(path string) {
 // loadPool reads waiting transactions back, beside everything else: each is checked anew,
 // and a large pool takes a while.
 func (n *Node) loadPool(ctx context.Context, pool *mempool.Pool, path string, loaded chan<- struct{}) error {
+	if err := n.loadBlocks(ctx); err != nil { // before: what waits may spend of them
+		return err
+	}
 	switch result, err := pool.Load(ctx, path); {
 	case errors.Is(err, consensus.ErrLocal):
 		return err

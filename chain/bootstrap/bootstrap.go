@@ -136,3 +136,18 @@ func Write(w io.Writer, magic [4]byte, raw []byte) error {
 	}
 	return nil
 }
+
+// Mask is the key by which Bitcoin Core hides what is in its files of blocks. The zero
+// value hides nothing.
+type Mask [8]byte
+
+// Apply hides the bytes that stand in a file from offset on, or shows them: each byte is
+// XORed with the byte of the key that its place in the file leads to.
+func (m *Mask) Apply(b []byte, offset int64) {
+	if *m == (Mask{}) {
+		return
+	}
+	for i := range b {
+		b[i] ^= m[(offset+int64(i))%int64(len(m))]
+	}
+}

@@ -23,7 +23,8 @@ func importCommand(o *options) *cli.Command {
 		Usage:     "validate and store the blocks of files",
 		ArgsUsage: "FILE...",
 		Description: "Reads blocks in any order, in the framing of Bitcoin's bootstrap.dat with the\n" +
-			"network's magic; - is standard input. Every rule is checked. An import that was\n" +
+			"network's magic; - is standard input. A folder stands for Bitcoin Core's files of\n" +
+			"blocks in it (blk*.dat), which may be masked by its xor.dat. Every rule is checked. An import that was\n" +
 			"stopped goes on where it was when it is run again.\n\n" +
 			"The exit code is 1 if a block was refused or lacks its parent, or if none was found.",
 		Action: func(c *cli.Context) error { return importBlocks(c, o) },
@@ -36,6 +37,10 @@ func importBlocks(c *cli.Context, o *options) (err error) {
 	files := c.Args().Slice()
 	if len(files) == 0 {
 		return cmdline.Usagef("import needs at least one file (- for standard input)")
+	}
+	files, err = node.BlockFiles(files)
+	if err != nil {
+		return err
 	}
 	total, err := totalSize(files)
 	if err != nil {
@@ -77,9 +82,6 @@ func totalSize(files []string) (int64, error) {
 		info, err := os.Stat(name)
 		if err != nil {
 			return 0, err
-		}
-		if info.IsDir() {
-			return 0, fmt.Errorf("%s is a directory: import takes files", name)
 		}
 		if !info.Mode().IsRegular() { // a pipe or a device
 			return 0, nil

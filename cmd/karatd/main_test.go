@@ -99,7 +99,7 @@ func TestCommandLine(t *testing.T) {
 		{"export to a directory", dev("export", "--force", dir), 1, "is a directory"},
 		{"import", dev("import", blocks), 0, "1 known"},
 		{"import nothing", dev("import"), 2, "at least one file"},
-		{"import a directory", dev("import", dir), 1, "is a directory"},
+		{"import a folder without blocks", dev("import", dir), 1, "has no blk00000.dat"},
 		{"import what is no block", dev("import", network), 1, "no block of network dev was found"},
 		{"verify", dev("verify"), 0, "0 blocks verified"},
 		{"bad level", dev("verify", "--level", "5"), 2, "--level"},

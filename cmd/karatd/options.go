@@ -59,6 +59,7 @@ type options struct {
 	maxPerAddress       int64
 	maxUpload           uint64
 	stopAt              int64
+	loadBlocks          cli.StringSlice
 	noDiscovery         bool
 	maxMemoryMiB        int64
 
@@ -99,6 +100,7 @@ func (o *options) runFlags() []cli.Flag {
 	const peers, mining = "Peers:", "Mining:"
 	flags := cmdline.FromEnvironment(
 		&cli.StringFlag{Name: "listen", Destination: &o.listen, Category: peers, Usage: "listen for peers at `HOST:PORT`, or none (default: the network's port on all addresses; on a fixed-difficulty network on 127.0.0.1)"},
+		&cli.StringSliceFlag{Name: "load-block", Destination: &o.loadBlocks, Usage: "read the blocks of a `FILE`, or of a folder of Bitcoin Core's, as import does, when the node starts; may be repeated"},
 		&cli.GenericFlag{Name: "stop-at-height", Value: cmdline.Number(&o.stopAt, 0, 0, math.MaxUint32), Usage: "end when the best chain has this `HEIGHT`; 0 does not"},
 		&cli.StringSliceFlag{Name: "connect", Destination: &o.connect, Category: peers, Usage: "stay connected to the peer at `[ID@]HOST:PORT`; may be repeated"},
 		&cli.StringSliceFlag{Name: "allow-peer", Destination: &o.allowPeers, Category: peers, Usage: "let only the peer with this `ID` in; may be repeated"},
@@ -250,7 +252,7 @@ func (o *options) setPeers(_ *cli.Context, config *node.Config) (err error) {
 	}
 	config.Connect, config.AllowPeers, config.TrustPeers = o.connect.Value(), o.allowPeers.Value(), o.trustPeers.Value()
 	config.MaxPeers, config.NoDiscovery, config.PeerBytes = int(o.maxPeers), o.noDiscovery, o.maxMemoryMiB*mebibyte
-	config.StopAt = uint32(o.stopAt)
+	config.StopAt, config.LoadBlocks = uint32(o.stopAt), o.loadBlocks.Value()
 	config.MaxUpload, config.MaxPerAddress = o.maxUpload, int(o.maxPerAddress)
 	return o.setReach(config)
 }

@@ -165,6 +165,18 @@ def stop(self, wait=0):
     return self.__getattr__("stop")()
 
 
+def block_files(node, folder):
+    """Writes the blocks of a node as Core keeps them, masked by a key, and returns the folder."""
+    key = bytes(range(3, 11))
+    blocks = [bytes.fromhex(node.getblock(node.getblockhash(height), 0)) for height in range(node.getblockcount() + 1)]
+    framed = b"".join(bytes.fromhex("fabfb5da") + len(block).to_bytes(4, "little") + block for block in blocks)
+    path = Path(folder, "core_blocks")
+    path.mkdir()
+    (path / "xor.dat").write_bytes(key)
+    (path / "blk00000.dat").write_bytes(bytes(byte ^ key[i % 8] for i, byte in enumerate(framed)))
+    return path
+
+
 def patch():
     patch_start()
     TestNode.assert_start_raises_init_error = assert_start_raises_init_error

@@ -31,6 +31,7 @@ OPTIONS = {
     "blockfilterindex": lambda text: [f"--filters={'false' if text == '0' else 'true'}"],
     "dbcache": same("dbcache"),
     "coinstatsindex": switch("coinstatsindex"),
+    "loadblock": same("load-block"),
     "prune": same("prune"),
     "fastprune": switch("fast-prune"),
     "stopatheight": same("stop-at-height"),
