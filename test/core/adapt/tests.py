@@ -33,7 +33,11 @@ TEXT = {
         LeaveOut("# Because of the unclean shutdown above, indexes reset", "an index is where it was: each of its steps is durable", until="if __name__"),
     ],
     "feature_remove_pruned_files_on_startup": [
-        Change('"blk00000.dat"', '"blocks-00000.seg"', FILES, times=2),
+        Change('"blk00000.dat"\n', '"blocks-00000.seg"\n', FILES),
+        Change('"blk00001.dat"', '"blocks-00001.seg"', FILES),
+        Change('"rev00000.dat"\n', '"blocks-00000.seg"\n', "one file has what undoes the blocks of many"),
+        Change('"rev00001.dat"', '"blocks-00001.seg"', "the same"),
+        LeaveOut("Check that a reindex will wipe all files", REINDEX),
     ],
     "feature_rbf": [
         LeaveOut("assert_equal(False, self.nodes[0].getmempoolentry(optout_tx['txid'])['bip125-replaceable'])", "everything can be replaced, and is said to be", item=True),
@@ -89,6 +93,9 @@ TEXT = {
                "the same"),
         *[Change(f"self.nodes[0].assert_start_raises_init_error(\n            extra_args=['-testactivationheight={value}'],\n            expected_msg=", "str(", FORKS)
           for value in ("name@2", "bip34@-2", "")],
+        Change("current_block_height % DIFFICULTY_ADJUSTMENT_INTERVAL + 1", "current_block_height", "there are no periods of difficulty"),
+        Change("'blk00000.dat", "'blocks-00000.seg", FILES, times=4),
+        Change("'rev00000.dat'", "'undo-00000.seg'", FILES, times=2),
         LeaveOut("Check that verificationprogress is less than 1 when the block tip is old", "a tip that is old is not guessed to be behind",),
         Change("assert_equal(gdi_result, {", "same_deployments(gdi_result, {", "all soft forks are active from block 1, and there is nothing to vote on"),
     ],
