@@ -53,6 +53,7 @@ var allowed = map[string][]string{
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/address/v2/base58", "github.com/btcsuite/btcd/btcec/v2",
 		"github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain", "golang.org/x/crypto/ripemd160",
 	},
+	"chain/message": {"chain/types", "chain/taproot"},
 	"chain/psbt": {
 		"chain/types", "chain/secp", "chain/taproot",
 		"github.com/btcsuite/btcd/btcec/v2", "golang.org/x/crypto/ripemd160",
@@ -94,7 +95,7 @@ var allowed = map[string][]string{
 	"rpc": {
 		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "chain/coinhistory", "miner/stratuminfo", "p2p/peerinfo",
 		"chain/indexed",
-		"chain/psbt", "github.com/btcsuite/btcd/address/v2/base58",
+		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",
 		"github.com/gorilla/websocket",
 	},
 	"wallet": {

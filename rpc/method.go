@@ -100,7 +100,7 @@ func methods() map[string]*method {
 		{"Blockchain", chainMethods()}, {"Blockchain", blockMethods()}, {"Blockchain", coinMethods()}, {"Blockchain", pruneMethods()}, {"Blockchain", poolMethods()},
 		{"Blockchain", clusterMethods()}, {"Blockchain", poolFileMethods()}, {"Blockchain", waitMethods()}, {"Blockchain", deploymentMethods()}, {hidden, hiddenMethods()},
 		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Rawtransactions", createMethods()}, {"Util", utilMethods()}, {"Util", indexMethods()},
-		{"Util", descriptorMethods()}, {"Blockchain", scanMethods()}, {"Blockchain", activityMethods()}, {"Blockchain", proofMethods()},
+		{"Util", descriptorMethods()}, {"Util", messageMethods()}, {"Blockchain", scanMethods()}, {"Blockchain", activityMethods()}, {"Blockchain", proofMethods()},
 		{"Rawtransactions", packageMethods()}, {"Rawtransactions", psbtMethods()},
 		{"Blockchain", lookupMethods()},
 		{"Control", controlMethods()}, {"Control", loggingMethods()}, {hidden, echoMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},

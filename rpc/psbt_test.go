@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/internal/vectors"
 )
 
@@ -146,4 +147,42 @@ func TestPSBTRefusals(t *testing.T) {
 	if _, err := hex.DecodeString(empty); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestVerifyMessageVectors: what BIP322 calls right is true. Signatures are of addresses of another
+// network in its vectors, so this network's prefix is put to the same program.
+func TestVerifyMessageVectors(t *testing.T) {
+	s := start(t, nil)
+	var sets map[string][]struct {
+		Message, Address string
+		Signatures       []string `json:"bip322_signatures"`
+	}
+	vectors.ReadJSON(t, "bip322/bip322.json", &sets)
+	ran := 0
+	for _, v := range sets["p2tr"] {
+		script, err := taproot.DecodeAddress("bc", v.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address, err := taproot.EncodeAddress("krtd", script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, signature := range v.Signatures {
+			if !call[bool](s, "verifymessage", address, signature, v.Message) || call[bool](s, "verifymessage", address, signature, v.Message+" ") {
+				t.Errorf("%s is not verified, or of another message", v.Message)
+			}
+			ran++
+		}
+		if got := refused(s, "verifymessage", v.Address, "", ""); got != "-5 Invalid address" {
+			t.Error(got)
+		}
+		if got := refused(s, "verifymessage", address, "smp!", ""); got != "-3 Malformed base64 encoding" {
+			t.Error(got)
+		}
+		if got := refused(s, "verifymessage", s.anchor, "smpAA==", ""); !strings.HasPrefix(got, "-1 the signature cannot be judged") {
+			t.Error(got)
+		}
+	}
+	vectors.Ran(t, ran, "signed messages that verifymessage verified")
 }
