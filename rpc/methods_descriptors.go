@@ -12,7 +12,7 @@ import (
 )
 
 func descriptorMethods() []method {
-	text := param{name: "descriptor", kind: kindString, sample: `"tr(79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798)#dh4fyxrd"`, about: "The descriptor"}
+	text := param{name: "descriptor", kind: kindString, sample: `"tr(79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798)#gxjkeue2"`, about: "The descriptor"}
 	return []method{
 		{name: "getdescriptorinfo", read: getDescriptorInfo, about: "Analyses a descriptor.", params: []param{text}},
 		{name: "deriveaddresses", slow: true, read: deriveAddresses, about: "Derives the addresses of a descriptor, which must have its checksum. Of one with multipath there is an array for each alternative.", params: []param{text,

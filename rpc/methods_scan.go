@@ -151,9 +151,9 @@ func (f *coinsFound) writeJSON(w *jsonWriter) error {
 	w.uint(f.looked)
 	w.raw(`,"height":`)
 	w.uint(uint64(f.at.Height))
-	w.raw(`,"bestblock":`)
+	w.raw(`,"bestblock":"`)
 	w.hash(f.at.Hash)
-	w.raw(`,"unspents":[`)
+	w.raw(`","unspents":[`)
 	total := types.Amount(0)
 	for i := range f.coins {
 		c := &f.coins[i]
@@ -172,9 +172,9 @@ func (f *coinsFound) writeJSON(w *jsonWriter) error {
 }
 
 func (f *coinsFound) writeCoin(w *jsonWriter, c *foundCoin) {
-	w.raw(`{"txid":`)
+	w.raw(`{"txid":"`)
 	w.hash(c.outPoint.TxID)
-	w.raw(`,"vout":`)
+	w.raw(`","vout":`)
 	w.uint(uint64(c.outPoint.Index))
 	w.raw(`,"scriptPubKey":"`)
 	w.hex([]byte(c.script))
@@ -186,9 +186,9 @@ func (f *coinsFound) writeCoin(w *jsonWriter, c *foundCoin) {
 	w.bool(c.isCoinbase)
 	w.raw(`,"height":`)
 	w.uint(uint64(c.height))
-	w.raw(`,"blockhash":`)
+	w.raw(`,"blockhash":"`)
 	w.hash(f.blocks[c.height])
-	w.raw(`,"confirmations":`)
+	w.raw(`","confirmations":`)
 	w.uint(uint64(f.at.Height-c.height) + 1)
 	w.raw("}")
 }

@@ -70,7 +70,7 @@ var samples = []string{
 	"tr(" + keyA + ",andor(pk(" + keyB + "),sha256(" + keyA + "),pk(" + keyC + ")))",
 	"tr(" + keyA + ",thresh(2,pk(" + keyB + "),s:pk(" + keyC + "),sln:after(9)))",
 	"tr(" + keyA + ",t:or_c(pk(" + keyB + "),and_v(v:pk(" + keyC + "),or_c(pk(" + keyA + "),v:hash160(" + keyA[:40] + ")))))",
-	"tr(" + keyA + ",and_n(pk(" + keyB + "),or_i(0,pk(" + keyC + "))))",
+	"tr(" + keyA + ",and_n(pk(" + keyB + "),or_i(pk(" + keyC + "),pk(" + xpub + "))))",
 	"tr(musig(" + xpub + "," + xprv + ")/<3;4>/*)",
 	"rawtr(musig(02" + keyA + ",03" + keyB + "))",
 	"pkh(" + xpub + "/<0;1>/*)", "sh(wsh(multi(1,02" + keyA + ",02" + keyB + ")))", "combo(02" + keyA + ")", "sh(wpkh(02" + keyC + "))",

@@ -97,7 +97,16 @@ func (p *parser) legacyInner(name, text string, c context) (output, int, error) 
 	return legacyOutput{name: name, inner: inner}, branches, nil
 }
 
+// outputs looks whether the keys are there, since a client may have forgotten them.
 func (o legacyOutput) outputs(at place, spending bool) ([]Output, error) {
+	for _, k := range o.keys {
+		if _, err := k.at(at); err != nil {
+			return nil, err
+		}
+	}
+	if o.inner != nil {
+		return o.inner.outputs(at, spending)
+	}
 	return nil, ErrNoOutput
 }
 

@@ -1,0 +1,232 @@
+package rpc
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/karatcoin/karat/chain/descriptor"
+	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+const (
+	testTpub = "tpubD6NzVbkrYhZ4WaWSyoBvQwbpLkojyoTZPRsgXELWz3Popb3qkjcJyJUGLnL4qHHoQvao8ESaAstxYSnhyswJ76uZPStJRJCTKvosUCJZL5B"
+	testKey  = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+)
+
+// message returns what a client is told, or the result of a call that is answered.
+func message(t *testing.T, s *Server, method, params string) string {
+	t.Helper()
+	_, answer := post(s, fmt.Sprintf(`{"method":%q,"params":%s,"id":1}`, method, params))
+	var r struct {
+		Result json.RawMessage
+		Error  *Error
+	}
+	if err := json.Unmarshal([]byte(answer), &r); err != nil {
+		t.Fatalf("%s: %v", answer, err)
+	}
+	if r.Error != nil {
+		return fmt.Sprintf("%d %s", r.Error.Code, r.Error.Message)
+	}
+	return string(r.Result)
+}
+
+func summed(text string) string { return text + "#" + descriptor.Checksum(text) }
+
+// TestDescriptorRefusals: Core's codes and words for what is wrong with descriptors and
+// ranges, and karat's where outputs cannot exist.
+func TestDescriptorRefusals(t *testing.T) {
+	_, s := newLab(t)
+	ranged := summed("tr(" + testTpub + "/1/*)")
+	for _, c := range []struct{ method, params, want string }{
+		{"getdescriptorinfo", `["tr()"]`, "-5 tr(): No key provided"},
+		{"getdescriptorinfo", `["wpkh(` + testKey + `)"]`, `{"descriptor":"wpkh(` + testKey + `)#`},
+		{"getdescriptorinfo", `{"descriptor":"raw(deadbeef)"}`, `{"descriptor":"raw(deadbeef)#89f8spxm","checksum":"89f8spxm","isrange":false,"issolvable":false,"hasprivatekeys":false}`},
+		{"deriveaddresses", `["` + ranged + `"]`, "-8 Range must be specified for a ranged descriptor"},
+		{"deriveaddresses", `["tr(` + testTpub + `/1/*)"]`, "-5 Missing checksum"},
+		{"deriveaddresses", `["` + summed("tr("+testTpub+")") + `",1]`, "-8 Range should not be specified for an un-ranged descriptor"},
+		{"deriveaddresses", `["` + ranged + `",[2,0]]`, "-8 Range specified as [begin,end] must not have begin after end"},
+		{"deriveaddresses", `["` + ranged + `",[-1,0]]`, "-8 Range should be greater or equal than 0"},
+		{"deriveaddresses", `["` + ranged + `",2147483648]`, "-8 End of range is too high"},
+		{"deriveaddresses", `["` + ranged + `",1000000]`, "-8 Range is too large"},
+		{"deriveaddresses", `["` + ranged + `",999999]`, "-8 More than 250000 addresses or 1000000 keys in a call"},
+		{"deriveaddresses", `["` + ranged + `",[1]]`, "-8 Range must be specified as end or as [begin,end]"},
+		{"deriveaddresses", `["` + ranged + `","1"]`, "-8 Range must be specified as end or as [begin,end]"},
+		{"deriveaddresses", `["` + summed("tr("+testTpub+"/1h)") + `"]`, "-5 Cannot derive script without private keys"},
+		{"deriveaddresses", `["` + summed("wpkh("+testKey+")") + `"]`, "-5 this network has taproot outputs only: use tr() or rawtr()"},
+		{"deriveaddresses", `["` + summed("raw(6a)") + `"]`, "-5 Descriptor does not have a corresponding address"},
+		{"createmultisig", `[2,["` + testKey + `"]]`, "-8 not enough keys supplied (got 1 keys, but need at least 2 to redeem)"},
+		{"createmultisig", `[0,["` + testKey + `"]]`, "-8 a multisignature address must require at least one key to redeem"},
+		{"createmultisig", `[1,["` + testKey + `"],"legacy"]`, "-5 createmultisig can create bech32m multisig addresses only: this network has taproot outputs only"},
+		{"createmultisig", `[1,["` + testKey + `"],"x"]`, "-5 Unknown address type 'x'"},
+		{"createmultisig", `[1,["` + testKey[2:] + `"]]`, "-5 Pubkey \"" + testKey[2:] + "\" must have a length of either 33 or 65 bytes"},
+		{"createmultisig", `[1,["x"]]`, "-5 Pubkey \"x\" must be a hex string"},
+		{"createmultisig", `[1,["02` + strings.Repeat("ff", 32) + `"]]`, "-5 Pubkey \"02" + strings.Repeat("ff", 32) + "\" must be cryptographically valid."},
+		{"scantxoutset", `[]`, "-1 scantxoutset \"action\" ( [scanobjects,...] )"},
+		{"scantxoutset", `["start"]`, "-1 scanobjects argument is required for the start action"},
+		{"scantxoutset", `["go"]`, "-8 Invalid action 'go'"},
+		{"scantxoutset", `["start",[7]]`, "-8 Scan object needs to be either a string or an object"},
+		{"scantxoutset", `["start",[{"range":7}]]`, "-8 Descriptor needs to be provided in scan object"},
+		{"scantxoutset", `["start",[{"desc":"desc","range":-1}]]`, "-8 End of range is too high"},
+		{"scantxoutset", `["start",["desc"]]`, "-5 'desc' is not a valid descriptor function"},
+		{"scantxoutset", `["status"]`, "null"},
+		{"scantxoutset", `["abort"]`, "false"},
+		{"scanblocks", `["status"]`, "null"},
+		{"scanblocks", `["start",[]]`, "-1 Index is not enabled for filtertype basic"},
+		{"getdescriptoractivity", `[["` + strings.Repeat("00", 32) + `"],[]]`, "-5 Block not found"},
+	} {
+		if got := message(t, s, c.method, c.params); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s %s: %s, want %s", c.method, c.params, got, c.want)
+		}
+	}
+}
+
+// TestMultisig: any two of three keys spend by the only leaf, and nobody by the key.
+func TestMultisig(t *testing.T) {
+	_, s := newLab(t)
+	keys := []string{testKey, "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5", "03f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9"}
+	var j multisigJSON
+	if err := json.Unmarshal([]byte(result(t, s, "createmultisig", `[2,["`+strings.Join(keys, `","`)+`"]]`)), &j); err != nil {
+		t.Fatal(err)
+	}
+	if want := "20" + keys[0][2:] + "ac20" + keys[1][2:] + "ba20" + keys[2][2:] + "ba529c"; j.RedeemScript != want {
+		t.Errorf("script %s, want %s", j.RedeemScript, want)
+	}
+	if want := summed("tr(" + nobodysKey + ",multi_a(2," + strings.Join(keys, ",") + "))"); j.Descriptor != want {
+		t.Errorf("descriptor %s, want %s", j.Descriptor, want)
+	}
+	if got := result(t, s, "deriveaddresses", `["`+j.Descriptor+`"]`); got != `["`+j.Address+`"]` {
+		t.Errorf("address %s, but its descriptor has %s", j.Address, got)
+	}
+}
+
+// scanned is an operator whose coins a test hands out.
+type scanned struct {
+	Operator
+	visit func(ctx context.Context, each func(types.OutPoint, *types.Coin) error) error
+}
+
+func (o scanned) ForEachCoin(ctx context.Context, each func(types.OutPoint, *types.Coin) error) (types.Index, error) {
+	return types.Index{Height: 7, Hash: types.Hash{7}}, o.visit(ctx, each)
+}
+
+// TestScanIsAborted: one scan runs at a time, tells how far it is, and ends when another
+// call wants it to. What it has found by then is told.
+func TestScanIsAborted(t *testing.T) {
+	l, s := newLab(t)
+	script := []byte{0x51, 2, 0x4e, 0x73}
+	began := make(chan struct{})
+	s.Operator = scanned{l, func(ctx context.Context, each func(types.OutPoint, *types.Coin) error) error {
+		for i := 0; ; i++ {
+			coin, _ := types.NewCoin(&types.TxOut{Value: 5, ScriptPubKey: script}, 3, false)
+			if i > 0 {
+				coin, _ = types.NewCoin(&types.TxOut{Value: 5, ScriptPubKey: []byte{0x52, 2, 1, 2}}, 3, false)
+			}
+			if err := each(types.OutPoint{TxID: types.Hash{0x80}, Index: uint32(i)}, &coin); err != nil {
+				return err
+			}
+			if i == 5000 {
+				close(began)
+			}
+		}
+	}}
+	answer := make(chan string)
+	go func() { answer <- message(t, s, "scantxoutset", `["start",["raw(51024e73)"]]`) }()
+	<-began
+	if got := message(t, s, "scantxoutset", `["status"]`); got != `{"progress":50}` {
+		t.Errorf("status %s", got)
+	}
+	if got := message(t, s, "scantxoutset", `["start",[]]`); got != `-8 Scan already in progress, use action "abort" or "status"` {
+		t.Errorf("a second one: %s", got)
+	}
+	if got := message(t, s, "scantxoutset", `["abort"]`); got != "true" {
+		t.Errorf("abort %s", got)
+	}
+	var found struct {
+		Success  bool
+		Txouts   int
+		Unspents []struct{ Desc string }
+	}
+	select {
+	case text := <-answer:
+		if err := json.Unmarshal([]byte(text), &found); err != nil || found.Success || found.Txouts < 5000 || len(found.Unspents) != 1 || !strings.HasPrefix(found.Unspents[0].Desc, "addr(bcrt1pfeesnyr2tx)") {
+			t.Errorf("%s, %v", text, err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it goes on")
+	}
+	if got := message(t, s, "scantxoutset", `["status"]`); got != "null" {
+		t.Errorf("afterwards: %s", got)
+	}
+}
+
+// TestProofs: a proof shows what it was made for, and nothing if any bit of it is changed.
+// One that hides the block's size could pass an inner node off as a transaction.
+func TestProofs(t *testing.T) {
+	l, s := newLab(t)
+	for n := 1; n <= 9; n++ {
+		m := merkleProof{wanted: make([]bool, n)}
+		for i := range n {
+			m.txids = append(m.txids, types.Hash{byte(n), byte(i)})
+		}
+		for _, i := range []int{0, n / 2, n - 1} {
+			m.wanted[i] = true
+		}
+		top := 0
+		for m.width(top) > 1 {
+			top++
+		}
+		head := types.Header{Version: int32(n), MerkleRoot: m.node(top, 0)}
+		hash := head.Hash()
+		l.known[hash] = header.Info{Record: header.Record{Header: head, Hash: hash, Height: 3, TxCount: uint32(n)}, OnBestChain: true}
+		want := []types.Hash{}
+		for i, txid := range m.txids {
+			if m.wanted[i] {
+				want = append(want, txid)
+			}
+		}
+		text, _ := json.Marshal(want)
+		proof := m.encode(&head)
+		if got := message(t, s, "verifytxoutproof", `["`+hex.EncodeToString(proof)+`"]`); got != string(text) {
+			t.Fatalf("of %d: %s, want %s", n, got, text)
+		}
+		for bit := range 8 * (len(proof) - 1) { // the last bits of flags may be of no use
+			proof[bit/8] ^= 1 << (bit % 8)
+			got := message(t, s, "verifytxoutproof", `["`+hex.EncodeToString(proof)+`"]`)
+			proof[bit/8] ^= 1 << (bit % 8)
+			if got == string(text) {
+				t.Fatalf("of %d with bit %d changed: %s", n, bit, got)
+			}
+		}
+		// The root as the only transaction of a block that has one.
+		false1 := merkleProof{txids: []types.Hash{head.MerkleRoot}, wanted: []bool{true}}
+		if got := message(t, s, "verifytxoutproof", `["`+hex.EncodeToString(false1.encode(&head))+`"]`); n > 1 && got != "[]" {
+			t.Errorf("an inner node is shown: %s", got)
+		}
+		delete(l.known, hash)
+		if got := message(t, s, "verifytxoutproof", `["`+hex.EncodeToString(proof)+`"]`); got != "-5 Block not found in chain" {
+			t.Errorf("of a block that is not known: %s", got)
+		}
+	}
+	for params, want := range map[string]string{
+		`["xy"]`: "-8 proof must be hexadecimal string (not 'xy')", `[""]`: "-8 proof must be", `["00"]`: "-1 proof: ",
+		`["` + strings.Repeat("00", 84) + `fdffff"]`: "-1 proof: ",
+	} {
+		if got := message(t, s, "verifytxoutproof", params); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", params, got, want)
+		}
+	}
+}
+
+// TestProofOfTooManyTransactions: the weight of blocks bounds what a proof makes the node hash.
+func TestProofOfTooManyTransactions(t *testing.T) {
+	p := givenProof{count: 1 << 31, hashes: make([]types.Hash, 1), flags: []byte{1}}
+	if _, ok := p.root(4_000_000); ok || p.bits != 0 {
+		t.Error("it was looked at")
+	}
+}
