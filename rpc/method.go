@@ -102,7 +102,7 @@ func methods() map[string]*method {
 		{"Rawtransactions", transactionMethods()}, {"Rawtransactions", submitMethods()}, {"Rawtransactions", createMethods()}, {"Util", utilMethods()}, {"Util", indexMethods()},
 		{"Util", descriptorMethods()}, {"Util", messageMethods()}, {"Blockchain", scanMethods()}, {"Blockchain", activityMethods()}, {"Blockchain", proofMethods()},
 		{"Rawtransactions", packageMethods()}, {"Rawtransactions", psbtMethods()},
-		{"Blockchain", lookupMethods()},
+		{"Blockchain", lookupMethods()}, {"Index", scriptMethods()},
 		{"Control", controlMethods()}, {"Control", loggingMethods()}, {hidden, echoMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
 		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
 		{btcd, btcdMethods()}, {"WebSocket", socketMethods()},

@@ -95,6 +95,7 @@ type Server struct {
 	slow    chan struct{}      // the places of slow calls
 	polls   chan struct{}      // the places of those who wait for a template
 	encoded encodedTxs
+	waiting pendingScripts
 	blocks  *blockCache
 	turns   chan struct{} // of those who make long answers
 	// coinScan is scantxoutset's, blockScan that of scanblocks.
