@@ -19,8 +19,8 @@ const (
 	testKey  = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 )
 
-// message returns what a client is told, or the result of a call that is answered.
-func message(t *testing.T, s *Server, method, params string) string {
+// told returns what a client is told, or the result of a call that is answered.
+func told(t *testing.T, s *Server, method, params string) string {
 	t.Helper()
 	_, answer := post(s, fmt.Sprintf(`{"method":%q,"params":%s,"id":1}`, method, params))
 	var r struct {
@@ -80,7 +80,7 @@ func TestDescriptorRefusals(t *testing.T) {
 		{"scanblocks", `["start",[]]`, "-1 Index is not enabled for filtertype basic"},
 		{"getdescriptoractivity", `[["` + strings.Repeat("00", 32) + `"],[]]`, "-5 Block not found"},
 	} {
-		if got := message(t, s, c.method, c.params); !strings.HasPrefix(got, c.want) {
+		if got := told(t, s, c.method, c.params); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s %s: %s, want %s", c.method, c.params, got, c.want)
 		}
 	}
@@ -136,15 +136,15 @@ func TestScanIsAborted(t *testing.T) {
 		}
 	}}
 	answer := make(chan string)
-	go func() { answer <- message(t, s, "scantxoutset", `["start",["raw(51024e73)"]]`) }()
+	go func() { answer <- told(t, s, "scantxoutset", `["start",["raw(51024e73)"]]`) }()
 	<-began
-	if got := message(t, s, "scantxoutset", `["status"]`); got != `{"progress":50}` {
+	if got := told(t, s, "scantxoutset", `["status"]`); got != `{"progress":50}` {
 		t.Errorf("status %s", got)
 	}
-	if got := message(t, s, "scantxoutset", `["start",[]]`); got != `-8 Scan already in progress, use action "abort" or "status"` {
+	if got := told(t, s, "scantxoutset", `["start",[]]`); got != `-8 Scan already in progress, use action "abort" or "status"` {
 		t.Errorf("a second one: %s", got)
 	}
-	if got := message(t, s, "scantxoutset", `["abort"]`); got != "true" {
+	if got := told(t, s, "scantxoutset", `["abort"]`); got != "true" {
 		t.Errorf("abort %s", got)
 	}
 	var found struct {
@@ -160,7 +160,7 @@ func TestScanIsAborted(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("it goes on")
 	}
-	if got := message(t, s, "scantxoutset", `["status"]`); got != "null" {
+	if got := told(t, s, "scantxoutset", `["status"]`); got != "null" {
 		t.Errorf("afterwards: %s", got)
 	}
 }
@@ -192,12 +192,12 @@ func TestProofs(t *testing.T) {
 		}
 		text, _ := json.Marshal(want)
 		proof := m.encode(&head)
-		if got := message(t, s, "verifytxoutproof", `["`+hex.EncodeToString(proof)+`"]`); got != string(text) {
+		if got := told(t, s, "verifytxoutproof", `["`+hex.EncodeToString(proof)+`"]`); got != string(text) {
 			t.Fatalf("of %d: %s, want %s", n, got, text)
 		}
 		for bit := range 8 * (len(proof) - 1) { // the last bits of flags may be of no use
 			proof[bit/8] ^= 1 << (bit % 8)
-			got := message(t, s, "verifytxoutproof", `["`+hex.EncodeToString(proof)+`"]`)
+			got := told(t, s, "verifytxoutproof", `["`+hex.EncodeToString(proof)+`"]`)
 			proof[bit/8] ^= 1 << (bit % 8)
 			if got == string(text) {
 				t.Fatalf("of %d with bit %d changed: %s", n, bit, got)
@@ -205,11 +205,11 @@ func TestProofs(t *testing.T) {
 		}
 		// The root as the only transaction of a block that has one.
 		false1 := merkleProof{txids: []types.Hash{head.MerkleRoot}, wanted: []bool{true}}
-		if got := message(t, s, "verifytxoutproof", `["`+hex.EncodeToString(false1.encode(&head))+`"]`); n > 1 && got != "[]" {
+		if got := told(t, s, "verifytxoutproof", `["`+hex.EncodeToString(false1.encode(&head))+`"]`); n > 1 && got != "[]" {
 			t.Errorf("an inner node is shown: %s", got)
 		}
 		delete(l.known, hash)
-		if got := message(t, s, "verifytxoutproof", `["`+hex.EncodeToString(proof)+`"]`); got != "-5 Block not found in chain" {
+		if got := told(t, s, "verifytxoutproof", `["`+hex.EncodeToString(proof)+`"]`); got != "-5 Block not found in chain" {
 			t.Errorf("of a block that is not known: %s", got)
 		}
 	}
@@ -217,7 +217,7 @@ func TestProofs(t *testing.T) {
 		`["xy"]`: "-8 proof must be hexadecimal string (not 'xy')", `[""]`: "-8 proof must be", `["00"]`: "-1 proof: ",
 		`["` + strings.Repeat("00", 84) + `fdffff"]`: "-1 proof: ",
 	} {
-		if got := message(t, s, "verifytxoutproof", params); !strings.HasPrefix(got, want) {
+		if got := told(t, s, "verifytxoutproof", params); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s, want %s", params, got, want)
 		}
 	}
