@@ -200,12 +200,16 @@ func (p *Pool) insert(g *group) (failed int, err error) {
 	}
 	p.graph.apply(g.change)
 	for _, n := range g.change.remove {
+		p.journal.add(n.Entry, pending.LeftReplaced)
 		g.replaced = append(g.replaced, n.TxID)
 		delete(p.local, n.TxID)
 	}
 	p.changes += uint64(len(g.change.add) + len(g.change.remove))
 	if len(g.change.remove) > 0 {
 		p.log.Debug("transactions were replaced", "txid", g.candidates[0].TxID, "replaced", len(g.replaced))
+	}
+	for _, n := range g.change.add {
+		p.journal.add(n.Entry, "")
 	}
 	g.change = nil // the entries live on, and what the change refers to need not
 	p.expire()
@@ -232,9 +236,10 @@ func (p *Pool) makeRoom() {
 }
 
 // remove takes nodes out of the graph, and not their descendants. It assumes mu.
-func (p *Pool) remove(nodes []*txNode) {
+func (p *Pool) remove(nodes []*txNode, why pending.Departure) {
 	p.changes += uint64(len(nodes))
 	for _, n := range nodes {
+		p.journal.add(n.Entry, why)
 		delete(p.local, n.TxID)
 	}
 	p.graph.remove(nodes)
@@ -248,7 +253,7 @@ func (p *Pool) trim() {
 	for p.graph.usage > p.options.MaxBytes {
 		nodes, worst := p.graph.worst()
 		p.rolling.raise(worst.feeRate(), p.options.IncrementalRelay)
-		p.remove(nodes)
+		p.remove(nodes, pending.LeftEvicted)
 		evicted += len(nodes)
 	}
 	if evicted > 0 {

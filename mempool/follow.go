@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/mempool/fees"
 )
@@ -57,8 +58,9 @@ type followed struct {
 	// stale says that blocks were undone, or passed over, since the graph was right: it
 	// has to be made anew.
 	stale       bool
-	undone      []undoneBlock // the newest first
-	undoneUsage int           // of all of them
+	undone      []undoneBlock           // the newest first
+	undoneUsage int                     // of all of them
+	confirmed   map[types.Hash]struct{} // transactions of the pool that blocks have since
 }
 
 // CatchUp brings the pool to the tip of the chain, for those who need an answer of that
@@ -120,6 +122,7 @@ func (p *Pool) advance(tip types.Index) error {
 	}
 	for i := range applied {
 		if f.stale {
+			p.noteConfirmed(&applied[i])
 			p.mu.Lock()
 			p.forgetDeltas(&applied[i])
 			p.mu.Unlock()
@@ -190,7 +193,8 @@ func (p *Pool) drop(u *consensus.BlockUpdate) *fees.Block {
 		delete(p.graph.deltas, n.TxID)
 	}
 	p.forgetDeltas(u)
-	p.remove(append(confirmed, withDescendants(conflicts)...))
+	p.remove(confirmed, pending.LeftBlock)
+	p.remove(withDescendants(conflicts), pending.LeftConflict)
 	p.observed(seen)
 	p.position = u.Update.Block
 	p.rolling.block(p.now())
@@ -220,7 +224,7 @@ func (p *Pool) expire() {
 		return
 	}
 	gone := withDescendants(old)
-	p.remove(gone)
+	p.remove(gone, pending.LeftExpired)
 	p.log.Info("transactions expired", "count", len(gone))
 	p.changed.Ring()
 }

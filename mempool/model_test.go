@@ -47,9 +47,11 @@ func TestModel(t *testing.T) {
 			}
 			m.sync()
 			m.twin = &twin{txs: map[types.Hash]*pending.Entry{}, deltas: map[types.Hash]types.Amount{}, coins: m.tip.Coins, height: m.tip.Height, policy: policy}
+			told := told{txs: map[types.Hash]bool{}}
 			for range steps {
 				m.step()
 				m.compare()
+				told.follow(t, m.pool, m.counts)
 			}
 		})
 	}
@@ -65,6 +67,7 @@ func TestModel(t *testing.T) {
 		"package", "package, replaced", "package, evicted or there", "package: " + string(pending.ReasonMinRelayFee),
 		"package: " + string(ReasonPackageNotPair), "package: " + string(ReasonPackageAncestors), "package: " + string(ReasonPackageInsufficientFee),
 		"package: " + string(ReasonTRUC),
+		"left: block", "left: conflict", "left: expiry", "left: reorg", "left: replaced", "left: sizelimit",
 		string(ReasonDust), string(ReasonEphemeralDust), string(ReasonClusterTooLarge), "package: " + string(ReasonEphemeralDust), "package: " + string(ReasonUnspentDust),
 	} {
 		if counts[kind] == 0 {

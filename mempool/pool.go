@@ -66,6 +66,7 @@ type Pool struct {
 	rolling    rollingFee
 	changes    uint64 // transactions that came or went since the start
 	accepted   acceptedLog
+	journal    changeLog
 	marks      uint64                  // changes of deltas, and of what no peer has asked for
 	saved      uint64                  // edits() of what was saved last
 	local      map[types.Hash]struct{} // ids of transactions from clients of ours, for which no peer has asked
@@ -150,11 +151,11 @@ func (p *Pool) Entries() []*pending.Entry {
 }
 
 // Listing returns all transactions, each after those that it spends, and the sequence
-// number of that moment (Info).
+// number that the next change will have (pending.Change).
 func (p *Pool) Listing() (entries []*pending.Entry, sequence uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.graph.entries(), p.changes
+	return p.graph.entries(), p.journal.sequence + 1
 }
 
 // Details returns the transaction with the id and its relatives, all of one moment.
