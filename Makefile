@@ -65,6 +65,10 @@ bench: ## run the benchmarks of the hot paths
 hashrate: ## compare hashes a second with cpuminer, whose minerd KARAT_MINERD names: SECONDS=5
 	$(GO) test ./miner/sha256d -count=1 -timeout 30m -run '^TestBesideMinerd$$' -v -beside $(or $(SECONDS),5)s
 
+.PHONY: replay
+replay: ## kill nodes and their subscribers a thousand times: KILLS=1000
+	KARAT_REPLAY_KILLS=$(or $(KILLS),1000) $(GO) test ./rpc -count=1 -timeout 60m -run '^TestReplay$$' -v
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	sh test/fuzz.sh $(FUZZTIME)

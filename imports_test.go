@@ -66,6 +66,7 @@ var allowed = map[string][]string{
 	"chain/bootstrap":   {"chain/types", "chain/consensus", "chain/header"},
 	"chain/standard":    {"chain/types", "chain/consensus"},
 	"chain/pending":     {"chain/types", "chain/consensus"},
+	"chain/event":       {"chain/types", "chain/consensus", "chain/pending"},
 	"chain/template":    {"chain/types", "chain/consensus", "chain/pending"},
 	"chain/filter":      {"chain/types", "chain/taproot", "chain/consensus", "github.com/dchest/siphash"},
 	"chain":             {"internal/poke", "internal/baton", "chain/types", "chain/secp", "chain/consensus", "chain/header"},
@@ -94,7 +95,7 @@ var allowed = map[string][]string{
 	"p2p/noise":    {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
 	"rpc": {
 		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "chain/coinhistory", "miner/stratuminfo", "p2p/peerinfo",
-		"chain/indexed",
+		"chain/indexed", "chain/event",
 		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",
 		"github.com/gorilla/websocket",
 	},

@@ -221,7 +221,7 @@ func TestWaitingTransactions(t *testing.T) {
 	if got := refused(s, "getmempoolcluster", strings.Repeat("ab", 32)); got != "-5 Transaction not in mempool" {
 		t.Error(got)
 	}
-	if got := string(call[json.RawMessage](s, "getrawmempool", false, true)); got != fmt.Sprintf(`{"txids":["%s","%s"],"mempool_sequence":2}`, txid, child.TxID()) {
+	if got := string(call[json.RawMessage](s, "getrawmempool", false, true)); got != fmt.Sprintf(`{"txids":["%s","%s"],"mempool_sequence":3}`, txid, child.TxID()) {
 		t.Errorf("the ids with a sequence number: %s", got)
 	}
 	var names []string

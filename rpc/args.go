@@ -19,11 +19,12 @@ import (
 // remembered. Of several errors the first counts: the order of a method's reads is
 // the order in which mistakes are told, and is Core's.
 type args struct {
-	method *method
-	values []json.RawMessage // nil: not given
-	count  int               // how many were given, with those that are null
-	err    error             // the first
-	socket *socket           // by which the call came; nil: over HTTP
+	method  *method
+	values  []json.RawMessage // nil: not given
+	count   int               // how many were given, with those that are null
+	err     error             // the first
+	socket  *socket           // by which the call came; nil: over HTTP
+	session *session          // who calls
 }
 
 // parseArgs sorts positional or named parameters, and looks at their types before the

@@ -76,7 +76,8 @@ func (r *request) isNotification() bool { return r.isV2() && r.ID == nil }
 // session is who calls, and by what.
 type session struct {
 	user   *User
-	socket *socket // nil over HTTP
+	socket *socket  // nil over HTTP
+	then   []func() // what is done behind the answer
 }
 
 // answer handles a body, which is one request or a batch, and sends the reply.
@@ -185,7 +186,7 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 	if err != nil {
 		return nil, asError(err)
 	}
-	if a.socket = on.socket; m.socket && a.socket == nil {
+	if a.session, a.socket = on, on.socket; m.socket && a.socket == nil {
 		return nil, failf(CodeMethodNotFound, "Method not found over HTTP: it is about what a WebSocket is told")
 	}
 	if m.slow { // one that waits is not under way yet: getrpcinfo does not show it

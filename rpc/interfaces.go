@@ -110,7 +110,7 @@ type Scripts interface {
 }
 
 // Pool answers about transactions that wait for a block, as of the chain's tip: it
-// follows the chain before it answers, which may take a moment. Only the last three do
+// follows the chain before it answers, which may take a moment. Only the last five do
 // not, of which subscriptions live. Get, SpentBy and GetByWitness return nil if there is
 // no such transaction.
 type Pool interface {
@@ -131,7 +131,8 @@ type Pool interface {
 	// It reports false if too many have such a delta. Prioritised returns all deltas.
 	Prioritise(txid types.Hash, delta types.Amount) bool
 	Prioritised() []pending.Delta
-	// Listing returns all transactions, and the pool's sequence number of that moment.
+	// Listing returns all transactions, and the sequence number that the
+	// next change will have.
 	Listing() (entries []*pending.Entry, sequence uint64)
 	// Cluster returns the chunks of a transaction's cluster, none if it is not there.
 	Cluster(txid types.Hash) []pending.Chunk
@@ -146,6 +147,11 @@ type Pool interface {
 	// position on, and the position to go on from, which is the end for one behind it.
 	Accepted(since uint64, limit int) (wtxids []types.Hash, next uint64)
 	GetByWitness(wtxid types.Hash) *pending.Entry
+	// ChangesSince returns what came and left from a position on, and the position to go on
+	// from; ok says that no change is missing. Snapshot returns all transactions, each
+	// after those that it spends, and the position of the changes that follow.
+	ChangesSince(position uint64, limit int) (changes []pending.Change, next uint64, ok bool)
+	Snapshot() (entries []*pending.Entry, position uint64)
 	poke.Source // pokes after the pool has changed
 }
 

@@ -31,7 +31,7 @@ var roles = map[role]string{
 		getrawtransaction getrpcinfo getstratuminfo gettxout gettxoutproof gettxspendingprevout getzmqnotifications help listbanned rpc.discover
 		uptime validateaddress verifymessage verifytxoutproof version waitforblock waitforblockheight waitfornewblock
 		notifyblocks stopnotifyblocks notifynewtransactions stopnotifynewtransactions notifyspent stopnotifyspent notifyreceived stopnotifyreceived
-		loadtxfilter rescanblocks session`,
+		loadtxfilter rescanblocks session subscribe unsubscribe`,
 	roleWallet: `
 		sendrawtransaction submitpackage testmempoolaccept deriveaddresses scantxoutset scanblocks getdescriptoractivity searchrawtransactions rescan`,
 	roleMine: `

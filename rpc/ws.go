@@ -138,6 +138,9 @@ func (c *socket) read() {
 			defer func() { <-c.calls }()
 			on := &session{user: c.user, socket: c}
 			c.s.answer(c.ctx, on, message, &socketReply{c: c})
+			for _, then := range on.then {
+				then()
+			}
 		})
 	}
 }
@@ -232,11 +235,13 @@ type socketsHold struct {
 	untaken  untaken
 	watched  atomic.Int64 // scripts and outpoints
 	limits   watchLimits
+	run      uint64 // random, of this run of the node
 }
 
 func newSocketsHold() socketsHold {
 	return socketsHold{
 		readings: make(chan struct{}, readingPlaces), untaken: untaken{most: maxUntaken}, limits: watchLimits{maxWatched, maxWatchedAll},
+		run: rand.Uint64()>>11 | 1, // exact as a floating number, and not 0
 	}
 }
 

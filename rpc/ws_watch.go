@@ -68,7 +68,10 @@ type wanted struct {
 	verbose bool   // transactions in full
 	filter  *watch // loadtxfilter; nil: none was loaded
 	old     *watch // notifyreceived, notifyspent and rescan
-	watched int    // scripts and outpoints, with those of subscriptions
+	// Those that run, and the number of the last one:
+	subscriptions []*subscription
+	lastID        uint64
+	watched       int // scripts and outpoints, with those of subscriptions
 }
 
 // resize notes that a client watches so many scripts and outpoints more, or fewer. It
