@@ -16,6 +16,7 @@ import (
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/miner/stratum"
 	"github.com/karatcoin/karat/p2p"
+	"github.com/karatcoin/karat/rpc"
 )
 
 // The defaults of Config.
@@ -90,6 +91,7 @@ type Config struct {
 	RPCOwnTLS     bool           // with a certificate that the node makes, if RPCTLS is nil
 	RPCNoCookie   bool           // users are those of RPCAuth and RPCUser alone
 	RPCCookieMode fs.FileMode    // of the cookie file; 0: its owner's alone
+	RPCLimits     rpc.Limits     // of each user
 	RPCIdle       time.Duration  // that a connection may be without requests; 0: rpc.DefaultIdleTimeout
 
 	Policy    pending.Policy // which transactions are kept and relayed; the zero value: DefaultPolicy()

@@ -16,9 +16,9 @@ import (
 
 // The limits of a client.
 const (
-	maxReply      = 256 << 20                 // bytes, so that no server can fill the memory
-	clientTimeout = callTimeout + time.Minute // the server gives up first, and says so
-	clientBatch   = 1000                      // calls in one request: enough to make a round trip cheap
+	maxReply      = 256 << 20                     // bytes, so that no server can fill the memory
+	clientTimeout = DefaultCallTime + time.Minute // the server gives up first, and says so
+	clientBatch   = 1000                          // calls in one request: enough to make a round trip cheap
 )
 
 // Client calls methods of a node. Its methods may be called concurrently.

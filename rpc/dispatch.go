@@ -83,6 +83,7 @@ type session struct {
 // answer handles a body, which is one request or a batch, and sends the reply.
 // Notifications get one that is empty.
 func (s *Server) answer(ctx context.Context, on *session, body []byte, out outlet) {
+	ctx = context.WithValue(ctx, userKey{}, on.user)
 	body = bytes.Trim(body, " \t\r\n")
 	if !wellFormed(body) {
 		s.reply(ctx, out, &noRequest, nil, failf(CodeParse, "Parse error"))
@@ -189,8 +190,11 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 	if a.session, a.socket = on, on.socket; m.socket && a.socket == nil {
 		return nil, failf(CodeMethodNotFound, "Method not found over HTTP: it is about what a WebSocket is told")
 	}
+	if err := s.accounts.of(on.user.Name).call(ctx); err != nil {
+		return nil, asError(err)
+	}
 	if m.slow { // one that waits is not under way yet: getrpcinfo does not show it
-		leave, err := s.takePlace(ctx)
+		leave, err := s.slow.wait(ctx, on.user.Name)
 		if err != nil {
 			return nil, asError(err)
 		}
@@ -201,7 +205,7 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 		return nil, asError(context.Canceled)
 	}
 	defer end()
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, userKey{}, on.user), callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.Limits.callTime())
 	defer cancel()
 	s.log.Debug("call", "method", name, "user", on.user.Name)
 	result, err = m.run(ctx, s, a)
@@ -209,16 +213,6 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 		return nil, asError(err)
 	}
 	return result, nil
-}
-
-// takePlace waits for a place among the slow calls, and returns what gives it back.
-func (s *Server) takePlace(ctx context.Context) (leave func(), err error) {
-	select {
-	case s.slow <- struct{}{}:
-		return func() { <-s.slow }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // printable makes a client's word fit for a log: a method's name could hold a line

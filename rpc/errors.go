@@ -62,7 +62,7 @@ func asError(err error) *Error {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, context.DeadlineExceeded):
-		return failf(CodeMisc, "the call took too long; try again")
+		return failf(CodeMisc, "the call took too long; ask for less, or let the node's operator raise --rpc-call-time")
 	case errors.Is(err, context.Canceled):
 		return failf(CodeMisc, "the node is shutting down")
 	case errors.Is(err, consensus.ErrNotFound):

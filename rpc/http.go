@@ -108,7 +108,7 @@ func (w *web) newClient(raw net.Conn) *client {
 func (c *client) serve() {
 	defer c.web.lobby.leave(c)
 	defer c.close()
-	if err := c.raw.SetDeadline(time.Now().Add(readTimeout)); err != nil || !c.handshake() {
+	if err := c.raw.SetDeadline(time.Now().Add(min(readTimeout, c.web.s.idleTimeout()))); err != nil || !c.handshake() {
 		return
 	}
 	for c.next() && c.web.lobby.rest(c) {
@@ -154,10 +154,8 @@ func (c *client) next() bool {
 	case c.br.Buffered() != behind:
 		return c.refuse(bad("a head that ends in two places"))
 	}
-	for _, err := range []error{checkRequest(r, h), c.web.hosts.check(r.Host)} {
-		if err != nil {
-			return c.refuse(err)
-		}
+	if err := checkRequest(r, h); err != nil {
+		return c.refuse(err)
 	}
 	c.web.lobby.begin(c)
 	w := &response{c: c, r: r, ends: h.length && h.encoded} // RFC 9112, 6.3
@@ -166,9 +164,9 @@ func (c *client) next() bool {
 
 // readHead waits for a head and returns it, without taking it from the buffer.
 func (c *client) readHead() ([]byte, error) {
-	wait := readTimeout
-	if c.known {
-		wait = c.web.s.idleTimeout()
+	wait := c.web.s.idleTimeout()
+	if !c.known {
+		wait = min(wait, readTimeout)
 	}
 	if err := c.conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		return nil, err

@@ -108,11 +108,10 @@ func newHosts(names []string) hosts {
 	return h
 }
 
-// check returns an error if the host of a request is neither absent, nor an address, nor
-// one of the names.
-func (h hosts) check(host string) error {
+// has reports whether the host of a request is absent, an address, or one of the names.
+func (h hosts) has(host string) bool {
 	if host == "" {
-		return nil
+		return true
 	}
 	name := host
 	if bare, port, err := net.SplitHostPort(host); err == nil && strings.Trim(port, "0123456789") == "" {
@@ -120,12 +119,10 @@ func (h hosts) check(host string) error {
 	}
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if h[name] || strings.HasSuffix(name, ".localhost") {
-		return nil
+		return true
 	}
-	if _, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")); err == nil {
-		return nil
-	}
-	return &badHead{http.StatusForbidden, fmt.Sprintf("this node is not called %q: if it is, start it with --rpc-host %s", printable(host), printable(name))}
+	_, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"))
+	return err == nil
 }
 
 var errHeadTooLong = errors.New("the head of a request is too long")

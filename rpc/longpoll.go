@@ -57,15 +57,24 @@ func (s *Server) pollID(a *args, raw json.RawMessage) pollID {
 	return id
 }
 
+// waitPlace takes a place of those who wait, of which one user has not all while there
+// are others.
+func (s *Server) waitPlace(ctx context.Context) (leave func(), err error) {
+	leave, ok := s.polls.try(userIn(ctx))
+	if !ok {
+		return nil, failf(CodeMisc, "%d clients wait already, or %d of this user; ask without waiting, or later", s.polls.most, s.polls.each)
+	}
+	return leave, nil
+}
+
 // waitForNews returns when there is a better template than the one with the id, or when
 // the wait has been long. It holds nothing but its place.
 func (s *Server) waitForNews(ctx context.Context, since pollID) error {
-	select {
-	case s.polls <- struct{}{}:
-		defer func() { <-s.polls }()
-	default:
-		return failf(CodeMisc, "%d clients wait for a template already; ask without a longpollid", maxPolls)
+	leave, err := s.waitPlace(ctx)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	moved, cancel := s.Blocks.Subscribe()
 	defer cancel()
 	look, longest := time.NewTimer(feesFirst), time.NewTimer(longestPoll)

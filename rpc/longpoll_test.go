@@ -77,8 +77,8 @@ func TestLongPoll(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				if n := l.blockFeeds.Load(); n != 0 || len(s.polls) != 0 {
-					t.Errorf("%d subscriptions, %d places", n, len(s.polls))
+				if n := l.blockFeeds.Load(); n != 0 || s.polls.inUse() != 0 {
+					t.Errorf("%d subscriptions, %d places", n, s.polls.inUse())
 				}
 			})
 		})
@@ -122,8 +122,8 @@ func TestLongPollsAreBounded(t *testing.T) {
 				t.Fatalf("poll %d was not ended: %s", i, text)
 			}
 		}
-		if n := l.blockFeeds.Load(); n != 0 || len(s.polls) != 0 {
-			t.Errorf("%d subscriptions, %d places", n, len(s.polls))
+		if n := l.blockFeeds.Load(); n != 0 || s.polls.inUse() != 0 {
+			t.Errorf("%d subscriptions, %d places", n, s.polls.inUse())
 		}
 	})
 }
@@ -151,7 +151,7 @@ func TestLongPollOverHTTP(t *testing.T) {
 		send()
 		time.Sleep(bodyTimeout + 3*time.Minute)
 		synctest.Wait()
-		if len(s.polls) != 1 {
+		if s.polls.inUse() != 1 {
 			t.Fatal("the client does not wait any more")
 		}
 		l.move(types.Index{Height: 8, Hash: types.Hash{8}})
@@ -162,13 +162,13 @@ func TestLongPollOverHTTP(t *testing.T) {
 		send, _, leave = ask()
 		send()
 		synctest.Wait()
-		if len(s.polls) != 1 {
+		if s.polls.inUse() != 1 {
 			t.Fatal("the second client does not wait")
 		}
 		leave()
 		time.Sleep(2 * watchAfter)
 		synctest.Wait()
-		if len(s.polls) != 0 {
+		if s.polls.inUse() != 0 {
 			t.Error("it is waited with a client who has gone")
 		}
 	})

@@ -56,12 +56,11 @@ func (a *args) waitLimit(i int) time.Duration {
 // waitForTip waits for a tip, in one of the places of those who wait for templates.
 func (s *Server) waitForTip(limit time.Duration, done func(tip types.Index) bool) work {
 	return func(ctx context.Context) (any, error) {
-		select {
-		case s.polls <- struct{}{}:
-			defer func() { <-s.polls }()
-		default:
-			return nil, failf(CodeMisc, "%d clients wait already", maxPolls)
+		leave, err := s.waitPlace(ctx)
+		if err != nil {
+			return nil, err
 		}
+		defer leave()
 		moved, cancel := s.Blocks.Subscribe()
 		defer cancel()
 		longest := time.NewTimer(limit)

@@ -54,7 +54,7 @@ func (s *Server) stream(ctx context.Context, out outlet, r *request, result stre
 	turn := false
 	defer func() {
 		if turn {
-			s.giveTurn()
+			s.giveTurn(ctx)
 		}
 	}()
 	w.piece = func(piece []byte) error {
@@ -70,7 +70,7 @@ func (s *Server) stream(ctx context.Context, out outlet, r *request, result stre
 			}
 			length = count.total()
 		}
-		s.giveTurn() // what follows waits for the client
+		s.giveTurn(ctx) // what follows waits for the client
 		turn = false
 		if !begun {
 			begun = true
@@ -99,17 +99,13 @@ func (s *Server) stream(ctx context.Context, out outlet, r *request, result stre
 
 // takeTurn waits for a turn to make a piece of a long answer. There are turns for half of
 // the processors, and who has made a piece stands in the queue again. So long answers go
-// on side by side, however many there are, and short ones do not wait for them.
+// on side by side, however many there are, users after each other, and short ones do not wait.
 func (s *Server) takeTurn(ctx context.Context) error {
-	select {
-	case s.turns <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	_, err := s.turns.wait(ctx, userIn(ctx))
+	return err
 }
 
-func (s *Server) giveTurn() { <-s.turns }
+func (s *Server) giveTurn(ctx context.Context) { s.turns.give(userIn(ctx)) }
 
 // meanwhile sends a piece. While a client takes long for it, others can have the block.
 func (w *jsonWriter) meanwhile(send func() error) error {

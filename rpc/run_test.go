@@ -117,7 +117,7 @@ func TestSlowCalls(t *testing.T) {
 		}
 		s := f.server(t)
 		r := run(t, s)
-		places := int32(cap(s.slow))
+		places := int32(s.slow.most)
 		conns := make([]net.Conn, places+3)
 		for i := range conns {
 			conns[i], _ = r.dial()
@@ -154,7 +154,7 @@ func TestSlowCallEnds(t *testing.T) {
 		r := run(t, f.server(t))
 		began := time.Now()
 		answer := r.ask(t, `{"method":"gettxoutsetinfo","params":["none"],"id":1}`)
-		if !strings.Contains(answer, "took too long") || time.Since(began) < callTimeout {
+		if !strings.Contains(answer, "took too long") || time.Since(began) < DefaultCallTime {
 			t.Errorf("after %v: %s", time.Since(began), answer)
 		}
 	})

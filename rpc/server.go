@@ -38,8 +38,7 @@ const (
 
 	// Slow calls share a few places, so that they leave the disk and the processor
 	// to the others. There is a place for every two threads, but at least these.
-	minSlow     = 2
-	callTimeout = 15 * time.Minute // a slow call is done by then on any disk that works
+	minSlow = 2
 
 	readTimeout = 30 * time.Second // for the header of a request
 	bodyTimeout = 5 * time.Minute  // for all of it
@@ -78,6 +77,7 @@ type Options struct {
 
 	TLS         *tls.Config    // nil: plain HTTP
 	Hosts       []string       // names by which clients may call this node, beside addresses and localhost
+	Limits      Limits         // of each user
 	AllowIP     []netip.Prefix // of clients; none: all
 	IdleTimeout time.Duration  // of a connection without requests; 0: DefaultIdleTimeout
 
@@ -92,16 +92,17 @@ type Server struct {
 	scans
 	log     *slog.Logger
 	table   map[string]*method // by name
-	slow    chan struct{}      // the places of slow calls
-	polls   chan struct{}      // the places of those who wait for a template
+	slow    *places            // of slow calls
+	polls   *places            // of those who wait for a template or a block
 	encoded encodedTxs
 	waiting pendingScripts
 	blocks  *blockCache
-	turns   chan struct{} // of those who make long answers
+	turns   *places // of those who make long answers
 	// coinScan is scantxoutset's, blockScan that of scanblocks.
 	coinScan, blockScan scan
 	warm                atomic.Bool // Ready was called
 	active              activeCalls
+	accounts            accounts
 	// strangers is for what anybody can bring about: it grows by a few lines a minute.
 	strangers *slog.Logger
 	sockets   socketsHold
@@ -111,13 +112,19 @@ type Server struct {
 // called: a node opens its ports before it is ready, so that one that is taken is
 // found at once.
 func NewServer(o Options) *Server {
-	s := &Server{Options: o, log: o.Logger, table: methods(), slow: make(chan struct{}, max(minSlow, runtime.GOMAXPROCS(0)/2)), polls: make(chan struct{}, maxPolls), sockets: newSocketsHold()}
+	slow := max(minSlow, runtime.GOMAXPROCS(0)/2)
+	s := &Server{Options: o, log: o.Logger, table: methods(), slow: newPlaces(slow, slow), polls: newPlaces(maxPolls, maxPolls), sockets: newSocketsHold()}
 	s.blocks = newBlockCache(blockBudget, s.loadBlock)
-	s.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	turns := max(1, runtime.GOMAXPROCS(0)/2)
+	s.turns = newPlaces(turns, turns)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.strangers = ratelog.New(s.log)
+	s.accounts.limits = o.Limits
+	if o.Auth.names() > 1 { // what one user may have while there are others
+		s.slow, s.polls = newPlaces(slow, slow-1), newPlaces(maxPolls, maxPolls/2)
+	}
 	return s
 }
 
@@ -175,8 +182,7 @@ func (s *Server) idleTimeout() time.Duration {
 
 func (s *Server) handler() http.Handler { return http.HandlerFunc(s.route) }
 
-// route finds what answers a path. Paths are compared as they are: nothing here is a
-// file, so that dots mean nothing.
+// route finds what answers a request. Where there is nothing, a foreign Host does no harm.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut:
@@ -184,15 +190,30 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this method is not used here", http.StatusMethodNotAllowed)
 		return
 	}
-	switch path := pathOf(r); {
-	case path == "/ws":
-		s.serveSocket(w, r)
-	case path == "/", strings.HasPrefix(path, "/wallet/"): // where clients of Bitcoin Core put the name of a wallet
-		s.serveHTTP(w, r)
-	default:
+	handle := s.at(pathOf(r))
+	if handle == nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, "there is nothing here", http.StatusNotFound)
+		return
 	}
+	if c := clientOf(r.Context()); c != nil && !c.web.hosts.has(r.Host) {
+		w.Header().Set("Connection", "close")
+		http.Error(w, fmt.Sprintf("this node is not called %q: if it is, start it with --rpc-host", printable(r.Host)), http.StatusForbidden)
+		return
+	}
+	handle(w, r)
+}
+
+// at returns what is at a path, or nil. Paths are compared as they are: nothing here is a
+// file, so that dots mean nothing.
+func (s *Server) at(path string) http.HandlerFunc {
+	switch {
+	case path == "/ws":
+		return s.serveSocket
+	case path == "/", strings.HasPrefix(path, "/wallet/"): // where clients of Bitcoin Core put the name of a wallet
+		return s.serveHTTP
+	}
+	return nil
 }
 
 // serveHTTP answers one request, or one batch of them. The content type is not looked
@@ -213,13 +234,30 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.Limits.callTime())
+	defer cancel()
+	h := hold{a: s.accounts.of(user.Name)}
+	defer h.end()
+	if err := h.grow(ctx, bodyLength(r)+answerHold); err != nil {
+		w.Header().Set("Connection", "close")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		w.Header().Set("Connection", "close") // what else comes belongs to the body
 		http.Error(w, "the request is too long or broke off", http.StatusRequestEntityTooLarge)
 		return
 	}
-	s.answer(r.Context(), &session{user: user}, body, reply)
+	s.answer(ctx, &session{user: user}, body, reply)
+}
+
+// bodyLength is how long a body may be, in bytes.
+func bodyLength(r *http.Request) int64 {
+	if r.ContentLength >= 0 {
+		return min(r.ContentLength, maxBody)
+	}
+	return maxBody
 }
 
 // enter notes that a connection is a user's. The error says that the user has too many.

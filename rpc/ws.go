@@ -125,17 +125,21 @@ func (c *socket) read() {
 		if c.ctx.Err() != nil {
 			return // the deadline that should have ended this was moved by alive
 		}
-		_, message, err := c.conn.ReadMessage()
+		h := &hold{a: c.s.accounts.of(c.user.Name)}
+		message, err := c.readHolding(h)
 		if err != nil {
+			h.end()
 			return
 		}
 		select {
 		case c.calls <- struct{}{}:
 		case <-c.ctx.Done():
+			h.end()
 			return
 		}
 		c.work.Go(func() {
 			defer func() { <-c.calls }()
+			defer h.end()
 			on := &session{user: c.user, socket: c}
 			c.s.answer(c.ctx, on, message, &socketReply{c: c})
 			for _, then := range on.then {
@@ -143,6 +147,15 @@ func (c *socket) read() {
 			}
 		})
 	}
+}
+
+// readHolding reads a message, whose bytes count among what its user has under way.
+func (c *socket) readHolding(h *hold) ([]byte, error) {
+	_, r, err := c.conn.NextReader()
+	if err != nil {
+		return nil, err
+	}
+	return h.readHolding(c.ctx, r)
 }
 
 // login takes the first message of a client that sent no user with its request.

@@ -24,7 +24,9 @@ type rpcOptions struct {
 	allowDefault                        string
 	ownTLS, cookie                      bool
 	cert, key, cookiePerms              string
-	idle                                time.Duration
+	idle, callTime                      time.Duration
+	rate                                int64
+	memory                              uint64
 }
 
 func (o *rpcOptions) flags() []cli.Flag {
@@ -44,10 +46,18 @@ func (o *rpcOptions) flags() []cli.Flag {
 		&cli.BoolFlag{Name: "rpc-use-cookie", Destination: &o.cookie, Value: true, Category: rpc, Usage: "write a cookie, by which who can read it logs in; --rpc-use-cookie=false writes none"},
 		&cli.StringFlag{Name: "rpc-cookie-perms", Destination: &o.cookiePerms, Value: "owner", Category: rpc, Usage: "let `WHO` read the cookie: owner, group or all"},
 		&cli.DurationFlag{Name: "rpc-timeout", Destination: &o.idle, Value: defaultRPCIdle, Category: rpc, Usage: "hang up on a client that asks nothing for `DURATION`"},
+		&cli.GenericFlag{Name: "rpc-rate", Value: cmdline.Number(&o.rate, 0, 0, 1_000_000), Category: rpc, Usage: "let each user but the cookie's make at most `N` calls a second; more wait, then are refused; 0 is no limit"},
+		&cli.DurationFlag{Name: "rpc-call-time", Destination: &o.callTime, Value: defaultCallTime, Category: rpc, Usage: "end a request, with all calls of a batch, after `DURATION`"},
+		&cli.GenericFlag{Name: "rpc-memory", Value: cmdline.Size(&o.memory, defaultUserMemory), Category: rpc, Usage: "let requests and answers of one user that are under way take this `SIZE` of memory, in MiB or with a unit (500M, 2G); more wait, then are refused"},
 	)
 }
 
-const defaultRPCIdle = rpc.DefaultIdleTimeout
+// The defaults of package rpc, whose name the category of the flags has.
+const (
+	defaultRPCIdle    = rpc.DefaultIdleTimeout
+	defaultCallTime   = rpc.DefaultCallTime
+	defaultUserMemory = rpc.DefaultUserMemory
+)
 
 // set sets what concerns clients. Without any user the node still makes a cookie,
 // so that karat on this machine needs no configuration.
@@ -73,6 +83,13 @@ func (o *rpcOptions) set(c *cli.Context, config *node.Config) (err error) {
 		return cmdline.Usagef("--rpc-timeout %s: want a second at least", o.idle)
 	}
 	config.RPCIdle = o.idle
+	if o.callTime < time.Second {
+		return cmdline.Usagef("--rpc-call-time %s: want a second at least", o.callTime)
+	}
+	if o.memory < 1<<20 {
+		return cmdline.Usagef("--rpc-memory: want 1 MiB at least")
+	}
+	config.RPCLimits = rpc.Limits{Rate: float64(o.rate), CallTime: o.callTime, Memory: int64(o.memory)}
 	for _, part := range []func(*node.Config) error{o.setOthers, o.setAllowIP, o.setCookie, o.setTLS} {
 		if err := part(config); err != nil {
 			return err
@@ -98,6 +115,7 @@ func (o *rpcOptions) setOthers(config *node.Config) error {
 
 func (o *rpcOptions) setAllowIP(config *node.Config) error {
 	for _, text := range o.allowIP.Value() {
+		text = strings.Trim(text, "[]")
 		prefix, err := netip.ParsePrefix(text)
 		if address, notPrefix := netip.ParseAddr(text); notPrefix == nil {
 			prefix, err = address.Prefix(address.BitLen())

@@ -19,7 +19,7 @@ from .options import IGNORED, Node
 
 CACHED_BLOCKS = 199  # Core's framework begins most tests on a chain of so many blocks
 CHANGES_NOTHING = """daemon datadir debug debugexclude disablewallet fallbackfee keypool loglevel logratelimit logsourcelocations
-    logthreadnames logtimemicros port rpcport server uacomment v2transport unsafesqlitesync mocktime whitelist bind listen""".split()
+    logthreadnames logtimemicros port rpcport server uacomment v2transport unsafesqlitesync mocktime whitelist bind listen rpcbind rpcwhitelist""".split()
 
 
 def started(node):
@@ -93,7 +93,15 @@ def assert_debug_log(self, expected_msgs, unexpected_msgs=None, *, timeout=0):
 @contextlib.contextmanager
 def busy_wait_for_debug_log(self, expected_msgs, timeout=60):
     yield
-    note(f"text of the log: {expected_msgs}")
+    if b"init message: Done loading" not in expected_msgs:
+        note(f"text of the log: {expected_msgs}")
+        return
+
+    def announced():
+        with open(self.stdout.name, "rb") as said:
+            return b"Stop with Ctrl-C." in said.read()
+
+    self.wait_until(announced, timeout=timeout)
 
 
 def node_id(node):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 
 
 class Refused(Exception):
@@ -49,6 +50,11 @@ OPTIONS = {
     "blockreservedweight": same("block-reserved-weight"),
     "blockmintxfee": same("block-min-feerate", coins_to_grains),
     "rpcauth": same("rpc-auth"),
+    "rpccookieperms": same("rpc-cookie-perms"),
+    "rpccookiefile": lambda text: ["--rpc-use-cookie=false"] if text == "0" else [],
+    "rpcservertimeout": same("rpc-timeout", lambda text: text + "s"),
+    "rpcallowip": same("rpc-allow-ip"),
+    "rpcwhitelistdefault": same("rpc-allow-default", lambda text: "none" if text == "1" else "all"),
     "maxuploadtarget": same("max-upload"),
     "proxy": same("proxy"),
     "onion": same("onion"),
@@ -61,7 +67,7 @@ IGNORED = set("""
     daemon debug debugexclude deprecatedrpc disablewallet discover dnsseed fallbackfee fixedseeds forcednsseed keypool
     listenonion logips loglevel loglevelalways logratelimit logsourcelocations logthreadnames logtimemicros logtimestamps
     maxconnections maxtipage mocktime natpmp par peertimeout persistmempoolv1 port prevoutfetchthreads printtoconsole
-    regtest rpcclienttimeout rpcdoccheck rpcport rpcservertimeout rpcthreads rpcuser rpcpassword rpcworkqueue server
+    regtest rpcbind rpcclienttimeout rpcdoccheck rpcport rpcthreads rpcuser rpcpassword rpcwhitelist rpcworkqueue server
     shrinkdebugfile timeout uacomment unsafesqlitesync upnp v2transport wallet walletbroadcast
     walletrejectlongchains mempoolfullrbf datadir conf bind listen connect addnode whitelist permitbaremultisig
     bytespersigop limitancestorcount limitancestorsize limitdescendantcount limitdescendantsize
@@ -94,6 +100,16 @@ def read_file(path, chain):
     return found
 
 
+def has_ipv6():
+    """Whether this machine has ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as s:
+            s.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
 class Node:
     """What a command line and a bitcoin.conf ask for."""
 
@@ -108,6 +124,13 @@ class Node:
 
     def every(self, name):
         return [value for n, value in self.options if n == name]
+
+    def all_of(self, name):
+        """All values of an option, but those before one that takes them back (-norpcauth)."""
+        values = self.every(name)
+        while "0" in values:
+            values = values[values.index("0") + 1:]
+        return values
 
     def listen(self):
         """Where peers call: the tests' nodes never leave this machine."""
@@ -133,18 +156,35 @@ class Node:
             file.write(password + "\n")
         return [f"--rpc-user={user}", f"--rpc-password-file={path}"]
 
+    def rpc_listen(self):
+        """Where clients call: what -rpcbind says, if -rpcallowip says who may; else at this machine."""
+        port = self.last("rpcport", "18443")
+        binds = self.every("rpcbind")
+        if not binds or not self.every("rpcallowip"):
+            return [f"127.0.0.1:{port}"] + [f"[::1]:{port}"] * has_ipv6()
+        return [bind if re.search(r"[^:\]]:\d+$|\]:\d+$", bind) else f"{bind}:{port}" for bind in binds]
+
+    def lists(self):
+        """What users may call. Of several lines for a user Core takes what all have, karatd what any has."""
+        lists = {}
+        for line in self.every("rpcwhitelist"):
+            name, _, text = line.partition(":")
+            methods = {method for method in re.split("[, ]", text) if method and method != ":"}
+            lists[name] = lists.get(name, methods) & methods
+        return [f"--rpc-allow={name}:{'+'.join(sorted(methods)) or '@none'}" for name, methods in lists.items()]
+
     def arguments(self, network):
         """karatd's command line, and the options that change nothing here."""
         out = [f"--network={network}", f"--datadir={self.datadir}", "--log-level=debug", f"--listen={self.listen()}",
-               f"--rpc-listen=127.0.0.1:{self.last('rpcport', '18443')}"]
+               *(f"--rpc-listen={at}" for at in self.rpc_listen())]
         if self.last("txindex") is None:
             out.append("--txindex=false")
         if self.last("blockfilterindex") is None:
             out.append("--filters=false")
-        out += self.peers() + self.users()
+        out += self.peers() + self.users() + self.lists()
         for name in dict.fromkeys(name for name, _ in self.options):
             if name in OPTIONS:
-                values = self.every(name) if name in ("rpcauth", "externalip") else [self.last(name)]
+                values = self.all_of(name) if name in ("rpcauth", "externalip", "rpcallowip") else [self.last(name)]
                 for value in values:
                     out += OPTIONS[name](value)
             elif name not in IGNORED:

@@ -116,6 +116,9 @@ TEXT = {
         LeaveOut("# tx2 is not in the mempool anymore, but still in txospender index which has not been rewound yet",
                  "karat's index goes back at once when a block leaves the chain", until="txinfo = node0"),
     ],
+    "rpc_users": [
+        Change('self.nodes[0].chain_path / ".cookie.tmp"', "cookie_path", "what stands in the way of a file is a folder of its own name"),
+    ],
 }
 
 
