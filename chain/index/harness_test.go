@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -98,6 +99,9 @@ func (w *world) grow(parent *chaintest.Block, others ...*types.Tx) *chaintest.Bl
 	for range w.random.IntN(4) {
 		if len(free) > 0 {
 			take(w.pay(free[w.random.IntN(len(free))]))
+			if w.random.IntN(3) == 0 { // what the block makes it also spends
+				take(w.pay(chaintest.Output(txs[len(txs)-1], 0)))
+			}
 		}
 	}
 	b := w.Block("", parent, txs...)
@@ -294,3 +298,5 @@ func files(t testing.TB, dir string) (names []string) {
 	}
 	return names
 }
+
+func logTo(b *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
