@@ -98,6 +98,7 @@ func parse(text string, k Keys, summed bool) (*Descriptor, error) {
 	case rest != "":
 		return nil, errorf("'%s' is not a valid descriptor function", shown(text))
 	}
+	p.sharePrivate()
 	d := &Descriptor{top: top, keys: p.all, branches: branches, branch: -1}
 	if branches == 1 {
 		d.branch = 0

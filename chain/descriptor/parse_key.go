@@ -1,6 +1,7 @@
 package descriptor
 
 import (
+	"bytes"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -171,6 +172,42 @@ func (p *parser) extend(k *key, extended *hdkeychain.ExtendedKey, text string, s
 	}
 	k.derivePath(extended)
 	return nil
+}
+
+// sharePrivate gives a key the private half that stands elsewhere in the text.
+func (p *parser) sharePrivate() {
+	roots, secrets := map[string]*key{}, map[[32]byte]*key{}
+	p.each(func(k *key) {
+		switch {
+		case k.private != "":
+			roots[k.public] = k
+		case k.secret != nil:
+			secrets[[32]byte(k.point[1:])] = k
+		}
+	})
+	p.each(func(k *key) {
+		switch {
+		case k.root != nil && k.private == "":
+			if with := roots[k.public]; with != nil {
+				k.private = with.private
+				k.derivePath(with.root)
+			}
+		case k.point != nil && k.secret == nil:
+			if with := secrets[[32]byte(k.point[1:])]; with != nil && bytes.Equal(with.point, k.point) {
+				k.secret, k.wif = with.secret, with.wif
+			}
+		}
+	})
+}
+
+// each visits all keys, and those in aggregates.
+func (p *parser) each(visit func(*key)) {
+	for _, k := range p.all {
+		visit(k)
+		for _, m := range k.members {
+			visit(m)
+		}
+	}
 }
 
 // cutWildcard takes the last step off, if the index fills it in.

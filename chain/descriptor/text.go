@@ -10,7 +10,7 @@ import (
 const (
 	maxTextSize    = 256 << 10 // bytes
 	maxKeys        = 2_000
-	maxSteps       = 20_000 // from keys to their children, all together
+	maxSteps       = 10_000 // from keys to their children, all together
 	maxExpressions = 4_000  // of miniscript, without wrappers
 	maxBranches    = 256    // of a multipath
 	maxNesting     = 256    // of expressions in each other; Core has no bound but the script's size

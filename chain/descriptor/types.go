@@ -203,12 +203,14 @@ func (n *node) completeWith(seen map[string]bool) {
 		}
 	}
 	for _, k := range n.keys {
-		point, err := k.at(place{})
-		if err != nil {
-			continue // nobody but the owner can compare it
+		name, err := k.at(place{})
+		if err != nil { // nobody but the owner can derive it
+			text := &printer{}
+			k.print(text)
+			name = []byte(text.String())
 		}
-		n.duplicate = n.duplicate || own[string(point)]
-		own[string(point)] = true
+		n.duplicate = n.duplicate || own[string(name)]
+		own[string(name)] = true
 	}
 	for k := range own {
 		seen[k] = true

@@ -1,11 +1,14 @@
 package descriptor
 
 import (
+	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/internal/vectors"
 )
 
@@ -133,4 +136,86 @@ func checkExpanded(t *testing.T, got []*Descriptor, want []string, text func(*De
 			t.Errorf("expanded to %s, want %s", one, want[i])
 		}
 	}
+}
+
+// TestCoreAnswers has what Core's getdescriptorinfo and deriveaddresses say of random
+// descriptors, some of them spoiled.
+func TestCoreAnswers(t *testing.T) {
+	regtest := Keys{HRP: "bcrt", Test: true}
+	var all []struct {
+		Text, Error, Refused string
+		Info                 struct {
+			Descriptor                          string
+			Multipath                           []string `json:"multipath_expansion"`
+			IsRange, IsSolvable, HasPrivateKeys bool
+		}
+		Addresses json.RawMessage
+	}
+	vectors.ReadJSON(t, "descriptor/core-answers.json", &all)
+	for _, v := range all {
+		d, err := Parse(v.Text, regtest)
+		if err != nil || v.Error != "" {
+			if err == nil || shown(err.Error()) != shown(v.Error) {
+				t.Errorf("%s: %v, want %s", v.Text, err, v.Error)
+			}
+			continue
+		}
+		expanded, texts := d.Expand(), []string(nil)
+		for _, one := range expanded {
+			texts = append(texts, one.String())
+		}
+		if texts[0] != v.Info.Descriptor || len(v.Info.Multipath) > 0 && !slices.Equal(texts, v.Info.Multipath) ||
+			d.Ranged() != v.Info.IsRange || d.Solvable() != v.Info.IsSolvable || d.HasPrivateKeys() != v.Info.HasPrivateKeys {
+			t.Errorf("%s: %v, want %+v", v.Text, texts, v.Info)
+		}
+		if v.Refused != "" {
+			if _, err := d.Scripts(0); err == nil || err.Error() != v.Refused {
+				t.Errorf("%s: %v, want %s", v.Text, err, v.Refused)
+			}
+		}
+		if v.Addresses != nil {
+			if got := addressesJSON(t, expanded); got != compact(t, v.Addresses) {
+				t.Errorf("%s: addresses %s, want %s", v.Text, got, v.Addresses)
+			}
+		}
+	}
+	vectors.Ran(t, len(all), "answers about descriptors")
+}
+
+// addressesJSON returns addresses as deriveaddresses does: of the first two indexes of
+// what is ranged, and an array for each alternative of a multipath.
+func addressesJSON(t *testing.T, expanded []*Descriptor) string {
+	t.Helper()
+	all := make([][]string, len(expanded))
+	for i, d := range expanded {
+		for index := uint32(0); index < 2 && (index == 0 || d.Ranged()); index++ {
+			scripts, err := d.Scripts(index)
+			if err != nil {
+				return err.Error()
+			}
+			address, err := taproot.EncodeAddress("bcrt", scripts[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[i] = append(all[i], address)
+		}
+	}
+	var answer any = all
+	if len(all) == 1 {
+		answer = all[0]
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func compact(t *testing.T, raw json.RawMessage) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
