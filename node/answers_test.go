@@ -13,29 +13,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/internal/vectors"
 )
 
 // leftOut are the fields of Bitcoin Core's answers that karat's do not have, or
 // in which they differ, with the reason. docs/rpc.md lists them.
 var leftOut = map[string]string{
-	"getblockchaininfo.warnings":               "Core's build warns of itself",
-	"getmininginfo.warnings":                   "Core's build warns of itself",
-	"getblockchaininfo.size_on_disk":           "the files are others",
-	"getmininginfo.currentblocktx":             "of the last block that was put together since the start",
-	"getmininginfo.currentblockweight":         "of the last block that was put together since the start",
-	"getmempoolinfo.maxmempool":                "another default",
-	"getmempoolinfo.usage":                     "memory is counted otherwise",
-	"getmempoolinfo.fullrbf":                   "Core has given it up; older programs look for it",
-	"getindexinfo.coinstatsindex":              "there is none: gettxoutsetinfo counts",
-	"gettxoutsetinfo.block_info":               "of the coinstatsindex",
-	"gettxoutsetinfo.total_unspendable_amount": "of the coinstatsindex",
-	"gettxoutsetinfo.transactions":             "Core leaves it out with the coinstatsindex",
-	"gettxoutsetinfo.disk_size":                "Core leaves it out with the coinstatsindex; the files are others",
-	"decodescript.p2sh":                        "there is no pay-to-script-hash",
-	"decodescript.segwit":                      "there are no witness programs of version 0",
-	"validateaddress.error":                    "karat's own words",
-	"validateaddress.error_locations":          "there are no guesses at which letters are wrong",
+	"getblockchaininfo.warnings":       "Core's build warns of itself",
+	"getmininginfo.warnings":           "Core's build warns of itself",
+	"getblockchaininfo.size_on_disk":   "the files are others",
+	"getmininginfo.currentblocktx":     "of the last block that was put together since the start",
+	"getmininginfo.currentblockweight": "of the last block that was put together since the start",
+	"getmempoolinfo.maxmempool":        "another default",
+	"getmempoolinfo.usage":             "memory is counted otherwise",
+	"getmempoolinfo.fullrbf":           "Core has given it up; older programs look for it",
+	"gettxoutsetinfo.disk_size":        "the files are others",
+	"decodescript.p2sh":                "there is no pay-to-script-hash",
+	"decodescript.segwit":              "there are no witness programs of version 0",
+	"validateaddress.error":            "karat's own words",
+	"validateaddress.error_locations":  "there are no guesses at which letters are wrong",
 }
 
 // notMade are methods in the answers that karat does not have.
@@ -53,7 +50,7 @@ type running struct {
 func TestCoreAnswers(t *testing.T) {
 	answers := map[string]json.RawMessage{}
 	vectors.ReadJSON(t, "core-regtest/answers.json", &answers)
-	n := openNode(t, t.TempDir(), regtest, 0)
+	n := openNode(t, t.TempDir(), regtest, 0, indexed.CoinStats)
 	if _, err := n.Import(context.Background(), []string{vectors.Copy(t, "core-regtest/chain.dat")}, func(ImportProgress) {}); err != nil {
 		t.Fatal(err)
 	}

@@ -24,13 +24,13 @@ import (
 
 const regtest = "../testdata/bitcoin-regtest.json"
 
-func openNode(t testing.TB, dir, network string, prune int64) *Node {
+func openNode(t testing.TB, dir, network string, prune int64, moreIndexes ...string) *Node {
 	t.Helper()
 	params, err := karat.LoadNetwork(network)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := Open(context.Background(), Config{DataDir: dir, Params: params, PruneBytes: prune, Indexes: []string{indexed.Txs, indexed.Filters}, BlockMinFeeRate: DefaultBlockMinFeeRate})
+	n, err := Open(context.Background(), Config{DataDir: dir, Params: params, PruneBytes: prune, Indexes: append(moreIndexes, indexed.Txs, indexed.Filters), BlockMinFeeRate: DefaultBlockMinFeeRate})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,6 +172,18 @@ func getDifficulty(_ context.Context, s *Server) (any, error) {
 	return difficulty(state.Header.Bits), nil
 }
 
+// chainTxStatsJSON has what is of the window only if there is one.
+type chainTxStatsJSON struct {
+	Time     uint32      `json:"time"`
+	TxCount  uint64      `json:"txcount"`
+	Hash     types.Hash  `json:"window_final_block_hash"`
+	Height   uint32      `json:"window_final_block_height"`
+	Blocks   int64       `json:"window_block_count"`
+	Interval *int64      `json:"window_interval,omitempty"`
+	Txs      *uint64     `json:"window_tx_count,omitempty"`
+	Rate     json.Number `json:"txrate,omitempty"`
+}
+
 // getChainTxStats is Core's getchaintxstats. The window that it takes by itself is a
 // month of blocks at the network's spacing.
 func getChainTxStats(s *Server, a *args) work {
@@ -192,16 +204,13 @@ func getChainTxStats(s *Server, a *args) work {
 	return func(context.Context) (any, error) {
 		hash, _ := s.Headers.HashAt(end.Height - uint32(count))
 		start, _ := s.Headers.Info(hash)
-		j := map[string]any{
-			"time": end.Header.Timestamp, "txcount": end.ChainTxs, "window_final_block_hash": end.Hash,
-			"window_final_block_height": end.Height, "window_block_count": count,
-		}
+		j := chainTxStatsJSON{Time: end.Header.Timestamp, TxCount: end.ChainTxs, Hash: end.Hash, Height: end.Height, Blocks: count}
 		if count > 0 {
 			interval := int64(end.MedianTime) - int64(start.MedianTime)
 			txs := end.ChainTxs - start.ChainTxs
-			j["window_interval"], j["window_tx_count"] = interval, txs
+			j.Interval, j.Txs = &interval, &txs
 			if interval > 0 {
-				j["txrate"] = double(float64(txs) / float64(interval))
+				j.Rate = double(float64(txs) / float64(interval))
 			}
 		}
 		return j, nil
@@ -228,7 +237,7 @@ func verifyChain(s *Server, a *args) work {
 		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			return nil, err
 		case err != nil:
-			s.log.Error("the chain on disk is damaged", "err", err)
+			s.log.Error("not all blocks could be verified", "err", err)
 		}
 		return err == nil, nil
 	}
