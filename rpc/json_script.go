@@ -19,6 +19,33 @@ type scriptJSON struct {
 	withoutHex bool
 }
 
+// coinJSON is what gettxout tells of an output. One of a waiting transaction has no
+// confirmations.
+type coinJSON struct {
+	bestBlock     types.Hash
+	confirmations uint32
+	value         types.Amount
+	script        scriptJSON
+	coinbase      bool
+}
+
+func (j coinJSON) writeJSON(w *jsonWriter) error {
+	w.raw(`{"bestblock":"`)
+	w.hash(j.bestBlock)
+	w.raw(`","confirmations":`)
+	w.uint(uint64(j.confirmations))
+	w.raw(`,"value":`)
+	w.amount(j.value)
+	w.raw(`,"scriptPubKey":`)
+	if err := j.script.writeJSON(w); err != nil {
+		return err
+	}
+	w.raw(`,"coinbase":`)
+	w.bool(j.coinbase)
+	w.raw("}")
+	return w.spill()
+}
+
 // keyStatus is whether the 32 bytes of a taproot output are a public key. To find out
 // takes longer than all else about a script, so those who know tell.
 type keyStatus uint8

@@ -71,11 +71,19 @@ func (w *jsonWriter) flush() error {
 // total is the length of all that was written.
 func (w *jsonWriter) total() int64 { return w.sent + int64(len(w.b)) }
 
-func (w *jsonWriter) raw(s string)      { w.b = append(w.b, s...) }
-func (w *jsonWriter) int(n int64)       { w.b = strconv.AppendInt(w.b, n, 10) }
-func (w *jsonWriter) uint(n uint64)     { w.b = strconv.AppendUint(w.b, n, 10) }
-func (w *jsonWriter) bool(v bool)       { w.b = strconv.AppendBool(w.b, v) }
-func (w *jsonWriter) hash(h types.Hash) { w.b, _ = h.AppendText(w.b) }
+func (w *jsonWriter) raw(s string)  { w.b = append(w.b, s...) }
+func (w *jsonWriter) int(n int64)   { w.b = strconv.AppendInt(w.b, n, 10) }
+func (w *jsonWriter) uint(n uint64) { w.b = strconv.AppendUint(w.b, n, 10) }
+func (w *jsonWriter) bool(v bool)   { w.b = strconv.AppendBool(w.b, v) }
+
+// hash writes a hash as it is displayed, without quotes.
+func (w *jsonWriter) hash(h types.Hash) {
+	if w.count {
+		w.sent += 2 * types.HashSize
+		return
+	}
+	w.b, _ = h.AppendText(w.b)
+}
 
 // hex32 writes eight digits, as Core writes versions and targets.
 func (w *jsonWriter) hex32(v uint32) {

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 
 	"github.com/karatcoin/karat/chain/types"
@@ -21,16 +20,6 @@ func coinMethods() []method {
 	}
 }
 
-// coinJSON is what gettxout tells of an output. One of a waiting transaction has no
-// confirmations.
-type coinJSON struct {
-	BestBlock     types.Hash  `json:"bestblock"`
-	Confirmations uint32      `json:"confirmations"`
-	Value         json.Number `json:"value"`
-	ScriptPubKey  scriptJSON  `json:"scriptPubKey"`
-	Coinbase      bool        `json:"coinbase"`
-}
-
 // getTxOut is Core's gettxout. An output that a waiting transaction spends counts as
 // spent, one that a waiting transaction makes as unspent, unless the client wants
 // the chain alone.
@@ -47,7 +36,7 @@ func getTxOut(s *Server, a *args) work {
 					return nil, nil
 				}
 				out := &e.Tx.Outputs[n]
-				return coinJSON{s.Headers.Tip().Hash, 0, amount(out.Value), s.scriptJSON(out.ScriptPubKey), false}, nil
+				return coinJSON{s.Headers.Tip().Hash, 0, out.Value, s.scriptJSON(out.ScriptPubKey), false}, nil
 			}
 		}
 		coins, state, err := s.Blocks.Coins(ctx, []types.OutPoint{outPoint})
@@ -55,6 +44,6 @@ func getTxOut(s *Server, a *args) work {
 			return nil, err
 		}
 		coin := &coins[0].Coin
-		return coinJSON{state.Index.Hash, state.Index.Height - coin.Height + 1, amount(coin.Value), s.scriptJSON(coin.ScriptPubKey()), coin.IsCoinbase}, nil
+		return coinJSON{state.Index.Hash, state.Index.Height - coin.Height + 1, coin.Value, s.scriptJSON(coin.ScriptPubKey()), coin.IsCoinbase}, nil
 	}
 }

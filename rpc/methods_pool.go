@@ -1,11 +1,8 @@
 package rpc
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"slices"
-	"strings"
 
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
@@ -59,71 +56,21 @@ func getMempoolInfo(_ context.Context, s *Server) (any, error) {
 	}, nil
 }
 
-// poolFeesJSON are the fees around a transaction, in coins. All but base are what they
-// count for, with the deltas of prioritisetransaction.
-type poolFeesJSON struct {
-	Base       json.Number `json:"base"`
-	Modified   json.Number `json:"modified"`
-	Ancestor   json.Number `json:"ancestor"`
-	Descendant json.Number `json:"descendant"`
-	Chunk      json.Number `json:"chunk"`
-}
-
-// poolEntryJSON is a transaction of the pool, in the order of Core's newest, where sizes
-// may be adjusted for signature operations; here nothing is ever adjusted. Descendants and
-// ancestors count the transaction itself. The chunk is the set with which a miner would
-// take it. Replaceable is always true: everything can be replaced. Core shows the field only
-// when asked to, but older programs look for it.
-type poolEntryJSON struct {
-	AdjustedVSize   int          `json:"vsize_adjusted"`
-	VSize           int          `json:"vsize"`
-	BIP141VSize     int          `json:"vsize_bip141"`
-	Weight          int          `json:"weight"`
-	Time            int64        `json:"time"`
-	Height          uint32       `json:"height"`
-	DescendantCount int          `json:"descendantcount"`
-	DescendantSize  int          `json:"descendantsize"`
-	AncestorCount   int          `json:"ancestorcount"`
-	AncestorSize    int          `json:"ancestorsize"`
-	WTxID           types.Hash   `json:"wtxid"`
-	ChunkWeight     int          `json:"chunkweight"`
-	Fees            poolFeesJSON `json:"fees"`
-	Depends         []types.Hash `json:"depends"`
-	SpentBy         []types.Hash `json:"spentby"`
-	Unbroadcast     bool         `json:"unbroadcast"`
-	Replaceable     bool         `json:"bip125-replaceable"`
-}
-
-func entryJSON(r *pending.Details) poolEntryJSON {
-	depends, spentBy := append([]types.Hash{}, r.Depends...), append([]types.Hash{}, r.SpentBy...)
-	// In Core's orders, of which the first is that of ids as they are written.
-	slices.SortFunc(depends, func(a, b types.Hash) int { return strings.Compare(a.String(), b.String()) })
-	slices.SortFunc(spentBy, func(a, b types.Hash) int { return bytes.Compare(a[:], b[:]) })
-	return poolEntryJSON{
-		AdjustedVSize: r.VSize, VSize: r.VSize, BIP141VSize: r.VSize, Weight: r.Weight, Time: r.Time.Unix(), Height: r.Height, WTxID: r.WTxID,
-		DescendantCount: r.Descendants.Count, DescendantSize: r.Descendants.VSize,
-		AncestorCount: r.Ancestors.Count, AncestorSize: r.Ancestors.VSize,
-		Fees:        poolFeesJSON{amount(r.Fee), amount(r.Modified), amount(r.Ancestors.Fees), amount(r.Descendants.Fees), amount(r.Chunk.Fees)},
-		ChunkWeight: r.Chunk.Weight,
-		Depends:     depends, SpentBy: spentBy, Unbroadcast: r.Unbroadcast, Replaceable: true,
-	}
-}
-
 var errNotInPool = failf(CodeAddressOrKey, "Transaction not in mempool")
 
 // describe lists transactions by their ids or, if that is wanted, with what the pool
 // knows of each. One that has left meanwhile is left out.
 func (s *Server) describe(ctx context.Context, txids []types.Hash, verbose bool) (any, error) {
 	if !verbose {
-		return append([]types.Hash{}, txids...), nil
+		return hashesJSON(txids), nil
 	}
-	all := map[string]poolEntryJSON{}
+	all := make(poolEntriesJSON, 0, len(txids))
 	for _, txid := range txids {
 		if err := ctx.Err(); err != nil { // each may have to wait for the pool
 			return nil, err
 		}
 		if d, ok := s.Pool.Details(txid); ok {
-			all[txid.String()] = entryJSON(&d)
+			all = append(all, d)
 		}
 	}
 	return all, nil
@@ -145,10 +92,7 @@ func getRawMempool(s *Server, a *args) work {
 		if !withSequence {
 			return s.describe(ctx, txids, verbose)
 		}
-		return struct {
-			TxIDs    []types.Hash `json:"txids"`
-			Sequence uint64       `json:"mempool_sequence"`
-		}{txids, sequence}, nil
+		return &sequencedJSON{hashesJSON(txids), sequence}, nil
 	}
 }
 
@@ -160,7 +104,7 @@ func getMempoolEntry(s *Server, a *args) work {
 		if !ok {
 			return nil, errNotInPool
 		}
-		return entryJSON(&d), nil
+		return poolEntryJSON{&d}, nil
 	}
 }
 
