@@ -16,8 +16,8 @@ import (
 const maxFound = 250_000
 
 func scanMethods() []method {
-	action := param{name: "action", kind: kindString, sample: "start", about: "start, which returns when the scan is over; status; or abort"}
-	objects := param{name: "scanobjects", kind: kindArray, optional: `'["raw(51024e73)"]'`, about: "Of start: descriptors, or objects with desc and range (default 1000, the last index or [first,last])"}
+	action := param{name: "action", kind: kindString, sample: `start '["raw(51024e73)"]'`, about: "start, which returns when the scan is over; status; or abort"}
+	objects := param{name: "scanobjects", kind: kindArray, optional: "none", about: "Of start: descriptors, or objects with desc and range (default 1000, the last index or [first,last])"}
 	return []method{
 		{name: "scantxoutset", read: scanTxOutSet, about: "Looks for the unspent outputs of descriptors, in all unspent outputs. One scan runs at a time.", params: []param{action, objects}},
 		{name: "scanblocks", read: scanBlocks, about: "Looks for the blocks that concern descriptors, by the index of block filters. One scan runs at a time.", params: []param{action, objects,
