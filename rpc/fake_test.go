@@ -68,6 +68,8 @@ func (f *fake) CoinSet(ctx context.Context, _, _ bool) (types.Index, coinstats.S
 // gate makes gettxoutsetinfo take a time.
 func (f *fake) gate(d time.Duration) { f.coinSet = func(context.Context) { time.Sleep(d) } }
 
+func (f *fake) CoinsOnDisk() int64 { return 0 }
+
 func (f *fake) Stop() { f.stop() }
 
 func (f *fake) Warnings() []string { return []string{} }

@@ -21,8 +21,8 @@ const (
 // the operator's, and a test asks for it.
 var roles = map[role]string{
 	roleRead: `
-		decodepsbt analyzepsbt combinepsbt finalizepsbt joinpsbts converttopsbt utxoupdatepsbt createpsbt combinerawtransaction createrawtransaction
-		createmultisig decoderawtransaction decodescript echo echoipc echojson estimaterawfee estimatesmartfee
+		decodepsbt analyzepsbt combinepsbt joinpsbts converttopsbt utxoupdatepsbt createpsbt createrawtransaction
+		createmultisig decoderawtransaction decodescript deriveaddresses finalizepsbt combinerawtransaction echo echoipc echojson estimaterawfee estimatesmartfee
 		getaddednodeinfo getaddressbalance getaddresshistory getaddressutxos getaddrmaninfo getbestblock getbestblockhash getblock getblockchaininfo
 		getblockcount getblockfilter getblockhash getblockheader getblockstats getcfilter getcfilterheader getchainstates getchaintips getchaintxstats
 		getconnectioncount getcurrentnet getdeploymentinfo getdescriptorinfo getdifficulty getheaders getindexinfo getinfo getmemoryinfo
@@ -33,7 +33,7 @@ var roles = map[role]string{
 		notifyblocks stopnotifyblocks notifynewtransactions stopnotifynewtransactions notifyspent stopnotifyspent notifyreceived stopnotifyreceived
 		loadtxfilter rescanblocks session subscribe unsubscribe`,
 	roleWallet: `
-		sendrawtransaction submitpackage testmempoolaccept deriveaddresses scantxoutset scanblocks getdescriptoractivity searchrawtransactions rescan`,
+		sendrawtransaction submitpackage testmempoolaccept scantxoutset scanblocks getdescriptoractivity searchrawtransactions rescan`,
 	roleMine: `
 		getblocktemplate submitblock submitheader getmininginfo getnetworkhashps getdifficulty getblockcount getbestblockhash getstratuminfo
 		validateaddress help uptime`,
