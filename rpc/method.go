@@ -105,7 +105,7 @@ func methods() map[string]*method {
 		{"Blockchain", lookupMethods()}, {"Index", scriptMethods()},
 		{"Control", controlMethods()}, {"Control", loggingMethods()}, {hidden, echoMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
 		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
-		{btcd, btcdMethods()}, {"WebSocket", socketMethods()}, {"WebSocket", subscribeMethods()},
+		{btcd, btcdMethods()}, {btcd, searchMethods()}, {"WebSocket", socketMethods()}, {"WebSocket", subscribeMethods()},
 	} {
 		for _, m := range group.methods {
 			m.category, m.roles = group.category, rolesOf(m.name)

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
@@ -23,6 +25,8 @@ func btcdMethods() []method {
 			{name: "subcmd", kind: kindString, sample: "connect", about: "connect, disconnect or remove"},
 			{name: "target", kind: kindString, sample: "127.0.0.1:9555", about: "[ID@]HOST[:PORT], or the id of a peer that getpeerinfo shows"},
 			{name: "connectsubcmd", kind: kindString, optional: "temp", about: "perm or temp"}}},
+		{name: "debuglevel", read: debugLevel, about: "Sets of which parts debug lines are in the log, as logging does.", params: []param{
+			{name: "levelspec", kind: kindString, sample: "show", about: "show for the parts there are; a level for all of them; or PART=LEVEL,PART=LEVEL. Levels are trace and debug, with debug lines, and info, warn, error and critical, without"}}},
 		{name: "getbestblock", read: noParams(getBestBlock), about: "Returns the hash and the height of the tip."},
 		{name: "getcurrentnet", read: noParams(getCurrentNet), about: "Returns the magic number of the network."},
 		{name: "getheaders", read: getHeaders, about: "Returns the headers that follow the first block of the locator that is on the best chain, at most 2000.", params: []param{
@@ -159,4 +163,51 @@ func (s *Server) changeNode(command, target string, forEver bool) error {
 		return failf(CodeMisc, "can't disconnect a permanent peer, use remove")
 	}
 	return s.Network.Disconnect(peer.ID.String())
+}
+
+// levels are btcd's words for how much is in the log. Here are debug lines, or none.
+var levels = map[string]bool{"trace": true, "debug": true, "info": false, "warn": false, "error": false, "critical": false}
+
+// debugLevel is btcd's debuglevel, in the words of btcd. A list that has a mistake changes
+// nothing.
+func debugLevel(s *Server, a *args) work {
+	spec := a.text(0, "")
+	change := map[string]bool{}
+	parts := strings.SplitN(spec, ",", len(LogCategories)+1)
+	switch {
+	case spec == "show":
+	case len(parts) == 1 && !strings.Contains(spec, "="):
+		on, ok := levels[spec]
+		if !ok {
+			a.fail(failf(CodeInvalidParams, "The specified debug level [%.100s] is invalid", spec))
+		}
+		for _, name := range LogCategories {
+			change[name] = on
+		}
+	default:
+		for _, part := range parts {
+			name, level, ok := strings.Cut(part, "=")
+			on, known := levels[level]
+			switch {
+			case !ok:
+				a.fail(failf(CodeInvalidParams, "The specified debug level contains an invalid subsystem/level pair [%.100s]", part))
+			case !slices.Contains(LogCategories, name):
+				a.fail(failf(CodeInvalidParams, "The specified subsystem [%.100s] is invalid -- supported subsystems %v", name, LogCategories))
+			case !known:
+				a.fail(failf(CodeInvalidParams, "The specified debug level [%.100s] is invalid", level))
+			}
+			change[name] = on
+		}
+	}
+	return func(context.Context) (any, error) {
+		if spec == "show" {
+			return fmt.Sprintf("Supported subsystems %v", LogCategories), nil
+		}
+		for name, on := range change {
+			if s.Logs != nil {
+				s.Logs.SetCategory(name, on)
+			}
+		}
+		return "Done.", nil
+	}
 }

@@ -15,6 +15,10 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/rpcclient"
 	"github.com/btcsuite/btcd/wire/v2"
+
+	"github.com/karatcoin/karat/chain/indexed"
+	"github.com/karatcoin/karat/internal/nodetest"
+	"github.com/karatcoin/karat/node"
 )
 
 // told is what rpcclient's handlers were called with, as texts.
@@ -239,6 +243,68 @@ func TestRPCClientBtcd(t *testing.T) {
 		}
 		if session, err := c.Session(); err == nil && session.SessionID == 0 || err != nil && !errors.Is(err, rpcclient.ErrWebsocketsRequired) {
 			t.Errorf("session %v, %v", session, err)
+		}
+	}
+}
+
+// TestRPCClientSearch: searchrawtransactions, and debuglevel.
+func TestRPCClientSearch(t *testing.T) {
+	s := nodetest.Dev(t, func(c *node.Config) {
+		nodetest.Matures(c)
+		c.Indexes = append(c.Indexes, indexed.Scripts)
+	}).Started
+	for _, c := range []*rpcclient.Client{dial(t, config(s), make(told, 100)), must[*rpcclient.Client](t)(rpcclient.New(config(s), nil))} {
+		watched := taprootAddress(t)
+		script := append([]byte{0x51, 32}, bytes.Repeat([]byte{2}, 32)...)
+		hashes := must[[]*chainhash.Hash](t)(c.GenerateToAddress(5, anchorAddress(t), nil))
+		coinbase := func(i int) *wire.MsgTx { return must[*wire.MsgBlock](t)(c.GetBlock(hashes[i])).Transactions[0] }
+		before := 0
+		if list, err := c.SearchRawTransactions(watched, 0, 1000, false, nil); err == nil {
+			before = len(list)
+		}
+		mined, waiting := payTo(coinbase(0), script), payTo(coinbase(1), script)
+		must[*chainhash.Hash](t)(c.SendRawTransaction(mined, false))
+		block := must[[]*chainhash.Hash](t)(c.GenerateToAddress(1, anchorAddress(t), nil))[0]
+		must[*chainhash.Hash](t)(c.SendRawTransaction(waiting, false))
+		list := must[[]*wire.MsgTx](t)(c.SearchRawTransactions(watched, before, 10, false, nil))
+		if len(list) != 2 || list[0].TxHash() != mined.TxHash() || list[1].TxHash() != waiting.TxHash() {
+			t.Errorf("found %v", list)
+		}
+		list = must[[]*wire.MsgTx](t)(c.SearchRawTransactions(watched, 1, 1, true, nil))
+		if len(list) != 1 || list[0].TxHash() != mined.TxHash() {
+			t.Errorf("the newest but one is %v", list)
+		}
+		verbose := must[[]*btcjson.SearchRawTransactionsResult](t)(c.SearchRawTransactionsVerbose(watched, before, 10, true, false, nil))
+		if len(verbose) != 2 || verbose[0].BlockHash != block.String() || verbose[0].Confirmations != 1 || verbose[1].BlockHash != "" || verbose[0].Txid != mined.TxHash().String() {
+			t.Errorf("found %+v", verbose)
+		}
+		for i, tx := range verbose {
+			if len(tx.Vin) != 1 || tx.Vin[0].PrevOut == nil || tx.Vin[0].PrevOut.Value < 10 || tx.Vin[0].PrevOut.Addresses[0] != anchorAddress(t).EncodeAddress() || len(tx.Vout) != 2 || tx.Vout[0].Value != 1 {
+				t.Errorf("transaction %d is %+v", i, tx)
+			}
+		}
+		only := []string{watched.EncodeAddress()}
+		verbose = must[[]*btcjson.SearchRawTransactionsResult](t)(c.SearchRawTransactionsVerbose(watched, before, 10, false, false, only))
+		if len(verbose) != 2 || len(verbose[0].Vin) != 0 || len(verbose[0].Vout) != 1 || len(verbose[1].Vout) != 1 {
+			t.Errorf("found %+v", verbose)
+		}
+		var refused *btcjson.RPCError
+		nobody := must[*address.AddressTaproot](t)(address.NewAddressTaproot(bytes.Repeat([]byte{3}, 32), dev(t)))
+		if _, err := c.SearchRawTransactions(nobody, 0, 10, false, nil); !errors.As(err, &refused) || refused.Code != btcjson.ErrRPCNoTxInfo {
+			t.Errorf("an address that nobody knows: %v", err)
+		}
+		if text := must[string](t)(c.DebugLevel("show")); len(text) < 30 {
+			t.Errorf("debuglevel show: %s", text)
+		}
+		for _, spec := range []string{"debug", "net=trace,rpc=debug", "info"} {
+			if text := must[string](t)(c.DebugLevel(spec)); text != "Done." {
+				t.Errorf("debuglevel %s: %s", spec, text)
+			}
+		}
+		for _, spec := range []string{"loud", "net", "net=loud", "nothing=debug", ""} {
+			if _, err := c.DebugLevel(spec); !errors.As(err, &refused) || refused.Code != btcjson.ErrRPCInvalidParams.Code {
+				t.Errorf("debuglevel %q: %v", spec, err)
+			}
 		}
 	}
 }
