@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // TestSilentStrangers: connections on which nothing, or little, is said keep nobody out.
@@ -60,6 +62,53 @@ func TestSilentStrangers(t *testing.T) {
 				t.Errorf("an honest client was answered after %v", took)
 			}
 		})
+	}
+}
+
+// TestKnownClientsStay: whoever has logged in keeps its connection, in whatever way it did
+// so, however many strangers come.
+func TestKnownClientsStay(t *testing.T) {
+	address := listening(t, newFake().server(t))
+	header := http.Header{}
+	(&http.Request{Header: header}).SetBasicAuth(name, password)
+	var known []*websocket.Conn
+	for _, h := range []http.Header{header, nil} {
+		c, _, err := websocket.DefaultDialer.Dial("ws://"+address+"/ws", h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		known = append(known, c)
+	}
+	exchange(t, known[1], fmt.Sprintf(`{"method":"authenticate","params":[%q,%q],"id":1}`, name, password))
+	plain, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	answers := bufio.NewReader(plain)
+	ask := func() {
+		t.Helper()
+		_, _ = io.WriteString(plain, encoded(count))
+		answer, err := http.ReadResponse(answers, nil)
+		if err != nil || answer.StatusCode != 200 {
+			t.Fatalf("%v, %v", answer, err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+	}
+	ask()
+	for range 600 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	ask()
+	for _, c := range known {
+		if got := exchange(t, c, count); got != strings.TrimSpace(counted) {
+			t.Error(got)
+		}
 	}
 }
 

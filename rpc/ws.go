@@ -181,6 +181,10 @@ func (c *socket) authenticate(message []byte) bool {
 		c.s.deter(c.ctx)
 		return false
 	}
+	if err := c.s.enter(c.ctx, user); err != nil {
+		c.s.reply(c.ctx, &socketReply{c: c}, &r, nil, failf(CodeMisc, "%v", err))
+		return false
+	}
 	c.user = user
 	c.s.reply(c.ctx, &socketReply{c: c}, &r, nil, nil)
 	return true
