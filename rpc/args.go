@@ -70,7 +70,7 @@ func (a *args) checkTypes() error {
 		if got == "null" {
 			a.values[i] = nil
 		}
-		if got == want || got == "null" && p.optional != "" || got != "null" && (p.loose || p.kind == kindAny) {
+		if got == want || got == "null" && p.optional != "" || got != "null" && (p.loose || p.kind.several()) {
 			continue
 		}
 		wrong = append(wrong, fmt.Sprintf("    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"", i+1, p.name, got, want))
@@ -84,7 +84,7 @@ func (a *args) checkTypes() error {
 // unquoted returns what a text holds, if that is of the kind. bitcoin-cli knows by a
 // list which parameters of Core's methods are no texts; of all others it makes texts.
 func unquoted(want kind, raw json.RawMessage) json.RawMessage {
-	if jsonType(raw) != "string" || want == kindString || want == kindAny {
+	if jsonType(raw) != "string" || want == kindString || want.several() {
 		return raw
 	}
 	text := bytes.Trim([]byte(textOf(raw)), " \t\r\n")

@@ -33,6 +33,8 @@ getbestblockhash
 getblock blockhash verbosity|verbose
 getblockchaininfo
 getblockcount
+getopenrpcinfo show_hidden
+rpc.discover
 getblockfilter blockhash filtertype
 getblockfrompeer blockhash peer_id
 getblockhash height
@@ -89,7 +91,7 @@ sendrawtransaction hexstring maxfeerate maxburnamount
 setban subnet command bantime absolute
 setmocktime timestamp
 setnetworkactive state
-stop
+stop wait
 submitblock hexdata dummy
 submitheader hexdata
 submitpackage package maxfeerate maxburnamount
@@ -160,6 +162,9 @@ func TestMethodTable(t *testing.T) {
 				t.Errorf("%s: parameter %s is required after one that is not", name, p.name)
 			}
 			optional = p.optional != ""
+			if p.hidden {
+				continue
+			}
 			first, _, _ := strings.Cut(p.name, "|")
 			if line := fmt.Sprintf("\n%d. %s    (%s, ", i+1, first, p.kind); !strings.Contains(m.help(), line) {
 				t.Errorf("%s: help lacks %q", name, line)
@@ -180,16 +185,41 @@ func TestHelpLayout(t *testing.T) {
 		text := strings.NewReplacer(`\n`, "\n", `\"`, `"`).Replace(string(result))
 		return strings.Trim(text, `"`)
 	}
-	if got, want := help(`["getblock"]`), `getblock "blockhash" ( verbosity )
+	s.Params.Ports.RPC = 1234
+	if got, want := help(`["getblockheader"]`), `getblockheader "blockhash" ( verbose )
 
-Returns a block: at verbosity 0 in hexadecimal, 1 with transaction ids, 2 with transactions, 3 with what they spend.
+Returns a block's header, as an object or in hexadecimal.
 
 Arguments:
 1. blockhash    (string, required) The block hash
-2. verbosity    (numeric, optional, default=1) 0 to 3
+2. verbose    (boolean, optional, default=true) true for an object, false for hexadecimal
+
+Result (for verbose = true):
+{                                       (json object)
+  "hash" : "hex",                       (string)
+  "confirmations" : n,                  (numeric)
+  "height" : n,                         (numeric)
+  "version" : n,                        (numeric)
+  "versionHex" : "hex",                 (string)
+  "merkleroot" : "hex",                 (string)
+  "time" : xxx,                         (numeric)
+  "mediantime" : xxx,                   (numeric)
+  "nonce" : n,                          (numeric)
+  "bits" : "hex",                       (string)
+  "target" : "hex",                     (string)
+  "difficulty" : n,                     (numeric)
+  "chainwork" : "hex",                  (string)
+  "nTx" : n,                            (numeric)
+  "previousblockhash" : "hex",          (string, optional)
+  "nextblockhash" : "hex"               (string, optional)
+}
+
+Result (for verbose=false):
+"hex"                                   (string)
 
 Examples:
-> karat rpc getblock BLOCKHASH
+> karat rpc getblockheader BLOCKHASH
+> curl --user myusername --data-binary '{"jsonrpc": "2.0", "id": "curltest", "method": "getblockheader", "params": ["BLOCKHASH"]}' -H 'content-type: application/json' http://127.0.0.1:1234/
 `; got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}

@@ -2,7 +2,10 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,7 +19,10 @@ const (
 	kindBool   kind = "boolean"
 	kindArray  kind = "json array"
 	kindObject kind = "json object"
-	kindAny    kind = "any" // a height or a hash, an amount as a number or a text
+	kindAny    kind = "any"
+	kindAmount kind = "numeric or string" // coins
+	kindPlace  kind = "string or numeric" // a block's hash or height
+	kindRange  kind = "numeric or array"  // the end of a range, or both
 )
 
 // word is the kind as Bitcoin Core's errors name it.
@@ -34,6 +40,11 @@ func (k kind) word() string {
 	return "string"
 }
 
+// several reports whether there are several types, at which the method looks itself.
+func (k kind) several() bool {
+	return k == kindAny || k == kindAmount || k == kindPlace || k == kindRange
+}
+
 // param is a parameter of a method.
 type param struct {
 	name     string // Core's, by which clients give it; older names follow after |
@@ -43,6 +54,7 @@ type param struct {
 	sample   string  // of a value, for the example of help; empty: the name in capitals
 	options  []param // the members of an object, which may also be parameters by name
 	loose    bool    // the method looks at the type itself, as there are several
+	hidden   bool    // help does not show it
 }
 
 // method is one method that clients can call.
@@ -52,10 +64,12 @@ type method struct {
 	roles    []role // that have it, from the list of roles; empty: @all alone
 	about    string
 	params   []param
-	gone     bool // it does nothing but tell so: of it there are no examples
-	own      bool // not Core's: bitcoin-cli makes texts of all its parameters
-	socket   bool // only a WebSocket has it: it is about what the client is told of
-	slow     bool // it waits for one of a few places, so as not to hold up the others
+	gone     bool    // it does nothing but tell so: of it there are no examples
+	forTests bool    // help does not list it
+	server   *Server // for the examples of help
+	own      bool    // not Core's: bitcoin-cli makes texts of all its parameters
+	socket   bool    // only a WebSocket has it: it is about what the client is told of
+	slow     bool    // it waits for one of a few places, so as not to hold up the others
 	// read reads the parameters and returns the work, which is done only if all of
 	// them are right. It changes nothing and waits for nothing. It may look at the
 	// header tree, so that a block that does not exist is a wrong parameter.
@@ -104,12 +118,16 @@ func methods() map[string]*method {
 		{"Rawtransactions", packageMethods()}, {"Rawtransactions", psbtMethods()},
 		{"Blockchain", lookupMethods()}, {"Index", scriptMethods()},
 		{"Control", controlMethods()}, {"Control", loggingMethods()}, {hidden, echoMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
+		{"Control", openRPCMethods()},
 		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
 		{btcd, btcdMethods()}, {btcd, searchMethods()}, {"WebSocket", socketMethods()}, {"WebSocket", subscribeMethods()},
 	} {
 		for _, m := range group.methods {
 			m.category, m.roles = group.category, rolesOf(m.name)
 			m.own = m.own || m.socket || group.category == btcd
+			if m.forTests {
+				m.category = hidden
+			}
 			table[m.name] = &m
 		}
 	}
@@ -130,10 +148,15 @@ func (m *method) required() int {
 // help returns what a client is told of a method, in Core's layout, because explorers
 // read it.
 func (m *method) help() string {
+	port := uint16(8332)
+	if m.server != nil && m.server.Params != nil {
+		port = m.server.Params.Ports.RPC
+	}
 	var b strings.Builder
 	b.WriteString(m.name)
 	optional := false
-	for _, p := range m.params {
+	params := slices.DeleteFunc(slices.Clone(m.params), func(p param) bool { return p.hidden })
+	for _, p := range params {
 		switch {
 		case p.optional != "" && !optional:
 			b.WriteString(" (")
@@ -150,10 +173,10 @@ func (m *method) help() string {
 	if m.gone {
 		return b.String()
 	}
-	if len(m.params) > 0 {
+	if len(params) > 0 {
 		b.WriteString("\nArguments:\n")
 		var options []param
-		for i, p := range m.params {
+		for i, p := range params {
 			fmt.Fprintf(&b, "%d. %s", i+1, p.line())
 			options = append(options, p.options...)
 		}
@@ -164,7 +187,17 @@ func (m *method) help() string {
 			b.WriteString(p.line())
 		}
 	}
+	for _, s := range parseShapes(results[m.name]) {
+		b.WriteString("\nResult")
+		if s.when != "" {
+			b.WriteString(" (" + s.when + ")")
+		}
+		b.WriteString(":\n")
+		s.help(&b, "", true)
+	}
 	fmt.Fprintf(&b, "\nExamples:\n> karat rpc %s%s\n", m.name, m.example())
+	fmt.Fprintf(&b, "> curl --user myusername --data-binary '{\"jsonrpc\": \"2.0\", \"id\": \"curltest\", \"method\": %q, \"params\": [%s]}' -H 'content-type: application/json' http://127.0.0.1:%d/\n",
+		m.name, m.exampleJSON(), port)
 	return b.String()
 }
 
@@ -193,6 +226,32 @@ func (p *param) display() string {
 		return "{" + name + "}"
 	}
 	return name
+}
+
+// exampleJSON is the example as JSON.
+func (m *method) exampleJSON() string {
+	n := m.required()
+	values := make([]string, n)
+	for i := range values {
+		switch p := &m.params[i]; {
+		case p.optional != "" && json.Valid([]byte(p.optional)):
+			values[i] = p.optional
+		case p.optional != "":
+			values[i] = "null"
+		case p.sample != "":
+			values[i] = strings.Trim(p.sample, "'")
+		case p.kind == kindNumber || p.kind == kindRange:
+			values[i] = "1"
+		case p.kind == kindBool:
+			values[i] = "true"
+		default:
+			values[i] = strconv.Quote(strings.ToUpper(p.first()))
+		}
+		if !json.Valid([]byte(values[i])) { // a text without its quotes
+			values[i] = strconv.Quote(values[i])
+		}
+	}
+	return strings.Join(values, ", ")
 }
 
 // example returns what is given at least. What stands before it has its default, so that

@@ -17,8 +17,8 @@ func addressMethods() []method {
 			{name: "count", kind: kindNumber, optional: "1", about: "How many at most; 0 for all"},
 			{name: "network", kind: kindString, optional: "all networks", about: "Only addresses of this network: " + strings.Join(peerinfo.Networks(), ", ")}}},
 		{name: "getaddrmaninfo", read: noParams(getAddrManInfo), about: "Returns how many addresses of each network are known: new ones, of which others told, and tried ones, at which a node has answered. Those on this machine and in private networks count in all_networks alone."},
-		{name: "getrawaddrman", read: noParams(getRawAddrMan), about: "Returns what is at every place of the two tables of addresses, by BUCKET/POSITION: where a node may be reached, and who told of it (source; empty if it was a name)."},
-		{name: "addpeeraddress", read: addPeerAddress, about: "Takes an address into the book of addresses, as if it had told itself, and says whether it found a place there. It is for tests.", params: []param{
+		{name: "getrawaddrman", forTests: true, read: noParams(getRawAddrMan), about: "Returns what is at every place of the two tables of addresses, by BUCKET/POSITION: where a node may be reached, and who told of it (source; empty if it was a name)."},
+		{name: "addpeeraddress", forTests: true, read: addPeerAddress, about: "Takes an address into the book of addresses, as if it had told itself, and says whether it found a place there. It is for tests.", params: []param{
 			{name: "address", kind: kindString, about: "[ID@]ADDRESS of the node"},
 			{name: "port", kind: kindNumber, about: "Its port"},
 			{name: "tried", kind: kindBool, optional: "false", about: "As if the node had answered there; then it must have an id"}}},

@@ -27,7 +27,7 @@ func blockMethods() []method {
 			paramBlockHash,
 			{name: "filtertype", kind: kindString, optional: "basic", about: "The type name of the filter"}}},
 		{name: "getblockstats", read: getBlockStats, about: "Returns statistics of a block of the best chain: its fees, feerates, sizes, inputs and outputs.", params: []param{
-			{name: "hash_or_height", kind: kindAny, about: "The block hash or height"},
+			{name: "hash_or_height", kind: kindPlace, about: "The block hash or height"},
 			{name: "stats", kind: kindArray, optional: "all values", about: "Names of the values that are wanted"}}},
 		{name: "gettxoutproof", read: getTxOutProof, about: "Returns a proof, in hexadecimal, that transactions are in a block.", params: []param{
 			{name: "txids", kind: kindArray, sample: `'["TXID"]'`, about: "The transaction ids"},

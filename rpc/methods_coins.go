@@ -15,7 +15,7 @@ func coinMethods() []method {
 			{name: "include_mempool", kind: kindBool, optional: "true", about: "Whether transactions of the mempool spend and make outputs"}}},
 		{name: "gettxoutsetinfo", slow: true, read: getTxOutSetInfo, about: "Counts and hashes all unspent outputs. Note this call may take some time.", params: []param{
 			{name: "hash_type", kind: kindString, optional: "hash_serialized_3", about: "hash_serialized_3, muhash or none"},
-			{name: "hash_or_height", kind: kindAny, optional: "the tip", sample: "100", about: "The block after which coins are counted; only with a coinstatsindex, and not for hash_serialized_3"},
+			{name: "hash_or_height", kind: kindPlace, optional: "the tip", sample: "100", about: "The block after which coins are counted; only with a coinstatsindex, and not for hash_serialized_3"},
 			{name: "use_index", kind: kindBool, optional: "true", about: "Use the coinstatsindex, if there is one, for muhash and none"}}},
 	}
 }

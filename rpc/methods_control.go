@@ -15,7 +15,8 @@ func controlMethods() []method {
 	return []method{
 		{name: "help", read: help, about: "Lists all methods, or explains one.", params: []param{
 			{name: "command", kind: kindString, optional: "all commands", about: "The method to explain"}}},
-		{name: "stop", read: noParams(stop), about: "Stops the node."},
+		{name: "stop", read: stop, about: "Stops the node.", params: []param{
+			{name: "wait", kind: kindNumber, optional: "0", hidden: true, about: "How many milliseconds to wait before that, a minute at most"}}},
 		{name: "uptime", read: noParams(uptime), about: "Returns the seconds since the node was started."},
 		{name: "getrpcinfo", read: noParams(getRPCInfo), about: "Returns the calls that are being answered, with the microseconds since each began, and the file of the log, if it goes to one."},
 		{name: "getmemoryinfo", read: getMemoryInfo, about: "Returns what is told of memory. locked is that which is kept from being swapped out: the node has none, as it holds no keys of a wallet. (peers, processors, handshakes and heap are karat's: the bytes that are held because of all peers together and how many may be; how many processors strangers have kept busy lately for nothing, and how many they may; the callers whose handshake is not over; and what the program has in use and has of the system.)", params: []param{
@@ -57,9 +58,18 @@ func (s *Server) helpList() string {
 
 // stop is Core's stop. The answer comes before the end: the server gives calls that
 // are under way a moment.
-func stop(_ context.Context, s *Server) (any, error) {
-	s.Control.Stop()
-	return "karat stopping", nil
+func stop(s *Server, a *args) work {
+	wait := min(max(a.int32(0, 0), 0), time.Minute.Milliseconds())
+	return func(ctx context.Context) (any, error) {
+		if wait > 0 {
+			select {
+			case <-time.After(time.Duration(wait) * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+		s.Control.Stop()
+		return "karat stopping", nil
+	}
 }
 
 // uptime is Core's uptime.

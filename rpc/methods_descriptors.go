@@ -16,7 +16,7 @@ func descriptorMethods() []method {
 	return []method{
 		{name: "getdescriptorinfo", read: getDescriptorInfo, about: "Analyses a descriptor.", params: []param{text}},
 		{name: "deriveaddresses", slow: true, read: deriveAddresses, about: "Derives the addresses of a descriptor, which must have its checksum. Of one with multipath there is an array for each alternative.", params: []param{text,
-			{name: "range", kind: kindAny, optional: "none", about: "Of a ranged descriptor: the last index, or [first,last]"}}},
+			{name: "range", kind: kindRange, optional: "none", about: "Of a ranged descriptor: the last index, or [first,last]"}}},
 		{name: "createmultisig", read: createMultisig, about: "Makes an address that so many of the keys can spend together: a taproot output without a key of its own, with multi_a as its only script.", params: []param{
 			{name: "nrequired", kind: kindNumber, sample: "1", about: "The number of signatures that are required"},
 			{name: "keys", kind: kindArray, sample: `'["0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"]'`, about: "The public keys in hexadecimal"},

@@ -12,7 +12,7 @@ import (
 
 func networkMethods() []method {
 	return []method{
-		{name: "getnetworkinfo", read: noParams(getNetworkInfo), about: "Returns how the node is connected: what it offers, how many peers there are, which networks can be reached and through which proxy, and where others can reach it. (nodeid and listening are karat's: together they are the address that others can be given.)"},
+		{name: "getnetworkinfo", read: noParams(getNetworkInfo), about: "Returns how the node is connected: what it offers, how many peers there are, which networks (ipv4, ipv6, onion, i2p, cjdns) can be reached and through which proxy, and where others can reach it. (nodeid and listening are karat's: together they are the address that others can be given.)"},
 		{name: "getnettotals", read: noParams(getNetTotals), about: "Returns the bytes that came from peers and went to them, and what is left of the day's target for uploads."},
 		{name: "setnetworkactive", read: setNetworkActive, about: "Turns the network off, or on again. While it is off there are no peers: none is called, and none is let in.", params: []param{
 			{name: "state", kind: kindBool, about: "true to turn it on, false to turn it off"}}},

@@ -30,11 +30,11 @@ func packageMethods() []method {
 }
 
 func maxFeeRateParam() param {
-	return param{name: "maxfeerate", kind: kindAny, optional: "0.10", about: "Refuse a feerate above this, in coins per 1000 virtual bytes; 0 for none"}
+	return param{name: "maxfeerate", kind: kindAmount, optional: "0.10", about: "Refuse a feerate above this, in coins per 1000 virtual bytes; 0 for none"}
 }
 
 func maxBurnParam() param {
-	return param{name: "maxburnamount", kind: kindAny, optional: "0", about: "Refuse an output that can never be spent and is worth more than this, in coins"}
+	return param{name: "maxburnamount", kind: kindAmount, optional: "0", about: "Refuse an output that can never be spent and is worth more than this, in coins"}
 }
 
 // packageList reads an array of as many elements as a package may have.

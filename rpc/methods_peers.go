@@ -17,7 +17,7 @@ import (
 
 func peerMethods() []method {
 	return []method{
-		{name: "getpeerinfo", read: noParams(getPeerInfo), about: "Returns what is known of each peer, the one that has been connected longest first. (nodeid, the peer's public key, and memory, the bytes that are held because of it, are karat's.)"},
+		{name: "getpeerinfo", read: noParams(getPeerInfo), about: "Returns what is known of each peer, the one that has been connected longest first. network is the one through which it is connected (ipv4, ipv6, onion, i2p, cjdns, not_publicly_routable). (nodeid, the peer's public key, and memory, the bytes that are held because of it, are karat's.)"},
 		{name: "getconnectioncount", read: noParams(getConnectionCount), about: "Returns the number of peers."},
 		{name: "addnode", read: addNode, about: "Stays connected to a node from now on, whatever it does, or no longer does so, or connects to it once. Who has its id knows that it is the right one: any other that answers at the address is hung up on.", params: []param{
 			{name: "node", kind: kindString, about: "[ID@]HOST[:PORT]; without a port, the network's own"},
@@ -159,10 +159,14 @@ func getConnectionCount(_ context.Context, s *Server) (any, error) {
 // addNode is Core's addnode. A node may be given with its id, which a connection to
 // it must then prove. What is no address is refused at once, and not tried for ever.
 func addNode(s *Server, a *args) work {
-	node, command := s.withPort(a.text(0, "")), a.text(1, "")
+	given, command := a.text(0, ""), a.text(1, "")
+	node := s.withPort(given)
 	a.flag(2, true)
 	if command != "add" && command != "remove" && command != "onetry" {
 		a.fail(failf(CodeMisc, "%s", a.method.help()))
+	}
+	if strings.TrimSpace(given) == "" {
+		a.fail(failf(CodeInvalidParam, "Error: Node address cannot be empty"))
 	}
 	return func(context.Context) (any, error) {
 		added := slices.Contains(s.Network.AddedNodes(), node)
@@ -179,6 +183,12 @@ func addNode(s *Server, a *args) work {
 		}
 		if err := do(node); err != nil {
 			return nil, failf(CodeInvalidParam, "%v", err)
+		}
+		switch command {
+		case "add":
+			s.asGiven.Store(node, given)
+		case "remove":
+			s.asGiven.Delete(node)
 		}
 		return nil, nil
 	}
@@ -216,13 +226,22 @@ type addedConnectedJSON struct {
 	Connected string `json:"connected"`
 }
 
+// givenAs returns how a node was given to addnode, perhaps without the port that is the
+// network's. Those of the command line have one.
+func (s *Server) givenAs(node string) string {
+	if given, ok := s.asGiven.Load(node); ok {
+		return given.(string)
+	}
+	return node
+}
+
 // getAddedNodeInfo is Core's getaddednodeinfo.
 func getAddedNodeInfo(s *Server, a *args) work {
-	only, one := s.withPort(a.text(0, "")), a.given(0)
+	only, one := a.text(0, ""), a.given(0)
 	return func(context.Context) (any, error) {
 		nodes := slices.Sorted(slices.Values(s.Network.AddedNodes()))
 		if one {
-			nodes = slices.DeleteFunc(nodes, func(node string) bool { return node != only })
+			nodes = slices.DeleteFunc(nodes, func(node string) bool { return s.givenAs(node) != only })
 			if len(nodes) == 0 {
 				return nil, failf(CodeNodeNotAdded, "Error: Node has not been added.")
 			}
@@ -231,6 +250,7 @@ func getAddedNodeInfo(s *Server, a *args) work {
 		list := make([]*addedJSON, len(nodes))
 		for i, node := range nodes {
 			list[i] = tellAdded(node, peers)
+			list[i].Node = s.givenAs(node)
 		}
 		return list, nil
 	}

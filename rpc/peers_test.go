@@ -172,7 +172,7 @@ func TestAddedNodes(t *testing.T) {
 	b, _ := listening(t)
 	call[any](b, "addnode", address, "add", true)
 	call[any](b, "addnode", "127.0.0.1:1", "add")
-	eventually(t, "a connection", func() bool { return peers(a) == 1 })
+	eventually(t, "a connection", func() bool { return peers(a) == 1 && peers(b) == 1 })
 	got := call[json.RawMessage](b, "getaddednodeinfo", address)
 	if want := fmt.Sprintf(`[{"addednode":%q,"connected":true,"addresses":[{"address":%q,"connected":"outbound"}]}]`, address, address); string(got) != want {
 		t.Errorf("%s, want %s", got, want)

@@ -27,7 +27,7 @@ var roles = map[role]string{
 		getblockcount getblockfilter getblockhash getblockheader getblockstats getcfilter getcfilterheader getchainstates getchaintips getchaintxstats
 		getconnectioncount getcurrentnet getdeploymentinfo getdescriptorinfo getdifficulty getheaders getindexinfo getinfo getmemoryinfo
 		getmempoolancestors getmempoolcluster getmempooldescendants getmempoolentry getmempoolfeeratediagram getmempoolinfo getmininginfo getnettotals
-		getnetworkhashps getnetworkinfo getnodeaddresses getorphantxs getpeerinfo getprioritisedtransactions getrawaddrman getrawmempool
+		getnetworkhashps getnetworkinfo getnodeaddresses getopenrpcinfo getorphantxs getpeerinfo getprioritisedtransactions getrawaddrman getrawmempool
 		getrawtransaction getrpcinfo getstratuminfo gettxout gettxoutproof gettxspendingprevout getzmqnotifications help listbanned rpc.discover
 		uptime validateaddress verifymessage verifytxoutproof version waitforblock waitforblockheight waitfornewblock
 		notifyblocks stopnotifyblocks notifynewtransactions stopnotifynewtransactions notifyspent stopnotifyspent notifyreceived stopnotifyreceived

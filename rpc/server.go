@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -101,6 +102,7 @@ type Server struct {
 	// coinScan is scantxoutset's, blockScan that of scanblocks.
 	coinScan, blockScan scan
 	warm                atomic.Bool // Ready was called
+	asGiven             sync.Map    // what addnode was given, by the address with its port
 	active              activeCalls
 	accounts            accounts
 	// strangers is for what anybody can bring about: it grows by a few lines a minute.
@@ -114,6 +116,9 @@ type Server struct {
 func NewServer(o Options) *Server {
 	slow := max(minSlow, runtime.GOMAXPROCS(0)/2)
 	s := &Server{Options: o, log: o.Logger, table: methods(), slow: newPlaces(slow, slow), polls: newPlaces(maxPolls, maxPolls), sockets: newSocketsHold()}
+	for _, m := range s.table {
+		m.server = s
+	}
 	s.blocks = newBlockCache(blockBudget, s.loadBlock)
 	turns := max(1, runtime.GOMAXPROCS(0)/2)
 	s.turns = newPlaces(turns, turns)

@@ -75,7 +75,14 @@ func (s *server) post(user, body string) (int, string) {
 // call calls a method that must succeed.
 func call[T any](s *server, method string, params ...any) (result T) {
 	s.t.Helper()
-	if err := s.client.Call(context.Background(), method, &result, params...); err != nil {
+	var raw json.RawMessage
+	if err := s.client.Call(context.Background(), method, &raw, params...); err != nil {
+		s.t.Fatalf("%s: %v", method, err)
+	}
+	if err := rpc.CheckAnswer(method, raw); err != nil {
+		s.t.Errorf("%s: the answer is not as it is described: %v: %.300s", method, err, raw)
+	}
+	if err := json.Unmarshal(raw, &result); err != nil {
 		s.t.Fatalf("%s: %v", method, err)
 	}
 	return result
@@ -197,8 +204,19 @@ func TestHTTPLimits(t *testing.T) {
 	}
 	r.Body.Close()
 	huge := `{"method":"getblockcount","params":["` + strings.Repeat("a", 32<<20) + `"]}`
-	if status, answer := s.post(s.cookie, huge); status != http.StatusRequestEntityTooLarge {
-		t.Errorf("over 32 MiB: status %d: %.100s", status, answer)
+	status := 0
+	for range 20 { // the server answers before it has read all, which a client may take for a broken line
+		name, password, _ := strings.Cut(s.cookie, ":")
+		r, _ := http.NewRequest(http.MethodPost, s.url, strings.NewReader(huge))
+		r.SetBasicAuth(name, password)
+		if answer, err := http.DefaultClient.Do(r); err == nil {
+			answer.Body.Close()
+			status = answer.StatusCode
+			break
+		}
+	}
+	if status != http.StatusRequestEntityTooLarge {
+		t.Errorf("over 32 MiB: status %d", status)
 	}
 	many := "[" + strings.Repeat(`{"method":"getblockcount","id":1},`, 10_000) + `{"method":"getblockcount","id":1}]`
 	if status, answer := s.post(s.cookie, many); status != 400 || !strings.Contains(answer, "10000") {

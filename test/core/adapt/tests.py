@@ -3,7 +3,7 @@
 from test_framework.test_framework import BitcoinTestFramework
 from test_framework.util import assert_equal
 
-from . import keys, nodes, peers, tests_descriptors, tests_indexes
+from . import keys, nodes, peers, tests_descriptors, tests_envelope, tests_indexes
 from .notes import note
 from .source import Change, LeaveOut
 
@@ -171,7 +171,7 @@ LOADED = {"feature_taproot": feature_taproot}
 
 
 def change_text(name, text):
-    for change in TEXT.get(name, []) + tests_descriptors.TEXT.get(name, []) + tests_indexes.TEXT.get(name, []):
+    for change in sum((part.get(name, []) for part in (TEXT, tests_descriptors.TEXT, tests_envelope.TEXT, tests_indexes.TEXT)), []):
         text = change.apply(text)
     return text
 
