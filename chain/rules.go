@@ -12,7 +12,7 @@ import (
 const (
 	versionTopMask = 0xe0000000
 	versionTopBits = 0x20000000
-	versionBits    = 29
+	versionBits    = 5 // that can signal; the others are for miners to roll (BIP323)
 
 	signalPeriod        = 2016 // blocks of a period
 	signalThreshold     = 1815 // of them, 90% (BIP341)
@@ -66,7 +66,7 @@ func (s *signals) next(end *blockNode, threshold int) *signals {
 		if version&versionTopMask != versionTopBits {
 			continue
 		}
-		for signalled := version &^ versionTopMask; signalled != 0; signalled &= signalled - 1 {
+		for signalled := version & (1<<versionBits - 1); signalled != 0; signalled &= signalled - 1 {
 			counts[bits.TrailingZeros32(signalled)]++
 		}
 	}

@@ -41,17 +41,17 @@ func TestUnknownRules(t *testing.T) {
 	add(108, 0x40000000|1<<5) // of another kind than BIP9's
 	add(36, plain)
 	add(36, plain)
-	add(108, top|1<<3|1<<28)
+	add(108, top|1<<3|1<<4|1<<5|1<<28) // only the lowest five are signals
 	fork := tip
 	expect("locked in")
 	add(143, plain)
 	expect("one block before it is active")
 	add(1, plain)
-	expect("active", 3, 28)
+	expect("active", 3, 4)
 	add(300, plain)
-	expect("active for good", 3, 28)
+	expect("active for good", 3, 4)
 	h.open()
-	expect("after a restart", 3, 28)
+	expect("after a restart", 3, 4)
 
 	// On another branch it is another story.
 	tip = fork.Parent

@@ -331,7 +331,7 @@ func most(samples []resources) (m resources) {
 
 // soakIndexes are the indexes of a node: not all have the same.
 func soakIndexes(number int) (names []string) {
-	for i, name := range []string{indexed.Filters, indexed.Txs, indexed.Spenders, indexed.Scripts} {
+	for i, name := range []string{indexed.Filters, indexed.Txs, indexed.Spenders, indexed.Scripts, indexed.CoinStats} {
 		if number%(2+i) == 0 {
 			names = append(names, name)
 		}
