@@ -63,7 +63,7 @@ func importBlocks(c *cli.Context, o *options) (err error) {
 		return err
 	}
 	if summary.Read == 0 {
-		return fmt.Errorf("no block of network %s was found: is this a file of another network?", n.Chain().Params().Name)
+		return fmt.Errorf("no block of network %s was found: is this a file of another network, or one of Bitcoin Core's without the xor.dat beside it?", n.Chain().Params().Name)
 	}
 	if len(summary.Refused) > 0 || summary.Waiting > 0 {
 		return errors.New("not every block was accepted")
