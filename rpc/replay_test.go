@@ -72,6 +72,7 @@ type replay struct {
 	dir    string // of the node
 	older  string // a copy of it, of some time ago; empty: none
 	copied int    // how many blocks there were then
+	early  bool   // the subscriber comes back before the node has its blocks again
 	cmd    *exec.Cmd
 	rpc    *rpc.Client
 	server *server // for mustDial
@@ -274,19 +275,20 @@ func (r *replay) round() (kills int) {
 	<-done
 	if who > 3 {
 		switch r.random.IntN(20) {
-		case 0, 1:
+		case 0, 1, 2:
 			r.older = filepath.Join(r.t.TempDir(), "older")
 			r.copied = len(r.blocks)
 			if err := os.CopyFS(r.older, os.DirFS(r.dir)); err != nil {
 				r.t.Fatal(err)
 			}
-		case 2, 3:
+		case 3, 4, 5, 6:
 			if r.older != "" && len(r.blocks)-r.copied < keepPast/4 { // the disk has lost all that was written since
 				if err := errors.Join(os.RemoveAll(r.dir), os.Rename(r.older, r.dir)); err != nil {
 					r.t.Fatal(err)
 				}
 				r.older = ""
 				r.kills["an older disk"]++
+				r.early = true
 			}
 		}
 		r.startNode()
@@ -305,9 +307,9 @@ func (r *replay) settle() {
 			known = 0
 		}
 	}
-	early := r.random.IntN(2) == 0
-	if early {
-		r.connect() // before the node has its blocks again
+	early := r.early || r.random.IntN(2) == 0
+	if r.early = false; early {
+		r.connect()
 	}
 	for _, b := range r.blocks[at:] {
 		if b.Height == 0 {

@@ -296,6 +296,14 @@ func (u *untaken) hold(c *socket, n int) {
 	}
 }
 
+// forget takes back what is counted for a client that is gone.
+func (u *untaken) forget(c *socket) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.total -= u.by[c]
+	delete(u.by, c)
+}
+
 // notification is one in btcd's form: a request of version 1.0 without an id.
 func notification(method string, params ...any) []byte {
 	list, err := marshal(params)

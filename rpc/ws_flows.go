@@ -84,7 +84,7 @@ func (c *socket) followBlocks(ctx context.Context) {
 			return false, nil
 		}
 		defer c.blocks.turn.Give()
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || c.goodbye.Load() {
 			return false, nil // the turn may be had although the flow has ended
 		}
 		return c.tellBlocks(ctx)
@@ -213,7 +213,7 @@ func (c *socket) followTxs(ctx context.Context) {
 			return false, nil
 		}
 		defer c.txs.turn.Give()
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || c.goodbye.Load() {
 			return false, nil
 		}
 		return c.tellTxs()

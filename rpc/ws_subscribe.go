@@ -31,6 +31,7 @@ type subscription struct {
 	// Guarded by turn:
 	stream event.Stream
 	told   map[types.Hash]struct{} // ids of the pool's transactions that were told; nil without watch
+	held   int                     // bytes of the stream that are counted
 	ended  bool
 	end    context.CancelFunc // set before anything is told
 }
@@ -259,6 +260,7 @@ func (sub *subscription) leave() {
 	}
 	sub.ended = true
 	sub.end()
+	sub.c.s.sockets.untaken.hold(sub.c, -sub.held)
 	w := &sub.c.wanted
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -296,7 +298,7 @@ func (sub *subscription) follow(ctx context.Context, source poke.Source) {
 			return false, nil
 		}
 		defer sub.turn.Give()
-		if sub.ended {
+		if sub.ended || sub.c.goodbye.Load() {
 			return false, nil
 		}
 		return sub.tell(ctx)
@@ -315,6 +317,8 @@ func (sub *subscription) tell(ctx context.Context) (more bool, err error) {
 	}
 	sequence := sub.stream.At.Sequence
 	events, err := sub.stream.Next(notifyBlocks)
+	c.s.sockets.untaken.hold(c, sub.stream.Held()-sub.held)
+	sub.held = sub.stream.Held()
 	var messages [][]byte
 	var full error
 	for i := range events {

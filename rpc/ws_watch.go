@@ -99,11 +99,12 @@ func (c *socket) grow(w *watch, most int, change func()) error {
 	return c.resize(w.size() - before - most)
 }
 
-// forget gives back what a client has watched, when it is gone.
+// forget gives back what a client has held, when it is gone.
 func (c *socket) forget() {
 	c.wanted.mu.Lock()
 	defer c.wanted.mu.Unlock()
 	_ = c.resize(-c.wanted.watched)
+	c.s.sockets.untaken.forget(c)
 }
 
 // outPointJSON is an outpoint in btcd's words.

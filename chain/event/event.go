@@ -72,9 +72,16 @@ type Stream struct {
 	Run    uint64 // of the node; not 0
 	At     Cursor // behind the last event of Next
 
-	listing []*pending.Entry // of a list of all that is not told to its end
-	listed  uint64           // the position behind it
+	// Of a list of all that is not told to its end. Ids do not keep what has left the pool
+	// in memory.
+	listing []types.Hash // the witness ids that are not told yet
+	listed  uint64       // the position behind it
+	held    int          // bytes of the whole list
 }
+
+// Held is how many bytes the stream keeps: those of a list of all that waits, until it is
+// told to its end.
+func (s *Stream) Held() int { return s.held }
 
 // Next returns what comes next, of at most so many blocks, and moves on. Blocks come
 // before the pool. An error is that of Blocks. Of a transaction that has left the pool
@@ -92,10 +99,15 @@ func (s *Stream) Next(blocks int) (events []Event, err error) {
 	if len(events) > 0 || err != nil || s.Pool == nil {
 		return events, err
 	}
-	return s.pool(), nil
+	for more := true; more && len(events) == 0; {
+		from, left := s.At, len(s.listing)
+		events = s.pool()
+		more = s.At != from || len(s.listing) != left // what left meanwhile is passed over
+	}
+	return events, nil
 }
 
-// pool returns the next events of the pool.
+// pool returns the next events of the pool. There may be none although it has moved on.
 func (s *Stream) pool() (events []Event) {
 	if s.At.Run == s.Run {
 		changes, next, ok := s.Pool.ChangesSince(s.At.Pool, changesAtOnce)
@@ -105,19 +117,31 @@ func (s *Stream) pool() (events []Event) {
 	}
 	if s.listing == nil {
 		s.At.Run, s.At.Pool = 0, 0 // a list that breaks off begins anew
-		s.listing, s.listed = s.Pool.Snapshot()
+		var entries []*pending.Entry
+		entries, s.listed = s.Pool.Snapshot()
+		s.listing = make([]types.Hash, len(entries))
+		for i, e := range entries {
+			s.listing[i] = e.WTxID
+		}
+		s.held = len(entries) * types.HashSize
 		events = append(events, Event{Kind: PoolReset, Cursor: s.At})
 	}
 	part := s.listing[:min(len(s.listing), changesAtOnce)]
 	s.listing = s.listing[len(part):]
-	for _, e := range part {
+	for _, wtxid := range part {
+		e := s.Pool.GetByWitness(wtxid)
+		if e == nil {
+			continue // it has left meanwhile
+		}
 		events = append(events, Event{
 			Kind: TxAdded, Cursor: s.At, Entry: e, Change: pending.Change{TxID: e.TxID, WTxID: e.WTxID, Added: true},
 		})
 	}
 	if len(s.listing) == 0 {
-		s.listing, s.At.Run, s.At.Pool = nil, s.Run, s.listed
-		events[len(events)-1].Cursor = s.At
+		s.listing, s.held, s.At.Run, s.At.Pool = nil, 0, s.Run, s.listed
+		if len(events) > 0 {
+			events[len(events)-1].Cursor = s.At
+		}
 	}
 	return events
 }

@@ -147,7 +147,7 @@ func TestStream(t *testing.T) {
 func TestBrokenList(t *testing.T) {
 	w := &world{}
 	for n := range 1200 {
-		w.entries = append(w.entries, &pending.Entry{TxID: types.Hash{byte(n), byte(n >> 8)}})
+		w.entries = append(w.entries, &pending.Entry{TxID: types.Hash{byte(n), byte(n >> 8)}, WTxID: types.Hash{byte(n), byte(n >> 8)}})
 	}
 	s := &event.Stream{Blocks: w, Pool: w, Run: 7, At: event.Cursor{Block: at(0)}}
 	told := 0
@@ -164,7 +164,25 @@ func TestBrokenList(t *testing.T) {
 			t.Errorf("after %d events of the list, %d follow", told, len(got))
 		}
 	}
-	if told != 1201 || s.At.Run != 7 {
-		t.Errorf("%d events, the last of run %d", told, s.At.Run)
+	if told != 1201 || s.At.Run != 7 || s.Held() != 0 {
+		t.Errorf("%d events, the last of run %d; %d bytes are held", told, s.At.Run, s.Held())
 	}
+}
+
+// TestPassedOver: what has left before it could be told does not stop the stream.
+func TestPassedOver(t *testing.T) {
+	w := &world{}
+	for n := range 1200 {
+		w.entries = append(w.entries, &pending.Entry{TxID: types.Hash{1, byte(n), byte(n >> 8)}, WTxID: types.Hash{1, byte(n), byte(n >> 8)}})
+	}
+	s := &event.Stream{Blocks: w, Pool: w, Run: 7, At: event.Cursor{Block: at(0)}}
+	if events, err := s.Next(2); err != nil || len(events) != 501 || s.Held() != 1200*types.HashSize {
+		t.Fatalf("%d events, %d bytes, %v", len(events), s.Held(), err)
+	}
+	w.entries = nil
+	for range 1100 {
+		w.changes = append(w.changes, pending.Change{WTxID: types.Hash{9}, Added: true})
+	}
+	w.add(8)
+	wantAll(t, s, "txadded8")
 }
