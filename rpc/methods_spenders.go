@@ -110,13 +110,17 @@ func getTxSpendingPrevout(s *Server, a *args) work {
 		if poolOnly || len(unspent) == 0 {
 			return results, nil
 		}
+		unavailable := failf(CodeMisc, "Mempool lacks a relevant spend, and txospenderindex is unavailable.")
 		if s.Index == nil || !s.Index.Wait(ctx, indexed.Spenders) {
-			return nil, failf(CodeMisc, "Mempool lacks a relevant spend, and txospenderindex is unavailable.")
+			return nil, unavailable
 		}
 		for _, j := range unspent {
 			if err := s.findSpender(ctx, j, options.Spender); err != nil {
 				return nil, err
 			}
+		}
+		if !s.Index.Wait(ctx, indexed.Spenders) { // it may have been found damaged, and begun anew
+			return nil, unavailable
 		}
 		return results, nil
 	}
