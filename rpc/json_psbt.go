@@ -136,7 +136,7 @@ func (j psbtJSON) writeJSON(w *jsonWriter) error {
 		}
 	})
 	if fee, ok := j.fee(); ok {
-		o.member("fee").raw(fee.String())
+		o.member("fee").amount(fee)
 	}
 	o.end()
 	if fault != nil {
@@ -216,7 +216,9 @@ func writeInner(o *objectWriter, name string, script []byte) {
 		return
 	}
 	inner := objectWriter{w: o.member(name)}
-	inner.text("asm", taproot.Disassemble(script))
+	inner.member("asm").raw(`"`)
+	inner.w.asm(script, false)
+	inner.w.raw(`"`)
 	inner.hex("hex", script)
 	inner.text("type", scriptType(script))
 	inner.end()
@@ -270,7 +272,7 @@ func (j psbtJSON) writeOutput(w *jsonWriter, out *psbt.Output) error {
 	writeInner(&o, "witness_script", out.WitnessScript)
 	someList(&o, "bip32_derivs", out.Derivations, writeDerivation)
 	if j.p.Version >= 2 {
-		o.member("amount").raw(out.Value.String())
+		o.member("amount").amount(out.Value)
 		if err := o.member("script").value(j.s.scriptJSON(out.ScriptPubKey)); err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 
 	"github.com/karatcoin/karat/chain/psbt"
-	"github.com/karatcoin/karat/chain/taproot"
 )
 
 // writeInput writes an input, in Core's order.
@@ -12,7 +11,7 @@ func (j psbtJSON) writeInput(w *jsonWriter, in *psbt.Input) error {
 	o := objectWriter{w: w}
 	if utxo := in.WitnessUTXO; utxo != nil {
 		out := objectWriter{w: o.member("witness_utxo")}
-		out.member("amount").raw(utxo.Value.String())
+		out.member("amount").amount(utxo.Value)
 		if err := out.member("scriptPubKey").value(j.s.scriptJSON(utxo.ScriptPubKey)); err != nil {
 			return err
 		}
@@ -60,7 +59,9 @@ func writeOlder(o *objectWriter, in *psbt.Input) {
 	someList(o, "bip32_derivs", in.Derivations, writeDerivation)
 	if script := in.FinalScriptSig; len(script) > 0 {
 		sig := objectWriter{w: o.member("final_scriptSig")}
-		sig.text("asm", taproot.Disassemble(script))
+		sig.member("asm").raw(`"`)
+		sig.w.asm(script, true)
+		sig.w.raw(`"`)
 		sig.hex("hex", script)
 		sig.end()
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/descriptor"
+	"github.com/karatcoin/karat/chain/psbt"
 	"github.com/karatcoin/karat/chain/secp"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -75,7 +76,7 @@ func (j scriptJSON) MarshalJSON() ([]byte, error) { return j.appendJSON(nil), ni
 func (j scriptJSON) writeJSON(w *jsonWriter) error {
 	kind := scriptType(j.script)
 	w.raw(`{"asm":"`)
-	w.asm(j.script)
+	w.asm(j.script, false)
 	w.raw(`","desc":"`)
 	w.descriptor(&j, kind)
 	if !j.withoutHex {
@@ -124,8 +125,10 @@ func escaped(b []byte, start int) []byte {
 	return b
 }
 
-// asm writes a script in words.
-func (w *jsonWriter) asm(script []byte) {
+// asm writes a script in words. Of a scriptSig, as Core's, it shows the hash type of what
+// looks like a signature.
+func (w *jsonWriter) asm(script []byte, scriptSig bool) {
+	scriptSig = scriptSig && len(script) > 0 && script[0] != taproot.OpReturn
 	for at := 0; at < len(script) && w.spill() == nil; {
 		if at > 0 {
 			w.b = append(w.b, ' ')
@@ -135,6 +138,10 @@ func (w *jsonWriter) asm(script []byte) {
 		case !ok:
 			w.raw("[error]")
 			return
+		case len(data) > 4 && scriptSig && psbt.IsECDSASignature(data):
+			last := len(data) - 1
+			w.hex(data[:last])
+			w.raw("[" + sighashName(data[last]) + "]")
 		case len(data) > 4:
 			w.hex(data)
 		default:
@@ -214,7 +221,59 @@ func scriptType(script []byte) string {
 	case publicKey(script) != nil:
 		return "pubkey"
 	}
+	return olderType(script)
+}
+
+// olderType names the scripts that are no outputs here.
+func olderType(script []byte) string {
+	switch n := len(script); {
+	case n == 23 && script[0] == taproot.OpHash160 && script[1] == 20 && script[22] == taproot.OpEqual:
+		return "scripthash"
+	case n == 25 && string(script[:3]) == "\x76\xa9\x14" && string(script[23:]) == "\x88\xac": // DUP HASH160 20 bytes EQUALVERIFY CHECKSIG
+		return "pubkeyhash"
+	case isMultisig(script):
+		return "multisig"
+	}
 	return "nonstandard"
+}
+
+// isMultisig reports whether a script is a number of signatures, keys, their number, and
+// OP_CHECKMULTISIG.
+func isMultisig(script []byte) bool {
+	const most = 20
+	if len(script) < 3 || script[len(script)-1] != taproot.OpCheckMultiSig {
+		return false
+	}
+	number := func(op byte, data []byte) int {
+		if op >= taproot.Op1 && op <= taproot.Op16 {
+			return int(op) - taproot.Op1 + 1
+		}
+		if len(data) == 1 && data[0] > 16 && data[0] <= most {
+			return int(data[0])
+		}
+		return 0
+	}
+	op, data, at, ok := taproot.NextOp(script, 0)
+	required, keys := number(op, data), 0
+	for ok && at < len(script) {
+		if op, data, at, ok = taproot.NextOp(script, at); !isKeySize(data) {
+			break
+		}
+		keys++
+	}
+	n := number(op, data)
+	return ok && required > 0 && n >= required && keys == n && at == len(script)-1
+}
+
+// isKeySize reports whether bytes have the length of a public key with their first byte.
+func isKeySize(key []byte) bool {
+	switch {
+	case len(key) == 33:
+		return key[0] == 2 || key[0] == 3
+	case len(key) == 65:
+		return key[0] == 4 || key[0] == 6 || key[0] == 7
+	}
+	return false
 }
 
 // publicKey returns the key of a script that pays to one, or nil. Its first byte
@@ -223,16 +282,8 @@ func publicKey(script []byte) []byte {
 	if len(script) < 35 || int(script[0]) != len(script)-2 || script[len(script)-1] != taproot.OpCheckSig {
 		return nil
 	}
-	key := script[1 : len(script)-1]
-	switch key[0] {
-	case 2, 3:
-		if len(key) == 33 {
-			return key
-		}
-	case 4, 6, 7:
-		if len(key) == 65 {
-			return key
-		}
+	if key := script[1 : len(script)-1]; isKeySize(key) {
+		return key
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func (j *txJSON) writeInput(w *jsonWriter, i int, coinbase bool) {
 		w.raw(`","vout":`)
 		w.uint(uint64(in.PreviousOutPoint.Index))
 		w.raw(`,"scriptSig":{"asm":"`)
-		w.asm(in.ScriptSig)
+		w.asm(in.ScriptSig, true)
 		w.raw(`","hex":"`)
 		w.hex(in.ScriptSig)
 		w.raw(`"},`)

@@ -403,7 +403,7 @@ func (in *Input) partialSig(r *reader, key []byte) {
 		return
 	}
 	sig := r.varBytes()
-	if r.err == nil && !isECDSASignature(sig) {
+	if r.err == nil && !IsECDSASignature(sig) {
 		r.fail("Signature is not a valid encoding")
 	}
 	in.PartialSigs = append(in.PartialSigs, PartialSig{PubKey: key[1:], Signature: sig})

@@ -346,9 +346,9 @@ func isPublicKey(key []byte) bool {
 	return err == nil && len(key) == 65
 }
 
-// isECDSASignature reports whether bytes are a signature in strict DER (BIP66) with a
+// IsECDSASignature reports whether bytes are a signature in strict DER (BIP66) with a
 // known hash type behind it.
-func isECDSASignature(sig []byte) bool {
+func IsECDSASignature(sig []byte) bool {
 	if len(sig) < 9 || len(sig) > 73 || sig[0] != 0x30 || int(sig[1]) != len(sig)-3 {
 		return false
 	}

@@ -6,6 +6,7 @@ from test_framework.util import assert_equal
 from . import keys, nodes, peers, tests_descriptors, tests_envelope, tests_indexes
 from .notes import note
 from .source import Change, LeaveOut
+from .tests_psbt import TEXT as PSBT
 
 LEGACY = "legacy scripts"
 REINDEX = "karat has no reindex"
@@ -137,6 +138,7 @@ TEXT = {
         Change('self.nodes[0].chain_path / ".cookie.tmp"', "cookie_path", "what stands in the way of a file is a folder of its own name"),
     ],
 }
+TEXT.update(PSBT)
 
 
 def same_deployments(got, want):
