@@ -56,7 +56,7 @@ var allowed = map[string][]string{
 	"chain/message": {"chain/types", "chain/taproot"},
 	"chain/psbt": {
 		"chain/types", "chain/secp", "chain/taproot",
-		"github.com/btcsuite/btcd/btcec/v2", "golang.org/x/crypto/ripemd160",
+		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "golang.org/x/crypto/ripemd160",
 	},
 	"chain/consensus":   {"chain/types", "chain/secp", "chain/taproot"},
 	"chain/network":     {"chain/types", "chain/taproot", "chain/consensus"},

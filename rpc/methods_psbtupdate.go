@@ -40,7 +40,11 @@ func utxoUpdatePSBT(s *Server, a *args) work {
 			if !ok {
 				continue
 			}
-			if in.SighashType != nil && *in.SighashType != taproot.SigHashDefault {
+			usual := uint32(taproot.SigHashDefault)
+			if scriptType(utxo.ScriptPubKey) != "witness_v1_taproot" {
+				usual = taproot.SigHashAll
+			}
+			if in.SighashType != nil && *in.SighashType != usual {
 				return nil, failf(CodeDeserialization, "Specified sighash value does not match value stored in PSBT")
 			}
 			if spending := known.spending(utxo.ScriptPubKey); spending != nil {

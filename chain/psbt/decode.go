@@ -308,7 +308,7 @@ func (in *Input) field(r *reader, kind uint64, key []byte) {
 	switch kind {
 	case inNonWitnessUTXO:
 		if r.keySize(key, 1, "Input Non-witness UTXO") {
-			in.NonWitnessUTXO = r.txValue((*types.Decoder).WitnesslessTx)
+			in.NonWitnessUTXO = r.spentTx()
 		}
 	case inWitnessUTXO:
 		if r.keySize(key, 1, "Input Witness UTXO") {
@@ -361,6 +361,22 @@ func (k PreimageKind) size() int {
 		return 20
 	}
 	return 32
+}
+
+// spentTx reads a transaction whose elements of witnesses count as fields. They are shown,
+// but not written again.
+func (r *reader) spentTx() *types.Tx {
+	tx := r.txValue(func(d *types.Decoder, tx *types.Tx) { d.BoundedTx(tx, MaxFields) })
+	if tx == nil {
+		return nil
+	}
+	for i := range tx.Inputs {
+		r.fields += len(tx.Inputs[i].Witness)
+	}
+	if r.fields > MaxFields {
+		r.fail("more than %d fields", MaxFields)
+	}
+	return tx
 }
 
 // outputValue reads an output. One with a value of -1 stands for none, as in Core.

@@ -19,6 +19,8 @@ type spender struct {
 	utxos  []types.TxOut
 	known  []bool // of utxos
 	ctx    *taproot.Context
+
+	aggregated int // keys, see maxAggregated
 }
 
 func newSpender(p *Packet) (*spender, error) {
@@ -120,6 +122,7 @@ func (s *spender) satisfaction(i int) (witness [][]byte, ok bool) {
 	if _, ok := s.outputKey(i); !ok {
 		return nil, false
 	}
+	s.aggregate(i)
 	if len(in.TapKeySig) > 0 {
 		return [][]byte{in.TapKeySig}, true
 	}

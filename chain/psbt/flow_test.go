@@ -45,8 +45,14 @@ type lab struct {
 // newLab takes the leaves of each output, of which the first two are siblings.
 func newLab(t *testing.T, version uint32, internal person, outputs ...[][]byte) *lab {
 	t.Helper()
+	return newLabOf(t, version, internal.xonly(), outputs...)
+}
+
+// newLabOf is newLab with an internal key that may be nobody's.
+func newLabOf(t *testing.T, version uint32, internal [32]byte, outputs ...[][]byte) *lab {
+	t.Helper()
 	l := &lab{t: t}
-	tx := &types.Tx{Version: 2, Outputs: []types.TxOut{{Value: 1000, ScriptPubKey: taproot.OutputScript(internal.xonly())}}}
+	tx := &types.Tx{Version: 2, Outputs: []types.TxOut{{Value: 1000, ScriptPubKey: taproot.OutputScript(internal)}}}
 	type tree struct {
 		root   []byte
 		parity byte
@@ -62,7 +68,7 @@ func newLab(t *testing.T, version uint32, internal person, outputs ...[][]byte) 
 			h := taproot.BranchHash(taproot.LeafHash(taproot.LeafVersionTapscript, leaves[0]), taproot.LeafHash(taproot.LeafVersionTapscript, leaves[1]))
 			root = h[:]
 		}
-		key, parity, err := taproot.OutputKey(internal.xonly(), root)
+		key, parity, err := taproot.OutputKey(internal, root)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +80,7 @@ func newLab(t *testing.T, version uint32, internal person, outputs ...[][]byte) 
 	for i, leaves := range outputs {
 		in := &l.Inputs[i]
 		in.WitnessUTXO = &l.utxos[i]
-		key := internal.xonly()
+		key := internal
 		in.TapInternalKey = &key
 		for j, script := range leaves {
 			block := append([]byte{taproot.LeafVersionTapscript | trees[i].parity}, key[:]...)

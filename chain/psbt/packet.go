@@ -37,8 +37,8 @@ type Input struct {
 	// 1970 and in blocks (version 2 only).
 	MinTime, MinHeight *uint32
 
-	// NonWitnessUTXO is the transaction that is spent, without its witnesses, and
-	// WitnessUTXO the output alone.
+	// NonWitnessUTXO is the transaction that is spent, which is written without its
+	// witnesses, and WitnessUTXO the output alone.
 	NonWitnessUTXO *types.Tx
 	WitnessUTXO    *types.TxOut
 	SighashType    *uint32

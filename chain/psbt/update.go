@@ -38,7 +38,8 @@ func (out *Output) Learn(k *Spending) {
 }
 
 // TakeUTXOs puts the output that is spent beside the transaction that has it, in all inputs
-// that spend taproot outputs and are not final. It fails with ErrLockTimes.
+// that spend taproot outputs and are not final, and makes signatures of MuSig2's parts
+// where all are there. It fails with ErrLockTimes.
 func (p *Packet) TakeUTXOs() error {
 	s, err := newSpender(p)
 	if err != nil {
@@ -47,6 +48,7 @@ func (p *Packet) TakeUTXOs() error {
 	for i := range p.Inputs {
 		if _, ok := s.outputKey(i); ok && !p.Inputs[i].IsFinal() {
 			s.takeUTXO(i)
+			s.aggregate(i)
 		}
 	}
 	return nil

@@ -65,3 +65,29 @@ func TestVectors(t *testing.T) {
 	vectors.Ran(t, read+refused, "PSBTs read or refused")
 	vectors.Ran(t, locks, "lock times of PSBTs")
 }
+
+// TestMuSigVectors: where all participants of a vector of BIP373 have signed, their
+// signature is valid.
+func TestMuSigVectors(t *testing.T) {
+	var sets map[string][]vector
+	vectors.ReadJSON(t, "psbt/bip0373.json", &sets)
+	complete := 0
+	for _, v := range sets["valid"] {
+		p, err := DecodeBase64(v.Base64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := len(p.Inputs) > 0
+		for i := range p.Inputs {
+			in := &p.Inputs[i]
+			all = all && len(in.MuSigParticipants) > 0 && len(in.MuSigPartialSigs) == len(in.MuSigParticipants[0].Participants)
+		}
+		if got := p.Finalize(); got != all {
+			t.Errorf("%s: final: %t, want %t", v.Case, got, all)
+		}
+		if all {
+			complete++
+		}
+	}
+	vectors.Ran(t, complete, "PSBTs with all partial signatures")
+}

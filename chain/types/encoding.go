@@ -19,7 +19,7 @@ type Decoder struct {
 	off  int
 	err  error
 
-	skipWitnesses bool // of a transaction
+	maxElements int // of all witnesses of a transaction; 0 is no limit
 
 	inputSlab   slab[TxIn]
 	outputSlab  slab[TxOut]

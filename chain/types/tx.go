@@ -202,12 +202,13 @@ func (d *Decoder) StrippedTx(t *Tx) {
 	t.LockTime = d.Uint32()
 }
 
-// WitnesslessTx reads a transaction as DecodeTx does, with whatever behind it, and lets
-// its witnesses go. Without them it takes a few times its bytes in memory at most.
-func (d *Decoder) WitnesslessTx(t *Tx) {
-	d.skipWitnesses = true
+// BoundedTx reads a transaction as DecodeTx does, with whatever behind it. More elements of
+// witnesses than maxElements are a failure before anything is allocated for them: one of
+// a byte takes 24 in memory.
+func (d *Decoder) BoundedTx(t *Tx, maxElements int) {
+	d.maxElements = maxElements
 	d.tx(t)
-	d.skipWitnesses = false
+	d.maxElements = 0
 }
 
 // tx reads a transaction as Bitcoin Core does. Where the number of inputs should stand,
@@ -285,7 +286,8 @@ func (d *Decoder) witnesses(t *Tx) {
 		d.Fail("superfluous witness record")
 		return
 	}
-	if d.skipWitnesses {
+	if d.maxElements > 0 && total > d.maxElements {
+		d.Fail("more than %d elements of witnesses", d.maxElements)
 		return
 	}
 	d.off = start
