@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"slices"
 
 	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/psbt"
@@ -144,6 +145,7 @@ func spendingOf(out *descriptor.Output) *psbt.Spending {
 		k.Scripts = append(k.Scripts, psbt.TapScript{Script: leaf.Script, LeafVersion: taproot.LeafVersionTapscript, ControlBlocks: [][]byte{leaf.ControlBlock}})
 		k.Tree = append(k.Tree, psbt.TapTreeLeaf{Depth: byte(leaf.Depth), LeafVersion: taproot.LeafVersionTapscript, Script: leaf.Script})
 	}
+	slices.Reverse(k.Tree) // from right to left, as Core writes it
 	for _, key := range out.Keys {
 		k.Derivations = append(k.Derivations, psbt.TapDerivation{
 			Key: [32]byte(key.Public[1:]), LeafHashes: key.Leaves, Origin: psbt.KeyOrigin{Fingerprint: key.Fingerprint, Path: key.Path},

@@ -101,7 +101,7 @@ func TestPSBTPayment(t *testing.T) {
 	if p, err = psbt.DecodeBase64(call[string](s, "utxoupdatepsbt", next)); err != nil || p.Inputs[0].NonWitnessUTXO == nil || p.Inputs[1].WitnessUTXO != nil {
 		t.Errorf("of one that waits: %+v, %v", p, err)
 	}
-	hashType := uint32(taproot.SigHashAll)
+	hashType := uint32(taproot.SigHashNone)
 	p.Inputs[0].SighashType = &hashType
 	other, err := p.Base64()
 	if err != nil {

@@ -47,7 +47,7 @@ type place struct {
 }
 
 // Output is a script that a descriptor stands for. All but the script is what a spender
-// has to know, and there for tr() alone.
+// has to know, and there for tr() alone; rawtr() has its key.
 type Output struct {
 	ScriptPubKey []byte
 	Internal     [32]byte // the internal key, x only

@@ -102,7 +102,15 @@ func (o rawTaprootOutput) outputs(at place, spending bool) ([]Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Output{{ScriptPubKey: taproot.OutputScript(x)}}, nil
+	out := Output{ScriptPubKey: taproot.OutputScript(x)}
+	if spending {
+		d, err := o.key.derived(at)
+		if err != nil {
+			return nil, err
+		}
+		out.Keys = []Derived{d}
+	}
+	return []Output{out}, nil
 }
 
 func (o rawTaprootOutput) print(p *printer) {

@@ -32,7 +32,7 @@ type Analysis struct {
 	// Fee is known if all outputs that are spent are.
 	Fee *types.Amount
 	// VirtualSize is the size of the transaction when it is signed, in virtual bytes; 0 if
-	// it cannot be foretold. For an input that is not signed yet it counts the key path.
+	// it is not foretold. For an input that is not signed yet it counts the key path.
 	VirtualSize int
 	// Error says that no transaction can be made of the PSBT, in Bitcoin Core's words. Then
 	// there is nothing else but Next, which is Creator.
@@ -83,7 +83,7 @@ func (p *Packet) Analyze(maxMoney types.Amount) Analysis {
 		paid += p.Outputs[i].Value
 	}
 	fee := spent - paid
-	a.Fee, a.VirtualSize = &fee, s.estimate()
+	a.Fee, a.VirtualSize = &fee, s.estimate(a.Inputs)
 	return a
 }
 
@@ -105,28 +105,28 @@ func (s *spender) analyze(i int) InputAnalysis {
 	return a
 }
 
-// estimate returns the size with signatures, or 0.
-func (s *spender) estimate() int {
+// estimate returns the size with signatures, or 0. As in Bitcoin Core there is none where a
+// hash type is not the usual one, and none of an input that has what it takes already, unless
+// the whole transaction that it spends is there.
+func (s *spender) estimate(inputs []InputAnalysis) int {
 	for i := range s.packet.Inputs {
-		in := &s.packet.Inputs[i]
-		tx := &s.tx.Inputs[i]
+		in, tx := &s.packet.Inputs[i], &s.tx.Inputs[i]
 		_, isTaproot := s.outputKey(i)
 		version, program, _ := types.WitnessProgram(s.utxos[i].ScriptPubKey)
 		switch {
-		case in.IsFinal():
-			tx.ScriptSig, tx.Witness = in.FinalScriptSig, in.FinalWitness
 		case taproot.IsPayToAnchor(version, program):
 			tx.ScriptSig, tx.Witness = nil, nil
-		case !isTaproot:
+		case !isTaproot || valueOr(in.SighashType, taproot.SigHashDefault) != taproot.SigHashDefault || !in.sighashAgrees(taproot.SigHashDefault):
 			return 0
-		case len(in.TapKeySig) > 0:
-			tx.ScriptSig, tx.Witness = nil, [][]byte{in.TapKeySig}
+		case inputs[i].Next < Finalizer:
+			tx.ScriptSig, tx.Witness = nil, [][]byte{make([]byte, 64)}
+		case in.NonWitnessUTXO == nil:
+			return 0
+		case in.IsFinal():
+			tx.ScriptSig, tx.Witness = in.FinalScriptSig, in.FinalWitness
 		default:
-			size := 64
-			if valueOr(in.SighashType, taproot.SigHashDefault) != taproot.SigHashDefault {
-				size++
-			}
-			tx.ScriptSig, tx.Witness = nil, [][]byte{make([]byte, size)}
+			tx.ScriptSig = nil
+			tx.Witness, _ = s.satisfaction(i)
 		}
 	}
 	return s.tx.VirtualSize()
