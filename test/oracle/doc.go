@@ -11,6 +11,9 @@
 //     many succeed;
 //   - encodings: transactions and blocks with spoiled bytes.
 //
+// PSBTs of version 0, which is all that btcd knows, are made and signed at random, read
+// and written by both, and finalized by both (TestPSBT).
+//
 // TestDifferential runs a bounded number of each; KARAT_ORACLE_RUNS sets another,
 // and KARAT_ORACLE_SEED another stream. The fuzz targets take the stream from Go's
 // fuzzer.
