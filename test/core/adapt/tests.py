@@ -12,7 +12,6 @@ LEGACY = "legacy scripts"
 REINDEX = "karat has no reindex"
 FILES = "the names of files"
 RECENT = "recent blocks are in memory, whatever happens to their files"
-FILES_END = "files of blocks are full at other heights"
 FORKS = "all soft forks are active from block 1"
 CONNECTIONS = Change("[node.cli for _", "[node.create_new_rpc_connection() for _", "connections in the place of bitcoin-cli")
 WITNESS = Change("stack = [CScript([OP_TRUE])]", "stack = op_true_witness()", "a taproot output that OP_TRUE spends for P2WSH")
@@ -41,16 +40,6 @@ TEXT = {
         Change('"rev00000.dat"\n', '"blocks-00000.seg"\n', "one file has what undoes the blocks of many"),
         Change('"rev00001.dat"', '"blocks-00001.seg"', "the same"),
         LeaveOut("Check that a reindex will wipe all files", REINDEX),
-    ],
-    "feature_index_prune": [
-        Change("assert_equal(pruneheight_new, 249)", "assert 100 <= pruneheight_new <= 400, pruneheight_new", FILES_END),
-        Change("pruneblockchain(1000)\n            assert_equal(pruneheight_2, 753)", "pruneblockchain(753)\n            assert 500 <= pruneheight_2 <= 753, pruneheight_2", FILES_END),
-        Change('self.nodes[i].assert_start_raises_init_error(extra_args=self.extra_args[i], expected_msg=msg+end_msg)\n\n        self.log.info("fetching',
-               'self.start_node(i, extra_args=self.extra_args[i]); self.wait_until(lambda: stands_still(self.nodes[i])); self.stop_node(i)\n\n        self.log.info("fetching',
-               "an index that lacks pruned blocks does not keep the node from starting: it stands still, and says why"),
-        Change("node.assert_start_raises_init_error(extra_args=self.extra_args[i], expected_msg=msg+end_msg)",
-               "self.start_node(i, extra_args=self.extra_args[i]); self.wait_until(lambda: stands_still(node)); self.stop_node(i)", "the same"),
-        LeaveOut("make sure the nodes start again with the indices and an additional -reindex arg", REINDEX, until="if __name__"),
     ],
     "feature_versionbits_warning": [
         Change("peer.send_without_ping(msg_block(block))", "self.nodes[0].submitblock(block.serialize().hex())", "a block that was not asked for is not taken from peers"),
@@ -149,11 +138,6 @@ def same_deployments(got, want):
     assert_equal(known({**got, "deployments": {n: d for n, d in got["deployments"].items() if n != "taproot"}}), known(want))
 
 
-def stands_still(node):
-    """Whether all indexes of a node have stopped, for want of blocks that were pruned."""
-    return all("pruned" in index.get("problem", "") for index in node.getindexinfo().values())
-
-
 def feature_taproot(module):
     """Spends of other outputs than taproot's are left out, and the vectors of BIP341, which have such outputs (karat's
     own tests have them, too)."""
@@ -187,7 +171,7 @@ def change_text(name, text):
 def adapt(name, module):
     """The test of a module."""
     module.op_true_witness, module.hears_news, module.block_files = keys.op_true_witness, peers.hears_news, nodes.block_files
-    module.same_deployments, module.stands_still = same_deployments, stands_still
+    module.same_deployments, module.stands_still = same_deployments, tests_indexes.stands_still
     LOADED.get(name, lambda _: None)(module)
     found = [value for value in vars(module).values()
              if isinstance(value, type) and issubclass(value, BitcoinTestFramework) and value.__module__ == module.__name__]
