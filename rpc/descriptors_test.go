@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -228,5 +230,52 @@ func TestProofOfTooManyTransactions(t *testing.T) {
 	p := givenProof{count: 1 << 31, hashes: make([]types.Hash, 1), flags: []byte{1}}
 	if _, ok := p.root(4_000_000); ok || p.bits != 0 {
 		t.Error("it was looked at")
+	}
+}
+
+// coinsOf are blocks that know one coin.
+type coinsOf struct {
+	Blocks
+	at   types.OutPoint
+	coin types.Coin
+}
+
+func (b coinsOf) Coins(_ context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error) {
+	found := make([]consensus.FetchedCoin, len(outPoints))
+	for i, o := range outPoints {
+		if o == b.at {
+			found[i] = consensus.FetchedCoin{Coin: b.coin, Found: true}
+		}
+	}
+	return found, consensus.State{}, nil
+}
+
+// TestActivityOfWaiting: a waiting transaction spends a coin of the chain and makes an
+// output, which another one spends; of what spends a coin that is gone nothing is told.
+func TestActivityOfWaiting(t *testing.T) {
+	_, s := newLab(t)
+	mine, other := []byte{0x51, 2, 0x4e, 0x73}, []byte{0x52, 2, 1, 2}
+	at := types.OutPoint{TxID: types.Hash{9}, Index: 3}
+	coin, _ := types.NewCoin(&types.TxOut{Value: 700, ScriptPubKey: mine}, 5, false)
+	s.Blocks = coinsOf{s.Blocks, at, coin}
+	spend := func(from types.OutPoint, value types.Amount, script []byte) *pending.Entry {
+		tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{PreviousOutPoint: from}}, Outputs: []types.TxOut{{Value: 1, ScriptPubKey: other}, {Value: value, ScriptPubKey: script}}}
+		return &pending.Entry{Tx: tx, TxID: tx.TxID()}
+	}
+	first := spend(at, 600, mine)
+	second := spend(types.OutPoint{TxID: first.TxID, Index: 1}, 500, other)
+	gone := spend(types.OutPoint{TxID: types.Hash{8}}, 400, other)
+	s.Pool = &pool{entries: []*pending.Entry{second, gone, first}}
+	script := `{"asm":"1 29518","desc":"addr(bcrt1pfeesnyr2tx)#` + descriptor.Checksum("addr(bcrt1pfeesnyr2tx)") + `","hex":"51024e73","address":"bcrt1pfeesnyr2tx","type":"anchor"}`
+	want := fmt.Sprintf(`{"activity":[`+
+		`{"type":"spend","amount":0.00000600,"spend_txid":"%s","spend_vin":0,"prevout_txid":"%s","prevout_vout":1,"prevout_spk":%s},`+
+		`{"type":"spend","amount":0.00000700,"spend_txid":"%s","spend_vin":0,"prevout_txid":"%s","prevout_vout":3,"prevout_spk":%s},`+
+		`{"type":"receive","amount":0.00000600,"txid":"%s","vout":1,"output_spk":%s}]}`,
+		second.TxID, first.TxID, script, first.TxID, at.TxID, script, first.TxID, script)
+	if got := told(t, s, "getdescriptoractivity", `[[],["raw(51024e73)"]]`); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := told(t, s, "getdescriptoractivity", `[[],["raw(51024e73)"],false]`); got != `{"activity":[]}` {
+		t.Errorf("without the pool: %s", got)
 	}
 }
