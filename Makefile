@@ -61,6 +61,10 @@ check: lint test race ## what to run before a change; .ci/run does more
 bench: ## run the benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
 
+.PHONY: bench-rpc
+bench-rpc: build ## measure answers, beside a bitcoind that KARAT_BITCOIND names
+	$(GO) run ./test/rpcbench -karatd bin/karatd -bitcoind "$(KARAT_BITCOIND)"
+
 .PHONY: hashrate
 hashrate: ## compare hashes a second with cpuminer, whose minerd KARAT_MINERD names: SECONDS=5
 	$(GO) test ./miner/sha256d -count=1 -timeout 30m -run '^TestBesideMinerd$$' -v -beside $(or $(SECONDS),5)s

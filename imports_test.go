@@ -28,6 +28,10 @@ var allowed = map[string][]string{
 	"internal/simnet":       {},
 	"internal/hostile":      {"internal/poke", "chain/types", "chain/consensus", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
 	"test/netns":            {"golang.org/x/sys/unix"},
+	"test/rpcbench": {
+		"internal/chaintest", "chain/types", "chain/consensus", "chain/network", "chain/taproot",
+		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
+	},
 	"internal/sim": {
 		"internal/poke", "internal/chaintest", "internal/simnet", "internal/hostile", "chain/types", "chain/consensus", "chain/header", "chain/pending",
 		"p2p", "p2p/noise", "p2p/peerinfo",

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/karatcoin/karat/internal/wholefile"
 )
@@ -32,8 +33,49 @@ type User struct {
 
 func (u *User) may(method string) bool { return u.only == nil || u.all || u.only[method] }
 
-// Auth knows the users. It is complete before a server uses it, and needs no lock.
-type Auth struct{ users []*User }
+// Auth knows the users. It is complete before a server uses it, and needs no lock but
+// for what it remembers.
+type Auth struct {
+	users []*User
+	known knownHeaders
+}
+
+// knownHeaders remembers headers that were found right, since a client sends the same with
+// each request and to hash the password takes longer than the rest of a short call. They
+// are kept under a key that is made anew at each start, so that the node's memory does not
+// show them either.
+type knownHeaders struct {
+	once sync.Once
+	key  [sha256.Size]byte
+
+	mu sync.RWMutex
+	// Guarded by mu:
+	users map[[sha256.Size]byte]*User
+}
+
+// mostHeaders is how many are remembered: one user may send the same in several forms.
+const mostHeaders = 64
+
+func (k *knownHeaders) digest(header string) [sha256.Size]byte {
+	k.once.Do(func() { _, _ = rand.Read(k.key[:]) }) // it never fails
+	var room [2 * sha256.Size]byte
+	return sha256.Sum256(append(append(room[:0], k.key[:]...), header...))
+}
+
+func (k *knownHeaders) find(digest [sha256.Size]byte) *User {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.users[digest]
+}
+
+func (k *knownHeaders) add(digest [sha256.Size]byte, u *User) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.users == nil || len(k.users) >= mostHeaders {
+		k.users = map[[sha256.Size]byte]*User{}
+	}
+	k.users[digest] = u
+}
 
 // AddPassword lets a user in by a password. A colon would end the name early in HTTP's
 // basic authentication.
@@ -177,11 +219,19 @@ func hashPassword(salt, password string) [sha256.Size]byte {
 
 // check finds the user of a request.
 func (a *Auth) check(r *http.Request) (*User, bool) {
+	digest := a.known.digest(r.Header.Get("Authorization"))
+	if u := a.known.find(digest); u != nil {
+		return u, true
+	}
 	name, password, ok := r.BasicAuth()
 	if !ok {
 		return nil, false
 	}
-	return a.find(name, password)
+	u, ok := a.find(name, password)
+	if ok {
+		a.known.add(digest, u)
+	}
+	return u, ok
 }
 
 // find compares with every user, found or not, so that the time that it takes does

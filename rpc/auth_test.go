@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -157,4 +158,38 @@ type unread struct{ t *testing.T }
 func (u unread) Read([]byte) (int, error) {
 	u.t.Error("the body of one who is no user was read")
 	return 0, io.EOF
+}
+
+// TestKnownHeaders: a header that was right is so again, others are not, and what is
+// remembered is bounded.
+func TestKnownHeaders(t *testing.T) {
+	var a Auth
+	if err := errors.Join(a.AddPassword("alice", "one"), a.AddPassword("bob", "two")); err != nil {
+		t.Fatal(err)
+	}
+	check := func(name, password string) string {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.SetBasicAuth(name, password)
+		u, ok := a.check(r)
+		if !ok {
+			return ""
+		}
+		return u.Name
+	}
+	for range 3 {
+		for _, tt := range [][3]string{{"alice", "one", "alice"}, {"bob", "two", "bob"}, {"alice", "two", ""}, {"bob", "one", ""}, {"", "", ""}} {
+			if got := check(tt[0], tt[1]); got != tt[2] {
+				t.Errorf("%s with %s is %q", tt[0], tt[1], got)
+			}
+		}
+	}
+	if len(a.known.users) != 2 {
+		t.Errorf("%d headers are remembered", len(a.known.users))
+	}
+	for i := range 1000 {
+		a.known.add([32]byte{byte(i), byte(i >> 8)}, a.users[0])
+	}
+	if len(a.known.users) > mostHeaders {
+		t.Errorf("%d headers are remembered", len(a.known.users))
+	}
 }
