@@ -27,6 +27,7 @@ type response struct {
 	sent     bool   // the header was
 	left     int64  // bytes of the body that Content-Length still promises; -1: none promises
 	chunked  bool
+	plain    bool // promiseJSON was called, and left is set
 	noBody   bool
 	ends     bool // the connection ends after this
 	hijacked bool
@@ -65,6 +66,39 @@ func (w *response) WriteHeader(status int) {
 	}
 }
 
+// promiseJSON is WriteHeader with a Content-Type and a Content-Length. Nearly all answers
+// have these alone, and do without a map for them.
+func (w *response) promiseJSON(status int, length int64) {
+	if w.header != nil {
+		w.header.Set("Content-Type", "application/json")
+		w.header.Set("Content-Length", strconv.FormatInt(length, 10))
+	} else {
+		w.plain, w.left = true, length
+	}
+	w.WriteHeader(status)
+}
+
+// sendPlain is send after promiseJSON. The order is that of http.Header.Write.
+func (w *response) sendPlain() error {
+	w.sent = true
+	w.noBody = w.r.Method == http.MethodHead
+	w.ends = w.ends || w.r.Close
+	w.statusLine()
+	var room [160]byte
+	b := room[:0]
+	switch {
+	case w.ends:
+		b = append(b, "Connection: close\r\n"...)
+	case !w.r.ProtoAtLeast(1, 1):
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	b = strconv.AppendInt(append(b, "Content-Length: "...), w.left, 10)
+	b = append(b, "\r\nContent-Type: application/json\r\nDate: "...)
+	b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
+	_, err := w.c.bw.Write(append(b, "\r\n\r\n"...))
+	return err
+}
+
 // Write implements io.Writer.
 func (w *response) Write(p []byte) (int, error) {
 	switch {
@@ -74,7 +108,7 @@ func (w *response) Write(p []byte) (int, error) {
 		w.status = http.StatusOK
 	}
 	if !w.sent {
-		if w.Header().Get("Content-Length") == "" && len(w.pending)+len(p) <= maxPending {
+		if !w.plain && w.Header().Get("Content-Length") == "" && len(w.pending)+len(p) <= maxPending {
 			w.pending = append(w.pending, p...)
 			return len(p), nil
 		}
@@ -107,6 +141,9 @@ func (w *response) body(p []byte) (int, error) {
 // send writes the status and the header, and what is pending. If that is all of the
 // body, its length is told.
 func (w *response) send(all bool) error {
+	if w.plain && w.header == nil {
+		return w.sendPlain()
+	}
 	w.sent = true
 	h := w.Header()
 	w.noBody = w.r.Method == http.MethodHead || w.status == http.StatusNoContent || w.status == http.StatusNotModified

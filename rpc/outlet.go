@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/gorilla/websocket"
 )
@@ -30,44 +29,39 @@ type outlet interface {
 // A longer batch goes in chunks, which clients of HTTP/1.1 understand.
 const holdAnswers = 16 << 20
 
-// httpReply is a reply as the response to a request. A long answer may take a slow
-// line a long time. What is bounded is therefore the time for each piece of it.
-type httpReply struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-}
+// httpReply is a reply as the response to a request.
+type httpReply struct{ w http.ResponseWriter }
 
-func (h *httpReply) begin(status int, length int64) {
+func (h httpReply) begin(status int, length int64) {
 	if status == http.StatusNoContent {
 		h.w.WriteHeader(status)
 		return
 	}
+	if w, ok := h.w.(*response); ok && length >= 0 {
+		w.promiseJSON(status, length)
+		return
+	}
 	header := h.w.Header()
-	header["Content-Type"] = contentJSON
+	header["Content-Type"] = []string{"application/json"}
 	if length >= 0 {
 		header["Content-Length"] = []string{strconv.FormatInt(length, 10)}
 	}
 	h.w.WriteHeader(status)
 }
 
-var contentJSON = []string{"application/json"}
-
-func (h *httpReply) inTime() { _ = h.control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
-
-func (h *httpReply) write(piece []byte) error {
-	h.inTime()
+func (h httpReply) write(piece []byte) error {
 	_, err := h.w.Write(piece)
 	return err
 }
 
-func (h *httpReply) end(err error) {
+func (h httpReply) end(err error) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // net/http then cuts the connection, and tells nobody
 	}
 }
 
-func (h *httpReply) holds() int64   { return holdAnswers }
-func (h *httpReply) ending() string { return "\n" }
+func (h httpReply) holds() int64   { return holdAnswers }
+func (h httpReply) ending() string { return "\n" }
 
 var errCutOff = errors.New("the client is being cut off")
 

@@ -68,7 +68,7 @@ func TestStreams(t *testing.T) {
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		s.answer(r.Context(), &session{user: &User{}}, body, &httpReply{w, http.NewResponseController(w)})
+		s.answer(r.Context(), &session{user: &User{}}, body, httpReply{w})
 	}))
 	defer server.Close()
 	long, short := `"`+strings.Repeat("word ", 1<<20)+`"`, `"word word word "`

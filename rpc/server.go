@@ -224,8 +224,6 @@ func (s *Server) at(path string) http.HandlerFunc {
 // serveHTTP answers one request, or one batch of them. The content type is not looked
 // at: curl and old clients have it wrong.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	reply := &httpReply{w, http.NewResponseController(w)}
-	defer reply.inTime() // what is buffered is written after this function
 	if r.Method != http.MethodPost {
 		http.Error(w, "JSONRPC server handles only POST requests", http.StatusMethodNotAllowed)
 		return
@@ -254,7 +252,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the request is too long or broke off", http.StatusRequestEntityTooLarge)
 		return
 	}
-	s.answer(ctx, &session{user: user}, body, reply)
+	s.answer(ctx, &session{user: user}, body, httpReply{w})
 }
 
 // bodyLength is how long a body may be, in bytes.
