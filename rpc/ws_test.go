@@ -260,7 +260,10 @@ func TestSocketsEnd(t *testing.T) {
 // FuzzWebSocket sends any message.
 func FuzzWebSocket(f *testing.F) {
 	s, _ := fuzzServer(f)
-	for _, seed := range []string{`{"method":"session","id":1}`, `{"method":"notifyblocks","params":5}`, `{"method":"notifynewtransactions","params":[1,2]}`, "[{}]", "\x00"} {
+	for _, seed := range []string{`{"method":"session","id":1}`, `{"method":"notifyblocks","params":5}`, `{"method":"notifynewtransactions","params":[1,2]}`, "[{}]", "\x00",
+		`{"method":"subscribe","params":[["transactions","mempool"],{"height":0,"hash":""},{"addresses":[""],"scripts":["51"],"outpoints":[{"txid":"","vout":0}]}]}`,
+		`{"method":"loadtxfilter","params":[true,[""],[{"hash":"","index":0}]]}`, `{"method":"rescan","params":["",[""],[],""]}`, `{"method":"rescanblocks","params":[[""]]}`,
+		`{"method":"notifyspent","params":[[{"hash":"","index":0}]]}`, `{"method":"unsubscribe","params":[1]}`} {
 		f.Add([]byte(seed), true)
 	}
 	f.Fuzz(func(t *testing.T, message []byte, text bool) {
