@@ -58,10 +58,10 @@ const folderOfFilters = "filters"
 // kinds are all indexes, in the order in which they are listed.
 var kinds = []kind{
 	{indexed.Txs, "transactions", 1, beginTxs},
+	{indexed.CoinStats, "coins", 1, beginCoins},
 	{indexed.Spenders, "spenders", 1, beginSpenders},
 	{indexed.Filters, folderOfFilters, 1, beginFilters},
 	{indexed.Scripts, "scripts", 1, beginScripts},
-	{indexed.CoinStats, "coins", 1, beginCoins},
 }
 
 // Set is the indexes that are kept.
