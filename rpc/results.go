@@ -174,6 +174,7 @@ var results = map[string]string{
 	"utxoupdatepsbt":     `str`,
 	"validateaddress":    `{isvalid:bool address?:str scriptPubKey?:hex isscript?:bool iswitness?:bool witness_version?:num witness_program?:hex error?:str ` + `error_locations?:[num]}`,
 	"verifychain":        `bool`,
+	"verifymessage":      `bool`,
 	"verifytxoutproof":   `[hex]`,
 	"waitforblock":       `{hash:hex height:num}`,
 	"waitforblockheight": `{hash:hex height:num}`,
