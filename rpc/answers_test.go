@@ -147,10 +147,10 @@ func TestWithoutIndexes(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	s := start(t, nil)
 	for script, want := range map[string]string{
-		"51024e73":                        `"iswitness":true,"scriptPubKey":"51024e73"}`,
-		"52021234":                        `"isvalid":true,"iswitness":true,"scriptPubKey":"52021234","witness_program":"1234","witness_version":2}`,
-		"51021234":                        `"isvalid":true,"iswitness":true,"scriptPubKey":"51021234","witness_program":"1234","witness_version":1}`,
-		"5120" + strings.Repeat("12", 32): `"isscript":true,"isvalid":true,"iswitness":true,"scriptPubKey":"5120` + strings.Repeat("12", 32) + `","witness_program":"` + strings.Repeat("12", 32) + `","witness_version":1}`,
+		"51024e73":                        `"scriptPubKey":"51024e73","isscript":true,"iswitness":true}`,
+		"52021234":                        `"scriptPubKey":"52021234","iswitness":true,"witness_version":2,"witness_program":"1234"}`,
+		"51021234":                        `"scriptPubKey":"51021234","iswitness":true,"witness_version":1,"witness_program":"1234"}`,
+		"5120" + strings.Repeat("12", 32): `"scriptPubKey":"5120` + strings.Repeat("12", 32) + `","isscript":true,"iswitness":true,"witness_version":1,"witness_program":"` + strings.Repeat("12", 32) + `"}`,
 	} {
 		address := call[struct{ Address string }](s, "decodescript", script).Address
 		if got := call[json.RawMessage](s, "validateaddress", address); !strings.HasSuffix(string(got), want) {

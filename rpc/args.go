@@ -73,6 +73,10 @@ func (a *args) checkTypes() error {
 		if got == want || got == "null" && p.optional != "" || got != "null" && (p.loose || p.kind.several()) {
 			continue
 		}
+		if got == "null" && p.kind == kindPlace { // Core looks at it as at a hash
+			a.fail(failf(CodeType, "JSON value of type null is not of expected type string"))
+			continue
+		}
 		wrong = append(wrong, fmt.Sprintf("    \"Position %d (%s)\": \"JSON value of type %s is not of expected type %s\"", i+1, p.name, got, want))
 	}
 	if len(wrong) > 0 {

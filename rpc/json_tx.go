@@ -73,7 +73,13 @@ func (j *txJSON) MarshalJSON() ([]byte, error) { return j.appendJSON(nil), nil }
 
 func (j *txJSON) writeJSON(w *jsonWriter) error {
 	tx := j.tx
-	w.raw(`{"txid":"`)
+	w.raw("{")
+	if j.place != nil && j.place.named {
+		w.raw(`"in_active_chain":`)
+		w.bool(j.place.block.OnBestChain)
+		w.raw(",")
+	}
+	w.raw(`"txid":"`)
 	w.hash(j.txid)
 	w.raw(`","hash":"`)
 	w.hash(j.witness)
@@ -196,10 +202,6 @@ func (j *txJSON) writeInput(w *jsonWriter, i int, coinbase bool) {
 }
 
 func (p *txPlaceJSON) write(w *jsonWriter) {
-	if p.named {
-		w.raw(`,"in_active_chain":`)
-		w.bool(p.block.OnBestChain)
-	}
 	w.raw(`,"blockhash":"`)
 	w.hash(p.block.Hash)
 	w.raw(`","confirmations":`)

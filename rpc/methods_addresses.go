@@ -78,19 +78,16 @@ type countJSON struct {
 // getAddrManInfo is Core's getaddrmaninfo, which bitcoin-cli -addrinfo asks for.
 func getAddrManInfo(_ context.Context, s *Server) (any, error) {
 	counts := s.Network.BookCounts()
-	info := map[string]countJSON{}
-	for _, network := range peerinfo.Networks() {
-		info[network] = countJSON{} // also if there is none
+	var info ordered
+	for _, network := range peerinfo.Networks() { // also if there is none
+		n := counts[network]
+		info = append(info, entry{network, countJSON{n.New, n.Tried, n.New + n.Tried}})
 	}
 	var all countJSON
-	for network, n := range counts {
-		if network != peerinfo.Unroutable {
-			info[network] = countJSON{n.New, n.Tried, n.New + n.Tried}
-		}
+	for _, n := range counts {
 		all.New, all.Tried, all.Total = all.New+n.New, all.Tried+n.Tried, all.Total+n.New+n.Tried
 	}
-	info["all_networks"] = all
-	return info, nil
+	return append(info, entry{"all_networks", all}), nil
 }
 
 // placeJSON is what is at a place of one of the tables of addresses.

@@ -29,22 +29,23 @@ func validateAddress(s *Server, a *args) work {
 	return func(context.Context) (any, error) {
 		script, err := taproot.DecodeAddress(s.Params.HRP, address)
 		if err != nil {
-			return map[string]any{"isvalid": false, "error_locations": []int{}, "error": err.Error()}, nil
+			return ordered{{"isvalid", false}, {"error_locations", []int{}}, {"error", err.Error()}}, nil
 		}
 		version, program, _ := types.WitnessProgram(script)
 		canonical, err := taproot.EncodeAddress(s.Params.HRP, script)
 		if err != nil {
 			return nil, err
 		}
-		j := map[string]any{"isvalid": true, "address": canonical, "scriptPubKey": hex.EncodeToString(script), "iswitness": true}
+		j := ordered{{"isvalid", true}, {"address", canonical}, {"scriptPubKey", hex.EncodeToString(script)}}
 		// Core says isscript where it knows what the program means, and does not repeat
 		// the program of an anchor, which is always the same.
 		kind := scriptType(script)
 		if kind != "witness_unknown" {
-			j["isscript"] = true
+			j = append(j, entry{"isscript", true})
 		}
+		j = append(j, entry{"iswitness", true})
 		if kind != "anchor" {
-			j["witness_version"], j["witness_program"] = version, hex.EncodeToString(program)
+			j = append(j, entry{"witness_version", version}, entry{"witness_program", hex.EncodeToString(program)})
 		}
 		return j, nil
 	}

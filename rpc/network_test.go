@@ -335,8 +335,8 @@ func TestBook(t *testing.T) {
 	s.Network = n
 	const zero = "0000000000000000000000000000000000000000000000000000000000000000"
 	for _, c := range [][3]string{
-		{"getaddrmaninfo", `[]`, `{"all_networks":{"new":10,"tried":7,"total":17},"cjdns":{"new":0,"tried":0,"total":0},"i2p":{"new":0,"tried":0,"total":0},` +
-			`"ipv4":{"new":3,"tried":1,"total":4},"ipv6":{"new":2,"tried":0,"total":2},"onion":{"new":0,"tried":0,"total":0}}`},
+		{"getaddrmaninfo", `[]`, `{"ipv4":{"new":3,"tried":1,"total":4},"ipv6":{"new":2,"tried":0,"total":2},"onion":{"new":0,"tried":0,"total":0},` +
+			`"i2p":{"new":0,"tried":0,"total":0},"cjdns":{"new":0,"tried":0,"total":0},"all_networks":{"new":10,"tried":7,"total":17}}`},
 		{"getrawaddrman", `[]`, `{"new":{"10/0":{"address":"::1","port":9,"services":9,"time":6,"network":"not_publicly_routable","source":"","source_network":"not_publicly_routable",` +
 			`"nodeid":"` + zero + `"}},"tried":{"7/8":{"address":"1.2.3.4","port":5,"services":9,"time":6,"network":"ipv4","source":"2a00::1","source_network":"ipv6","nodeid":"` + firstID.String() + `"}}}`},
 		{"addpeeraddress", `["1.2.3.4",8333]`, `{"success":true}`},

@@ -26,9 +26,11 @@ COMPONENTS = """ENABLE_WALLET BUILD_BENCH ENABLE_CLI BUILD_BITCOIN_TX ENABLE_BIT
 
 
 def config_file(source):
-    """What Core's build would have written: none of its programs but bitcoind is there."""
+    """What Core's build would have written: none of its programs but bitcoind is there, and bitcoin-cli if BITCOINCLI
+    names one."""
+    there = {"ENABLE_CLI"} if os.environ.get("BITCOINCLI") else set()
     with tempfile.NamedTemporaryFile("w", suffix=".ini", delete=False) as file:
-        file.write(CONFIG.format(source=source, build=HERE, components="\n".join(f"{name}=false" for name in COMPONENTS)))
+        file.write(CONFIG.format(source=source, build=HERE, components="\n".join(f"{name}={str(name in there).lower()}" for name in COMPONENTS)))
     return file.name
 
 
