@@ -10,6 +10,14 @@ TEXT = {
         Change("bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202", "bcrt1pfeesnyr2tx", "an output that karat has"),
         LeaveOut("        self.test_work_queue_exceeded()", "calls wait, and are not refused, while others are under way", item=True),
     ],
+    "interface_bitcoin_cli": [
+        Change("""f"{self.config['environment']['CLIENT_NAME']} """, """f"{'Bitcoin Core'} """, "the client is Core's bitcoin-cli", times=2),
+        Change("{re.escape(self.config['environment']['CLIENT_NAME'])}", "Bitcoin Core", "the same"),
+        Change(', "-i2psam=127.0.0.1:7656"', "", "karat does not reach I2P"),
+        Change("127.0.0.1:9050 (ipv4, ipv6, onion, cjdns), 127.0.0.1:7656 (i2p)", "127.0.0.1:9050 (ipv4, ipv6, onion)", "karat does not reach I2P and CJDNS"),
+        LeaveOut("Test default request logs default id=1", "texts of the log"),
+        LeaveOut("Test that request ids with unsafe characters are sanitized in the log", "texts of the log"),
+    ],
     "rpc_misc": [
         LeaveOut("assert_greater_than(memory['used'], 0)", "the node holds no keys, and so no memory for them", item=True),
         LeaveOut("assert_greater_than(memory['free'], 0)", "the same", item=True),
