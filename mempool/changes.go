@@ -23,15 +23,22 @@ type changeLog struct {
 func (l *changeLog) end() uint64 { return l.first + uint64(len(l.list)) }
 
 func (l *changeLog) add(e *pending.Entry, left pending.Departure) {
+	l.sequence++
+	l.append(pending.Change{Sequence: l.sequence, TxID: e.TxID, WTxID: e.WTxID, Added: left == "", Left: left})
+}
+
+// addBlock notes that the pool has followed the chain to a block.
+func (l *changeLog) addBlock(at types.Index) {
+	l.append(pending.Change{Sequence: l.sequence, Block: &at})
+}
+
+func (l *changeLog) append(c pending.Change) {
 	if len(l.list) == 2*changesKept {
 		copy(l.list, l.list[changesKept:])
 		l.list = l.list[:changesKept]
 		l.first += changesKept
 	}
-	l.list = append(l.list, pending.Change{Sequence: l.sequence + 1, TxID: e.TxID, WTxID: e.WTxID, Added: left == "", Left: left})
-	if left != pending.LeftBlock {
-		l.sequence++
-	}
+	l.list = append(l.list, c)
 }
 
 // ChangesSince returns the changes from a position on, in their order, at most limit, and
@@ -49,6 +56,13 @@ func (p *Pool) ChangesSince(position uint64, limit int) (changes []pending.Chang
 	return slices.Clone(rest), position + uint64(len(rest)), true
 }
 
+// Changes returns the position behind the last change.
+func (p *Pool) Changes() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.journal.end()
+}
+
 // Snapshot returns all transactions, each after those that it spends, and the position
 // of the changes that follow on it.
 func (p *Pool) Snapshot() (entries []*pending.Entry, position uint64) {
@@ -58,8 +72,8 @@ func (p *Pool) Snapshot() (entries []*pending.Entry, position uint64) {
 }
 
 // noteReplaced notes the difference between the graph that was and the one that replaces
-// it. It assumes mu, and that p.graph is still the old one.
-func (p *Pool) noteReplaced(fresh *graph, confirmed map[types.Hash]struct{}) {
+// it, for which the chain has moved. It assumes mu, and that p.graph is still the old one.
+func (p *Pool) noteReplaced(fresh *graph, at types.Index, confirmed map[types.Hash]struct{}) {
 	for _, e := range slices.Backward(p.graph.entries()) { // children first, as they leave otherwise
 		if fresh.byWTxID[e.WTxID] != nil {
 			continue
@@ -70,6 +84,7 @@ func (p *Pool) noteReplaced(fresh *graph, confirmed map[types.Hash]struct{}) {
 		}
 		p.journal.add(e, left)
 	}
+	p.journal.addBlock(at)
 	for _, e := range fresh.entries() {
 		if p.graph.byWTxID[e.WTxID] == nil {
 			p.journal.add(e, "")

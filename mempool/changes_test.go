@@ -22,6 +22,13 @@ func (k *told) follow(t *testing.T, p *Pool, counts map[string]int) {
 			t.Fatalf("changes from %d on are forgotten", k.position)
 		}
 		for _, c := range changes {
+			if c.Block != nil {
+				if c.Sequence != k.sequence {
+					t.Fatalf("change %+v after %d", c, k.sequence)
+				}
+				counts["block told"]++
+				continue
+			}
 			if k.txs[c.WTxID] == c.Added || c.Added != (c.Left == "") || c.Sequence != k.sequence+1 {
 				t.Fatalf("change %+v after %d, it is there: %v", c, k.sequence, k.txs[c.WTxID])
 			}
@@ -31,9 +38,7 @@ func (k *told) follow(t *testing.T, p *Pool, counts map[string]int) {
 				delete(k.txs, c.WTxID)
 				counts["left: "+string(c.Left)]++
 			}
-			if c.Left != pending.LeftBlock {
-				k.sequence++
-			}
+			k.sequence++
 		}
 		k.position = next
 		if len(changes) == 0 {

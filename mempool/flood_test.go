@@ -141,8 +141,9 @@ func TestFlood(t *testing.T) {
 	if refused == 0 || info.Count == 0 || info.MinFeeRate <= DefaultMinRelay {
 		t.Errorf("%d refused, %d there, the minimum is %v", refused, info.Count, info.MinFeeRate)
 	}
-	// Ids of what was accepted and checked are remembered besides, so many and not more.
-	f.pool.verified, f.pool.accepted = verifiedSet{}, acceptedLog{}
+	// Ids of what was accepted and checked, and what came and left, are remembered besides, so
+	// many and not more.
+	f.pool.verified, f.pool.accepted, f.pool.journal = verifiedSet{}, acceptedLog{}, changeLog{}
 	used := heapInUse() - before
 	t.Logf("%d transactions, %d of them refused, %d are there; %d µs each; %d bytes are reckoned, %d in use\n%s",
 		count, refused, info.Count, took.Microseconds()/int64(count), info.Usage, used, residentSet())

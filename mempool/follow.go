@@ -193,8 +193,9 @@ func (p *Pool) drop(u *consensus.BlockUpdate) *fees.Block {
 		delete(p.graph.deltas, n.TxID)
 	}
 	p.forgetDeltas(u)
-	p.remove(confirmed, pending.LeftBlock)
 	p.remove(withDescendants(conflicts), pending.LeftConflict)
+	p.journal.addBlock(u.Update.Block)
+	p.remove(confirmed, pending.LeftBlock)
 	p.observed(seen)
 	p.position = u.Update.Block
 	p.rolling.block(p.now())

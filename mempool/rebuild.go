@@ -89,7 +89,7 @@ func (p *Pool) replace(fresh *graph) {
 	p.log.Info("checked all waiting transactions anew", "before", len(p.graph.byTxID), "after", len(fresh.byTxID), "tip", f.at)
 	p.takeDeltas(fresh)
 	p.keepLocal(fresh)
-	p.noteReplaced(fresh, f.confirmed)
+	p.noteReplaced(fresh, f.at, f.confirmed)
 	p.graph, p.position, p.rebuilding = fresh, f.at, false
 	p.changes++
 	p.followed = followed{at: f.at}

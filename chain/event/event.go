@@ -150,6 +150,9 @@ func (s *Stream) changes(changes []pending.Change, next uint64) (events []Event)
 	first := next - uint64(len(changes))
 	for i, c := range changes {
 		s.At.Pool = first + uint64(i) + 1
+		if c.Block != nil { // it is of the chain, which is told by itself
+			continue
+		}
 		e := Event{Kind: TxRemoved, Cursor: s.At, Change: c}
 		if c.Added {
 			if e.Entry = s.Pool.GetByWitness(c.WTxID); e.Entry == nil {

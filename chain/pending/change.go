@@ -17,13 +17,16 @@ const (
 	LeftReplaced Departure = "replaced"
 )
 
-// Change is one transaction that came into a pool or left it.
+// Change is one transaction that came into a pool or left it, or a new place on the chain.
 type Change struct {
-	// Sequence is Bitcoin Core's mempool sequence number. Each change but LeftBlock has
-	// one of its own, the next. LeftBlock has that of the change that follows.
+	// Sequence is Bitcoin Core's mempool sequence number: each transaction that comes or
+	// leaves, for whatever reason, has the next one.
 	Sequence uint64
 	TxID     types.Hash
 	WTxID    types.Hash
 	Added    bool
 	Left     Departure // if it was not added
+	// Block is where the pool has followed the chain to, in a change that is about no
+	// transaction. What stands before it was there before that block. Else it is nil.
+	Block *types.Index
 }
