@@ -130,14 +130,15 @@ type Chain struct {
 
 	mu sync.RWMutex
 	// Guarded by mu (written only under turn or by AddHeaders):
-	tree       map[types.Hash]*blockNode   // all headers, those of refused blocks included
-	tip        *blockNode                  // of the best chain known to be valid
-	latest     latest                      // the block that was connected last, as followers want it
-	bestHeader *blockNode                  // of the chain of headers with the most work that is not refused
-	candidates map[*blockNode]struct{}     // complete blocks that are not worse than the tip
-	unlinked   map[*blockNode][]*blockNode // blocks with a body, by the parent that is not complete
-	dirty      map[*blockNode]struct{}     // blocks whose records changed since they were stored
-	wanted     map[types.Hash]bool         // whose bodies were pruned and are taken again
+	tree        map[types.Hash]*blockNode   // all headers, those of refused blocks included
+	tip         *blockNode                  // of the best chain known to be valid
+	latest      latest                      // the block that was connected last, as followers want it
+	bestHeader  *blockNode                  // of the chain of headers with the most work that is not refused
+	candidates  map[*blockNode]struct{}     // complete blocks that are not worse than the tip
+	refusedBest *blockNode                  // of the most work that was refused; it may have been reconsidered since
+	unlinked    map[*blockNode][]*blockNode // blocks with a body, by the parent that is not complete
+	dirty       map[*blockNode]struct{}     // blocks whose records changed since they were stored
+	wanted      map[types.Hash]bool         // whose bodies were pruned and are taken again
 }
 
 // New opens the chain that the store holds, or begins one with the network's

@@ -435,11 +435,14 @@ func (c *Chain) refuse(n *blockNode) {
 	defer c.mu.Unlock()
 	n.status |= header.StatusInvalid
 	c.dirty[n] = struct{}{}
+	c.noteRefused(n)
 	for _, above := range c.tree {
 		if above != n && !above.status.Has(header.StatusInvalidAncestor) && above.descendsFrom(n) {
 			above.status |= header.StatusInvalidAncestor
 			c.dirty[above] = struct{}{}
+			c.noteRefused(above)
 		}
 	}
 	c.rebuildCandidates()
+	c.moved.Ring() // the tip has not changed, but RefusedAhead may
 }

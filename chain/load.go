@@ -79,5 +79,6 @@ func (c *Chain) loadRecord(r header.Record) error {
 		n.status |= header.StatusInvalidAncestor
 	}
 	c.tree[n.hash] = n
+	c.noteRefused(n)
 	return nil
 }

@@ -90,6 +90,32 @@ func (c *Chain) Tips() []header.Tip {
 	return tips
 }
 
+// noteRefused remembers a block if it is refused and has more work than others that were.
+// It assumes mu.
+func (c *Chain) noteRefused(n *blockNode) {
+	if best := c.refusedBest; n.refused() && (best == nil || !best.refused() || n.work.Cmp(best.work) > 0) {
+		c.refusedBest = n
+	}
+}
+
+// RefusedAhead reports whether a chain with a refused block has the work of more than six
+// blocks more than the tip: either this node is wrong about the rules, or the others are.
+func (c *Chain) RefusedAhead() bool {
+	const blocks = 6
+	c.mu.RLock()
+	best, tip := c.refusedBest, c.tip
+	refused := best != nil && best.refused()
+	c.mu.RUnlock()
+	if !refused {
+		return false
+	}
+	most, work := tip.work, consensus.BlockWork(tip.header.Bits)
+	for range blocks {
+		most = most.Add(work)
+	}
+	return best.work.Cmp(most) > 0
+}
+
 // tipStatus returns Bitcoin Core's word for the branch that ends at n. It assumes mu.
 func (c *Chain) tipStatus(n *blockNode) string {
 	switch {

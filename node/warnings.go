@@ -11,6 +11,9 @@ import (
 // aboutFuture is what the warning of a tip ahead of the clock is known by.
 const aboutFuture = "future tip"
 
+// aboutRefused is what the warning of a heavy chain that was refused is known by.
+const aboutRefused = "refused chain"
+
 // keepWarnings looks for what the operator should know whenever the tip has changed.
 func (n *Node) keepWarnings(ctx context.Context) error {
 	return poke.Follow(ctx, n.chain, func() (bool, error) {
@@ -26,6 +29,11 @@ func (n *Node) keepWarnings(ctx context.Context) error {
 func (n *Node) lookForWarnings() {
 	for _, bit := range n.chain.UnknownRules() {
 		n.warnings.Set(fmt.Sprint("version bit ", bit), fmt.Sprintf("Unknown new rules activated (versionbit %d)", bit))
+	}
+	if n.chain.RefusedAhead() {
+		n.warnings.Set(aboutRefused, "Warning: Found invalid chain more than 6 blocks longer than our best chain. This could be due to database corruption or consensus incompatibility with peers.")
+	} else {
+		n.warnings.Unset(aboutRefused)
 	}
 	state := n.chain.TipState()
 	if int64(state.Header.Timestamp) > n.clock.now().Unix()+consensus.MaxFutureSeconds {
