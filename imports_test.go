@@ -97,11 +97,16 @@ var allowed = map[string][]string{
 	"p2p/peerinfo": {"chain/types"},
 	"p2p/wire":     {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
 	"p2p/noise":    {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
+	"internal/hook": {},
+	"rpc/zmqinfo":   {},
+	"rpc/zeromq": {
+		"internal/poke", "chain/types", "chain/consensus", "chain/pending", "rpc/zmqinfo", "github.com/go-zeromq/zmq4", "github.com/go-zeromq/zmq4/security/null",
+	},
 	"rpc": {
 		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "chain/coinhistory", "miner/stratuminfo", "p2p/peerinfo",
 		"chain/indexed", "chain/event",
 		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",
-		"golang.org/x/time/rate", "github.com/gorilla/websocket",
+		"rpc/zmqinfo", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
 	"wallet": {
 		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/filter",
@@ -111,7 +116,7 @@ var allowed = map[string][]string{
 	},
 	"node": {
 		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
-		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc",
+		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "internal/hook",
 	},
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
@@ -123,7 +128,7 @@ var allowed = map[string][]string{
 		"github.com/urfave/cli/v2", "rsc.io/qr",
 	},
 	"cmd/karatd": {
-		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/taproot", "chain", "chain/store", "node", "rpc", "p2p/noise", "p2p/seed",
+		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
 		"github.com/urfave/cli/v2", "github.com/BurntSushi/toml",
 	},
 }

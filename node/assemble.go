@@ -21,16 +21,18 @@ import (
 	"github.com/karatcoin/karat/p2p/peerinfo"
 	"github.com/karatcoin/karat/p2p/portmap"
 	"github.com/karatcoin/karat/rpc"
+	"github.com/karatcoin/karat/rpc/zeromq"
 )
 
 // services are what Run runs, and the listeners that they are given.
 type services struct {
-	pool    *mempool.Pool
-	miner   *miner.Miner
-	peers   *p2p.Manager
-	server  *rpc.Server
-	mapper  *portmap.Mapper // nil: no router is asked
-	stratum *stratum.Server // nil: no miner is let in
+	pool      *mempool.Pool
+	miner     *miner.Miner
+	peers     *p2p.Manager
+	server    *rpc.Server
+	mapper    *portmap.Mapper   // nil: no router is asked
+	stratum   *stratum.Server   // nil: no miner is let in
+	publisher *zeromq.Publisher // nil: nothing is published by ZeroMQ
 
 	peerListener  net.Listener // nil: none
 	minerListener net.Listener // nil: none
@@ -83,6 +85,9 @@ func (n *Node) assemble() (s *services, err error) {
 		return s, err
 	}
 	n.newStratum(s)
+	if err := n.newPublisher(s); err != nil {
+		return s, err
+	}
 	for _, address := range n.config.RPCListen {
 		l, err := n.listen(address, "RPC clients", "--rpc-listen")
 		if err != nil {
@@ -103,6 +108,14 @@ func (n *Node) newStratum(s *services) {
 		PayTo: n.config.MineTo, Tag: UserAgent, MaxConnections: n.config.MaxMiners,
 		Now: n.clock.now, Clock: n.clock.real, Logger: n.log.With(logswitch.Category("stratum")), OwnLogger: n.ownLog,
 	})
+}
+
+// newPublisher makes what publishes by ZeroMQ, if anything is to be published.
+func (n *Node) newPublisher(s *services) (err error) {
+	if len(n.config.ZMQ) > 0 {
+		s.publisher, err = zeromq.New(zeromq.Options{Endpoints: n.config.ZMQ, Chain: n.chain, Pool: s.pool, Syncing: n.syncing, Logger: n.log})
+	}
+	return err
 }
 
 // listen opens a listener at an address; none for an empty one. The error names the
@@ -223,6 +236,7 @@ func (n *Node) newServer(s *services) error {
 		Miner: rpcMiner{s.miner}, PayTo: n.config.MineTo, BlockMinFeeRate: n.config.BlockMinFeeRate, Network: s.peers,
 		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
 		TLS: secret, Hosts: rpcHosts(n.config.RPCHosts), AllowIP: n.config.RPCAllowIP, IdleTimeout: n.config.RPCIdle, Limits: n.config.RPCLimits,
+		REST: n.config.REST, ZMQ: n.config.ZMQ,
 	}
 	if n.index != nil {
 		options.Index, options.Scripts = n.index, n.index

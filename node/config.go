@@ -17,6 +17,7 @@ import (
 	"github.com/karatcoin/karat/miner/stratum"
 	"github.com/karatcoin/karat/p2p"
 	"github.com/karatcoin/karat/rpc"
+	"github.com/karatcoin/karat/rpc/zmqinfo"
 )
 
 // The defaults of Config.
@@ -106,6 +107,10 @@ type Config struct {
 	// what the rules allow, BlockReservedWeight for DefaultBlockReservedWeight.
 	BlockMaxWeight, BlockReservedWeight int           // weight units
 	BlockMinFeeRate                     types.FeeRate // of what comes into one
+
+	REST   bool               // answer Bitcoin Core's REST to anybody who reaches RPCListen
+	ZMQ    []zmqinfo.Endpoint // where to publish blocks and transactions
+	Notify Notify
 
 	Stratum    string      // HOST:PORT for miners; empty: none
 	StratumTLS *tls.Config // that miners are spoken to with; nil: none

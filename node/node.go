@@ -97,8 +97,13 @@ func (n *Node) verified(wtxid types.Hash) bool {
 // later lets the index wait while blocks are synced, so that the two do not share the
 // disk. With pruning it may not wait: then pruning waits for it, and the disk fills up.
 func (n *Node) later() bool {
+	return n.config.PruneBytes == 0 && n.syncing()
+}
+
+// syncing reports whether a node that runs follows peers that are far ahead.
+func (n *Node) syncing() bool {
 	s := n.running.Load()
-	return s != nil && n.config.PruneBytes == 0 && s.peers.Syncing()
+	return s != nil && s.peers.Syncing()
 }
 
 // Close flushes and closes. After a local fault nothing more is written.

@@ -61,6 +61,11 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if n.index != nil {
 		run = append(run, n.index.Run)
 	}
+	if s.publisher != nil {
+		run = append(run, s.publisher.Run)
+	}
+	hooks := n.newNotices()
+	run = append(run, hooks.runs(n, s.pool)...)
 	if n.config.StopAt > 0 {
 		run = append(run, n.stopAt)
 	}
@@ -90,7 +95,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 			s.server.Ready() // clients see by getmempoolinfo how far loading is
 		}
 		started(n.started(s))
+		hooks.startup.Fire()
 		<-ctx.Done()
+		hooks.shutdown.Now(context.WithoutCancel(ctx))
 		return nil
 	})
 	err = runAll(ctx, run...)

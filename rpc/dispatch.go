@@ -220,13 +220,16 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 
 // printable makes a client's word fit for a log: a method's name could hold a line
 // that looks like another entry, or be as long as a request.
-func printable(s string) string {
+func printable(s string) string { return printableTo(64, s) }
+
+// printableTo is printable with a length of one's own.
+func printableTo(most int, s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, s[:min(len(s), 64)])
+	}, s[:min(len(s), most)])
 }
 
 // activeCalls knows which calls are under way, for getrpcinfo, and lets Run wait for

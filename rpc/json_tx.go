@@ -40,6 +40,7 @@ type txPlaceJSON struct {
 	block         header.Info
 	confirmations int64 // 0: the block is not on the best chain
 	named         bool
+	hashAlone     bool // nothing but the block is told
 }
 
 // txJSON tells of a transaction what itself shows.
@@ -204,7 +205,11 @@ func (j *txJSON) writeInput(w *jsonWriter, i int, coinbase bool) {
 func (p *txPlaceJSON) write(w *jsonWriter) {
 	w.raw(`,"blockhash":"`)
 	w.hash(p.block.Hash)
-	w.raw(`","confirmations":`)
+	w.raw(`"`)
+	if p.hashAlone {
+		return
+	}
+	w.raw(`,"confirmations":`)
 	w.int(p.confirmations)
 	if p.block.OnBestChain {
 		w.raw(`,"time":`)

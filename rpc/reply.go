@@ -38,19 +38,23 @@ func writePieces(out outlet, b []byte) error {
 	return nil
 }
 
-// stream sends a result while it writes itself. What fits in one piece goes whole. For
-// what is longer the length is found first, by letting it write once for nothing: many
-// clients read an answer only by its Content-Length. An error with begun false has left
-// the outlet as it was.
+// stream sends a reply while its result writes itself.
 func (s *Server) stream(ctx context.Context, out outlet, r *request, result streamer) (begun bool, err error) {
-	p := takeBuffer()
-	w := jsonWriter{b: *p, ctx: ctx}
-	write := func(w *jsonWriter) error {
+	return s.pieces(ctx, out, func(w *jsonWriter) error {
 		w.b = appendReplyHead(w.b, r)
 		err := s.write(r, w, result)
 		w.b = append(appendReplyTail(w.b, r, nil), out.ending()...)
 		return err
-	}
+	})
+}
+
+// pieces sends what is written while it is written. What fits in one piece goes whole. For
+// what is longer the length is found first, by letting it be written once for nothing: many
+// clients read an answer only by its Content-Length. An error with begun false has left
+// the outlet as it was.
+func (s *Server) pieces(ctx context.Context, out outlet, write func(w *jsonWriter) error) (begun bool, err error) {
+	p := takeBuffer()
+	w := jsonWriter{b: *p, ctx: ctx}
 	turn := false
 	defer func() {
 		if turn {

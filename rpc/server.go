@@ -18,6 +18,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/ratelog"
+	"github.com/karatcoin/karat/rpc/zmqinfo"
 )
 
 // The limits of the server. A client is known by its password before it costs more
@@ -76,11 +77,13 @@ type Options struct {
 	Logs      Logs // nil: nothing is told of it
 	Auth      *Auth
 
-	TLS         *tls.Config    // nil: plain HTTP
-	Hosts       []string       // names by which clients may call this node, beside addresses and localhost
-	Limits      Limits         // of each user
-	AllowIP     []netip.Prefix // of clients; none: all
-	IdleTimeout time.Duration  // of a connection without requests; 0: DefaultIdleTimeout
+	TLS         *tls.Config        // nil: plain HTTP
+	Hosts       []string           // names by which clients may call this node, beside addresses and localhost
+	Limits      Limits             // of each user
+	AllowIP     []netip.Prefix     // of clients; none: all
+	IdleTimeout time.Duration      // of a connection without requests; 0: DefaultIdleTimeout
+	REST        bool               // anybody may read the chain by REST
+	ZMQ         []zmqinfo.Endpoint // where the node publishes, for getzmqnotifications
 
 	Logger *slog.Logger // nil: discard
 
@@ -217,6 +220,8 @@ func (s *Server) at(path string) http.HandlerFunc {
 		return s.serveSocket
 	case path == "/", strings.HasPrefix(path, "/wallet/"): // where clients of Bitcoin Core put the name of a wallet
 		return s.serveHTTP
+	case s.REST && strings.HasPrefix(path, restPrefix):
+		return s.serveREST
 	}
 	return nil
 }

@@ -61,6 +61,7 @@ def patch_addresses():
     TestNode.PRIV_KEYS = [pair(key_address(secret), known.key) for secret, known in zip(secrets, TestNode.PRIV_KEYS)]
     unspendable = address.program_to_witness(1, bytes(32))  # no point of the curve has the coordinate 0
     address.ADDRESS_BCRT1_UNSPENDABLE = unspendable
+    address.ADDRESS_BCRT1_P2WSH_OP_TRUE = address.program_to_witness(1, op_true_output().scriptPubKey[2:])
     address.ADDRESS_BCRT1_UNSPENDABLE_DESCRIPTOR = descriptors.descsum_create(f"addr({unspendable})")
     getnewdestination = wallet.getnewdestination
 

@@ -25,6 +25,11 @@ def switch(flag):
     return lambda text: [f"--{flag}={'false' if text in ('0', 'false') else 'true'}"]
 
 
+def publish(topic):
+    """Where a topic is published. Core starts without what is no address; karatd says so."""
+    return lambda text: [f"--zmq={topic}={text}"] if ":" in text else []
+
+
 # Core's name: what karatd is given for it.
 OPTIONS = {
     "txindex": switch("txindex"),
@@ -59,6 +64,13 @@ OPTIONS = {
     "proxy": same("proxy"),
     "onion": same("onion"),
     "externalip": same("external-address"),
+    "rest": switch("rest"),
+    "blocknotify": same("blocknotify"),
+    "alertnotify": same("alertnotify"),
+    "startupnotify": same("startupnotify"),
+    "shutdownnotify": same("shutdownnotify"),
+} | {
+    "zmqpub" + topic: publish(topic) for topic in ("hashblock", "hashtx", "rawblock", "rawtx", "sequence")
 }
 
 # What changes nothing that a test of rules, policy or answers could see.
@@ -71,7 +83,7 @@ IGNORED = set("""
     shrinkdebugfile timeout uacomment unsafesqlitesync upnp v2transport wallet walletbroadcast
     walletrejectlongchains mempoolfullrbf datadir conf bind listen connect addnode whitelist permitbaremultisig
     bytespersigop limitancestorcount limitancestorsize limitdescendantcount limitdescendantsize
-    acceptstalefeeestimates printpriority test testactivationheight
+    acceptstalefeeestimates printpriority test testactivationheight walletnotify
 """.split())
 
 
@@ -184,7 +196,7 @@ class Node:
         out += self.peers() + self.users() + self.lists()
         for name in dict.fromkeys(name for name, _ in self.options):
             if name in OPTIONS:
-                values = self.all_of(name) if name in ("rpcauth", "externalip", "rpcallowip") else [self.last(name)]
+                values = self.all_of(name) if name in ("rpcauth", "externalip", "rpcallowip") or name.startswith("zmqpub") else [self.last(name)]
                 for value in values:
                     out += OPTIONS[name](value)
             elif name not in IGNORED:

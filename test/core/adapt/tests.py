@@ -80,6 +80,23 @@ TEXT = {
                "self.connect_nodes(0, 1)\n        assert_mempool_contents(self, self.nodes[0], expected=[dusty_tx['tx'], sweep_tx['tx']]); self.generate(self.nodes[0], 1)\n\n    def test_fee_having_parent",
                "after a restart a package is back, as one"),
     ],
+    "interface_rest": [
+        LeaveOut("Check tolerance for invalid URI", "a path with a % that begins no byte is no request (RFC 3986)", until='resp = self.test_rest_request("/mempool/contents.json?%"'),
+        LeaveOut("Missing block data should cause REST API to fail", "karat's files of blocks have other names, and are held open", until='self.log.info("Test the /deploymentinfo URI")'),
+    ],
+    "interface_zmq": [
+        Change("""        assert_equal(hashtx.receive().hex(), payment_txid)
+        assert_equal(hashtx.receive().hex(), payment_txid)
+        # And the new connected coinbases
+        for i in [0, 1]:
+            assert_equal(hashtx.receive().hex(), self.nodes[1].getblock(connect_blocks[i])["tx"][0])
+""", """        assert_equal(hashtx.receive().hex(), payment_txid)
+        # And the new connected coinbases
+        for i in [0, 1]:
+            assert_equal(hashtx.receive().hex(), self.nodes[1].getblock(connect_blocks[i])["tx"][0])
+        assert_equal(hashtx.receive().hex(), payment_txid)
+""", "what comes back into the pool is told behind the blocks for which it was undone, as it happens"),
+    ],
     "mempool_limit": [NEWS],
     "mempool_updatefromblock": [
         LeaveOut("        self.test_max_disconnect_pool_bytes()", "a reorganisation brings back all that is still valid, however large", until="self.test_chainlimits_exceeded()"),
