@@ -37,26 +37,21 @@ func (h httpReply) begin(status int, length int64) {
 		h.w.WriteHeader(status)
 		return
 	}
-<<<<<<< HEAD
 	if w, ok := h.w.(*response); ok && length >= 0 {
 		w.promiseJSON(status, length)
 		return
 	}
-	header := h.w.Header()
-	header["Content-Type"] = []string{"application/json"}
-=======
-	h.w.Header()["Content-Type"] = contentJSON
+	h.w.Header()["Content-Type"] = []string{"application/json"}
 	h.beginWith(status, length)
 }
 
 // beginAs begins what is no JSON.
-func (h *httpReply) beginAs(contentType string, length int64) {
+func (h httpReply) beginAs(contentType string, length int64) {
 	h.w.Header().Set("Content-Type", contentType)
 	h.beginWith(http.StatusOK, length)
 }
 
-func (h *httpReply) beginWith(status int, length int64) {
->>>>>>> 2d250a4 (rpc, zeromq, hook: REST, ZeroMQ, and commands for events)
+func (h httpReply) beginWith(status int, length int64) {
 	if length >= 0 {
 		h.w.Header()["Content-Length"] = []string{strconv.FormatInt(length, 10)}
 	}

@@ -92,8 +92,7 @@ const restPrefix = "/rest/"
 // serveREST answers a path of REST.
 func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(pathOf(r), restPrefix)
-	reply := &httpReply{w, http.NewResponseController(w)}
-	defer reply.inTime()
+	reply := httpReply{w}
 	w.Header().Set("Cache-Control", "no-store")
 	i := slices.IndexFunc(restPaths, func(p restPath) bool { return strings.HasPrefix(path, p.prefix) })
 	if i < 0 {
@@ -150,7 +149,7 @@ func restRefuse(w http.ResponseWriter, e *restError) {
 }
 
 // sendREST sends an answer in the format that was asked for.
-func (s *Server) sendREST(reply *httpReply, q *restQuery, a *restAnswer) {
+func (s *Server) sendREST(reply httpReply, q *restQuery, a *restAnswer) {
 	switch q.format {
 	case formatJSON:
 		begun, err := s.pieces(q.ctx, reply, func(w *jsonWriter) error {
