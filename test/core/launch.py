@@ -24,19 +24,13 @@ RPCAUTH={source}/share/rpcauth/rpcauth.py
 COMPONENTS = """ENABLE_WALLET BUILD_BENCH ENABLE_CLI BUILD_BITCOIN_TX ENABLE_BITCOIN_UTIL ENABLE_BITCOIN_CHAINSTATE ENABLE_WALLET_TOOL
     ENABLE_FUZZ_BINARY ENABLE_ZMQ ENABLE_EMBEDDED_ASMAP ENABLE_EXTERNAL_SIGNER ENABLE_USDT_TRACEPOINTS ENABLE_IPC BUILD_GUI""".split()
 
-PRESENT = {"ENABLE_ZMQ"}
-
 
 def config_file(source):
     """What Core's build would have written: none of its programs but bitcoind is there, and bitcoin-cli if BITCOINCLI
     names one."""
-    there = {"ENABLE_CLI"} if os.environ.get("BITCOINCLI") else set()
+    there = {"ENABLE_ZMQ"} | ({"ENABLE_CLI"} if os.environ.get("BITCOINCLI") else set())
     with tempfile.NamedTemporaryFile("w", suffix=".ini", delete=False) as file:
-<<<<<<< HEAD
         file.write(CONFIG.format(source=source, build=HERE, components="\n".join(f"{name}={str(name in there).lower()}" for name in COMPONENTS)))
-=======
-        file.write(CONFIG.format(source=source, build=HERE, components="\n".join(f"{name}={'true' if name in PRESENT else 'false'}" for name in COMPONENTS)))
->>>>>>> 2651e42 (rpc, zeromq, hook: REST, ZeroMQ, and commands for events)
     return file.name
 
 
