@@ -205,11 +205,8 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 		return nil, asError(context.Canceled)
 	}
 	defer end()
-	if on.socket != nil { // over HTTP the request has that time
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.Limits.callTime())
-		defer cancel()
-	}
+	ctx, cancel := s.inTime(ctx)
+	defer cancel()
 	s.log.Debug("call", "method", name, "user", on.user.Name)
 	result, err = m.run(ctx, s, a)
 	if err != nil {

@@ -3,6 +3,7 @@ package rpc
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -41,6 +42,9 @@ type client struct {
 	bw   *bufio.Writer
 	ctx  context.Context
 	gone chan struct{} // closed when the lobby has dropped it
+
+	lastUser  *User // of the last request with a valid password; nil: none
+	lastLogin [sha256.Size]byte
 
 	// Guarded by the lobby's mu:
 	known    bool   // the last request had a valid password
@@ -224,7 +228,11 @@ func (c *client) linger() {
 
 // answer hands a request to the handler. It reports whether another one may follow.
 func (c *client) answer(w *response, r *http.Request) bool {
-	ctx, cancel := context.WithCancel(c.ctx)
+	limit := c.web.s.inTime
+	if pathOf(r) == "/ws" { // which lasts
+		limit = context.WithCancel
+	}
+	ctx, cancel := limit(c.ctx)
 	defer cancel()
 	r = r.WithContext(ctx)
 	r.RemoteAddr = c.from.String()

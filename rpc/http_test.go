@@ -135,6 +135,8 @@ func TestRawRequests(t *testing.T) {
 		{"Expect of a stranger", "POST / HTTP/1.1\r\nExpect: 100-continue\r\n" + length + "\r\n\r\n", []int{401}},
 		{"Expect of something else", post(length, "Expect: x") + "\r\n" + count, []int{417}},
 		{"no password, then one", "POST / HTTP/1.1\r\n" + length + "\r\n\r\n" + count + last, []int{401, 200}},
+		{"a password, then a wrong one", post(length) + "\r\n" + count + "POST / HTTP/1.1\r\nAuthorization: Basic YWxpY2U6d3Jvbmc=\r\nConnection: close\r\n\r\n", []int{200, 401}},
+		{"a password, then none, then one", post(length) + "\r\n" + count + "POST / HTTP/1.1\r\n\r\n" + last, []int{200, 401, 200}},
 		{"a long body without a password", "POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 1_000_000), []int{401}},
 		{"GET", "GET / HTTP/1.1\r\n\r\nGET /x HTTP/1.1\r\nConnection: close\r\n\r\n", []int{405, 404}},
 		{"HEAD", "HEAD /x HTTP/1.1\r\n\r\n" + last, []int{404, 200}},

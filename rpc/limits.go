@@ -52,7 +52,7 @@ type account struct {
 	mu sync.Mutex
 	// Guarded by mu:
 	held int64         // bytes
-	room chan struct{} // closed and made anew when bytes are given back
+	room chan struct{} // closed when bytes are given back; nil: nobody waits for that
 }
 
 // accounts are those of all users, by name.
@@ -73,7 +73,7 @@ func (a *accounts) of(user string) *account {
 	if a.all == nil {
 		a.all = map[string]*account{}
 	}
-	made := &account{name: user, limits: a.limits, room: make(chan struct{})}
+	made := &account{name: user, limits: a.limits}
 	if a.limits.Rate > 0 && user != CookieUser {
 		made.rate = rate.NewLimiter(rate.Limit(a.limits.Rate), max(1, int(a.limits.Rate)))
 	}
@@ -127,17 +127,13 @@ type hold struct {
 // grow waits until there is room for so many bytes more. One request always has room,
 // whatever its size, when it is the only one.
 func (h *hold) grow(ctx context.Context, n int64) error {
+	room := h.take(n)
+	if room == nil {
+		return nil
+	}
 	late := time.NewTimer(limitWait)
 	defer late.Stop()
-	for {
-		h.a.mu.Lock()
-		if others := h.a.held - h.n; others == 0 || h.a.held+n <= h.a.limits.memory() {
-			h.a.held, h.n = h.a.held+n, h.n+n
-			h.a.mu.Unlock()
-			return nil
-		}
-		room := h.a.room
-		h.a.mu.Unlock()
+	for ; room != nil; room = h.take(n) {
 		select {
 		case <-room:
 		case <-ctx.Done():
@@ -147,6 +143,21 @@ func (h *hold) grow(ctx context.Context, n int64) error {
 				h.a.name, h.a.limits.memory()>>20)
 		}
 	}
+	return nil
+}
+
+// take takes so many bytes, or returns what is closed when others have given some back.
+func (h *hold) take(n int64) (room <-chan struct{}) {
+	h.a.mu.Lock()
+	defer h.a.mu.Unlock()
+	if others := h.a.held - h.n; others == 0 || h.a.held+n <= h.a.limits.memory() {
+		h.a.held, h.n = h.a.held+n, h.n+n
+		return nil
+	}
+	if h.a.room == nil {
+		h.a.room = make(chan struct{})
+	}
+	return h.a.room
 }
 
 // end gives all of it back.
@@ -155,8 +166,10 @@ func (h *hold) end() {
 	defer h.a.mu.Unlock()
 	h.a.held -= h.n
 	h.n = 0
-	close(h.a.room)
-	h.a.room = make(chan struct{})
+	if h.a.room != nil {
+		close(h.a.room)
+		h.a.room = nil
+	}
 }
 
 // readHolding reads all of a message, and takes memory for it as it comes.

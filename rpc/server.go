@@ -233,7 +233,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "JSONRPC server handles only POST requests", http.StatusMethodNotAllowed)
 		return
 	}
-	user, ok := s.Auth.check(r)
+	user, ok := s.userOf(r)
 	if !ok {
 		s.refuse(w, r)
 		return
@@ -242,7 +242,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.Limits.callTime())
+	ctx, cancel := s.inTime(r.Context())
 	defer cancel()
 	h := hold{a: s.accounts.of(user.Name)}
 	defer h.end()
@@ -251,13 +251,31 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := readBody(w, r)
 	if err != nil {
 		w.Header().Set("Connection", "close") // what else comes belongs to the body
 		http.Error(w, "the request is too long or broke off", http.StatusRequestEntityTooLarge)
 		return
 	}
 	s.answer(ctx, &session{user: user}, body, httpReply{w})
+}
+
+// inTime gives a request its time, unless it has one.
+func (s *Server) inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.Limits.callTime())
+}
+
+// readBody reads all of a body. Memory for one of a known length is taken at once.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength < 0 || r.ContentLength > maxBody {
+		return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
 }
 
 // bodyLength is how long a body may be, in bytes.

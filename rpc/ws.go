@@ -60,7 +60,7 @@ type socket struct {
 // or the server ends. A client that sends no user with the request must call
 // authenticate first, as btcd's does.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
-	user, ok := s.Auth.check(r)
+	user, ok := s.userOf(r)
 	if !ok && r.Header.Get("Authorization") != "" {
 		s.refuse(w, r)
 		return
