@@ -93,10 +93,10 @@ var allowed = map[string][]string{
 	"p2p/seed": {
 		"internal/wholefile", "internal/ratelog", "chain/consensus", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/wire", "github.com/miekg/dns",
 	},
-	"p2p/portmap":  {"github.com/huin/goupnp", "github.com/huin/goupnp/", "github.com/jackpal/go-nat-pmp"},
-	"p2p/peerinfo": {"chain/types"},
-	"p2p/wire":     {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
-	"p2p/noise":    {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
+	"p2p/portmap":   {"github.com/huin/goupnp", "github.com/huin/goupnp/", "github.com/jackpal/go-nat-pmp"},
+	"p2p/peerinfo":  {"chain/types"},
+	"p2p/wire":      {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
+	"p2p/noise":     {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
 	"internal/hook": {},
 	"rpc/zmqinfo":   {},
 	"rpc/zeromq": {
