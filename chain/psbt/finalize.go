@@ -20,7 +20,7 @@ type spender struct {
 	known  []bool // of utxos
 	ctx    *taproot.Context
 
-	aggregated int // keys, see maxAggregated
+	aggregated, matched int // see maxAggregated and maxMatched
 }
 
 func newSpender(p *Packet) (*spender, error) {

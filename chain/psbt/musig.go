@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha512"
 	"encoding/binary"
+	"slices"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr/musig2"
@@ -12,9 +13,14 @@ import (
 	"github.com/karatcoin/karat/chain/taproot"
 )
 
-// maxAggregated bounds the keys that are aggregated for one packet, each of which takes
-// as long as a signature.
-const maxAggregated = 10_000
+// The bounds of what is aggregated for one packet.
+const (
+	// maxAggregated counts keys and steps of paths, each of which takes as long as a
+	// signature.
+	maxAggregated = 10_000
+	// maxMatched counts how often a signature and a list of participants are matched.
+	maxMatched = 1_000_000
+)
 
 // muSigChainCode is the chain code of all aggregate keys (BIP328).
 var muSigChainCode = [32]byte{
@@ -58,17 +64,16 @@ func (s *spender) aggregateOne(i int, output *[32]byte, parts []MuSigPartialSig)
 	if err != nil || hashType > 0xff {
 		return
 	}
-	var nonces [][66]byte
-	for _, n := range in.MuSigNonces {
-		if sameSignature(n.MuSigID, id) {
-			nonces = append(nonces, n.Nonce)
+	nonces := in.noncesOf(id)
+	for j := range in.MuSigParticipants {
+		m := &in.MuSigParticipants[j]
+		if s.matched++; s.matched > maxMatched {
+			return
 		}
-	}
-	for _, m := range in.MuSigParticipants {
 		if len(m.Participants) != len(parts) || len(nonces) != len(parts) {
 			continue
 		}
-		for _, tweaks := range in.muSigTweaks(&m, &id, output) {
+		for _, tweaks := range s.muSigTweaks(in, m, &id, output) {
 			if s.aggregated += len(parts); s.aggregated > maxAggregated {
 				return
 			}
@@ -89,17 +94,27 @@ func (s *spender) aggregateOne(i int, output *[32]byte, parts []MuSigPartialSig)
 	}
 }
 
+// noncesOf returns the nonces of a signature. The list is sorted.
+func (in *Input) noncesOf(id MuSigID) (nonces [][66]byte) {
+	id.Participant = [33]byte{}
+	at, _ := slices.BinarySearchFunc(in.MuSigNonces, MuSigNonce{MuSigID: id}, compareNonce)
+	for ; at < len(in.MuSigNonces) && sameSignature(in.MuSigNonces[at].MuSigID, id); at++ {
+		nonces = append(nonces, in.MuSigNonces[at].Nonce)
+	}
+	return nonces
+}
+
 // muSigTweaks returns by what the key that signs may differ from the participants'
 // aggregate: a path (BIP328), and on the key path the tweak of the tree.
-func (in *Input) muSigTweaks(m *MuSigParticipants, id *MuSigID, output *[32]byte) (all [][]musig2.KeyTweakDesc) {
+func (s *spender) muSigTweaks(in *Input, m *MuSigParticipants, id *MuSigID, output *[32]byte) (all [][]musig2.KeyTweakDesc) {
 	if id.LeafHash != [32]byte{} {
-		if tweaks, ok := in.pathTweaks(m, [32]byte(id.Aggregate[1:])); ok {
+		if tweaks, ok := s.pathTweaks(in, m, [32]byte(id.Aggregate[1:])); ok {
 			all = append(all, tweaks)
 		}
 		return all
 	}
 	if internal := in.TapInternalKey; internal != nil {
-		if tweaks, ok := in.pathTweaks(m, *internal); ok {
+		if tweaks, ok := s.pathTweaks(in, m, *internal); ok {
 			var root []byte
 			if in.TapMerkleRoot != nil {
 				root = in.TapMerkleRoot[:]
@@ -107,7 +122,7 @@ func (in *Input) muSigTweaks(m *MuSigParticipants, id *MuSigID, output *[32]byte
 			all = append(all, append(tweaks, musig2.KeyTweakDesc{Tweak: taproot.TweakHash(*internal, root), IsXOnly: true}))
 		}
 	}
-	if tweaks, ok := in.pathTweaks(m, *output); ok {
+	if tweaks, ok := s.pathTweaks(in, m, *output); ok {
 		all = append(all, tweaks)
 	}
 	return all
@@ -115,17 +130,22 @@ func (in *Input) muSigTweaks(m *MuSigParticipants, id *MuSigID, output *[32]byte
 
 // pathTweaks returns the tweaks by which a key is derived from an aggregate, none if it is
 // the aggregate. It reports false if there is no such path.
-func (in *Input) pathTweaks(m *MuSigParticipants, key [32]byte) (tweaks []musig2.KeyTweakDesc, ok bool) {
+func (s *spender) pathTweaks(in *Input, m *MuSigParticipants, key [32]byte) (tweaks []musig2.KeyTweakDesc, ok bool) {
 	if bytes.Equal(m.Aggregate[1:], key[:]) {
 		return nil, true
 	}
-	id := KeyID(m.Aggregate[:])
-	for _, d := range in.TapDerivations {
-		if d.Key == key && len(d.Origin.Path) > 0 && len(d.Origin.Path) <= 256 && bytes.Equal(d.Origin.Fingerprint[:], id[:4]) {
-			return derivationTweaks(m.Aggregate[:], d.Origin.Path, key)
-		}
+	at, ok := slices.BinarySearchFunc(in.TapDerivations, TapDerivation{Key: key}, compareTapDerivation)
+	if !ok {
+		return nil, false
 	}
-	return nil, false
+	origin := &in.TapDerivations[at].Origin
+	if id := KeyID(m.Aggregate[:]); len(origin.Path) == 0 || !bytes.Equal(origin.Fingerprint[:], id[:4]) {
+		return nil, false
+	}
+	if s.aggregated += len(origin.Path); s.aggregated > maxAggregated {
+		return nil, false
+	}
+	return derivationTweaks(m.Aggregate[:], origin.Path, key)
 }
 
 // derivationTweaks derives a public key along a path (BIP32), and returns the tweak of each

@@ -109,3 +109,30 @@ func (l *lab) signTogether(people []person, keys []*btcec.PublicKey, tweaks []mu
 		in.MuSigPartialSigs = append(in.MuSigPartialSigs, MuSigPartialSig{id, [32]byte(s.Bytes())})
 	}
 }
+
+// TestMuSigBounds: many signatures by keys that are derived, each of which would have to be
+// derived anew, take no more time than the bound says.
+func TestMuSigBounds(t *testing.T) {
+	alice := newPerson(1)
+	leaf := script(alice.xonly(), taproot.OpCheckSig)
+	l := newLab(t, 2, alice, [][]byte{leaf})
+	in := &l.Inputs[0]
+	aggregate := [33]byte(alice.key.PubKey().SerializeCompressed())
+	id := KeyID(aggregate[:])
+	for i := range 6000 {
+		key := [32]byte{byte(i), byte(i >> 8), 1}
+		sig := MuSigID{Participant: aggregate, Aggregate: [33]byte(append([]byte{2}, key[:]...)), LeafHash: key}
+		in.MuSigNonces = append(in.MuSigNonces, MuSigNonce{MuSigID: sig})
+		in.MuSigPartialSigs = append(in.MuSigPartialSigs, MuSigPartialSig{MuSigID: sig})
+		in.MuSigParticipants = append(in.MuSigParticipants, MuSigParticipants{Aggregate: aggregate, Participants: [][33]byte{aggregate}})
+		in.TapDerivations = append(in.TapDerivations, TapDerivation{Key: key, Origin: KeyOrigin{Fingerprint: [4]byte(id[:4]), Path: []uint32{1, 2}}})
+	}
+	s, err := newSpender(l.Packet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.aggregate(0)
+	if s.aggregated < maxAggregated || s.aggregated > 2*maxAggregated || s.matched > maxMatched+len(in.MuSigPartialSigs) {
+		t.Errorf("%d keys and %d matches were counted", s.aggregated, s.matched)
+	}
+}
