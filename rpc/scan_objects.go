@@ -130,7 +130,7 @@ func (s *Server) watch(ctx context.Context, objects []scanObject) (*watched, err
 			o.keyRange = keyRange{}
 		}
 		for _, one := range d.Expand() {
-			if err := w.add(ctx, one, o.keyRange); err != nil {
+			if err := w.add(ctx, o.text, one, o.keyRange); err != nil {
 				return nil, err
 			}
 		}
@@ -138,8 +138,8 @@ func (s *Server) watch(ctx context.Context, objects []scanObject) (*watched, err
 	return w, nil
 }
 
-// add derives the scripts of a descriptor.
-func (w *watched) add(ctx context.Context, d *descriptor.Descriptor, r keyRange) error {
+// add derives the scripts of a descriptor without multipath, which stands in a text.
+func (w *watched) add(ctx context.Context, text string, d *descriptor.Descriptor, r keyRange) error {
 	w.descriptors = append(w.descriptors, d)
 	for index := int64(r.from); index <= int64(r.to); index++ {
 		if w.keys += max(1, d.KeyCount()); w.keys > maxDerivedKeys || len(w.scripts) >= maxScanScripts {
@@ -151,7 +151,7 @@ func (w *watched) add(ctx context.Context, d *descriptor.Descriptor, r keyRange)
 		scripts, err := d.Scripts(uint32(index))
 		switch {
 		case errors.Is(err, descriptor.ErrNoPrivateKey):
-			return failf(CodeAddressOrKey, "Cannot derive script without private keys: '%.1000s'", d)
+			return failf(CodeAddressOrKey, "Cannot derive script without private keys: '%.1000s'", text)
 		case err != nil:
 			return failf(CodeAddressOrKey, "%s", err)
 		}

@@ -275,7 +275,10 @@ func (k *key) printDerived(p *printer) {
 	}
 	from := origin{}
 	from.fingerprint, from.path = k.from(at, point)
-	p.WriteString("[" + from.text(false) + "]" + hex.EncodeToString(point[1:33]))
+	if !p.whole {
+		point = point[1:33]
+	}
+	p.WriteString("[" + from.text(false) + "]" + hex.EncodeToString(point))
 }
 
 func (o *origin) text(apostrophe bool) string {

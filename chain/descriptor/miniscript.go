@@ -240,7 +240,9 @@ func (n *node) printIn(p *printer, wrapped bool) {
 		}
 	}
 	p.WriteString(hex.EncodeToString(n.data))
+	p.whole = n.fragment.name == "pk_h" // as Core, who finds the key by its hash
 	p.list(len(n.keys), func(i int) { n.keys[i].print(p) })
+	p.whole = false
 	p.list(len(subs), func(i int) { subs[i].print(p) })
 	p.WriteByte(')')
 }

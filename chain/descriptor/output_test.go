@@ -151,3 +151,20 @@ func TestBounds(t *testing.T) {
 		}
 	}
 }
+
+// TestDerivedAsCore has the texts that Core's scantxoutset has shown for two outputs.
+func TestDerivedAsCore(t *testing.T) {
+	const x, y = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5"
+	for text, want := range map[string]string{
+		"tr(" + keyC + ",{sortedmulti_a(1," + y + "," + x + "),{pk(" + x + "),and_v(v:pk(" + y + "),older(5))}})": "tr([7dd65592]" + keyC + ",{{pk([751e76e8]" + x + "),and_v(v:pk([06afd46b]" + y + "),older(5))},multi_a(1,[751e76e8]" + x + ",[06afd46b]" + y + ")})#wcz5553s",
+		"tr(" + x + ",or_d(pk(" + y + "),and_v(v:pkh(" + keyC + "),older(9))))":                                   "tr([751e76e8]" + x + ",or_d(pk([06afd46b]" + y + "),and_v(v:pkh([7dd65592]02" + keyC + "),older(9))))#4sy4dxrk",
+	} {
+		d, err := Parse(text, bitcoin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.Derived(0, 0); got != want || err != nil {
+			t.Errorf("%s is %s, want %s, %v", text, got, want, err)
+		}
+	}
+}

@@ -73,6 +73,7 @@ type printer struct {
 	private  bool // with private keys where they are there
 	derived  bool // with the keys of an index in place of extended keys
 	index    uint32
+	whole    bool  // derived keys are written with all 33 bytes
 	problems error // the first of what could not be written
 }
 

@@ -1,6 +1,7 @@
 package descriptor
 
 import (
+	"bytes"
 	"iter"
 
 	"github.com/karatcoin/karat/chain/taproot"
@@ -55,11 +56,29 @@ func (t *tree) print(p *printer) {
 		t.leaf.print(p)
 		return
 	}
+	left, right := t.left, t.right
+	if p.derived { // Core, who sees only scripts there, begins with the least of them
+		at := place{max(p.branch, 0), p.index}
+		if bytes.Compare(right.least(at), left.least(at)) < 0 {
+			left, right = right, left
+		}
+	}
 	p.WriteByte('{')
-	t.left.print(p)
+	left.print(p)
 	p.WriteByte(',')
-	t.right.print(p)
+	right.print(p)
 	p.WriteByte('}')
+}
+
+// least returns the script that comes first by its bytes.
+func (t *tree) least(at place) (least []byte) {
+	for l := range t.each() {
+		script, err := l.script(at) // an error comes again when the keys are written
+		if err == nil && (least == nil || bytes.Compare(script, least) < 0) {
+			least = script
+		}
+	}
+	return least
 }
 
 // each returns the leaves from left to right. A nil tree has none.
