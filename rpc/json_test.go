@@ -3,6 +3,7 @@ package rpc
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"math/rand/v2"
 	"testing"
@@ -66,6 +67,19 @@ func sameInPieces(t *testing.T, v streamer) []byte {
 		t.Fatalf("%d bytes whole, %d in pieces, %d counted: %.500s", len(whole), sent.Len(), count.total(), whole)
 	}
 	return whole
+}
+
+// TestAppendHex: it is hex.AppendEncode.
+func TestAppendHex(t *testing.T) {
+	for n := range 300 {
+		data := make([]byte, n)
+		for i := range data {
+			data[i] = byte(i + n)
+		}
+		if got, want := string(appendHex([]byte("x"), data)), string(hex.AppendEncode([]byte("x"), data)); got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
+	}
 }
 
 // TestScriptJSON: each script is told as the parts that it consists of, whose own tests

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -101,14 +102,35 @@ func (w *jsonWriter) hex(data []byte) {
 		return
 	}
 	for len(data) > pieceBytes/2 {
-		w.b = hex.AppendEncode(w.b, data[:pieceBytes/2])
+		w.b = appendHex(w.b, data[:pieceBytes/2])
 		data = data[pieceBytes/2:]
 		if w.spill() != nil {
 			return
 		}
 	}
-	w.b = hex.AppendEncode(w.b, data)
+	w.b = appendHex(w.b, data)
 }
+
+// appendHex is hex.AppendEncode in half of the time, which is most of what it takes to
+// answer with a block.
+func appendHex(b, data []byte) []byte {
+	at := len(b)
+	b = slices.Grow(b, 2*len(data))[:at+2*len(data)]
+	to := b[at:]
+	for i, c := range data {
+		binary.LittleEndian.PutUint16(to[2*i:2*i+2], hexPairs[c])
+	}
+	return b
+}
+
+// hexPairs are the two digits of each byte, the first in the low bits.
+var hexPairs = func() (pairs [256]uint16) {
+	const digits = "0123456789abcdef"
+	for i := range pairs {
+		pairs[i] = uint16(digits[i>>4]) | uint16(digits[i&15])<<8
+	}
+	return pairs
+}()
 
 // written is what a streamer writes, as a whole.
 func written(b []byte, v streamer) []byte {
