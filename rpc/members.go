@@ -189,6 +189,22 @@ func readPairs(raw json.RawMessage) (list members, err error) {
 	return list, nil
 }
 
+// exactly keeps the members of an object that have one of the names, each the first of
+// its name. encoding/json would take NAME for name, and the last.
+func exactly(object json.RawMessage, names ...string) (json.RawMessage, error) {
+	list, err := readPairs(object)
+	kept := ordered{}
+	for _, name := range names {
+		if at := list.at(name); at >= 0 {
+			kept = append(kept, entry{name, list[at].value})
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return kept.MarshalJSON()
+}
+
 // at returns where the first member with a name is, or -1.
 func (l members) at(name string) int {
 	return slices.IndexFunc(l, func(m member) bool { return m.name == name })

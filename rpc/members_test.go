@@ -82,3 +82,17 @@ func FuzzMembers(f *testing.F) {
 		}
 	})
 }
+
+// TestExactly: names are exact, and the first of a name counts.
+func TestExactly(t *testing.T) {
+	for object, want := range map[string]string{
+		`{"hash":1,"HASH":2,"index":3,"x":4,"hash":5}`: `{"hash":1,"index":3}`,
+		`{"Index":3}`: `{}`,
+		`[]`:          ``,
+		`{`:           ``,
+	} {
+		if got, err := exactly(json.RawMessage(object), "hash", "index"); string(got) != want || (err != nil) != (want == "") {
+			t.Errorf("%s: %s, %v", object, got, err)
+		}
+	}
+}

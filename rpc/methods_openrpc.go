@@ -125,6 +125,8 @@ func (p *param) fallback() ordered {
 	switch isValue := json.Valid([]byte(word)); {
 	case word == "":
 		return nil
+	case p.kind == kindAmount:
+		return ordered{{"default", word}} // a text, as Core writes amounts there
 	case isValue && p.kind != kindString && word != "null":
 		return ordered{{"default", json.RawMessage(word)}}
 	case p.kind == kindString && slices.Contains(defaultTexts, word):

@@ -75,7 +75,8 @@ func (a *args) cursors(i int) (list []event.Cursor) {
 	}
 	for _, raw := range raws {
 		var j cursorJSON
-		if err := json.Unmarshal(raw, &j); err != nil || j.Height == nil || j.Hash == nil {
+		members, err := exactly(raw, "sequence", "height", "hash", "mempool")
+		if err != nil || json.Unmarshal(members, &j) != nil || j.Height == nil || j.Hash == nil {
 			a.fail(failf(CodeType, "a cursor is {\"height\": N, \"hash\": HASH} and what else its event has, not %.100s", raw))
 			return nil
 		}

@@ -119,7 +119,8 @@ func (a *args) outPoints(i int) []types.OutPoint {
 	outPoints := make([]types.OutPoint, len(list))
 	for j := range list {
 		var given outPointJSON
-		if err := json.Unmarshal(list[j], &given); err != nil || given.Index == nil {
+		raw, err := exactly(list[j], "hash", "index")
+		if err != nil || json.Unmarshal(raw, &given) != nil || given.Index == nil {
 			a.fail(failf(CodeType, "an outpoint is {\"hash\": TXID, \"index\": N}, not %.100s", list[j]))
 			return nil
 		}
