@@ -230,6 +230,25 @@ func (l *lease) view(ctx context.Context) (*blockView, error) {
 	return l.held.view, nil
 }
 
+// eachPiece hands the encoding of a block on in pieces, from an offset on. Between two the
+// block may be lent, so f keeps none while it waits.
+func (l *lease) eachPiece(ctx context.Context, offset, size int, f func(part []byte) error) error {
+	for {
+		v, err := l.view(ctx)
+		if err != nil {
+			return err
+		}
+		n := min(pieceBytes/2, size, len(v.raw)-offset)
+		if n <= 0 {
+			return nil
+		}
+		if err := f(v.raw[offset : offset+n]); err != nil {
+			return err
+		}
+		offset, size = offset+n, size-n
+	}
+}
+
 // giveBack ends the use, until the block is asked for again.
 func (l *lease) giveBack() {
 	l.mu.Lock()

@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"math"
+
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
@@ -28,11 +30,15 @@ func (j *rawBlockJSON) writeJSON(w *jsonWriter) error {
 		return err
 	}
 	defer w.use(l)()
-	v, err := l.view(w.ctx)
-	if err != nil {
+	w.raw(`"`)
+	if err := l.eachPiece(w.ctx, 0, math.MaxInt, func(part []byte) error {
+		w.hex(part)
+		return w.spill()
+	}); err != nil {
 		return err
 	}
-	return hexJSON(v.raw).writeJSON(w)
+	w.raw(`"`)
+	return w.spill()
 }
 
 // headerJSON is a block's header with what the tree tells of it. The genesis block has

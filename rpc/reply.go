@@ -76,13 +76,15 @@ func (s *Server) pieces(ctx context.Context, out outlet, write func(w *jsonWrite
 		}
 		s.giveTurn(ctx) // what follows waits for the client
 		turn = false
-		if !begun {
-			begun = true
-			out.begin(http.StatusOK, length)
-		} else if err := ctx.Err(); err != nil {
-			return err // the client has gone
-		}
-		if err := w.meanwhile(func() error { return out.write(piece) }); err != nil {
+		if err := w.meanwhile(func() error { // to begin may have to wait for another answer of the client
+			if !begun {
+				begun = true
+				out.begin(http.StatusOK, length)
+			} else if err := ctx.Err(); err != nil {
+				return err // the client has gone
+			}
+			return out.write(piece)
+		}); err != nil {
 			return err
 		}
 		err := s.takeTurn(ctx)

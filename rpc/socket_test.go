@@ -429,7 +429,10 @@ func TestSocketCallLimit(t *testing.T) {
 type known struct{ *fake }
 
 // Info implements Headers.
-func (known) Info(types.Hash) (header.Info, bool) { return header.Info{}, true }
+func (known) Info(hash types.Hash) (info header.Info, ok bool) {
+	info.Hash = hash
+	return info, true
+}
 
 // slowBlocks reads blocks only after something.
 type slowBlocks struct {
@@ -584,6 +587,34 @@ func TestSlowSocketAnswer(t *testing.T) {
 		}
 		if got := exchange(t, c, `{"method":"getblockcount","id":2}`); code(t, got) != 0 {
 			t.Errorf("after it: %s", got)
+		}
+	})
+}
+
+// TestSlowSocketBlocks: blocks are not held by answers that wait for another one of the
+// same client, which may need room for its own.
+func TestSlowSocketBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		s := f.server(t)
+		s.Headers, s.Blocks = known{f}, slowBlocks{blockFeed{f}, func() {}, 1 << 20}
+		s.blocks.limit = blockReserve + 4<<20
+		r := run(t, s)
+		c := r.socket(t, true)
+		const calls = 8
+		for i := range calls {
+			_ = c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"method":"getblock","params":["%064d",0],"id":1}`, i))
+		}
+		time.Sleep(time.Second) // the answer that comes first lends its block
+		other := r.socket(t, true)
+		for i, c := range []*websocket.Conn{other, c, c, c, c, c, c, c, c} {
+			if i == 0 {
+				_ = c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"method":"getblock","params":["%064d",0],"id":1}`, calls))
+			}
+			_ = c.SetReadDeadline(time.Now().Add(socketWrite))
+			if _, message, err := c.ReadMessage(); err != nil || len(message) < 2<<20 {
+				t.Fatalf("answer %d: %d bytes, %v", i, len(message), err)
+			}
 		}
 	})
 }
