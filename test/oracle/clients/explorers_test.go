@@ -1,0 +1,157 @@
+package clients
+
+// mempoolSpace: the backend of mempool.space 3. Each call has a connection, and what a
+// caller leaves open is null.
+func mempoolSpace() program {
+	return program{
+		name:     "mempool.space",
+		head:     "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nAuthorization: Basic {auth}\r\nConnection: close\r\n\r\n",
+		envelope: `{"id":{id},"method":"{method}","params":{params}}`,
+		once:     true,
+		calls: []call{
+			{method: "getnetworkinfo", read: ofNet},
+			{method: "getblockchaininfo", read: ofChain},
+			{method: "getindexinfo", read: "txindex.synced:b coinstatsindex.synced:b coinstatsindex.best_block_height:i"},
+			{method: "getdeploymentinfo", read: "hash:s height:i deployments:o"},
+			{method: "getblockcount", read: ":i"},
+			{method: "getbestblockhash", read: ":s"},
+			{method: "getblockhash", params: `[0]`, read: ":s"},
+			{method: "getblock", params: `["{genesis}",2]`, read: "hash:s tx.0.txid:s tx.0.vin.0.coinbase:s"},
+			{method: "getblock", params: `["{tip}"]`, read: ofBlock + " tx.0:s"},
+			{method: "getblock", params: `["{tip}",0]`, read: ":s"},
+			{method: "getblock", params: `["{tip}",1]`, read: ofBlock + " tx.0:s"},
+			{method: "getblock", params: `["{tip}",2]`, read: ofBlock + " tx.1.txid:s tx.1.fee:n tx.0.vin.0.coinbase:s tx.0.vin.0.txinwitness:a tx.1.vout.0.value:n"},
+			{method: "getblockheader", params: `["{tip}",false]`, read: ":s"},
+			{method: "getblockstats", params: `["{tip}"]`, read: ofStats},
+			{method: "getblocktemplate", params: `[{"rules":["segwit"]}]`, read: "version:i previousblockhash:s transactions.0.data:s transactions.0.txid:s transactions.0.fee:i transactions.0.weight:i transactions.0.depends:a transactions.0.sigops:i coinbasevalue:i target:s bits:s height:i curtime:i mintime:i mutable:a sizelimit:i weightlimit:i"},
+			{method: "getchaintips", read: "0.height:i 0.hash:s 0.branchlen:i 0.status:s"},
+			{method: "getdifficulty", read: ":n"},
+			{method: "getmempoolinfo", read: ofPool},
+			{method: "getrawmempool", read: "1:s"},
+			{method: "getrawmempool", params: `[true]`, read: "*.vsize:i *.weight:i *.time:i *.fees.base:n *.depends:a *.ancestorcount:i"},
+			{method: "getmempoolentry", params: `["{parent}"]`, read: ofEntry},
+			{method: "getmempoolancestors", params: `["{child}",false]`, read: "0:s"},
+			{method: "getmempoolancestors", params: `["{child}",true]`, read: "*.vsize:i *.fees.base:n"},
+			{method: "getnetworkhashps", params: `[120,5]`, read: ":n"},
+			{method: "getnetworkhashps", params: `[1,1]`, read: ":n"},
+			{method: "getnetworkhashps", params: `[1008]`, read: ":n"},
+			{method: "getrawtransaction", params: `["{mined}",true]`, read: ofTx + ofMined},
+			{method: "getrawtransaction", params: `["{child}",true]`, read: ofTx},
+			{method: "getrawtransaction", params: `["{mined}"]`, read: ":s"},
+			{method: "gettxout", params: `["{mined}",90,false]`, read: "value:n scriptPubKey.address:s confirmations:i coinbase:b"},
+			{method: "gettxout", params: `["{mined}",90]`, read: "value:n"},
+			{method: "gettxout", params: `["{parent}",0]`, read: ":z"},
+			{method: "gettxoutsetinfo", params: `["none",5]`, read: "height:i txouts:i bogosize:i total_amount:n total_unspendable_amount:n block_info.prevout_spent:n block_info.coinbase:n block_info.unspendables.genesis_block:n"},
+			{method: "validateaddress", params: `["{taproot}"]`, read: "isvalid:b address:s scriptPubKey:s isscript:b iswitness:b witness_version:i witness_program:s"},
+			{method: "validateaddress", params: `["x"]`, read: "isvalid:b error:s error_locations:a"},
+			{method: "testmempoolaccept", params: `[["{raw}"],null]`, read: ofTest},
+			{method: "testmempoolaccept", params: `[["{raw}"],0.1]`, read: ofTest},
+			{method: "sendrawtransaction", params: `["{raw}"]`, read: ":s"},
+			{method: "submitpackage", params: `[[{package}],null,null]`, read: ofSent},
+			{method: "estimatesmartfee", params: `[1]`, read: "feerate:n blocks:i"},
+			{method: "decoderawtransaction", params: `["{raw}"]`, read: "txid:s vin:a vout.0.value:n"},
+		},
+	}
+}
+
+// explorer: btc-rpc-explorer 3.5, by jayson.
+func explorer() program {
+	return program{
+		name:     "btc-rpc-explorer",
+		head:     "POST / HTTP/1.1\r\nAuthorization: Basic {auth}\r\nContent-Type: application/json; charset=utf-8\r\nAccept: application/json\r\nContent-Length: {length}\r\nHost: {host}:{port}\r\nConnection: keep-alive\r\n\r\n",
+		envelope: `{"method":"{method}","jsonrpc":"2.0","params":{params},"id":{id}}`,
+		calls: []call{
+			{method: "getnetworkinfo", read: ofNet},
+			{method: "getblockchaininfo", read: ofChain},
+			{method: "getblock", params: `[null]`, read: "-3"},
+			{method: "getindexinfo", read: "txindex.synced:b"},
+			{method: "getdeploymentinfo", read: "deployments:o"},
+			{method: "getblockcount", read: ":i"},
+			{method: "getnettotals", read: "totalbytesrecv:i totalbytessent:i timemillis:i uploadtarget.timeframe:i uploadtarget.target:i uploadtarget.target_reached:b uploadtarget.serve_historical_blocks:b uploadtarget.bytes_left_in_cycle:i uploadtarget.time_left_in_cycle:i"},
+			{method: "getmempoolinfo", read: ofPool},
+			{method: "getmininginfo", read: "blocks:i bits:s difficulty:n networkhashps:n pooledtx:i chain:s warnings:a next.height:i next.target:s"},
+			{method: "uptime", read: ":i"},
+			{method: "getpeerinfo", read: ":a"},
+			{method: "getblocktemplate", params: `[{"rules":["segwit"]}]`, read: "coinbasevalue:i transactions.0.txid:s transactions.0.fee:i transactions.0.weight:i height:i"},
+			{method: "getrawmempool", params: `[false]`, read: "1:s"},
+			{method: "estimatesmartfee", params: `[6,"CONSERVATIVE"]`, read: "feerate:n blocks:i"},
+			{method: "estimatesmartfee", params: `[1008,"ECONOMICAL"]`, read: "feerate:n blocks:i"},
+			{method: "getnetworkhashps", params: `[144]`, read: ":n"},
+			{method: "getblockstats", params: `["{tip}"]`, read: ofStats},
+			{method: "getblockstats", params: `[1]`, read: ofStats},
+			{method: "gettxoutsetinfo", params: `["muhash"]`, read: "height:i bestblock:s txouts:i total_amount:n muhash:s"},
+			{method: "gettxoutsetinfo", read: "height:i txouts:i total_amount:n hash_serialized_3:s disk_size:i transactions:i"},
+			{method: "getmempoolentry", params: `["{child}"]`, read: ofEntry + " depends.0:s"},
+			{method: "getmempoolancestors", params: `["{child}"]`, read: "0:s"},
+			{method: "getmempooldescendants", params: `["{parent}"]`, read: "0:s"},
+			{method: "getchaintxstats", params: `[3]`, read: "time:i txcount:i window_final_block_hash:s window_final_block_height:i window_block_count:i window_tx_count:i window_interval:i"},
+			{method: "getchaintxstats", params: `[3,"{tip}"]`, read: "txcount:i window_tx_count:i"},
+			{method: "getblockhash", params: `[3]`, read: ":s"},
+			{method: "getblockheader", params: `["{first}"]`, read: ofHead + " nextblockhash:s"},
+			{method: "getblock", params: `["{tip}"]`, read: ofBlock + " tx.0:s"},
+			{method: "validateaddress", params: `["{address}"]`, read: "isvalid:b scriptPubKey:s"},
+			{method: "getrawtransaction", params: `["{mined}",1]`, read: ofTx + ofMined},
+			{method: "getrawtransaction", params: `["{mined}",1,"{tip}"]`, read: ofTx + ofMined + " in_active_chain:b"},
+			{method: "getrawtransaction", params: `["{parent}",1]`, read: ofTx},
+			{method: "gettxout", params: `["{mined}",90]`, read: "value:n"},
+			{method: "listwallets", params: `[]`, read: "-32601"},
+			{method: "help", read: ":s"},
+			{method: "help", params: `["getblock"]`, read: ":s"},
+		},
+	}
+}
+
+// exporter: bitcoin-prometheus-exporter 0.9, by python-bitcoinlib.
+func exporter() program {
+	return program{
+		name:     "bitcoin-prometheus-exporter",
+		head:     "POST / HTTP/1.1\r\nAccept-Encoding: identity\r\nContent-Length: {length}\r\nHost: {host}\r\nUser-Agent: AuthServiceProxy/0.1\r\nContent-type: application/json\r\nAuthorization: Basic {auth}\r\n\r\n",
+		envelope: `{"version": "1.1", "method": "{method}", "params": {params}, "id": {id}}`,
+		calls: []call{
+			{method: "uptime", read: ":i"},
+			{method: "getmemoryinfo", params: `["stats"]`, read: "locked.used:i locked.free:i locked.total:i locked.locked:i locked.chunks_used:i locked.chunks_free:i"},
+			{method: "getblockchaininfo", read: ofChain},
+			{method: "getnetworkinfo", read: ofNet},
+			{method: "getchaintips", read: "0.status:s"},
+			{method: "getmempoolinfo", read: ofPool},
+			{method: "getnettotals", read: "totalbytesrecv:i totalbytessent:i"},
+			{method: "getrpcinfo", read: "active_commands.0.method:s active_commands.0.duration:i logpath:s"},
+			{method: "getchaintxstats", read: "txcount:i"},
+			{method: "getblockstats", params: `["{tip}", ["total_size", "total_weight", "totalfee", "txs", "height", "ins", "outs", "total_out"]]`, read: "total_size:i total_weight:i totalfee:i txs:i height:i ins:i outs:i total_out:i"},
+			{method: "setban", params: `["192.0.2.7", "add"]`, read: ":z"},
+			{method: "listbanned", read: "0.address:s 0.ban_created:i 0.banned_until:i 0.ban_duration:i 0.time_remaining:i"},
+			{method: "setban", params: `["192.0.2.7", "remove"]`, read: ":z"},
+			{method: "estimatesmartfee", params: `[2]`, read: "feerate:n"},
+			{method: "estimatesmartfee", params: `[20]`, read: "feerate:n"},
+			{method: "getnetworkhashps", params: `[-1]`, read: ":n"},
+			{method: "getnetworkhashps", params: `[1]`, read: ":n"},
+			{method: "getnetworkhashps", params: `[120]`, read: ":n"},
+		},
+	}
+}
+
+// btcctl: btcd's client for a command line.
+func btcctl() program {
+	return program{
+		name:     "btcctl",
+		head:     "POST / HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: Go-http-client/1.1\r\nConnection: close\r\nContent-Length: {length}\r\nAuthorization: Basic {auth}\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\n\r\n",
+		envelope: `{"jsonrpc":"1.0","method":"{method}","params":{params},"id":{id}}`,
+		once:     true,
+		calls: []call{
+			{method: "getbestblock", read: "hash:s height:i"},
+			{method: "getcurrentnet", read: ":i"},
+			{method: "getblock", params: `["{tip}"]`, read: ofBlock},
+			{method: "getblock", params: `["{tip}",0]`, read: ":s"},
+			{method: "getcfilter", params: `["{tip}",0]`, read: ":s"},
+			{method: "getcfilterheader", params: `["{tip}",0]`, read: ":s"},
+			{method: "getheaders", params: `[["{first}"],""]`, read: "0:s"},
+			{method: "createrawtransaction", params: `[[{"txid":"{mined}","vout":90}],{"{address}":0.01},null]`, read: ":s"},
+			{method: "decoderawtransaction", params: `["{raw}"]`, read: "txid:s"},
+			{method: "sendrawtransaction", params: `["{raw}",false]`, read: ":s"},
+			{method: "version", read: "karatjsonrpcapi.versionstring:s karatjsonrpcapi.major:i"},
+			{method: "node", params: `["disconnect","127.0.0.1:1"]`, read: "-8"},
+			{method: "debuglevel", params: `["show"]`, read: ":s"},
+			{method: "help", params: `["getcfilter"]`, read: ":s"},
+		},
+	}
+}
