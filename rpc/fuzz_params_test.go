@@ -107,3 +107,9 @@ func FuzzParams(f *testing.F) {
 		}
 	})
 }
+
+// encodeReply makes a short reply.
+func encodeReply(r *request, result any, fault *Error) []byte {
+	b, _ := appendReply(nil, r, result, fault)
+	return b
+}

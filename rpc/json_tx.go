@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
@@ -218,6 +217,3 @@ func (p *txPlaceJSON) write(w *jsonWriter) {
 		w.uint(uint64(p.block.Header.Timestamp))
 	}
 }
-
-// versionHex writes a block's version as Bitcoin Core does.
-func versionHex(version int32) string { return fmt.Sprintf("%08x", uint32(version)) }

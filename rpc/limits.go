@@ -293,10 +293,3 @@ func (p *places) before(a, b string) bool {
 	}
 	return p.last[a] < p.last[b]
 }
-
-// inUse is how many are taken.
-func (p *places) inUse() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.total
-}

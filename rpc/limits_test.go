@@ -189,3 +189,10 @@ func TestSlowPlacesOfAUser(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// inUse is how many are taken.
+func (p *places) inUse() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.total
+}

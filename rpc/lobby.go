@@ -216,9 +216,3 @@ func (l *lobby) close() {
 	}
 	l.look()
 }
-
-func (l *lobby) hasEnded() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ended
-}

@@ -271,12 +271,6 @@ func appendReplyTail(b []byte, r *request, fault *Error) []byte {
 	return append(b, '}')
 }
 
-// encodeReply makes a short reply.
-func encodeReply(r *request, result any, fault *Error) []byte {
-	b, _ := appendReply(nil, r, result, fault)
-	return b
-}
-
 // marshal is json.Marshal without its escapes for HTML.
 func marshal(v any) (json.RawMessage, error) { return appendAny(nil, v) }
 

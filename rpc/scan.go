@@ -10,9 +10,6 @@ import (
 // errScanAborted ends a scan that a client wants no more.
 var errScanAborted = errors.New("the scan was aborted")
 
-// scans are the scans of scantxoutset and scanblocks.
-type scans struct{ coinScan, blockScan scan }
-
 // scan is work of which one at a time is done, that tells how far it is, and that can be
 // ended by another call.
 type scan struct {

@@ -93,7 +93,6 @@ type Options struct {
 // Server answers clients. Its methods may be called concurrently.
 type Server struct {
 	Options
-	scans
 	log     *slog.Logger
 	table   map[string]*method // by name
 	slow    *places            // of slow calls

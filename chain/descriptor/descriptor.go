@@ -18,6 +18,8 @@ func KeysOf(name, hrp string) Keys { return Keys{HRP: hrp, Test: name != "main"}
 
 // ErrNoPrivateKey is returned where a script can only be derived with a private key that
 // the descriptor does not hold.
+//
+//lint:ignore ST1005 the words are Core's
 var ErrNoPrivateKey = errors.New("Cannot derive script without private keys")
 
 // ErrNoOutput is returned for the scripts of a function that makes outputs which a

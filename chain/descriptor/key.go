@@ -11,6 +11,8 @@ import (
 	"github.com/btcsuite/btcd/address/v2/base58"
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
+
+	//lint:ignore SA1019 Bitcoin hashes keys with it, however old it is
 	"golang.org/x/crypto/ripemd160"
 )
 

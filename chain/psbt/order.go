@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"slices"
 
+	//lint:ignore SA1019 Bitcoin hashes keys with it, however old it is
 	"golang.org/x/crypto/ripemd160"
 )
 

@@ -5,28 +5,10 @@ import (
 	"strconv"
 )
 
-// Disassemble writes a script in words, as Bitcoin Core's asm: pushes of up to four
-// bytes as numbers, since most are, longer ones in hexadecimal, opcodes by name. It
-// is for people to read and cannot be turned back: a number does not show how it
-// was pushed. What cannot be decoded ends it with [error].
-func Disassemble(script []byte) string {
-	var text []byte
-	for at := 0; at < len(script); {
-		if at > 0 {
-			text = append(text, ' ')
-		}
-		op, data, next, ok := NextOp(script, at)
-		if !ok {
-			return string(append(text, "[error]"...))
-		}
-		text = AppendWord(text, op, data)
-		at = next
-	}
-	return string(text)
-}
-
-// AppendWord appends what Disassemble writes for one opcode with its data, as NextOp
-// returns them.
+// AppendWord appends one opcode with its data, as NextOp returns them, in words, as
+// Bitcoin Core's asm: pushes of up to four bytes as numbers, since most are, longer ones in
+// hexadecimal, opcodes by name. It is for people to read and cannot be turned back: a
+// number does not show how it was pushed.
 func AppendWord(b []byte, op byte, data []byte) []byte {
 	switch {
 	case op <= OpPushData4 && len(data) <= 4:
