@@ -145,6 +145,27 @@ func (m *method) required() int {
 	return 0
 }
 
+// TakesText reports whether a parameter of a method is a text: the one with the name, or
+// without a name the nth, counted from 0. Of methods that this program does not know it says
+// no. Who types parameters needs it: the digits of a script are no number.
+func TakesText(method, name string, n int) bool {
+	m := methods()[method]
+	if m == nil {
+		return false
+	}
+	for i, p := range m.params {
+		if name == "" && i == n || name != "" && slices.Contains(strings.Split(p.name, "|"), name) {
+			return p.kind == kindString
+		}
+		for _, option := range p.options {
+			if name != "" && option.name == name {
+				return option.kind == kindString
+			}
+		}
+	}
+	return false
+}
+
 // help returns what a client is told of a method, in Core's layout, because explorers
 // read it.
 func (m *method) help() string {

@@ -493,6 +493,9 @@ func TestOtherOutputs(t *testing.T) {
 			t.Errorf("%v: %s", line, got)
 		}
 	}
+	if got := b.karat("rich", "rpc", "decodescript", "51024e73"); !strings.Contains(got, `"anchor"`) { // no number, though it looks like one
+		t.Errorf("%s", got)
+	}
 	if got := b.karat("rich", "rpc", "--string", "decodescript", "51"); !strings.Contains(got, `"OP_1"`) && !strings.Contains(got, `"asm": "1"`) {
 		t.Errorf("a text of digits: %s", got)
 	}

@@ -17,14 +17,15 @@ import (
 func rpcCommand() *cli.Command {
 	return &cli.Command{
 		Name: "rpc", Usage: "call any method of the node", ArgsUsage: "METHOD [PARAMETER…]", HideHelpCommand: true,
-		Description: "Parameters that are JSON are sent as JSON, all others as texts. Results are printed as\n" +
-			"JSON, texts without quotes. What follows the method goes to the node as it is, -1 and\n" +
-			"--verbose included; only the options below are taken out, and after -- not even these.\n\n" +
+		Description: "Parameters that are JSON are sent as JSON, all others as texts; and as texts go those that\n" +
+			"are known to be texts, whatever they look like. Results are printed as JSON, texts without\n" +
+			"quotes. What follows the method goes to the node as it is, -1 and --verbose included; only\n" +
+			"the options below are taken out, and after -- not even these.\n\n" +
 			"   karat rpc help                      all methods\n" +
 			"   karat rpc help getblock             one of them\n" +
 			"   karat rpc getblock HASH 2           a block with its transactions\n" +
 			"   karat rpc --named getblock blockhash=HASH verbosity=2\n" +
-			"   karat rpc --string decodescript 51  a text that looks like a number",
+			"   karat rpc --string METHOD 51        a text that looks like a number",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "wait", Usage: "wait for a node that is starting"},
 			&cli.BoolFlag{Name: "string", Usage: "send all parameters as texts"},
@@ -60,8 +61,9 @@ func callNode(c *cli.Context) error {
 }
 
 // parameters reads the parameters that follow the method. A word that is JSON is
-// sent as JSON, so that 5, true and {"a":1} are what they look like; a text that
-// looks like JSON needs --string, or quotes of its own.
+// sent as JSON, so that 5, true and {"a":1} are what they look like. A text that
+// looks like JSON needs --string, or quotes of its own, unless the method is known to
+// take a text there.
 func parameters(c *cli.Context) (params []any, err error) {
 	named := rpc.Named{}
 	for _, word := range c.Args().Tail() {
@@ -77,7 +79,7 @@ func parameters(c *cli.Context) (params []any, err error) {
 		var value any = word
 		// The word itself is sent, as a number that is read and written again may
 		// lose digits.
-		if raw := json.RawMessage(word); !c.Bool("string") && json.Valid(raw) {
+		if raw := json.RawMessage(word); !c.Bool("string") && json.Valid(raw) && !isText(c.Args().First(), name, len(params), word) {
 			value = raw
 		}
 		if isNamed {
@@ -90,6 +92,12 @@ func parameters(c *cli.Context) (params []any, err error) {
 		return []any{named}, nil
 	}
 	return params, nil
+}
+
+// isText reports whether a word that is JSON is a text all the same, since the method takes
+// one in this place: the digits of a script, for one. Quotes and null mean what they say.
+func isText(method, name string, n int, word string) bool {
+	return word[0] != '"' && word != "null" && rpc.TakesText(method, name, n)
 }
 
 // callWaiting calls the method. With --wait it tries again while there is no node
