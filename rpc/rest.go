@@ -63,14 +63,23 @@ type restQuery struct {
 	format string // empty: none that is known
 	values url.Values
 	body   []byte
+	hold   hold // of the memory that all strangers share
 }
 
 // restAnswer is an answer in the formats that it has.
 type restAnswer struct {
 	binary    []byte
-	hex       string // empty: binary in hexadecimal
+	block     *blockPart // in place of binary
+	hex       string     // empty: binary in hexadecimal
 	json      any
 	immutable bool // it never changes, so that it may be kept
+}
+
+// blockPart is some bytes of a block. They are read piece by piece, since many may ask for
+// blocks and take none of what they are sent.
+type blockPart struct {
+	*lease
+	offset, size int
 }
 
 // restError is a refusal. Its text is Core's.
@@ -99,7 +108,8 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 		restRefuse(w, &restError{http.StatusNotFound, "there is nothing here"})
 		return
 	}
-	q := &restQuery{ctx: r.Context(), rest: path[len(restPaths[i].prefix):], values: r.URL.Query()}
+	q := &restQuery{ctx: r.Context(), rest: path[len(restPaths[i].prefix):], values: r.URL.Query(), hold: hold{a: s.accounts.of(strangers)}}
+	defer q.hold.end()
 	if dot := strings.LastIndexByte(q.rest, '.'); dot >= 0 {
 		if format := q.rest[dot+1:]; format == formatBinary || format == formatHex || format == formatJSON {
 			q.rest, q.format = q.rest[:dot], format
@@ -137,7 +147,25 @@ func (s *Server) answerREST(q *restQuery, run restMethod) (restAnswer, error) {
 		return restAnswer{}, restErrorf(http.StatusServiceUnavailable, "Service temporarily unavailable: the node stops")
 	}
 	defer end()
-	return run(s, q)
+	if err := q.grow(answerHold); err != nil {
+		return restAnswer{}, err
+	}
+	answer, err := run(s, q)
+	if more := int64(len(answer.binary)) - answerHold; err == nil && more > 0 {
+		err = q.grow(more)
+	}
+	return answer, err
+}
+
+// strangers is who all are that ask without a password. No user has a colon in its name.
+const strangers = ":"
+
+// grow waits until there is so much more memory for what strangers are told.
+func (q *restQuery) grow(n int64) error {
+	if q.hold.grow(q.ctx, n) != nil {
+		return restErrorf(http.StatusServiceUnavailable, "Service temporarily unavailable: answers to others take all memory that there is for REST")
+	}
+	return nil
 }
 
 func restRefuse(w http.ResponseWriter, e *restError) {
@@ -150,6 +178,11 @@ func restRefuse(w http.ResponseWriter, e *restError) {
 
 // sendREST sends an answer in the format that was asked for.
 func (s *Server) sendREST(reply httpReply, q *restQuery, a *restAnswer) {
+	if a.block != nil {
+		defer a.block.giveBack()
+		reply.end(a.block.send(reply, q))
+		return
+	}
 	switch q.format {
 	case formatJSON:
 		begun, err := s.pieces(q.ctx, reply, func(w *jsonWriter) error {
@@ -177,6 +210,24 @@ func (s *Server) sendREST(reply httpReply, q *restQuery, a *restAnswer) {
 		w.raw("\n")
 		reply.end(w.flush())
 	}
+}
+
+// send sends a part of a block.
+func (p *blockPart) send(reply httpReply, q *restQuery) error {
+	w := jsonWriter{ctx: q.ctx, lease: p.lease}
+	w.piece = func(piece []byte) error { return w.meanwhile(func() error { return reply.write(piece) }) }
+	add, end := func(part []byte) { w.b = append(w.b, part...) }, ""
+	if q.format == formatHex {
+		add, end = w.hex, "\n"
+		reply.beginAs("text/plain", 2*int64(p.size)+1)
+	} else {
+		reply.beginAs("application/octet-stream", int64(p.size))
+	}
+	if err := p.eachPiece(q.ctx, p.offset, p.size, func(part []byte) error { add(part); return w.spill() }); err != nil {
+		return err
+	}
+	w.raw(end)
+	return w.flush()
 }
 
 // has says whether an answer has the format that was asked for.

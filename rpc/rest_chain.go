@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -57,9 +58,22 @@ func (s *Server) restBlock(q *restQuery, verbosity int) (answer restAnswer, err 
 		answer.json, err = s.methodResult(q.ctx, "getblock", info.Hash, verbosity)
 		return answer, err
 	}
-	answer.binary, err = s.Blocks.Block(info.Hash)
+	answer.block, err = s.restBytes(q, &info)
 	answer.immutable = true
-	return answer, restBodyError(&info, err)
+	return answer, err
+}
+
+// restBytes returns all of a block's encoding.
+func (s *Server) restBytes(q *restQuery, info *header.Info) (*blockPart, error) {
+	if !info.Status.Has(header.StatusBody) {
+		return nil, restBodyError(info, consensus.ErrNotFound)
+	}
+	l := &lease{cache: s.blocks, key: blockKey{info.Hash, viewBytes}}
+	v, err := l.view(q.ctx)
+	if err != nil {
+		return nil, restBodyError(info, err)
+	}
+	return &blockPart{l, 0, len(v.raw)}, nil
 }
 
 // restBlockPart answers with some bytes of a block.
@@ -82,14 +96,16 @@ func restBlockPart(s *Server, q *restQuery) (answer restAnswer, err error) {
 	if err := q.has(formatBinary, formatHex, formatJSON); err != nil {
 		return answer, err
 	}
-	block, err := s.Blocks.Block(info.Hash)
+	part, err := s.restBytes(q, &info)
 	if err != nil {
-		return answer, restBodyError(&info, err)
+		return answer, err
 	}
-	if length := uint64(len(block)); size == 0 || offset > length || size > length-offset {
+	if length := uint64(part.size); size == 0 || offset > length || size > length-offset {
+		part.giveBack()
 		return answer, restErrorf(http.StatusBadRequest, "Bad block part offset/size %d/%d for %s", offset, size, info.Hash)
 	}
-	return restAnswer{binary: block[offset : offset+size], immutable: true}, nil
+	part.offset, part.size = int(offset), int(size)
+	return restAnswer{block: part, immutable: true}, nil
 }
 
 // restSpentOutputs answers with what a block spends, for each transaction.
@@ -104,18 +120,15 @@ func restSpentOutputs(s *Server, q *restQuery) (answer restAnswer, err error) {
 	if err := q.has(formatBinary, formatHex, formatJSON); err != nil {
 		return answer, err
 	}
-	spent := [][]types.Coin{nil} // of the genesis block, which spends nothing
-	if info.Height > 0 {
-		u, err := s.Blocks.BlockUpdate(info.Hash)
-		if err != nil {
-			return answer, restErrorf(http.StatusNotFound, "%s undo not available", info.Hash)
-		}
-		spent = u.SpentCoins()
-		spent[0] = nil
-	}
 	answer.immutable = true
+	j := &spentOutputsJSON{&lease{cache: s.blocks, key: blockKey{info.Hash, viewSpent}}, info.Height == 0, s.Params.HRP}
+	defer j.lease.giveBack()
+	spent, err := j.coins(q.ctx)
+	if err != nil {
+		return answer, restErrorf(http.StatusNotFound, "%s undo not available", info.Hash)
+	}
 	if q.format == formatJSON {
-		answer.json = spentOutputsJSON{spent, s.Params.HRP}
+		answer.json = j
 		return answer, nil
 	}
 	answer.binary = types.AppendCompactSize(nil, uint64(len(spent)))
@@ -131,25 +144,51 @@ func restSpentOutputs(s *Server, q *restQuery) (answer restAnswer, err error) {
 
 // spentOutputsJSON is what each transaction of a block spends.
 type spentOutputsJSON struct {
-	spent [][]types.Coin
-	hrp   string
+	lease   *lease
+	genesis bool // it spends nothing
+	hrp     string
 }
 
-func (j spentOutputsJSON) writeJSON(w *jsonWriter) error {
+// coins returns the coins of each transaction.
+func (j *spentOutputsJSON) coins(ctx context.Context) ([][]types.Coin, error) {
+	if j.genesis {
+		return [][]types.Coin{nil}, nil
+	}
+	v, err := j.lease.view(ctx)
+	if err == nil && v.spent == nil {
+		err = consensus.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v.spent, nil
+}
+
+func (j *spentOutputsJSON) writeJSON(w *jsonWriter) error {
+	again := *j // it is written twice, the first time within the second
+	again.lease = &lease{cache: j.lease.cache, key: j.lease.key}
+	defer w.use(again.lease)()
+	spent, err := again.coins(w.ctx)
+	if err != nil {
+		return err
+	}
 	w.raw("[")
-	for i, coins := range j.spent {
+	for i := range len(spent) {
 		if i > 0 {
 			w.raw(",")
 		}
+		if spent, err = again.coins(w.ctx); err != nil { // the same, or read once more
+			return err
+		}
 		w.raw("[")
-		for k := range coins {
+		for k := range spent[i] {
 			if k > 0 {
 				w.raw(",")
 			}
 			w.raw(`{"value":`)
-			w.amount(coins[k].Value)
+			w.amount(spent[i][k].Value)
 			w.raw(`,"scriptPubKey":`)
-			_ = scriptJSON{hrp: j.hrp, script: coins[k].ScriptPubKey(), key: keyValid}.writeJSON(w)
+			_ = scriptJSON{hrp: j.hrp, script: spent[i][k].ScriptPubKey(), key: keyValid}.writeJSON(w)
 			w.raw("}")
 		}
 		w.raw("]")

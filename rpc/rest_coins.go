@@ -68,6 +68,10 @@ func restMempool(s *Server, q *restQuery) (answer restAnswer, err error) {
 	if flags[0] && flags[1] {
 		return answer, restErrorf(http.StatusBadRequest, "Verbose results cannot contain mempool sequence values. (hint: set \"verbose=false\")")
 	}
+	const entryBytes = 512 // about what is known of a transaction takes
+	if err := q.grow(int64(s.Pool.Info().Count) * entryBytes); err != nil {
+		return answer, err
+	}
 	answer.json, err = s.methodResult(q.ctx, "getrawmempool", flags[0], flags[1])
 	return answer, err
 }
