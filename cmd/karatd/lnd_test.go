@@ -147,6 +147,15 @@ func TestLND(t *testing.T) {
 		waitFor(t, "the channel is open", func() bool {
 			return alice.try(&open, "listchannels") == nil && len(open.Channels) == 1 && open.Channels[0].Active
 		})
+		for _, node := range []*lightning{alice, bob} { // LND cannot close what is not in its graph yet
+			waitFor(t, "the channel is in the graph", func() bool {
+				var edge struct {
+					Policy1 *struct{} `json:"node1_policy"`
+					Policy2 *struct{} `json:"node2_policy"`
+				}
+				return node.try(&edge, "getchaninfo", "--chan_point", open.Channels[0].Point) == nil && edge.Policy1 != nil && edge.Policy2 != nil
+			})
+		}
 		return open.Channels[0]
 	}
 	closed := func(kind string) {
