@@ -125,11 +125,16 @@ func TestReplay(t *testing.T) {
 		r.settle()
 	}
 	t.Log(r.kills)
+	var expected []string
 	if kills >= 200 {
-		for _, kind := range []string{"node", "subscriber", "an older disk", "walked back", "resumed the pool", "reorganisation"} {
-			if r.kills[kind] == 0 {
-				t.Errorf("nothing of kind %q happened", kind)
-			}
+		expected = []string{"node", "subscriber", "resumed the pool", "reorganisation"}
+	}
+	if kills >= 1000 { // these are so rare that they may be missing in fewer
+		expected = append(expected, "an older disk", "walked back")
+	}
+	for _, kind := range expected {
+		if r.kills[kind] == 0 {
+			t.Errorf("nothing of kind %q happened", kind)
 		}
 	}
 }
