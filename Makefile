@@ -30,8 +30,16 @@ run: build ## run a node that mines on the dev network
 
 .PHONY: test
 test: ## run all tests (under five minutes on two cores)
-	cd test/oracle && $(GO) test ./...
 	@sh test/vectors.sh sum ./...
+
+NPM := test/oracle/clients/npm
+
+$(NPM)/node_modules: $(NPM)/package-lock.json
+	cd $(NPM) && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules
+
+.PHONY: clients
+clients: $(NPM)/node_modules ## run programs of others that use a node; BITCOINCLI names a bitcoin-cli
+	cd test/oracle && $(GO) test -count=1 -v ./clients
 
 .PHONY: race
 race: ## run all tests under the race detector

@@ -82,6 +82,7 @@ func newScene(t *testing.T) *scene {
 	started := nodetest.Dev(t, func(c *node.Config) {
 		nodetest.Matures(c)
 		c.Indexes = []string{indexed.Txs, indexed.Filters, indexed.Spenders, indexed.CoinStats}
+		c.REST = true
 		c.ZMQ = []zmqinfo.Endpoint{{Topic: zmqinfo.HashBlock, Address: "tcp://127.0.0.1:0", HighWater: 10}}
 	}).Started
 	cookie := must[[]byte](t)(os.ReadFile(started.CookieFile))

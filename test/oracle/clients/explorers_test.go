@@ -1,6 +1,6 @@
 package clients
 
-// mempoolSpace: the backend of mempool.space 3. Each call has a connection, and what a
+// mempoolSpace: the backend of mempool.space 3.4. Each call has a connection, and what a
 // caller leaves open is null.
 func mempoolSpace() program {
 	return program{
@@ -101,7 +101,7 @@ func explorer() program {
 	}
 }
 
-// exporter: bitcoin-prometheus-exporter 0.9, by python-bitcoinlib.
+// exporter: bitcoin-prometheus-exporter, by python-bitcoinlib.
 func exporter() program {
 	return program{
 		name:     "bitcoin-prometheus-exporter",

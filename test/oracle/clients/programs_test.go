@@ -20,7 +20,7 @@ func programs() []program {
 	return []program{lnd(), electrumX(), fulcrum(), esplora(), romanz(), mempoolSpace(), explorer(), exporter(), btcctl()}
 }
 
-// lnd: LND 0.20 that polls a bitcoind, by btcd's rpcclient; btcwallet asks by batches.
+// lnd: LND 0.21 that polls a bitcoind, by btcd's rpcclient; btcwallet asks by batches.
 func lnd() program {
 	return program{
 		name:     "LND",
@@ -61,7 +61,7 @@ func lnd() program {
 	}
 }
 
-// electrumX: ElectrumX 1.20 and 2.0, by aiohttp. It takes an answer for JSON only if the
+// electrumX: ElectrumX 1.20 and 2.0b1, by aiohttp. It takes an answer for JSON only if the
 // kind of its content is exactly application/json.
 func electrumX() program {
 	return program{
@@ -96,7 +96,7 @@ func electrumX() program {
 	}
 }
 
-// fulcrum: Fulcrum 2. Its own HTTP wants 200 or 500 and both Content-Type and
+// fulcrum: Fulcrum 2.1. Its own HTTP wants 200 or 500 and both Content-Type and
 // Content-Length; a body ends with a line's end.
 func fulcrum() program {
 	return program{
@@ -159,7 +159,7 @@ func esplora() program {
 	}
 }
 
-// romanz: electrs 0.10 and 0.11, by rust-jsonrpc. What it leaves open is null.
+// romanz: electrs 0.11, by rust-jsonrpc. What it leaves open is null.
 func romanz() program {
 	return program{
 		name:     "electrs",
