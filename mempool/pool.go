@@ -160,15 +160,26 @@ func (p *Pool) Listing() (entries []*pending.Entry, sequence uint64) {
 
 // Details returns the transaction with the id and its relatives, all of one moment.
 func (p *Pool) Details(txid types.Hash) (pending.Details, bool) {
+	if all := p.AllDetails([]types.Hash{txid}); len(all) == 1 {
+		return all[0], true
+	}
+	return pending.Details{}, false
+}
+
+// AllDetails is Details of many. Transactions that are not there are left out, and those of
+// one call are of one moment.
+func (p *Pool) AllDetails(txids []types.Hash) []pending.Details {
+	all := make([]pending.Details, 0, len(txids))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := p.graph.byTxID[txid]
-	if n == nil {
-		return pending.Details{}, false
+	for i := range txids {
+		if n := p.graph.byTxID[txids[i]]; n != nil {
+			d := n.details()
+			_, d.Unbroadcast = p.local[txids[i]]
+			all = append(all, d)
+		}
 	}
-	d := n.details()
-	_, d.Unbroadcast = p.local[txid]
-	return d, true
+	return all
 }
 
 // Info returns the state of the pool.

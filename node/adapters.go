@@ -76,6 +76,11 @@ func (p currentPool) Details(txid types.Hash) (pending.Details, bool) {
 	return p.current().Details(txid)
 }
 
+// AllDetails implements rpc.Pool.
+func (p currentPool) AllDetails(txids []types.Hash) []pending.Details {
+	return p.current().AllDetails(txids)
+}
+
 // Entries implements rpc.Pool.
 func (p currentPool) Entries() []*pending.Entry { return p.current().Entries() }
 

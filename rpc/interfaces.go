@@ -125,6 +125,7 @@ type Pool interface {
 	Get(txid types.Hash) *pending.Entry
 	SpentBy(outPoint types.OutPoint) *pending.Entry
 	Details(txid types.Hash) (pending.Details, bool)
+	AllDetails(txids []types.Hash) []pending.Details // of those that are there
 	Entries() []*pending.Entry
 	Info() pending.Info
 	// Prioritise adds to what a transaction counts for as a fee, whether it is there or not.

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
@@ -58,6 +59,9 @@ func getMempoolInfo(_ context.Context, s *Server) (any, error) {
 
 var errNotInPool = failf(CodeAddressOrKey, "Transaction not in mempool")
 
+// detailsAtOnce is how many transactions the pool is asked about while it can do nothing else.
+const detailsAtOnce = 200
+
 // describe lists transactions by their ids or, if that is wanted, with what the pool
 // knows of each. One that has left meanwhile is left out.
 func (s *Server) describe(ctx context.Context, txids []types.Hash, verbose bool) (any, error) {
@@ -65,13 +69,11 @@ func (s *Server) describe(ctx context.Context, txids []types.Hash, verbose bool)
 		return hashesJSON(txids), nil
 	}
 	all := make(poolEntriesJSON, 0, len(txids))
-	for _, txid := range txids {
+	for part := range slices.Chunk(txids, detailsAtOnce) {
 		if err := ctx.Err(); err != nil { // each may have to wait for the pool
 			return nil, err
 		}
-		if d, ok := s.Pool.Details(txid); ok {
-			all = append(all, d)
-		}
+		all = append(all, s.Pool.AllDetails(part)...)
 	}
 	return all, nil
 }

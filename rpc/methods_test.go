@@ -186,10 +186,10 @@ type waiting struct {
 	asked func()
 }
 
-// Details implements Pool.
-func (w *waiting) Details(types.Hash) (pending.Details, bool) {
+// AllDetails implements Pool.
+func (w *waiting) AllDetails([]types.Hash) []pending.Details {
 	w.asked()
-	return pending.Details{Entry: &pending.Entry{}}, true
+	return []pending.Details{{Entry: &pending.Entry{}}}
 }
 
 // TestLongListEnds: a call about many transactions ends with its client or the node.
