@@ -77,6 +77,7 @@ func (r *request) isNotification() bool { return r.isV2() && r.ID == nil }
 type session struct {
 	user   *User
 	socket *socket  // nil over HTTP
+	hold   *hold    // of its user's memory; nil: it is not counted
 	then   []func() // what is done behind the answer
 }
 
@@ -132,7 +133,7 @@ func (s *Server) answerBatch(ctx context.Context, on *session, body []byte, out 
 		s.reply(ctx, out, &noRequest, nil, failf(CodeParse, "Parse error"))
 		return
 	}
-	replies := s.newBatchReply(ctx, out)
+	replies := s.newBatchReply(ctx, on, out)
 	for _, raw := range list {
 		r := noRequest
 		var result any

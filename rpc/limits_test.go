@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // TestPlacesAreShared: of few places a user has not all while there are others, and a
@@ -195,4 +197,42 @@ func (p *places) inUse() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.total
+}
+
+// TestBatchMemory: what a batch holds back counts among its user's memory. Where there is
+// none a response goes in chunks, and a WebSocket waits for some in vain.
+func TestBatchMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake().limited(t, Limits{Memory: 8 << 20})
+		wait := make(chan struct{})
+		for name, work := range map[string]func() any{"long": func() any { return longText{n: 1 << 20} }, "wait": func() any { <-wait; return 1 }} {
+			s.table[name] = &method{name: name, read: noParams(func(context.Context, *Server) (any, error) { return work(), nil })}
+		}
+		r := run(t, s)
+		const long = `{"method":"long","id":1}`
+		if answer := r.ask(t, "["+long+","+long+"]"); !strings.Contains(answer, "Content-Length: 10") {
+			t.Errorf("one alone: %.200s", answer)
+		}
+		first := make(chan string)
+		go func() { first <- r.ask(t, "["+long+`,{"method":"wait","id":2}]`) }()
+		synctest.Wait()
+		if held := s.accounts.of(name).held; held < 5<<20 {
+			t.Errorf("%d bytes are held", held)
+		}
+		if answer := r.ask(t, "["+long+"]"); !strings.Contains(answer, "Transfer-Encoding: chunked") || len(answer) < 5<<20 {
+			t.Errorf("beside it: %.200s", answer)
+		}
+		c := r.socket(t, true)
+		_ = c.WriteMessage(websocket.TextMessage, []byte("["+long+"]"))
+		if _, message, err := c.ReadMessage(); err == nil {
+			t.Errorf("a message came without memory for it: %.100s", message)
+		}
+		close(wait)
+		if answer := <-first; !strings.Contains(answer, "Content-Length: 5") {
+			t.Errorf("the first: %.200s", answer)
+		}
+		if held := s.accounts.of(name).held; held != 0 {
+			t.Errorf("in the end %d bytes are held", held)
+		}
+	})
 }

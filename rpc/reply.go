@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -143,19 +144,24 @@ type batchReply struct {
 	s       *Server
 	out     outlet
 	w       jsonWriter
+	hold    *hold // nil: what is held back is not counted
 	held    []byte
 	begun   bool
 	replies int
 }
 
-func (s *Server) newBatchReply(ctx context.Context, out outlet) *batchReply {
-	b := &batchReply{s: s, out: out}
+func (s *Server) newBatchReply(ctx context.Context, on *session, out outlet) *batchReply {
+	b := &batchReply{s: s, out: out, hold: on.hold}
 	b.w.ctx = ctx
 	b.w.piece = func(piece []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !b.begun && int64(len(b.held)+len(piece)) <= out.holds() {
+		keeps, err := b.keeps(ctx, int64(len(piece)))
+		if err != nil {
+			return err
+		}
+		if keeps {
 			b.held = append(b.held, piece...)
 			return nil
 		}
@@ -170,6 +176,21 @@ func (s *Server) newBatchReply(ctx context.Context, out outlet) *batchReply {
 		return b.w.meanwhile(func() error { return out.write(piece) })
 	}
 	return b
+}
+
+// keeps reports whether so much more is held back. Without memory for it a response begins
+// early; a message cannot, and waits for memory.
+func (b *batchReply) keeps(ctx context.Context, n int64) (bool, error) {
+	switch total := int64(len(b.held)) + n; {
+	case b.begun || total > b.out.holds():
+		return false, nil
+	case b.hold == nil || total <= answerHold: // which the request has already
+		return true, nil
+	case b.out.holds() < math.MaxInt64:
+		return b.hold.take(n) == nil, nil
+	}
+	err := b.hold.grow(ctx, n)
+	return err == nil, err
 }
 
 // full reports that no further call of the batch should be made.

@@ -256,7 +256,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the request is too long or broke off", http.StatusRequestEntityTooLarge)
 		return
 	}
-	s.answer(ctx, &session{user: user}, body, httpReply{w})
+	s.answer(ctx, &session{user: user, hold: &h}, body, httpReply{w})
 }
 
 // inTime gives a request its time, unless it has one.

@@ -140,7 +140,7 @@ func (c *socket) read() {
 		c.work.Go(func() {
 			defer func() { <-c.calls }()
 			defer h.end()
-			on := &session{user: c.user, socket: c}
+			on := &session{user: c.user, socket: c, hold: h}
 			c.s.answer(c.ctx, on, message, &socketReply{c: c})
 			for _, then := range on.then {
 				then()
