@@ -9,9 +9,8 @@ import (
 	"github.com/karatcoin/karat/rpc/zmqinfo"
 )
 
-// outletOptions are what the flags say of how others hear from the node, beside RPC.
+// outletOptions are what the flags say of how others hear from the node, beside RPC and REST.
 type outletOptions struct {
-	rest      bool
 	zmq       cli.StringSlice
 	highWater int64
 	notify    node.Notify
@@ -21,7 +20,6 @@ type outletOptions struct {
 func (o *outletOptions) flags() []cli.Flag {
 	const outlets = "Notifications:"
 	return cmdline.FromEnvironment(
-		&cli.BoolFlag{Name: "rest", Destination: &o.rest, Category: "RPC:", Usage: "answer Bitcoin Core's REST at /rest/, to anybody who reaches --rpc-listen"},
 		&cli.StringSliceFlag{Name: "zmq", Destination: &o.zmq, Category: outlets, Usage: "publish by ZeroMQ at `TOPIC=ADDRESS`, such as hashblock=tcp://127.0.0.1:28332; topics are hashblock, hashtx, rawblock, rawtx and sequence; may be repeated"},
 		&cli.GenericFlag{Name: "zmq-high-water", Value: cmdline.Number(&o.highWater, zmqinfo.DefaultHighWater, 1, 1_000_000), Category: outlets, Usage: "let at most `N` messages wait for a subscriber"},
 		&cli.StringFlag{Name: "blocknotify", Destination: &o.notify.Block, Category: outlets, Usage: "run `COMMAND` for each new best block; %s is its hash"},
@@ -34,7 +32,7 @@ func (o *outletOptions) flags() []cli.Flag {
 }
 
 func (o *outletOptions) set(_ *cli.Context, config *node.Config) error {
-	config.REST, config.Notify = o.rest, o.notify
+	config.Notify = o.notify
 	for _, text := range o.zmq.Value() {
 		e, err := zmqinfo.Parse(text, int(o.highWater))
 		if err != nil {
