@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,8 +43,8 @@ type call struct {
 	params string // a JSON array, with what [scene.fill] knows; of a batch, an array of them
 	batch  bool
 	// read lists paths and the kinds of what is there: s a text, i a whole number, n a
-	// number, b true or false, a an array, o an object, z null. "fees.base:n 0.txid:s".
-	// "-5" stands for an error of that code.
+	// number, b true or false, a an array, o an object, z null: "fees.base:n 0.txid:s".
+	// "height=6" is a value, "flags~TAPROOT" an array that holds it, "-5" an error's code.
 	read string
 }
 
@@ -102,6 +103,19 @@ func newScene(t *testing.T) *scene {
 	s.fan = fanOut(coinbase, 100)
 	mined := send(s.fan)
 	tip := mine(1)
+	for done := false; !done; time.Sleep(10 * time.Millisecond) { // indexes follow the chain
+		var indexes map[string]struct {
+			Height int `json:"best_block_height"`
+		}
+		raw := must[json.RawMessage](t)(c.RawRequest("getindexinfo", nil))
+		if err := json.Unmarshal(raw, &indexes); err != nil {
+			t.Fatal(err)
+		}
+		done = true
+		for _, index := range indexes {
+			done = done && index.Height == 6
+		}
+	}
 	genesis := must[*chainhash.Hash](t)(c.GetBlockHash(0))
 	spent := wire.NewOutPoint(&s.fan.TxIn[0].PreviousOutPoint.Hash, 0)
 	parent := s.fresh()
@@ -296,6 +310,19 @@ func (s *scene) check(what, read, status string, id int, answer any) {
 		return
 	}
 	for field := range strings.FieldsSeq(read) {
+		if i := strings.IndexAny(field, "=~"); i >= 0 {
+			path, wanted := field[:i], s.fill(field[i+1:])
+			got, ok := at(result, path), false
+			if list, _ := got.([]any); field[i] == '~' {
+				ok = slices.Contains(list, any(wanted))
+			} else {
+				ok = fmt.Sprint(got) == wanted
+			}
+			if !ok {
+				s.t.Errorf("%s: %q is %v, want %s", what, path, got, wanted)
+			}
+			continue
+		}
 		path, wanted, _ := strings.Cut(field, ":")
 		if got := kind(at(result, path)); got != wanted && (wanted != "n" || got != "i") {
 			s.t.Errorf("%s: %q is of kind %s, want %s; in %.600v", what, path, got, wanted, result)

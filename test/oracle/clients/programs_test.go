@@ -9,10 +9,10 @@ const (
 	ofBlock = ofHead + " size:i strippedsize:i weight:i"
 	ofPool  = "loaded:b size:i bytes:i usage:i total_fee:n maxmempool:i mempoolminfee:n minrelaytxfee:n incrementalrelayfee:n unbroadcastcount:i fullrbf:b"
 	ofNet   = "version:i subversion:s protocolversion:i relayfee:n incrementalfee:n connections:i connections_in:i connections_out:i localservices:s localservicesnames:a networks.0.name:s networks.0.reachable:b localaddresses:a timeoffset:i warnings:a"
-	ofChain = "chain:s blocks:i headers:i bestblockhash:s difficulty:n mediantime:i verificationprogress:n initialblockdownload:b chainwork:s size_on_disk:i pruned:b warnings:a"
+	ofChain = "chain:s blocks=6 headers=6 bestblockhash={tip} difficulty:n mediantime:i verificationprogress:n initialblockdownload=false chainwork:s size_on_disk:i pruned=false warnings:a"
 	ofStats = "avgfee:i avgfeerate:i avgtxsize:i blockhash:s feerate_percentiles.4:i height:i ins:i maxfee:i maxfeerate:i maxtxsize:i medianfee:i mediantime:i mediantxsize:i minfee:i minfeerate:i mintxsize:i outs:i subsidy:i swtotal_size:i swtotal_weight:i swtxs:i time:i total_out:i total_size:i total_weight:i totalfee:i txs:i utxo_increase:i utxo_size_inc:i"
-	ofTest  = "0.txid:s 0.wtxid:s 0.allowed:b 0.vsize:i 0.fees.base:n 0.fees.effective-feerate:n 0.fees.effective-includes:a"
-	ofSent  = "package_msg:s tx-results:o tx-results.*.txid:s tx-results.*.vsize:i tx-results.*.fees.base:n replaced-transactions:a"
+	ofTest  = "0.txid:s 0.wtxid:s 0.allowed=true 0.vsize:i 0.fees.base:n 0.fees.effective-feerate:n 0.fees.effective-includes:a"
+	ofSent  = "package_msg=success tx-results:o tx-results.*.txid:s tx-results.*.vsize:i tx-results.*.fees.base:n replaced-transactions:a"
 )
 
 // programs lists what others' programs send, from their sources.
@@ -30,14 +30,14 @@ func lnd() program {
 			{method: "getinfo", read: "-32601"}, // by which rpcclient tells Core from btcd
 			{method: "getnetworkinfo", read: ofNet},
 			{method: "getblockchaininfo", read: ofChain},
-			{method: "getdeploymentinfo", read: "hash:s height:i script_flags:a deployments:o"},
-			{method: "getblockhash", params: `[0]`, read: ":s"},
-			{method: "getzmqnotifications", read: "0.type:s 0.address:s 0.hwm:i"},
+			{method: "getdeploymentinfo", read: "hash={tip} height=6 script_flags~TAPROOT script_flags~WITNESS deployments:o"},
+			{method: "getblockhash", params: `[0]`, read: "={genesis}"},
+			{method: "getzmqnotifications", read: "0.type=pubhashblock 0.address:s 0.hwm=10"},
 			{method: "estimatesmartfee", params: `[6,"CONSERVATIVE"]`, read: "blocks:i feerate:n"},
 			{method: "getmempoolinfo", read: ofPool},
 			{method: "uptime", read: ":i"},
-			{method: "getbestblockhash", read: ":s"},
-			{method: "getblockcount", read: ":i"},
+			{method: "getbestblockhash", read: "={tip}"},
+			{method: "getblockcount", read: "=6"},
 			{method: "getblockheader", params: `["{tip}",false]`, read: ":s"},
 			{method: "getblockheader", params: `["{tip}",true]`, read: ofHead},
 			{method: "getblock", params: `["{tip}",0]`, read: ":s"},
@@ -54,7 +54,7 @@ func lnd() program {
 			{method: "gettxout", params: `["{mined}",90,true]`, read: "bestblock:s confirmations:i value:n scriptPubKey.hex:s scriptPubKey.type:s coinbase:b"},
 			{method: "testmempoolaccept", params: `[["{raw}"],0.1]`, read: ofTest},
 			{method: "sendrawtransaction", params: `["{raw}",0]`, read: ":s"},
-			{method: "gettxspendingprevout", params: `[[{"txid":"{parent}","vout":0}]]`, read: "0.txid:s 0.vout:i 0.spendingtxid:s"},
+			{method: "gettxspendingprevout", params: `[[{"txid":"{parent}","vout":0}]]`, read: "0.txid:s 0.vout:i 0.spendingtxid={child}"},
 			{method: "submitpackage", params: `[[{package}],null,null]`, read: ofSent},
 			{method: "getblockfilter", params: `["{tip}","basic"]`, read: "filter:s header:s"},
 		},
@@ -71,8 +71,8 @@ func electrumX() program {
 		bare:     `{"method": "{method}", "id": {id}}`,
 		calls: []call{
 			{method: "getnetworkinfo", read: ofNet},
-			{method: "getindexinfo", read: "txindex.synced:b txospenderindex.synced:b txindex.best_block_height:i"},
-			{method: "getblockcount", read: ":i"},
+			{method: "getindexinfo", read: "txindex.synced=true txospenderindex.synced=true txindex.best_block_height=6"},
+			{method: "getblockcount", read: "=6"},
 			{method: "getblockhash", params: `[[0],[1],[2],[3],[4],[5],[6]]`, batch: true, read: ":s"},
 			{method: "getblock", params: `[["{genesis}",false],["{first}",false],["{tip}",false]]`, batch: true, read: ":s"},
 			{method: "getblock", params: `["{tip}", true]`, read: ofBlock + " tx.0:s"},
@@ -86,8 +86,8 @@ func electrumX() program {
 			{method: "estimatesmartfee", read: "-1"}, // it asks so whether there is such a method
 			{method: "estimatesmartfee", params: `[6]`, read: "blocks:i feerate:n"},
 			{method: "estimatesmartfee", params: `[6, "ECONOMICAL"]`, read: "feerate:n"},
-			{method: "gettxspendingprevout", params: `[[{"txid": "{spent}", "vout": 0}], {"mempool_only": false}]`, read: "0.txid:s 0.vout:i 0.spendingtxid:s 0.blockhash:s"},
-			{method: "gettxspendingprevout", params: `[[{"txid": "{parent}", "vout": 0}], {"mempool_only": false}]`, read: "0.spendingtxid:s"},
+			{method: "gettxspendingprevout", params: `[[{"txid": "{spent}", "vout": 0}], {"mempool_only": false}]`, read: "0.txid={spent} 0.vout=0 0.spendingtxid={mined} 0.blockhash={tip}"},
+			{method: "gettxspendingprevout", params: `[[{"txid": "{parent}", "vout": 0}], {"mempool_only": false}]`, read: "0.spendingtxid={child}"},
 			{method: "testmempoolaccept", params: `[["{raw}"]]`, read: ofTest},
 			{method: "sendrawtransaction", params: `["{raw}"]`, read: ":s"},
 			{method: "sendrawtransaction", params: `["00"]`, read: "-22"},
@@ -106,8 +106,8 @@ func fulcrum() program {
 		end:      "\r\n",
 		calls: []call{
 			{method: "getnetworkinfo", read: ofNet},
-			{method: "getblockhash", params: `[0]`, read: ":s"},
-			{method: "getzmqnotifications", read: "0.type:s 0.address:s 0.hwm:i"},
+			{method: "getblockhash", params: `[0]`, read: "={genesis}"},
+			{method: "getzmqnotifications", read: "0.type=pubhashblock 0.address:s 0.hwm=10"},
 			{method: "getdsprooflist", params: `[0]`, read: "-32601"}, // it asks so whether there is such a method
 			{method: "uptime", read: ":i"},
 			{method: "help", params: `["help"]`, read: ":s"},
@@ -121,7 +121,7 @@ func fulcrum() program {
 			{method: "getmempoolentry", params: `["{parent}"]`, read: ofEntry},
 			{method: "estimatesmartfee", params: `[6]`, read: "feerate:n"},
 			{method: "estimatesmartfee", params: `[6,"ECONOMICAL"]`, read: "feerate:n"},
-			{method: "gettxspendingprevout", params: `[[{"txid":"{spent}","vout":0}],{"mempool_only":false}]`, read: "0.spendingtxid:s 0.blockhash:s"},
+			{method: "gettxspendingprevout", params: `[[{"txid":"{spent}","vout":0}],{"mempool_only":false}]`, read: "0.spendingtxid={mined} 0.blockhash={tip}"},
 			{method: "sendrawtransaction", params: `["{raw}",0.1,21000000]`, read: ":s"},
 			{method: "submitpackage", params: `[[{package}],0.1,21000000]`, read: ofSent},
 			{method: "getblockstats", params: `[3]`, read: ofStats},
