@@ -19,7 +19,7 @@ import (
 const (
 	maxSubscribers = 64
 	maxTopics      = 32       // of a subscriber
-	maxFrame       = 1 << 10  // bytes of what a subscriber sends at once
+	maxSent        = 1 << 10  // bytes of a message from a subscriber, with all its frames
 	maxWaiting     = 64 << 20 // bytes that wait for a subscriber
 
 	handshakeTime = 10 * time.Second
@@ -234,22 +234,24 @@ func (u *subscriber) write(line *guarded, peer *zmq4.Conn, done <-chan struct{})
 	}
 }
 
-// guarded is a connection that does not pass on the length of a frame that is too long:
-// zmq4 makes room for as many bytes as the other side says. It also keeps the parts of a
-// message together, which zmq4 writes one by one.
+// guarded is a connection that passes on no message that is too long: zmq4 makes room for
+// as many bytes as the other side says, and keeps frames until the last of a message. It
+// also keeps the parts of a message together, which zmq4 writes one by one.
 type guarded struct {
 	net.Conn
 
-	mu   sync.Mutex    // who reads answers pings
-	held *bufio.Writer // nil: what is written goes at once
+	mu    sync.Mutex    // who reads answers pings
+	held  *bufio.Writer // nil: what is written goes at once
+	spare *bufio.Writer
 
 	// Of the goroutine that reads:
 	greeting int // bytes of it that have come
 	header   []byte
 	body     uint64 // bytes that are left of the frame
+	message  uint64 // bytes of the message so far, up to the end of the frame
 }
 
-var errFrame = errors.New("a frame is too long")
+var errFrame = errors.New("a message is too long")
 
 const greetingBytes = 64
 
@@ -266,9 +268,10 @@ func (g *guarded) Read(p []byte) (int, error) {
 func (g *guarded) hold() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.held == nil {
-		g.held = bufio.NewWriter(g.Conn)
+	if g.spare == nil {
+		g.spare = bufio.NewWriter(g.Conn)
 	}
+	g.held = g.spare
 }
 
 // Write implements io.Writer.
@@ -284,12 +287,14 @@ func (g *guarded) Write(p []byte) (int, error) {
 func (g *guarded) flush() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.held.Flush()
+	held := g.held
+	g.held = nil // a ping is answered at once again
+	return held.Flush()
 }
 
 // look follows the frames (ZMTP 3.0).
 func (g *guarded) look(p []byte) error {
-	const long = 2 // a flag
+	const more, long = 1, 2 // flags
 	skip := min(greetingBytes-g.greeting, len(p))
 	g.greeting, p = g.greeting+skip, p[skip:]
 	for len(p) > 0 {
@@ -307,9 +312,13 @@ func (g *guarded) look(p []byte) error {
 		default:
 			continue
 		}
-		if g.header = g.header[:0]; g.body > maxFrame {
+		if g.message += uint64(len(g.header)); g.body > maxSent || g.message+g.body > maxSent {
 			return errFrame
 		}
+		if g.message += g.body; g.header[0]&more == 0 {
+			g.message = 0
+		}
+		g.header = g.header[:0]
 	}
 	return nil
 }

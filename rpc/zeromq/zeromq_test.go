@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -292,18 +293,19 @@ func TestHostile(t *testing.T) {
 	w, p := run(t, tcp(zmqinfo.HashBlock))
 	greeting := append([]byte{0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0, 'N', 'U', 'L', 'L'}, make([]byte, 48)...)
 	ready := []byte("\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB")
-	for name, bytes := range map[string][]byte{
+	for name, sent := range map[string][]byte{
 		"nothing known":              []byte(strings.Repeat("GET / HTTP/1.1\r\n", 10)),
 		"a frame for READY":          append(slices.Clone(greeting), 0x06, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff),
 		"a frame for a topic":        append(slices.Concat(greeting, ready), 0x02, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff),
 		"a frame just over the size": append(slices.Concat(greeting, ready), 0x02, 0, 0, 0, 0, 0, 0, 4, 1),
+		"frames without an end":      append(slices.Concat(greeting, ready), bytes.Repeat([]byte{0x01, 0x00}, 1000)...),
 	} {
 		conn, err := net.Dial("tcp", p.Addresses()[0].String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = conn.SetDeadline(time.Now().Add(time.Minute))
-		_, _ = conn.Write(bytes)
+		_, _ = conn.Write(sent)
 		buf := make([]byte, 256)
 		for err = nil; err == nil; {
 			_, err = conn.Read(buf)
@@ -319,6 +321,41 @@ func TestHostile(t *testing.T) {
 	if topic, _, _ := next(t, sub); topic != zmqinfo.HashBlock {
 		t.Error(topic)
 	}
+}
+
+// TestPing: who pings is answered at once, also after a message.
+func TestPing(t *testing.T) {
+	w, p := run(t, tcp(zmqinfo.HashBlock))
+	conn, err := net.Dial("tcp", p.Addresses()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	greeting := append([]byte{0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0, 'N', 'U', 'L', 'L'}, make([]byte, 48)...)
+	_, _ = conn.Write(append(greeting, "\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB\x00\x01\x01"...))
+	ping := func() {
+		t.Helper()
+		_, _ = conn.Write([]byte("\x04\x07\x04PING\x00\x00"))
+		var all []byte
+		for buf := make([]byte, 256); !bytes.Contains(all, []byte("PONG")); {
+			n, err := conn.Read(buf)
+			if err != nil {
+				t.Fatalf("%v behind %q", err, all)
+			}
+			all = append(all, buf[:n]...)
+		}
+	}
+	ping() // it has subscribed then
+	w.mine(1, 0)
+	for all, buf := "", make([]byte, 256); !strings.Contains(all, zmqinfo.HashBlock); {
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(buf[:n])
+	}
+	ping()
 }
 
 // TestManySubscribers: there is a bound of them, and one who goes makes room.
