@@ -38,14 +38,14 @@ func utxoUpdatePSBT(s *Server, a *args) work {
 				continue
 			}
 			utxo, ok := in.UTXO()
-			if !ok {
+			if !ok || scriptType(utxo.ScriptPubKey) == "anchor" { // which nobody signs
 				continue
 			}
 			usual := uint32(taproot.SigHashDefault)
 			if scriptType(utxo.ScriptPubKey) != "witness_v1_taproot" {
 				usual = taproot.SigHashAll
 			}
-			if in.SighashType != nil && *in.SighashType != usual {
+			if in.SighashType != nil && *in.SighashType != usual || !in.SighashAgrees(usual) {
 				return nil, failf(CodeDeserialization, "Specified sighash value does not match value stored in PSBT")
 			}
 			if spending := known.spending(utxo.ScriptPubKey); spending != nil {

@@ -101,13 +101,30 @@ func TestPSBTPayment(t *testing.T) {
 	if p, err = psbt.DecodeBase64(call[string](s, "utxoupdatepsbt", next)); err != nil || p.Inputs[0].NonWitnessUTXO == nil || p.Inputs[1].WitnessUTXO != nil {
 		t.Errorf("of one that waits: %+v, %v", p, err)
 	}
+
+	// An anchor, which that output is, is signed by nobody, so no hash type of it is wrong.
 	hashType := uint32(taproot.SigHashNone)
-	p.Inputs[0].SighashType = &hashType
-	other, err := p.Base64()
+	if p.Inputs[0].SighashType = &hashType; call[string](s, "utxoupdatepsbt", base64Of(t, p)) == "" {
+		t.Error("no PSBT with an anchor")
+	}
+	const mismatch = "-22 Specified sighash value does not match value stored in PSBT"
+	if p, err = psbt.DecodeBase64(updated); err != nil {
+		t.Fatal(err)
+	}
+	if p.Inputs[0].SighashType = &hashType; refused(s, "utxoupdatepsbt", base64Of(t, p)) != mismatch {
+		t.Error("another hash type is taken")
+	}
+	p.Inputs[0].SighashType, p.Inputs[0].TapKeySig = nil, append(make([]byte, 64), taproot.SigHashNone)
+	if refused(s, "utxoupdatepsbt", base64Of(t, p)) != mismatch {
+		t.Error("a signature of another hash type is taken")
+	}
+}
+
+func base64Of(t *testing.T, p *psbt.Packet) string {
+	t.Helper()
+	text, err := p.Base64()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := refused(s, "utxoupdatepsbt", other); got != "-22 Specified sighash value does not match value stored in PSBT" {
-		t.Errorf("another hash type: %s", got)
-	}
+	return text
 }

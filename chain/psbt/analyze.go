@@ -112,11 +112,10 @@ func (s *spender) estimate(inputs []InputAnalysis) int {
 	for i := range s.packet.Inputs {
 		in, tx := &s.packet.Inputs[i], &s.tx.Inputs[i]
 		_, isTaproot := s.outputKey(i)
-		version, program, _ := types.WitnessProgram(s.utxos[i].ScriptPubKey)
 		switch {
-		case taproot.IsPayToAnchor(version, program):
+		case s.isAnchor(i):
 			tx.ScriptSig, tx.Witness = nil, nil
-		case !isTaproot || valueOr(in.SighashType, taproot.SigHashDefault) != taproot.SigHashDefault || !in.sighashAgrees(taproot.SigHashDefault):
+		case !isTaproot || valueOr(in.SighashType, taproot.SigHashDefault) != taproot.SigHashDefault || !in.SighashAgrees(taproot.SigHashDefault):
 			return 0
 		case inputs[i].Next < Finalizer:
 			tx.ScriptSig, tx.Witness = nil, [][]byte{make([]byte, 64)}

@@ -44,6 +44,9 @@ func newSpender(p *Packet) (*spender, error) {
 // verify says what is wrong with a witness of an input, and leaves it in the transaction.
 // Policy counts, as in Bitcoin Core: what nobody relays is not complete.
 func (s *spender) verify(i int, scriptSig []byte, witness [][]byte) error {
+	if len(scriptSig)+len(witness) == 0 && s.isAnchor(i) {
+		return nil // it signs nothing, so it does not matter what the others spend
+	}
 	if s.ctx == nil {
 		return errors.New("an output that is spent is unknown")
 	}
@@ -59,6 +62,12 @@ func (s *spender) verify(i int, scriptSig []byte, witness [][]byte) error {
 func (s *spender) verifyFinal(i int) error {
 	in := &s.packet.Inputs[i]
 	return s.verify(i, in.FinalScriptSig, in.FinalWitness)
+}
+
+// isAnchor reports whether an input spends an output that anyone can spend (P2A).
+func (s *spender) isAnchor(i int) bool {
+	version, program, ok := types.WitnessProgram(s.utxos[i].ScriptPubKey)
+	return ok && taproot.IsPayToAnchor(version, program)
 }
 
 // outputKey returns the key of the taproot output that an input spends.
@@ -116,7 +125,7 @@ func (s *spender) takeUTXO(i int) {
 // has signatures of another hash type than it says.
 func (s *spender) satisfaction(i int) (witness [][]byte, ok bool) {
 	in := &s.packet.Inputs[i]
-	if !s.known[i] || in.IsFinal() || !in.sighashAgrees(valueOr(in.SighashType, taproot.SigHashDefault)) {
+	if !s.known[i] || in.IsFinal() || !in.SighashAgrees(valueOr(in.SighashType, taproot.SigHashDefault)) {
 		return nil, false
 	}
 	if _, ok := s.outputKey(i); !ok {
@@ -149,9 +158,9 @@ func (in *Input) cheapestLeaf() [][]byte {
 	return best.Witness
 }
 
-// sighashAgrees reports whether all signatures have a hash type, which 64 bytes have if it
+// SighashAgrees reports whether all signatures have a hash type, which 64 bytes have if it
 // is the default.
-func (in *Input) sighashAgrees(hashType uint32) bool {
+func (in *Input) SighashAgrees(hashType uint32) bool {
 	agrees := func(sig []byte) bool {
 		if hashType == taproot.SigHashDefault {
 			return len(sig) == 64
@@ -163,6 +172,12 @@ func (in *Input) sighashAgrees(hashType uint32) bool {
 	}
 	for i := range in.TapScriptSigs {
 		if !agrees(in.TapScriptSigs[i].Signature) {
+			return false
+		}
+	}
+	for i := range in.PartialSigs {
+		sig := in.PartialSigs[i].Signature
+		if hashType != taproot.SigHashDefault && uint32(sig[len(sig)-1]) != hashType {
 			return false
 		}
 	}

@@ -229,6 +229,22 @@ func TestKeyPath(t *testing.T) {
 	}
 }
 
+// TestAnchor: an anchor is final whatever is known of the other inputs, since it signs nothing.
+func TestAnchor(t *testing.T) {
+	alice := newPerson(4)
+	leaf := script(alice.xonly(), taproot.OpCheckSig)
+	l := newLab(t, 2, alice, [][]byte{leaf}, [][]byte{leaf})
+	l.utxos[0].ScriptPubKey = []byte{taproot.Op1, 2, 0x4e, 0x73}
+	l.Inputs[1].WitnessUTXO = nil
+	if a := l.Analyze(allMoney); a.Next != Updater || !a.Inputs[0].IsFinal || a.Inputs[1].IsFinal {
+		t.Errorf("%+v", a)
+	}
+	l.Inputs[0].FinalScriptSig = []byte{taproot.Op1}
+	if a := l.Analyze(allMoney); a.Inputs[0].IsFinal {
+		t.Error("an anchor is final with a scriptSig")
+	}
+}
+
 // TestCombineSigners: what signers add each for himself is complete together.
 func TestCombineSigners(t *testing.T) {
 	alice, bob := newPerson(1), newPerson(2)
