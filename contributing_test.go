@@ -1,7 +1,9 @@
 package karat
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -48,5 +50,27 @@ func TestContributing(t *testing.T) {
 		for _, m := range pattern.FindAllStringSubmatch(string(text), -1) {
 			there(m[1])
 		}
+	}
+}
+
+// TestFuzzTargets: no two of a folder have one name, or the go tool runs neither.
+func TestFuzzTargets(t *testing.T) {
+	target, seen := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`), map[string]string{}
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range target.FindAllStringSubmatch(string(text), -1) {
+			name := filepath.Dir(path) + "." + m[1]
+			if seen[name] != "" {
+				t.Errorf("%s is in %s and in %s", name, seen[name], path)
+			}
+			seen[name] = path
+		}
+		return err
+	})
+	if err != nil || len(seen) < 20 {
+		t.Errorf("%d fuzz targets, %v", len(seen), err)
 	}
 }

@@ -40,10 +40,10 @@ var samples = []string{
 	`"0000000000000000000000000000000000000000000000000000000000000000"`, `["raw(51024e73)"]`, `"raw(51024e73)"`, `{"rules":["segwit"]}`, `"add"`, `[0,1]`,
 }
 
-// FuzzParams gives every method whatever parameters, by position and by name. None may
+// FuzzArgs gives every method whatever parameters, by position and by name. None may
 // panic while they are read, a wrong one is an error with a code of Core's, and what is
 // told of it does not grow with the request.
-func FuzzParams(f *testing.F) {
+func FuzzArgs(f *testing.F) {
 	names := slices.Sorted(maps.Keys(methods()))
 	for i := range names {
 		for j, sample := range samples {
