@@ -487,16 +487,23 @@ func TestGiveWay(t *testing.T) {
 // TestWait: who waits finds what the tip has, unless the index is far behind.
 func TestWait(t *testing.T) {
 	w := newWorld(t, 12)
-	w.growBy(60)
+	w.growBy(batchBlocks + 1)
 	x := w.open(w.chain, both)
-	x.Wait(t.Context(), indexed.Filters) // it would wait for ever: nothing runs yet
-	ctx, cancel := context.WithCancel(t.Context())
+	if x.Wait(t.Context(), indexed.Filters) { // it would wait for long: nothing runs yet
+		t.Fatal("what is not there was waited for")
+	}
 	var running sync.WaitGroup
-	running.Go(func() {
-		if err := x.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	var cancel context.CancelFunc
+	begin := func() {
+		var ctx context.Context
+		ctx, cancel = context.WithCancel(t.Context())
+		running.Go(func() {
+			if err := x.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	begin()
 	w.waitFor(x)
 	for range 30 {
 		w.growBy(1)
@@ -512,6 +519,14 @@ func TestWait(t *testing.T) {
 		if _, err := x.FindTx(w.tip.TxIDs[0]); err != nil {
 			t.Fatalf("the coinbase of the tip: %v", err)
 		}
+	}
+	cancel()
+	running.Wait()
+
+	w.growBy(batchBlocks - 1) // in one go, as generatetoaddress does
+	begin()
+	if !x.Wait(t.Context(), indexed.Filters) {
+		t.Error("a step's blocks are not waited for")
 	}
 	cancel()
 	running.Wait()

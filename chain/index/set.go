@@ -128,11 +128,10 @@ func (s *Set) States() []indexed.State {
 }
 
 // Wait waits until the block that is the tip now is in the index, if that is a matter
-// of moments, and reports whether it is. It does not wait while the index is far behind
-// or stands still. It looks again and again, because what it waits for takes
+// of moments, and reports whether it is. It does not wait while the index is behind by
+// more than a step's blocks, or stands still. It looks again and again, because what it waits for takes
 // milliseconds.
 func (s *Set) Wait(ctx context.Context, name string) bool {
-	const few = 50 // blocks
 	const patience = 10 * time.Second
 	x := s.find(name)
 	if x == nil {
@@ -145,7 +144,7 @@ func (s *Set) Wait(ctx context.Context, name string) bool {
 		if hash, ok := s.chain.HashAt(at.Height); follows && ok && hash == at.Hash && at.Height >= tip.Height {
 			return true
 		}
-		if x.standsStill() || at.Height+few < tip.Height {
+		if x.standsStill() || at.Height+batchBlocks < tip.Height {
 			return false
 		}
 		select {
