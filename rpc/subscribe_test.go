@@ -139,6 +139,7 @@ func TestSubscribeRefuses(t *testing.T) {
 		`{"filter":{"outpoints":[{"txid":"` + hashes[0] + `"}]}}`:           "an outpoint has no vout",
 		`{"filter":{"outpoints":[{"txid":"ab","vout":1}]}}`:                 "must be of length 64",
 		`{"filter":{"amounts":[]}}`:                                         "Unexpected key amounts",
+		`{"filter":{"scripts":["` + strings.Repeat("6a", 129) + `"]}}`:      "a script has at most 128 bytes",
 		`{"filter":{"scripts":[` + strings.Repeat(`"",`, 200_000) + `""]}}`: "at most",
 		`{"until":5}`: "Unknown named parameter until",
 	} {

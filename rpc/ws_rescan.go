@@ -22,6 +22,7 @@ var errReorganised = failf(CodeDatabase, "Reorganize") // btcd's words
 type rescan struct {
 	c    *socket
 	own  *watch      // what is looked for: outputs that were found are, too
+	held int         // how many of them are counted for the client
 	at   types.Index // the last block that was looked through; before the first: its parent
 	last uint32      // the height of the last block that is wanted
 	time uint32      // of the block at
@@ -57,22 +58,25 @@ func rescanChain(s *Server, a *args) work {
 		if first.Height > 0 {
 			r.at = types.Index{Height: first.Height - 1, Hash: first.Header.PrevBlock}
 		}
-		c.wanted.mu.Lock()
-		err := c.resize(r.own.size()) // for as long as it runs
-		c.wanted.mu.Unlock()
-		if err != nil {
+		if err := r.count(r.own.size()); err != nil { // for as long as it runs
 			return nil, err
 		}
-		counted := r.own.size()
-		defer func() {
-			c.wanted.mu.Lock()
-			defer c.wanted.mu.Unlock()
-			_ = c.resize(-counted)
-		}()
+		defer func() { _ = r.count(0) }()
 		// It ends with the connection, and not with the time of a call: it goes at the pace of
 		// its client, and holds no place while it waits.
 		return nil, r.run(c.ctx, first.Height == 0, open, scripts)
 	}
+}
+
+// count notes how many scripts and outpoints a rescan looks for.
+func (r *rescan) count(n int) error {
+	r.c.wanted.mu.Lock()
+	defer r.c.wanted.mu.Unlock()
+	err := r.c.resize(n - r.held)
+	if err == nil {
+		r.held = n
+	}
+	return err
 }
 
 // run looks through the blocks.
@@ -140,8 +144,8 @@ func (r *rescan) step(ctx context.Context) (more bool, err error) {
 		messages = append(messages, notification("rescanprogress", r.at.Hash, r.at.Height, r.time))
 	}
 	r.c.sendAll(messages)
-	if r.own.size() > maxWatched {
-		return false, failf(CodeOutOfMemory, "more than %d outputs pay to these addresses", maxWatched)
+	if err := r.count(r.own.size()); err != nil { // what was found is looked for, too
+		return false, err
 	}
 	return len(applied) > 0, ctx.Err()
 }
@@ -214,6 +218,7 @@ func (r *rescan) goOn(ctx context.Context, scripts [][]byte) error {
 		for outPoint := range r.own.outPoints {
 			unspent = append(unspent, outPoint)
 		}
+		_ = r.count(0) // the client watches them itself from now on
 		return r.c.addOld(scripts, unspent)
 	}()
 	if err != nil {

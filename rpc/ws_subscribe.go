@@ -125,6 +125,10 @@ func (a *args) watchOf(s *Server, i int) *watch {
 		w.scripts[string(script)] = struct{}{}
 	}
 	for _, text := range given.Scripts {
+		if len(text) > 2*maxWatchedScript {
+			a.fail(failf(CodeInvalidParam, "a script has at most %d bytes, and %.100s… is longer", maxWatchedScript, text))
+			return nil
+		}
 		w.scripts[string(a.bytes(text, failf(CodeInvalidParam, "a script is not hexadecimal: %.100s", text)))] = struct{}{}
 	}
 	for _, o := range given.OutPoints {

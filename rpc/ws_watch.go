@@ -16,6 +16,10 @@ const (
 	maxWatchedAll = 600_000 // all of them
 )
 
+// maxWatchedScript is how long a script may be that is watched, in bytes: what is counted
+// is how many there are. Only outputs that nobody can spend have longer ones.
+const maxWatchedScript = 128
+
 // watchLimits are how many one client may watch, and all together.
 type watchLimits struct{ one, all int }
 
