@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func (s *Set) ScriptHistory(scripts []indexed.ScriptHash, page indexed.Page) (h 
 		}
 		var last []byte
 		err = v.walk(keyHistory, scripts, after, page.Oldest, func(_ int, place, value []byte) (bool, error) {
-			tx, err := v.scriptTx(place, value)
+			tx, err := scriptTx(place, value)
 			if err != nil {
 				return false, err
 			}
@@ -59,8 +60,9 @@ func (s *Set) ScriptHistory(scripts []indexed.ScriptHash, page indexed.Page) (h 
 				h.Next = &indexed.Cursor{Height: h.Txs[n-1].Height, Block: h.Txs[n-1].Place.Block, N: h.Txs[n-1].Place.N}
 				return false, nil
 			}
+			tx.Place.Block, err = v.block(tx.Height)
 			h.Txs, last = append(h.Txs, tx), bytes.Clone(place)
-			return true, nil
+			return true, err
 		})
 		if err == nil {
 			h.At, err = v.at()
@@ -115,55 +117,79 @@ func (v *view) after(c *indexed.Cursor, place func(c *indexed.Cursor) []byte) ([
 // walk visits what scripts have under a prefix behind a place, in the order of the places,
 // until visit returns false. The slices are good during a visit only.
 func (v *view) walk(prefix byte, scripts []indexed.ScriptHash, after []byte, backwards bool, visit func(script int, place, value []byte) (bool, error)) error {
-	const head = 1 + len(indexed.ScriptHash{})
-	var all []iterator.Iterator // of the scripts; nil where there is no more
+	all := places{backwards: backwards}
 	defer func() {
-		for _, i := range all {
-			if i != nil {
-				i.Release()
-			}
+		for _, p := range all.list {
+			p.Release()
 		}
 	}()
 	seen := map[indexed.ScriptHash]bool{}
-	for _, script := range scripts {
+	for n, script := range scripts {
 		if seen[script] {
-			all = append(all, nil)
 			continue
 		}
 		seen[script] = true
 		key := append([]byte{prefix}, script[:]...)
 		i := v.snapshot.NewIterator(util.BytesPrefix(key), nil)
-		all = append(all, i)
-		if !begin(i, key, after, backwards) {
-			if err := i.Error(); err != nil {
-				return err
-			}
-			i.Release()
-			all[len(all)-1] = nil
+		if begin(i, key, after, backwards) {
+			all.list = append(all.list, scriptPlace{i, n})
+			continue
 		}
-	}
-	for {
-		next := -1
-		for n, i := range all {
-			if i != nil && (next < 0 || (bytes.Compare(i.Key()[head:], all[next].Key()[head:]) < 0) != backwards) {
-				next = n
-			}
-		}
-		if next < 0 {
-			return nil
-		}
-		i := all[next]
-		if more, err := visit(next, i.Key()[head:], i.Value()); err != nil || !more {
+		err := i.Error()
+		i.Release()
+		if err != nil {
 			return err
 		}
-		if backwards && !i.Prev() || !backwards && !i.Next() {
-			if err := i.Error(); err != nil {
-				return err
-			}
-			i.Release()
-			all[next] = nil
-		}
 	}
+	heap.Init(&all)
+	for len(all.list) > 0 {
+		next := all.list[0]
+		if more, err := visit(next.script, next.place(), next.Value()); err != nil || !more {
+			return err
+		}
+		if backwards && next.Prev() || !backwards && next.Next() {
+			heap.Fix(&all, 0)
+			continue
+		}
+		if err := next.Error(); err != nil {
+			return err
+		}
+		heap.Pop(&all)
+		next.Release()
+	}
+	return nil
+}
+
+// scriptPlace is how far a walk is with one script.
+type scriptPlace struct {
+	iterator.Iterator
+	script int
+}
+
+// place is the key behind the prefix and the script.
+func (p *scriptPlace) place() []byte { return p.Key()[1+len(indexed.ScriptHash{}):] }
+
+// places are a heap, with what is visited next on top: a look at all scripts for each of
+// their entries would take minutes where many are paid together again and again.
+type places struct {
+	list      []scriptPlace
+	backwards bool
+}
+
+func (h *places) Len() int      { return len(h.list) }
+func (h *places) Swap(i, j int) { h.list[i], h.list[j] = h.list[j], h.list[i] }
+func (h *places) Push(p any)    { h.list = append(h.list, p.(scriptPlace)) }
+
+func (h *places) Less(i, j int) bool {
+	order := bytes.Compare(h.list[i].place(), h.list[j].place())
+	return order < 0 && !h.backwards || order > 0 && h.backwards
+}
+
+func (h *places) Pop() any {
+	last := len(h.list) - 1
+	p := h.list[last]
+	h.list = h.list[:last]
+	return p
 }
 
 // begin moves an iterator to the first that is to be visited, and reports whether there
@@ -190,7 +216,8 @@ func begin(i iterator.Iterator, key, after []byte, backwards bool) bool {
 
 var errShort = fmt.Errorf("%w: an entry of a script that is too short", errAnew)
 
-func (v *view) scriptTx(place, value []byte) (tx indexed.ScriptTx, err error) {
+// scriptTx reads an entry, without the block's hash.
+func scriptTx(place, value []byte) (tx indexed.ScriptTx, err error) {
 	if len(place) != 8 || len(value) < types.HashSize {
 		return tx, errShort
 	}
@@ -204,8 +231,7 @@ func (v *view) scriptTx(place, value []byte) (tx indexed.ScriptTx, err error) {
 	tx.Height = ^binary.BigEndian.Uint32(place)
 	tx.Place = types.TxPlace{N: ^binary.BigEndian.Uint32(place[4:]), Offset: uint32(n[0]), Size: uint32(n[1])}
 	tx.Received, tx.Sent = types.Amount(n[2]), types.Amount(n[3])
-	tx.Place.Block, err = v.block(tx.Height)
-	return tx, err
+	return tx, nil
 }
 
 func readCoin(place, value []byte) (coin indexed.ScriptCoin, err error) {
