@@ -57,6 +57,6 @@ TEXT = {
     "rpc_help": [
         LeaveOut("        self.test_client_conversion_table()", "the table of bitcoin-cli has methods of Core's wallet", item=True),
         LeaveOut("        self.test_client_string_conversion_table()", "the same", item=True),
-        Change("titles, sorted(components))", "[t for t in titles if t not in ('Btcd', 'WebSocket')], sorted(c for c in components if c not in ('Zmq', 'Wallet')))", "karat has btcd's methods besides"),
+        Change("titles, sorted(components))", "[t for t in titles if t not in ('Btcd', 'Index', 'WebSocket')], sorted(c for c in components if c != 'Wallet'))", "karat has btcd's methods and those of its index of scripts besides"),
     ],
 }
