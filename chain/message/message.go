@@ -109,7 +109,7 @@ func decode(toSpend *types.Tx, signature string) (*types.Tx, error) {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrMalformed, MaxSize)
 	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(signature)
-	if err != nil {
+	if err != nil || base64.StdEncoding.EncodedLen(len(raw)) != len(signature) { // line breaks are passed over
 		return nil, fmt.Errorf("%w: not base64", ErrMalformed)
 	}
 	switch prefix {

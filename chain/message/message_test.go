@@ -132,6 +132,7 @@ func TestForms(t *testing.T) {
 		{"without prefix", strings.TrimPrefix(simple(witness), prefixSimple), nil},
 		{"full", full(func(*types.Tx) {}), nil},
 		{"not base64", "smp!", ErrMalformed},
+		{"broken into lines", simple(witness)[:40] + "\n" + simple(witness)[40:], ErrMalformed},
 		{"cut", simple(witness)[:40], ErrMalformed},
 		{"empty", "", ErrMalformed},
 		{"no transaction", prefixFull + "AAAA", ErrMalformed},
