@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,14 +19,22 @@ import (
 func TestPlacesAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlaces(3, 2)
-		var order []string
+		var mu sync.Mutex
+		var order []string // guarded by mu
+		inOrder := func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			return strings.Join(order, " ")
+		}
 		enter := func(ctx context.Context, user string, stay time.Duration) {
 			go func() {
 				leave, err := p.wait(ctx, user)
 				if err != nil {
 					return
 				}
+				mu.Lock()
 				order = append(order, user)
+				mu.Unlock()
 				time.Sleep(stay)
 				leave()
 			}()
@@ -37,7 +46,7 @@ func TestPlacesAreShared(t *testing.T) {
 		}
 		enter(gone, "heavy", time.Minute)
 		enter(t.Context(), "light", time.Second)
-		if got := strings.Join(order, " "); got != "heavy heavy light" {
+		if got := inOrder(); got != "heavy heavy light" {
 			t.Errorf("at first: %s", got)
 		}
 		if _, ok := p.try("other"); ok {
@@ -54,7 +63,7 @@ func TestPlacesAreShared(t *testing.T) {
 		}
 		leave()
 		time.Sleep(3 * time.Minute)
-		if got := strings.Join(order, " "); got != "heavy heavy light heavy heavy" || p.inUse() != 0 || len(p.queue) != 0 || len(p.taken) != 0 {
+		if got := inOrder(); got != "heavy heavy light heavy heavy" || p.inUse() != 0 || len(p.queue) != 0 || len(p.taken) != 0 {
 			t.Errorf("in the end: %s, %d places, %v", got, p.inUse(), p.taken)
 		}
 	})
