@@ -52,7 +52,7 @@ func (p *Packet) merge(q *Packet) {
 	for i := range p.Outputs {
 		p.Outputs[i].merge(&q.Outputs[i])
 	}
-	p.XPubs = union(p.XPubs, q.XPubs, compareXPub)
+	p.XPubs = unionXPubs(p.XPubs, q.XPubs)
 	p.FallbackLockTime = first(p.FallbackLockTime, q.FallbackLockTime)
 	if p.Modifiable != nil || q.Modifiable != nil {
 		a, b := flags(p.Modifiable), flags(q.Modifiable)
@@ -95,7 +95,7 @@ func (in *Input) merge(q *Input) {
 	}
 	in.TapKeySig = filled(in.TapKeySig, q.TapKeySig)
 	in.TapScriptSigs = union(in.TapScriptSigs, q.TapScriptSigs, compareTapScriptSig)
-	in.TapScripts = sortedTapScripts(slices.Concat(in.TapScripts, q.TapScripts))
+	in.TapScripts = unionTapScripts(in.TapScripts, q.TapScripts)
 	in.TapDerivations = union(in.TapDerivations, q.TapDerivations, compareTapDerivation)
 	in.TapInternalKey, in.TapMerkleRoot = first(in.TapInternalKey, q.TapInternalKey), first(in.TapMerkleRoot, q.TapMerkleRoot)
 	in.MuSigParticipants = union(in.MuSigParticipants, q.MuSigParticipants, compareParticipants)
@@ -201,7 +201,7 @@ func Join(parts []*Packet, shuffle func(n int, swap func(i, j int))) (*Packet, e
 			p.Inputs = append(p.Inputs, in.unsigned())
 		}
 		p.Outputs = append(p.Outputs, part.Outputs...)
-		p.XPubs = union(p.XPubs, part.XPubs, compareXPub)
+		p.XPubs = unionXPubs(p.XPubs, part.XPubs)
 		p.Proprietary, p.Unknown = union(p.Proprietary, part.Proprietary, compareField), union(p.Unknown, part.Unknown, compareField)
 	}
 	shuffle(len(p.Inputs), func(i, j int) { p.Inputs[i], p.Inputs[j] = p.Inputs[j], p.Inputs[i] })

@@ -97,6 +97,42 @@ func union[T any](a, b []T, compare func(a, b T) int) []T {
 	return sorted(slices.Concat(a, b), compare)
 }
 
+// unionXPubs returns the extended keys of both lists. They are ordered by their origins first,
+// but a key is there once, whatever is said of where it comes from: of two the first's stays.
+func unionXPubs(a, b []XPub) []XPub {
+	known := make(map[[78]byte]bool, len(a))
+	for i := range a {
+		known[a[i].Key] = true
+	}
+	list := slices.Clone(a)
+	for i := range b {
+		if !known[b[i].Key] {
+			list = append(list, b[i])
+		}
+	}
+	slices.SortStableFunc(list, compareXPub)
+	return list
+}
+
+// unionTapScripts returns the leaves of both lists. A control block proves one leaf: if each
+// list has another for it, the first's stays.
+func unionTapScripts(a, b []TapScript) []TapScript {
+	known := map[string]bool{}
+	for i := range a {
+		for _, block := range a[i].ControlBlocks {
+			known[string(block)] = true
+		}
+	}
+	list := slices.Clone(a)
+	for _, leaf := range b {
+		leaf.ControlBlocks = slices.DeleteFunc(slices.Clone(leaf.ControlBlocks), func(block []byte) bool { return known[string(block)] })
+		if len(leaf.ControlBlocks) > 0 {
+			list = append(list, leaf)
+		}
+	}
+	return sortedTapScripts(list)
+}
+
 // sortedTapScripts brings the control blocks of each leaf together.
 func sortedTapScripts(list []TapScript) []TapScript {
 	slices.SortStableFunc(list, compareTapScript)
