@@ -34,7 +34,7 @@ func coinsWith(values ...types.Amount) []Coin {
 	for i, value := range values {
 		coins[i] = Coin{
 			OutPoint: types.OutPoint{TxID: types.DoubleSHA256([]byte{byte(i), byte(i >> 8), 1}), Index: uint32(i)},
-			Value:    value, ScriptPubKey: script(i), Index: uint32(i), Height: 100,
+			Value:    value, ScriptPubKey: script(i), Key: KeyID{Index: uint32(i)}, Height: 100,
 		}
 	}
 	return coins

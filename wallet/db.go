@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	leveldberrors "github.com/syndtr/goleveldb/leveldb/errors"
@@ -21,8 +22,12 @@ import (
 //
 //	'h' height 4, big-endian  a header of the wallet's chain: header 80 | work 32
 //	't' txid 32               a transaction of the wallet: see appendRecord
-//	'l'                       first late key of each branch 4, 4; see lateKeys
-//	'm'                       version 1 | network 32 | position 36 | filter header 32 | next index of Receive 4 | 0 4
+//	'l'                       first late key of each branch 4, 4, of each watched account; see lateKeys
+//	'm'                       version 1 | network 32 | position 36 | filter header 32 | watched accounts 4 | accounts
+//
+// An account is its id 32 and the next index of each branch 4, 4. The first one's id says whose
+// the database is. Version 1 had two numbers in place of the accounts, the next indexes of the
+// only one, and did not say whose it was.
 //
 // Numbers in values are little-endian. Those in keys are big-endian, so that headers lie in
 // the order of their heights. Each step is one synced batch: what is in memory must not be
@@ -33,38 +38,83 @@ const (
 	keyLate   = 'l'
 	keyMeta   = 'm'
 
-	dbVersion  = 1
-	headerSize = types.HeaderSize + 32
-	metaSize   = 1 + 32 + 36 + 32 + 8
+	dbVersion   = 2
+	headerSize  = types.HeaderSize + 32
+	accountSize = 32 + 8
 )
 
 // errDatabase is wrapped by the errors about a database whose content is damaged.
 var errDatabase = errors.New("the wallet's database is damaged: remove the folder db beside wallet.json, and everything will be synced again")
 
+// otherOwnerError is a database that another wallet made. Its zero value is one that does not
+// say which.
+type otherOwnerError struct{ owner types.Hash }
+
+// Error implements error.
+func (e *otherOwnerError) Error() string { return "it is of other words than wallet.json" }
+
 // meta is how far the wallet has come.
 type meta struct {
-	position types.Index // up to which blocks were scanned
-	filter   types.Hash  // the filter header of that block; zero: to be asked for
-	next     [2]uint32   // the first index of each branch that was not given out; 0 for Change
+	position types.Index    // up to which blocks were scanned
+	filter   types.Hash     // the filter header of that block; zero: to be asked for
+	watched  uint32         // how many of the accounts were watched so far; the first ones
+	accounts []accountState // those of the wallet's file by number, then others that it had
+	unowned  bool           // of version 1: the account's id is not known
+}
+
+// accountState is what a database knows of an account.
+type accountState struct {
+	id   types.Hash
+	next marks // the first index of each branch that was not given out; 0 for Change
 }
 
 // database is the wallet's store.
 type database struct {
 	db      *leveldb.DB
+	files   storage.Storage // holds the lock of the folder
+	dir     string
 	network types.Hash
+	begun   bool // something was stored before it was opened
 }
 
-// openDatabase opens the database in a folder, or begins one. An error for which
-// isDamage is true is mended by removing the folder.
+// openDatabase opens the database in a folder, or begins one. With an error for which isDamage
+// is true it returns the database too, which keeps its lock until remove.
 func openDatabase(dir string, network types.Hash) (*database, error) {
-	d := &database{network: network}
-	if err := d.open(dir); isLocked(err) {
+	d := &database{dir: dir, network: network}
+	err := d.open()
+	switch {
+	case err == nil:
+		return d, nil
+	case isLocked(err):
 		return nil, fmt.Errorf("wallet database in %s: %w: is it open in another karat?", dir, err)
-	} else if err != nil {
-		return nil, fmt.Errorf("wallet database in %s: %w", dir, err)
 	}
-	return d, nil
+	err = fmt.Errorf("wallet database in %s: %w", dir, err)
+	if isDamage(err) {
+		return d, err
+	}
+	return nil, errors.Join(err, d.close())
 }
+
+// remove closes a database and takes it out of the way, for the reason that was found. One of
+// another wallet is put away. Its lock is held all the time: what another karat has begun
+// meanwhile in its place must stay.
+func (d *database) remove(why error) error {
+	var err error
+	if d.db != nil {
+		err = d.db.Close()
+	}
+	var other *otherOwnerError
+	if errors.As(why, &other) {
+		away := putAway(d.dir, other.owner)
+		err = errors.Join(err, os.RemoveAll(away), os.Rename(d.dir, away)) // an older one of the same owner knows less
+	} else {
+		err = errors.Join(err, os.RemoveAll(d.dir))
+	}
+	return errors.Join(err, d.files.Close())
+}
+
+// putAway returns the name that a wallet's database has while another uses the folder.
+func putAway(dir string, owner types.Hash) string { return fmt.Sprintf("%s-%x", dir, owner[:4]) }
 
 // isDamage reports whether an error is about what a database holds, and not about what keeps
 // it from being read now, such as a permission or a full disk: that passes, and a database
@@ -72,7 +122,8 @@ func openDatabase(dir string, network types.Hash) (*database, error) {
 func isDamage(err error) bool {
 	var ofFile *storage.ErrCorrupted
 	var ofDatabase *leveldberrors.ErrCorrupted
-	return errors.Is(err, errDatabase) || errors.As(err, &ofFile) || errors.As(err, &ofDatabase)
+	var ofOther *otherOwnerError
+	return errors.Is(err, errDatabase) || errors.As(err, &ofOther) || errors.As(err, &ofFile) || errors.As(err, &ofDatabase)
 }
 
 // isLocked reports whether another process has the database open. The lock of LevelDB then
@@ -84,18 +135,27 @@ func isLocked(err error) bool {
 
 // open opens LevelDB, strictly: by itself it would skip what its checksums find damaged, and
 // the wallet would show too little. The buffers are small, since a wallet is.
-func (d *database) open(dir string) (err error) {
-	d.db, err = leveldb.OpenFile(dir, &opt.Options{WriteBuffer: 2 << 20, BlockCacheCapacity: 2 << 20, Compression: opt.NoCompression, Strict: opt.StrictJournalChecksum | opt.StrictBlockChecksum | opt.StrictReader})
+func (d *database) open() (err error) {
+	if d.files, err = storage.OpenFile(d.dir, false); err != nil {
+		return err
+	}
+	d.db, err = leveldb.Open(d.files, &opt.Options{WriteBuffer: 2 << 20, BlockCacheCapacity: 2 << 20, Compression: opt.NoCompression, Strict: opt.StrictJournalChecksum | opt.StrictBlockChecksum | opt.StrictReader})
 	if err != nil {
 		return err
 	}
-	if _, err := d.meta(); err != nil {
-		return errors.Join(err, d.db.Close())
-	}
-	return nil
+	_, err = d.meta()
+	return err
 }
 
-func (d *database) close() error { return d.db.Close() }
+func (d *database) close() (err error) {
+	if d.db != nil {
+		err = d.db.Close()
+	}
+	if d.files != nil {
+		err = errors.Join(err, d.files.Close())
+	}
+	return err
+}
 
 // meta reads how far the wallet has come, which is zero in a new database. The version comes
 // first: what a later karat wrote is not damage, and must not be removed.
@@ -107,15 +167,29 @@ func (d *database) meta() (m meta, err error) {
 	if err != nil {
 		return meta{}, err
 	}
+	d.begun = true
 	r := types.NewDecoder(value)
-	if version := r.Uint8(); version > dbVersion {
+	version := r.Uint8()
+	if version > dbVersion {
 		return meta{}, fmt.Errorf("it has version %d, from a later karat, and this one knows version %d", version, dbVersion)
-	} else if len(value) != metaSize || version != dbVersion || r.Hash() != d.network {
+	}
+	if version == 0 || r.Hash() != d.network {
 		return meta{}, errDatabase
 	}
 	m.position.Height, m.position.Hash, m.filter = r.Uint32(), r.Hash(), r.Hash()
-	m.next = [2]uint32{r.Uint32(), r.Uint32()}
-	return m, r.Finish()
+	if version == 1 {
+		m.watched, m.unowned = 1, true
+		m.accounts = []accountState{{next: marks{r.Uint32(), r.Uint32()}}}
+	} else {
+		m.watched = r.Uint32()
+		for r.Remaining() >= accountSize {
+			m.accounts = append(m.accounts, accountState{r.Hash(), marks{r.Uint32(), r.Uint32()}})
+		}
+	}
+	if r.Finish() != nil || m.watched == 0 || int64(m.watched) > int64(len(m.accounts)) {
+		return meta{}, errDatabase
+	}
+	return m, nil
 }
 
 // step is what is written at once, whole or not at all.
@@ -130,33 +204,47 @@ func (s *step) putMeta(m *meta) {
 	b := append([]byte{dbVersion}, s.d.network[:]...)
 	b = binary.LittleEndian.AppendUint32(b, m.position.Height)
 	b = append(append(b, m.position.Hash[:]...), m.filter[:]...)
-	b = binary.LittleEndian.AppendUint32(b, m.next[Receive])
-	s.batch.Put([]byte{keyMeta}, binary.LittleEndian.AppendUint32(b, m.next[Change]))
+	b = binary.LittleEndian.AppendUint32(b, m.watched)
+	for _, a := range m.accounts {
+		b = a.next.appendTo(append(b, a.id[:]...))
+	}
+	s.batch.Put([]byte{keyMeta}, b)
+}
+
+func (m marks) appendTo(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, m[Receive]), m[Change])
 }
 
 // putLate writes which keys are late, if any.
-func (s *step) putLate(late *[2]uint32) {
+func (s *step) putLate(late []marks) {
 	if late == nil {
 		s.batch.Delete([]byte{keyLate})
 		return
 	}
-	b := binary.LittleEndian.AppendUint32(nil, late[Receive])
-	s.batch.Put([]byte{keyLate}, binary.LittleEndian.AppendUint32(b, late[Change]))
+	var b []byte
+	for _, m := range late {
+		b = m.appendTo(b)
+	}
+	s.batch.Put([]byte{keyLate}, b)
 }
 
-// late reads which keys are late, nil if there are none.
-func (d *database) late() (*[2]uint32, error) {
+// late reads which keys are late of so many accounts, nil if there are none.
+func (d *database) late(accounts uint32) (late []marks, err error) {
 	value, err := d.db.Get([]byte{keyLate}, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil, nil
 	}
-	if err == nil && len(value) != 8 {
+	if err == nil && int64(len(value)) != 8*int64(accounts) {
 		err = errDatabase
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &[2]uint32{binary.LittleEndian.Uint32(value), binary.LittleEndian.Uint32(value[4:])}, nil
+	r := types.NewDecoder(value)
+	for range accounts {
+		late = append(late, marks{r.Uint32(), r.Uint32()})
+	}
+	return late, r.Finish()
 }
 
 func headerKey(height uint32) []byte { return binary.BigEndian.AppendUint32([]byte{keyHeader}, height) }

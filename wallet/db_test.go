@@ -42,7 +42,8 @@ func TestDamagedDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := d.begin()
-	s.putMeta(&meta{position: types.Index{Height: 5, Hash: types.Hash{2}}, next: [2]uint32{3, 4}})
+	stored := meta{position: types.Index{Height: 5, Hash: types.Hash{2}}, watched: 1, accounts: []accountState{{types.Hash{3}, marks{3, 4}}, {types.Hash{4}, marks{5}}}}
+	s.putMeta(&stored)
 	if err := s.write(); err != nil {
 		t.Fatal(err)
 	}
@@ -52,13 +53,11 @@ func TestDamagedDatabase(t *testing.T) {
 	if err := d.close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openDatabase(dir, types.Hash{9}); !isDamage(err) {
-		t.Errorf("a database of another network: %v", err)
-	}
+	wantDamage(t, "a database of another network", dir, types.Hash{9})
 	if d, err = openDatabase(dir, network); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := d.meta(); err != nil || m.position.Height != 5 || m.next != [2]uint32{3, 4} {
+	if m, err := d.meta(); err != nil || !reflect.DeepEqual(m, stored) {
 		t.Errorf("read back %+v, %v", m, err)
 	}
 	if err := d.close(); err != nil {
@@ -74,9 +73,7 @@ func TestDamagedDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := openDatabase(dir, network); !isDamage(err) {
-		t.Errorf("nonsense: %v", err)
-	}
+	wantDamage(t, "nonsense", dir, network)
 	notFolder := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(notFolder, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -84,6 +81,19 @@ func TestDamagedDatabase(t *testing.T) {
 	if _, err := openDatabase(notFolder, network); err == nil || isDamage(err) {
 		t.Errorf("a file where the folder should be: %v", err)
 	}
+}
+
+// wantDamage opens a database that is damaged.
+func wantDamage(t *testing.T, what, dir string, network types.Hash) {
+	t.Helper()
+	d, err := openDatabase(dir, network)
+	if !isDamage(err) {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if _, err := openDatabase(dir, network); err == nil || isDamage(err) {
+		t.Errorf("%s: its lock is lost before it is removed: %v", what, err)
+	}
+	must(t, d.close())
 }
 
 // checkLater makes a database one of a later version for a while: it must not be
@@ -97,23 +107,23 @@ func checkLater(t *testing.T, dir string, network types.Hash) {
 	later := append([]byte{dbVersion + 1}, value[1:]...)
 	must(t, d.db.Put([]byte{keyMeta}, append(later, 1, 2, 3), nil))
 	must(t, d.close())
-	if _, err := openDatabase(dir, network); err == nil || isDamage(err) || !strings.Contains(err.Error(), "version 2") {
+	if _, err := openDatabase(dir, network); err == nil || isDamage(err) || !strings.Contains(err.Error(), "version 3") {
 		t.Errorf("a database of a later version: %v", err)
 	}
 	d = &database{network: network}
 	d.db, err = leveldb.OpenFile(dir, nil)
 	must(t, err)
 	must(t, d.db.Put([]byte{keyMeta}, value, nil))
-	for _, want := range []*[2]uint32{nil, {20, 1 << 31}, nil} {
+	for _, want := range [][]marks{nil, {{20, 1 << 31}, {0, 3}}, nil} {
 		s := d.begin()
 		s.putLate(want)
 		must(t, s.write())
-		if got, err := d.late(); err != nil || !reflect.DeepEqual(got, want) {
+		if got, err := d.late(2); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("late keys %v, %v, want %v", got, err, want)
 		}
 	}
 	must(t, d.db.Put([]byte{keyLate}, []byte{1}, nil))
-	if _, err := d.late(); !isDamage(err) {
+	if _, err := d.late(1); !isDamage(err) {
 		t.Errorf("late keys of one byte: %v", err)
 	}
 	must(t, d.db.Delete([]byte{keyLate}, nil))

@@ -111,8 +111,8 @@ func (h *hexBytes) UnmarshalText(text []byte) (err error) {
 // File is a wallet file. It does not change once it is made, and may be used by
 // several goroutines.
 type File struct {
-	content fileContent
-	account *Account
+	content  fileContent
+	accounts []*Account // by number; there is at least one
 }
 
 // CreateFile writes a new wallet file and returns it. Its folder is made if it
@@ -168,7 +168,7 @@ func newFile(p *consensus.Params, mnemonic, passphrase string, birthday types.In
 	rand.Read(kdf.Salt) // never fails
 	nonce := make([]byte, chacha20poly1305.NonceSizeX)
 	rand.Read(nonce)
-	f := &File{account: account, content: fileContent{Header: fileHeader{
+	f := &File{accounts: []*Account{account}, content: fileContent{Header: fileHeader{
 		Version:     fileVersion,
 		Network:     p.Name,
 		Identity:    p.Identity(),
@@ -269,10 +269,11 @@ func decodeFile(data []byte) (*File, error) {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	h := &f.content.Header
-	f.account, err = newAccount(h.AccountKey, binary.BigEndian.Uint32(h.Fingerprint), h.CoinType)
+	account, err := newAccount(h.AccountKey, binary.BigEndian.Uint32(h.Fingerprint), h.CoinType)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
+	f.accounts = []*Account{account}
 	return f, nil
 }
 
@@ -311,10 +312,13 @@ func (k *kdfParams) check() error {
 	return nil
 }
 
-// Account returns the public half of the keys. Until Unlock has compared it with the words it
+// Account returns the public half of the keys of the first account. Until Unlock has compared it with the words it
 // is only as trustworthy as the folder of the file: whoever can write there can put an account
 // of their own in, whose addresses are then shown as the owner's.
-func (f *File) Account() *Account { return f.account }
+func (f *File) Account() *Account { return f.accounts[0] }
+
+// owner names whose keys the file has: the first account never changes, and says that.
+func (f *File) owner() types.Hash { return f.accounts[0].id() }
 
 // Birthday returns the block that CreateFile was given.
 func (f *File) Birthday() types.Index {

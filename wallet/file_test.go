@@ -287,7 +287,7 @@ func checkDecoded(t *testing.T, data []byte) {
 	}
 	again, err := json.Marshal(&got.content)
 	must(t, err)
-	if twice, err := decodeFile(again); err != nil || twice.Birthday() != got.Birthday() || twice.account.xpub != got.account.xpub {
+	if twice, err := decodeFile(again); err != nil || twice.Birthday() != got.Birthday() || twice.owner() != got.owner() {
 		t.Fatalf("not as it was: %v", err)
 	}
 	if _, err := got.Account().Script(Receive, 0); err != nil {

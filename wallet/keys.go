@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
 )
 
 // Branch is one of the two sequences of keys of an account (BIP44).
@@ -123,6 +125,12 @@ func newAccount(text string, fingerprint, coinType uint32) (*Account, error) {
 		}
 	}
 	return a, nil
+}
+
+// id names what the account owns. It is the same in every file that has the account.
+func (a *Account) id() types.Hash {
+	text := fmt.Sprintf("tr([%08x/%dh/%dh/0h]%s/<0;1>/*)", a.fingerprint, purpose, a.coinType, a.xpub)
+	return sha256.Sum256([]byte("karat account " + text))
 }
 
 // Script returns the output script of a key of the account (BIP86): the taproot output without

@@ -9,9 +9,9 @@ import "context"
 // left. To look back at once, block by block, would fetch the same filters for each of them;
 // so the scan goes on to the tip, and all that came up on the way is looked for together.
 
-// lateKeys returns the index in each branch from which on keys have not been looked
-// for in all blocks up to the position, nil if there are none.
-func (w *Wallet) lateKeys() *[2]uint32 {
+// lateKeys returns the index in each account and branch from which on keys have not been
+// looked for in all blocks up to the position, nil if there are none.
+func (w *Wallet) lateKeys() []marks {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.late
@@ -20,7 +20,7 @@ func (w *Wallet) lateKeys() *[2]uint32 {
 // scanForLate looks through all blocks up to the position for the late keys.
 func (w *Wallet) scanForLate(ctx context.Context, r *remote, progress func(Progress)) error {
 	for late := w.lateKeys(); late != nil; late = w.lateKeys() {
-		if err := w.scanOnceForLate(ctx, r, *late, progress); err != nil {
+		if err := w.scanOnceForLate(ctx, r, late, progress); err != nil {
 			w.mu.Lock()
 			w.late = late // what came since has higher indexes, so it is looked for too
 			w.mu.Unlock()
@@ -32,7 +32,7 @@ func (w *Wallet) scanForLate(ctx context.Context, r *remote, progress func(Progr
 
 // scanOnceForLate looks for the keys that are late now. It stores what it found at the end
 // only: cut off, it begins again, and late keys stay noted until then.
-func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late [2]uint32, progress func(Progress)) error {
+func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late []marks, progress func(Progress)) error {
 	w.mu.Lock()
 	w.late = nil // until keys behind these are needed too
 	end, tip := w.meta, w.tip

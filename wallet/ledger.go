@@ -12,8 +12,7 @@ type Coin struct {
 	types.OutPoint
 	Value        types.Amount
 	ScriptPubKey []byte
-	Branch       Branch // the key that it pays to
-	Index        uint32
+	Key          KeyID  // that it pays to
 	Height       uint32 // of its block; 0: in none yet, or a coinbase of the genesis block
 	IsCoinbase   bool
 }
@@ -40,12 +39,6 @@ func (t *Transaction) confirmed() bool {
 	return t.Height > 0 || t.Tx.IsCoinbase() && !t.Dropped
 }
 
-// keyID names one key of the account.
-type keyID struct {
-	branch Branch
-	index  uint32
-}
-
 // ledger is what the wallet's transactions amount to. It is made anew from them after each
 // change. To answer each change by a matching one, reorganisations and replacements included,
 // would be faster and could drift; a wallet has few transactions.
@@ -59,7 +52,7 @@ type ledger struct {
 // newLedger adds transactions up. Of two that spend the same coin, the confirmed one counts,
 // else the one that came first. One that spends an output of another that does not count does
 // not count either, which is why parents come first.
-func newLedger(transactions map[types.Hash]*Transaction, keys map[string]keyID) *ledger {
+func newLedger(transactions map[types.Hash]*Transaction, keys map[string]KeyID) *ledger {
 	l := &ledger{
 		coins: map[types.OutPoint]Coin{}, outputs: map[types.OutPoint]Coin{},
 		spentBy: map[types.OutPoint]*Transaction{}, conflicts: map[types.Hash]bool{},
@@ -164,7 +157,7 @@ func (l *ledger) spendInputs(t *Transaction) {
 }
 
 // coinsOf returns the outputs of a transaction that pay to keys of the wallet.
-func coinsOf(t *Transaction, keys map[string]keyID) (coins []Coin) {
+func coinsOf(t *Transaction, keys map[string]KeyID) (coins []Coin) {
 	for i := range t.Tx.Outputs {
 		out := &t.Tx.Outputs[i]
 		key, ours := keys[string(out.ScriptPubKey)]
@@ -173,7 +166,7 @@ func coinsOf(t *Transaction, keys map[string]keyID) (coins []Coin) {
 		}
 		coins = append(coins, Coin{
 			OutPoint: types.OutPoint{TxID: t.TxID, Index: uint32(i)}, Value: out.Value, ScriptPubKey: out.ScriptPubKey,
-			Branch: key.branch, Index: key.index, Height: t.Height, IsCoinbase: t.Tx.IsCoinbase(),
+			Key: key, Height: t.Height, IsCoinbase: t.Tx.IsCoinbase(),
 		})
 	}
 	return coins
@@ -239,7 +232,7 @@ type Entry struct {
 
 // entry makes a line of the history. The fee is only known if all inputs are the wallet's: of
 // other inputs nobody has told the amounts.
-func (l *ledger) entry(t *Transaction, tip, maturity uint32, keys map[string]keyID) Entry {
+func (l *ledger) entry(t *Transaction, tip, maturity uint32, keys map[string]KeyID) Entry {
 	e := Entry{TxID: t.TxID, Height: t.Height, Time: t.Time, Status: StatusPending}
 	in, out, ours := types.Amount(0), types.Amount(0), 0
 	for i := range t.Tx.Inputs {

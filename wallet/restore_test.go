@@ -22,7 +22,7 @@ func TestPaymentsThatComeToNothingHideNoChange(t *testing.T) {
 	n := startNode(t)
 	w := n.wallet(someWords).earn()
 	for range 2 * wallet.GapLimit {
-		if _, err := w.ChangeScript(); err != nil {
+		if _, err := w.ChangeScript(0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -32,7 +32,7 @@ func TestPaymentsThatComeToNothingHideNoChange(t *testing.T) {
 			t.Fatal("no coins")
 		}
 	}
-	change, err := w.Addresses(wallet.Change)
+	change, err := w.Addresses(0, wallet.Change)
 	if err != nil || len(change) != 3 {
 		t.Errorf("three payments have the change %+v, %v", change, err)
 	}
@@ -49,12 +49,12 @@ func TestUnpaid(t *testing.T) {
 	for range 4 {
 		w.address()
 	}
-	if got := w.Unpaid(); got != 4 {
+	if got := w.Unpaid(0); got != 4 {
 		t.Errorf("%d unpaid, want 4", got)
 	}
 	n.mine(1, w.address())
 	w.address()
-	if got := w.sync().Unpaid(); got != 1 {
+	if got := w.sync().Unpaid(0); got != 1 {
 		t.Errorf("%d unpaid, want 1", got)
 	}
 }
@@ -165,7 +165,7 @@ func TestRestoreReopened(t *testing.T) {
 		if i == 0 {
 			(&testWallet{w, n, f, someWords}).sync()
 		}
-		list, err := w.Addresses(wallet.Receive)
+		list, err := w.Addresses(0, wallet.Receive)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -351,7 +351,7 @@ func TestRefusedAgain(t *testing.T) {
 // sign signs a payment of the wallet to itself.
 func (w *testWallet) sign(value types.Amount, rate types.FeeRate) *wallet.Draft {
 	w.n.t.Helper()
-	change, err := w.ChangeScript()
+	change, err := w.ChangeScript(0)
 	if err != nil {
 		w.n.t.Fatal(err)
 	}

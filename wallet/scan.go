@@ -80,7 +80,7 @@ func (w *Wallet) firstBlock() (types.Index, error) {
 // stores the new position in one step with what was found. last is the filter header of the
 // first.
 func (w *Wallet) scanBatch(ctx context.Context, r *remote, from types.Index, last types.Hash, to uint32) error {
-	found, at, last, err := w.scanBlocks(ctx, r, from, last, to, [2]uint32{})
+	found, at, last, err := w.scanBlocks(ctx, r, from, last, to, nil)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (w *Wallet) save(s *step, found []*Transaction) error {
 // each branch from an index on. It returns the transactions that it found, the last of the
 // blocks, and its filter header. last is the filter header of the first. All filters are
 // fetched, so the node cannot tell which of them matter.
-func (w *Wallet) scanBlocks(ctx context.Context, r *remote, from types.Index, last types.Hash, to uint32, keys [2]uint32) (found []*Transaction, at types.Index, _ types.Hash, _ error) {
+func (w *Wallet) scanBlocks(ctx context.Context, r *remote, from types.Index, last types.Hash, to uint32, keys []marks) (found []*Transaction, at types.Index, _ types.Hash, _ error) {
 	var hashes []types.Hash
 	var times []uint32
 	for height := from.Height + 1; height <= to; height++ {
@@ -155,7 +155,7 @@ func (w *Wallet) scanBlocks(ctx context.Context, r *remote, from types.Index, la
 // scanBlock returns the transactions of a block that concern the wallet. The block is only
 // fetched if its filter says that there may be any. A filter covers the scripts that a block
 // spends as well as those that it pays, so a spend is found by the script of its coin.
-func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []byte, keys [2]uint32) ([]*Transaction, error) {
+func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []byte, keys []marks) ([]*Transaction, error) {
 	match, err := filter.Match(f, hash, w.watched(keys))
 	if err != nil {
 		return nil, lying("the filter of block %s: %v", hash, err)
@@ -196,13 +196,6 @@ func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []
 		}
 	}
 	return found, nil
-}
-
-// watched returns the scripts of each branch from an index on.
-func (w *Wallet) watched(keys [2]uint32) [][]byte {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return append(slices.Clone(w.scripts[Receive][keys[Receive]:]), w.scripts[Change][keys[Change]:]...)
 }
 
 // concerns reports whether a transaction pays to the wallet or spends from it. It asks for

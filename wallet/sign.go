@@ -95,14 +95,14 @@ func (s *Signer) signInput(ctx *taproot.Context, d *Draft, i int) error {
 // outputKey returns the private key that a coin's script asks a signature of
 // (BIP86).
 func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
-	if c.Branch != Receive && c.Branch != Change {
-		return nil, fmt.Errorf("%w: branch %d", ErrNotOurs, c.Branch)
+	if c.Key.Branch != Receive && c.Key.Branch != Change {
+		return nil, fmt.Errorf("%w: branch %d", ErrNotOurs, c.Key.Branch)
 	}
-	branch, err := s.account.Derive(uint32(c.Branch))
+	branch, err := s.account.Derive(uint32(c.Key.Branch))
 	if err != nil {
 		return nil, err
 	}
-	child, err := derivePath(branch, c.Index)
+	child, err := derivePath(branch, c.Key.Index)
 	if err != nil {
 		return nil, err
 	}
@@ -114,12 +114,12 @@ func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
 	defer internal.Zero()
 	key, err := tweaked(internal)
 	if err != nil {
-		return nil, fmt.Errorf("key %d/%d: %w", c.Branch, c.Index, err)
+		return nil, fmt.Errorf("key %d/%d: %w", c.Key.Branch, c.Key.Index, err)
 	}
 	// The coin comes from what a node sent. Only a script of this very key is signed for.
 	if output := schnorr.SerializePubKey(key.PubKey()); !bytes.Equal(c.ScriptPubKey, taproot.OutputScript([32]byte(output))) {
 		key.Zero()
-		return nil, fmt.Errorf("%w: %s pays to another key than %d/%d", ErrNotOurs, c.OutPoint, c.Branch, c.Index)
+		return nil, fmt.Errorf("%w: %s pays to another key than %d/%d", ErrNotOurs, c.OutPoint, c.Key.Branch, c.Key.Index)
 	}
 	return key, nil
 }

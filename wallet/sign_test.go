@@ -33,9 +33,9 @@ func ownCoins(t testing.TB, a *Account, values ...types.Amount) []Coin {
 	coins := coinsWith(values...)
 	for i := range coins {
 		c := &coins[i]
-		c.Branch, c.Index = Branch(i%2), uint32(i*i)
+		c.Key.Branch, c.Key.Index = Branch(i%2), uint32(i*i)
 		var err error
-		c.ScriptPubKey, err = a.Script(c.Branch, c.Index)
+		c.ScriptPubKey, err = a.Script(c.Key.Branch, c.Key.Index)
 		must(t, err)
 	}
 	return coins
@@ -134,9 +134,9 @@ func TestSignRefuses(t *testing.T) {
 		change func(*Draft)
 		want   error
 	}{
-		"other key":         {func(d *Draft) { d.Inputs[1].Index++ }, ErrNotOurs},
-		"other branch":      {func(d *Draft) { d.Inputs[1].Branch ^= 1 }, ErrNotOurs},
-		"no branch":         {func(d *Draft) { d.Inputs[1].Branch = 2 }, ErrNotOurs},
+		"other key":         {func(d *Draft) { d.Inputs[1].Key.Index++ }, ErrNotOurs},
+		"other branch":      {func(d *Draft) { d.Inputs[1].Key.Branch ^= 1 }, ErrNotOurs},
+		"no branch":         {func(d *Draft) { d.Inputs[1].Key.Branch = 2 }, ErrNotOurs},
 		"other script":      {func(d *Draft) { d.Inputs[1].ScriptPubKey = script(1) }, ErrNotOurs},
 		"no script":         {func(d *Draft) { d.Inputs[1].ScriptPubKey = nil }, ErrNotOurs},
 		"higher fee":        {func(d *Draft) { d.Tx.Outputs[0].Value -= 10 }, ErrDraft},
@@ -169,9 +169,9 @@ func TestSignEveryKey(t *testing.T) {
 	account, signer := testSigner(t)
 	for index := range uint32(24) {
 		coin := coinsWith(1e8)[0]
-		coin.Branch, coin.Index = Branch(index%2), index*89_478_485 // up to 2^31
+		coin.Key.Branch, coin.Key.Index = Branch(index%2), index*89_478_485 // up to 2^31
 		var err error
-		coin.ScriptPubKey, err = account.Script(coin.Branch, coin.Index)
+		coin.ScriptPubKey, err = account.Script(coin.Key.Branch, coin.Key.Index)
 		must(t, err)
 		d, err := Build(&Request{Outputs: pay(0), SendAll: true, FeeRate: 100, Coins: []Coin{coin}})
 		must(t, err)

@@ -155,7 +155,7 @@ func (w *testWallet) sync() *testWallet {
 
 func (w *testWallet) address() string {
 	w.n.t.Helper()
-	a, err := w.NextAddress()
+	a, err := w.NextAddress(0)
 	if err != nil {
 		w.n.t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func (w *testWallet) pay(address string, value types.Amount) (ok bool) {
 	if err != nil {
 		w.n.t.Fatal(err)
 	}
-	change, err := w.ChangeScript()
+	change, err := w.ChangeScript(0)
 	if err != nil {
 		w.n.t.Fatal(err)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,14 +29,13 @@ const (
 // restored there. Each watched key makes more blocks match by chance.
 const GapLimit = 20
 
-// Wallet is an open wallet: its account, and what it knows of the chain. Its
+// Wallet is an open wallet: its accounts, and what it knows of the chain. Its
 // methods may be called concurrently.
 type Wallet struct {
-	params  *consensus.Params
-	file    *File
-	account *Account
-	log     *slog.Logger
-	now     func() time.Time
+	params *consensus.Params
+	file   *File
+	log    *slog.Logger
+	now    func() time.Time
 
 	// Held while Sync runs, before mu: a second one would fetch the same. It is held
 	// while a node is waited for, and mu never is, so that a balance can be shown meanwhile.
@@ -46,54 +47,72 @@ type Wallet struct {
 	meta         meta
 	tip          types.Index                 // of the headers
 	transactions map[types.Hash]*Transaction // one that changes is replaced: others may still read the old
-	keys         map[string]keyID            // by script
-	scripts      [2][][]byte                 // of each branch, by index
-	paidEnd      [2]uint32                   // of each branch: one above the last index that was paid
+	accounts     []*watching                 // by number
+	keys         map[string]KeyID            // by script
 	ledger       *ledger
-	late         *[2]uint32          // see lateKeys
+	late         []marks             // see lateKeys
 	seen         map[types.Hash]bool // transactions of the node's pool that were looked at: fetched once only
 }
 
-// Open opens a wallet in its folder with the file from there. A database that is damaged or
-// of another network is begun anew, since the words and a node can bring back all of it. One
-// of a later version is left alone: nothing is wrong with it. The same goes for one that
-// cannot be read now, because another process has it or the disk fails.
+// Open opens a wallet in its folder with the file from there. A database that is damaged, of
+// another network or of another wallet is begun anew, since the words and a node can bring back
+// all of it. That of another wallet is put away under a name of its own, and is taken back when
+// that wallet is. One of a later version is left alone: nothing is wrong with it. The same goes
+// for one that cannot be read now, because another process has it or the disk fails.
 func Open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	w, err := open(dir, f, p, log)
-	if isDamage(err) { // not silently: what was given out and never paid is forgotten
-		log.Warn("making the wallet's database anew", "why", err)
-		if err := os.RemoveAll(filepath.Join(dir, databaseName)); err != nil {
-			return nil, err
-		}
+	if isDamage(err) { // it is out of the way now
 		w, err = open(dir, f, p, log)
 	}
 	return w, err
 }
 
+// open opens a wallet. If its database is damaged, or of another, that is removed.
 func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, error) {
-	db, err := openDatabase(filepath.Join(dir, databaseName), p.Identity())
-	if err != nil {
-		return nil, err
-	}
 	w := &Wallet{
-		params: p, file: f, account: f.Account(), log: log, now: time.Now, db: db,
-		transactions: map[types.Hash]*Transaction{}, keys: map[string]keyID{}, seen: map[types.Hash]bool{},
+		params: p, file: f, log: log, now: time.Now,
+		transactions: map[types.Hash]*Transaction{}, keys: map[string]KeyID{}, seen: map[types.Hash]bool{},
 	}
-	if err := w.load(); err != nil {
-		db.close()
+	for _, a := range f.accounts {
+		w.accounts = append(w.accounts, &watching{account: a})
+	}
+	path := filepath.Join(dir, databaseName)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := os.Rename(putAway(path, f.owner()), path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	var err error
+	if w.db, err = openDatabase(path, p.Identity()); err == nil {
+		err = w.load()
+	}
+	switch {
+	case err == nil:
+		return w, nil
+	case w.db == nil:
 		return nil, err
+	case isDamage(err): // not silently: what was given out and never paid is forgotten
+		log.Warn("making the wallet's database anew", "why", err)
+		return nil, errors.Join(err, w.db.remove(err))
 	}
-	return w, nil
+	return nil, errors.Join(err, w.db.close())
 }
 
 func (w *Wallet) load() (err error) {
 	if w.meta, err = w.db.meta(); err != nil {
 		return err
 	}
-	late, err := w.db.late()
+	unknown := w.meta.unowned
+	if unknown {
+		w.meta.accounts[0].id, w.meta.unowned = w.file.owner(), false
+	}
+	if known := w.meta.accounts; len(known) > 0 && known[0].id != w.file.owner() {
+		return &otherOwnerError{known[0].id}
+	}
+	late, err := w.db.late(w.meta.watched)
 	if err != nil {
 		return err
 	}
@@ -107,22 +126,37 @@ func (w *Wallet) load() (err error) {
 	if err := w.loadTip(); err != nil {
 		return err
 	}
-	for _, branch := range []Branch{Receive, Change} {
-		if err := w.watch(branch, w.meta.next[branch]+GapLimit); err != nil {
-			return err
+	places, changed := w.joinAccounts()
+	for i, state := range w.meta.accounts[:len(w.accounts)] {
+		for _, branch := range []Branch{Receive, Change} {
+			if err := w.watch(uint32(i), branch, state.next[branch]+GapLimit); err != nil {
+				return err
+			}
 		}
 	}
 	if err := w.notePaidBefore(); err != nil {
 		return err
 	}
-	// Late keys are among those that the transactions bring under watch, or else some of
-	// these are lost.
-	if late != nil && (late[Receive] > uint32(len(w.scripts[Receive])) || late[Change] > uint32(len(w.scripts[Change]))) {
-		return errDatabase
+	if unknown {
+		// That each transaction is the wallet's does not prove that none is missing: the
+		// other may have been paid by this one only. So all keys are looked for again.
+		if err := w.proveOwner(); err != nil {
+			return err
+		}
+		places, changed = []int{-1}, true
 	}
-	w.late = late // whatever came to be watched in here was before
+	// Whatever came to be watched in here was before.
+	if w.late, err = w.joinLate(late, places); err != nil {
+		return err
+	}
 	w.ledger = newLedger(w.transactions, w.keys)
-	return nil
+	if !changed || !w.db.begun {
+		return nil
+	}
+	s := w.db.begin()
+	s.putMeta(&w.meta)
+	s.putLate(w.late)
+	return s.write()
 }
 
 // loadTip finds the last header by bisection: headers have no gaps, since those above the
@@ -176,46 +210,6 @@ func (w *Wallet) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.db.close()
-}
-
-// watch makes the scripts of a branch up to an index, which it leaves out.
-func (w *Wallet) watch(branch Branch, end uint32) error {
-	for index := uint32(len(w.scripts[branch])); index < end; index++ {
-		script, err := w.account.Script(branch, index)
-		if err != nil {
-			return err
-		}
-		w.scripts[branch] = append(w.scripts[branch], script)
-		w.keys[string(script)] = keyID{branch, index}
-	}
-	return nil
-}
-
-// notePaid notes which keys a transaction pays to, watches as many behind them as the gap
-// limit says, and reports whether there are new ones. Those are late then: blocks that were
-// looked through may pay them. late keeps the first of them, from before all changes, so
-// that nothing which came under watch since is left out. It assumes mu.
-func (w *Wallet) notePaid(tx *types.Tx) (more bool, err error) {
-	before := [2]uint32{uint32(len(w.scripts[Receive])), uint32(len(w.scripts[Change]))}
-	defer func() {
-		if more && w.late == nil {
-			w.late = &before
-		}
-	}()
-	for i := range tx.Outputs {
-		key, ours := w.keys[string(tx.Outputs[i].ScriptPubKey)]
-		if !ours || key.index < w.paidEnd[key.branch] {
-			continue
-		}
-		w.paidEnd[key.branch] = key.index + 1
-		if end := key.index + 1 + GapLimit; end > uint32(len(w.scripts[key.branch])) {
-			more = true
-			if err := w.watch(key.branch, end); err != nil {
-				return false, err
-			}
-		}
-	}
-	return more, nil
 }
 
 // Tip returns the last block of the wallet's chain. Its header is checked; what it pays may
@@ -285,28 +279,27 @@ func (w *Wallet) Coins() []Coin {
 // Address is an address of the wallet.
 type Address struct {
 	Address  string
-	Branch   Branch
-	Index    uint32
+	Key      KeyID
 	Received types.Amount // in all
 	Used     bool
 }
 
-// NextAddress returns an address that was not given out before. That it was given out is
-// stored before anybody sees it, so that no two payers are told the same one.
-func (w *Wallet) NextAddress() (string, error) {
+// NextAddress returns an address of an account that was not given out before. That it was
+// given out is stored before anybody sees it, so that no two payers are told the same one.
+func (w *Wallet) NextAddress(account uint32) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// After a restore nobody knows what was given out, but what was paid was.
-	index := max(w.meta.next[Receive], w.paidEnd[Receive])
-	if err := w.watch(Receive, index+1+GapLimit); err != nil {
+	index := w.nextIndex(account, Receive)
+	if err := w.watch(account, Receive, index+1+GapLimit); err != nil {
 		return "", err
 	}
-	text, err := taproot.EncodeAddress(w.params.HRP, w.scripts[Receive][index])
+	text, err := taproot.EncodeAddress(w.params.HRP, w.accounts[account].scripts[Receive][index])
 	if err != nil {
 		return "", err
 	}
 	m := w.meta
-	m.next[Receive] = index + 1
+	m.accounts = slices.Clone(m.accounts)
+	m.accounts[account].next[Receive] = index + 1
 	s := w.db.begin()
 	s.putMeta(&m)
 	if err := s.write(); err != nil {
@@ -316,27 +309,29 @@ func (w *Wallet) NextAddress() (string, error) {
 	return text, nil
 }
 
-// Unpaid returns how many of the last addresses that were given out were not paid,
-// as far as the wallet has looked. A restore finds an address only if fewer than
+// Unpaid returns how many of the last addresses of an account that were given out were not
+// paid, as far as the wallet has looked. A restore finds an address only if fewer than
 // GapLimit before it were not paid.
-func (w *Wallet) Unpaid() int {
+func (w *Wallet) Unpaid(account uint32) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return int(max(w.meta.next[Receive], w.paidEnd[Receive]) - w.paidEnd[Receive])
+	return int(w.nextIndex(account, Receive) - w.accounts[account].paidEnd[Receive])
 }
 
-// ChangeScript returns a script for what is left of a payment, which no transaction of the
-// wallet has. It is the same until a payment with it is noted. If each one that comes to
-// nothing used up a key, change would move to where a restore does not look any more.
-func (w *Wallet) ChangeScript() ([]byte, error) {
+// ChangeScript returns a script of an account for what is left of a payment, which no
+// transaction of the wallet has. It is the same until a payment with it is noted. If each one
+// that comes to nothing used up a key, change would move to where a restore does not look any
+// more.
+func (w *Wallet) ChangeScript(account uint32) ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	index := w.paidEnd[Change]
-	return w.scripts[Change][index], w.watch(Change, index+1+GapLimit)
+	a := w.accounts[account]
+	index := a.paidEnd[Change]
+	return a.scripts[Change][index], w.watch(account, Change, index+1+GapLimit)
 }
 
 // Addresses returns the addresses of a branch that were given out or paid.
-func (w *Wallet) Addresses(branch Branch) ([]Address, error) {
+func (w *Wallet) Addresses(account uint32, branch Branch) ([]Address, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	received := map[string]types.Amount{}
@@ -344,14 +339,14 @@ func (w *Wallet) Addresses(branch Branch) ([]Address, error) {
 		received[string(c.ScriptPubKey)] += c.Value
 	}
 	var list []Address
-	for index := range max(w.meta.next[branch], w.paidEnd[branch]) {
-		script := w.scripts[branch][index]
+	for index := range w.nextIndex(account, branch) {
+		script := w.accounts[account].scripts[branch][index]
 		text, err := taproot.EncodeAddress(w.params.HRP, script)
 		if err != nil {
 			return nil, err
 		}
 		amount, used := received[string(script)]
-		list = append(list, Address{Address: text, Branch: branch, Index: index, Received: amount, Used: used})
+		list = append(list, Address{Address: text, Key: KeyID{account, branch, index}, Received: amount, Used: used})
 	}
 	return list, nil
 }

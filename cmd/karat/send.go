@@ -133,7 +133,7 @@ func (o *opened) fill(c *cli.Context, r *wallet.Request) (err error) {
 		}
 	}
 	if !r.SendAll { // which leaves no change
-		r.ChangeScript, err = o.ChangeScript()
+		r.ChangeScript, err = o.ChangeScript(0)
 	}
 	return err
 }

@@ -59,14 +59,14 @@ func addressCommand() *cli.Command {
 // address gives out an address. It counts as given out even if it cannot be shown:
 // an address that two people get would tie their payments together.
 func address(c *cli.Context, o *opened) error {
-	text, err := o.NextAddress()
+	text, err := o.NextAddress(0)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(c.App.Writer, text)
 	// The address is good in this wallet. Only who restores it later would be
 	// surprised, so this is a warning.
-	if unpaid := o.Unpaid(); unpaid > wallet.GapLimit {
+	if unpaid := o.Unpaid(0); unpaid > wallet.GapLimit {
 		fmt.Fprintf(c.App.ErrWriter, "karat: the last %d addresses were not paid, as far as is known; restoring the wallet from its words would find payments to the first %d of them only\n", unpaid, wallet.GapLimit)
 	}
 	if c.Bool("qr") {
@@ -116,21 +116,21 @@ func addresses(c *cli.Context, o *opened) error {
 	if c.Bool("change") {
 		branch = wallet.Change
 	}
-	list, err := o.Addresses(branch)
+	list, err := o.Addresses(0, branch)
 	if err != nil {
 		return err
 	}
 	if c.Bool(flagJSON) {
 		out := []map[string]any{} // an empty list is [], not null
 		for _, a := range list {
-			out = append(out, map[string]any{"address": a.Address, "index": a.Index, "received": number(a.Received), "used": a.Used})
+			out = append(out, map[string]any{"address": a.Address, "index": a.Key.Index, "received": number(a.Received), "used": a.Used})
 		}
 		return cmdline.PrintJSON(c.App.Writer, out)
 	}
 	w := cmdline.Table(c.App.Writer, tabwriter.AlignRight)
 	fmt.Fprintln(w, "index\treceived\t  address")
 	for _, a := range list {
-		fmt.Fprintf(w, "%d\t%s\t  %s\n", a.Index, a.Received, a.Address)
+		fmt.Fprintf(w, "%d\t%s\t  %s\n", a.Key.Index, a.Received, a.Address)
 	}
 	return w.Flush()
 }
