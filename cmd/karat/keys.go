@@ -62,7 +62,10 @@ func create(c *cli.Context, words int) error {
 	out := c.App.Writer
 	fmt.Fprintf(out, "The words of your wallet. Write them down now; only karat mnemonic shows them again:\n\n")
 	printWords(c, mnemonic)
-	fmt.Fprintf(out, "\nwallet %s on network %s made in %s\n", c.String(flagWallet), h.params.Name, path)
+	if _, err := fmt.Fprintf(out, "\nwallet %s on network %s made in %s\n", c.String(flagWallet), h.params.Name, path); err != nil {
+		// Nobody has seen the words, so nobody can miss the file.
+		return errors.Join(fmt.Errorf("nothing was made, since the words could not be shown: %w", err), os.Remove(path))
+	}
 	return nil
 }
 

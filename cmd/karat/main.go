@@ -45,13 +45,13 @@ func explain(err error) (string, bool) {
 	case errors.Is(err, wallet.ErrUnsure):
 		// The cause may be an interrupt, but "interrupted" would hide that coins may
 		// have been spent.
-		return fmt.Sprintf("karat: %v", err), true
+		return "karat: " + cmdline.Printable(err.Error()), true
 	case errors.Is(err, rpc.ErrUnreachable) && errors.As(err, new(*fs.PathError)): // the cookie's
-		return fmt.Sprintf("karat: %v; start one with karatd, or name its cookie with --%s FILE", err, flagCookie), true
+		return fmt.Sprintf("karat: %s; start one with karatd, or name its cookie with --%s FILE", cmdline.Printable(err.Error()), flagCookie), true
 	case errors.Is(err, rpc.ErrUnreachable):
-		return fmt.Sprintf("karat: %v; start one with karatd, or name another with --%s URL", err, flagRPC), true
+		return fmt.Sprintf("karat: %s; start one with karatd, or name another with --%s URL", cmdline.Printable(err.Error()), flagRPC), true
 	case errors.As(err, &refused) && refused == err:
-		return fmt.Sprintf("error code: %d\nerror message:\n%s", refused.Code, refused.Message), true
+		return fmt.Sprintf("error code: %d\nerror message:\n%s", refused.Code, cmdline.Printable(refused.Message)), true
 	}
 	return "", false
 }

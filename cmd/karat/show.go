@@ -90,7 +90,7 @@ func drawQR(c *cli.Context, text string) error {
 		for x := -border; x < code.Size+border; x++ {
 			line.WriteString([]string{" ", "▄", "▀", "█"}[bit(code.Black(x, y))<<1|bit(code.Black(x, y+1))])
 		}
-		fmt.Fprintln(c.App.Writer, line.String()+"\033[0m")
+		fmt.Fprintln(cmdline.Raw(c.App.Writer), line.String()+"\033[0m")
 	}
 	return nil
 }

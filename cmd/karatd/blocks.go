@@ -159,7 +159,7 @@ func exportBlocks(c *cli.Context, o *options) (err error) {
 	}
 	defer closeNode(n, &err)
 	if name == "-" {
-		return exportTo(c, n, c.App.Writer, "standard output")
+		return exportTo(c, n, cmdline.Raw(c.App.Writer), "standard output")
 	}
 	if special {
 		// Opening a pipe waits for its reader.

@@ -13,8 +13,6 @@ package main
 
 import (
 	"context"
-	"os/signal"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,12 +20,7 @@ import (
 	"github.com/karatcoin/karat/internal/cmdline"
 )
 
-func main() {
-	// After Ctrl-C in `karatd 2>&1 | tee log`, tee is gone before the node has logged
-	// its last line. That line must not keep the node from storing what it has.
-	signal.Ignore(syscall.SIGPIPE)
-	cmdline.Main(run)
-}
+func main() { cmdline.Main(run) }
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, std cmdline.Streams) int {

@@ -212,7 +212,7 @@ func (o *options) logger(c *cli.Context, defaultLevel slog.Level) (*slog.Logger,
 // system tells. Then that is the log's.
 func logPath(c *cli.Context) string {
 	path, err := os.Readlink("/proc/self/fd/2")
-	if err != nil || c.App.ErrWriter != os.Stderr {
+	if err != nil || cmdline.Stream(c.App.ErrWriter) != os.Stderr {
 		return ""
 	}
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {

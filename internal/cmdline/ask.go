@@ -12,10 +12,10 @@ import (
 	"golang.org/x/term"
 )
 
-// Terminal returns the terminal that a stream is, if it is one: somebody can be asked
-// there, and a line there can be drawn over.
+// Terminal returns the terminal that a stream is, or a program's writer goes to, if it
+// is one: somebody can be asked there, and a line there can be drawn over.
 func Terminal(stream any) (*os.File, bool) {
-	f, ok := stream.(*os.File)
+	f, ok := Stream(stream).(*os.File)
 	return f, ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -13,7 +13,8 @@
 //
 // A command has three duties. It returns its error and prints none; if the command
 // line is to blame, the error comes from Usagef. It writes its results to App.Writer,
-// and need not look at each write, because Run notices the first that fails. And it
+// and need not look at each write, because Run notices the first that fails; a text of
+// a node or a file goes through Printable where it must stay within its line. And it
 // asks only at a terminal, which Terminal finds; a script gets an error that names
 // the flag to use instead.
 //
@@ -79,6 +80,11 @@ func Main(run func(ctx context.Context, args []string, std Streams) int) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop)
+	// A write to a pipe that nobody reads fails, as it does on a full disk, and is told
+	// as that. The system would end the process there, in the middle of its work: after
+	// Ctrl-C in `karatd 2>&1 | tee log`, tee is gone before the node has logged its last
+	// line, and stored what it has.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	code := run(ctx, os.Args, Streams{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
@@ -100,17 +106,19 @@ type Program struct {
 // what went wrong, and returns the exit code.
 func (p Program) Run(ctx context.Context, args []string) int {
 	app := p.App
-	out := &output{w: app.Writer}
+	out := &output{w: app.Writer, keeps: true}
 	app.Writer = out
+	app.ErrWriter = &output{w: app.ErrWriter}
 	app.ExitErrHandler = func(*cli.Context, error) {} // the library's own would exit
-	err := p.execute(ctx, args)
+	ran, err := p.execute(ctx, args)
+	full := out.end()
 	switch {
-	case out.err != nil && err == nil:
+	case full != nil && err == nil && ran:
 		// What the command has changed stays changed. Nobody should send a payment
 		// again because its id could not be shown.
-		err = fmt.Errorf("it is done, but the output could not be written: %w", out.err)
-	case out.err != nil && errors.Is(err, out.err):
-		err = fmt.Errorf("the output could not be written: %w", out.err)
+		err = fmt.Errorf("it is done, but the output could not be written: %w", full)
+	case full != nil && (err == nil || err == full):
+		err = fmt.Errorf("the output could not be written: %w", full)
 	}
 	if err == nil {
 		return ExitOK
@@ -122,8 +130,8 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	return ExitFailure
 }
 
-// execute executes one command line.
-func (p Program) execute(ctx context.Context, args []string) error {
+// execute executes one command line, and reports whether that was a command.
+func (p Program) execute(ctx context.Context, args []string) (ran bool, err error) {
 	// The library has its own help, version and complaints, and would print them
 	// beside these.
 	p.App.HideHelp, p.App.HideVersion = true, true
@@ -132,20 +140,20 @@ func (p Program) execute(ctx context.Context, args []string) error {
 		command.HideHelp, command.OnUsageError = true, p.App.OnUsageError
 	}
 	if len(args) > 0 && args[len(args)-1] == completion {
-		return p.App.RunContext(ctx, args)
+		return false, p.App.RunContext(ctx, args)
 	}
 	l, err := p.parse(args[min(1, len(args)):])
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case l.version:
 		fmt.Fprintf(p.App.Writer, "%s version %s\n", p.App.Name, p.App.Version)
-		return nil
+		return false, nil
 	case l.help:
 		l.writeHelp(p.App.Writer)
-		return nil
+		return false, nil
 	}
-	return p.App.RunContext(ctx, l.words())
+	return true, p.App.RunContext(ctx, l.words())
 }
 
 // completion is the last word when a shell asks how an unfinished command line may
@@ -165,14 +173,21 @@ func (p Program) explain(err error) string {
 	return p.App.Name + ": " + oneLine(err)
 }
 
+// maxError bounds an error's text, in bytes: a node may send as much as it likes.
+const maxError = 2000
+
 // oneLine returns the text of an error in one line, each part of it once: when a disk
 // fails, every part of a node that writes to it says so.
 func oneLine(err error) string {
 	var parts []string
 	for part := range strings.SplitSeq(err.Error(), "\n") {
-		if !slices.Contains(parts, part) {
+		if part = Printable(part); !slices.Contains(parts, part) {
 			parts = append(parts, part)
 		}
 	}
-	return strings.Join(parts, "; ")
+	text := strings.Join(parts, "; ")
+	if len(text) > maxError {
+		text = strings.ToValidUTF8(text[:maxError], "") + " …"
+	}
+	return text
 }

@@ -61,12 +61,22 @@ func TestOutputThatFails(t *testing.T) {
 	}{
 		{"not looked at", func(c *cli.Context) error { fmt.Fprintln(c.App.Writer, "x"); return nil }, "prog: it is done, but the output could not be written: no room\n"},
 		{"looked at", func(c *cli.Context) error { _, err := fmt.Fprintln(c.App.Writer, "x"); return err }, "prog: the output could not be written: no room\n"},
+		{"looked at, and told", func(c *cli.Context) error {
+			_, err := fmt.Fprintln(c.App.Writer, "x")
+			return fmt.Errorf("nothing was made: %w", err)
+		}, "prog: nothing was made: no room\n"},
 		{"another failure", func(c *cli.Context) error { fmt.Fprintln(c.App.Writer, "x"); return io.EOF }, "prog: EOF\n"},
 		{"help", cli.ShowAppHelp, "prog: it is done, but the output could not be written: no room\n"},
 	} {
 		var errs bytes.Buffer
 		if code := (Program{App: app(full{}, &errs, c.action)}).Run(t.Context(), []string{"prog"}); code != ExitFailure || errs.String() != c.want {
 			t.Errorf("%s: exit code %d, %q, want %q", c.name, code, errs.String(), c.want)
+		}
+	}
+	for _, word := range []string{"--help", "--version"} {
+		var errs bytes.Buffer
+		if code := wallet(full{}, &errs).Run(t.Context(), []string{"prog", word}); code != ExitFailure || errs.String() != "prog: the output could not be written: no room\n" {
+			t.Errorf("%s: exit code %d, %q", word, code, errs.String())
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (m *Meter) Update(done, total int64, text func() string) {
 	}
 	m.drawn = now
 	if !m.onTerminal {
-		fmt.Fprintf(m.out, "%s%s\n", text(), m.left(done, total, now))
+		fmt.Fprintf(m.out, "%s%s\n", Printable(text()), m.left(done, total, now))
 		return
 	}
 	// The library's bar cannot go back, and takes a full one for the end.
@@ -56,7 +56,7 @@ func (m *Meter) Update(done, total int64, text func() string) {
 		m.bar = newBar(m.out, total)
 	}
 	m.done, m.total = done, total
-	m.bar.Describe(text())
+	m.bar.Describe(Printable(text()))
 	_ = m.bar.Set64(done) // a bar that cannot be drawn is no reason to stop
 }
 
@@ -66,7 +66,7 @@ func newBar(out io.Writer, total int64) *progressbar.ProgressBar {
 		total = -1 // something that only moves
 	}
 	return progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(out),
+		progressbar.OptionSetWriter(Raw(out)),
 		progressbar.OptionSetPredictTime(true),
 		progressbar.OptionSetWidth(24),
 		progressbar.OptionFullWidth(),

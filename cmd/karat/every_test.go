@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"unicode"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/internal/cmdline"
+)
+
+// commandLine is a line that makes a command do its work.
+type commandLine struct {
+	words string // ADDRESS stands for an address of the dev network
+	input string
+	fresh bool // it makes a wallet, so each run needs another name
+}
+
+// commandLines are the lines of the commands that need more than their names. Whoever
+// adds a command that does adds a line here: the tests below run every command.
+var commandLines = map[string]commandLine{
+	"create":  {words: "--no-passphrase", fresh: true},
+	"restore": {words: "--no-passphrase", input: richWords + "\n", fresh: true},
+	"address": {words: "--qr"},
+	"send":    {words: "--yes ADDRESS 0.01"},
+	"rpc":     {words: "getblockchaininfo"},
+}
+
+// everyCommand runs every command, as a person would, and hands over what it is
+// called. The wallet has coins, and no passphrase.
+func (b *bench) everyCommand(each func(name string, line commandLine)) {
+	b.t.Helper()
+	address := b.karat("rich", "address")
+	var walk func(path string, commands []*cli.Command)
+	walk = func(path string, commands []*cli.Command) {
+		for _, command := range commands {
+			name := strings.TrimSpace(path + " " + command.Name)
+			if len(command.Subcommands) > 0 {
+				walk(name, command.Subcommands)
+				continue
+			}
+			line := commandLines[name]
+			line.words = strings.ReplaceAll(line.words, "ADDRESS", address)
+			each(name, line)
+		}
+	}
+	walk("", newApp(cmdline.Streams{}).Commands)
+}
+
+// runs counts the wallets that everyCommand's lines make.
+var runs = 0
+
+// runLine runs the line of a command with a node, and writes where it is told to.
+func (b *bench) runLine(name string, line commandLine, node string, out, errs io.Writer) int {
+	wallet := "rich"
+	if line.fresh {
+		runs++
+		wallet = "fresh" + strings.Repeat("x", runs)
+	}
+	args := []string{"karat", "--network", "dev", "--datadir", b.dir, "--rpc", node, "--rpc-cookie", b.cookie, "--wallet", wallet}
+	args = append(append(args, strings.Fields(name)...), strings.Fields(line.words)...)
+	return run(b.t.Context(), args, cmdline.Streams{In: strings.NewReader(line.input), Out: out, Err: errs})
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+var errNoRoom = errors.New("no space left on device")
+
+// Write implements io.Writer.
+func (fullDisk) Write([]byte) (int, error) { return 0, errNoRoom }
+
+// TestEveryCommandNoticesAFullDisk: a command that could not show what it should is a
+// failure, and says why in one line; so is a help text.
+func TestEveryCommandNoticesAFullDisk(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	b.everyCommand(func(name string, line commandLine) {
+		for _, l := range []commandLine{line, {words: "--help"}} {
+			var errs bytes.Buffer
+			code := b.runLine(name, l, b.rpc, fullDisk{}, &errs)
+			lines := strings.Split(strings.TrimSuffix(errs.String(), "\n"), "\n")
+			if code != cmdline.ExitFailure || !strings.Contains(lines[len(lines)-1], errNoRoom.Error()) {
+				t.Errorf("karat %s %s: exit code %d: %s(a command that needs arguments has a line in commandLines)", name, l.words, code, errs.String())
+			}
+		}
+		if name == "create" {
+			if _, err := os.Stat(b.dir + "/dev/wallets/freshx/wallet.json"); !os.IsNotExist(err) {
+				t.Errorf("a wallet whose words nobody has seen: %v", err)
+			}
+		}
+	})
+}
+
+// hostileText is what a node sends to command a terminal, and to add lines to what is
+// shown.
+const hostileText = "\x1b[2J\x1b]0;owned\x07\r\u009b31m\u202e\u2066\u0000\x7f\nkarat: all is well\u2028"
+
+// hostileNode passes calls on to a node, and makes the answers of one method hostile.
+type hostileNode struct {
+	node string
+	mu   sync.Mutex
+	how  string          // spoils the answers of method
+	of   string          // the method
+	seen map[string]bool // the methods that were called
+}
+
+// ServeHTTP implements http.Handler.
+func (h *hostileNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	body, _ := io.ReadAll(r.Body)
+	type call struct{ Method string }
+	var first call
+	if batch := []call{}; json.Unmarshal(body, &batch) == nil && len(batch) > 0 {
+		first = batch[0]
+	} else {
+		_ = json.Unmarshal(body, &first)
+	}
+	h.seen[first.Method] = true
+	spoil := h.how
+	if first.Method != h.of {
+		spoil = ""
+	}
+	switch spoil {
+	case "body":
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = w.Write([]byte(hostileText))
+		return
+	case "no JSON":
+		_, _ = w.Write([]byte("{" + hostileText))
+		return
+	}
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, "http://"+h.node, bytes.NewReader(body))
+	if err != nil {
+		panic(err)
+	}
+	request.Header = r.Header.Clone()
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	defer answer.Body.Close()
+	raw, _ := io.ReadAll(answer.Body)
+	if spoil != "" {
+		var value any
+		_ = json.Unmarshal(raw, &value)
+		raw, _ = json.Marshal(spoiled(value, spoil))
+	}
+	w.WriteHeader(answer.StatusCode)
+	_, _ = w.Write(raw)
+}
+
+// spoiled returns an answer with hostile texts: as its error, in place of its texts, or
+// behind them.
+func spoiled(value any, how string) any {
+	switch v := value.(type) {
+	case string:
+		if how == "texts" {
+			return hostileText
+		}
+		return v + hostileText
+	case []any:
+		for i := range v {
+			v[i] = spoiled(v[i], how)
+		}
+	case map[string]any:
+		if _, isReply := v["jsonrpc"]; isReply && how == "error" {
+			return map[string]any{"jsonrpc": "2.0", "id": v["id"], "error": map[string]any{"code": -5, "message": hostileText}}
+		}
+		for key := range v {
+			if key == "jsonrpc" {
+				continue
+			}
+			changed := spoiled(v[key], how)
+			if how == "keys" {
+				delete(v, key)
+				key += hostileText
+			}
+			v[key] = changed
+		}
+	}
+	return value
+}
+
+// TestHostileTexts: no text of a node, in whatever place of its answers, reaches the
+// terminal with anything that a terminal obeys, and none begins a line of its own that
+// looks like one of ours.
+func TestHostileTexts(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	h := &hostileNode{node: b.rpc}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	try := func(name string, line commandLine, of, how string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		h.of, h.how, h.seen = of, how, map[string]bool{}
+		code := b.runLine(name, line, server.URL, &out, &errs)
+		if of == "" && code != 0 {
+			t.Errorf("karat %s: exit code %d: %s", name, code, errs.String())
+		}
+		shown := out.String()
+		if line.words == "--qr" {
+			shown, _, _ = strings.Cut(shown, "\n") // the rest has colours
+		}
+		for _, r := range shown + errs.String() {
+			if r != '\n' && r != '\t' && !unicode.IsGraphic(r) {
+				t.Fatalf("karat %s, %s of %s: %U is shown: %q", name, how, of, r, shown+errs.String())
+			}
+		}
+		if strings.Contains("\n"+shown+errs.String(), "\nkarat: all is well") {
+			t.Errorf("karat %s, %s of %s: a line of the node's: %s%s", name, how, of, shown, errs.String())
+		}
+	}
+	asked := map[string]bool{}
+	b.everyCommand(func(name string, line commandLine) {
+		try(name, line, "", "")
+		for _, method := range slices.Sorted(maps.Keys(h.seen)) {
+			asked[method] = true
+			for _, how := range []string{"texts", "more", "keys", "error", "body", "no JSON"} {
+				try(name, line, method, how)
+			}
+		}
+	})
+	if len(asked) < 6 {
+		t.Errorf("only %v were asked", asked)
+	}
+}
