@@ -57,7 +57,7 @@ var allowed = map[string][]string{
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/address/v2/base58", "github.com/btcsuite/btcd/btcec/v2",
 		"github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain", "golang.org/x/crypto/ripemd160",
 	},
-	"chain/message": {"chain/types", "chain/taproot"},
+	"chain/message": {"chain/types", "chain/taproot", "chain/psbt"},
 	"chain/psbt": {
 		"chain/types", "chain/secp", "chain/taproot",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "golang.org/x/crypto/ripemd160",

@@ -9,7 +9,8 @@
 //	proof, err := message.Verify(scriptPubKey, []byte("hello"), signature)
 //
 // So all that can spend can also sign, leaves of a tree too, and no signature of a message
-// is one of a payment.
+// is one of a payment. Simple, Full and Funds write what was signed. With further inputs it
+// is a proof of funds: that one person can spend all of some coins.
 package message
 
 import (
@@ -79,25 +80,53 @@ func ToSign(toSpend *types.Tx) *types.Tx {
 	}
 }
 
+// Coin is a coin that a proof of funds is about, as the proof tells it. Only the coins of
+// the chain say whether there is such a coin: its script may be invented.
+type Coin struct {
+	types.OutPoint
+	types.TxOut
+	Age uint32 // as in Proof
+}
+
 // Verify verifies a signature of a message by whoever can spend a script, in the simple or
 // in the full form; without a prefix it is a simple one. Proofs of funds are inconclusive:
 // they are about coins.
 func Verify(scriptPubKey, message []byte, signature string) (Proof, error) {
-	toSpend := ToSpend(scriptPubKey, message)
-	tx, err := decode(toSpend, signature)
-	if err != nil {
-		return Proof{}, err
+	if strings.HasPrefix(signature, prefixFunds) {
+		return Proof{}, fmt.Errorf("%w: it is a proof of funds", ErrInconclusive)
 	}
-	proof := Proof{LockTime: tx.LockTime, Age: tx.Inputs[0].Sequence}
-	version, program, ok := types.WitnessProgram(scriptPubKey)
-	if !ok || version != 1 || len(program) != 32 {
-		return Proof{}, fmt.Errorf("%w: only taproot outputs have a meaning here", ErrInconclusive)
-	}
-	return proof, verify(tx, toSpend.Outputs)
+	proof, _, err := VerifyFunds(scriptPubKey, message, signature)
+	return proof, err
 }
 
-// decode returns the transaction that was signed.
-func decode(toSpend *types.Tx, signature string) (*types.Tx, error) {
+// VerifyFunds is Verify for proofs of funds too, and returns the coins of one. What holds
+// is that whoever signed can spend outputs such as these. Whether they exist and are unspent
+// is for the caller to find out.
+func VerifyFunds(scriptPubKey, message []byte, signature string) (Proof, []Coin, error) {
+	toSpend := ToSpend(scriptPubKey, message)
+	tx, spent, err := decode(toSpend, signature)
+	if err != nil {
+		return Proof{}, nil, err
+	}
+	proof := Proof{LockTime: tx.LockTime, Age: tx.Inputs[0].Sequence}
+	ctx := taproot.NewContext(tx, spent)
+	var coins []Coin
+	for i := range spent {
+		if err := verify(ctx, tx, spent, i); err != nil {
+			if i > 0 {
+				err = fmt.Errorf("coin %s: %w", tx.Inputs[i].PreviousOutPoint, err)
+			}
+			return Proof{}, nil, err
+		}
+		if i > 0 {
+			coins = append(coins, Coin{tx.Inputs[i].PreviousOutPoint, spent[i], tx.Inputs[i].Sequence})
+		}
+	}
+	return proof, coins, nil
+}
+
+// decode returns the transaction that was signed, and what its inputs spend.
+func decode(toSpend *types.Tx, signature string) (*types.Tx, []types.TxOut, error) {
 	prefix := prefixSimple
 	for _, known := range []string{prefixSimple, prefixFull, prefixFunds} {
 		if rest, ok := strings.CutPrefix(signature, known); ok {
@@ -106,42 +135,44 @@ func decode(toSpend *types.Tx, signature string) (*types.Tx, error) {
 		}
 	}
 	if base64.StdEncoding.DecodedLen(len(signature)) > MaxSize {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrMalformed, MaxSize)
+		return nil, nil, fmt.Errorf("%w: more than %d bytes", ErrMalformed, MaxSize)
 	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(signature)
 	if err != nil || base64.StdEncoding.EncodedLen(len(raw)) != len(signature) { // line breaks are passed over
-		return nil, fmt.Errorf("%w: not base64", ErrMalformed)
+		return nil, nil, fmt.Errorf("%w: not base64", ErrMalformed)
 	}
 	switch prefix {
 	case prefixFunds:
-		return nil, fmt.Errorf("%w: it is a proof of funds", ErrInconclusive)
+		return decodeFunds(toSpend, raw)
 	case prefixFull:
 		tx, err := types.DecodeTx(raw)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+			return nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
-		return tx, checkForm(tx, toSpend)
+		if len(tx.Inputs) != 1 {
+			return nil, nil, fmt.Errorf("%w: it has %d inputs", ErrInvalid, len(tx.Inputs))
+		}
+		return tx, toSpend.Outputs, checkForm(tx, toSpend)
 	}
 	tx := ToSign(toSpend)
 	d := types.NewDecoder(raw)
 	elements := d.Count(1)
 	if elements > maxElements {
-		return nil, fmt.Errorf("%w: its witness has %d elements", ErrInvalid, elements)
+		return nil, nil, fmt.Errorf("%w: its witness has %d elements", ErrInvalid, elements)
 	}
 	for range elements {
 		tx.Inputs[0].Witness = append(tx.Inputs[0].Witness, d.VarBytes())
 	}
 	if err := d.Finish(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return tx, nil
+	return tx, toSpend.Outputs, nil
 }
 
-// checkForm checks what a full signature could have otherwise.
+// checkForm checks what a signature that is not simple could have otherwise. There is at
+// least one input.
 func checkForm(tx, toSpend *types.Tx) error {
 	switch {
-	case len(tx.Inputs) != 1:
-		return fmt.Errorf("%w: it has %d inputs", ErrInvalid, len(tx.Inputs))
 	case tx.Inputs[0].PreviousOutPoint != types.OutPoint{TxID: toSpend.TxID()}:
 		return fmt.Errorf("%w: it is of another message or another address", ErrInvalid)
 	case len(tx.Outputs) != 1 || tx.Outputs[0].Value != 0 || string(tx.Outputs[0].ScriptPubKey) != string([]byte{taproot.OpReturn}):
@@ -152,17 +183,19 @@ func checkForm(tx, toSpend *types.Tx) error {
 	return nil
 }
 
-// verify runs the script. What must hold comes first, then what may get a meaning, then
-// what the signatures in it sign.
-func verify(tx *types.Tx, spent []types.TxOut) error {
-	ctx := taproot.NewContext(tx, spent)
-	if err := ctx.VerifyInput(0, taproot.MinimalData, nil); err != nil {
+// verify runs the script of an input. What must hold comes first, then what may get a
+// meaning, then what the signatures in it sign.
+func verify(ctx *taproot.Context, tx *types.Tx, spent []types.TxOut, i int) error {
+	if version, program, ok := types.WitnessProgram(spent[i].ScriptPubKey); !ok || version != 1 || len(program) != 32 {
+		return fmt.Errorf("%w: only taproot outputs have a meaning here", ErrInconclusive)
+	}
+	if err := ctx.VerifyInput(i, taproot.MinimalData, nil); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := ctx.VerifyInput(0, taproot.Standard, nil); err != nil {
+	if err := ctx.VerifyInput(i, taproot.Standard, nil); err != nil {
 		return fmt.Errorf("%w: %w", ErrInconclusive, err)
 	}
-	stack := tx.Inputs[0].Witness
+	stack := tx.Inputs[i].Witness
 	if n := len(stack); n >= 2 && len(stack[n-1]) > 0 && stack[n-1][0] == taproot.AnnexTag {
 		return fmt.Errorf("%w: there is an annex", ErrInconclusive)
 	}
@@ -175,13 +208,13 @@ func verify(tx *types.Tx, spent []types.TxOut) error {
 		path = &taproot.ScriptPath{LeafHash: taproot.LeafHash(stack[n-1][0]&taproot.LeafVersionMask, script), CodeSeparator: taproot.NoCodeSeparator}
 	}
 	var allowed allowedMessages
-	for i, hashType := range []byte{taproot.SigHashDefault, taproot.SigHashAll} {
+	for k, hashType := range []byte{taproot.SigHashDefault, taproot.SigHashAll} {
 		var err error
-		if allowed.messages[i], err = ctx.SignatureHash(0, hashType, nil, path); err != nil {
+		if allowed.messages[k], err = ctx.SignatureHash(i, hashType, nil, path); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 	}
-	if err := ctx.VerifyInput(0, taproot.Consensus, &allowed); err != nil || allowed.other {
+	if err := ctx.VerifyInput(i, taproot.Consensus, &allowed); err != nil || allowed.other {
 		return fmt.Errorf("%w: a signature does not sign everything", ErrInvalid)
 	}
 	return nil

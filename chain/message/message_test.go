@@ -94,14 +94,6 @@ func sign(t *testing.T, message string, hashType byte) (script []byte, witness [
 	return script, [][]byte{raw}
 }
 
-func simple(witness [][]byte) string {
-	raw := types.AppendCompactSize(nil, uint64(len(witness)))
-	for _, element := range witness {
-		raw = types.AppendVarBytes(raw, element)
-	}
-	return prefixSimple + base64.StdEncoding.EncodeToString(raw)
-}
-
 // TestHashTypes: a signature that leaves something out is none.
 func TestHashTypes(t *testing.T) {
 	for hashType, want := range map[byte]error{
@@ -109,7 +101,7 @@ func TestHashTypes(t *testing.T) {
 		taproot.SigHashAll | taproot.SigHashAnyoneCanPay: ErrInvalid,
 	} {
 		script, witness := sign(t, "hello", hashType)
-		if _, err := Verify(script, []byte("hello"), simple(witness)); !errors.Is(err, want) {
+		if _, err := Verify(script, []byte("hello"), Simple(witness)); !errors.Is(err, want) {
 			t.Errorf("hash type %#x: %v", hashType, err)
 		}
 	}
@@ -128,12 +120,12 @@ func TestForms(t *testing.T) {
 		name, signature string
 		want            error
 	}{
-		{"simple", simple(witness), nil},
-		{"without prefix", strings.TrimPrefix(simple(witness), prefixSimple), nil},
+		{"simple", Simple(witness), nil},
+		{"without prefix", strings.TrimPrefix(Simple(witness), prefixSimple), nil},
 		{"full", full(func(*types.Tx) {}), nil},
 		{"not base64", "smp!", ErrMalformed},
-		{"broken into lines", simple(witness)[:40] + "\n" + simple(witness)[40:], ErrMalformed},
-		{"cut", simple(witness)[:40], ErrMalformed},
+		{"broken into lines", Simple(witness)[:40] + "\n" + Simple(witness)[40:], ErrMalformed},
+		{"cut", Simple(witness)[:40], ErrMalformed},
 		{"empty", "", ErrMalformed},
 		{"no transaction", prefixFull + "AAAA", ErrMalformed},
 		{"a proof of funds", prefixFunds + "cHNidP8=", ErrInconclusive},
@@ -149,7 +141,7 @@ func TestForms(t *testing.T) {
 		}
 	}
 	for _, other := range [][]byte{{taproot.Op1, 2, 0x4e, 0x73}, append([]byte{taproot.Op1 + 1, 32}, script[2:]...)} {
-		if _, err := Verify(other, []byte("hello"), simple(witness)); !errors.Is(err, ErrInconclusive) {
+		if _, err := Verify(other, []byte("hello"), Simple(witness)); !errors.Is(err, ErrInconclusive) {
 			t.Errorf("of %x: %v", other, err)
 		}
 	}
@@ -159,9 +151,10 @@ func TestForms(t *testing.T) {
 func FuzzVerify(f *testing.F) {
 	f.Add("hello", prefixFull+"AAAA")
 	f.Add("", prefixSimple+"AA==")
+	f.Add("", prefixFunds+"cHNidP8BAI8C")
 	script := taproot.OutputScript([32]byte{9})
 	f.Fuzz(func(t *testing.T, text, signature string) {
-		_, err := Verify(script, []byte(text), signature)
+		_, _, err := VerifyFunds(script, []byte(text), signature)
 		if !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrInconclusive) {
 			t.Fatalf("%v", err)
 		}
