@@ -109,7 +109,7 @@ var allowed = map[string][]string{
 		"rpc/zmqinfo", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
 	"wallet": {
-		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/filter",
+		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/message", "chain/filter",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain",
 		"github.com/btcsuite/btcd/chaincfg/v2", "github.com/cosmos/go-bip39", "github.com/syndtr/goleveldb/",
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20poly1305",
@@ -124,7 +124,7 @@ var allowed = map[string][]string{
 	"miner/sha256d/internal/genscan": {"miner/sha256d/internal/fips180"},
 	"miner/sha256d/internal/fips180": {},
 	"cmd/karat": {
-		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/taproot", "wallet", "rpc",
+		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/taproot", "chain/message", "wallet", "rpc",
 		"github.com/urfave/cli/v2", "rsc.io/qr",
 	},
 	"cmd/karatd": {

@@ -52,11 +52,21 @@ func (s *Signer) Sign(d *Draft) error {
 	if err := checkDraft(d); err != nil {
 		return err
 	}
-	prevouts := make([]types.TxOut, len(d.Inputs))
+	return s.signInputs(d)
+}
+
+// spent returns the outputs that the inputs spend.
+func (d *Draft) spent() []types.TxOut {
+	outputs := make([]types.TxOut, len(d.Inputs))
 	for i := range d.Inputs {
-		prevouts[i] = types.TxOut{Value: d.Inputs[i].Value, ScriptPubKey: d.Inputs[i].ScriptPubKey}
+		outputs[i] = types.TxOut{Value: d.Inputs[i].Value, ScriptPubKey: d.Inputs[i].ScriptPubKey}
 	}
-	ctx := taproot.NewContext(d.Tx, prevouts)
+	return outputs
+}
+
+// signInputs signs every input, or none.
+func (s *Signer) signInputs(d *Draft) error {
+	ctx := taproot.NewContext(d.Tx, d.spent())
 	for i := range d.Inputs {
 		if err := s.signInput(ctx, d, i); err != nil {
 			for j := range d.Tx.Inputs {

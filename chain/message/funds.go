@@ -55,7 +55,9 @@ func Simple(witness [][]byte) string {
 }
 
 // Full writes a signature in its full form: the signed transaction, which may have locks.
-func Full(tx *types.Tx) string { return prefixFull + base64.StdEncoding.EncodeToString(tx.AppendTo(nil)) }
+func Full(tx *types.Tx) string {
+	return prefixFull + base64.StdEncoding.EncodeToString(tx.AppendTo(nil))
+}
 
 // Funds writes a proof of funds: the signed transaction, and the outputs that its inputs
 // spend. The first is that of ToSpend. It fails if the proof would be too large to be read.

@@ -36,18 +36,15 @@ func TestVectors(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, signature := range v.Signatures {
-			proof, err := Verify(script, []byte(v.Message), signature)
-			if strings.HasPrefix(signature, prefixFunds) {
-				if !errors.Is(err, ErrInconclusive) {
-					t.Errorf("%s: %v", v.Message, err)
-				}
-				continue
-			}
+			proof, _, err := VerifyFunds(script, []byte(v.Message), signature)
 			if err != nil || proof.LockTime != v.LockTime || proof.Age != v.Sequence {
 				t.Errorf("%s: %+v, %v", v.Message, proof, err)
 			}
-			if _, err := Verify(script, []byte(v.Message+"!"), signature); !errors.Is(err, ErrInvalid) {
+			if _, _, err := VerifyFunds(script, []byte(v.Message+"!"), signature); !errors.Is(err, ErrInvalid) {
 				t.Errorf("%s: of another message: %v", v.Message, err)
+			}
+			if again := writeAgain(t, script, v.Message, signature); again != signature && again != prefixSimple+signature {
+				t.Errorf("%s is written as %s", signature, again)
 			}
 			right++
 		}
@@ -73,7 +70,27 @@ func TestVectors(t *testing.T) {
 	vectors.Ran(t, wrong, "spoilt signatures and hashes of messages")
 }
 
-// spentBy returns the script of a key, without a tree, and signs a message by it.
+// writeAgain reads a signature and writes what was read.
+func writeAgain(t *testing.T, script []byte, text, signature string) string {
+	t.Helper()
+	tx, spent, err := decode(ToSpend(script, []byte(text)), signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch {
+	case strings.HasPrefix(signature, prefixFull):
+		return Full(tx)
+	case strings.HasPrefix(signature, prefixFunds):
+		again, err := Funds(tx, spent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return again
+	}
+	return Simple(tx.Inputs[0].Witness)
+}
+
+// sign returns the script of a key, without a tree, and signs a message by it.
 func sign(t *testing.T, message string, hashType byte) (script []byte, witness [][]byte) {
 	t.Helper()
 	key, _ := btcec.PrivKeyFromBytes(bytes.Repeat([]byte{3}, 32))

@@ -76,7 +76,7 @@ func newApp(std cmdline.Streams) *cli.App {
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
 			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), coinsCommand(),
-			sendCommand(), syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
+			sendCommand(), signMessageCommand(), verifyMessageCommand(), syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
 		},
 		EnableBashCompletion: true,
 		Version:              karat.Version,

@@ -154,3 +154,30 @@ func TestSendAsks(t *testing.T) {
 		}
 	}
 }
+
+// TestSignAsks: who signs sees the address and the message, each line of which is set off.
+func TestSignAsks(t *testing.T) {
+	b := newBench(t)
+	b.karat("alice", "create", "--no-passphrase")
+	alice := b.karat("alice", "address")
+	for _, c := range []struct {
+		answer
+		signed bool
+	}{
+		{answer{question: "Sign it? [y/N] ", line: "y"}, true},
+		{answer{question: "Sign it? [y/N] "}, false},
+		{answer{question: "Sign it? [y/N] ", line: "\x04"}, false},
+		{answer{question: "Sign it? [y/N] ", interrupt: true}, false},
+	} {
+		args := []string{"karat", "--network", "dev", "--datadir", b.dir, "--wallet", "alice", "sign-message", alice, "hello\nSign it? [y/N] y" + strings.Repeat("!", 2000)}
+		code, stdout, stderr := newPerson(t).run(args, []answer{c.answer})
+		if (code == 0) != c.signed || strings.HasPrefix(stdout, "smp") != c.signed {
+			t.Errorf("%+v: exit code %d: %s", c.answer, code, stdout)
+		}
+		for _, want := range []string{"The key of " + alice + " signs this message of 2022 bytes:\n\n   hello\n   Sign it? [y/N] y!!", "!\n   … and 22 bytes more\n\n"} {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("no %q in %s", want, stderr)
+			}
+		}
+	}
+}
