@@ -59,7 +59,7 @@ var allowed = map[string][]string{
 	},
 	"chain/message": {"chain/types", "chain/taproot", "chain/psbt"},
 	"chain/psbt": {
-		"chain/types", "chain/secp", "chain/taproot",
+		"chain/types", "chain/secp", "chain/taproot", "chain/descriptor",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "golang.org/x/crypto/ripemd160",
 	},
 	"chain/consensus":   {"chain/types", "chain/secp", "chain/taproot"},

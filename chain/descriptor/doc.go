@@ -14,6 +14,9 @@
 // (pk, pkh, wpkh, combo, multi, sortedmulti, sh, wsh; BIP381 to 384) are read as well, so
 // that a client learns that its text is right. They have no scripts: ErrNoOutput.
 //
+// DecodeScript reads the miniscript expression of a leaf from its script alone, and
+// Miniscript.Satisfy finds the witness that it takes.
+//
 // Texts come from clients. Their length, their keys, the steps from key to key and the
 // depth of what stands in brackets are bounded. What is wrong is told in Bitcoin
 // Core's words, because clients and their tests look for them.

@@ -39,6 +39,9 @@ func TestMiniscriptVectors(t *testing.T) {
 		if got := hex.EncodeToString(script); err != nil || v.Script != "" && got != v.Script {
 			t.Errorf("%s: script %s, want %s, %v", v.Text, got, v.Script, err)
 		}
+		if m, err := decodeScript(script); err != nil || m.root.is != n.is {
+			t.Errorf("%s: read from its script as %v, %v", v.Text, m, err)
+		}
 		if v.Stack > 0 && n.stack.sat.most+1 != v.Stack {
 			t.Errorf("%s: %d elements on the stack, want %d", v.Text, n.stack.sat.most+1, v.Stack)
 		}

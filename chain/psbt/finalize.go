@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -20,7 +21,9 @@ type spender struct {
 	known  []bool // of utxos
 	ctx    *taproot.Context
 
-	aggregated, matched int // see maxAggregated and maxMatched
+	aggregated, matched int                           // see maxAggregated and maxMatched
+	leafSteps           int                           // that reading leaves may still take: they may be anybody's
+	hashedKeys          map[int]map[[20]byte][32]byte // of inputs; see KeyOf
 }
 
 func newSpender(p *Packet) (*spender, error) {
@@ -29,7 +32,7 @@ func newSpender(p *Packet) (*spender, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &spender{packet: p, tx: tx, utxos: make([]types.TxOut, len(p.Inputs)), known: make([]bool, len(p.Inputs))}
+	s := &spender{packet: p, leafSteps: descriptor.DecodeSteps, tx: tx, utxos: make([]types.TxOut, len(p.Inputs)), known: make([]bool, len(p.Inputs))}
 	all := true
 	for i := range p.Inputs {
 		s.utxos[i], s.known[i] = p.Inputs[i].UTXO()
@@ -82,7 +85,7 @@ func (s *spender) outputKey(i int) (key *[32]byte, ok bool) {
 // Finalize makes the witness of each input that has what it takes, and takes in the output
 // that it spends. It reports whether all inputs are final now. A witness is made of the
 // key path's signature if there is one, else of the leaf that is the cheapest of those that
-// are satisfied; it is kept only if it is valid.
+// are satisfied without being malleable (BIP379); it is kept only if it is valid.
 func (p *Packet) Finalize() bool {
 	s, err := newSpender(p)
 	if err != nil {
@@ -135,18 +138,19 @@ func (s *spender) satisfaction(i int) (witness [][]byte, ok bool) {
 	if len(in.TapKeySig) > 0 {
 		return [][]byte{in.TapKeySig}, true
 	}
-	return in.cheapestLeaf(), true
+	return s.cheapestLeaf(i), true
 }
 
 // cheapestLeaf returns the smallest witness of a leaf that is satisfied.
-func (in *Input) cheapestLeaf() [][]byte {
+func (s *spender) cheapestLeaf(input int) [][]byte {
 	var best types.TxIn
+	in := &s.packet.Inputs[input]
 	for i := range in.TapScripts {
 		leaf := &in.TapScripts[i]
 		if leaf.LeafVersion != taproot.LeafVersionTapscript || len(leaf.ControlBlocks) == 0 {
 			continue
 		}
-		stack, ok := in.satisfy(leaf)
+		stack, ok := s.satisfy(input, leaf)
 		if !ok {
 			continue
 		}
