@@ -1,9 +1,7 @@
 package wallet
 
 import (
-	"context"
 	"errors"
-	"fmt"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/types"
@@ -66,117 +64,6 @@ func (w *Wallet) locator() (hashes []types.Hash, heights map[types.Hash]uint32, 
 			stride *= 2
 		}
 	}
-}
-
-// syncHeaders brings the wallet's headers up to the node's best chain. A chain that forks off
-// is only taken if it has more work than the wallet's. So a node that is behind, or on a
-// chain of less work, takes nothing from a wallet that has seen better.
-func (w *Wallet) syncHeaders(ctx context.Context, r *remote, progress func(Progress)) error {
-	locator, heights, err := w.locator()
-	if err != nil {
-		return err
-	}
-	headers, err := r.headers(ctx, locator)
-	if err != nil || len(headers) == 0 {
-		return err
-	}
-	// Headers that build on nothing known could not be checked for their difficulty.
-	fork, known := heights[headers[0].PrevBlock]
-	if !known {
-		return lying("headers that build on no block that it was asked about")
-	}
-	state, err := w.stateAt(fork)
-	if err != nil {
-		return err
-	}
-	theirs := &nodeChain{w: w, fork: fork, state: state}
-	for len(headers) > 0 {
-		if err := theirs.add(headers); err != nil {
-			return err
-		}
-		if err := theirs.adopt(); err != nil {
-			return err
-		}
-		progress(Progress{Headers: theirs.state.Index.Height, Scanned: w.Position().Height, Tip: theirs.state.Index.Height})
-		if len(headers) < maxHeaders {
-			return nil
-		}
-		// From the last header on, though the wallet may not have adopted it yet.
-		if headers, err = r.headers(ctx, []types.Hash{theirs.state.Index.Hash}); err != nil {
-			return err
-		}
-		if len(headers) > 0 && headers[0].PrevBlock != theirs.state.Index.Hash {
-			return nil // the node's chain changed; the next sync sees to it
-		}
-	}
-	return nil
-}
-
-// nodeChain is the node's chain, as far as it sent headers. They are kept in memory until
-// they have more work than the wallet's chain above the fork.
-type nodeChain struct {
-	w       *Wallet
-	fork    uint32              // height of the last block that the wallet's chain has too
-	state   consensus.State     // after the last header
-	headers []types.Header      // above the fork
-	works   []consensus.Uint256 // of the chain up to each of them
-}
-
-// add checks headers by all rules that a header has: its hash is below its target, the target
-// is what the headers below ask for, its time is neither too early nor too late, and its
-// version is in force. So to make up a chain costs as much work as to mine it.
-func (c *nodeChain) add(headers []types.Header) error {
-	now := c.w.now().Unix()
-	for i := range headers {
-		h := &headers[i]
-		hash := h.Hash()
-		err := consensus.CheckHeader(c.w.params, h, hash)
-		if err == nil {
-			err = consensus.ValidateHeader(c.w.params, &c.state, h, now)
-		}
-		switch {
-		case errors.Is(err, consensus.ErrNotYet): // the clock here may be wrong: nobody is said to lie
-			return fmt.Errorf("the node's block %s is from the future (%w): is the clock of this computer right?", hash, err)
-		case err != nil:
-			return lying("header %s: %v", hash, err)
-		}
-		c.state = c.state.Extend(h, hash)
-		c.headers = append(c.headers, *h)
-		c.works = append(c.works, c.state.Work)
-	}
-	return nil
-}
-
-// adopt makes the node's chain the wallet's as soon as it has more work. At equal work the
-// wallet's own stays, as in a node: whoever was first. Headers and what they undo are one
-// step, so that no position is ever on another chain than the headers.
-func (c *nodeChain) adopt() error {
-	w := c.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	current, err := w.stateAt(w.tip.Height)
-	if err != nil {
-		return err
-	}
-	if c.state.Work.Cmp(current.Work) <= 0 {
-		return nil
-	}
-	s := w.db.begin()
-	if err := w.rollBack(s, c.fork); err != nil {
-		return err
-	}
-	for i := range c.headers {
-		s.putHeader(c.fork+1+uint32(i), &c.headers[i], c.works[i])
-	}
-	for height := c.state.Index.Height + 1; height <= w.tip.Height; height++ {
-		s.deleteHeader(height)
-	}
-	if err := s.write(); err != nil {
-		return err
-	}
-	w.tip = c.state.Index
-	c.fork, c.headers, c.works = c.state.Index.Height, nil, nil
-	return nil
 }
 
 // rollBack takes transactions out of the blocks above the fork, if the wallet has looked that

@@ -133,13 +133,13 @@ func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.
 		return nil
 	}
 	// After the transactions were offered: a block that came before would explain refusals.
-	atTip, err := r.isTip(ctx, w.Tip())
+	tip, _, err := r.tip(ctx)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !atTip { // the node is behind, or a block came meanwhile that may have them
+	if tip != w.tip.Hash { // the node is behind, or a block came meanwhile that may have them
 		s = w.db.begin()
 		for txid, t := range changed {
 			t.Dropped = t.Dropped && w.transactions[txid].Dropped

@@ -30,6 +30,8 @@ var (
 	// ErrLying is wrapped by the errors about a node whose answers cannot all be true. It
 	// may be the node, or somebody who stands between.
 	ErrLying = errors.New("the node gives answers that cannot be true")
+	// ErrUnreachable is a node that did not answer, or something that answers and is no node.
+	ErrUnreachable = errors.New("the node does not answer")
 	// ErrLittleWork is a node whose chain has less work than the network's is known
 	// to have.
 	ErrLittleWork = errors.New("the node's chain has less work than the network's is known to have: it is still syncing, or it lies")
@@ -54,11 +56,54 @@ type remote struct {
 	params *consensus.Params
 }
 
+// unanswered is the error of a call that brought no answer. Its text is the cause's.
+type unanswered struct{ error }
+
+// Is reports the kind.
+func (unanswered) Is(target error) bool { return target == ErrUnreachable }
+
+// Unwrap returns the cause.
+func (u unanswered) Unwrap() error { return u.error }
+
+// called gives the error of a call its kind: a node's own answer and an interrupt stay as
+// they are.
+func called(ctx context.Context, err error) error {
+	if err == nil || codeOf(err) != 0 || ctx.Err() != nil || errors.Is(err, ErrLying) {
+		return err
+	}
+	return unanswered{err}
+}
+
+// call calls a method and decodes its result.
+func (r *remote) call(ctx context.Context, method string, result any, params ...any) error {
+	var raw json.RawMessage
+	if err := r.node.Call(ctx, method, &raw, params...); err != nil {
+		return called(ctx, err)
+	}
+	if err := json.Unmarshal(raw, result); err != nil {
+		return lying("%s: an answer in no known form", method)
+	}
+	return nil
+}
+
+// batch calls a method many times. What each returns ends it, and is returned.
+func (r *remote) batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) error {
+	var own error
+	err := r.node.Batch(ctx, method, params, func(i int, result json.RawMessage, err error) error {
+		own = each(i, result, err)
+		return own
+	})
+	if own != nil {
+		return own
+	}
+	return called(ctx, err)
+}
+
 // checkNetwork compares the genesis blocks. It finds a mistake, such as a wrong port; a node
 // that lies here is found out by its headers.
 func (r *remote) checkNetwork(ctx context.Context) error {
 	var genesis types.Hash
-	if err := r.node.Call(ctx, "getblockhash", &genesis, 0); err != nil {
+	if err := r.call(ctx, "getblockhash", &genesis, 0); err != nil {
 		return err
 	}
 	if want := r.params.GenesisBlock().Hash; genesis != want {
@@ -75,7 +120,7 @@ const maxHeaders = 2000
 // chain. They form a chain; their work is checked where it is known what they build on.
 func (r *remote) headers(ctx context.Context, locator []types.Hash) ([]types.Header, error) {
 	var texts []string
-	if err := r.node.Call(ctx, "getheaders", &texts, locator, types.Hash{}.String()); err != nil {
+	if err := r.call(ctx, "getheaders", &texts, locator, types.Hash{}.String()); err != nil {
 		return nil, err
 	}
 	if len(texts) > maxHeaders {
@@ -111,7 +156,7 @@ func (r *remote) filters(ctx context.Context, hashes []types.Hash) ([]blockFilte
 		params[i] = []any{hash}
 	}
 	filters := make([]blockFilter, len(hashes))
-	err := r.node.Batch(ctx, "getblockfilter", params, func(i int, result json.RawMessage, err error) error {
+	err := r.batch(ctx, "getblockfilter", params, func(i int, result json.RawMessage, err error) error {
 		if err != nil {
 			return fmt.Errorf("filter of block %s: %w", hashes[i], err)
 		}
@@ -147,7 +192,7 @@ func (r *remote) filterHeader(ctx context.Context, hash types.Hash) (types.Hash,
 // held against the filter: those scripts are not in it.
 func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consensus.HashedBlock, error) {
 	var text string
-	if err := r.node.Call(ctx, "getblock", &text, hash, 0); err != nil {
+	if err := r.call(ctx, "getblock", &text, hash, 0); err != nil {
 		return nil, err
 	}
 	raw, err := hex.DecodeString(text)
@@ -200,7 +245,7 @@ const (
 
 // pool returns the ids of the transactions that wait for a block.
 func (r *remote) pool(ctx context.Context) (txids []types.Hash, err error) {
-	return txids, r.node.Call(ctx, "getrawmempool", &txids)
+	return txids, r.call(ctx, "getrawmempool", &txids)
 }
 
 // transactions fetches transactions that wait for a block, but for those that do
@@ -213,7 +258,7 @@ func (r *remote) transactions(ctx context.Context, txids []types.Hash) (map[type
 		for i, txid := range part {
 			params[i] = []any{txid}
 		}
-		if err := r.node.Batch(ctx, "getrawtransaction", params, func(i int, result json.RawMessage, err error) error {
+		if err := r.batch(ctx, "getrawtransaction", params, func(i int, result json.RawMessage, err error) error {
 			if err != nil {
 				return nil // it has left the pool meanwhile
 			}
@@ -230,20 +275,44 @@ func (r *remote) transactions(ctx context.Context, txids []types.Hash) (map[type
 	return fetched, nil
 }
 
-// isTip reports whether a block is the tip of the node's best chain. What a node refuses says
-// something about the wallet's chain only if both are the same.
-func (r *remote) isTip(ctx context.Context, block types.Index) (bool, error) {
-	var tip types.Hash
-	err := r.node.Call(ctx, "getbestblockhash", &tip)
+// height returns the height of the node's chain, and false if the node does not say it.
+func (r *remote) height(ctx context.Context) (height uint32, told bool, err error) {
+	err = r.call(ctx, "getblockcount", &height)
 	if codeOf(err) != 0 {
-		return false, nil // it does not say
+		return 0, false, nil
 	}
-	return tip == block.Hash, err
+	return height, err == nil, err
+}
+
+// tip returns the hash of the tip of the node's best chain, and false if the node does not
+// say it.
+func (r *remote) tip(ctx context.Context) (hash types.Hash, told bool, err error) {
+	err = r.call(ctx, "getbestblockhash", &hash)
+	if codeOf(err) != 0 {
+		return hash, false, nil
+	}
+	return hash, err == nil, err
+}
+
+// peers returns how many peers the node has, and false if it does not say it. Nothing is
+// decided by that.
+func (r *remote) peers(ctx context.Context) (n int, told bool, err error) {
+	var answer struct {
+		Connections *int `json:"connections"`
+	}
+	err = r.call(ctx, "getnetworkinfo", &answer)
+	if codeOf(err) != 0 || err == nil && answer.Connections == nil {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	return *answer.Connections, true, nil
 }
 
 // send gives the node a transaction to pass on.
 func (r *remote) send(ctx context.Context, tx *types.Tx) error {
-	return r.node.Call(ctx, "sendrawtransaction", nil, hex.EncodeToString(tx.AppendTo(nil)))
+	return called(ctx, r.node.Call(ctx, "sendrawtransaction", nil, hex.EncodeToString(tx.AppendTo(nil))))
 }
 
 // offer gives the node a transaction that it lacks, and returns the code of its refusal, 0 for
@@ -271,8 +340,8 @@ func FeeRate(ctx context.Context, node Node, blocks int) (types.FeeRate, error) 
 	var answer struct {
 		FeeRate json.Number `json:"feerate"`
 	}
-	d := &answer
-	if err := node.Call(ctx, "estimatesmartfee", d, blocks); err != nil {
+	r := remote{node: node}
+	if err := r.call(ctx, "estimatesmartfee", &answer, blocks); err != nil {
 		return 0, err
 	}
 	// The answer is in coins for 1000 virtual bytes. As an amount in grains that is the

@@ -241,16 +241,30 @@ func TestLittleWork(t *testing.T) {
 	}
 }
 
-// TestBlocksOfTheFuture: a node is not said to lie because a clock is wrong.
+// TestBlocksOfTheFuture: where difficulty is fixed, the node's clock counts. Elsewhere
+// a node is not said to lie because a clock is wrong.
 func TestBlocksOfTheFuture(t *testing.T) {
 	n := startNode(t)
+	w := n.wallet(someWords)
 	n.mine(1, "")
 	call[any](n, "setmocktime", time.Now().Add(24*time.Hour).Unix())
-	n.mine(1, "")
+	n.mine(3, w.address())
+	if err := w.trySync(); err != nil || w.Balance().Total() != 3_000_000_000 {
+		t.Errorf("%v, %s", err, w.Balance().Total())
+	}
+	n.params = asert(n.params)
 	err := n.wallet(someWords).trySync()
 	if err == nil || errors.Is(err, wallet.ErrLying) || !errors.Is(err, consensus.ErrNotYet) || !strings.Contains(err.Error(), "clock") {
 		t.Errorf("%v", err)
 	}
+}
+
+// asert returns the parameters of a network like another, whose difficulty is
+// adjusted and so slowly that it stays what it is.
+func asert(p *consensus.Params) *consensus.Params {
+	changed := *p
+	changed.Difficulty = consensus.Difficulty{Algorithm: consensus.DifficultyASERT, HalfLife: 1 << 31}
+	return &changed
 }
 
 // TestFeeRate: what a node says a payment costs is not believed without bound.
@@ -282,22 +296,24 @@ type refusal int
 func (r refusal) Error() string { return "refused" }
 func (r refusal) RPCCode() int  { return int(r) }
 
-// stubborn is a node that has lost its pool and takes no transactions. Its tip is
-// another if it is behind.
+// stubborn is a node that has lost its pool and takes no transactions. If it is
+// behind, a block came before it was asked to take one.
 type stubborn struct {
 	*testNode
 	err    error
 	behind bool
+	asked  bool // to take a transaction
 }
 
 func (s *stubborn) Call(ctx context.Context, method string, result any, params ...any) error {
 	switch method {
 	case "sendrawtransaction":
+		s.asked = true
 		return s.err
 	case "getrawmempool":
 		return json.Unmarshal([]byte("[]"), result)
 	case "getbestblockhash":
-		if s.behind {
+		if s.behind && s.asked {
 			return json.Unmarshal([]byte(`"`+strings.Repeat("11", 32)+`"`), result)
 		}
 	}
@@ -331,7 +347,7 @@ func TestRefusedAgain(t *testing.T) {
 		{"as it is invalid", -26, false, wallet.StatusConflicted},
 	} {
 		for _, wallets := range []*testWallet{w, to} {
-			if err := wallets.Sync(t.Context(), &stubborn{n, c.code, c.behind}, func(wallet.Progress) {}); err != nil {
+			if err := wallets.Sync(t.Context(), &stubborn{testNode: n, err: c.code, behind: c.behind}, func(wallet.Progress) {}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -343,7 +359,7 @@ func TestRefusedAgain(t *testing.T) {
 		}
 	}
 	cut := errors.New("cut off")
-	if err := w.Sync(t.Context(), &stubborn{n, cut, false}, func(wallet.Progress) {}); !errors.Is(err, cut) {
+	if err := w.Sync(t.Context(), &stubborn{testNode: n, err: cut}, func(wallet.Progress) {}); !errors.Is(err, cut) {
 		t.Errorf("%v", err)
 	}
 }
@@ -390,7 +406,7 @@ func TestReplaced(t *testing.T) {
 		t.Errorf("the first is %s, the second %s", status(w, first), status(w, second))
 	}
 	sent := []string{}
-	if err := w.Sync(t.Context(), &recording{&stubborn{n, nil, false}, &sent}, func(wallet.Progress) {}); err != nil {
+	if err := w.Sync(t.Context(), &recording{&stubborn{testNode: n, err: nil, behind: false}, &sent}, func(wallet.Progress) {}); err != nil {
 		t.Fatal(err)
 	}
 	if len(sent) != 1 || sent[0] != second.Tx.TxID().String() {
@@ -443,8 +459,7 @@ type forger struct {
 
 func (f *forger) Call(ctx context.Context, method string, result any, params ...any) error {
 	if method == "getrawmempool" {
-		*result.(*[]types.Hash) = []types.Hash{f.tx.TxID()}
-		return nil
+		return json.Unmarshal([]byte(`["`+f.tx.TxID().String()+`"]`), result)
 	}
 	return f.testNode.Call(ctx, method, result, params...)
 }
@@ -484,11 +499,11 @@ func TestUnsure(t *testing.T) {
 	w := n.wallet(someWords).earn()
 	draft := w.sign(1_000_000, 1000)
 	cut := errors.New("cut off")
-	err := w.Send(t.Context(), &stubborn{n, cut, false}, draft)
+	err := w.Send(t.Context(), &stubborn{testNode: n, err: cut}, draft)
 	if !errors.Is(err, wallet.ErrUnsure) || !errors.Is(err, cut) || !strings.Contains(err.Error(), draft.Tx.TxID().String()) {
 		t.Errorf("%v", err)
 	}
-	err = w.Send(t.Context(), &stubborn{n, refusal(-26), false}, draft)
+	err = w.Send(t.Context(), &stubborn{testNode: n, err: refusal(-26), behind: false}, draft)
 	if errors.Is(err, wallet.ErrUnsure) || err == nil || len(w.History()) != 1 {
 		t.Errorf("%v", err)
 	}

@@ -17,21 +17,41 @@ type Progress struct {
 // (BIP157), and only blocks that concern the wallet are fetched, so that the node learns no
 // address. Then it looks at the transactions that wait for a block, and passes the wallet's
 // own on again if the node lacks them. Each batch is stored as it is done, so a Sync that is
-// cut off goes on from there. Errors: ErrOtherNetwork, ErrLying, ErrLittleWork, those of ctx
-// and of the node's methods. What was checked before stays.
+// cut off goes on from there. Errors: ErrUnreachable, ErrOtherNetwork, ErrBehind, ErrLying,
+// ErrLittleWork, those of ctx and of the node's methods. What was checked before stays, and
+// View tells it.
 func (w *Wallet) Sync(ctx context.Context, node Node, progress func(Progress)) error {
 	w.syncing.Lock()
 	defer w.syncing.Unlock()
+	w.setProblems(nil)
 	r := &remote{node, w.params}
+	problems, err := w.sync(ctx, r, progress)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	w.setProblems(problems)
+	return err
+}
+
+// sync does what Sync says, and returns what is wrong though it could be done.
+func (w *Wallet) sync(ctx context.Context, r *remote, progress func(Progress)) (problems []error, err error) {
 	if err := r.checkNetwork(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := w.syncHeaders(ctx, r, progress); err != nil {
-		return err
+		return nil, err
 	}
 	if err := w.checkWork(); err != nil {
-		return err
+		return nil, err
 	}
+	if problems, err = w.checkAge(ctx, r); err != nil {
+		return problems, err
+	}
+	return problems, w.lookThrough(ctx, r, progress)
+}
+
+// lookThrough looks for what concerns the wallet, in blocks and among what waits for one.
+func (w *Wallet) lookThrough(ctx context.Context, r *remote, progress func(Progress)) error {
 	// A waiting transaction may pay a key that brings others under watch, which blocks may
 	// have paid. Each turn takes another payment to the wallet, so it ends.
 	for {

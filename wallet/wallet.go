@@ -51,6 +51,7 @@ type Wallet struct {
 	keys         map[string]KeyID            // by script
 	ledger       *ledger
 	late         []marks             // see lateKeys
+	problems     []error             // of the last Sync; see View
 	seen         map[types.Hash]bool // transactions of the node's pool that were looked at: fetched once only
 }
 

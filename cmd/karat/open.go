@@ -185,11 +185,24 @@ func (h home) open(c *cli.Context, sync bool) (*opened, error) {
 func (o *opened) syncWithProgress(c *cli.Context) error {
 	m := cmdline.NewMeter(c.App.ErrWriter)
 	defer m.Finish()
-	return o.Sync(c.Context, o.node, func(p wallet.Progress) {
+	if err := o.Sync(c.Context, o.node, func(p wallet.Progress) {
 		m.Update(int64(p.Scanned), int64(p.Tip), func() string {
 			return fmt.Sprintf("syncing: headers %d, looked through %d of %d blocks", p.Headers, p.Scanned, p.Tip)
 		})
-	})
+	}); err != nil {
+		return err
+	}
+	m.Finish()
+	return o.warn(c)
+}
+
+// warn says what is wrong with a sync that could be done all the same.
+func (o *opened) warn(c *cli.Context) error {
+	view, err := o.View()
+	for _, problem := range view.Problems {
+		fmt.Fprintf(c.App.ErrWriter, "karat: %v\n", problem)
+	}
+	return err
 }
 
 // close closes the wallet when a command returns, and keeps the command's own error

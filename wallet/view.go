@@ -1,0 +1,84 @@
+package wallet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// The age from which on a tip is called old.
+const (
+	oldSpacings = 20        // blocks come by chance: so long a gap, once in 500 million blocks
+	oldAtLeast  = time.Hour // also where blocks come quickly, since miners rest
+)
+
+var (
+	// ErrOldTip is a chain whose last block is old by this computer's clock: the node may be
+	// cut off, or hide later blocks.
+	ErrOldTip = errors.New("the node's last block is old")
+	// ErrNoPeers is a node that has no peers, and no new block either.
+	ErrNoPeers = errors.New("the node has no peers")
+)
+
+// checkAge returns what is wrong with a tip that is old. Where difficulty is fixed blocks are
+// made when somebody wants them, and no time is late.
+func (w *Wallet) checkAge(ctx context.Context, r *remote) (problems []error, err error) {
+	if w.params.Difficulty.Algorithm == consensus.DifficultyFixed {
+		return nil, nil
+	}
+	tip := w.Tip()
+	h, err := w.headerAt(tip.Height)
+	if err != nil {
+		return nil, err
+	}
+	age := w.now().Sub(time.Unix(int64(h.Timestamp), 0))
+	if age < max(oldSpacings*time.Duration(w.params.TargetSpacing)*time.Second, oldAtLeast) {
+		return nil, nil
+	}
+	problems = append(problems, fmt.Errorf("%w: block %d was made %s ago; the node may be cut off from the network, or the clock of this computer wrong", ErrOldTip, tip.Height, roughly(age)))
+	n, told, err := r.peers(ctx)
+	if told && n == 0 {
+		problems = append(problems, fmt.Errorf("%w: it knows nothing but what it had before", ErrNoPeers))
+	}
+	return problems, err
+}
+
+// roughly writes a time in the largest unit of which there are two at least.
+func roughly(d time.Duration) string {
+	switch hours := int(d.Hours()); {
+	case hours >= 48:
+		return fmt.Sprintf("%d days", hours/24)
+	case hours >= 2:
+		return fmt.Sprintf("%d hours", hours)
+	}
+	return fmt.Sprintf("%d minutes", int(d.Minutes()))
+}
+
+// View is how far what the wallet shows can be trusted. Balance, History and the others tell
+// what was true as of a block, whatever has become of the node since.
+type View struct {
+	Position types.Index // the block up to which payments were looked for
+	Time     int64       // of that block, by its miner's clock; seconds since 1970
+	// Problems are what was wrong in the last Sync, its error among them: ErrUnreachable,
+	// ErrBehind, ErrOldTip, ErrNoPeers and the others. None: as of now this is all there is.
+	Problems []error
+}
+
+// View returns as of which block the wallet shows what it shows. It needs no node.
+func (w *Wallet) View() (View, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h, err := w.headerAt(w.meta.position.Height)
+	return View{w.meta.position, int64(h.Timestamp), slices.Clone(w.problems)}, err
+}
+
+func (w *Wallet) setProblems(problems []error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.problems = problems
+}
