@@ -17,11 +17,12 @@ import (
 )
 
 // The keys of the wallet's database. The words and a node can bring back what it holds, but
-// for addresses that were never paid and payments that no node has. So one that is damaged is
-// removed, and the wallet syncs again.
+// for addresses that were never paid, payments that no node has, and labels. So one that is
+// damaged is removed, and the wallet syncs again.
 //
 //	'h' height 4, big-endian  a header of the wallet's chain: header 80 | work 32
 //	't' txid 32               a transaction of the wallet: see appendRecord
+//	'L' type 1 | ref          a label: its record of BIP329, in JSON; see labelKey.bytes
 //	'l'                       first late key of each branch 4, 4, of each watched account; see lateKeys
 //	'm'                       version 1 | network 32 | position 36 | filter header 32 | watched accounts 4 | accounts
 //
@@ -37,6 +38,7 @@ const (
 	keyTx     = 't'
 	keyLate   = 'l'
 	keyMeta   = 'm'
+	keyLabel  = 'L'
 
 	dbVersion   = 2
 	headerSize  = types.HeaderSize + 32
@@ -74,7 +76,6 @@ type database struct {
 	files   storage.Storage // holds the lock of the folder
 	dir     string
 	network types.Hash
-	begun   bool // something was stored before it was opened
 }
 
 // openDatabase opens the database in a folder, or begins one. With an error for which isDamage
@@ -167,7 +168,6 @@ func (d *database) meta() (m meta, err error) {
 	if err != nil {
 		return meta{}, err
 	}
-	d.begun = true
 	r := types.NewDecoder(value)
 	version := r.Uint8()
 	if version > dbVersion {

@@ -50,8 +50,9 @@ type Wallet struct {
 	accounts     []*watching                 // by number
 	keys         map[string]KeyID            // by script
 	ledger       *ledger
-	late         []marks             // see lateKeys
-	problems     []error             // of the last Sync; see View
+	late         []marks // see lateKeys
+	problems     []error // of the last Sync; see View
+	labels       map[labelKey]Label
 	seen         map[types.Hash]bool // transactions of the node's pool that were looked at: fetched once only
 }
 
@@ -76,6 +77,7 @@ func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, 
 	w := &Wallet{
 		params: p, file: f, log: log, now: time.Now,
 		transactions: map[types.Hash]*Transaction{}, keys: map[string]KeyID{}, seen: map[types.Hash]bool{},
+		labels: map[labelKey]Label{},
 	}
 	for _, a := range f.accounts {
 		w.accounts = append(w.accounts, &watching{account: a})
@@ -124,6 +126,9 @@ func (w *Wallet) load() (err error) {
 	for _, t := range list {
 		w.transactions[t.TxID] = t
 	}
+	if err := w.loadLabels(); err != nil {
+		return err
+	}
 	if err := w.loadTip(); err != nil {
 		return err
 	}
@@ -151,7 +156,7 @@ func (w *Wallet) load() (err error) {
 		return err
 	}
 	w.ledger = newLedger(w.transactions, w.keys)
-	if !changed || !w.db.begun {
+	if !changed {
 		return nil
 	}
 	s := w.db.begin()
@@ -258,8 +263,8 @@ func (w *Wallet) Unspent() []Coin {
 	return coins
 }
 
-// Coins returns the coins that a payment can spend: mature ones, and change of the wallet's
-// own payments that wait for a block. What others sent is not counted on before it is in
+// Coins returns the coins that a payment can spend: mature ones that are not locked, and
+// change of the wallet's own payments that wait for a block. What others sent is not counted on before it is in
 // one: they can replace it, and with it what was built on it.
 func (w *Wallet) Coins() []Coin {
 	w.mu.Lock()
@@ -269,7 +274,7 @@ func (w *Wallet) Coins() []Coin {
 		if !c.confirmed() && !w.ledger.entry(w.transactions[c.TxID], 0, 0, w.keys).Sent {
 			continue
 		}
-		if w.meta.position.Height < matures(&c, w.params.CoinbaseMaturity) {
+		if w.meta.position.Height < matures(&c, w.params.CoinbaseMaturity) || w.isLocked(c.OutPoint) {
 			continue
 		}
 		coins = append(coins, c)

@@ -22,7 +22,7 @@ import (
 
 // commandLine is a line that makes a command do its work.
 type commandLine struct {
-	words string // ADDRESS stands for an address of the dev network
+	words string // ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text
 	input string
 	fresh bool // it makes a wallet, so each run needs another name
 }
@@ -35,6 +35,10 @@ var commandLines = map[string]commandLine{
 	"address": {words: "--qr"},
 	"send":    {words: "--yes ADDRESS 0.01"},
 	"rpc":     {words: "getblockchaininfo"},
+	"label":   {words: "--json ADDRESS text"},
+
+	"sign-message": {words: "--yes ADDRESS text"}, "verify-message": {words: "ADDRESS SIGNATURE text"},
+	"labels import": {words: "-", input: `{"type":"addr","ref":"krtd1p8wpt9v4frpf3tkn0srd97pksgsxc5hs52lafxwru9kgeephvs7rqr2y4qk","label":"text"}`},
 }
 
 // everyCommand runs every command, as a person would, and hands over what it is
@@ -42,16 +46,19 @@ var commandLines = map[string]commandLine{
 func (b *bench) everyCommand(each func(name string, line commandLine)) {
 	b.t.Helper()
 	address := b.karat("rich", "address")
+	stand := strings.NewReplacer("ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
 	var walk func(path string, commands []*cli.Command)
 	walk = func(path string, commands []*cli.Command) {
 		for _, command := range commands {
 			name := strings.TrimSpace(path + " " + command.Name)
 			if len(command.Subcommands) > 0 {
 				walk(name, command.Subcommands)
+			}
+			if command.Action == nil {
 				continue
 			}
 			line := commandLines[name]
-			line.words = strings.ReplaceAll(line.words, "ADDRESS", address)
+			line.words = stand.Replace(line.words)
 			each(name, line)
 		}
 	}

@@ -76,6 +76,7 @@ func newApp(std cmdline.Streams) *cli.App {
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
 			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), coinsCommand(),
+			labelCommand(), labelsCommand(),
 			sendCommand(), signMessageCommand(), verifyMessageCommand(), syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
 		},
 		EnableBashCompletion: true,

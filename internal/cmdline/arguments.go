@@ -133,8 +133,9 @@ func (l *line) complete() error {
 	if len(l.path) == 0 && l.app.DefaultCommand != "" {
 		l.path = append(l.path, l.app.Command(l.app.DefaultCommand))
 	}
-	if len(l.commands()) > 0 {
-		l.help = true // which shows the commands to choose from
+	// A group of commands shows those to choose from, unless it is a command itself.
+	if len(l.commands()) > 0 && (l.last() == nil || l.last().Action == nil) {
+		l.help = true
 		return nil
 	}
 	for _, f := range l.flags {
