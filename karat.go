@@ -53,14 +53,25 @@ func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
 }
 
 // DataDir returns the folder of a network's data: the one with the network's
-// name in the data directory, by default in ~/.karat.
+// name in the data directory, by default in ~/.karat. A ~ at the beginning is the home
+// directory, though no shell has seen it. The folder need not exist, but what the data
+// directory is in must: a path that is mistyped is not made to exist.
 func DataDir(base string, params *consensus.Params) (string, error) {
-	if base == "" {
+	given := base != ""
+	if !given {
+		base = filepath.Join("~", ".karat")
+	}
+	if rest, ok := strings.CutPrefix(base, "~"); ok && (rest == "" || os.IsPathSeparator(rest[0])) {
 		home, err := os.UserHomeDir()
 		if err != nil {
 			return "", fmt.Errorf("no home directory (%w): name a data directory with --datadir", err)
 		}
-		base = filepath.Join(home, ".karat")
+		base = home + rest
+	}
+	if parent := filepath.Dir(filepath.Clean(base)); given {
+		if _, err := os.Stat(parent); errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("data directory %s: there is no folder %s to make it in", base, parent)
+		}
 	}
 	return filepath.Join(base, params.Name), nil
 }

@@ -36,6 +36,18 @@ func TestDataDir(t *testing.T) {
 	if dir, err := DataDir("", params); err != nil || dir != filepath.Join("/home/alice", ".karat", "dev") {
 		t.Errorf("%s, %v", dir, err)
 	}
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	for given, want := range map[string]string{"~": home, "~/x": home + "/x", home + "/new": home + "/new"} {
+		if dir, err := DataDir(given, params); err != nil || dir != filepath.Join(want, "dev") {
+			t.Errorf("%s: %s, %v", given, dir, err)
+		}
+	}
+	for _, given := range []string{"~/x/y", home + "/x/y", "~bob/x"} {
+		if dir, err := DataDir(given, params); err == nil || !strings.Contains(err.Error(), "there is no folder") {
+			t.Errorf("%s: %s, %v", given, dir, err)
+		}
+	}
 	t.Setenv("HOME", "")
 	if _, err := DataDir("", params); err == nil || !strings.Contains(err.Error(), "--datadir") {
 		t.Errorf("%v", err)

@@ -70,7 +70,7 @@ func (n *Node) assemble() (s *services, err error) {
 	s.miner = miner.New(miner.Options{
 		Params: n.config.Params, Chain: n.chain, Pool: currentPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
 		MaxWeight: n.config.BlockMaxWeight, MinFeeRate: n.config.BlockMinFeeRate, ReservedWeight: n.config.BlockReservedWeight,
-		Interval: n.config.MineInterval, ExtraNonce: rand.Uint64(), Tag: UserAgent, Now: n.clock.now, Logger: n.ownLog,
+		Interval: n.config.MineInterval, ExtraNonce: rand.Uint64(), Tag: UserAgent, Now: n.clock.now, Logger: n.log,
 	})
 	if s.peerListener, err = n.listen(n.config.Listen, "peers", "--listen"); err != nil {
 		return s, err

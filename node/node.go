@@ -112,7 +112,12 @@ func (n *Node) Close() error {
 	if n.index != nil {
 		err = n.index.Close()
 	}
-	return errors.Join(err, n.chain.Flush(), n.store.Close())
+	err = errors.Join(err, n.chain.Flush(), n.store.Close())
+	if n.running.Load() != nil && err == nil {
+		tip := n.chain.Tip()
+		n.ownLog.Info("stopped", "height", tip.Height, "hash", tip.Hash)
+	}
+	return err
 }
 
 // Chain returns the node's chain.

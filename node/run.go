@@ -57,7 +57,7 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if n.config.NoPersist {
 		path = ""
 	}
-	run := []func(context.Context) error{n.watch, n.keepWarnings, s.pool.Run, s.peers.Run, n.keepEstimates(s.pool)}
+	run := []func(context.Context) error{n.watch, n.keepWarnings, n.tellStory(s), s.pool.Run, s.peers.Run, n.keepEstimates(s.pool)}
 	if n.index != nil {
 		run = append(run, n.index.Run)
 	}
@@ -94,9 +94,12 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 			}
 			s.server.Ready() // clients see by getmempoolinfo how far loading is
 		}
+		tip := n.chain.Tip()
+		n.ownLog.Info("started", "version", karat.Version, "network", n.config.Params.Name, "height", tip.Height, "hash", tip.Hash)
 		started(n.started(s))
 		hooks.startup.Fire()
 		<-ctx.Done()
+		n.ownLog.Info("stopping")
 		hooks.shutdown.Now(context.WithoutCancel(ctx))
 		return nil
 	})

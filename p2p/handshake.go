@@ -22,6 +22,7 @@ type greeter struct {
 	measure func(work func(), idle *atomic.Int64) time.Duration
 	worked  func(p *peer, spent time.Duration) // is told what the handshake of a caller has cost
 	hello   func(p *peer) *wire.Hello          // ours for a peer, as of now
+	twins   *twins
 }
 
 // greet makes the handshake and exchanges hellos.
@@ -39,6 +40,9 @@ func (g *greeter) greet(ctx context.Context, p *peer, raw *countedConn, t target
 		return err
 	}
 	p.conn, p.id, p.session = conn, conn.RemoteID(), conn.Session()
+	if p.id == g.key.ID() {
+		g.twins.met(p.session, p.address)
+	}
 	if !g.allowed(p.id) {
 		return fmt.Errorf("node %s is not let in", p.id)
 	}

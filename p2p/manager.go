@@ -185,7 +185,7 @@ func New(o Options) *Manager {
 	m.sync = newSyncer(o, m.log, m.slots.strike)
 	m.txs = newRelay(o, m.sync.syncing)
 	m.sync.connected = m.txs.blockConnected
-	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.slots.allowed, measure: m.slots.processor.measure, worked: m.slots.shook, hello: m.hello}
+	m.greeter = greeter{key: o.Key, network: o.Params.Identity, allowed: m.slots.allowed, measure: m.slots.processor.measure, worked: m.slots.shook, hello: m.hello, twins: &twins{log: o.Logger}}
 	m.discovery = m.newDiscovery()
 	m.dispatch = dispatcher{sync: m.sync, txs: m.txs, discovery: m.discovery, processor: m.slots.processor, now: o.Now}
 	m.txs.measure = m.slots.processor.measure

@@ -153,7 +153,7 @@ func exportBlocks(c *cli.Context, o *options) (err error) {
 			return err
 		}
 	}
-	n, err := o.openNode(c)
+	n, err := o.openStored(c)
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,8 @@ func (f fullDisk) Write([]byte) (int, error) {
 // failure, and says why in its last line; so is a help text. A node runs all the same
 // until it is stopped: its work is elsewhere.
 func TestEveryCommandNoticesAFullDisk(t *testing.T) {
-	dir, blocks := t.TempDir(), filepath.Join(t.TempDir(), "blocks.dat")
-	if code, _, stderr := karatd("--network", "dev", "--datadir", filepath.Join(dir, "d"), "export", blocks); code != 0 {
+	dir, blocks := emptyChain(t), filepath.Join(t.TempDir(), "blocks.dat")
+	if code, _, stderr := karatd("--network", "dev", "--datadir", dir, "export", blocks); code != 0 {
 		t.Fatal(stderr)
 	}
 	arguments := map[string]string{ // of the commands that need more than their names
@@ -47,7 +47,7 @@ func TestEveryCommandNoticesAFullDisk(t *testing.T) {
 			for _, words := range []string{arguments[name], "--help"} {
 				var errs bytes.Buffer
 				ctx, stop := context.WithCancel(t.Context())
-				args := append([]string{"karatd", "--network", "dev", "--datadir", filepath.Join(dir, "d")}, strings.Fields(name+" "+words)...)
+				args := append([]string{"karatd", "--network", "dev", "--datadir", dir}, strings.Fields(name+" "+words)...)
 				code := run(ctx, args, cmdline.Streams{In: strings.NewReader(""), Out: fullDisk{stop}, Err: &errs})
 				stop()
 				lines := strings.Split(strings.TrimSuffix(errs.String(), "\n"), "\n")

@@ -16,8 +16,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/internal/vectors"
+	"github.com/karatcoin/karat/node"
 )
 
 // The test binary is karatd itself when this variable is set, so that a test
@@ -46,7 +48,7 @@ func karatd(args ...string) (code int, stdout, stderr string) {
 }
 
 func TestCommandLine(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
+	dir := emptyChain(t)
 	blocks := filepath.Join(t.TempDir(), "blocks.dat")
 	network := filepath.Join(t.TempDir(), "coin.json")
 	impostor := filepath.Join(t.TempDir(), "dev.json")
@@ -88,7 +90,9 @@ func TestCommandLine(t *testing.T) {
 		{"diff", []string{"network", "diff", "dev", network}, 1, "hrp"},
 		{"no diff", []string{"network", "diff", "dev", "dev"}, 0, ""},
 		{"coins", dev("coins"), 0, "1000000.00000000"},
-		{"verify a mistyped directory", []string{"--network", "dev", "--datadir", dir + "x", "verify"}, 0, "nothing was stored in " + dir + "x/dev"},
+		{"verify a mistyped directory", []string{"--network", "dev", "--datadir", dir + "x", "verify"}, 1, "nothing is stored in " + dir + "x/dev"},
+		{"coins of nothing", []string{"--network", "dev", "--datadir", dir + "x", "coins"}, 1, "nothing is stored in " + dir + "x/dev"},
+		{"export of nothing", []string{"--network", "dev", "--datadir", dir + "x", "export", blocks + "x"}, 1, "nothing is stored in " + dir + "x/dev"},
 		{"coins with an argument", dev("coins", "all"), 2, "takes no argument"},
 		{"bad cache", dev("--dbcache", "1", "coins"), 2, "--dbcache"},
 		{"bad log level", dev("--log-level", "loud", "coins"), 2, "--log-level"},
@@ -98,12 +102,13 @@ func TestCommandLine(t *testing.T) {
 		{"export by force, told behind", []string{"export", blocks, "--force", "--network", "dev", "--datadir", dir}, 0, "exported 1 blocks"},
 		{"export to a directory", dev("export", "--force", dir), 1, "is a directory"},
 		{"import", dev("import", blocks), 0, "1 known"},
+		{"a directory in none", []string{"--network", "dev", "--datadir", dir + "x/y", "import", blocks}, 1, "there is no folder " + dir + "x"},
 		{"import nothing", dev("import"), 2, "at least one file"},
 		{"import a folder without blocks", dev("import", dir), 1, "has no blk00000.dat"},
 		{"import what is no block", dev("import", network), 1, "no block of network dev was found"},
 		{"verify", dev("verify"), 0, "0 blocks verified"},
 		{"bad level", dev("verify", "--level", "5"), 2, "--level"},
-		{"another network", []string{"--network", network, "--datadir", dir, "coins"}, 0, "height"},
+		{"another network", []string{"--network", network, "--datadir", dir, "coins"}, 1, "nothing is stored in " + dir + "/coin"},
 		{"another network of the same name", []string{"network", "new", "--name", "dev", "--bits", "207fffff", "-o", impostor}, 0, "identity"},
 		{"mining on it", []string{"--network", impostor, "--datadir", dir, "--mine"}, 2, "--mine-to"},
 		{"its data", []string{"--network", impostor, "--datadir", dir, "coins"}, 1, `is of network "dev" (47985113`},
@@ -133,7 +138,7 @@ func TestExportIntoAPipe(t *testing.T) {
 		}
 		got <- data
 	}()
-	code, _, stderr := karatd("--network", "dev", "--datadir", t.TempDir(), "export", "--force", pipe)
+	code, _, stderr := karatd("--network", "dev", "--datadir", emptyChain(t), "export", "--force", pipe)
 	info, err := os.Stat(pipe)
 	if code != 0 || err != nil || info.Mode().Type() != os.ModeNamedPipe {
 		t.Fatalf("exit code %d, %v, %v: %s", code, info.Mode(), err, stderr)
@@ -169,6 +174,24 @@ func TestFlagsOfOneName(t *testing.T) {
 	}
 }
 
+// emptyChain makes a data directory that has the genesis block of the dev network.
+func emptyChain(t *testing.T) (dataDir string) {
+	t.Helper()
+	dataDir = t.TempDir()
+	params, err := karat.LoadNetwork("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := node.Open(t.Context(), node.Config{DataDir: filepath.Join(dataDir, "dev"), Params: params, CacheBytes: 8 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dataDir
+}
+
 // TestPipesOfNobody: who waits for the other end of a pipe can be interrupted.
 func TestPipesOfNobody(t *testing.T) {
 	for _, args := range [][]string{{"import"}, {"export"}, {"coins", "--config"}} {
@@ -179,7 +202,7 @@ func TestPipesOfNobody(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(50*time.Millisecond, cancel)
 		var errs bytes.Buffer
-		args = append([]string{"karatd", "--network", "dev", "--datadir", t.TempDir()}, append(args, pipe)...)
+		args = append([]string{"karatd", "--network", "dev", "--datadir", emptyChain(t)}, append(args, pipe)...)
 		code := run(ctx, args, cmdline.Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs})
 		if code != 1 || errs.String() != "karatd: interrupted\n" {
 			t.Errorf("%v: exit code %d: %s", args, code, &errs)
@@ -188,7 +211,7 @@ func TestPipesOfNobody(t *testing.T) {
 }
 
 func TestCoinsJSONHasCoresKeys(t *testing.T) {
-	code, stdout, stderr := karatd("--network", "dev", "--datadir", t.TempDir(), "coins", "--json")
+	code, stdout, stderr := karatd("--network", "dev", "--datadir", emptyChain(t), "coins", "--json")
 	if code != 0 {
 		t.Fatal(stderr)
 	}

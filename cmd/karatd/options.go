@@ -137,15 +137,15 @@ func (o *options) openNode(c *cli.Context) (*node.Node, error) {
 	return node.Open(c.Context, config)
 }
 
-// openStored opens it for a command that only reads it, and says if there was nothing
-// to read: a directory whose name is mistyped is made, and then found in good order.
+// openStored opens it for a command that only reads it. Where nothing is stored it makes
+// nothing: a directory whose name is mistyped would be found in good order.
 func (o *options) openStored(c *cli.Context) (*node.Node, error) {
 	config, err := o.config(c, slog.LevelWarn)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(config.DataDir); errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(c.App.ErrWriter, "nothing was stored in %s: it is a new folder with the genesis block alone\n", config.DataDir)
+		return nil, fmt.Errorf("nothing is stored in %s: see --datadir and --network", config.DataDir)
 	}
 	return node.Open(c.Context, config)
 }

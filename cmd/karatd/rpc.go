@@ -164,8 +164,10 @@ func (o *rpcOptions) setTLS(config *node.Config) error {
 
 // announceRPC says where clients find the node, and how they know it.
 func announceRPC(w io.Writer, t node.Started) {
-	for _, at := range append([]string{t.RPC}, t.RPCMore...) {
-		fmt.Fprintf(w, "  RPC     %s (user and password: %s)\n", rpcURL(t, at), t.CookieFile)
+	for _, listen := range append([]string{t.RPC}, t.RPCMore...) {
+		for _, at := range callable(listen, ownAddresses()) {
+			fmt.Fprintf(w, "  RPC     %s (user and password: %s)\n", rpcURL(t, at), t.CookieFile)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -41,11 +42,13 @@ func runNode(c *cli.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	_, err = os.Stat(config.DataDir)
+	isNew := errors.Is(err, fs.ErrNotExist)
 	n, err := node.Open(c.Context, config)
 	if err != nil {
 		return err
 	}
-	err = n.Run(c.Context, func(t node.Started) { announce(c.App.Writer, o, config, t) })
+	err = n.Run(c.Context, func(t node.Started) { announce(c.App.Writer, o, config, t, isNew) })
 	if closeErr := n.Close(); closeErr != nil {
 		err = errors.Join(err, closeErr)
 	}
@@ -53,17 +56,26 @@ func runNode(c *cli.Context, o *options) error {
 }
 
 // announce says what runs, and what to try next. It is called when every listener
-// is open, so that the commands that it shows work at once.
-func announce(w io.Writer, o *options, config node.Config, t node.Started) {
-	fmt.Fprintf(w, "karat node of network %s, data in %s\n", config.Params.Name, config.DataDir)
+// is open, so that the commands that it shows work at once. A folder that was made is named
+// as new: it may be elsewhere than was meant.
+func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew bool) {
+	made := ""
+	if isNew {
+		made = " (made now)"
+	}
+	fmt.Fprintf(w, "karat node of network %s, data in %s%s\n", config.Params.Name, config.DataDir, made)
 	if t.Listen != "" {
-		fmt.Fprintf(w, "  peers   %s@%s\n", t.NodeID, t.Listen)
+		for _, at := range callable(t.Listen, ownAddresses()) {
+			fmt.Fprintf(w, "  peers   %s@%s\n", t.NodeID, at)
+		}
 	}
 	if t.RPC != "" {
 		announceRPC(w, t)
 	}
 	if t.Stratum != "" {
-		fmt.Fprintf(w, "  miners  stratum+tcp://%s\n", t.Stratum)
+		for _, at := range callable(t.Stratum, ownAddresses()) {
+			fmt.Fprintf(w, "  miners  stratum+tcp://%s\n", at)
+		}
 	}
 	if config.Mine {
 		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo) // it was decoded from one
@@ -110,8 +122,12 @@ func tryFlags(o *options, config node.Config, t node.Started) string {
 	if o.dataDir != "" {
 		how += " --datadir " + shellWord(o.dataDir)
 	}
-	if usual := net.JoinHostPort(loopback, strconv.Itoa(int(config.Params.Ports.RPC))); t.RPC != "" && (t.RPC != usual || t.RPCKey != "") {
-		how += " --rpc " + shellWord(strings.TrimPrefix(rpcURL(t, t.RPC), "http://"))
+	if t.RPC == "" {
+		return how
+	}
+	here := hereAt(t.RPC)
+	if usual := net.JoinHostPort(loopback, strconv.Itoa(int(config.Params.Ports.RPC))); here != usual || t.RPCKey != "" {
+		how += " --rpc " + shellWord(strings.TrimPrefix(rpcURL(t, here), "http://"))
 	}
 	return how
 }
