@@ -12,7 +12,7 @@ import (
 const (
 	DefaultMaxBytes         = 64 << 20
 	DefaultMinRelay         = standard.MinRelay // 0.1 grains a virtual byte
-	DefaultIncrementalRelay = types.FeeRate(100)
+	DefaultIncrementalRelay = standard.IncrementalRelay
 	DefaultExpiry           = 336 * time.Hour // two weeks
 	DefaultMaxDataCarrier   = standard.MaxWeight / types.WitnessScale
 	DefaultClusterVSize     = 101_000

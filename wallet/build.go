@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/standard"
@@ -63,6 +64,26 @@ const (
 	maxFeeRate types.FeeRate = 100_000_000
 )
 
+// maxSentRate is the highest feerate that a node takes from a client who does not insist
+// (sendrawtransaction's maxfeerate).
+const maxSentRate types.FeeRate = 10_000_000
+
+// CheckFeeRate refuses a feerate with which nothing can be sent.
+func CheckFeeRate(rate types.FeeRate) error {
+	if rate < 0 || rate > maxSentRate {
+		return fmt.Errorf("a feerate of %s grains per virtual byte: nodes take no more than %s", rate, maxSentRate)
+	}
+	return nil
+}
+
+// CheckFee refuses a draft whose fee no node takes from a client.
+func (d *Draft) CheckFee() error {
+	if d.Fee > maxSentRate.Fee(d.VirtualSize) {
+		return CheckFeeRate(types.NewFeeRate(d.Fee, d.VirtualSize))
+	}
+	return nil
+}
+
 // inputFee returns the fee of a signed input, rounded up: a coin that is worth no more than
 // this only makes a payment dearer.
 func inputFee(rate types.FeeRate) types.Amount {
@@ -107,6 +128,7 @@ func build(r *Request, rng *rand.Rand) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
+	chosen = slices.Concat(r.Required, chosen)
 	rng.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	d := &Draft{Tx: unsigned(r, chosen), Inputs: chosen, ChangeIndex: -1}
 	in, err := sumCoins(chosen)
@@ -143,11 +165,11 @@ func unsigned(r *Request, chosen []Coin) *types.Tx {
 // hold.
 func (d *Draft) payWithChange(r *Request, in, payments types.Amount) error {
 	rest := in - payments
-	plain := r.FeeRate.Fee(signedSize(d.Tx))
+	plain := r.fee(signedSize(d.Tx))
 	// Of a copy: if change is not worth it the transaction stays as it is.
 	bigger := *d.Tx
 	bigger.Outputs = append(bigger.Outputs[:len(bigger.Outputs):len(bigger.Outputs)], types.TxOut{ScriptPubKey: r.ChangeScript})
-	withChange := r.FeeRate.Fee(signedSize(&bigger))
+	withChange := r.fee(signedSize(&bigger))
 	change := rest
 	if !r.SubtractFee { // else the payments hold the fee, and all that is left is change
 		change -= withChange
@@ -197,7 +219,7 @@ func (d *Draft) subtract(owed types.Amount, payments int) error {
 
 // payWithAll gives the first output what the fee and the others leave.
 func (d *Draft) payWithAll(r *Request, in, payments types.Amount) error {
-	d.Fee = r.FeeRate.Fee(signedSize(d.Tx))
+	d.Fee = r.fee(signedSize(d.Tx))
 	out := &d.Tx.Outputs[0]
 	out.Value = in - payments - d.Fee
 	if limit := standard.DustLimit(out.ScriptPubKey); out.Value < limit {
@@ -220,9 +242,12 @@ func (d *Draft) shuffleOutputs(rng *rand.Rand) {
 	})
 }
 
-// checkSize refuses a transaction so small that nodes do not relay it: it could
-// be taken for an inner node of a merkle tree.
+// checkSize refuses a transaction that nodes do not relay, because it is too large, or so small
+// that it could be taken for an inner node of a merkle tree.
 func checkSize(tx *types.Tx) error {
+	if weight := signedWeight(tx); weight > standard.MaxWeight {
+		return fmt.Errorf("%w: it has a weight of %d, and the most is %d", ErrTooLarge, weight, standard.MaxWeight)
+	}
 	if size := tx.StrippedSize(); size < standard.MinSize {
 		return fmt.Errorf("%w: it has %d bytes without witness, and the least is %d", ErrRequest, size, standard.MinSize)
 	}

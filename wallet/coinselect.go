@@ -19,8 +19,9 @@ import (
 
 // problem is what a selection has to solve.
 type problem struct {
-	coins     []*Coin // each worth its fee, in descending order of value
-	payments  types.Amount
+	coins     []*Coin                       // each worth its fee, in descending order of value
+	payments  types.Amount                  // but for what required coins hold
+	required  int                           // coins that are spent in any case, and are not chosen
 	fee       func(inputs int) types.Amount // on top of the payments, without change
 	changeFee types.Amount                  // of a change output, on top of the payments
 	spendFee  types.Amount                  // of spending the change at another time
@@ -35,12 +36,14 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 	cost := inputFee(r.FeeRate)
 	base := types.Tx{Outputs: r.Outputs}
 	weight := signedWeight(&base)
+	required := len(r.Required)
 	outputs := uint64(len(r.Outputs))
 	changeSize := changeSize + types.CompactSizeLen(outputs+1) - types.CompactSizeLen(outputs)
 	p := &problem{
 		payments: payments,
+		required: required,
 		fee: func(inputs int) types.Amount {
-			return r.FeeRate.Fee(virtualSize(weight + inputsWeight(inputs)))
+			return r.fee(virtualSize(weight + inputsWeight(required+inputs)))
 		},
 		changeFee: r.FeeRate.Fee(changeSize),
 		spendFee:  inputFee(longTermFeeRate),
@@ -51,8 +54,11 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 		p.fee, p.changeFee = func(int) types.Amount { return 0 }, 0
 	}
 	// As if there were change, so that a solution still fits when some is added.
-	for p.maxInputs < len(r.Coins) && weight+inputsWeight(p.maxInputs+1)+changeSize*types.WitnessScale <= standard.MaxWeight {
+	for p.maxInputs < len(r.Coins) && weight+inputsWeight(required+p.maxInputs+1)+changeSize*types.WitnessScale <= standard.MaxWeight {
 		p.maxInputs++
+	}
+	for i := range r.Required {
+		p.payments -= r.Required[i].Value
 	}
 	for i := range r.Coins {
 		if c := &r.Coins[i]; admit(c) && c.Value > cost {
@@ -83,8 +89,9 @@ func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, err
 	if chosen := all.solve(rng); chosen != nil {
 		return copyCoins(chosen), nil
 	}
-	need, have := payments+all.fee(max(len(all.coins), 1)), coinsValue(all.coins)
-	if have < need || len(all.coins) == 0 {
+	own := payments - all.payments // what the required coins hold
+	need, have := payments+all.fee(max(len(all.coins), 1-all.required)), own+coinsValue(all.coins)
+	if have < need || len(all.coins)+all.required == 0 {
 		return nil, &ErrFunds{Need: need, Have: have}
 	}
 	return nil, fmt.Errorf("%w: it has room for %d coins, and the payment needs more: join some of them first, by a payment to yourself", ErrTooLarge, all.maxInputs)
@@ -93,7 +100,7 @@ func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, err
 // allCoins returns every coin that is worth its fee.
 func allCoins(r *Request, payments types.Amount) ([]Coin, error) {
 	all := newProblem(r, payments, everyCoin)
-	if len(all.coins) == 0 {
+	if len(all.coins)+all.required == 0 {
 		return nil, &ErrFunds{Need: payments + all.fee(1) + standard.DustLimit(r.Outputs[0].ScriptPubKey)}
 	}
 	if len(all.coins) > all.maxInputs {
@@ -130,8 +137,11 @@ func (p *problem) excess(inputs int, value types.Amount) types.Amount {
 func (p *problem) changeable() types.Amount { return p.changeFee + p.minChange }
 
 // solve returns the solution of least waste that any of the ways finds, nil if
-// there is none.
+// there is none. If the required coins suffice, no others are taken.
 func (p *problem) solve(rng *rand.Rand) []*Coin {
+	if p.required > 0 && p.excess(0, 0) >= 0 {
+		return []*Coin{}
+	}
 	var best []*Coin
 	bestWaste := types.Amount(math.MaxInt64)
 	for _, chosen := range [][]*Coin{

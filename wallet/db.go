@@ -313,6 +313,9 @@ func appendRecord(b []byte, t *Transaction) []byte {
 	if t.Dropped {
 		flags |= 1
 	}
+	if t.Abandoned {
+		flags |= 2
+	}
 	return t.Tx.AppendTo(append(b, flags))
 }
 
@@ -321,13 +324,14 @@ func parseRecord(b []byte) (*Transaction, error) {
 	t := &Transaction{Height: r.Uint32(), place: r.Uint32(), Time: int64(r.Uint64())}
 	flags := r.Uint8()
 	raw := r.Bytes(r.Remaining())
-	if r.Err() != nil || flags > 1 {
+	if r.Err() != nil || flags > 3 {
 		return nil, errDatabase
 	}
 	tx, err := types.DecodeTx(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDatabase, err)
 	}
-	t.Tx, t.TxID, t.Dropped = tx, tx.TxID(), flags == 1
+	t.Tx, t.TxID, t.Dropped = tx, tx.TxID(), flags&1 != 0
+	t.Abandoned = flags&2 != 0
 	return t, nil
 }

@@ -17,6 +17,7 @@ import (
 func FuzzRecord(f *testing.F) {
 	tx := &types.Tx{Version: 2, Inputs: []types.TxIn{{Sequence: 1}}, Outputs: []types.TxOut{{Value: 5, ScriptPubKey: []byte{0x51}}}}
 	f.Add(appendRecord(nil, &Transaction{Tx: tx, TxID: tx.TxID(), Height: 7, Time: 9, Dropped: true, place: 3}))
+	f.Add(appendRecord(nil, &Transaction{Tx: tx, TxID: tx.TxID(), Abandoned: true}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		record, err := parseRecord(bytes.Clone(b))

@@ -29,6 +29,9 @@ type Transaction struct {
 	// Dropped says that it is not waited for any more: a reorganisation or another payment
 	// has made it impossible, or nodes refuse it. It may still be confirmed, so it is kept.
 	Dropped bool
+	// Abandoned says that its owner has given it up: its coins are free, and it is not passed
+	// on, unless it is met in a pool or a block after all.
+	Abandoned bool
 
 	place uint32 // in its block
 }
@@ -59,7 +62,7 @@ func newLedger(transactions map[types.Hash]*Transaction, keys map[string]KeyID) 
 	}
 	order := sorted(transactions)
 	for _, t := range order {
-		if t.Dropped || l.conflicted(t) {
+		if t.Dropped || t.Abandoned && !t.confirmed() || l.conflicted(t) {
 			l.conflicts[t.TxID] = true
 			continue
 		}

@@ -119,6 +119,7 @@ func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.
 	for _, t := range pending {
 		updated := *t
 		updated.Dropped = false // what was dropped gets another chance if the node takes it
+		updated.Abandoned = t.Abandoned && !inPool[t.TxID]
 		if !inPool[t.TxID] {
 			code, err := r.offer(ctx, t.Tx)
 			if err != nil {
@@ -159,10 +160,12 @@ func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.
 
 // unconfirmed returns the transactions without a block, parents first, but for those that
 // were dropped and lost their coins to another of the wallet: passed on again they could
-// undo that one. Coinbases cannot wait for a block. It assumes mu.
+// undo that one. What was abandoned is not passed on either, nor looked at unless the node
+// has it. Coinbases cannot wait for a block. It assumes mu.
 func (w *Wallet) unconfirmed(inPool map[types.Hash]bool) (pending []*Transaction) {
 	for _, t := range sorted(w.transactions) {
-		if !t.confirmed() && !t.Tx.IsCoinbase() && (!t.Dropped || inPool[t.TxID] || !w.ledger.conflictedByOther(t)) {
+		waits := inPool[t.TxID] || !t.Abandoned && (!t.Dropped || !w.ledger.conflictedByOther(t))
+		if waits && !t.confirmed() && !t.Tx.IsCoinbase() {
 			pending = append(pending, t)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/standard"
@@ -24,11 +25,37 @@ type Request struct {
 	// ChangeScript is the output script that takes the rest: a taproot output, as
 	// Account.Script makes them. SendAll needs none.
 	ChangeScript []byte
+	// Required are coins that are spent whatever else is. Others are only added
+	// if they do not suffice.
+	Required []Coin
+	// Owed is what the fee pays for besides the transaction itself.
+	Owed Owed
 	// Coins are the coins that may be spent: mature, spent by no other
 	// transaction. Those in no block are only taken if the others do not
 	// suffice.
 	Coins    []Coin
 	LockTime uint32 // the tip's height, against fee sniping; or 0
+}
+
+// Owed is what a fee has to pay for besides the transaction that it is of. The zero value is
+// nothing.
+type Owed struct {
+	// Replaced is what the transactions pay that this one takes the place of (BIP125): it
+	// pays as much, and for its own relay.
+	Replaced types.Amount
+	// AncestorSize and AncestorFee are of waiting transactions, in virtual bytes and grains,
+	// that cannot be confirmed later than this one and pay less than its feerate.
+	AncestorSize int
+	AncestorFee  types.Amount
+}
+
+// fee returns the fee of a transaction of a virtual size.
+func (r *Request) fee(size int) types.Amount {
+	fee := max(r.FeeRate.Fee(size), r.FeeRate.Fee(size+r.Owed.AncestorSize)-r.Owed.AncestorFee)
+	if r.Owed.Replaced > 0 {
+		fee = max(fee, r.Owed.Replaced+standard.IncrementalRelay.Fee(size))
+	}
+	return fee
 }
 
 var (
@@ -61,7 +88,10 @@ func checkRequest(r *Request) (payments types.Amount, err error) {
 			return 0, fmt.Errorf("output %d: %w", i, err)
 		}
 	}
-	if err := checkCoins(r.Coins); err != nil {
+	if r.Owed.Replaced < 0 || r.Owed.Replaced > maxSum || r.Owed.AncestorSize < 0 || r.Owed.AncestorSize > maxAncestors || r.Owed.AncestorFee < 0 {
+		return 0, fmt.Errorf("%w: a fee that pays for %+v", ErrRequest, r.Owed)
+	}
+	if err := checkCoins(slices.Concat(r.Required, r.Coins)); err != nil {
 		return 0, err
 	}
 	return sumOutputs(r.Outputs)
@@ -119,6 +149,10 @@ func sumOutputs(outputs []types.TxOut) (sum types.Amount, err error) {
 	}
 	return sum, nil
 }
+
+// maxAncestors bounds the size of what one fee pays for, in virtual bytes: far more than nodes
+// let wait in one family.
+const maxAncestors = 10_000_000
 
 // maxSum is what amounts may add up to: far more than any network's money, and so
 // little that fees and targets on top cannot overflow.

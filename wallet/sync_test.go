@@ -38,9 +38,14 @@ type testNode struct {
 	lie   func(method string, result json.RawMessage) json.RawMessage
 }
 
-func startNode(t *testing.T) *testNode {
+func startNode(t *testing.T, changes ...func(*node.Config)) *testNode {
 	t.Helper()
-	n := nodetest.Dev(t, nodetest.Matures)
+	n := nodetest.Dev(t, func(c *node.Config) {
+		nodetest.Matures(c)
+		for _, change := range changes {
+			change(c)
+		}
+	})
 	return &testNode{t: t, params: n.Chain().Params(), node: n.Node, client: rpc.NewCookieClient("http://"+n.RPC, n.CookieFile)}
 }
 

@@ -19,6 +19,9 @@ const (
 	// MinRelay is the feerate that a transaction must pay, where the operator of a node
 	// says nothing else.
 	MinRelay = types.FeeRate(100)
+	// IncrementalRelay is the feerate that a replacement must pay for its own size, on top of
+	// what it replaces pays, where the operator of a node says nothing else.
+	IncrementalRelay = types.FeeRate(100)
 	// DustRelay is the feerate at which spending an output must not cost more than
 	// the output holds, where the operator of a node says nothing else.
 	DustRelay = types.FeeRate(3000)

@@ -22,7 +22,9 @@ import (
 
 // commandLine is a line that makes a command do its work.
 type commandLine struct {
-	words string // ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text
+	// ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text,
+	// STUCK for a payment that no node takes.
+	words string
 	input string
 	fresh bool // it makes a wallet, so each run needs another name
 }
@@ -34,6 +36,10 @@ var commandLines = map[string]commandLine{
 	"restore": {words: "--no-passphrase", input: richWords + "\n", fresh: true},
 	"address": {words: "--qr"},
 	"send":    {words: "--yes ADDRESS 0.01"},
+	"bump":    {words: "--yes STUCK"},
+	"cancel":  {words: "--yes STUCK"},
+	"cpfp":    {words: "--yes STUCK"},
+	"abandon": {words: "--yes STUCK"},
 	"rpc":     {words: "getblockchaininfo"},
 	"label":   {words: "--json ADDRESS text"},
 
@@ -59,6 +65,9 @@ func (b *bench) everyCommand(each func(name string, line commandLine)) {
 			}
 			line := commandLines[name]
 			line.words = stand.Replace(line.words)
+			if strings.Contains(line.words, "STUCK") {
+				line.words = strings.ReplaceAll(line.words, "STUCK", b.stuckPayment("rich"))
+			}
 			each(name, line)
 		}
 	}

@@ -77,7 +77,10 @@ func newApp(std cmdline.Streams) *cli.App {
 		Commands: []*cli.Command{
 			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), coinsCommand(),
 			labelCommand(), labelsCommand(),
-			sendCommand(), signMessageCommand(), verifyMessageCommand(), syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
+			sendCommand(),
+			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(),
+			signMessageCommand(), verifyMessageCommand(),
+			syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
 		},
 		EnableBashCompletion: true,
 		Version:              karat.Version,
