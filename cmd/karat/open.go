@@ -47,6 +47,7 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: flagCookie, Usage: "log in with the node's cookie `FILE` (default: .cookie in the network's data folder)"},
 		&cli.StringFlag{Name: flagUser, Usage: "log in as `NAME` instead of with the cookie"},
 		&cli.StringFlag{Name: flagPassword, Usage: "the password of --rpc-user is the first line of `FILE`"},
+		cmdline.WideFlag(), cmdline.UTCFlag(),
 	)
 }
 

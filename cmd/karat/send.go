@@ -28,7 +28,9 @@ const confirmTarget = 6
 func sendCommand() *cli.Command {
 	return &cli.Command{
 		Name: "send", Usage: "pay one or more addresses", ArgsUsage: "ADDRESS AMOUNT [ADDRESS AMOUNT…]",
-		Description: "Shows the payment, and asks before anything is sent. Amounts are in coins, such as 1.5.\n\n" +
+		Description: "Shows the payment, and asks before anything is sent. Amounts are in coins,\n" +
+			"such as 1.5, or have a unit, such as 1500mkrt or 150000000grains; the unit of a coin is\n" +
+			"what the network's addresses begin with.\n\n" +
 			"   karat send krt1p… 1.5                      pay 1.5\n" +
 			"   karat send krt1p… 1.5 krt1p… 0.25          pay two at once\n" +
 			"   karat send --subtract-fee krt1p… 1.5       the receiver pays the fee\n" +
@@ -105,7 +107,7 @@ func (h home) request(c *cli.Context) (*wallet.Request, error) {
 		}
 		out := types.TxOut{ScriptPubKey: script}
 		if !r.SendAll {
-			if out.Value, err = types.ParseAmount(words[i+1]); err != nil {
+			if out.Value, err = cmdline.ParseAmount(words[i+1], h.params.HRP); err != nil {
 				return nil, cmdline.Usagef("%w", err)
 			}
 		}

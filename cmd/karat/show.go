@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/urfave/cli/v2"
 	"rsc.io/qr"
@@ -105,7 +104,7 @@ func bit(set bool) int {
 func addressesCommand() *cli.Command {
 	return &cli.Command{
 		Name: "addresses", Usage: "list the addresses that were given out or paid",
-		Flags:  []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "change", Usage: "list the addresses of change instead"}},
+		Flags:  []cli.Flag{jsonFlag(), cmdline.LimitFlag(), &cli.BoolFlag{Name: "change", Usage: "list the addresses of change instead"}},
 		Action: withSynced(addresses),
 	}
 }
@@ -166,14 +165,13 @@ func balance(c *cli.Context, o *opened) error {
 func historyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "history", Usage: "sync, and list the wallet's transactions",
-		Flags: []cli.Flag{jsonFlag()}, Action: withSynced(history),
+		Flags: []cli.Flag{jsonFlag(), cmdline.LimitFlag()}, Action: withSynced(history),
 	}
 }
 
-// history lists transactions, the oldest first. Times are in UTC, so that two people
-// who compare see the same.
+// history lists transactions, the oldest first.
 func history(c *cli.Context, o *opened) error {
-	entries := o.History()
+	entries := cmdline.Last(c, o.History())
 	if c.Bool(flagJSON) {
 		out := []map[string]any{}
 		for _, e := range entries {
@@ -184,16 +182,16 @@ func history(c *cli.Context, o *opened) error {
 		}
 		return cmdline.PrintJSON(c.App.Writer, out)
 	}
-	w := cmdline.Table(c.App.Writer, tabwriter.AlignRight)
-	fmt.Fprintln(w, "time\tblock\tamount\tfee\tstatus\t  transaction")
+	rows := cmdline.NewRows(c, cmdline.Column{Title: "time"}, cmdline.Column{Title: "block", Right: true, Fit: cmdline.Drop}, cmdline.Column{Title: "amount", Right: true},
+		cmdline.Column{Title: "fee", Right: true, Fit: cmdline.Drop}, cmdline.Column{Title: "status"}, cmdline.Column{Title: "transaction", Fit: cmdline.Middle})
 	for _, e := range entries {
 		block := "-"
 		if e.Confirmations > 0 {
 			block = fmt.Sprint(e.Height)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t  %s\n", time.Unix(e.Time, 0).UTC().Format(time.DateTime), block, e.Amount, e.Fee, e.Status, e.TxID)
+		rows.Add(cmdline.Time(c, e.Time), block, e.Amount.String(), e.Fee.String(), string(e.Status), e.TxID.String())
 	}
-	return w.Flush()
+	return rows.Flush()
 }
 
 func coinsCommand() *cli.Command {
@@ -212,8 +210,8 @@ func coins(c *cli.Context, o *opened) error {
 		return cmp.Or(cmp.Compare(a.Height, b.Height), slices.Compare(a.TxID[:], b.TxID[:]), cmp.Compare(a.OutPoint.Index, b.OutPoint.Index))
 	})
 	out := []map[string]any{}
-	w := cmdline.Table(c.App.Writer, tabwriter.AlignRight)
-	fmt.Fprintln(w, "amount\tblock\t  coin\t  address")
+	rows := cmdline.NewRows(c, cmdline.Column{Title: "amount", Right: true}, cmdline.Column{Title: "block", Right: true}, cmdline.Column{Title: "coin", Fit: cmdline.Middle},
+		cmdline.Column{Title: "address", Fit: cmdline.Middle})
 	for _, coin := range list {
 		text, err := taproot.EncodeAddress(o.params.HRP, coin.ScriptPubKey)
 		if err != nil {
@@ -226,12 +224,12 @@ func coins(c *cli.Context, o *opened) error {
 		if coin.Height > 0 || coin.IsCoinbase {
 			block = fmt.Sprint(coin.Height)
 		}
-		fmt.Fprintf(w, "%s\t%s\t  %s\t  %s\n", coin.Value, block, coin.OutPoint, text)
+		rows.Add(coin.Value.String(), block, coin.OutPoint.String(), text)
 	}
 	if c.Bool(flagJSON) {
 		return cmdline.PrintJSON(c.App.Writer, out)
 	}
-	return w.Flush()
+	return rows.Flush()
 }
 
 func syncCommand() *cli.Command {
