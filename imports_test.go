@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"internal/sockstest":          {},
 	"internal/stratumtest":        {},
 	"internal/pty":                {"golang.org/x/sys/unix"},
-	"internal/cmdline":            {"chain/types", "github.com/rivo/uniseg", "github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
+	"internal/cmdline":            {"chain/types", "github.com/rivo/uniseg", "github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term", "rsc.io/qr"},
 	"internal/poke":               {},
 	"internal/warnings":           {"internal/poke"},
 	"internal/threadtime":         {"golang.org/x/sys/unix"},
@@ -125,7 +125,7 @@ var allowed = map[string][]string{
 	"miner/sha256d/internal/fips180": {},
 	"cmd/karat": {
 		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/taproot", "chain/message", "wallet", "rpc",
-		"github.com/urfave/cli/v2", "rsc.io/qr",
+		"github.com/urfave/cli/v2",
 	},
 	"cmd/karatd": {
 		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",

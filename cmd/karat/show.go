@@ -9,7 +9,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
-	"rsc.io/qr"
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -50,7 +49,7 @@ func runOpened(c *cli.Context, sync bool, run func(c *cli.Context, o *opened) er
 func addressCommand() *cli.Command {
 	return &cli.Command{
 		Name: "address", Usage: "print an address to be paid at, a new one each time",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "qr", Usage: "draw a QR code too"}},
+		Flags:  cmdline.QRFlags("draw a QR code too"),
 		Action: withWallet(address),
 	}
 }
@@ -68,37 +67,7 @@ func address(c *cli.Context, o *opened) error {
 	if unpaid := o.Unpaid(0); unpaid > wallet.GapLimit {
 		fmt.Fprintf(c.App.ErrWriter, "karat: the last %d addresses were not paid, as far as is known; restoring the wallet from its words would find payments to the first %d of them only\n", unpaid, wallet.GapLimit)
 	}
-	if c.Bool("qr") {
-		return drawQR(c, text)
-	}
-	return nil
-}
-
-// drawQR draws a QR code. A character is two modules, one above the other, because
-// characters are about twice as high as they are wide. The colours are set, as many
-// readers do not see a light code on a dark ground.
-func drawQR(c *cli.Context, text string) error {
-	code, err := qr.Encode(strings.ToUpper(text), qr.L) // upper case takes less room, and bech32 allows it
-	if err != nil {
-		return err
-	}
-	const border = 2 // modules of light ground around the code
-	for y := -border; y < code.Size+border; y += 2 {
-		var line strings.Builder
-		line.WriteString("\033[30;107m")
-		for x := -border; x < code.Size+border; x++ {
-			line.WriteString([]string{" ", "▄", "▀", "█"}[bit(code.Black(x, y))<<1|bit(code.Black(x, y+1))])
-		}
-		fmt.Fprintln(cmdline.Raw(c.App.Writer), line.String()+"\033[0m")
-	}
-	return nil
-}
-
-func bit(set bool) int {
-	if set {
-		return 1
-	}
-	return 0
+	return cmdline.DrawQR(c, strings.ToUpper(text)) // upper case takes less room, and bech32 allows it
 }
 
 func addressesCommand() *cli.Command {
