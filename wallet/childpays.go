@@ -100,7 +100,7 @@ func fund(r *Request, coins []Coin) (*Draft, error) {
 
 // missingParents returns the parents of a child that the node does not have in its pool.
 func (w *Wallet) missingParents(ctx context.Context, node Node, child *types.Tx) (parents []*types.Tx, err error) {
-	txids, err := (&remote{node, w.params}).pool(ctx)
+	txids, err := w.remote(node).pool(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (w *Wallet) SendRemedy(ctx context.Context, node Node, m *Remedy) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := (&remote{node, w.params}).sendPackage(ctx, append(slices.Clone(m.Parents), m.Tx)); codeOf(err) != 0 || errors.Is(err, errPackage) {
+	if err := w.remote(node).sendPackage(ctx, append(slices.Clone(m.Parents), m.Tx)); codeOf(err) != 0 || errors.Is(err, errPackage) {
 		return fmt.Errorf("the node refuses the payment: %w", err)
 	} else if err != nil {
 		return fmt.Errorf("%w: %w: look whether the history has %s before you pay again", ErrUnsure, err, m.Tx.TxID())

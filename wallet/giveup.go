@@ -37,7 +37,7 @@ func (w *Wallet) Rebroadcast(ctx context.Context, node Node, only *types.Hash) (
 	if err != nil {
 		return nil, err
 	}
-	r := &remote{node, w.params}
+	r := w.remote(node)
 	for _, t := range list {
 		err := r.send(ctx, t.Tx)
 		if err != nil && codeOf(err) == 0 {
@@ -88,7 +88,7 @@ type Freed struct {
 // not hold it, nor takes it: Sync, which comes first, has offered it. Errors: ErrNotWaiting,
 // ErrOthersPay, ErrHeld, those of the node.
 func (w *Wallet) MayAbandon(ctx context.Context, node Node, txid types.Hash) (*Freed, error) {
-	inPool, err := (&remote{node, w.params}).pool(ctx)
+	inPool, err := w.remote(node).pool(ctx)
 	if err != nil {
 		return nil, err
 	}

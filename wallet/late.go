@@ -1,6 +1,10 @@
 package wallet
 
-import "context"
+import (
+	"context"
+
+	"github.com/karatcoin/karat/chain/types"
+)
 
 // A wallet that is restored does not know which addresses were given out. It watches GapLimit
 // keys behind the last that it saw paid, so a payment to a later one brings others under
@@ -18,9 +22,10 @@ func (w *Wallet) lateKeys() []marks {
 }
 
 // scanForLate looks through all blocks up to the position for the late keys.
-func (w *Wallet) scanForLate(ctx context.Context, r *remote, progress func(Progress)) error {
+func (s *session) scanForLate(ctx context.Context) error {
+	w := s.w
 	for late := w.lateKeys(); late != nil; late = w.lateKeys() {
-		if err := w.scanOnceForLate(ctx, r, late, progress); err != nil {
+		if err := s.scanOnceForLate(ctx, late); err != nil {
 			w.mu.Lock()
 			w.late = late // what came since has higher indexes, so it is looked for too
 			w.mu.Unlock()
@@ -32,7 +37,8 @@ func (w *Wallet) scanForLate(ctx context.Context, r *remote, progress func(Progr
 
 // scanOnceForLate looks for the keys that are late now. It stores what it found at the end
 // only: cut off, it begins again, and late keys stay noted until then.
-func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late []marks, progress func(Progress)) error {
+func (s *session) scanOnceForLate(ctx context.Context, late []marks) error {
+	w := s.w
 	w.mu.Lock()
 	w.late = nil // until keys behind these are needed too
 	end, tip := w.meta, w.tip
@@ -41,18 +47,19 @@ func (w *Wallet) scanOnceForLate(ctx context.Context, r *remote, late []marks, p
 	if err != nil {
 		return err
 	}
-	last, err := r.filterHeader(ctx, at.Hash)
+	last, _, err := s.begin(ctx, at, types.Hash{})
 	if err != nil {
 		return err
 	}
 	var all []*Transaction
-	for at.Height < end.position.Height {
-		var found []*Transaction
-		if found, at, last, err = w.scanBlocks(ctx, r, at, last, min(at.Height+filterBatch, end.position.Height), late); err != nil {
-			return err
-		}
+	if err := s.walk(ctx, at, last, end.position.Height, func(b *batch) error {
+		found, err := s.search(ctx, b, late)
 		all = append(all, found...)
-		progress(Progress{Headers: tip.Height, Scanned: at.Height, Tip: tip.Height})
+		last = b.headers[len(b.headers)-1]
+		s.progress(Progress{Headers: tip.Height, Scanned: b.last().Height, Tip: tip.Height})
+		return err
+	}); err != nil {
+		return err
 	}
 	// The filters chain up to the same header as the first time, or they are others.
 	if !end.filter.IsZero() && last != end.filter {

@@ -66,7 +66,8 @@ func (w *Wallet) followOnce(ctx context.Context, r *remote, progress func(Progre
 // or its chain ends below.
 func (w *Wallet) nothingNew(ctx context.Context, r *remote) (done bool, err error) {
 	tip := w.Tip()
-	if hash, told, err := r.tip(ctx); err != nil || !told || hash == tip.Hash {
+	hash, told, err := r.tip(ctx)
+	if err != nil || !told || hash == tip.Hash {
 		return true, err // one that does not say it may have the same tip
 	}
 	height, told, err := r.height(ctx)
@@ -76,6 +77,9 @@ func (w *Wallet) nothingNew(ctx context.Context, r *remote) (done bool, err erro
 	case told && height > tip.Height: // a block has come since
 		return false, nil
 	case told:
+		if h, err := w.headerAt(height); err == nil && h.Hash() == hash {
+			r.upTo = height
+		}
 		return false, fmt.Errorf("%w: its chain ends at block %d, and this wallet has seen block %d", ErrBehind, height, tip.Height)
 	}
 	return true, nil
@@ -221,6 +225,7 @@ func (c *nodeChain) judge() error {
 	if c.state.Work.Cmp(c.w.params.MinimumChainWork) < 0 {
 		return fmt.Errorf("%w: it ends at block %d", ErrLittleWork, c.state.Index.Height)
 	}
+	c.r.upTo = c.fork
 	return fmt.Errorf("%w: its chain leaves the wallet's at block %d, ends at block %d and has no more work than the wallet's, which ends at block %d", ErrBehind, c.fork, c.state.Index.Height, tip.Height)
 }
 

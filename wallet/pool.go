@@ -1,7 +1,9 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
+	"maps"
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -14,30 +16,47 @@ const (
 )
 
 // syncPool looks at the transactions that wait for a block. It fetches all of them that it
-// has not seen, since to ask for some would tell which are the wallet's.
-func (w *Wallet) syncPool(ctx context.Context, r *remote) error {
-	txids, err := r.pool(ctx)
-	if err != nil {
-		return err
-	}
-	inPool := make(map[types.Hash]bool, len(txids))
-	var wanted []types.Hash
-	w.mu.Lock()
-	for _, txid := range txids {
-		inPool[txid] = true
-		if !w.seen[txid] && len(wanted) < maxPool {
-			wanted = append(wanted, txid)
+// has not seen, since to ask for some would tell which are the wallet's. What one node hides
+// another may tell.
+func (s *session) syncPool(ctx context.Context) error {
+	w := s.w
+	inPool, fetched := map[types.Hash]bool{}, map[types.Hash]*types.Tx{}
+	height := w.Tip().Height
+	for _, r := range s.usable(height) {
+		if err := r.readPool(ctx, w, inPool, fetched); err != nil {
+			if err := s.drop(ctx, r, err); err != nil {
+				return err
+			}
 		}
 	}
-	w.mu.Unlock()
-	fetched, err := r.transactions(ctx, wanted)
-	if err != nil {
-		return err
+	if len(s.usable(height)) == 0 {
+		return s.nobody()
 	}
 	if err := w.scanPool(fetched, inPool); err != nil {
 		return err
 	}
-	return w.reviewPending(ctx, r, inPool)
+	return s.reviewPending(ctx, inPool)
+}
+
+// readPool adds what waits at a node to what waits elsewhere.
+func (r *remote) readPool(ctx context.Context, w *Wallet, inPool map[types.Hash]bool, fetched map[types.Hash]*types.Tx) error {
+	txids, err := r.pool(ctx)
+	if err != nil {
+		return err
+	}
+	r.waiting = make(map[types.Hash]bool, len(txids))
+	var wanted []types.Hash
+	w.mu.Lock()
+	for _, txid := range txids {
+		r.waiting[txid], inPool[txid] = true, true
+		if !w.seen[txid] && fetched[txid] == nil && len(wanted)+len(fetched) < maxPool {
+			wanted = append(wanted, txid)
+		}
+	}
+	w.mu.Unlock()
+	got, err := r.transactions(ctx, wanted)
+	maps.Copy(fetched, got)
+	return err
 }
 
 // scanPool notes which of the pool's transactions concern the wallet. One may stand before
@@ -107,48 +126,46 @@ func (w *Wallet) forged(tx *types.Tx) bool {
 	return false
 }
 
-// reviewPending sees to transactions without a block: those that the node lacks are passed on
+// reviewPending sees to transactions without a block: nodes that lack them are given them
 // again, and what cannot be confirmed any more is dropped. Nodes forget what waits too long,
 // so a payment would otherwise depend on one of them.
-func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.Hash]bool) error {
+func (s *session) reviewPending(ctx context.Context, inPool map[types.Hash]bool) error {
+	w := s.w
 	w.mu.Lock()
 	pending := w.unconfirmed(inPool)
 	w.mu.Unlock()
-	s := w.db.begin()
+	step := w.db.begin()
 	changed := map[types.Hash]*Transaction{}
 	for _, t := range pending {
 		updated := *t
-		updated.Dropped = false // what was dropped gets another chance if the node takes it
 		updated.Abandoned = t.Abandoned && !inPool[t.TxID]
-		if !inPool[t.TxID] {
-			code, err := r.offer(ctx, t.Tx)
-			if err != nil {
-				return err
-			}
-			updated.Dropped = code != 0 && w.givenUp(t, code, inPool)
+		code, err := s.offer(ctx, t)
+		if err != nil {
+			return err
 		}
+		updated.Dropped = code != 0 && w.givenUp(t, code, inPool) // or gets another chance
 		changed[t.TxID] = &updated
-		s.putTx(&updated)
+		step.putTx(&updated)
 	}
 	if len(changed) == 0 {
 		return nil
 	}
 	// After the transactions were offered: a block that came before would explain refusals.
-	tip, _, err := r.tip(ctx)
+	same, err := s.sameTip(ctx)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if tip != w.tip.Hash { // the node is behind, or a block came meanwhile that may have them
-		s = w.db.begin()
+	if !same { // a node is behind, or a block came meanwhile that may have them
+		step = w.db.begin()
 		for txid, t := range changed {
 			t.Dropped = t.Dropped && w.transactions[txid].Dropped
-			s.putTx(t)
+			step.putTx(t)
 		}
 	}
-	s.putLate(w.late)
-	if err := s.write(); err != nil {
+	step.putLate(w.late)
+	if err := step.write(); err != nil {
 		return err
 	}
 	for txid, t := range changed {
@@ -156,6 +173,54 @@ func (w *Wallet) reviewPending(ctx context.Context, r *remote, inPool map[types.
 	}
 	w.ledger = newLedger(w.transactions, w.keys)
 	return nil
+}
+
+// offer gives a transaction to all nodes that lack it. It returns the code of a refusal if no
+// node has it in the end, else 0.
+func (s *session) offer(ctx context.Context, t *Transaction) (code int, err error) {
+	height, taken := s.w.Tip().Height, false
+	for _, r := range s.usable(height) {
+		if r.waiting[t.TxID] {
+			taken = true
+			continue
+		}
+		refused, err := r.offer(ctx, t.Tx)
+		if err != nil {
+			if err := s.drop(ctx, r, err); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		taken = taken || refused == 0
+		code = cmp.Or(code, refused)
+	}
+	switch {
+	case len(s.usable(height)) == 0:
+		return 0, s.nobody()
+	case taken:
+		return 0, nil
+	}
+	return code, nil
+}
+
+// sameTip reports whether all nodes have the wallet's tip.
+func (s *session) sameTip(ctx context.Context) (same bool, err error) {
+	tip := s.w.Tip()
+	same = true
+	for _, r := range s.usable(tip.Height) {
+		hash, _, err := r.tip(ctx)
+		if err != nil {
+			if err := s.drop(ctx, r, err); err != nil {
+				return false, err
+			}
+			continue
+		}
+		same = same && hash == tip.Hash
+	}
+	if len(s.usable(tip.Height)) == 0 {
+		return false, s.nobody()
+	}
+	return same, nil
 }
 
 // unconfirmed returns the transactions without a block, parents first, but for those that

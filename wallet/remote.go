@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
-	"github.com/karatcoin/karat/chain/filter"
 	"github.com/karatcoin/karat/chain/standard"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -32,6 +31,8 @@ var (
 	ErrLying = errors.New("the node gives answers that cannot be true")
 	// ErrUnreachable is a node that did not answer, or something that answers and is no node.
 	ErrUnreachable = errors.New("the node does not answer")
+	// ErrNoBlock is a block that no node gives, though it may hold a payment.
+	ErrNoBlock = errors.New("no node gives the block")
 	// ErrLittleWork is a node whose chain has less work than the network's is known
 	// to have.
 	ErrLittleWork = errors.New("the node's chain has less work than the network's is known to have: it is still syncing, or it lies")
@@ -54,7 +55,20 @@ func codeOf(err error) int {
 type remote struct {
 	node   Node
 	params *consensus.Params
+	name   string          // empty if there is no other
+	lied   func(err error) // lets Nodes know that it is not to be asked any more; may be nil
+
+	// What a session has found of it:
+	out    error       // why it is not asked any more
+	behind error       // its chain has no more work than the wallet's
+	upTo   uint32      // height of the last block that its chain and the wallet's both have
+	has    types.Index // the wallet's tip when the node had it last
+	// waiting are the transactions that wait at it.
+	waiting map[types.Hash]bool
 }
+
+// remote asks a node, or several as if they were one.
+func (w *Wallet) remote(node Node) *remote { return &remote{node: node, params: w.params} }
 
 // unanswered is the error of a call that brought no answer. Its text is the cause's.
 type unanswered struct{ error }
@@ -177,7 +191,7 @@ func (r *remote) filters(ctx context.Context, hashes []types.Hash) ([]blockFilte
 	return filters, err
 }
 
-// filterHeader returns the header of a block's filter.
+// filterHeader returns the header of a block's filter, as the node tells it.
 func (r *remote) filterHeader(ctx context.Context, hash types.Hash) (types.Hash, error) {
 	filters, err := r.filters(ctx, []types.Hash{hash})
 	if err != nil {
@@ -186,11 +200,9 @@ func (r *remote) filterHeader(ctx context.Context, hash types.Hash) (types.Hash,
 	return filters[0].header, nil
 }
 
-// block returns a block that breaks no rule of its own, whose transactions are those that its
-// header commits to, and whose outputs are in its filter. A filter that pays the wallet and
-// hides another payment of the same block is found out so. What the block spends cannot be
-// held against the filter: those scripts are not in it.
-func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consensus.HashedBlock, error) {
+// block returns a block that breaks no rule of its own, and whose transactions are those that
+// its header commits to.
+func (r *remote) block(ctx context.Context, hash types.Hash) (*consensus.HashedBlock, error) {
 	var text string
 	if err := r.call(ctx, "getblock", &text, hash, 0); err != nil {
 		return nil, err
@@ -207,18 +219,6 @@ func (r *remote) block(ctx context.Context, hash types.Hash, f []byte) (*consens
 	block, err := consensus.OpenBlock(r.params, raw)
 	if err != nil {
 		return nil, lying("block %s: %v", hash, err)
-	}
-	// OP_RETURN outputs are in no filter (BIP158).
-	var paid [][]byte
-	for i := range block.Block.Txs {
-		for j := range block.Block.Txs[i].Outputs {
-			if script := block.Block.Txs[i].Outputs[j].ScriptPubKey; consensus.IsSpendable(script) {
-				paid = append(paid, script)
-			}
-		}
-	}
-	if match, err := filter.MatchAll(f, hash, paid); err != nil || !match {
-		return nil, lying("the filter of block %s leaves out what the block pays", hash)
 	}
 	return block, nil
 }

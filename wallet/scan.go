@@ -2,42 +2,86 @@ package wallet
 
 import (
 	"context"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
+	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/filter"
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// filterBatch is how many filters are fetched at once: few enough that a sync which is cut
-// off loses little, and many enough that the way to the node hardly counts.
-const filterBatch = 500
-
 // scan looks through the filters of the blocks that were not looked at, then through those of
 // all blocks for late keys.
-func (w *Wallet) scan(ctx context.Context, r *remote, progress func(Progress)) error {
+func (s *session) scan(ctx context.Context) error {
+	w := s.w
 	if err := w.skipToBirthday(); err != nil {
 		return err
 	}
-	for {
-		w.mu.Lock() // the position is read anew each time: the batch before has moved it
-		from, tip, last := w.meta.position, w.tip, w.meta.filter
-		w.mu.Unlock()
-		if from == tip {
-			return w.scanForLate(ctx, r, progress)
-		}
-		// No filter was read yet, or blocks were rolled back. From here on the node is
-		// bound by its own word: all later filters must chain up to this header.
-		if last.IsZero() {
-			var err error
-			if last, err = r.filterHeader(ctx, from.Hash); err != nil {
-				return err
-			}
-		}
-		if err := w.scanBatch(ctx, r, from, last, min(from.Height+filterBatch, tip.Height)); err != nil {
+	w.mu.Lock()
+	from, tip, stored := w.meta.position, w.tip, w.meta.filter
+	w.mu.Unlock()
+	if from != tip {
+		header, agreed, err := s.begin(ctx, from, stored)
+		if err != nil {
 			return err
 		}
-		progress(Progress{Headers: tip.Height, Scanned: w.Position().Height, Tip: tip.Height})
+		if !agreed {
+			return s.scanAnew(ctx)
+		}
+		if err := s.walk(ctx, from, header, tip.Height, func(b *batch) error { return s.scanBatch(ctx, b) }); err != nil {
+			return err
+		}
 	}
+	return s.scanForLate(ctx)
+}
+
+// scanAnew begins again: the filters by which blocks were looked through were false.
+func (s *session) scanAnew(ctx context.Context) error {
+	s.w.log.Warn("a node that was asked earlier told false filters: all blocks are looked through anew")
+	if err := s.w.forget(); err != nil {
+		return err
+	}
+	return s.scan(ctx)
+}
+
+// walk goes through the blocks from one, which it leaves out, to a height, batch by batch.
+// While one is looked through, the next is fetched. prev is the filter header of the first.
+func (s *session) walk(ctx context.Context, from types.Index, prev types.Hash, to uint32, each func(*batch) error) error {
+	type fetched struct {
+		b   *batch
+		err error
+	}
+	ctx, stop := context.WithCancel(ctx)
+	next := make(chan fetched, 1)
+	var fetching sync.WaitGroup
+	defer fetching.Wait()
+	defer stop()
+	fetching.Go(func() {
+		defer close(next)
+		for from.Height < to {
+			b, err := s.fetch(ctx, from, prev, min(from.Height+filterBatch, to))
+			select {
+			case next <- fetched{b, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+			from, prev = b.last(), b.headers[len(b.headers)-1]
+		}
+	})
+	for f := range next {
+		if f.err != nil {
+			return f.err
+		}
+		if err := each(f.b); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // skipToBirthday passes over the blocks in which there can be nothing: the words were made
@@ -76,25 +120,25 @@ func (w *Wallet) firstBlock() (types.Index, error) {
 	return birthday, nil
 }
 
-// scanBatch looks through the filters from a block, which it leaves out, to a height, and
-// stores the new position in one step with what was found. last is the filter header of the
-// first.
-func (w *Wallet) scanBatch(ctx context.Context, r *remote, from types.Index, last types.Hash, to uint32) error {
-	found, at, last, err := w.scanBlocks(ctx, r, from, last, to, nil)
+// scanBatch looks through a batch, and stores the new position in one step with what was found.
+func (s *session) scanBatch(ctx context.Context, b *batch) error {
+	w := s.w
+	found, err := s.search(ctx, b, nil)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	m := w.meta
-	m.position, m.filter = at, last
-	s := w.db.begin()
-	s.putMeta(&m)
-	if err := w.save(s, found); err != nil {
-		return err
+	m.position, m.filter = b.last(), b.headers[len(b.headers)-1]
+	step := w.db.begin()
+	step.putMeta(&m)
+	if err = w.save(step, found); err == nil {
+		w.meta = m
 	}
-	w.meta = m
-	return nil
+	tip := w.tip
+	w.mu.Unlock()
+	s.progress(Progress{Headers: tip.Height, Scanned: m.position.Height, Tip: tip.Height})
+	return err
 }
 
 // save writes a step with transactions of blocks, and which keys came under watch meanwhile:
@@ -114,61 +158,86 @@ func (w *Wallet) save(s *step, found []*Transaction) error {
 	return nil
 }
 
-// scanBlocks looks through the blocks from one, which it leaves out, to a height, for keys of
-// each branch from an index on. It returns the transactions that it found, the last of the
-// blocks, and its filter header. last is the filter header of the first. All filters are
-// fetched, so the node cannot tell which of them matter.
-func (w *Wallet) scanBlocks(ctx context.Context, r *remote, from types.Index, last types.Hash, to uint32, keys []marks) (found []*Transaction, at types.Index, _ types.Hash, _ error) {
-	var hashes []types.Hash
-	var times []uint32
-	for height := from.Height + 1; height <= to; height++ {
-		h, err := w.headerAt(height)
-		if err != nil {
-			return nil, at, last, err
-		}
-		hashes, times = append(hashes, h.Hash()), append(times, h.Timestamp)
+// search looks through a batch for keys of each account and branch from an index on, all of
+// them if keys is nil, and returns the transactions that it found. A block is only fetched if
+// its filter says that there may be any. A filter covers the scripts that a block spends as
+// well as those that it pays, so a spend is found by the script of its coin.
+//
+// One filter in some 785,000 matches a script by chance, and the block is fetched for nothing.
+// That also blurs what the node can conclude from the blocks that it is asked for.
+func (s *session) search(ctx context.Context, b *batch, keys []marks) (found []*Transaction, err error) {
+	w := s.w
+	matches := make([]bool, len(b.filters))
+	if err := b.match(w.watched(keys), matches); err != nil {
+		return nil, s.dropSource(ctx, b, err)
 	}
-	filters, err := r.filters(ctx, hashes)
-	if err != nil {
-		return nil, at, last, err
-	}
-	for i, f := range filters {
-		// The header is computed, and must be the one that the node names. A node that
-		// tells now these filters and now those is found out where they meet.
-		header := filter.Header(f.filter, last)
-		if header != f.header {
-			return nil, at, last, lying("the filter of block %s is not the one that its header names", hashes[i])
-		}
-		last, at = header, types.Index{Height: from.Height + 1 + uint32(i), Hash: hashes[i]}
-		txs, err := w.scanBlock(ctx, r, hashes[i], f.filter, keys)
+	for i := slices.Index(matches, true); i >= 0; i = slices.Index(matches, true) {
+		matches[i] = false
+		at := types.Index{Height: b.from + uint32(i), Hash: b.hashes[i]}
+		block, err := s.block(ctx, at)
 		if err != nil {
-			return nil, at, last, err
+			return nil, err
+		}
+		if err := leavesOut(b.filters[i], block); err != nil {
+			return nil, s.dropSource(ctx, b, err)
+		}
+		before := w.keysEnd()
+		txs, err := w.scanBlock(block)
+		if err != nil {
+			return nil, err
 		}
 		for _, t := range txs {
-			t.Height, t.Time = at.Height, int64(times[i])
+			t.Height, t.Time = at.Height, int64(b.times[i])
 			found = append(found, t)
 		}
+		// Keys that came under watch may be paid anywhere in the batch.
+		if err := b.match(w.watched(before), matches); err != nil {
+			return nil, s.dropSource(ctx, b, err)
+		}
 	}
-	return found, at, last, nil
+	return found, nil
 }
 
-// scanBlock returns the transactions of a block that concern the wallet. The block is only
-// fetched if its filter says that there may be any. A filter covers the scripts that a block
-// spends as well as those that it pays, so a spend is found by the script of its coin.
-func (w *Wallet) scanBlock(ctx context.Context, r *remote, hash types.Hash, f []byte, keys []marks) ([]*Transaction, error) {
-	match, err := filter.Match(f, hash, w.watched(keys))
-	if err != nil {
-		return nil, lying("the filter of block %s: %v", hash, err)
+// dropSource stops asking the node whose filters a batch has, since they are false. What was
+// found by them is not stored, and the sync ends: other nodes told the same.
+func (s *session) dropSource(ctx context.Context, b *batch, err error) error {
+	if err := s.drop(ctx, b.source, err); err != nil {
+		return err
 	}
-	if !match {
-		return nil, nil
+	s.take(b.source)
+	return b.source.out
+}
+
+// match notes which filters of a batch may hold any of some scripts. All processors share the
+// work.
+func (b *batch) match(scripts [][]byte, matches []bool) error {
+	if len(scripts) == 0 {
+		return nil
 	}
-	// One filter in some 785,000 matches a script by chance, and the block is fetched for
-	// nothing. That also blurs what the node can conclude from the blocks that it is asked for.
-	block, err := r.block(ctx, hash, f)
-	if err != nil {
-		return nil, err
+	var next atomic.Int64
+	var work sync.WaitGroup
+	var failed atomic.Pointer[error]
+	for range min(runtime.GOMAXPROCS(0), len(b.filters)) {
+		work.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(b.filters); i = int(next.Add(1)) - 1 {
+				match, err := filter.Match(b.filters[i], b.hashes[i], scripts)
+				if err != nil {
+					err = lying("the filter of block %s: %v", b.hashes[i], err)
+					failed.Store(&err)
+				}
+				matches[i] = matches[i] || match
+			}
+		})
 	}
+	work.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// scanBlock returns the transactions of a block that concern the wallet.
+func (w *Wallet) scanBlock(block *consensus.HashedBlock) ([]*Transaction, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	// Once more from the beginning if keys came under watch: an earlier transaction of the

@@ -66,7 +66,7 @@ type stuck struct {
 // findStuck looks a waiting transaction up. It assumes that the wallet has just synced. With
 // refused it takes one of others that the node refuses, too.
 func (w *Wallet) findStuck(ctx context.Context, node Node, txid types.Hash, refused bool) (*stuck, error) {
-	view, err := (&remote{node, w.params}).poolView(ctx)
+	view, err := w.remote(node).poolView(ctx)
 	if err != nil {
 		return nil, err
 	}

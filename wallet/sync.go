@@ -24,8 +24,9 @@ func (w *Wallet) Sync(ctx context.Context, node Node, progress func(Progress)) e
 	w.syncing.Lock()
 	defer w.syncing.Unlock()
 	w.setProblems(nil)
-	r := &remote{node, w.params}
-	problems, err := w.sync(ctx, r, progress)
+	s := &session{w: w, all: remotes(node, w.params), progress: progress}
+	err := s.run(ctx)
+	problems := s.take(nil)
 	if err != nil {
 		problems = append(problems, err)
 	}
@@ -33,35 +34,27 @@ func (w *Wallet) Sync(ctx context.Context, node Node, progress func(Progress)) e
 	return err
 }
 
-// sync does what Sync says, and returns what is wrong though it could be done.
-func (w *Wallet) sync(ctx context.Context, r *remote, progress func(Progress)) (problems []error, err error) {
-	if err := r.checkNetwork(ctx); err != nil {
-		return nil, err
+// run does what Sync says.
+func (s *session) run(ctx context.Context) error {
+	if err := s.greet(ctx); err != nil {
+		return err
 	}
-	if err := w.syncHeaders(ctx, r, progress); err != nil {
-		return nil, err
+	if err := s.w.checkWork(); err != nil {
+		return err
 	}
-	if err := w.checkWork(); err != nil {
-		return nil, err
+	if err := s.checkAge(ctx); err != nil {
+		return err
 	}
-	if problems, err = w.checkAge(ctx, r); err != nil {
-		return problems, err
-	}
-	return problems, w.lookThrough(ctx, r, progress)
-}
-
-// lookThrough looks for what concerns the wallet, in blocks and among what waits for one.
-func (w *Wallet) lookThrough(ctx context.Context, r *remote, progress func(Progress)) error {
 	// A waiting transaction may pay a key that brings others under watch, which blocks may
 	// have paid. Each turn takes another payment to the wallet, so it ends.
 	for {
-		if err := w.scan(ctx, r, progress); err != nil {
+		if err := s.scan(ctx); err != nil {
 			return err
 		}
-		if err := w.syncPool(ctx, r); err != nil {
+		if err := s.syncPool(ctx); err != nil {
 			return err
 		}
-		if w.lateKeys() == nil {
+		if s.w.lateKeys() == nil {
 			return nil
 		}
 	}
@@ -87,6 +80,11 @@ func (w *Wallet) checkWork() error {
 func (w *Wallet) Rescan() error {
 	w.syncing.Lock()
 	defer w.syncing.Unlock()
+	return w.forget()
+}
+
+// forget takes everything out of the blocks.
+func (w *Wallet) forget() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.db.begin()

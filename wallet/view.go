@@ -25,27 +25,35 @@ var (
 	ErrNoPeers = errors.New("the node has no peers")
 )
 
-// checkAge returns what is wrong with a tip that is old. Where difficulty is fixed blocks are
+// checkAge notes what is wrong with a tip that is old. Where difficulty is fixed blocks are
 // made when somebody wants them, and no time is late.
-func (w *Wallet) checkAge(ctx context.Context, r *remote) (problems []error, err error) {
+func (s *session) checkAge(ctx context.Context) error {
+	w := s.w
 	if w.params.Difficulty.Algorithm == consensus.DifficultyFixed {
-		return nil, nil
+		return nil
 	}
 	tip := w.Tip()
 	h, err := w.headerAt(tip.Height)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	age := w.now().Sub(time.Unix(int64(h.Timestamp), 0))
 	if age < max(oldSpacings*time.Duration(w.params.TargetSpacing)*time.Second, oldAtLeast) {
-		return nil, nil
+		return nil
 	}
-	problems = append(problems, fmt.Errorf("%w: block %d was made %s ago; the node may be cut off from the network, or the clock of this computer wrong", ErrOldTip, tip.Height, roughly(age)))
-	n, told, err := r.peers(ctx)
-	if told && n == 0 {
-		problems = append(problems, fmt.Errorf("%w: it knows nothing but what it had before", ErrNoPeers))
+	s.note(nil, fmt.Errorf("%w: block %d was made %s ago; the node may be cut off from the network, or the clock of this computer wrong", ErrOldTip, tip.Height, roughly(age)))
+	for _, r := range s.usable(tip.Height) {
+		n, told, err := r.peers(ctx)
+		if err != nil {
+			if err := s.drop(ctx, r, err); err != nil {
+				return err
+			}
+		}
+		if told && n == 0 {
+			s.note(r, r.named(fmt.Errorf("%w: it knows nothing but what it had before", ErrNoPeers)))
+		}
 	}
-	return problems, err
+	return nil
 }
 
 // roughly writes a time in the largest unit of which there are two at least.

@@ -400,7 +400,7 @@ func (w *Wallet) Send(ctx context.Context, node Node, d *Draft) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r := remote{node, w.params}
+	r := w.remote(node)
 	txid := d.Tx.TxID()
 	// Only an error with a code is the node's own word that it did not take the payment.
 	if err := r.send(ctx, d.Tx); codeOf(err) != 0 {

@@ -37,6 +37,13 @@ func (w *Wallet) ends() []marks {
 	return list
 }
 
+// keysEnd returns the end of each account.
+func (w *Wallet) keysEnd() []marks {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ends()
+}
+
 // watch makes the scripts of a branch up to an index, which it leaves out.
 func (w *Wallet) watch(account uint32, branch Branch, end uint32) error {
 	a := w.accounts[account]

@@ -74,6 +74,18 @@ func Build(u *consensus.BlockUpdate) ([]byte, error) {
 	return encode(u.Block.Hash, scripts), nil
 }
 
+// OfScripts returns the basic filter of a block that spends and makes these scripts, and no
+// others. Empty ones are left out; the caller leaves out outputs that begin with OP_RETURN.
+func OfScripts(block types.Hash, scripts [][]byte) []byte {
+	set := make(map[string]struct{}, len(scripts))
+	for _, script := range scripts {
+		if len(script) > 0 {
+			set[string(script)] = struct{}{}
+		}
+	}
+	return encode(block, set)
+}
+
 // encode returns the filter of a block for a set of scripts. The set is a map,
 // because a script that stands in a block twice is one element.
 func encode(block types.Hash, scripts map[string]struct{}) []byte {
