@@ -19,8 +19,9 @@ type Draft struct {
 	Tx          *types.Tx
 	Inputs      []Coin // what the transaction's inputs spend, in their order
 	Fee         types.Amount
-	ChangeIndex int // of the output that is change; -1: none
-	VirtualSize int // of the signed transaction, in virtual bytes
+	ChangeIndex int   // of the output that is change; -1: none
+	Payments    []int // which outputs the request's are, in their order
+	VirtualSize int   // of the signed transaction, in virtual bytes
 }
 
 var (
@@ -143,6 +144,9 @@ func build(r *Request, rng *rand.Rand) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range r.Outputs {
+		d.Payments = append(d.Payments, i)
+	}
 	d.shuffleOutputs(rng)
 	d.VirtualSize = signedSize(d.Tx)
 	if err := checkSize(d.Tx); err != nil {
@@ -228,18 +232,19 @@ func (d *Draft) payWithAll(r *Request, in, payments types.Amount) error {
 	return nil
 }
 
-// shuffleOutputs puts the outputs in random order and follows the change.
+// shuffleOutputs puts the outputs in random order and follows them.
 func (d *Draft) shuffleOutputs(rng *rand.Rand) {
 	outputs := d.Tx.Outputs
-	rng.Shuffle(len(outputs), func(i, j int) {
-		outputs[i], outputs[j] = outputs[j], outputs[i]
-		switch d.ChangeIndex {
-		case i:
-			d.ChangeIndex = j
-		case j:
-			d.ChangeIndex = i
-		}
-	})
+	places := rng.Perm(len(outputs))
+	for i, out := range slices.Clone(outputs) {
+		outputs[places[i]] = out
+	}
+	for i := range d.Payments {
+		d.Payments[i] = places[i]
+	}
+	if d.ChangeIndex >= 0 {
+		d.ChangeIndex = places[d.ChangeIndex]
+	}
 }
 
 // checkSize refuses a transaction that nodes do not relay, because it is too large, or so small

@@ -371,6 +371,9 @@ func checkChange(t testing.TB, r *Request, d *Draft, asked types.Amount) {
 	least, most := types.Amount(1<<62), types.Amount(-1)
 	for i := range r.Outputs {
 		asked := &r.Outputs[i]
+		if !bytes.Equal(d.Tx.Outputs[d.Payments[i]].ScriptPubKey, asked.ScriptPubKey) {
+			t.Fatalf("payment %d is not output %d", i, d.Payments[i])
+		}
 		at := slices.IndexFunc(outputs, func(o types.TxOut) bool { return bytes.Equal(o.ScriptPubKey, asked.ScriptPubKey) })
 		if at < 0 {
 			t.Fatalf("no payment to %x", asked.ScriptPubKey)

@@ -97,6 +97,10 @@ func checkRequest(r *Request) (payments types.Amount, err error) {
 	return sumOutputs(r.Outputs)
 }
 
+// CheckPayment refuses an output that can be in no payment. One that is to get everything has
+// no value yet. Errors: ErrDust, ErrRequest.
+func CheckPayment(out *types.TxOut, getsAll bool) error { return checkOutput(out, getsAll) }
+
 // checkOutput applies R1 and the limit of dust. The output that gets all has no
 // value yet.
 func checkOutput(out *types.TxOut, getsAll bool) error {

@@ -42,7 +42,7 @@ type limits struct {
 
 // feeLimits reads the flags of the fee. A feerate that no payment may have is refused here, so
 // that nobody is asked for nothing.
-func feeLimits(c *cli.Context) (l limits, err error) {
+func (h home) feeLimits(c *cli.Context) (l limits, err error) {
 	l.maxFee = -1
 	if text := c.String(flagFeeRate); text != "" {
 		if l.rate, err = types.ParseFeeRate(text); err != nil {
@@ -53,7 +53,7 @@ func feeLimits(c *cli.Context) (l limits, err error) {
 		}
 	}
 	if text := c.String(flagMaxFee); text != "" {
-		if l.maxFee, err = types.ParseAmount(text); err != nil {
+		if l.maxFee, err = cmdline.ParseAmount(text, h.params.HRP); err != nil {
 			return l, cmdline.Usagef("--%s: %w", flagMaxFee, err)
 		}
 	}
@@ -75,7 +75,7 @@ func (o *opened) agree(c *cli.Context, l limits, a agreement) error {
 	}
 	dear, veryDear := a.fee > a.amount/dearPart, a.fee > a.amount/veryDearPart
 	if dear {
-		fmt.Fprintf(c.App.ErrWriter, "karat: the fee is %s of %s\n", share(a.fee, a.amount), a.what)
+		fmt.Fprintf(c.App.ErrWriter, "karat: the fee is %s %s\n", share(a.fee, a.amount), a.what)
 	}
 	if c.Bool(flagYes) {
 		if veryDear && l.maxFee < 0 {
@@ -110,11 +110,11 @@ func (o *opened) agree(c *cli.Context, l limits, a agreement) error {
 func share(fee, amount types.Amount) string {
 	switch {
 	case amount <= 0:
-		return "more than all"
+		return "more than"
 	case fee > 2*amount:
 		return fmt.Sprintf("%d times", fee/amount)
 	}
-	return fmt.Sprintf("%d percent", int64(float64(fee)/float64(amount)*100))
+	return fmt.Sprintf("%d percent of", int64(float64(fee)/float64(amount)*100))
 }
 
 // expected says when what pays a feerate is expected to be confirmed. Only the node can tell,
@@ -128,18 +128,5 @@ func (o *opened) expected(c *cli.Context, rate types.FeeRate) string {
 		return "not within a week, by the node's estimate"
 	}
 	spacing := time.Duration(o.params.TargetSpacing) * time.Second
-	return fmt.Sprintf("within %s, about %s, by the node's estimate", plural(blocks, "block"), roundTime(time.Duration(blocks)*spacing))
-}
-
-// roundTime writes a time that need not be exact.
-func roundTime(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return plural(int(d.Seconds()), "second")
-	case d < 2*time.Hour:
-		return plural(int(d.Minutes()+0.5), "minute")
-	case d < 48*time.Hour:
-		return plural(int(d.Hours()+0.5), "hour")
-	}
-	return plural(int(d.Hours()/24+0.5), "day")
+	return fmt.Sprintf("within %s, about %s, by the node's estimate", plural(blocks, "block"), cmdline.Span(time.Duration(blocks)*spacing))
 }

@@ -82,10 +82,11 @@ func newApp(std cmdline.Streams) *cli.App {
 			signMessageCommand(), verifyMessageCommand(),
 			syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
 		},
-		EnableBashCompletion: true,
-		Version:              karat.Version,
-		Reader:               std.In,
-		Writer:               std.Out,
-		ErrWriter:            std.Err,
+		EnableBashCompletion:      true,
+		DisableSliceFlagSeparator: true, // a label may have a comma
+		Version:                   karat.Version,
+		Reader:                    std.In,
+		Writer:                    std.Out,
+		ErrWriter:                 std.Err,
 	}
 }

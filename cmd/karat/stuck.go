@@ -80,7 +80,11 @@ func remedy(draft func(c *cli.Context, o *opened, txid types.Hash, l limits) (*w
 		if err != nil {
 			return err
 		}
-		l, err := feeLimits(c)
+		h, err := findHome(c)
+		if err != nil {
+			return err
+		}
+		l, err := h.feeLimits(c)
 		if err != nil {
 			return err
 		}
@@ -100,12 +104,7 @@ func remedy(draft func(c *cli.Context, o *opened, txid types.Hash, l limits) (*w
 			if err := o.agree(c, l, o.agreementOn(m, does)); err != nil {
 				return err
 			}
-			signer, err := o.unlock(c)
-			if err != nil {
-				return err
-			}
-			defer signer.Wipe()
-			if err := signer.Sign(m.Draft); err != nil {
+			if err := o.sign(c, m.Draft); err != nil {
 				return err
 			}
 			if err := o.SendRemedy(c.Context, o.node, m); err != nil {

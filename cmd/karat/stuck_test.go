@@ -176,6 +176,16 @@ func TestFeesAreJudged(t *testing.T) {
 	b.rich()
 	b.karat("alice", "create", "--no-passphrase")
 	alice := b.karat("alice", "address")
+	// send asks as the others do.
+	if code, _, stderr := b.try("", "rich", "send", "--yes", "--feerate", "30", alice, "0.00001"); code != 1 || !strings.Contains(stderr, "--max-fee 0.00004620") || !strings.Contains(stderr, "4 times") {
+		t.Errorf("send: exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := b.atTerminal("rich", "Type the fee, 0.00004620, to pay it: ", "y", "send", "--feerate", "30", alice, "0.00001"); code != 1 {
+		t.Errorf("send at a terminal: exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := b.atTerminal("rich", sendIt, "n", "send", "--feerate", "1", alice, "0.00001"); code != 1 || !strings.Contains(stderr, "the fee is 15 percent of what it pays") {
+		t.Errorf("a fee that is worth a warning: exit code %d: %s", code, stderr)
+	}
 	txid := b.karat("rich", "send", "--yes", alice, "0.00001")
 	args := []string{"bump", "--feerate", "50", txid} // 7,700 grains for 1,000
 	if code, _, stderr := b.try("", "rich", append(args, "--yes")...); code != 1 || !strings.Contains(stderr, "--max-fee 0.00007700") || !strings.Contains(stderr, "7 times") {

@@ -58,7 +58,7 @@ func (p Program) parse(words []string) (*line, error) {
 			continue
 		}
 		f := splitFlag(word)
-		flag := l.find(f.name, allCommands(l.app))
+		flag := l.meant(f, words)
 		if flag == nil {
 			// Whether the next word is its value is not known, so the words that
 			// follow mean nothing any more.
@@ -193,6 +193,24 @@ func (l *line) find(name string, commands []*cli.Command) cli.Flag {
 	return nil
 }
 
+// meant returns the flag of a name: the one of the command, if that has been named, or else of
+// whatever command has it. Where one command's takes a value and another's does not, it takes
+// one before its command unless a command follows.
+func (l *line) meant(f given, next []string) cli.Flag {
+	if flag := l.find(f.name, l.path); flag != nil {
+		return flag
+	}
+	names := len(next) > 0 && slices.ContainsFunc(l.app.Commands, func(c *cli.Command) bool { return c.HasName(next[0]) })
+	var found cli.Flag
+	for _, command := range allCommands(l.app) {
+		flag := l.find(f.name, []*cli.Command{command})
+		if flag != nil && (found == nil || takesValue(flag) != takesValue(found) && takesValue(flag) != names) {
+			found = flag
+		}
+	}
+	return found
+}
+
 // flagsOf returns the flags of the commands and those of the program.
 func (l *line) flagsOf(commands []*cli.Command) []cli.Flag {
 	flags := []cli.Flag{cli.HelpFlag, cli.VersionFlag}
@@ -202,8 +220,7 @@ func (l *line) flagsOf(commands []*cli.Command) []cli.Flag {
 	return append(flags, l.app.Flags...)
 }
 
-// allCommands returns every command. Whether a flag takes a value has to be known
-// even before its command is, so flags of one name are of one kind in all commands.
+// allCommands returns every command.
 func allCommands(app *cli.App) []*cli.Command {
 	all := slices.Clone(app.Commands)
 	for _, command := range app.Commands {
