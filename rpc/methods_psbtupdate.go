@@ -2,9 +2,7 @@ package rpc
 
 import (
 	"context"
-	"slices"
 
-	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/psbt"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -128,28 +126,8 @@ func (w *watched) spending(script []byte) *psbt.Spending {
 	}
 	for i := range outputs {
 		if string(outputs[i].ScriptPubKey) == string(script) {
-			return spendingOf(&outputs[i])
+			return psbt.SpendingOf(&outputs[i])
 		}
 	}
 	return nil
-}
-
-// spendingOf is what a descriptor knows of an output, in the words of PSBTs.
-func spendingOf(out *descriptor.Output) *psbt.Spending {
-	k := &psbt.Spending{InternalKey: out.Internal}
-	if len(out.MerkleRoot) > 0 {
-		root := [32]byte(out.MerkleRoot)
-		k.MerkleRoot = &root
-	}
-	for _, leaf := range out.Leaves {
-		k.Scripts = append(k.Scripts, psbt.TapScript{Script: leaf.Script, LeafVersion: taproot.LeafVersionTapscript, ControlBlocks: [][]byte{leaf.ControlBlock}})
-		k.Tree = append(k.Tree, psbt.TapTreeLeaf{Depth: byte(leaf.Depth), LeafVersion: taproot.LeafVersionTapscript, Script: leaf.Script})
-	}
-	slices.Reverse(k.Tree) // from right to left, as Core writes it
-	for _, key := range out.Keys {
-		k.Derivations = append(k.Derivations, psbt.TapDerivation{
-			Key: [32]byte(key.Public[1:]), LeafHashes: key.Leaves, Origin: psbt.KeyOrigin{Fingerprint: key.Fingerprint, Path: key.Path},
-		})
-	}
-	return k
 }

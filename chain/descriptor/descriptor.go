@@ -56,6 +56,13 @@ type Output struct {
 	MerkleRoot   []byte   // of the tree; none if there is no tree
 	Leaves       []Leaf   // from left to right
 	Keys         []Derived
+	Aggregates   []Aggregate
+}
+
+// Aggregate is a key that several make together, before any step of its own path.
+type Aggregate struct {
+	Public  [33]byte  // compressed
+	Members []Derived // in the order in which they are aggregated (BIP327's KeySort)
 }
 
 // Leaf is a script of a tree.

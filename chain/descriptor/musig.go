@@ -1,6 +1,7 @@
 package descriptor
 
 import (
+	"bytes"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -140,4 +141,31 @@ func (k *key) aggregateAt(at place) ([]byte, error) {
 		return nil, err
 	}
 	return public.SerializeCompressed(), nil
+}
+
+// aggregates returns those of some keys that are aggregates, each once.
+func aggregates(keys []*key, at place) (list []Aggregate, err error) {
+	for _, k := range keys {
+		if k.members == nil {
+			continue
+		}
+		sum, err := k.sum(at)
+		if err != nil {
+			return nil, err
+		}
+		a := Aggregate{Public: [33]byte(sum.SerializeCompressed())}
+		if slices.ContainsFunc(list, func(b Aggregate) bool { return b.Public == a.Public }) {
+			continue
+		}
+		for _, m := range k.members {
+			d, err := m.derived(at)
+			if err != nil {
+				return nil, err
+			}
+			a.Members = append(a.Members, d)
+		}
+		slices.SortFunc(a.Members, func(a, b Derived) int { return bytes.Compare(a.Public[:], b.Public[:]) })
+		list = append(list, a)
+	}
+	return list, nil
 }

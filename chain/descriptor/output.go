@@ -109,6 +109,9 @@ func (o rawTaprootOutput) outputs(at place, spending bool) ([]Output, error) {
 			return nil, err
 		}
 		out.Keys = []Derived{d}
+		if out.Aggregates, err = aggregates([]*key{o.key}, at); err != nil {
+			return nil, err
+		}
 	}
 	return []Output{out}, nil
 }
@@ -191,6 +194,10 @@ func (o taprootOutput) outputs(at place, spending bool) ([]Output, error) {
 	if out.Keys, err = o.derivedKeys(at, out.Leaves); err != nil {
 		return nil, err
 	}
+	all := o.internal.withLeaves(o.tree)
+	if out.Aggregates, err = aggregates(all, at); err != nil {
+		return nil, err
+	}
 	for i := range out.Leaves {
 		path := out.Leaves[i].ControlBlock
 		head := append([]byte{taproot.LeafVersionTapscript | parity}, internal[:]...)
@@ -227,4 +234,13 @@ func (o taprootOutput) derivedKeys(at place, leaves []Leaf) ([]Derived, error) {
 		}
 	}
 	return list, nil
+}
+
+// withLeaves returns the key and those of a tree's leaves.
+func (k *key) withLeaves(t *tree) []*key {
+	keys := []*key{k}
+	for leaf := range t.each() {
+		keys = append(keys, leaf.allKeys()...)
+	}
+	return keys
 }

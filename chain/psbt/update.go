@@ -3,6 +3,7 @@ package psbt
 import (
 	"slices"
 
+	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -14,6 +15,39 @@ type Spending struct {
 	Scripts     []TapScript
 	Tree        []TapTreeLeaf // depth first
 	Derivations []TapDerivation
+	MuSig       []MuSigParticipants
+}
+
+// SpendingOf is what a descriptor knows of an output. The keys that make an aggregate have
+// the leaves of no key: they sign nothing by themselves (BIP373).
+func SpendingOf(out *descriptor.Output) *Spending {
+	k := &Spending{InternalKey: out.Internal}
+	if len(out.MerkleRoot) > 0 {
+		root := [32]byte(out.MerkleRoot)
+		k.MerkleRoot = &root
+	}
+	for _, leaf := range out.Leaves {
+		k.Scripts = append(k.Scripts, TapScript{Script: leaf.Script, LeafVersion: taproot.LeafVersionTapscript, ControlBlocks: [][]byte{leaf.ControlBlock}})
+		k.Tree = append(k.Tree, TapTreeLeaf{Depth: byte(leaf.Depth), LeafVersion: taproot.LeafVersionTapscript, Script: leaf.Script})
+	}
+	slices.Reverse(k.Tree) // from right to left, as Core writes it
+	add := func(key *descriptor.Derived) {
+		k.Derivations = append(k.Derivations, TapDerivation{
+			Key: [32]byte(key.Public[1:]), LeafHashes: key.Leaves, Origin: KeyOrigin{Fingerprint: key.Fingerprint, Path: key.Path},
+		})
+	}
+	for i := range out.Keys {
+		add(&out.Keys[i])
+	}
+	for _, a := range out.Aggregates {
+		m := MuSigParticipants{Aggregate: a.Public}
+		for i := range a.Members {
+			m.Participants = append(m.Participants, a.Members[i].Public)
+			add(&a.Members[i])
+		}
+		k.MuSig = append(k.MuSig, m)
+	}
+	return k
 }
 
 // Learn adds what is known of the output that the input spends.
@@ -24,6 +58,7 @@ func (in *Input) Learn(k *Spending) {
 	in.TapMerkleRoot = first(k.MerkleRoot, in.TapMerkleRoot)
 	in.TapScripts = sortedTapScripts(slices.Concat(in.TapScripts, k.Scripts))
 	in.TapDerivations = union(in.TapDerivations, k.Derivations, compareTapDerivation)
+	in.MuSigParticipants = union(in.MuSigParticipants, k.MuSig, compareParticipants)
 }
 
 // Learn adds what is known of the output.
@@ -35,6 +70,7 @@ func (out *Output) Learn(k *Spending) {
 		out.TapTree = k.Tree
 	}
 	out.TapDerivations = union(out.TapDerivations, k.Derivations, compareTapDerivation)
+	out.MuSigParticipants = union(out.MuSigParticipants, k.MuSig, compareParticipants)
 }
 
 // TakeUTXOs puts the output that is spent beside the transaction that has it, in all inputs
