@@ -2,24 +2,22 @@ package wallet
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"slices"
 
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
-	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/types"
-	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 var (
@@ -27,190 +25,291 @@ var (
 	ErrWrongNetwork = errors.New("the wallet is of another network")
 	// ErrDamaged is a wallet file that is not as it was written.
 	ErrDamaged = errors.New("the wallet file is damaged")
+	// ErrTampered is a wallet file that was changed without its passphrase.
+	ErrTampered = errors.New("somebody has tampered with the wallet file: its accounts are not those of its words. Trust no address that it gave out; make the wallet anew from the words")
 	// ErrPassphrase is a passphrase that does not open the wallet file.
 	ErrPassphrase = errors.New("wrong passphrase")
+	// ErrNoWords is a wallet that only watches.
+	ErrNoWords = errors.New("this wallet only watches: it has descriptors, and no words")
 )
 
 const (
-	// fileVersion is that of the format, which old files keep for ever. A wallet that was
-	// made once has to open in every later karat.
-	fileVersion           = 1
-	maxFileSize           = 64 << 10 // bytes; a file has about one thousand
-	kdfAlgorithm          = "argon2id"
-	noPassphraseMemoryKiB = 8 // of a file without a passphrase
-	sealAlgorithm         = "xchacha20-poly1305"
+	// fileVersion is that of new files. Version 1 is read for ever: a wallet that was made
+	// once has to open in every later karat. It becomes version 2 when something changes.
+	fileVersion  = 2
+	maxFileSize  = 4 << 20 // bytes; a file has about two thousand
+	maxAccounts  = 500
+	maxFileKeys  = 2000 // of all accounts: each costs time whenever the wallet is opened
+	maxGapLimit  = 10_000
+	checkKeySize = 32
 )
 
 // fileContent is the JSON of a wallet file. Only its white space is free: the
 // compact form is the one that is checksummed.
 type fileContent struct {
 	Header fileHeader `json:"header"`
-	// Sealed are the words, encrypted by the key that the passphrase gives. The
-	// header in its compact form is the associated data.
-	Sealed hexBytes `json:"sealed"`
-	// Checksum is the SHA-256 of the compact header and the sealed words. It
-	// tells damage from a wrong passphrase.
-	Checksum hexBytes `json:"checksum"`
+	// Sealing and Sealed are the secret; a wallet that only watches has none.
+	Sealing *sealing `json:"sealing,omitempty"`
+	Sealed  hexBytes `json:"sealed,omitempty"`
+	// Code is the HMAC-SHA256 of the compact header by a key that is in the secret. Whoever
+	// changes a field of the header, to have coins sent to an account of their own, is found
+	// out as soon as the words are open.
+	Code hexBytes `json:"code,omitempty"`
+	// Checksum is the SHA-256 of all of the above, compact. It tells damage from a wrong
+	// passphrase, and is no protection from malice: everybody can compute it.
+	Checksum hexBytes `json:"checksum,omitempty"`
 }
 
 // fileHeader is what can be read without the passphrase: what watching needs, so that nobody
 // types a passphrase to see a balance. Whoever can read the file sees the same.
 type fileHeader struct {
-	Version     int          `json:"version"`
-	Network     string       `json:"network"`
-	Identity    types.Hash   `json:"identity"`    // of the network, byte-reversed
-	CoinType    uint32       `json:"coin_type"`   // of the keys' path (BIP44)
-	Fingerprint hexBytes     `json:"fingerprint"` // of the master key (BIP32)
-	AccountKey  string       `json:"account_key"` // xpub or tpub of m/86'/coin'/0'
-	Birthday    fileBirthday `json:"birthday"`
-	KDF         kdfParams    `json:"kdf"`
-	Cipher      cipherParams `json:"cipher"`
+	Version     int           `json:"version"`
+	Network     string        `json:"network"`
+	Identity    types.Hash    `json:"identity"`              // of the network, byte-reversed
+	Fingerprint hexBytes      `json:"fingerprint,omitempty"` // of the master key (BIP32), if there are words
+	Accounts    []fileAccount `json:"accounts"`
+	Birthday    fileBirthday  `json:"birthday"`
+	GapLimit    uint32        `json:"gap_limit"`
+}
+
+type fileAccount struct {
+	Name       string `json:"name"`
+	Descriptor string `json:"descriptor"`
 }
 
 type fileBirthday struct {
 	Height uint32     `json:"height"`
 	Hash   types.Hash `json:"hash"`
+	Time   int64      `json:"time"`
 }
 
-// kdfParams say how a passphrase becomes a key (RFC 9106).
-type kdfParams struct {
-	Algorithm string   `json:"algorithm"`
-	Salt      hexBytes `json:"salt"`
-	Time      uint32   `json:"time"`       // passes over the memory
-	MemoryKiB uint32   `json:"memory_kib"` // of 1024 bytes
-	Threads   uint8    `json:"threads"`
+// secret is what is sealed, as JSON.
+type secret struct {
+	Words      string   `json:"words"`
+	Language   string   `json:"language"`
+	Passphrase string   `json:"bip39_passphrase"` // as it was typed
+	CheckKey   hexBytes `json:"check_key"`
 }
 
-type cipherParams struct {
-	Algorithm string   `json:"algorithm"`
-	Nonce     hexBytes `json:"nonce"`
+func (s *secret) wipe() { clear(s.CheckKey) }
+
+// Birthday says from when on a wallet may have been paid. Its zero value is: nobody knows.
+type Birthday struct {
+	// Index is the tip of the chain when the words were made: no coin of theirs is in it
+	// or below. A zero hash with a height is somebody's word for it.
+	types.Index
+	// Time counts if there is no height, in seconds since 1970: all blocks from a day
+	// before are looked through.
+	Time int64
 }
 
-// defaultKDF makes a guess cost 256 MiB and most of a second. Memory is what special hardware
-// cannot make cheap, and a laptop has so much to spare. Where there is nothing to guess it
-// takes no time.
-func defaultKDF(passphrase string) kdfParams {
-	if passphrase == "" {
-		return kdfParams{Algorithm: kdfAlgorithm, Time: 1, MemoryKiB: noPassphraseMemoryKiB, Threads: 1}
-	}
-	return kdfParams{Algorithm: kdfAlgorithm, Time: 3, MemoryKiB: 256 << 10, Threads: 1}
+// Words are where a wallet's keys come from.
+type Words struct {
+	Mnemonic   string // of BIP39
+	Passphrase string // of BIP39: with another one the same words are another wallet
 }
 
-// hexBytes are bytes that are lower-case hexadecimal digits in JSON.
-type hexBytes []byte
+// NamedDescriptor is an account to be made.
+type NamedDescriptor struct{ Name, Descriptor string }
 
-// MarshalText implements encoding.TextMarshaler.
-func (h hexBytes) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (h *hexBytes) UnmarshalText(text []byte) (err error) {
-	*h, err = hex.AppendDecode(nil, text)
-	return err
+// Contents is what a new wallet file says.
+type Contents struct {
+	Words    Words             // none: the wallet only watches
+	Accounts []NamedDescriptor // the first account of the words, if none are given
+	Birthday Birthday
+	GapLimit uint32 // 0: GapLimit
 }
 
 // File is a wallet file. It does not change once it is made, and may be used by
 // several goroutines.
 type File struct {
 	content  fileContent
+	old      *oldContent // of version 1: where the words are sealed
+	keys     descriptor.Keys
 	accounts []*Account // by number; there is at least one
 }
 
-// CreateFile writes a new wallet file and returns it. Its folder is made if it
-// does not exist; a file that exists is never overwritten (fs.ErrExist). The
-// birthday is the tip of the chain when the words were made: no coin of theirs is
-// in it or below; the zero Index if that is not known. The passphrase may be
-// empty: then the words are no secret to whoever has the file. Errors: ErrMnemonic
-// and those of the file system.
-func CreateFile(path string, p *consensus.Params, mnemonic, passphrase string, birthday types.Index) (*File, error) {
-	return createFile(path, p, mnemonic, passphrase, birthday, defaultKDF(passphrase))
+// CreateFile writes a new wallet file and returns it. Its folder is made if it does not exist;
+// a file that exists is never overwritten (fs.ErrExist). The passphrase may be empty: then the
+// words are no secret to whoever has the file. Errors: ErrMnemonic, ErrAccount, and those of
+// the file system.
+func CreateFile(path string, p *consensus.Params, c Contents, passphrase string) (*File, error) {
+	return createFile(path, p, c, passphrase, defaultKDF(passphrase))
 }
 
-// NeedsPassphrase reports whether the file was made with a passphrase.
-func (f *File) NeedsPassphrase() bool { return f.content.Header.KDF.MemoryKiB != noPassphraseMemoryKiB }
-
-func createFile(path string, p *consensus.Params, mnemonic, passphrase string, birthday types.Index, kdf kdfParams) (*File, error) {
-	f, err := newFile(p, mnemonic, passphrase, birthday, kdf)
+func createFile(path string, p *consensus.Params, c Contents, passphrase string, kdf kdfParams) (*File, error) {
+	f, err := newFile(p, c, passphrase, kdf)
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.MarshalIndent(&f.content, "", "  ")
+	text, err := f.text()
 	if err != nil {
 		return nil, err
 	}
-	if err := writeNew(path, append(text, '\n')); err != nil {
+	if err := writeNew(path, text); err != nil {
 		return nil, fmt.Errorf("wallet file: %w", err)
 	}
 	return f, nil
 }
 
-// newFile makes the content of a file.
-func newFile(p *consensus.Params, mnemonic, passphrase string, birthday types.Index, kdf kdfParams) (*File, error) {
-	words, err := normalizeMnemonic(mnemonic)
-	if err != nil {
-		return nil, err
-	}
-	key, fingerprint, err := accountKey(words, coinType(p))
-	if err != nil {
-		return nil, err
-	}
-	defer key.Zero()
-	text, err := publicText(key)
-	if err != nil {
-		return nil, err
-	}
-	account, err := newAccount(text, fingerprint, coinType(p))
-	if err != nil {
-		return nil, err
-	}
-	// The salt makes a key of this file's own, so that one table of guesses does not serve
-	// for many files. A nonce of 24 bytes can be drawn at random without ever meeting again.
-	kdf.Salt = make([]byte, 16)
-	rand.Read(kdf.Salt) // never fails
-	nonce := make([]byte, chacha20poly1305.NonceSizeX)
-	rand.Read(nonce)
-	f := &File{accounts: []*Account{account}, content: fileContent{Header: fileHeader{
-		Version:     fileVersion,
-		Network:     p.Name,
-		Identity:    p.Identity(),
-		CoinType:    account.coinType,
-		Fingerprint: binary.BigEndian.AppendUint32(nil, fingerprint),
-		AccountKey:  text,
-		Birthday:    fileBirthday{birthday.Height, birthday.Hash},
-		KDF:         kdf,
-		Cipher:      cipherParams{sealAlgorithm, nonce},
-	}}}
-	return f, f.content.seal([]byte(words), passphrase)
+// text returns what stands in the file.
+func (f *File) text() ([]byte, error) {
+	text, err := json.MarshalIndent(&f.content, "", "  ")
+	return append(text, '\n'), err
 }
 
-// seal encrypts the words, and binds the header to them: whoever changes a field of it, to
-// have coins sent to an account of their own, makes a file that no passphrase opens.
-func (c *fileContent) seal(words []byte, passphrase string) error {
-	aead, err := chacha20poly1305.NewX(c.Header.KDF.key(passphrase))
+// newFile makes the content of a file.
+func newFile(p *consensus.Params, c Contents, passphrase string, kdf kdfParams) (*File, error) {
+	f := &File{keys: descriptor.KeysOf(p.Name, p.HRP), content: fileContent{Header: fileHeader{
+		Version:  fileVersion,
+		Network:  p.Name,
+		Identity: p.Identity(),
+		Accounts: []fileAccount{},
+		Birthday: fileBirthday{c.Birthday.Height, c.Birthday.Hash, c.Birthday.Time},
+		GapLimit: c.GapLimit,
+	}}}
+	if c.GapLimit == 0 {
+		f.content.Header.GapLimit = GapLimit
+	}
+	if c.Words.Mnemonic == "" {
+		return f, f.watchOnly(c.Accounts)
+	}
+	words, err := normalizeMnemonic(c.Words.Mnemonic)
+	if err != nil {
+		return nil, err
+	}
+	s := &secret{Words: words, Language: english, Passphrase: c.Words.Passphrase}
+	defer s.wipe()
+	master, fingerprint, err := masterKey(s.Words, s.Passphrase, f.keys.Test)
+	if err != nil {
+		return nil, err
+	}
+	defer master.Zero()
+	f.content.Header.Fingerprint = fingerprint
+	if len(c.Accounts) == 0 {
+		text, err := bip86Account(master, fingerprint, coinType(p), 0)
+		if err != nil {
+			return nil, err
+		}
+		c.Accounts = []NamedDescriptor{{firstAccountName, text}}
+	}
+	for _, a := range c.Accounts {
+		if err := f.add(a); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.checkKeys(master); err != nil {
+		return nil, err
+	}
+	return f, f.seal(s, passphrase, kdf)
+}
+
+// watchOnly adds the accounts of a wallet without words.
+func (f *File) watchOnly(accounts []NamedDescriptor) error {
+	if len(accounts) == 0 {
+		return fmt.Errorf("%w: neither words nor a descriptor", ErrAccount)
+	}
+	for _, a := range accounts {
+		if err := f.add(a); err != nil {
+			return err
+		}
+	}
+	return f.sum()
+}
+
+// add adds an account. One that watches the same addresses as another is refused: each coin is
+// of one account.
+func (f *File) add(named NamedDescriptor) error {
+	h := &f.content.Header
+	a, err := newAccount(named.Name, named.Descriptor, f.keys, h.Fingerprint)
 	if err != nil {
 		return err
 	}
+	keys := a.whole.KeyCount()
+	for _, other := range f.accounts {
+		keys += other.whole.KeyCount()
+		switch {
+		case other.name == a.name:
+			return fmt.Errorf("%w: there is already one called %s", ErrAccount, a.name)
+		case overlapping(a, other):
+			return fmt.Errorf("%w: it has the same addresses as account %s", ErrAccount, other.name)
+		}
+	}
+	if keys > maxFileKeys || len(f.accounts) >= maxAccounts {
+		return fmt.Errorf("%w: the wallet would have more than %d keys or %d accounts", ErrAccount, maxFileKeys, maxAccounts)
+	}
+	a.number = uint32(len(f.accounts))
+	f.accounts = append(f.accounts, a)
+	h.Accounts = append(h.Accounts, fileAccount{a.name, a.Descriptor()})
+	return nil
+}
+
+// overlapping reports whether the first address of a branch of one account is that of a branch
+// of the other.
+func overlapping(a, b *Account) bool {
+	for _, script := range a.first {
+		if slices.ContainsFunc(b.first, func(other []byte) bool { return bytes.Equal(script, other) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// seal seals the secret and vouches for the header.
+func (f *File) seal(s *secret, passphrase string, kdf kdfParams) error {
+	s.CheckKey = make([]byte, checkKeySize)
+	rand.Read(s.CheckKey) // never fails
+	sealing := newSealing(kdf)
+	f.content.Sealing = &sealing
+	plain, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	defer clear(plain)
+	bound, err := f.content.bound()
+	if err != nil {
+		return err
+	}
+	if f.content.Sealed, err = sealing.seal(plain, bound, passphrase); err != nil {
+		return err
+	}
+	f.old = nil
+	return f.vouch(s)
+}
+
+// bound is what is bound to the sealed secret. The header is not, since it changes.
+func (c *fileContent) bound() ([]byte, error) {
+	how, err := json.Marshal(c.Sealing)
+	return append([]byte("karat wallet 2 "+c.Header.Identity.String()), how...), err
+}
+
+// vouch computes the code and the checksum of the header.
+func (f *File) vouch(s *secret) (err error) {
+	if f.content.Code, err = f.content.code(s); err != nil {
+		return err
+	}
+	return f.sum()
+}
+
+func (c *fileContent) code(s *secret) ([]byte, error) {
 	header, err := json.Marshal(&c.Header)
-	if err != nil {
-		return err
-	}
-	c.Sealed = aead.Seal(nil, c.Header.Cipher.Nonce, words, header)
-	c.Checksum, err = c.checksum()
+	mac := hmac.New(sha256.New, s.CheckKey)
+	mac.Write(header)
+	return mac.Sum(nil), err
+}
+
+// sum computes the checksum.
+func (f *File) sum() (err error) {
+	f.content.Checksum, err = f.content.checksum()
 	return err
 }
 
-// checksum is of what anybody can read, so it is no protection from malice: whoever changes
-// the file can change the checksum too. Against that there is the cipher's tag.
 func (c *fileContent) checksum() ([]byte, error) {
-	header, err := json.Marshal(&c.Header)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(append(header, c.Sealed...))
-	return sum[:], nil
-}
-
-func (k *kdfParams) key(passphrase string) []byte {
-	return argon2.IDKey([]byte(passphrase), k.Salt, k.Time, k.MemoryKiB, k.Threads, chacha20poly1305.KeySize)
+	without := *c
+	without.Checksum = nil
+	text, err := json.Marshal(&without)
+	sum := sha256.Sum256(text)
+	return sum[:], err
 }
 
 // OpenFile reads a wallet file. Errors: ErrWrongNetwork, ErrDamaged, and those of
@@ -225,18 +324,17 @@ func OpenFile(path string, p *consensus.Params) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wallet file: %w", err)
 	}
-	f, err := decodeFile(data)
+	f, err := decodeFile(data, p)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if h := &f.content.Header; h.Identity != p.Identity() {
-		return nil, fmt.Errorf("%w: %s is of %q (%s), not of %q (%s)", ErrWrongNetwork, path, h.Network, h.Identity, p.Name, p.Identity())
 	}
 	return f, nil
 }
 
-// decodeFile reads the content of a wallet file, which may be anything.
-func decodeFile(data []byte) (*File, error) {
+// decodeFile reads the content of a wallet file, which may be anything. A byte order mark in
+// front is skipped: some editors write one.
+func decodeFile(data []byte, p *consensus.Params) (*File, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(data) == 0 {
 		return nil, fmt.Errorf("%w: it is empty", ErrDamaged)
 	}
@@ -252,29 +350,46 @@ func decodeFile(data []byte) (*File, error) {
 		return nil, fmt.Errorf("the wallet file has version %d, and this karat knows version %d: use a later one", versioned.Header.Version, fileVersion)
 	}
 	f := &File{}
-	if err := json.Unmarshal(data, &f.content); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	var err error
+	if versioned.Header.Version == oldFileVersion {
+		f, err = decodeOld(data)
+	} else if err = strictJSON(data, &f.content); err == nil {
+		err = f.content.check()
 	}
-	// JSON may leave out fields, repeat them, or have more. All of this shows when what was
-	// read is written again: only the text that this package writes passes.
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, data); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	again, err := json.Marshal(&f.content)
-	if err != nil || !bytes.Equal(again, compact.Bytes()) {
-		return nil, fmt.Errorf("%w: its fields are not those of version %d", ErrDamaged, fileVersion)
-	}
-	if err := f.content.check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	h := &f.content.Header
-	account, err := newAccount(h.AccountKey, binary.BigEndian.Uint32(h.Fingerprint), h.CoinType)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	f.accounts = []*Account{account}
+	h := &f.content.Header
+	if h.Identity != p.Identity() {
+		return nil, fmt.Errorf("%w: it is of %q (%s), not of %q (%s)", ErrWrongNetwork, h.Network, h.Identity, p.Name, p.Identity())
+	}
+	f.keys = descriptor.KeysOf(h.Network, p.HRP)
+	named := h.Accounts
+	h.Accounts = nil
+	for _, a := range named {
+		if err := f.add(NamedDescriptor(a)); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		h.Accounts[len(h.Accounts)-1] = a // as it is written there
+	}
 	return f, nil
+}
+
+// strictJSON reads JSON as this package writes it, up to white space. JSON may leave out
+// fields, repeat them, or have more. All of this shows when what was read is written again.
+func strictJSON(data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return err
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, data); err != nil {
+		return err
+	}
+	again, err := json.Marshal(v)
+	if err != nil || !bytes.Equal(again, compact.Bytes()) {
+		return errors.New("its fields are not those of its version")
+	}
+	return nil
 }
 
 // check bounds what the file can make its reader do, and compares the checksum.
@@ -288,117 +403,156 @@ func (c *fileContent) check() error {
 		return fmt.Errorf("version %d", h.Version)
 	case !bytes.Equal(c.Checksum, sum):
 		return errors.New("its checksum is wrong")
-	case h.CoinType != mainCoinType && h.CoinType != testCoinType:
-		return fmt.Errorf("coin type %d", h.CoinType)
+	case len(h.Accounts) == 0:
+		return errors.New("it has no account")
+	case h.GapLimit == 0 || h.GapLimit > maxGapLimit:
+		return fmt.Errorf("gap limit %d", h.GapLimit)
+	case c.Sealing == nil && (len(c.Sealed) > 0 || len(c.Code) > 0 || len(h.Fingerprint) > 0):
+		return errors.New("its seal is lost")
+	case c.Sealing == nil:
+		return nil
 	case len(h.Fingerprint) != 4:
 		return fmt.Errorf("fingerprint of %d bytes", len(h.Fingerprint))
-	case h.Cipher.Algorithm != sealAlgorithm || len(h.Cipher.Nonce) != chacha20poly1305.NonceSizeX:
-		return fmt.Errorf("cipher %q with a nonce of %d bytes", h.Cipher.Algorithm, len(h.Cipher.Nonce))
 	case len(c.Sealed) < chacha20poly1305.Overhead:
 		return fmt.Errorf("%d sealed bytes", len(c.Sealed))
 	}
-	return h.KDF.check()
+	return c.Sealing.check()
 }
 
-// check admits up to 1 GiB of memory and sixteen passes: a file from elsewhere must not take
-// all memory of a machine, nor hours. Later versions may so make guesses dearer without a new
-// format. The least values are those of Argon2's reference implementation.
-func (k *kdfParams) check() error {
-	if k.Algorithm != kdfAlgorithm || len(k.Salt) < 8 || len(k.Salt) > 64 ||
-		k.Time < 1 || k.Time > 16 || k.MemoryKiB < 8 || k.MemoryKiB > 1<<20 || k.Threads < 1 || k.Threads > 16 {
-		return fmt.Errorf("key derivation %q with %d passes, %d KiB, %d threads, %d bytes of salt",
-			k.Algorithm, k.Time, k.MemoryKiB, k.Threads, len(k.Salt))
-	}
-	return nil
-}
-
-// Account returns the public half of the keys of the first account. Until Unlock has compared it with the words it
-// is only as trustworthy as the folder of the file: whoever can write there can put an account
+// Accounts returns the accounts by number. Until Unlock has compared them with the words they
+// are only as trustworthy as the folder of the file: whoever can write there can put an account
 // of their own in, whose addresses are then shown as the owner's.
-func (f *File) Account() *Account { return f.accounts[0] }
+func (f *File) Accounts() []*Account { return f.accounts }
 
 // owner names whose keys the file has: the first account never changes, and says that.
 func (f *File) owner() types.Hash { return f.accounts[0].id() }
 
-// Birthday returns the block that CreateFile was given.
-func (f *File) Birthday() types.Index {
-	return types.Index{Height: f.content.Header.Birthday.Height, Hash: f.content.Header.Birthday.Hash}
+// IsWatchOnly reports whether the file has no words.
+func (f *File) IsWatchOnly() bool { return len(f.content.Header.Fingerprint) == 0 }
+
+// NeedsPassphrase reports whether the file was made with a passphrase.
+func (f *File) NeedsPassphrase() bool {
+	how := f.sealing()
+	return how != nil && how.KDF.MemoryKiB != noPassphraseMemoryKiB
+}
+
+func (f *File) sealing() *sealing {
+	if f.old != nil {
+		return &f.old.Header.sealing
+	}
+	return f.content.Sealing
+}
+
+// GapLimit returns how many keys behind the last one that was paid are watched.
+func (f *File) GapLimit() uint32 { return f.content.Header.GapLimit }
+
+// Birthday returns from when on the wallet may have been paid.
+func (f *File) Birthday() Birthday {
+	b := f.content.Header.Birthday
+	return Birthday{types.Index{Height: b.Height, Hash: b.Hash}, b.Time}
 }
 
 // Unlock returns what signs for the wallet; Wipe it after use. It takes a second
 // and 256 MiB, which is what a guess of the passphrase costs. Errors:
-// ErrPassphrase, ErrDamaged.
+// ErrPassphrase, ErrTampered, ErrDamaged, ErrNoWords.
 func (f *File) Unlock(passphrase string) (*Signer, error) {
-	_, key, err := f.decrypt(passphrase)
+	s, master, err := f.decrypt(passphrase)
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{account: key}, nil
+	s.wipe()
+	return &Signer{master: master, fingerprint: [4]byte(f.content.Header.Fingerprint), accounts: f.accounts}, nil
 }
 
-// Mnemonic returns the words, at Unlock's price and with its errors.
-func (f *File) Mnemonic(passphrase string) (string, error) {
-	words, key, err := f.decrypt(passphrase)
+// Words returns the words, at Unlock's price and with its errors.
+func (f *File) Words(passphrase string) (Words, error) {
+	s, master, err := f.decrypt(passphrase)
 	if err != nil {
-		return "", err
+		return Words{}, err
 	}
-	key.Zero()
-	return words, nil
+	master.Zero()
+	s.wipe()
+	return Words{s.Words, s.Passphrase}, nil
 }
 
-// decrypt decrypts the words and derives the account's private key, which must be
-// that of the public key in the header.
-func (f *File) decrypt(passphrase string) (words string, key *hdkeychain.ExtendedKey, err error) {
-	h := &f.content.Header
-	aead, err := chacha20poly1305.NewX(h.KDF.key(passphrase))
-	if err != nil {
-		return "", nil, err
+// decrypt opens the secret and derives the master key. The header must be as it was vouched
+// for, and the keys in it that say to be of this wallet must be those of the words.
+func (f *File) decrypt(passphrase string) (*secret, *hdkeychain.ExtendedKey, error) {
+	if f.IsWatchOnly() {
+		return nil, nil, ErrNoWords
 	}
-	header, err := json.Marshal(h)
-	if err != nil {
-		return "", nil, err
+	var s *secret
+	var err error
+	if f.old != nil {
+		s, err = f.old.decrypt(passphrase)
+	} else {
+		s, err = f.content.decrypt(passphrase)
 	}
-	// The checksum held, so what is wrong is the passphrase, or the file was changed by
-	// somebody who knew how; the two look alike.
-	plain, err := aead.Open(nil, h.Cipher.Nonce, f.content.Sealed, header)
 	if err != nil {
-		return "", nil, ErrPassphrase
+		return nil, nil, err
+	}
+	words, err := normalizeMnemonic(s.Words)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: it holds no mnemonic", ErrDamaged)
+	}
+	s.Words = words
+	master, fingerprint, err := masterKey(s.Words, s.Passphrase, f.keys.Test)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !bytes.Equal(fingerprint, f.content.Header.Fingerprint) {
+		err = ErrTampered
+	} else {
+		err = f.checkKeys(master)
+	}
+	if err != nil {
+		master.Zero()
+		return nil, nil, err
+	}
+	return s, master, nil
+}
+
+// decrypt opens the secret and compares the code of the header with it.
+func (c *fileContent) decrypt(passphrase string) (*secret, error) {
+	bound, err := c.bound()
+	if err != nil {
+		return nil, err
+	}
+	s := &secret{}
+	plain, err := c.Sealing.open(c.Sealed, bound, passphrase, false, func(b []byte) bool { return json.Unmarshal(b, &secret{}) == nil })
+	if err != nil {
+		return nil, err
 	}
 	defer clear(plain)
-	if words, err = normalizeMnemonic(string(plain)); err != nil {
-		return "", nil, fmt.Errorf("%w: it holds no mnemonic", ErrDamaged)
+	if err := strictJSON(plain, s); err != nil || len(s.CheckKey) != checkKeySize {
+		return nil, fmt.Errorf("%w: it holds no words", ErrDamaged)
 	}
-	key, fingerprint, err := accountKey(words, h.CoinType)
+	code, err := c.code(s)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	text, err := publicText(key)
-	if err != nil || text != h.AccountKey || fingerprint != binary.BigEndian.Uint32(h.Fingerprint) {
-		key.Zero()
-		return "", nil, fmt.Errorf("%w: its account is not that of its words", ErrDamaged)
+	if !hmac.Equal(code, c.Code) {
+		return nil, ErrTampered
 	}
-	return words, key, nil
+	return s, nil
 }
 
-// writeNew writes a file that only its owner can read, and no other than its
-// owner can see the folder's content if it has to be made. The file appears
-// whole and durable or not at all, and never in place of another: an empty file
-// takes the name first, which works where a hard link does not.
-func writeNew(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+// checkKeys compares the keys in the accounts that say to come from the wallet's master key
+// with it.
+func (f *File) checkKeys(master *hdkeychain.ExtendedKey) error {
+	for _, a := range f.accounts {
+		for _, o := range a.whole.Origins() {
+			if !bytes.Equal(o.Fingerprint[:], f.content.Header.Fingerprint) {
+				continue
+			}
+			is, err := comesFrom(master, &o)
+			if err != nil {
+				return err
+			}
+			if !is {
+				return fmt.Errorf("%w (account %s)", ErrTampered, a.name)
+			}
+		}
 	}
-	name, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = name.Close()
-	if err == nil {
-		err = wholefile.ReplaceBytes(path, content)
-	}
-	if err != nil {
-		os.Remove(path)
-	}
-	return err
+	return nil
 }

@@ -51,7 +51,7 @@ func TestMnemonicVectors(t *testing.T) {
 		if hex.EncodeToString(seed) != v.Seed {
 			t.Errorf("%s: seed %x, want %s", v.Mnemonic, seed, v.Seed)
 		}
-		master, err := hdkeychain.NewMaster(seed, keyPrefix(mainCoinType))
+		master, err := hdkeychain.NewMaster(seed, keyPrefix(false))
 		must(t, err)
 		if master.String() != v.Xprv {
 			t.Errorf("%s: master key %s, want %s", v.Mnemonic, master, v.Xprv)
@@ -163,7 +163,7 @@ func TestBIP32Vectors(t *testing.T) {
 		}
 	}
 	for _, v := range all.Invalid {
-		if _, err := newAccount(v.Key, 0, mainCoinType); !errors.Is(err, errAccountKey) {
+		if _, err := newAccount("test", "tr("+v.Key+"/<0;1>/*)", descriptor.Keys{HRP: "bc"}, nil); !errors.Is(err, ErrAccount) {
 			t.Errorf("%s: %v", v.Why, err)
 		}
 	}
@@ -171,21 +171,14 @@ func TestBIP32Vectors(t *testing.T) {
 	vectors.Ran(t, len(all.Invalid), "keys that are none")
 }
 
-// accountOf does what accountKey and newAccount do for any account of any seed,
-// so that vectors for Bitcoin's coin types can be held against them.
+// accountOf returns the account of a path of any seed, so that vectors for Bitcoin's coin
+// types can be held against it.
 func accountOf(t *testing.T, seed []byte, net *chaincfg.Params, path string) *Account {
 	t.Helper()
-	key := derive(t, seed, net, path)
-	text, err := publicText(key)
+	text, err := publicText(derive(t, seed, net, path))
 	must(t, err)
-	key.Zero()
-	public, err := hdkeychain.NewKeyFromString(text)
+	a, err := newAccount("test", "tr("+text+"/<0;1>/*)", descriptor.Keys{HRP: "bc", Test: net != &chaincfg.MainNetParams}, nil)
 	must(t, err)
-	a := &Account{xpub: text}
-	for branch := range a.branches {
-		a.branches[branch], err = public.Derive(uint32(branch))
-		must(t, err)
-	}
 	return a
 }
 
@@ -246,7 +239,7 @@ func TestCoreDerivations(t *testing.T) {
 	for _, v := range all {
 		net := &chaincfg.MainNetParams
 		if v.Chain != "main" {
-			net = keyPrefix(testCoinType)
+			net = keyPrefix(true)
 		}
 		parent, branch := v.Path[:strings.LastIndexByte(v.Path, '/')], parsePath(t, v.Path)[3]
 		account := accountOf(t, bip39.NewSeed(v.Mnemonic, v.Passphrase), net, parent)
@@ -267,13 +260,14 @@ func TestCoreDerivations(t *testing.T) {
 
 func testAccount(t testing.TB, mnemonic string, coinType uint32) *Account {
 	t.Helper()
-	key, fingerprint, err := accountKey(mnemonic, coinType)
+	test := coinType == testCoinType
+	master, fingerprint, err := masterKey(mnemonic, "", test)
 	must(t, err)
-	text, err := publicText(key)
+	text, err := bip86Account(master, fingerprint, coinType, 0)
 	must(t, err)
-	account, err := newAccount(text, fingerprint, coinType)
+	a, err := newAccount("main", text, descriptor.Keys{HRP: "krtd", Test: test}, fingerprint)
 	must(t, err)
-	return account
+	return a
 }
 
 // TestAccount fixes the keys of a mnemonic for ever: a wallet that was made once
@@ -297,7 +291,7 @@ func TestAccount(t *testing.T) {
 		},
 	} {
 		account := testAccount(t, abandon, tc.coinType)
-		if got := account.Descriptor(Change); got != tc.descriptor {
+		if got := account.Descriptors()[Change]; got != tc.descriptor {
 			t.Errorf("descriptor %s, want %s", got, tc.descriptor)
 		}
 		script, err := account.Script(Change, 7)
@@ -323,35 +317,37 @@ func TestAccountRefuses(t *testing.T) {
 			t.Errorf("key %d/%d has the script %x", tc.branch, tc.index, script)
 		}
 	}
-	seed := bip39.NewSeed(abandon, "")
-	private := derive(t, seed, keyPrefix(testCoinType), "m/86'/1'/0'").String()
-	master, err := publicText(derive(t, seed, keyPrefix(testCoinType), "m"))
-	must(t, err)
-	second, err := publicText(derive(t, seed, keyPrefix(testCoinType), "m/86'/1'/1'"))
-	must(t, err)
-	shallow, err := publicText(derive(t, seed, keyPrefix(testCoinType), "m/0'"))
-	must(t, err)
-	for name, tc := range map[string]struct {
-		text     string
-		coinType uint32
-	}{
-		"private key":    {private, testCoinType},
-		"master key":     {master, testCoinType},
-		"second account": {second, testCoinType},
-		"one step":       {shallow, testCoinType},
-		"other prefix":   {account.xpub, mainCoinType},
-		"cut":            {account.xpub[:100], testCoinType},
-		"wrong letter":   {strings.Replace(account.xpub, "tpubD", "tpubE", 1), testCoinType},
-		"nothing":        {"", testCoinType},
+	private := derive(t, bip39.NewSeed(abandon, ""), keyPrefix(true), "m/86'/1'/0'").String()
+	key := account.whole.Origins()[0].Extended
+	names := func(text string) (string, string) { return text, "tr(" + key + "/<0;1>/*)" }
+	for what, text := range map[string]string{
+		"private key":        "tr(" + private + "/<0;1>/*)",
+		"other prefix":       "tr(" + strings.Replace(key, "tpub", "xpub", 1) + "/<0;1>/*)",
+		"cut":                "tr(" + key[:100] + "/<0;1>/*)",
+		"three branches":     "tr(" + key + "/<0;1;2>/*)",
+		"hardened":           "tr(" + key + "/0h/*)",
+		"hardened index":     "tr(" + key + "/0/*h)",
+		"older output":       "wpkh(" + key + "/<0;1>/*)",
+		"wrong checksum":     "tr(" + key + "/<0;1>/*)#aaaaaaaa",
+		"of another network": "addr(bcrt1p8wpt9v4frpf3tkn0srd97pksgsxc5hs52lafxwru9kgeephvs7rqjeprhg)",
+		"no address":         "raw(6a)",
+		"large":              "tr(" + key + ",{" + strings.Repeat("pk("+key+"),", 400) + "})",
+		"nothing":            "",
 	} {
-		if _, err := newAccount(tc.text, 0, tc.coinType); !errors.Is(err, errAccountKey) {
-			t.Errorf("%s: %v", name, err)
+		if _, err := newAccount("test", text, descriptor.Keys{HRP: "krtd", Test: true}, nil); !errors.Is(err, ErrAccount) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, bad := range []string{"", "7", "--all", " a", "a ", "a\x1b[2J", strings.Repeat("a", 65), "\xff"} {
+		name, text := names(bad)
+		if _, err := newAccount(name, text, descriptor.Keys{HRP: "krtd", Test: true}, nil); !errors.Is(err, ErrAccount) {
+			t.Errorf("name %q: %v", bad, err)
 		}
 	}
 }
 
 // TestVectorsBIP341Keys holds the tweak of private keys, and signatures by what they
-// give, against BIP341's vectors without script path.
+// give, against BIP341's vectors.
 func TestVectorsBIP341Keys(t *testing.T) {
 	var all struct {
 		KeyPathSpending []struct {
@@ -371,12 +367,13 @@ func TestVectorsBIP341Keys(t *testing.T) {
 	}
 	checked := 0
 	for _, v := range all.KeyPathSpending[0].InputSpending {
+		var root []byte
 		if v.Given.MerkleRoot != nil {
-			continue
+			root = vectors.Hex(t, *v.Given.MerkleRoot)
 		}
 		secret := vectors.Hex(t, v.Given.InternalPrivkey)
 		internal, _ := btcec.PrivKeyFromBytes(secret)
-		key, err := tweaked(internal)
+		key, err := tweaked(internal, root)
 		must(t, err)
 		if got := hex.EncodeToString(key.Serialize()); got != v.Intermediary.TweakedPrivkey {
 			t.Errorf("tweaked %s, want %s", got, v.Intermediary.TweakedPrivkey)
@@ -389,5 +386,5 @@ func TestVectorsBIP341Keys(t *testing.T) {
 		}
 		checked++
 	}
-	vectors.Ran(t, checked, "keys without script path")
+	vectors.Ran(t, checked, "output keys")
 }

@@ -233,7 +233,7 @@ func (w *Wallet) isOurs(origin string) bool {
 		return false
 	}
 	return slices.ContainsFunc(w.accounts, func(a *watching) bool {
-		return strings.Contains(a.account.Descriptor(Receive), "["+strings.ToLower(after[:8]))
+		return strings.Contains(a.account.Descriptor(), "["+strings.ToLower(after[:8]))
 	})
 }
 

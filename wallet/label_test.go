@@ -28,7 +28,7 @@ type offline struct {
 func newOffline(t *testing.T) *offline {
 	t.Helper()
 	o := &offline{t: t, dir: t.TempDir()}
-	_, err := wallet.CreateFile(filepath.Join(o.dir, wallet.FileName), devParams(t), someWords, "", types.Index{})
+	_, err := wallet.CreateFile(filepath.Join(o.dir, wallet.FileName), devParams(t), contents(someWords), "")
 	must(t, err)
 	o.open()
 	t.Cleanup(func() { o.Close() })
@@ -302,7 +302,7 @@ func TestLabelsKnowTheirOwner(t *testing.T) {
 	must(t, o.Close())
 	path := filepath.Join(o.dir, wallet.FileName)
 	must(t, os.Rename(path, path+".away"))
-	_, err := wallet.CreateFile(path, devParams(t), strings.Repeat("test ", 11)+"junk", "", types.Index{})
+	_, err := wallet.CreateFile(path, devParams(t), contents(strings.Repeat("test ", 11)+"junk"), "")
 	must(t, err)
 	o.open()
 	if got := o.exported(); got != "" {

@@ -53,7 +53,7 @@ func (w *Wallet) NewMessage(address string, text []byte, coins []Coin) (*Message
 // signed can never be in a block: its first input spends what does not exist. Errors:
 // ErrNotOurs.
 func (s *Signer) SignMessage(m *Message) (string, error) {
-	if s.account == nil {
+	if s.master == nil {
 		return "", errWiped
 	}
 	if err := s.signInputs(m.draft); err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/karatcoin/karat/chain/message"
 	"github.com/karatcoin/karat/chain/taproot"
-	"github.com/karatcoin/karat/chain/types"
 )
 
 // TestSignMessage: the signatures of each form are those of the address's key, and a coin
@@ -16,7 +15,7 @@ import (
 func TestSignMessage(t *testing.T) {
 	p := networkFile(t, "dev.json")
 	dir := t.TempDir()
-	f, err := createFile(filepath.Join(dir, FileName), p, abandon, "", types.Index{}, defaultKDF(""))
+	f, err := createFile(filepath.Join(dir, FileName), p, contentsOf(abandon), "", defaultKDF(""))
 	must(t, err)
 	w, err := Open(dir, f, p, nil)
 	must(t, err)
@@ -27,7 +26,7 @@ func TestSignMessage(t *testing.T) {
 	must(t, err)
 	script, err := taproot.DecodeAddress(p.HRP, address)
 	must(t, err)
-	coins := ownCoins(t, f.Account(), 5, 7)
+	coins := ownCoins(t, f.Accounts()[0], 5, 7)
 	text := []byte("grüße\n")
 	for _, c := range []struct {
 		form  string
@@ -53,7 +52,7 @@ func TestSignMessage(t *testing.T) {
 		}
 	}
 
-	foreign := ownCoins(t, f.Account(), 5)
+	foreign := ownCoins(t, f.Accounts()[0], 5)
 	foreign[0].ScriptPubKey = taproot.OutputScript([32]byte{3})
 	m, err := w.NewMessage(address, text, foreign)
 	must(t, err)

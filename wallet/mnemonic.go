@@ -12,6 +12,9 @@ import (
 // ErrMnemonic is wrapped by every error about words that are not a mnemonic.
 var ErrMnemonic = errors.New("not a mnemonic")
 
+// english is the language of the words, as BIP39 names its lists.
+const english = "english"
+
 // NewMnemonic makes a random mnemonic of 12 or 24 English words (BIP39), which
 // stand for 128 or 256 random bits.
 func NewMnemonic(words int) (string, error) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/syndtr/goleveldb/leveldb"
 
-	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/wallet"
 )
 
@@ -26,7 +25,7 @@ func (s *shared) open(words string) *testWallet {
 	s.n.t.Helper()
 	path := filepath.Join(s.dir, wallet.FileName)
 	_ = os.Remove(path)
-	f, err := wallet.CreateFile(path, s.n.params, words, "", types.Index{})
+	f, err := wallet.CreateFile(path, s.n.params, contents(words), "")
 	if err != nil {
 		s.n.t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func TestRestoreGoesOn(t *testing.T) {
 	want := first.sync().state()
 
 	dir := t.TempDir()
-	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, someWords, "", types.Index{})
+	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, contents(someWords), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestRestoreReopened(t *testing.T) {
 	n.mine(3, "")
 
 	dir := t.TempDir()
-	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, someWords, "", types.Index{})
+	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, contents(someWords), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,10 @@ package wallet
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
+	"sort"
 	"sync"
 	"sync/atomic"
 
@@ -110,14 +112,35 @@ func (w *Wallet) skipToBirthday() error {
 func (w *Wallet) firstBlock() (types.Index, error) {
 	genesis := types.Index{Hash: w.params.GenesisBlock().Hash}
 	birthday := w.file.Birthday()
+	if birthday.Height == 0 && birthday.Time > 0 {
+		return w.blockBefore(birthday.Time - birthdaySlack)
+	}
 	if birthday.Height > w.tip.Height {
 		return genesis, nil
 	}
 	h, err := w.headerAt(birthday.Height)
-	if err != nil || h.Hash() != birthday.Hash {
+	hash := h.Hash()
+	if err != nil || hash != birthday.Hash && !birthday.Hash.IsZero() {
 		return genesis, err
 	}
-	return birthday, nil
+	return types.Index{Height: birthday.Height, Hash: hash}, nil
+}
+
+// birthdaySlack is how far, in seconds, a block's time may be from that of its payments: they
+// wait, clocks differ by zones, and miners may set a time two hours ahead.
+const birthdaySlack = 24 * 60 * 60
+
+// blockBefore returns a block whose time is before some instant, the last one as far as times
+// rise from block to block. It assumes mu.
+func (w *Wallet) blockBefore(instant int64) (types.Index, error) {
+	var failed error
+	above := sort.Search(int(w.tip.Height), func(below int) bool {
+		h, err := w.headerAt(uint32(below) + 1)
+		failed = errors.Join(failed, err)
+		return int64(h.Timestamp) >= instant
+	})
+	h, err := w.headerAt(uint32(above))
+	return types.Index{Height: uint32(above), Hash: h.Hash()}, errors.Join(failed, err)
 }
 
 // scanBatch looks through a batch, and stores the new position in one step with what was found.

@@ -25,18 +25,55 @@ var (
 
 var errWiped = errors.New("the signer was wiped")
 
-// Signer holds the private keys of an account. One goroutine at a time may use
-// it.
+// Signer holds the private keys of a wallet. One goroutine at a time may use it.
 type Signer struct {
-	account *hdkeychain.ExtendedKey // m/86'/coin'/0'; nil after Wipe
+	master      *hdkeychain.ExtendedKey // nil after Wipe
+	fingerprint [4]byte                 // of the master key
+	accounts    []*Account              // by number
+	// parents are keys from which single ones were derived, by their path. Most coins of a
+	// payment are of one or two branches.
+	parents map[string]*hdkeychain.ExtendedKey
 }
 
 // Wipe overwrites the keys. The Signer cannot be used any more.
 func (s *Signer) Wipe() {
-	if s.account != nil {
-		s.account.Zero()
-		s.account = nil
+	if s.master == nil {
+		return
 	}
+	s.master.Zero()
+	s.master = nil
+	for _, key := range s.parents {
+		key.Zero()
+	}
+	s.parents = nil
+}
+
+// privateKey returns the key at the end of a path from the master key; nil if the fingerprint
+// is that of another's.
+func (s *Signer) privateKey(fingerprint [4]byte, path []uint32) (*btcec.PrivateKey, error) {
+	if fingerprint != s.fingerprint || len(path) == 0 {
+		return nil, nil
+	}
+	above := fmt.Sprint(path[:len(path)-1])
+	parent := s.parents[above]
+	if len(path) == 1 {
+		parent = s.master
+	} else if parent == nil {
+		var err error
+		if parent, err = derivePath(s.master, path[:len(path)-1]...); err != nil {
+			return nil, err
+		}
+		if s.parents == nil {
+			s.parents = map[string]*hdkeychain.ExtendedKey{}
+		}
+		s.parents[above] = parent
+	}
+	child, err := parent.Derive(path[len(path)-1])
+	if err != nil {
+		return nil, err
+	}
+	defer child.Zero()
+	return child.ECPrivKey()
 }
 
 // Sign signs every input of a draft by its key path (BIP341, hash type default)
@@ -46,7 +83,7 @@ func (s *Signer) Wipe() {
 // The message of each signature holds the amounts and scripts of all coins, so a
 // node that lied about a coin gets a transaction that is worth nothing.
 func (s *Signer) Sign(d *Draft) error {
-	if s.account == nil {
+	if s.master == nil {
 		return errWiped
 	}
 	if err := checkDraft(d); err != nil {
@@ -102,49 +139,52 @@ func (s *Signer) signInput(ctx *taproot.Context, d *Draft, i int) error {
 	return ctx.VerifyInput(i, taproot.Standard, nil)
 }
 
-// outputKey returns the private key that a coin's script asks a signature of
-// (BIP86).
+// outputKey returns the private key that a coin's script asks a signature of, by its key path
+// (BIP341).
 func (s *Signer) outputKey(c *Coin) (*btcec.PrivateKey, error) {
-	if c.Key.Branch != Receive && c.Key.Branch != Change {
-		return nil, fmt.Errorf("%w: branch %d", ErrNotOurs, c.Key.Branch)
+	if int64(c.Key.Account) >= int64(len(s.accounts)) {
+		return nil, fmt.Errorf("%w: account %d", ErrNotOurs, c.Key.Account)
 	}
-	branch, err := s.account.Derive(uint32(c.Key.Branch))
+	out, err := s.accounts[c.Key.Account].Expand(c.Key.Branch, c.Key.Index)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotOurs, err)
+	}
+	// The coin comes from what a node sent. Only a script of this very key is signed for.
+	if !bytes.Equal(c.ScriptPubKey, out.ScriptPubKey) {
+		return nil, fmt.Errorf("%w: %s pays to another key than %d/%d", ErrNotOurs, c.OutPoint, c.Key.Branch, c.Key.Index)
+	}
+	if len(out.Keys) == 0 {
+		return nil, fmt.Errorf("%w: nothing is known of it but its address", ErrNotOurs)
+	}
+	internal, err := s.privateKey(out.Keys[0].Fingerprint, out.Keys[0].Path)
 	if err != nil {
 		return nil, err
 	}
-	child, err := derivePath(branch, c.Key.Index)
-	if err != nil {
-		return nil, err
-	}
-	defer child.Zero()
-	internal, err := child.ECPrivKey()
-	if err != nil {
-		return nil, err
+	if internal == nil {
+		return nil, fmt.Errorf("%w: its key is of another wallet", ErrNotOurs)
 	}
 	defer internal.Zero()
-	key, err := tweaked(internal)
+	key, err := tweaked(internal, out.MerkleRoot)
 	if err != nil {
 		return nil, fmt.Errorf("key %d/%d: %w", c.Key.Branch, c.Key.Index, err)
 	}
-	// The coin comes from what a node sent. Only a script of this very key is signed for.
 	if output := schnorr.SerializePubKey(key.PubKey()); !bytes.Equal(c.ScriptPubKey, taproot.OutputScript([32]byte(output))) {
 		key.Zero()
-		return nil, fmt.Errorf("%w: %s pays to another key than %d/%d", ErrNotOurs, c.OutPoint, c.Key.Branch, c.Key.Index)
+		return nil, fmt.Errorf("%w: %s is not spent by its key alone", ErrNotOurs, c.OutPoint)
 	}
 	return key, nil
 }
 
-// tweaked returns the private key of the output key that an internal key has
-// without a script path (BIP341): the key, negated if its point is odd, plus the
-// tweak.
-func tweaked(internal *btcec.PrivateKey) (*btcec.PrivateKey, error) {
+// tweaked returns the private key of the output key that an internal key has with a script
+// tree, or none (BIP341): the key, negated if its point is odd, plus the tweak.
+func tweaked(internal *btcec.PrivateKey, merkleRoot []byte) (*btcec.PrivateKey, error) {
 	public := internal.PubKey().SerializeCompressed()
 	secret := internal.Key
 	defer secret.Zero()
 	if public[0] == 3 { // the y coordinate is odd
 		secret.Negate()
 	}
-	hash := taproot.TweakHash([32]byte(public[1:]), nil)
+	hash := taproot.TweakHash([32]byte(public[1:]), merkleRoot)
 	var tweak btcec.ModNScalar
 	if overflow := tweak.SetBytes(&hash); overflow != 0 || secret.Add(&tweak).IsZero() {
 		return nil, errors.New("the key has no output key") // one in 2^127

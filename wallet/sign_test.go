@@ -18,13 +18,13 @@ func testSigner(t testing.TB) (*Account, *Signer) {
 	t.Helper()
 	p := networkFile(t, "dev.json")
 	path := filepath.Join(t.TempDir(), "wallet.json")
-	_, err := createFile(path, p, abandon, "secret", types.Index{}, lightKDF())
+	_, err := createFile(path, p, contentsOf(abandon), "secret", lightKDF())
 	must(t, err)
 	f, err := OpenFile(path, p)
 	must(t, err)
 	signer, err := f.Unlock("secret")
 	must(t, err)
-	return f.Account(), signer
+	return f.Accounts()[0], signer
 }
 
 // ownCoins returns coins of an account, in turn of each branch.
@@ -182,12 +182,12 @@ func TestSignEveryKey(t *testing.T) {
 
 func TestWipe(t *testing.T) {
 	_, signer := testSigner(t)
-	key := signer.account
+	key := signer.master
 	if _, err := key.ECPrivKey(); err != nil {
 		t.Fatal(err)
 	}
 	signer.Wipe()
-	if _, err := key.ECPrivKey(); err == nil || signer.account != nil {
+	if _, err := key.ECPrivKey(); err == nil || signer.master != nil {
 		t.Error("the key is still there")
 	}
 }

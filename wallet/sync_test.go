@@ -123,10 +123,15 @@ type testWallet struct {
 
 const someWords = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 
+// contents is a wallet file with nothing but words.
+func contents(words string) wallet.Contents {
+	return wallet.Contents{Words: wallet.Words{Mnemonic: words}}
+}
+
 func (n *testNode) wallet(words string) *testWallet {
 	n.t.Helper()
 	dir := n.t.TempDir()
-	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, words, "", types.Index{})
+	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, contents(words), "")
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -448,7 +453,7 @@ func TestBirthday(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, someWords, "", tip)
+	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, wallet.Contents{Words: wallet.Words{Mnemonic: someWords}, Birthday: wallet.Birthday{Index: tip}}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -482,7 +487,7 @@ func TestBirthday(t *testing.T) {
 func TestReopen(t *testing.T) {
 	n := startNode(t)
 	dir := t.TempDir()
-	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, someWords, "", types.Index{})
+	f, err := wallet.CreateFile(filepath.Join(dir, wallet.FileName), n.params, contents(someWords), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 // GapLimit is how many keys behind the last one that was paid are watched on each branch
-// (BIP44): a restored wallet finds everything unless so many addresses in a row were given
+// (BIP44), unless the wallet's file has another limit: a restored wallet finds everything unless so many addresses in a row were given
 // out and never paid. It is what other programs look for too, so that the words can be
 // restored there. Each watched key makes more blocks match by chance.
 const GapLimit = 20
@@ -34,6 +34,7 @@ const GapLimit = 20
 type Wallet struct {
 	params *consensus.Params
 	file   *File
+	gap    uint32 // see GapLimit
 	log    *slog.Logger
 	now    func() time.Time
 
@@ -75,7 +76,7 @@ func Open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, 
 // open opens a wallet. If its database is damaged, or of another, that is removed.
 func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, error) {
 	w := &Wallet{
-		params: p, file: f, log: log, now: time.Now,
+		params: p, file: f, gap: f.GapLimit(), log: log, now: time.Now,
 		transactions: map[types.Hash]*Transaction{}, keys: map[string]KeyID{}, seen: map[types.Hash]bool{},
 		labels: map[labelKey]Label{},
 	}
@@ -135,7 +136,7 @@ func (w *Wallet) load() (err error) {
 	places, changed := w.joinAccounts()
 	for i, state := range w.meta.accounts[:len(w.accounts)] {
 		for _, branch := range []Branch{Receive, Change} {
-			if err := w.watch(uint32(i), branch, state.next[branch]+GapLimit); err != nil {
+			if err := w.watch(uint32(i), branch, state.next[branch]+w.gap); err != nil {
 				return err
 			}
 		}
@@ -296,7 +297,7 @@ func (w *Wallet) NextAddress(account uint32) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	index := w.nextIndex(account, Receive)
-	if err := w.watch(account, Receive, index+1+GapLimit); err != nil {
+	if err := w.watch(account, Receive, index+1+w.gap); err != nil {
 		return "", err
 	}
 	text, err := taproot.EncodeAddress(w.params.HRP, w.accounts[account].scripts[Receive][index])
@@ -317,11 +318,11 @@ func (w *Wallet) NextAddress(account uint32) (string, error) {
 
 // Unpaid returns how many of the last addresses of an account that were given out were not
 // paid, as far as the wallet has looked. A restore finds an address only if fewer than
-// GapLimit before it were not paid.
+// the gap limit before it were not paid.
 func (w *Wallet) Unpaid(account uint32) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return int(w.nextIndex(account, Receive) - w.accounts[account].paidEnd[Receive])
+	return int(w.usedEnd(account, Receive) - w.accounts[account].paidEnd[Receive])
 }
 
 // ChangeScript returns a script of an account for what is left of a payment, which no
@@ -332,8 +333,9 @@ func (w *Wallet) ChangeScript(account uint32) ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	a := w.accounts[account]
-	index := a.paidEnd[Change]
-	return a.scripts[Change][index], w.watch(account, Change, index+1+GapLimit)
+	branch := a.account.changeBranch()
+	index := w.nextIndex(account, branch)
+	return a.scripts[branch][index], w.watch(account, branch, index+1+w.gap)
 }
 
 // Addresses returns the addresses of a branch that were given out or paid.
@@ -345,7 +347,7 @@ func (w *Wallet) Addresses(account uint32, branch Branch) ([]Address, error) {
 		received[string(c.ScriptPubKey)] += c.Value
 	}
 	var list []Address
-	for index := range w.nextIndex(account, branch) {
+	for index := range w.usedEnd(account, branch) {
 		script := w.accounts[account].scripts[branch][index]
 		text, err := taproot.EncodeAddress(w.params.HRP, script)
 		if err != nil {

@@ -44,10 +44,11 @@ func (w *Wallet) keysEnd() []marks {
 	return w.ends()
 }
 
-// watch makes the scripts of a branch up to an index, which it leaves out.
+// watch makes the scripts of a branch up to an index, which it leaves out, or to the branch's
+// own end.
 func (w *Wallet) watch(account uint32, branch Branch, end uint32) error {
 	a := w.accounts[account]
-	for index := uint32(len(a.scripts[branch])); index < end; index++ {
+	for index := uint32(len(a.scripts[branch])); index < min(end, a.account.end(branch)); index++ {
 		script, err := a.account.Script(branch, index)
 		if err != nil {
 			return err
@@ -79,7 +80,7 @@ func (w *Wallet) notePaid(tx *types.Tx) (more bool, err error) {
 			continue
 		}
 		a.paidEnd[key.Branch] = key.Index + 1
-		if end := key.Index + 1 + GapLimit; end > a.end()[key.Branch] {
+		if end := min(key.Index+1+w.gap, a.account.end(key.Branch)); end > a.end()[key.Branch] {
 			more = true
 			if err := w.watch(key.Account, key.Branch, end); err != nil {
 				return false, err
@@ -89,10 +90,16 @@ func (w *Wallet) notePaid(tx *types.Tx) (more bool, err error) {
 	return more, nil
 }
 
-// nextIndex returns the first index of a branch that was neither given out nor paid. After a
+// usedEnd returns one above the last index of a branch that was given out or paid. After a
 // restore nobody knows what was given out, but what was paid was. It assumes mu.
-func (w *Wallet) nextIndex(account uint32, branch Branch) uint32 {
+func (w *Wallet) usedEnd(account uint32, branch Branch) uint32 {
 	return max(w.meta.accounts[account].next[branch], w.accounts[account].paidEnd[branch])
+}
+
+// nextIndex returns the first index of a branch that is not used; the last one if all are:
+// there may be one address only. It assumes mu.
+func (w *Wallet) nextIndex(account uint32, branch Branch) uint32 {
+	return min(w.usedEnd(account, branch), w.accounts[account].account.end(branch)-1)
 }
 
 // watched returns the scripts of each account and branch from an index on; all of them if

@@ -323,8 +323,8 @@ func (n Keys) decodeExtended(text string) (*hdkeychain.ExtendedKey, bool) {
 		return nil, false
 	}
 	extended, err := hdkeychain.NewKeyFromString(text)
-	if err != nil {
-		return nil, false
+	if err != nil || extended.Depth() == 0 && (extended.ChildIndex() != 0 || extended.ParentFingerprint() != 0) {
+		return nil, false // a master key has no parent
 	}
 	public, private := uint32(versionXpub), uint32(versionXprv)
 	if n.Test {

@@ -55,7 +55,7 @@ func create(c *cli.Context, words int) error {
 	} else if err != nil {
 		birthday = types.Index{}
 	}
-	path, err := h.createFile(c, mnemonic, birthday)
+	path, err := h.createFile(c, wallet.Contents{Words: wallet.Words{Mnemonic: mnemonic}, Birthday: wallet.Birthday{Index: birthday}})
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (h home) exists(c *cli.Context, path string) error {
 }
 
 // createFile writes the file of a new wallet and returns its path.
-func (h home) createFile(c *cli.Context, mnemonic string, birthday types.Index) (string, error) {
+func (h home) createFile(c *cli.Context, contents wallet.Contents) (string, error) {
 	path, err := h.newPath(c)
 	if err != nil {
 		return "", err
@@ -125,7 +125,7 @@ func (h home) createFile(c *cli.Context, mnemonic string, birthday types.Index) 
 	if err != nil {
 		return "", err
 	}
-	_, err = wallet.CreateFile(path, h.params, mnemonic, passphrase, birthday)
+	_, err = wallet.CreateFile(path, h.params, contents, passphrase)
 	if errors.Is(err, fs.ErrExist) { // made while the passphrase was typed
 		return "", h.exists(c, path)
 	}
@@ -165,7 +165,7 @@ func restore(c *cli.Context) error {
 	if err := wallet.CheckMnemonic(mnemonic); err != nil {
 		return err
 	}
-	path, err := h.createFile(c, mnemonic, types.Index{})
+	path, err := h.createFile(c, wallet.Contents{Words: wallet.Words{Mnemonic: mnemonic}})
 	if err != nil {
 		return err
 	}
@@ -206,11 +206,11 @@ func showMnemonic(c *cli.Context) error {
 			return err
 		}
 	}
-	mnemonic, err := f.Mnemonic(passphrase)
+	words, err := f.Words(passphrase)
 	if err != nil {
 		return err
 	}
-	printWords(c, mnemonic)
+	printWords(c, words.Mnemonic)
 	return nil
 }
 
@@ -230,8 +230,10 @@ func descriptors(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, branch := range []wallet.Branch{wallet.Receive, wallet.Change} {
-		fmt.Fprintln(c.App.Writer, f.Account().Descriptor(branch))
+	for _, a := range f.Accounts() {
+		for _, text := range a.Descriptors() {
+			fmt.Fprintln(c.App.Writer, text)
+		}
 	}
 	return nil
 }

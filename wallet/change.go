@@ -1,0 +1,128 @@
+package wallet
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/syndtr/goleveldb/leveldb/storage"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/internal/wholefile"
+)
+
+// change rewrites a wallet's file. It holds the lock of the wallet's database meanwhile, so
+// that of two processes that change the file none undoes what the other did. The file is the
+// old one or the new one, whatever happens.
+func change(path string, p *consensus.Params, do func(f *File) error) (err error) {
+	dir := filepath.Join(filepath.Dir(path), databaseName)
+	if _, err := os.Lstat(path); err != nil { // no folder is made for a wallet that is not there
+		return fmt.Errorf("wallet file: %w", err)
+	}
+	lock, err := storage.OpenFile(dir, false)
+	if isLocked(err) {
+		return fmt.Errorf("wallet database in %s: %w: is it open in another karat?", dir, err)
+	} else if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := lock.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	f, err := OpenFile(path, p)
+	if err != nil {
+		return err
+	}
+	if err := do(f); err != nil {
+		return err
+	}
+	text, err := f.text()
+	if err != nil {
+		return err
+	}
+	return wholefile.ReplaceBytes(path, text)
+}
+
+// AddAccount adds an account to a wallet's file. Without a descriptor it is the next one of the
+// words (BIP86). A wallet with words needs its passphrase, since it vouches for its accounts.
+// An account that was used before needs a birthday that is not later: the wallet's own counts
+// for all. Errors: ErrAccount, ErrNoWords, and those of Unlock.
+func AddAccount(path string, p *consensus.Params, passphrase string, named NamedDescriptor) (added *Account, err error) {
+	err = change(path, p, func(f *File) error {
+		if f.IsWatchOnly() {
+			if named.Descriptor == "" {
+				return ErrNoWords
+			}
+			if err := f.add(named); err != nil {
+				return err
+			}
+			added = f.accounts[len(f.accounts)-1]
+			return f.sum()
+		}
+		s, master, err := f.decrypt(passphrase)
+		if err != nil {
+			return err
+		}
+		defer s.wipe()
+		defer master.Zero()
+		if named.Descriptor == "" {
+			if named.Descriptor, err = f.nextAccount(master); err != nil {
+				return err
+			}
+		}
+		if err := f.add(named); err != nil {
+			return err
+		}
+		added = f.accounts[len(f.accounts)-1]
+		if err := f.checkKeys(master); err != nil {
+			return fmt.Errorf("%w: its key is not the one that these words have there", ErrAccount)
+		}
+		if f.old != nil {
+			return f.seal(s, passphrase, f.old.Header.KDF)
+		}
+		return f.vouch(s)
+	})
+	return added, err
+}
+
+// ChangePassphrase seals the words anew, by another passphrase. The old one opens the file no
+// more; copies of the file that were made before are as they were.
+func ChangePassphrase(path string, p *consensus.Params, old, passphrase string) error {
+	return changePassphrase(path, p, old, passphrase, defaultKDF(passphrase))
+}
+
+func changePassphrase(path string, p *consensus.Params, old, passphrase string, kdf kdfParams) error {
+	return change(path, p, func(f *File) error {
+		s, master, err := f.decrypt(old)
+		if err != nil {
+			return err
+		}
+		defer s.wipe()
+		master.Zero()
+		return f.seal(s, passphrase, kdf)
+	})
+}
+
+// writeNew writes a file that only its owner can read, and no other than its
+// owner can see the folder's content if it has to be made. The file appears
+// whole and durable or not at all, and never in place of another: an empty file
+// takes the name first, which works where a hard link does not.
+func writeNew(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	name, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	err = name.Close()
+	if err == nil {
+		err = wholefile.ReplaceBytes(path, content)
+	}
+	if err != nil {
+		os.Remove(path)
+	}
+	return err
+}
