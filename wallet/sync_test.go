@@ -28,7 +28,7 @@ import (
 // testNode is a node of the dev network, whose coinbases can be spent after two
 // blocks, and what a wallet may be told by somebody who stands between.
 type testNode struct {
-	t      *testing.T
+	t      testing.TB
 	params *consensus.Params
 	node   *node.Node
 	client *rpc.Client
@@ -38,7 +38,7 @@ type testNode struct {
 	lie   func(method string, result json.RawMessage) json.RawMessage
 }
 
-func startNode(t *testing.T, changes ...func(*node.Config)) *testNode {
+func startNode(t testing.TB, changes ...func(*node.Config)) *testNode {
 	t.Helper()
 	n := nodetest.Dev(t, func(c *node.Config) {
 		nodetest.Matures(c)

@@ -118,24 +118,39 @@ func Header(filter []byte, prev types.Hash) types.Hash {
 // script that the block does not have it is wrong once in 784,931 times; for one that
 // it has it is never wrong. An error wraps ErrFilter.
 func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
-	n, wanted, r, err := open(filter, block, scripts)
-	if n == 0 || len(wanted) == 0 {
+	n, r, err := open(filter)
+	if n == 0 || len(scripts) == 0 {
 		return false, err
 	}
+	// Scripts are many and filters are short, so the elements are laid out to be looked up, and
+	// the scripts need not be sorted. A table of bits, eight for each element, answers for most
+	// scripts at once.
+	values := make([]uint64, n)
+	shift := max(0, bits.Len64(n*falsePositiveRate)-bits.Len64(8*n))
+	table := make([]uint64, n*falsePositiveRate>>shift/64+1)
 	value := uint64(0)
-	for range n {
+	for i := range values {
 		difference, ok := r.golomb()
 		if !ok {
 			return false, errEnds
 		}
-		value += difference
-		for len(wanted) > 0 && wanted[0] < value {
-			wanted = wanted[1:]
+		if value += difference; value >= n*falsePositiveRate { // no script is found from here on
+			values = values[:i]
+			break
 		}
-		if len(wanted) == 0 {
-			return false, nil
+		values[i] = value
+		table[value>>shift/64] |= 1 << (value >> shift % 64)
+	}
+	keys := keysOf(block)
+	for _, script := range scripts {
+		if len(script) == 0 {
+			continue
 		}
-		if wanted[0] == value {
+		value := keys.value(script, n)
+		if table[value>>shift/64]>>(value>>shift%64)&1 == 0 {
+			continue
+		}
+		if _, found := slices.BinarySearch(values, value); found {
 			return true, nil
 		}
 	}
@@ -146,10 +161,18 @@ func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 // ones aside, as surely as Match does. So whoever has the block finds out a filter
 // that hides something. It reads the filter once, however many scripts there are.
 func MatchAll(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
-	n, wanted, r, err := open(filter, block, scripts)
+	n, r, err := open(filter)
 	if err != nil {
 		return false, err
 	}
+	keys := keysOf(block)
+	wanted := make([]uint64, 0, len(scripts))
+	for _, script := range scripts {
+		if len(script) > 0 {
+			wanted = append(wanted, keys.value(script, n))
+		}
+	}
+	slices.Sort(wanted) // as the elements are: one pass compares them
 	value := uint64(0)
 	for range n {
 		if len(wanted) == 0 {
@@ -172,28 +195,19 @@ func MatchAll(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 
 var errEnds = fmt.Errorf("%w: it ends within its elements", ErrFilter)
 
-// open begins to read a filter. It returns the number of its elements, the numbers of
-// the scripts in order, and a reader of the elements. Both lists are sorted, so one
-// pass compares them.
-func open(filter []byte, block types.Hash, scripts [][]byte) (n uint64, wanted []uint64, r bitReader, err error) {
+// open begins to read a filter. It returns the number of its elements, and a reader of
+// them.
+func open(filter []byte) (n uint64, r bitReader, err error) {
 	d := types.NewDecoder(filter)
 	n = d.CompactSize()
 	if d.Err() != nil {
-		return 0, nil, r, fmt.Errorf("%w: %w", ErrFilter, d.Err())
+		return 0, r, fmt.Errorf("%w: %w", ErrFilter, d.Err())
 	}
 	// An element takes 20 bits at least, so a claim of too many is found out here.
 	if n > maxElements || n*(golombBits+1) > uint64(d.Remaining())*8 {
-		return 0, nil, r, fmt.Errorf("%w: %d elements in %d bytes", ErrFilter, n, d.Remaining())
+		return 0, r, fmt.Errorf("%w: %d elements in %d bytes", ErrFilter, n, d.Remaining())
 	}
-	keys := keysOf(block)
-	wanted = make([]uint64, 0, len(scripts))
-	for _, script := range scripts {
-		if len(script) > 0 {
-			wanted = append(wanted, keys.value(script, n))
-		}
-	}
-	slices.Sort(wanted)
-	return n, wanted, bitReader{in: d.Bytes(d.Remaining())}, nil
+	return n, bitReader{in: d.Bytes(d.Remaining())}, nil
 }
 
 // sipKeys are the keys of a block's elements: the first 16 bytes of its hash. So a
