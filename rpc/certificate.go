@@ -215,9 +215,17 @@ func pinned(fingerprint string) (*tls.Config, error) {
 		MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, // VerifyConnection does it
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if got := Fingerprint(state.PeerCertificates[0]); got != hex.EncodeToString(want) {
-				return fmt.Errorf("the node has the fingerprint %s, not %x: it is another one, or somebody is between", got, want)
+				return &pinError{got, hex.EncodeToString(want)}
 			}
 			return nil
 		},
 	}, nil
+}
+
+// pinError is a node that has another key than it should.
+type pinError struct{ got, want string }
+
+// Error implements error.
+func (e *pinError) Error() string {
+	return fmt.Sprintf("the node has the fingerprint %s, not %s: it is another one, or somebody is between", e.got, e.want)
 }

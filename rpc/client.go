@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -40,13 +38,6 @@ func NewClient(url, user, password string) *Client {
 func NewCookieClient(url, cookieFile string) *Client {
 	return &Client{url: url, cookie: cookieFile, http: http.Client{Timeout: clientTimeout}}
 }
-
-// ErrUnreachable is wrapped by the errors of calls that no node answered.
-var ErrUnreachable = errors.New("no node answers")
-
-// ErrUnauthorized is wrapped by the errors of calls that a node refused for user
-// and password.
-var ErrUnauthorized = errors.New("the node refuses user and password")
 
 // Named are parameters by name. If it is the only parameter of a call, it takes the
 // place of the list.
@@ -158,7 +149,7 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 	if c.cookie != "" {
 		data, err := os.ReadFile(c.cookie)
 		if err != nil {
-			return nil, fmt.Errorf("%w at %s: its cookie file cannot be read (%w)", ErrUnreachable, c.url, err)
+			return nil, &callError{fmt.Sprintf("%s at %s: its cookie file cannot be read (%v)", ErrUnreachable, c.url, err), ErrNoCookie, err}
 		}
 		user, password, _ = strings.Cut(strings.TrimSpace(string(data)), ":")
 	}
@@ -190,20 +181,4 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the node answers with HTTP status %s: %.200s", answer.Status, raw)
 	}
 	return raw, nil
-}
-
-// unanswered says what it means that a request failed, so that the user of a command
-// reads that the node does not run, not that a socket was refused.
-func (c *Client) unanswered(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return err
-	}
-	var netErr *net.OpError
-	switch {
-	case errors.As(err, &netErr):
-		return fmt.Errorf("%w at %s (%w)", ErrUnreachable, c.url, netErr.Err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the node ended meanwhile
-		return fmt.Errorf("%w at %s any more (%w)", ErrUnreachable, c.url, err)
-	}
-	return err
 }

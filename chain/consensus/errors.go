@@ -81,5 +81,11 @@ func Local(err error) error {
 	if err == nil || errors.Is(err, ErrLocal) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrLocal, err)
+	return localError{err}
 }
+
+// localError is of the kind ErrLocal. Its text is its cause's: that a disk is full tells
+// people more than whose fault it is.
+type localError struct{ error }
+
+func (e localError) Unwrap() []error { return []error{ErrLocal, e.error} }

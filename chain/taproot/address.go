@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/btcsuite/btcd/address/v2/bech32"
 
@@ -160,7 +161,14 @@ func DecodeAddress(hrp, address string) ([]byte, error) {
 // decodeFault says why a string is no bech32 of any kind. The library's own words name
 // the checksum that would make a mistyped address valid, and a user might take it.
 func decodeFault(hrp, address string, err error) string {
+	for i, r := range address {
+		// The library looks at bytes, and a letter may have several.
+		if r < 33 || r > 126 {
+			return fmt.Sprintf("%q (%U) at place %d is in no address", r, r, utf8.RuneCountInString(address[:i])+1)
+		}
+	}
 	var badLength bech32.ErrInvalidLength
+	var badLetter bech32.ErrNonCharsetChar
 	var badSeparator bech32.ErrInvalidSeparatorIndex
 	var badChecksum bech32.ErrInvalidChecksum
 	switch {
@@ -170,6 +178,8 @@ func decodeFault(hrp, address string, err error) string {
 		return "no prefix, separator 1 and checksum as in " + hrp + "1…"
 	case errors.As(err, &badChecksum):
 		return "the checksum does not match, the address is mistyped or cut"
+	case errors.As(err, &badLetter):
+		return fmt.Sprintf("%q is no letter of an address behind its prefix", rune(badLetter))
 	case errors.As(err, new(bech32.ErrMixedCase)):
 		return "mixed upper and lower case"
 	}

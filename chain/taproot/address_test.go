@@ -117,8 +117,11 @@ func TestAddressErrors(t *testing.T) {
 		{strings.Repeat("q", 91), "91 characters, more than 90"},
 		{emptyData, "holds no witness version"},
 		{badPadding, "padded wrongly"},
-		{valid[:8] + "b" + valid[9:], "invalid character"},
-		{valid[:8] + "\x00" + valid[9:], "invalid character"},
+		{valid[:8] + "b" + valid[9:], `'b' is no letter of an address`},
+		{valid[:8] + "\x00" + valid[9:], `'\x00' (U+0000) at place 9`},
+		{valid[:8] + "é" + valid[9:], "'é' (U+00E9) at place 9"},
+		{"éк" + valid, "'é' (U+00E9) at place 1"},
+		{valid[:8] + " " + valid[9:], "' ' (U+0020) at place 9"},
 	} {
 		script, err := DecodeAddress("krt", tc.address)
 		if !errors.Is(err, ErrAddress) || script != nil || !strings.Contains(err.Error(), tc.says) {

@@ -14,15 +14,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/internal/cmdline"
-	"github.com/karatcoin/karat/rpc"
-	"github.com/karatcoin/karat/wallet"
 )
 
 // errDeclined is returned when somebody answers no. It is a failure: a script that
@@ -33,27 +29,12 @@ func main() { cmdline.Main(run) }
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, std cmdline.Streams) int {
-	return cmdline.Program{App: newApp(std), Untouched: "rpc", Explain: explain}.Run(ctx, args)
-}
-
-// explain returns what to say about the errors that need more than their own text.
-// What a node answers is printed as bitcoin-cli prints it, since scripts read the
-// code.
-func explain(err error) (string, bool) {
-	var refused *rpc.Error
-	switch {
-	case errors.Is(err, wallet.ErrUnsure):
-		// The cause may be an interrupt, but "interrupted" would hide that coins may
-		// have been spent.
-		return "karat: " + cmdline.Printable(err.Error()), true
-	case errors.Is(err, rpc.ErrUnreachable) && errors.As(err, new(*fs.PathError)): // the cookie's
-		return fmt.Sprintf("karat: %s; start one with karatd, or name its cookie with --%s FILE", cmdline.Printable(err.Error()), flagCookie), true
-	case errors.Is(err, rpc.ErrUnreachable):
-		return fmt.Sprintf("karat: %s; start one with karatd, or name another with --%s URL", cmdline.Printable(err.Error()), flagRPC), true
-	case errors.As(err, &refused) && refused == err:
-		return fmt.Sprintf("error code: %d\nerror message:\n%s", refused.Code, cmdline.Printable(refused.Message)), true
+	app, e := newApp(std), &explainer{}
+	app.Before = func(c *cli.Context) error {
+		e.c = c
+		return nil
 	}
-	return "", false
+	return cmdline.Program{App: app, Untouched: "rpc", Explain: e.explain}.Run(ctx, args)
 }
 
 // newApp returns the program. The commands are in the order in which a new user needs

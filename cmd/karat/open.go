@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -101,7 +103,15 @@ func (h home) client(c *cli.Context) (*rpc.Client, error) {
 		return nil, err
 	}
 	if user != "" {
+		if strings.HasPrefix(at.URL, "http://") && !isLoopback(at.URL) {
+			fmt.Fprintf(c.App.ErrWriter, "karat: the password goes to %s in clear, and everybody on the way can change the answers: use https://\n", at.URL)
+		}
 		return rpc.NewClient(at.URL, user, password).At(at), nil
+	}
+	// Whoever gets the cookie can do everything with the node, so it stays on this
+	// machine, unless somebody has named the file and a server that is known.
+	if !isLoopback(at.URL) && (!c.IsSet(flagCookie) || !strings.HasPrefix(at.URL, "https://")) {
+		return nil, cmdline.Usagef("%s is another machine, and the cookie is for this one: log in with --%s NAME and --%s FILE, which `karatd rpcauth NAME` makes for the node", at.URL, flagUser, flagPassword)
 	}
 	cookie := c.String(flagCookie)
 	if cookie == "" {
@@ -112,23 +122,33 @@ func (h home) client(c *cli.Context) (*rpc.Client, error) {
 
 // node returns where the node is, and how it is known.
 func (h home) node(c *cli.Context) (rpc.Address, error) {
-	url, cert := c.String(flagRPC), c.String(flagCert)
-	if strings.Contains(url, "@") { // everybody on the machine would see the password, and errors would repeat it
+	where, cert := c.String(flagRPC), c.String(flagCert)
+	if strings.Contains(where, "@") { // everybody on the machine would see the password, and errors would repeat it
 		return rpc.Address{}, cmdline.Usagef("--%s must not hold a user and password: use --%s and --%s", flagRPC, flagUser, flagPassword)
 	}
-	if url == "" {
-		url = fmt.Sprintf("127.0.0.1:%d", h.params.Ports.RPC)
+	if where == "" {
+		where = fmt.Sprintf("127.0.0.1:%d", h.params.Ports.RPC)
 	}
-	if cert == "" && strings.HasPrefix(url, "https://") && !strings.Contains(url, "#") {
+	if cert == "" && strings.HasPrefix(where, "https://") && !strings.Contains(where, "#") {
 		if own := filepath.Join(h.dir, rpc.CertificateFile); fileExists(own) {
 			cert = own
 		}
 	}
-	at, err := rpc.ParseAddress(url, cert)
+	at, err := rpc.ParseAddress(where, cert)
 	if err != nil {
 		return at, cmdline.Usagef("--%s: %w", flagRPC, err)
 	}
 	return at, nil
+}
+
+// isLoopback reports whether a URL is of this machine.
+func isLoopback(at string) bool {
+	u, err := url.Parse(at)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(u.Hostname(), "localhost")
 }
 
 func fileExists(path string) bool {
@@ -144,9 +164,30 @@ func (h home) openFile(c *cli.Context) (dir string, f *wallet.File, err error) {
 	}
 	f, err = wallet.OpenFile(filepath.Join(dir, wallet.FileName), h.params)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("there is no wallet %q on network %s: make one with karat create", c.String(flagWallet), h.params.Name)
+		return "", nil, h.noWallet(c)
 	}
 	return dir, f, err
+}
+
+// noWallet is the error about a wallet that is not there. Mostly it is on another network,
+// or has another name.
+func (h home) noWallet(c *cli.Context) error {
+	name := c.String(flagWallet)
+	text := fmt.Sprintf("there is no wallet %q on %s", name, networkName(c, h.params.Name))
+	others, _ := filepath.Glob(filepath.Join(h.dir, "wallets", "*", wallet.FileName)) // the pattern is good
+	elsewhere, _ := filepath.Glob(filepath.Join(filepath.Dir(h.dir), "*", "wallets", name, wallet.FileName))
+	switch {
+	case len(elsewhere) > 0:
+		network := filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(elsewhere[0]))))
+		return fmt.Errorf("%s, but there is one on %s: choose it with --%s %s, or make one with karat create", text, network, flagNetwork, network)
+	case len(others) > 0:
+		var names []string
+		for _, path := range others[:min(len(others), 10)] {
+			names = append(names, filepath.Base(filepath.Dir(path)))
+		}
+		return fmt.Errorf("%s, but there is %s: choose it with --%s, or make one with karat create", text, strings.Join(names, ", "), flagWallet)
+	}
+	return fmt.Errorf("%s: make one with karat create", text)
 }
 
 // opened is a wallet together with what a command needs beside it.

@@ -170,15 +170,15 @@ func (p Program) explain(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return p.App.Name + ": interrupted"
 	}
-	return p.App.Name + ": " + oneLine(err)
+	return p.App.Name + ": " + OneLine(err)
 }
 
 // maxError bounds an error's text, in bytes: a node may send as much as it likes.
 const maxError = 2000
 
-// oneLine returns the text of an error in one line, each part of it once: when a disk
+// OneLine returns the text of an error in one line, each part of it once: when a disk
 // fails, every part of a node that writes to it says so.
-func oneLine(err error) string {
+func OneLine(err error) string {
 	var parts []string
 	for part := range strings.SplitSeq(err.Error(), "\n") {
 		if part = Printable(part); !slices.Contains(parts, part) {
