@@ -64,6 +64,7 @@ var allowed = map[string][]string{
 	},
 	"chain/consensus":   {"chain/types", "chain/secp", "chain/taproot"},
 	"chain/network":     {"chain/types", "chain/taproot", "chain/consensus"},
+	"chain/forecast":    {"chain/types", "chain/consensus"},
 	"chain/header":      {"chain/types", "chain/consensus"},
 	"chain/coinstats":   {"chain/types", "golang.org/x/crypto/chacha20"},
 	"chain/coinhistory": {"chain/types", "chain/coinstats", "chain/consensus"},
@@ -128,8 +129,8 @@ var allowed = map[string][]string{
 		"github.com/urfave/cli/v2",
 	},
 	"cmd/karatd": {
-		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
-		"github.com/urfave/cli/v2", "github.com/BurntSushi/toml",
+		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
+		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml",
 	},
 }
 

@@ -11,24 +11,45 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
+// Scan tries all nonces of a header and returns one whose hash is at most the target, if any.
+// It may return early when the context ends.
+type Scan func(ctx context.Context, header types.Header, target consensus.Uint256) (nonce uint32, ok bool)
+
 // MineGenesis finds a nonce with which the genesis block has the work that its bits ask
-// for. When all nonces are used up it moves the timestamp on by a second. Parameters
-// that make no network are refused as by Check.
-func MineGenesis(ctx context.Context, p *consensus.Params) error {
+// for. When none of four billion has, it tries the next second. scan does the search; with
+// nil it is done here, slowly. Errors: those of Check, and the context's.
+func MineGenesis(ctx context.Context, p *consensus.Params, scan Scan) error {
 	if err := Check(p); err != nil {
 		return err
 	}
+	if scan == nil {
+		scan = scanSlowly
+	}
+	target, _, _ := consensus.ExpandBits(p.Genesis.Bits)
 	header := p.GenesisBlock().Block.Header
-	for header.Nonce = 0; consensus.CheckHeader(p, &header, header.Hash()) != nil; header.Nonce++ {
-		if header.Nonce%(1<<16) == 0 && ctx.Err() != nil {
-			return ctx.Err()
+	for {
+		nonce, ok := scan(ctx, header, target)
+		if err := ctx.Err(); err != nil && !ok {
+			return err
 		}
-		if header.Nonce == math.MaxUint32 {
-			header.Timestamp++
+		if ok {
+			p.Genesis.Nonce, p.Genesis.Timestamp = nonce, header.Timestamp
+			return nil
+		}
+		header.Timestamp++
+	}
+}
+
+func scanSlowly(ctx context.Context, header types.Header, target consensus.Uint256) (uint32, bool) {
+	for nonce := range uint32(math.MaxUint32) {
+		if header.Nonce = nonce; consensus.Uint256FromHash(header.Hash()).Cmp(target) <= 0 {
+			return nonce, true
+		}
+		if nonce%(1<<16) == 0 && ctx.Err() != nil {
+			break
 		}
 	}
-	p.Genesis.Nonce, p.Genesis.Timestamp = header.Nonce, header.Timestamp
-	return nil
+	return 0, false
 }
 
 // Allocate gives the genesis block its outputs, each "address=amount", and sets MaxMoney

@@ -12,7 +12,7 @@
 // exist from the start, and MineGenesis finds the proof of work of the genesis block:
 //
 //	err := network.Allocate(params, []string{"krt1p…=1000"})
-//	err = network.MineGenesis(ctx, params)
+//	err = network.MineGenesis(ctx, params, nil)
 //
 // The file is read strictly, because a mistake in it would split a network. A field
 // that is unknown, missing or repeated is an error, and the error names it.

@@ -71,7 +71,7 @@ func TestMarshalIsTheFile(t *testing.T) {
 	p.Genesis.Message = "<\"é\u2028\\\x01>"
 	p.Bootstrap = consensus.Bootstrap{Nodes: []string{"00ff@seed.example:9555"}, DNS: []string{"dns.example"}}
 	p.AssumeValid, p.MinimumChainWork = types.Hash{1, 2}, consensus.Uint256{1, 2, 3, 4}
-	if err := MineGenesis(t.Context(), p); err != nil {
+	if err := MineGenesis(t.Context(), p, nil); err != nil {
 		t.Fatal(err)
 	}
 	again := parse(t, string(Marshal(p)))
@@ -319,23 +319,23 @@ func TestMineGenesis(t *testing.T) {
 	p := regtest(t)
 	p.Genesis.Bits = 0x1f00ffff // 2^16 hashes
 	p.Genesis.Message = "a test"
-	if err := MineGenesis(t.Context(), p); err != nil {
+	if err := MineGenesis(t.Context(), p, nil); err != nil {
 		t.Fatal(err)
 	}
 	parse(t, string(Marshal(p)))
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	p.Genesis.Bits = 0x03000001
-	if err := MineGenesis(cancelled, p); err == nil {
+	if err := MineGenesis(cancelled, p, nil); err == nil {
 		t.Error("bits that are no target are mined")
 	}
 	p.Genesis.Bits = 0x01010000 // a target of one
-	if err := MineGenesis(cancelled, p); !errors.Is(err, context.Canceled) {
+	if err := MineGenesis(cancelled, p, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("without a context: %v", err)
 	}
 	p.Genesis.Bits = 0x21000100
 	p.PowLimit = consensus.Uint256{1}
-	if err := MineGenesis(t.Context(), p); !errors.Is(err, ErrFile) {
+	if err := MineGenesis(t.Context(), p, nil); !errors.Is(err, ErrFile) {
 		t.Errorf("bits that no block can have: %v", err)
 	}
 }

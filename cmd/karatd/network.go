@@ -17,7 +17,7 @@ import (
 func networkCommand(o *options) *cli.Command {
 	return &cli.Command{
 		Name:  "network",
-		Usage: "show, identify, compare and create networks",
+		Usage: "show, identify, compare, create, check and simulate networks",
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "show the parameters of --network",
@@ -35,7 +35,7 @@ func networkCommand(o *options) *cli.Command {
 				Description: "The exit code is 1 if they differ.",
 				Action:      networkDiff,
 			},
-			networkNewCommand(),
+			networkNewCommand(), networkCheckCommand(o), networkSimulateCommand(o),
 		},
 	}
 }

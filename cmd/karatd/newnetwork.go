@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/forecast"
 	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/cmdline"
@@ -24,10 +25,12 @@ import (
 
 // choices are what the flags of network new say. The main ones are asked for on a
 // terminal if they are not given, and have their defaults elsewhere; these have no
-// field here. The defaults are those of the main network where that makes sense, but
-// for the target: 1e0fffff is found in seconds, as a network with one miner needs.
+// field here. The defaults are those of the main network where that makes sense. What the
+// difficulty begins with is made for the hash rate at launch, which is this machine's if
+// nothing else is said: a target that is a hundred times too easy makes hundreds of blocks
+// at once.
 type choices struct {
-	difficulty, bits, subsidy, magic, output               string
+	difficulty, bits, rate, subsidy, magic, output         string
 	spacing, halfLife                                      time.Duration
 	halving, maturity, weight, p2pPort, rpcPort, timestamp int64
 	allocate, bootstrap                                    cli.StringSlice
@@ -39,16 +42,20 @@ func networkNewCommand() *cli.Command {
 		Name:  "new",
 		Usage: "create the genesis.json of a new network",
 		Description: "Takes the network's choices from flags, and on a terminal asks for the main ones that\n" +
-			"are not given. Then it finds the nonce of the genesis block, which takes as long as\n" +
-			"--bits asks for, and prints the file or writes it to --output.",
+			"are not given. The first blocks are made for the hash rate of all miners at launch, by\n" +
+			"default this machine's. Then it finds the nonce of the genesis block, which takes about as\n" +
+			"long as a block will, and prints the file or writes it to --output.\n\n" +
+			"   karatd network new --name mycoin --spacing 30s -o mycoin.json\n" +
+			"   karatd network new --name mycoin --hashrate 2GH/s -o mycoin.json",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "name", Usage: "the `NAME` of the network: lower-case letters, digits, dashes"},
 			&cli.StringFlag{Name: "hrp", Usage: "the `PREFIX` of addresses", DefaultText: "the name's first letters"},
 			&cli.StringFlag{Name: "message", Usage: "a `TEXT` in the genesis block, such as a headline of the day"},
 			&cli.DurationFlag{Name: "spacing", Destination: &n.spacing, Value: time.Minute, Usage: "the `TIME` between blocks"},
 			&cli.StringFlag{Name: "difficulty", Destination: &n.difficulty, Value: consensus.DifficultyASERT, Usage: "the `RULE` of difficulty: asert (adjusts at every block) or fixed"},
-			&cli.DurationFlag{Name: "half-life", Destination: &n.halfLife, Value: 12 * time.Hour, Usage: "of asert: the `TIME` behind schedule that halves the difficulty"},
-			&cli.StringFlag{Name: "bits", Destination: &n.bits, Value: "1e0fffff", Usage: "the compact `TARGET` of the first blocks; 207fffff costs nothing"},
+			&cli.DurationFlag{Name: "half-life", Destination: &n.halfLife, Usage: "of asert: the `TIME` behind schedule that halves the difficulty", DefaultText: "30m, or 15 blocks if they take longer"},
+			&cli.StringFlag{Name: "hashrate", Destination: &n.rate, Usage: "of all miners at launch, such as `3.4MH/s`", DefaultText: "this machine's"},
+			&cli.StringFlag{Name: "bits", Destination: &n.bits, Usage: "the compact `TARGET` of the first blocks; 207fffff costs nothing", DefaultText: "made for --hashrate"},
 			&cli.StringFlag{Name: "subsidy", Destination: &n.subsidy, Value: "10", Usage: "the `AMOUNT` of coins that each of the first blocks makes"},
 			&cli.GenericFlag{Name: "halving", Value: cmdline.Number(&n.halving, 2_100_000, 0, math.MaxUint32), Usage: "the `BLOCKS` after which the subsidy halves"},
 			&cli.StringSliceFlag{Name: "allocate", Destination: &n.allocate, Usage: "make coins that exist from the start: `ADDRESS=AMOUNT`; may be repeated"},
@@ -78,8 +85,8 @@ func (n *choices) newNetwork(c *cli.Context) error {
 	}
 	fmt.Fprintln(c.App.ErrWriter, "finding the nonce of the genesis block ...")
 	start := time.Now()
-	if err := network.MineGenesis(c.Context, p); err != nil {
-		return err
+	if err := mineGenesis(c, p); err != nil {
+		return fmt.Errorf("nothing was written: %w", err)
 	}
 	data := network.Marshal(p)
 	if _, err := network.Parse(data); err != nil {
@@ -168,7 +175,8 @@ func (n *choices) params(c *cli.Context) (*consensus.Params, error) {
 	if p.InitialSubsidy, err = types.ParseAmount(subsidy); err != nil {
 		return nil, cmdline.Usagef("--subsidy: %w", err)
 	}
-	for _, set := range []func(*consensus.Params) error{n.setTimes, n.setTarget, n.setMagic, n.setPeersAndCoins} {
+	setTarget := func(p *consensus.Params) error { return n.setTarget(c, p) }
+	for _, set := range []func(*consensus.Params) error{n.setTimes, n.setMagic, n.setPeersAndCoins, setTarget} {
 		if err := set(p); err != nil {
 			return nil, err
 		}
@@ -183,7 +191,7 @@ func (n *choices) setTimes(p *consensus.Params) (err error) {
 		return err
 	}
 	if p.Difficulty.Algorithm == consensus.DifficultyASERT {
-		p.Difficulty.HalfLife, err = wholeSeconds("half-life", n.halfLife)
+		p.Difficulty.HalfLife, err = wholeSeconds("half-life", cmp.Or(n.halfLife, forecast.DefaultHalfLife(n.spacing)))
 	}
 	return err
 }
@@ -197,21 +205,72 @@ func wholeSeconds(flag string, d time.Duration) (uint32, error) {
 	return uint32(d / time.Second), nil
 }
 
-// setTarget makes the given compact target that of the genesis block, and the easiest
-// that there may be.
-func (n *choices) setTarget(p *consensus.Params) error {
-	b, err := fourBytes("bits", n.bits)
+// easierLimit is how much easier than the first blocks later ones may become when miners go.
+const easierLimit = 1 << 10
+
+// setTarget makes the target of the genesis block, and the easiest that there may be: a
+// thousand times easier where the difficulty changes, so that a network can lose most of its
+// miners.
+func (n *choices) setTarget(c *cli.Context, p *consensus.Params) error {
+	bits, err := n.firstBits(c)
 	if err != nil {
 		return err
 	}
-	p.Genesis.Bits = binary.BigEndian.Uint32(b[:])
-	target, negative, overflow := consensus.ExpandBits(p.Genesis.Bits)
+	target, negative, overflow := consensus.ExpandBits(bits)
 	if negative || overflow || target.IsZero() {
 		return cmdline.Usagef("--bits %q: this is no compact target; want one such as 1e0fffff", n.bits)
 	}
-	p.PowLimit = target
+	p.Genesis.Bits, p.PowLimit = bits, target
+	if p.Difficulty.Algorithm == consensus.DifficultyASERT {
+		easier := forecast.BitsFor(forecast.Hashes(bits)/easierLimit, time.Second)
+		if limit, _, _ := consensus.ExpandBits(easier); limit.Cmp(target) > 0 {
+			p.PowLimit = limit
+		}
+	}
 	return nil
 }
+
+// firstBits returns the compact target that was given, or the one for the hash rate at launch.
+// It says what that is, since nobody sees it in the digits.
+func (n *choices) firstBits(c *cli.Context) (uint32, error) {
+	rate, whose := 0.0, "at launch"
+	switch {
+	case n.rate != "":
+		var err error
+		if rate, err = parseHashRate(n.rate); err != nil {
+			return 0, cmdline.Usagef("--hashrate %w", err)
+		}
+	case n.bits == "" && n.difficulty == consensus.DifficultyFixed:
+		return trivialBits, nil
+	default:
+		rate, whose = measureHere(c.Context, measureTime), "here"
+		if err := c.Context.Err(); err != nil {
+			return 0, err
+		}
+	}
+	suggested := forecast.BitsFor(rate, n.spacing)
+	if n.bits == "" {
+		fmt.Fprintf(c.App.ErrWriter, "%s %s: at bits %08x a block takes %s\n", hashRate(rate), whose, suggested, n.spacing)
+		return suggested, nil
+	}
+	b, err := fourBytes("bits", n.bits)
+	if err != nil {
+		return 0, err
+	}
+	bits := binary.BigEndian.Uint32(b[:])
+	takes := time.Duration(min(forecast.Hashes(bits)/rate, 1e9) * float64(time.Second))
+	fmt.Fprintf(c.App.ErrWriter, "%s %s: at bits %08x a block takes %s", hashRate(rate), whose, bits, roughly(takes))
+	if n.difficulty == consensus.DifficultyASERT && (takes < n.spacing/2 || takes > 2*n.spacing) {
+		fmt.Fprintf(c.App.ErrWriter, ", not %s; suggested %08x", n.spacing, suggested)
+	}
+	fmt.Fprintln(c.App.ErrWriter)
+	return bits, nil
+}
+
+const (
+	measureTime = 500 * time.Millisecond
+	trivialBits = 0x207fffff // what costs nothing
+)
 
 // setMagic takes the magic, or makes one from the name. Each of its bytes has the top
 // bit set, so that no text in a file is taken for the beginning of a block.

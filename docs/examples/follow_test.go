@@ -182,7 +182,7 @@ func TestFollowDifficulty(t *testing.T) {
 		p := config.Params
 		p.Difficulty = consensus.Difficulty{Algorithm: consensus.DifficultyASERT, HalfLife: 40}
 		p.Genesis.Timestamp, p.Genesis.Message = uint32(time.Now().Unix())-100, strings.Repeat("long ", 18)
-		if err := network.MineGenesis(t.Context(), p); err != nil {
+		if err := network.MineGenesis(t.Context(), p, nil); err != nil {
 			t.Fatal(err)
 		}
 		config.Mine, config.Threads, config.MineTo = true, 1, chaintest.Anchor
