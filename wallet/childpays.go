@@ -75,7 +75,7 @@ func (w *Wallet) ChildPays(ctx context.Context, node Node, txid types.Hash, rate
 func (w *Wallet) unspentOf(t *Transaction) []Coin {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	coins := slices.DeleteFunc(coinsOf(t, w.keys), func(c Coin) bool { return w.ledger.spentBy[c.OutPoint] != nil })
+	coins := slices.DeleteFunc(coinsOf(t, w.keys), func(c Coin) bool { return w.ledger().spentBy[c.OutPoint] != nil })
 	return slices.DeleteFunc(coins, func(c Coin) bool { return c.Key.Account != coins[0].Key.Account })
 }
 

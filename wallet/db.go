@@ -25,6 +25,7 @@ import (
 //	'L' type 1 | ref          a label: its record of BIP329, in JSON; see labelKey.bytes
 //	'l'                       first late key of each branch 4, 4, of each watched account; see lateKeys
 //	'm'                       version 1 | network 32 | position 36 | filter header 32 | watched accounts 4 | accounts
+//	's' account 32 | branch 1 | index 4, big-endian  the script of a key: see loadScripts
 //
 // An account is its id 32 and the next index of each branch 4, 4. The first one's id says whose
 // the database is. Version 1 had two numbers in place of the accounts, the next indexes of the
@@ -39,6 +40,7 @@ const (
 	keyLate   = 'l'
 	keyMeta   = 'm'
 	keyLabel  = 'L'
+	keyScript = 's'
 
 	dbVersion   = 2
 	headerSize  = types.HeaderSize + 32

@@ -21,13 +21,13 @@ type Offered struct {
 func (w *Wallet) Rebroadcast(ctx context.Context, node Node, only *types.Hash) (offered []Offered, err error) {
 	w.mu.Lock()
 	var list []*Transaction
-	for _, t := range sorted(w.transactions) {
-		if !t.confirmed() && !t.Tx.IsCoinbase() && (only == nil && !w.ledger.conflicts[t.TxID] || only != nil && t.TxID == *only) {
+	for _, t := range w.ledger().order {
+		if !t.confirmed() && !t.Tx.IsCoinbase() && (only == nil && !w.ledger().conflicts[t.TxID] || only != nil && t.TxID == *only) {
 			list = append(list, t)
 		}
 	}
 	if only != nil {
-		if len(list) == 0 || w.ledger.conflictedByOther(list[0]) {
+		if len(list) == 0 || w.ledger().conflictedByOther(list[0]) {
 			_, err = w.waiting(*only)
 		} else {
 			list = append(w.waitingAncestors(list[0]), list[0])
@@ -57,7 +57,7 @@ func (w *Wallet) Rebroadcast(ctx context.Context, node Node, only *types.Hash) (
 // first. It assumes mu.
 func (w *Wallet) waitingAncestors(of *Transaction) (list []*Transaction) {
 	wanted := map[types.Hash]bool{of.TxID: true}
-	order := sorted(w.transactions)
+	order := w.ledger().order
 	for _, t := range slices.Backward(order) { // children first
 		if !wanted[t.TxID] {
 			continue
@@ -103,15 +103,15 @@ func (w *Wallet) MayAbandon(ctx context.Context, node Node, txid types.Hash) (*F
 	}
 	f := &Freed{}
 	for i := range t.Tx.Inputs {
-		c, ours := w.ledger.outputs[t.Tx.Inputs[i].PreviousOutPoint]
+		c, ours := w.outputs.ours[t.Tx.Inputs[i].PreviousOutPoint]
 		if !ours {
 			return nil, fmt.Errorf("%s: %w", txid, ErrOthersPay)
 		}
 		f.Coins = append(f.Coins, c)
 	}
 	gone := map[types.Hash]bool{txid: true}
-	for _, child := range sorted(w.transactions) {
-		if !child.confirmed() && !w.ledger.conflicts[child.TxID] && child.spends(gone) {
+	for _, child := range w.ledger().order {
+		if !child.confirmed() && !w.ledger().conflicts[child.TxID] && child.spends(gone) {
 			gone[child.TxID] = true
 			f.Children = append(f.Children, child.TxID)
 		}
@@ -144,7 +144,6 @@ func (w *Wallet) change(txid types.Hash, change func(*Transaction)) error {
 	if err := s.write(); err != nil {
 		return err
 	}
-	w.transactions[txid] = &changed
-	w.ledger = newLedger(w.transactions, w.keys)
+	w.put(&changed)
 	return nil
 }

@@ -82,16 +82,15 @@ func (w *Wallet) rollBack(s *step, fork uint32) error {
 	m.filter = types.Hash{} // the node is asked for it again
 	s.putMeta(&m)
 	w.meta = m
-	for txid, t := range w.transactions {
+	for _, t := range w.transactions {
 		if t.Height <= fork {
 			continue
 		}
 		undone := *t
 		undone.Height, undone.place = 0, 0
 		undone.Dropped = t.Tx.IsCoinbase()
-		w.transactions[txid] = &undone
+		w.put(&undone)
 		s.putTx(&undone)
 	}
-	w.ledger = newLedger(w.transactions, w.keys)
 	return nil
 }

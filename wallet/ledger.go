@@ -42,12 +42,13 @@ func (t *Transaction) confirmed() bool {
 	return t.Height > 0 || t.Tx.IsCoinbase() && !t.Dropped
 }
 
-// ledger is what the wallet's transactions amount to. It is made anew from them after each
-// change. To answer each change by a matching one, reorganisations and replacements included,
-// would be faster and could drift; a wallet has few transactions.
+// ledger is what the wallet's transactions amount to. It is made anew from them when it is
+// asked for after a change. To answer each change by a matching one, reorganisations and
+// replacements included, would be faster and could drift.
 type ledger struct {
+	order     []*Transaction                  // as they count
 	coins     map[types.OutPoint]Coin         // unspent
-	outputs   map[types.OutPoint]Coin         // all outputs to the wallet, spent ones too
+	outputs   map[types.OutPoint]Coin         // all outputs to the wallet, whatever has become of them
 	spentBy   map[types.OutPoint]*Transaction // of those that count
 	conflicts map[types.Hash]bool             // transactions that cannot be confirmed any more
 }
@@ -55,13 +56,12 @@ type ledger struct {
 // newLedger adds transactions up. Of two that spend the same coin, the confirmed one counts,
 // else the one that came first. One that spends an output of another that does not count does
 // not count either, which is why parents come first.
-func newLedger(transactions map[types.Hash]*Transaction, keys map[string]KeyID) *ledger {
+func newLedger(transactions map[types.Hash]*Transaction, keys map[string]KeyID, outputs map[types.OutPoint]Coin) *ledger {
 	l := &ledger{
-		coins: map[types.OutPoint]Coin{}, outputs: map[types.OutPoint]Coin{},
-		spentBy: map[types.OutPoint]*Transaction{}, conflicts: map[types.Hash]bool{},
+		order: sorted(transactions), coins: map[types.OutPoint]Coin{}, outputs: outputs,
+		spentBy: make(map[types.OutPoint]*Transaction, len(transactions)), conflicts: map[types.Hash]bool{},
 	}
-	order := sorted(transactions)
-	for _, t := range order {
+	for _, t := range l.order {
 		if t.Dropped || t.Abandoned && !t.confirmed() || l.conflicted(t) {
 			l.conflicts[t.TxID] = true
 			continue
@@ -70,7 +70,6 @@ func newLedger(transactions map[types.Hash]*Transaction, keys map[string]KeyID) 
 			l.spendInputs(t)
 		}
 		for _, c := range coinsOf(t, keys) {
-			l.outputs[c.OutPoint] = c
 			l.coins[c.OutPoint] = c
 		}
 	}
@@ -93,11 +92,16 @@ func sorted(transactions map[types.Hash]*Transaction) []*Transaction {
 		}
 		return cmp.Or(cmp.Compare(a.Height, b.Height), cmp.Compare(a.place, b.place), cmp.Compare(a.Time, b.Time), slices.Compare(a.TxID[:], b.TxID[:]))
 	})
-	return parentsFirst(order)
+	// A block has parents before their children.
+	waiting := slices.IndexFunc(order, func(t *Transaction) bool { return !t.confirmed() })
+	if waiting < 0 {
+		return order
+	}
+	return append(order[:waiting], parentsFirst(order[waiting:])...)
 }
 
-// parentsFirst puts transactions without a block behind those that they spend. Times do not
-// tell: a child can be met before its parent, in the same second.
+// parentsFirst puts transactions without a block behind those of them that they spend. Times
+// do not tell: a child can be met before its parent, in the same second.
 func parentsFirst(order []*Transaction) []*Transaction {
 	byID := make(map[types.Hash]*Transaction, len(order))
 	for _, t := range order {
@@ -162,17 +166,20 @@ func (l *ledger) spendInputs(t *Transaction) {
 // coinsOf returns the outputs of a transaction that pay to keys of the wallet.
 func coinsOf(t *Transaction, keys map[string]KeyID) (coins []Coin) {
 	for i := range t.Tx.Outputs {
-		out := &t.Tx.Outputs[i]
-		key, ours := keys[string(out.ScriptPubKey)]
-		if !ours {
-			continue
+		if key, ours := keys[string(t.Tx.Outputs[i].ScriptPubKey)]; ours {
+			coins = append(coins, coinOf(t, i, key))
 		}
-		coins = append(coins, Coin{
-			OutPoint: types.OutPoint{TxID: t.TxID, Index: uint32(i)}, Value: out.Value, ScriptPubKey: out.ScriptPubKey,
-			Key: key, Height: t.Height, IsCoinbase: t.Tx.IsCoinbase(),
-		})
 	}
 	return coins
+}
+
+// coinOf returns an output that pays to a key.
+func coinOf(t *Transaction, i int, key KeyID) Coin {
+	out := &t.Tx.Outputs[i]
+	return Coin{
+		OutPoint: types.OutPoint{TxID: t.TxID, Index: uint32(i)}, Value: out.Value, ScriptPubKey: out.ScriptPubKey,
+		Key: key, Height: t.Height, IsCoinbase: t.Tx.IsCoinbase(),
+	}
 }
 
 // Balance is what the wallet has, in grains.

@@ -82,8 +82,7 @@ func (w *Wallet) scanPool(fetched map[types.Hash]*types.Tx, inPool map[types.Has
 			if _, err := w.notePaid(tx); err != nil {
 				return err
 			}
-			w.transactions[txid] = &Transaction{Tx: tx, TxID: txid, Time: w.now().Unix()}
-			w.ledger = newLedger(w.transactions, w.keys)
+			w.put(&Transaction{Tx: tx, TxID: txid, Time: w.now().Unix()})
 			again = true
 		}
 	}
@@ -97,7 +96,7 @@ func (w *Wallet) scanPool(fetched map[types.Hash]*types.Tx, inPool map[types.Has
 // wallet, and whether any does. It assumes mu.
 func (w *Wallet) prevouts(tx *types.Tx) (outputs []types.TxOut, all, any bool) {
 	for i := range tx.Inputs {
-		c, ours := w.ledger.outputs[tx.Inputs[i].PreviousOutPoint]
+		c, ours := w.outputs.ours[tx.Inputs[i].PreviousOutPoint]
 		any = any || ours
 		outputs = append(outputs, types.TxOut{Value: c.Value, ScriptPubKey: c.ScriptPubKey})
 		if !ours {
@@ -168,10 +167,9 @@ func (s *session) reviewPending(ctx context.Context, inPool map[types.Hash]bool)
 	if err := step.write(); err != nil {
 		return err
 	}
-	for txid, t := range changed {
-		w.transactions[txid] = t
+	for _, t := range changed {
+		w.put(t)
 	}
-	w.ledger = newLedger(w.transactions, w.keys)
 	return nil
 }
 
@@ -228,8 +226,8 @@ func (s *session) sameTip(ctx context.Context) (same bool, err error) {
 // undo that one. What was abandoned is not passed on either, nor looked at unless the node
 // has it. Coinbases cannot wait for a block. It assumes mu.
 func (w *Wallet) unconfirmed(inPool map[types.Hash]bool) (pending []*Transaction) {
-	for _, t := range sorted(w.transactions) {
-		waits := inPool[t.TxID] || !t.Abandoned && (!t.Dropped || !w.ledger.conflictedByOther(t))
+	for _, t := range w.ledger().order {
+		waits := inPool[t.TxID] || !t.Abandoned && (!t.Dropped || !w.ledger().conflictedByOther(t))
 		if waits && !t.confirmed() && !t.Tx.IsCoinbase() {
 			pending = append(pending, t)
 		}

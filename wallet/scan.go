@@ -175,9 +175,8 @@ func (w *Wallet) save(s *step, found []*Transaction) error {
 		return err
 	}
 	for _, t := range found {
-		w.transactions[t.TxID] = t
+		w.put(t)
 	}
-	w.ledger = newLedger(w.transactions, w.keys)
 	return nil
 }
 
@@ -284,7 +283,7 @@ func (w *Wallet) scanBlock(block *consensus.HashedBlock) ([]*Transaction, error)
 	// spend it.
 	for _, t := range found {
 		for _, c := range coinsOf(t, w.keys) {
-			w.ledger.outputs[c.OutPoint] = c
+			w.outputs.ours[c.OutPoint] = c
 		}
 	}
 	return found, nil
@@ -298,7 +297,7 @@ func (w *Wallet) concerns(tx *types.Tx) bool {
 		return true
 	}
 	for i := range tx.Inputs {
-		if _, ours := w.ledger.outputs[tx.Inputs[i].PreviousOutPoint]; ours {
+		if _, ours := w.outputs.ours[tx.Inputs[i].PreviousOutPoint]; ours {
 			return true
 		}
 	}

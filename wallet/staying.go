@@ -36,10 +36,10 @@ func (w *Wallet) Staying(drafts ...*Draft) (s Staying) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, c := range w.ledger.coins {
+	for _, c := range w.ledger().coins {
 		switch {
 		case spent[c.OutPoint]:
-		case !c.confirmed() && !w.ledger.entry(w.transactions[c.TxID], 0, 0, w.keys).Sent:
+		case !c.confirmed() && !w.ledger().entry(w.transactions[c.TxID], 0, 0, w.keys).Sent:
 			s.Pending.add(&c)
 		case w.meta.position.Height < matures(&c, w.params.CoinbaseMaturity):
 			s.Immature.add(&c)
@@ -80,6 +80,6 @@ func (w *Wallet) Confirmations(txid types.Hash) (uint32, Status) {
 	if t == nil {
 		return 0, StatusConflicted
 	}
-	e := w.ledger.entry(t, w.meta.position.Height, w.params.CoinbaseMaturity, w.keys)
+	e := w.ledger().entry(t, w.meta.position.Height, w.params.CoinbaseMaturity, w.keys)
 	return e.Confirmations, e.Status
 }

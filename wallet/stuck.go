@@ -73,14 +73,14 @@ func (w *Wallet) findStuck(ctx context.Context, node Node, txid types.Hash, refu
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t, err := w.waiting(txid)
-	if t = w.transactions[txid]; err != nil && !(refused && t != nil && !t.confirmed() && !t.Tx.IsCoinbase() && t.Dropped && !w.ledger.conflictedByOther(t)) {
+	if t = w.transactions[txid]; err != nil && !(refused && t != nil && !t.confirmed() && !t.Tx.IsCoinbase() && t.Dropped && !w.ledger().conflictedByOther(t)) {
 		return nil, err
 	}
 	w.addOwn(view, txid)
 	s := &stuck{Transaction: t, view: view, change: -1}
-	s.entry = w.ledger.entry(t, w.meta.position.Height, w.params.CoinbaseMaturity, w.keys)
+	s.entry = w.ledger().entry(t, w.meta.position.Height, w.params.CoinbaseMaturity, w.keys)
 	for i := range t.Tx.Inputs {
-		if c, ours := w.ledger.outputs[t.Tx.Inputs[i].PreviousOutPoint]; ours {
+		if c, ours := w.outputs.ours[t.Tx.Inputs[i].PreviousOutPoint]; ours {
 			s.coins = append(s.coins, c)
 		}
 	}
@@ -115,11 +115,11 @@ func (w *Wallet) waiting(txid types.Hash) (*Transaction, error) {
 		return nil, fmt.Errorf("%w: %s is confirmed in block %d", ErrNotWaiting, txid, t.Height)
 	case t.Tx.IsCoinbase():
 		return nil, fmt.Errorf("%w: the block of %s was undone", ErrNotWaiting, txid)
-	case !w.ledger.conflicts[txid]:
+	case !w.ledger().conflicts[txid]:
 		return t, nil
 	}
 	for i := range t.Tx.Inputs {
-		if other := w.ledger.spentBy[t.Tx.Inputs[i].PreviousOutPoint]; other != nil {
+		if other := w.ledger().spentBy[t.Tx.Inputs[i].PreviousOutPoint]; other != nil {
 			return nil, fmt.Errorf("%w: %s has taken the place of %s", ErrNotWaiting, other.TxID, txid)
 		}
 	}

@@ -127,11 +127,11 @@ func (o Owed) satisfied(rate types.FeeRate) bool { return o.AncestorFee >= rate.
 // node had them: all that count, and one in any case. It assumes mu.
 func (w *Wallet) addOwn(v poolView, also types.Hash) {
 	for txid, t := range w.transactions {
-		if t.confirmed() || v[txid] != nil || w.ledger.conflicts[txid] && txid != also {
+		if t.confirmed() || v[txid] != nil || w.ledger().conflicts[txid] && txid != also {
 			continue
 		}
 		size := t.Tx.VirtualSize()
-		e := &poolEntry{size: size, fee: w.ledger.entry(t, 0, 0, w.keys).Fee}
+		e := &poolEntry{size: size, fee: w.ledger().entry(t, 0, 0, w.keys).Fee}
 		e.rate = types.NewFeeRate(e.fee, size)
 		for i := range t.Tx.Inputs {
 			parent := t.Tx.Inputs[i].PreviousOutPoint.TxID

@@ -50,9 +50,10 @@ type Wallet struct {
 	transactions map[types.Hash]*Transaction // one that changes is replaced: others may still read the old
 	accounts     []*watching                 // by number
 	keys         map[string]KeyID            // by script
-	ledger       *ledger
-	late         []marks // see lateKeys
-	problems     []error // of the last Sync; see View
+	outputs      outputs                     // of the transactions
+	sums         *ledger                     // of the transactions; nil: to be made, see ledger
+	late         []marks                     // see lateKeys
+	problems     []error                     // of the last Sync; see View
 	labels       map[labelKey]Label
 	seen         map[types.Hash]bool // transactions of the node's pool that were looked at: fetched once only
 }
@@ -78,7 +79,7 @@ func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, 
 	w := &Wallet{
 		params: p, file: f, gap: f.GapLimit(), log: log, now: time.Now,
 		transactions: map[types.Hash]*Transaction{}, keys: map[string]KeyID{}, seen: map[types.Hash]bool{},
-		labels: map[labelKey]Label{},
+		labels: map[labelKey]Label{}, outputs: newOutputs(),
 	}
 	for _, a := range f.accounts {
 		w.accounts = append(w.accounts, &watching{account: a})
@@ -125,12 +126,15 @@ func (w *Wallet) load() (err error) {
 		return err
 	}
 	for _, t := range list {
-		w.transactions[t.TxID] = t
+		w.put(t)
 	}
 	if err := w.loadLabels(); err != nil {
 		return err
 	}
 	if err := w.loadTip(); err != nil {
+		return err
+	}
+	if err := w.loadScripts(); err != nil {
 		return err
 	}
 	places, changed := w.joinAccounts()
@@ -156,9 +160,8 @@ func (w *Wallet) load() (err error) {
 	if w.late, err = w.joinLate(late, places); err != nil {
 		return err
 	}
-	w.ledger = newLedger(w.transactions, w.keys)
-	if !changed {
-		return nil
+	if err := w.keepScripts(); err != nil || !changed {
+		return err
 	}
 	s := w.db.begin()
 	s.putMeta(&w.meta)
@@ -189,8 +192,8 @@ func (w *Wallet) loadTip() error {
 
 // notePaidBefore notes which keys the transactions that were read have paid, and looks
 // for coins that the network's file allocates. A transaction may pay a key that only
-// another brings under watch, and they come in no order, so it goes on until no more
-// keys are watched.
+// another brings under watch, and blocks have them in any order, so it goes on until no
+// more keys are watched.
 func (w *Wallet) notePaidBefore() error {
 	genesis := w.params.GenesisBlock()
 	for more := true; more; {
@@ -198,10 +201,10 @@ func (w *Wallet) notePaidBefore() error {
 		for i := range genesis.Block.Txs {
 			t := &Transaction{Tx: &genesis.Block.Txs[i], TxID: genesis.TxIDs[i], Time: int64(genesis.Block.Header.Timestamp), place: uint32(i)}
 			if w.pays(t.Tx) {
-				w.transactions[t.TxID] = t
+				w.put(t)
 			}
 		}
-		for _, t := range w.transactions {
+		for _, t := range sorted(w.transactions) { // as they came, so that few turns are needed
 			late, err := w.notePaid(t.Tx)
 			if err != nil {
 				return err
@@ -238,7 +241,7 @@ func (w *Wallet) Position() types.Index {
 func (w *Wallet) Balance() Balance {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.ledger.balance(w.meta.position.Height, w.params.CoinbaseMaturity)
+	return w.ledger().balance(w.meta.position.Height, w.params.CoinbaseMaturity)
 }
 
 // History returns the wallet's transactions, the oldest first.
@@ -246,8 +249,8 @@ func (w *Wallet) History() []Entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var entries []Entry
-	for _, t := range sorted(w.transactions) {
-		entries = append(entries, w.ledger.entry(t, w.meta.position.Height, w.params.CoinbaseMaturity, w.keys))
+	for _, t := range w.ledger().order {
+		entries = append(entries, w.ledger().entry(t, w.meta.position.Height, w.params.CoinbaseMaturity, w.keys))
 	}
 	return entries
 }
@@ -257,8 +260,8 @@ func (w *Wallet) History() []Entry {
 func (w *Wallet) Unspent() []Coin {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	coins := make([]Coin, 0, len(w.ledger.coins))
-	for _, c := range w.ledger.coins {
+	coins := make([]Coin, 0, len(w.ledger().coins))
+	for _, c := range w.ledger().coins {
 		coins = append(coins, c)
 	}
 	return coins
@@ -271,8 +274,8 @@ func (w *Wallet) Coins() []Coin {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var coins []Coin
-	for _, c := range w.ledger.coins {
-		if !c.confirmed() && !w.ledger.entry(w.transactions[c.TxID], 0, 0, w.keys).Sent {
+	for _, c := range w.ledger().coins {
+		if !c.confirmed() && !w.ledger().entry(w.transactions[c.TxID], 0, 0, w.keys).Sent {
 			continue
 		}
 		if w.meta.position.Height < matures(&c, w.params.CoinbaseMaturity) || w.isLocked(c.OutPoint) {
@@ -300,7 +303,11 @@ func (w *Wallet) NextAddress(account uint32) (string, error) {
 	if err := w.watch(account, Receive, index+1+w.gap); err != nil {
 		return "", err
 	}
-	text, err := taproot.EncodeAddress(w.params.HRP, w.accounts[account].scripts[Receive][index])
+	script, err := w.script(KeyID{account, Receive, index})
+	if err != nil {
+		return "", err
+	}
+	text, err := taproot.EncodeAddress(w.params.HRP, script)
 	if err != nil {
 		return "", err
 	}
@@ -332,10 +339,12 @@ func (w *Wallet) Unpaid(account uint32) int {
 func (w *Wallet) ChangeScript(account uint32) ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a := w.accounts[account]
-	branch := a.account.changeBranch()
+	branch := w.accounts[account].account.changeBranch()
 	index := w.nextIndex(account, branch)
-	return a.scripts[branch][index], w.watch(account, branch, index+1+w.gap)
+	if err := w.watch(account, branch, index+1+w.gap); err != nil {
+		return nil, err
+	}
+	return w.script(KeyID{account, branch, index})
 }
 
 // Addresses returns the addresses of a branch that were given out or paid.
@@ -343,12 +352,17 @@ func (w *Wallet) Addresses(account uint32, branch Branch) ([]Address, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	received := map[string]types.Amount{}
-	for _, c := range w.ledger.outputs {
-		received[string(c.ScriptPubKey)] += c.Value
+	for _, c := range w.outputs.ours {
+		if !w.ledger().conflicts[c.TxID] {
+			received[string(c.ScriptPubKey)] += c.Value
+		}
 	}
 	var list []Address
 	for index := range w.usedEnd(account, branch) {
-		script := w.accounts[account].scripts[branch][index]
+		script, err := w.script(KeyID{account, branch, index})
+		if err != nil {
+			return nil, err
+		}
 		text, err := taproot.EncodeAddress(w.params.HRP, script)
 		if err != nil {
 			return nil, err
@@ -381,12 +395,11 @@ func (w *Wallet) Record(tx *types.Tx) error {
 		return err
 	}
 	for _, t := range changed {
-		w.transactions[t.TxID] = t
+		w.put(t)
 	}
 	if _, err := w.notePaid(tx); err != nil {
 		return err
 	}
-	w.ledger = newLedger(w.transactions, w.keys)
 	return nil
 }
 

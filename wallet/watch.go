@@ -20,6 +20,7 @@ type marks [2]uint32
 type watching struct {
 	account *Account
 	scripts [2][][]byte // of each branch, by index
+	made    [2][][]byte // the same from the database, while the wallet is opened
 	paidEnd marks       // one above the last index that was paid
 }
 
@@ -49,12 +50,19 @@ func (w *Wallet) keysEnd() []marks {
 func (w *Wallet) watch(account uint32, branch Branch, end uint32) error {
 	a := w.accounts[account]
 	for index := uint32(len(a.scripts[branch])); index < min(end, a.account.end(branch)); index++ {
-		script, err := a.account.Script(branch, index)
-		if err != nil {
-			return err
+		var script []byte
+		if made := a.made[branch]; int(index) < len(made) {
+			script = made[index]
+		} else {
+			var err error
+			if script, err = a.account.Script(branch, index); err != nil {
+				return err
+			}
 		}
 		a.scripts[branch] = append(a.scripts[branch], script)
-		w.keys[string(script)] = KeyID{account, branch, index}
+		key := KeyID{account, branch, index}
+		w.keys[string(script)] = key
+		w.claim(script, key)
 	}
 	return nil
 }
