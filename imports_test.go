@@ -110,8 +110,8 @@ var allowed = map[string][]string{
 		"rpc/zmqinfo", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
 	"wallet": {
-		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/message", "chain/filter",
-		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain",
+		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/filter",
+		"github.com/btcsuite/btcd/address/v2/base58", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain",
 		"github.com/btcsuite/btcd/chaincfg/v2", "github.com/cosmos/go-bip39", "github.com/syndtr/goleveldb/",
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/text/unicode/norm",
 	},

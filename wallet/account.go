@@ -178,16 +178,9 @@ func (a *Account) SpendWeight() int {
 		return most
 	}
 	for i := range o.Leaves {
-		leaf := &o.Leaves[i]
-		keys := 0
-		for _, k := range o.Keys {
-			if slices.Contains(k.Leaves, leaf.Hash) {
-				keys++
-			}
+		if weight, err := o.Leaves[i].WitnessWeight(); err == nil {
+			most = max(most, weight)
 		}
-		// A signature has 65 bytes at most, and each element its length. Three bytes are
-		// the longest length that a script or a control block needs.
-		most = max(most, 1+66*keys+3+len(leaf.Script)+3+len(leaf.ControlBlock))
 	}
 	return most
 }

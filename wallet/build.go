@@ -49,10 +49,10 @@ const (
 	inputSequence = 0xfffffffd
 
 	// Of a signed input, in weight units (BIP141): outpoint, empty script and
-	// sequence; a witness of one signature of 64 bytes and no hash type.
+	// sequence; a witness of one signature of 64 bytes and no hash type, as most
+	// accounts have it.
 	inputBytes    = 32 + 4 + 1 + 4
 	witnessWeight = 1 + 1 + 64
-	inputWeight   = inputBytes*types.WitnessScale + witnessWeight
 	markerWeight  = 2 // of the two bytes that announce witnesses
 
 	changeSize = 8 + 1 + taproot.OutputScriptSize // bytes, and virtual bytes, of an output
@@ -87,20 +87,20 @@ func (d *Draft) CheckFee() error {
 
 // inputFee returns the fee of a signed input, rounded up: a coin that is worth no more than
 // this only makes a payment dearer.
-func inputFee(rate types.FeeRate) types.Amount {
+func inputFee(rate types.FeeRate, witness int) types.Amount {
 	const unit = 1000 * types.WitnessScale
-	return (types.Amount(rate)*inputWeight + unit - 1) / unit
+	return (types.Amount(rate)*types.Amount(inputBytes*types.WitnessScale+witness) + unit - 1) / unit
 }
 
 // signedWeight returns the weight that a transaction will have with its
-// signatures (BIP141).
-func signedWeight(tx *types.Tx) int {
-	return tx.StrippedSize()*types.WitnessScale + markerWeight + witnessWeight*len(tx.Inputs)
+// signatures (BIP141), of inputs with witnesses of a weight.
+func signedWeight(tx *types.Tx, witness int) int {
+	return tx.StrippedSize()*types.WitnessScale + markerWeight + witness*len(tx.Inputs)
 }
 
 // signedSize returns the virtual size that a transaction will have with its
 // signatures.
-func signedSize(tx *types.Tx) int { return virtualSize(signedWeight(tx)) }
+func signedSize(tx *types.Tx, witness int) int { return virtualSize(signedWeight(tx, witness)) }
 
 func virtualSize(weight int) int { return (weight + types.WitnessScale - 1) / types.WitnessScale }
 
@@ -148,8 +148,8 @@ func build(r *Request, rng *rand.Rand) (*Draft, error) {
 		d.Payments = append(d.Payments, i)
 	}
 	d.shuffleOutputs(rng)
-	d.VirtualSize = signedSize(d.Tx)
-	if err := checkSize(d.Tx); err != nil {
+	d.VirtualSize = signedSize(d.Tx, r.witness())
+	if err := checkSize(d.Tx, r.witness()); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -159,8 +159,12 @@ func build(r *Request, rng *rand.Rand) (*Draft, error) {
 // copied, since a fee may be taken from them.
 func unsigned(r *Request, chosen []Coin) *types.Tx {
 	tx := &types.Tx{Version: txVersion, Outputs: append([]types.TxOut(nil), r.Outputs...), LockTime: r.LockTime}
+	sequence := r.Sequence
+	if sequence == 0 {
+		sequence = inputSequence
+	}
 	for i := range chosen {
-		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: chosen[i].OutPoint, Sequence: inputSequence})
+		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: chosen[i].OutPoint, Sequence: sequence})
 	}
 	return tx
 }
@@ -169,11 +173,11 @@ func unsigned(r *Request, chosen []Coin) *types.Tx {
 // hold.
 func (d *Draft) payWithChange(r *Request, in, payments types.Amount) error {
 	rest := in - payments
-	plain := r.fee(signedSize(d.Tx))
+	plain := r.fee(signedSize(d.Tx, r.witness()))
 	// Of a copy: if change is not worth it the transaction stays as it is.
 	bigger := *d.Tx
 	bigger.Outputs = append(bigger.Outputs[:len(bigger.Outputs):len(bigger.Outputs)], types.TxOut{ScriptPubKey: r.ChangeScript})
-	withChange := r.fee(signedSize(&bigger))
+	withChange := r.fee(signedSize(&bigger, r.witness()))
 	change := rest
 	if !r.SubtractFee { // else the payments hold the fee, and all that is left is change
 		change -= withChange
@@ -223,7 +227,7 @@ func (d *Draft) subtract(owed types.Amount, payments int) error {
 
 // payWithAll gives the first output what the fee and the others leave.
 func (d *Draft) payWithAll(r *Request, in, payments types.Amount) error {
-	d.Fee = r.fee(signedSize(d.Tx))
+	d.Fee = r.fee(signedSize(d.Tx, r.witness()))
 	out := &d.Tx.Outputs[0]
 	out.Value = in - payments - d.Fee
 	if limit := standard.DustLimit(out.ScriptPubKey); out.Value < limit {
@@ -249,8 +253,8 @@ func (d *Draft) shuffleOutputs(rng *rand.Rand) {
 
 // checkSize refuses a transaction that nodes do not relay, because it is too large, or so small
 // that it could be taken for an inner node of a merkle tree.
-func checkSize(tx *types.Tx) error {
-	if weight := signedWeight(tx); weight > standard.MaxWeight {
+func checkSize(tx *types.Tx, witness int) error {
+	if weight := signedWeight(tx, witness); weight > standard.MaxWeight {
 		return fmt.Errorf("%w: it has a weight of %d, and the most is %d", ErrTooLarge, weight, standard.MaxWeight)
 	}
 	if size := tx.StrippedSize(); size < standard.MinSize {

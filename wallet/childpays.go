@@ -89,7 +89,7 @@ func fund(r *Request, coins []Coin) (*Draft, error) {
 		if !errors.As(err, &funds) || len(coins) == 0 {
 			return d, err
 		}
-		at := slices.IndexFunc(coins, func(c Coin) bool { return c.Value > funds.Need-funds.Have+inputFee(r.FeeRate) })
+		at := slices.IndexFunc(coins, func(c Coin) bool { return c.Value > funds.Need-funds.Have+inputFee(r.FeeRate, r.witness()) })
 		if at < 0 {
 			at = len(coins) - 1
 		}

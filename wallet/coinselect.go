@@ -33,9 +33,9 @@ type problem struct {
 // newProblem states the problem of a request over those of its coins that the
 // filter admits.
 func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *problem {
-	cost := inputFee(r.FeeRate)
+	cost := inputFee(r.FeeRate, r.witness())
 	base := types.Tx{Outputs: r.Outputs}
-	weight := signedWeight(&base)
+	weight := signedWeight(&base, r.witness())
 	required := len(r.Required)
 	outputs := uint64(len(r.Outputs))
 	changeSize := changeSize + types.CompactSizeLen(outputs+1) - types.CompactSizeLen(outputs)
@@ -43,18 +43,18 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 		payments: payments,
 		required: required,
 		fee: func(inputs int) types.Amount {
-			return r.fee(virtualSize(weight + inputsWeight(required+inputs)))
+			return r.fee(virtualSize(weight + inputsWeight(required+inputs, r.witness())))
 		},
 		changeFee: r.FeeRate.Fee(changeSize),
-		spendFee:  inputFee(longTermFeeRate),
+		spendFee:  inputFee(longTermFeeRate, r.witness()),
 		minChange: standard.DustLimit(r.ChangeScript),
-		extraFee:  cost - inputFee(longTermFeeRate),
+		extraFee:  cost - inputFee(longTermFeeRate, r.witness()),
 	}
 	if r.SubtractFee && !r.SendAll { // the payments hold the fee
 		p.fee, p.changeFee = func(int) types.Amount { return 0 }, 0
 	}
 	// As if there were change, so that a solution still fits when some is added.
-	for p.maxInputs < len(r.Coins) && weight+inputsWeight(required+p.maxInputs+1)+changeSize*types.WitnessScale <= standard.MaxWeight {
+	for p.maxInputs < len(r.Coins) && weight+inputsWeight(required+p.maxInputs+1, r.witness())+changeSize*types.WitnessScale <= standard.MaxWeight {
 		p.maxInputs++
 	}
 	for i := range r.Required {
@@ -72,9 +72,9 @@ func newProblem(r *Request, payments types.Amount, admit func(*Coin) bool) *prob
 
 // inputsWeight returns what a number of inputs adds to the weight of a
 // transaction without any.
-func inputsWeight(inputs int) int {
+func inputsWeight(inputs, witness int) int {
 	count := types.CompactSizeLen(uint64(inputs)) - types.CompactSizeLen(0)
-	return inputs*inputWeight + count*types.WitnessScale
+	return inputs*(inputBytes*types.WitnessScale+witness) + count*types.WitnessScale
 }
 
 // chooseCoins returns coins for the payments and the fee of a request. Coins in

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -35,7 +36,15 @@ type Request struct {
 	// suffice.
 	Coins    []Coin
 	LockTime uint32 // the tip's height, against fee sniping; or 0
+	// WitnessWeight is that of each input, in weight units: Account.SpendWeight. 0 is that
+	// of one signature.
+	WitnessWeight int
+	// Sequence is that of all inputs, for scripts that ask for an age (BIP68). 0 is one
+	// that lets the transaction be replaced, and asks for nothing.
+	Sequence uint32
 }
+
+func (r *Request) witness() int { return cmp.Or(r.WitnessWeight, witnessWeight) }
 
 // Owed is what a fee has to pay for besides the transaction that it is of. The zero value is
 // nothing.

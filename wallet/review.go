@@ -1,0 +1,169 @@
+package wallet
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/karatcoin/karat/chain/descriptor"
+	"github.com/karatcoin/karat/chain/psbt"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// PSBTReview is what a person has to know of a PSBT before signing it or sending it. All of it
+// follows from the packet and the wallet's accounts: no node is asked.
+type PSBTReview struct {
+	TxID     types.Hash    `json:"txid"`
+	Inputs   []PSBTInput   `json:"inputs"`
+	Outputs  []PSBTOutput  `json:"outputs"`
+	Fee      *types.Amount `json:"fee,omitempty"` // nil if something that is spent is unknown
+	VSize    int           `json:"vsize"`         // when it is signed, at most; 0 if that is not known
+	Complete bool          `json:"complete"`      // it can be sent
+	LockTime uint32        `json:"locktime"`
+	Signers  []PSBTSigner  `json:"signers"`
+	Problem  string        `json:"problem,omitempty"` // no transaction can come of it
+}
+
+// PSBTInput is a coin that is spent.
+type PSBTInput struct {
+	OutPoint types.OutPoint `json:"outpoint"`
+	Value    types.Amount   `json:"value"`
+	Known    bool           `json:"known"` // the value, and who has the coin
+	Account  string         `json:"account,omitempty"`
+	Final    bool           `json:"final"`
+	HashType byte           `json:"hash_type"`
+	Blocks   uint16         `json:"relative_lock,omitempty"` // since the coin, before it can be spent
+}
+
+// PSBTOutput is what is paid.
+type PSBTOutput struct {
+	Address string       `json:"address"` // or the script in hexadecimal
+	Value   types.Amount `json:"value"`
+	Account string       `json:"account,omitempty"` // of this wallet, if it is paid
+	Change  bool         `json:"change"`
+}
+
+// PSBTSigner is a holder of keys, named by the fingerprint of the master key.
+type PSBTSigner struct {
+	Fingerprint string `json:"fingerprint"`
+	Ours        bool   `json:"ours"`
+	Wanted      int    `json:"wanted"` // in how many inputs
+	Signed      int    `json:"signed"` // in how many of these
+	Nonces      int    `json:"nonces"` // in how many a nonce was given
+}
+
+// ReviewPSBT tells what a packet does. An output counts as the wallet's only if an account
+// makes its script.
+func (w *Wallet) ReviewPSBT(p *psbt.Packet) (*PSBTReview, error) {
+	raw, err := p.AppendTo(nil)
+	if err != nil {
+		return nil, err
+	}
+	if p, err = psbt.Decode(raw); err != nil { // the caller's is not changed
+		return nil, err
+	}
+	tx, err := p.UnsignedTx()
+	if err != nil {
+		return nil, err
+	}
+	a := p.Analyze(w.params.MaxMoney)
+	r := &PSBTReview{TxID: tx.TxID(), Fee: a.Fee, LockTime: tx.LockTime, Problem: a.Error}
+	weight := tx.StrippedSize()*types.WitnessScale + markerWeight
+	for i := range p.Inputs {
+		in := PSBTInput{OutPoint: p.Inputs[i].PreviousOutPoint}
+		utxo, known := p.Inputs[i].UTXO()
+		in.Known, in.Value = known, utxo.Value
+		in.Final = a.Error == "" && a.Inputs[i].IsFinal
+		if in.HashType, err = p.Inputs[i].HashType(); err != nil {
+			return nil, err
+		}
+		if sequence := tx.Inputs[i].Sequence; sequence>>31 == 0 && sequence&(1<<22) == 0 && tx.Version >= 2 {
+			in.Blocks = uint16(sequence)
+		}
+		witness := 0
+		if id, ok := w.placeOf(utxo.ScriptPubKey, p.Inputs[i].TapDerivations); ok {
+			account := w.accounts[id.Account].account
+			in.Account, witness = account.Name(), account.SpendWeight()
+			if out, err := w.expand(id); err == nil && !in.Final {
+				r.noteSigners(&p.Inputs[i], out)
+			}
+		}
+		if len(p.Inputs[i].FinalWitness) > 0 {
+			final := types.TxIn{Witness: p.Inputs[i].FinalWitness}
+			witness = final.WitnessSize()
+		}
+		if weight += witness; witness == 0 {
+			weight = -1 << 40
+		}
+		r.Inputs = append(r.Inputs, in)
+	}
+	r.VSize = max(0, virtualSize(weight))
+	for i := range p.Outputs {
+		r.Outputs = append(r.Outputs, w.reviewOutput(&p.Outputs[i]))
+	}
+	r.Complete = a.Error == "" && p.Finalize()
+	for i := range r.Signers {
+		r.Signers[i].Ours = r.Signers[i].Fingerprint == hex.EncodeToString(w.file.content.Header.Fingerprint)
+	}
+	return r, nil
+}
+
+func (w *Wallet) reviewOutput(out *psbt.Output) PSBTOutput {
+	o := PSBTOutput{Value: out.Value}
+	var err error
+	if o.Address, err = taproot.EncodeAddress(w.params.HRP, out.ScriptPubKey); err != nil {
+		o.Address = fmt.Sprintf("script %x", out.ScriptPubKey)
+	}
+	if id, ok := w.placeOf(out.ScriptPubKey, out.TapDerivations); ok {
+		account := w.accounts[id.Account].account
+		o.Account, o.Change = account.Name(), id.Branch == account.changeBranch()
+	}
+	return o
+}
+
+// noteSigners notes whose keys an input asks for, and who has signed it.
+func (r *PSBTReview) noteSigners(in *psbt.Input, out *descriptor.Output) {
+	seen := map[[4]byte]int{} // places in Signers
+	at := func(fingerprint [4]byte) *PSBTSigner {
+		i, ok := seen[fingerprint]
+		if !ok {
+			text := hex.EncodeToString(fingerprint[:])
+			if i = slices.IndexFunc(r.Signers, func(s PSBTSigner) bool { return s.Fingerprint == text }); i < 0 {
+				i = len(r.Signers)
+				r.Signers = append(r.Signers, PSBTSigner{Fingerprint: text})
+			}
+			seen[fingerprint] = i
+			r.Signers[i].Wanted++
+		}
+		return &r.Signers[i]
+	}
+	signed, drawn := map[[4]byte]bool{}, map[[4]byte]bool{}
+	aggregates := map[[4]byte]bool{}
+	for _, a := range out.Aggregates {
+		id := psbt.KeyID(a.Public[:])
+		aggregates[[4]byte(id[:4])] = true
+		for _, m := range a.Members {
+			at(m.Fingerprint)
+			signed[m.Fingerprint] = signed[m.Fingerprint] || slices.ContainsFunc(in.MuSigPartialSigs, func(s psbt.MuSigPartialSig) bool { return s.Participant == m.Public })
+			drawn[m.Fingerprint] = drawn[m.Fingerprint] || slices.ContainsFunc(in.MuSigNonces, func(s psbt.MuSigNonce) bool { return s.Participant == m.Public })
+		}
+	}
+	for i, key := range out.Keys {
+		x := [32]byte(key.Public[1:])
+		if aggregates[key.Fingerprint] || i == 0 && isUnspendable(out, &key) {
+			continue
+		}
+		at(key.Fingerprint)
+		signed[key.Fingerprint] = signed[key.Fingerprint] || i == 0 && len(in.TapKeySig) > 0 ||
+			slices.ContainsFunc(in.TapScriptSigs, func(s psbt.TapScriptSig) bool { return s.Key == x })
+	}
+	for fingerprint, i := range seen {
+		if signed[fingerprint] {
+			r.Signers[i].Signed++
+		}
+		if drawn[fingerprint] {
+			r.Signers[i].Nonces++
+		}
+	}
+}
