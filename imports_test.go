@@ -109,6 +109,10 @@ var allowed = map[string][]string{
 		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",
 		"rpc/zmqinfo", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
+	"web": {
+		"internal/ratelog", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/indexed",
+		"golang.org/x/time/rate",
+	},
 	"wallet": {
 		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/filter",
 		"github.com/btcsuite/btcd/address/v2/base58", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain",
@@ -117,7 +121,7 @@ var allowed = map[string][]string{
 	},
 	"node": {
 		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
-		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "internal/hook",
+		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "internal/hook",
 	},
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",

@@ -22,6 +22,7 @@ import (
 	"github.com/karatcoin/karat/p2p/portmap"
 	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/rpc/zeromq"
+	"github.com/karatcoin/karat/web"
 )
 
 // services are what Run runs, and the listeners that they are given.
@@ -33,9 +34,11 @@ type services struct {
 	mapper    *portmap.Mapper   // nil: no router is asked
 	stratum   *stratum.Server   // nil: no miner is let in
 	publisher *zeromq.Publisher // nil: nothing is published by ZeroMQ
+	web       *web.Server       // nil: there are no pages
 
 	peerListener  net.Listener // nil: none
 	minerListener net.Listener // nil: none
+	webListener   net.Listener // nil: none
 	rpcListeners  []net.Listener
 	fingerprint   string // of the certificate for RPC clients; empty: no TLS
 	removeCookie  func() error
@@ -43,7 +46,7 @@ type services struct {
 
 // close closes the listeners of services that will not run.
 func (s *services) close() {
-	for _, l := range append([]net.Listener{s.peerListener, s.minerListener}, s.rpcListeners...) {
+	for _, l := range append([]net.Listener{s.peerListener, s.minerListener, s.webListener}, s.rpcListeners...) {
 		if l != nil {
 			l.Close()
 		}
@@ -86,6 +89,9 @@ func (n *Node) assemble() (s *services, err error) {
 	}
 	n.newStratum(s)
 	if err := n.newPublisher(s); err != nil {
+		return s, err
+	}
+	if err := n.newWeb(s); err != nil {
 		return s, err
 	}
 	for _, address := range n.config.RPCListen {

@@ -108,6 +108,11 @@ type Config struct {
 	BlockMaxWeight, BlockReservedWeight int           // weight units
 	BlockMinFeeRate                     types.FeeRate // of what comes into one
 
+	Web          string // HOST:PORT for pages that people read; empty: none
+	WebAnyPort   bool   // if that port is taken, another one will do
+	WebBase      string // path under which a proxy has the pages; empty: none
+	WebForwarded bool   // visitors come by a proxy, which names them in X-Forwarded-For
+
 	REST   bool               // answer Bitcoin Core's REST to anybody who reaches RPCListen
 	ZMQ    []zmqinfo.Endpoint // where to publish blocks and transactions
 	Notify Notify

@@ -33,6 +33,7 @@ type Started struct {
 	RPCMore    []string // more of them
 	RPCKey     string   // the fingerprint of the certificate for clients; empty: no TLS
 	Stratum    string   // address for miners; empty: none
+	Web        string   // URL of the pages; empty: none
 	CookieFile string
 }
 
@@ -77,6 +78,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	}
 	if s.mapper != nil {
 		run = append(run, s.mapper.Run)
+	}
+	if s.web != nil {
+		run = append(run, func(ctx context.Context) error { return s.web.Run(ctx, s.webListener) })
 	}
 	if len(s.rpcListeners) > 0 {
 		run = append(run, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListeners...) })
@@ -212,6 +216,9 @@ func (n *Node) started(s *services) Started {
 	}
 	if s.minerListener != nil {
 		t.Stratum = s.minerListener.Addr().String()
+	}
+	if s.webListener != nil {
+		t.Web = "http://" + s.webListener.Addr().String() + n.config.WebBase + "/"
 	}
 	return t
 }

@@ -64,6 +64,9 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew
 		made = " (made now)"
 	}
 	fmt.Fprintf(w, "karat node of network %s, data in %s%s\n", config.Params.Name, config.DataDir, made)
+	if t.Web != "" {
+		fmt.Fprintf(w, "  look    %s (in a browser)\n", t.Web)
+	}
 	if t.Listen != "" {
 		for _, at := range callable(t.Listen, ownAddresses()) {
 			fmt.Fprintf(w, "  peers   %s@%s\n", t.NodeID, at)

@@ -1,0 +1,111 @@
+package web
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+const (
+	// blockBudget is the memory in bytes for decoded blocks that may be asked for again.
+	blockBudget = 32 << 20
+	// decodedFactor is how much more a decoded block takes than its bytes, at the worst
+	// that was measured for blocks of usual transactions.
+	decodedFactor = 4
+)
+
+// body is a decoded block, with what it spends if that is known: a block that was never
+// connected has none of that.
+type body struct {
+	*consensus.HashedBlock
+	spent [][]types.Coin // of each transaction's inputs; nil: not known
+}
+
+// loadBlock reads a block.
+func (s *Server) loadBlock(hash types.Hash) (*body, error) {
+	update, err := s.Blocks.BlockUpdate(hash)
+	if err == nil {
+		return &body{update.Block, update.SpentCoins()}, nil
+	}
+	raw, rawErr := s.Blocks.Block(hash)
+	if rawErr != nil {
+		return nil, errors.Join(rawErr, err)
+	}
+	block, err := consensus.DecodeBlock(raw)
+	if err != nil {
+		return nil, err
+	}
+	return &body{HashedBlock: block}, nil
+}
+
+// blockCache keeps blocks that were asked for last. One block at a time is read: pages
+// that want others wait.
+type blockCache struct {
+	load    func(types.Hash) (*body, error)
+	loading chan struct{} // held while a block is read
+
+	mu sync.Mutex
+	// Guarded by mu:
+	bytes   int
+	entries map[types.Hash]*list.Element
+	recent  list.List // of *keptBlock
+}
+
+type keptBlock struct {
+	hash types.Hash
+	body *body
+	size int
+}
+
+func newBlockCache(load func(types.Hash) (*body, error)) *blockCache {
+	return &blockCache{load: load, loading: make(chan struct{}, 1), entries: map[types.Hash]*list.Element{}}
+}
+
+// get returns a block.
+func (c *blockCache) get(ctx context.Context, hash types.Hash) (*body, error) {
+	if b := c.find(hash); b != nil {
+		return b, nil
+	}
+	select {
+	case c.loading <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-c.loading }()
+	if b := c.find(hash); b != nil { // who was before has read it
+		return b, nil
+	}
+	b, err := c.load(hash)
+	if err != nil {
+		return nil, err
+	}
+	c.keep(hash, b)
+	return b, nil
+}
+
+func (c *blockCache) find(hash types.Hash) *body {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[hash]
+	if e == nil {
+		return nil
+	}
+	c.recent.MoveToFront(e)
+	return e.Value.(*keptBlock).body
+}
+
+func (c *blockCache) keep(hash types.Hash, b *body) {
+	k := &keptBlock{hash, b, decodedFactor*len(b.Raw) + 4096}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entries[hash] = c.recent.PushFront(k)
+	for c.bytes += k.size; c.bytes > blockBudget && c.recent.Len() > 1; {
+		last := c.recent.Remove(c.recent.Back()).(*keptBlock)
+		c.bytes -= last.size
+		delete(c.entries, last.hash)
+	}
+}
