@@ -3,6 +3,7 @@
 package karat
 
 import (
+	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network file: %w", err)
 	}
-	params, err := network.Parse(data)
+	params, err := network.Parse(bytes.TrimPrefix(data, []byte("\ufeff"))) // which some editors write
 	if err != nil {
 		return nil, fmt.Errorf("network file %s: %w", nameOrPath, err)
 	}

@@ -15,7 +15,7 @@ func rebroadcastCommand() *cli.Command {
 		Description: "Gives the node all transactions of the wallet that wait, or one and what it spends. Every sync\n" +
 			"does so too, but for what was abandoned: that counts again if the node takes it.",
 		Flags:  []cli.Flag{jsonFlag()},
-		Action: withSynced(rebroadcast),
+		Action: withFresh(rebroadcast),
 	}
 }
 
@@ -70,7 +70,7 @@ func abandonCommand() *cli.Command {
 			"karat cancel. Whoever kept the payment can still pass it on, and miners can still confirm it.\n\n" +
 			"   karat abandon 4a5e…",
 		Flags:  []cli.Flag{&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"}, jsonFlag()},
-		Action: withSynced(abandon),
+		Action: withFresh(abandon),
 	}
 }
 

@@ -53,7 +53,8 @@ func newApp(std cmdline.Streams) *cli.App {
 			"   karat --network dev rpc getblockcount   ask the node anything\n\n" +
 			"Flags may stand before or after the command. The environment can set those of all\n" +
 			"commands too: --rpc-user is KARAT_RPC_USER.\n\n" +
-			"Exit codes: 0 done; 1 it could not be done; 2 the command line was not understood.",
+			"Exit codes: 0 done; 1 it could not be done; 2 the command line was not understood;\n" +
+			"3 shown from what the wallet knew before, as the node could not be asked, or is behind.",
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
 			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), coinsCommand(),

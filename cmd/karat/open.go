@@ -222,20 +222,24 @@ func (h home) open(c *cli.Context, sync bool) (*opened, error) {
 	return o, nil
 }
 
-// syncWithProgress brings the wallet up to the node's chain, and shows progress if that takes
-// long.
+// syncWithProgress brings the wallet up to the node's chain, shows progress if that takes
+// long, and warns of what is wrong with the node.
 func (o *opened) syncWithProgress(c *cli.Context) error {
+	if err := o.syncQuietly(c); err != nil {
+		return err
+	}
+	return o.warn(c)
+}
+
+// syncQuietly brings the wallet up to the node's chain, and shows progress if that takes long.
+func (o *opened) syncQuietly(c *cli.Context) error {
 	m := cmdline.NewMeter(c.App.ErrWriter)
 	defer m.Finish()
-	if err := o.Sync(c.Context, o.node, func(p wallet.Progress) {
+	return o.Sync(c.Context, o.node, func(p wallet.Progress) {
 		m.Update(int64(p.Scanned), int64(p.Tip), func() string {
 			return fmt.Sprintf("syncing: headers %d, looked through %d of %d blocks", p.Headers, p.Scanned, p.Tip)
 		})
-	}); err != nil {
-		return err
-	}
-	m.Finish()
-	return o.warn(c)
+	})
 }
 
 // warn says what is wrong with a sync that could be done all the same.
@@ -245,6 +249,29 @@ func (o *opened) warn(c *cli.Context) error {
 		fmt.Fprintf(c.App.ErrWriter, "karat: %v\n", problem)
 	}
 	return err
+}
+
+// stale returns an error of the kind cmdline.ErrOld if what the wallet shows may be old: the
+// node could not be asked, or knows too little. It says from when it is.
+func (o *opened) stale(c *cli.Context) error {
+	view, err := o.View()
+	if err != nil || len(view.Problems) == 0 {
+		return err
+	}
+	return cmdline.Oldf("shown as of block %d of %s: %w", view.Position.Height, cmdline.Time(c, view.Time), errors.Join(view.Problems...))
+}
+
+// isOfNode reports whether a sync failed because the node could not be asked, or knows less
+// than the wallet. What the wallet knows is true all the same. A node that lies, or is of
+// another network, is a mistake that nobody should work with.
+func isOfNode(err error) bool {
+	for _, kind := range []error{wallet.ErrUnreachable, wallet.ErrBehind, wallet.ErrLittleWork} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	var refused *rpc.Error // such as that it is still starting
+	return errors.As(err, &refused)
 }
 
 // close closes the wallet when a command returns, and keeps the command's own error
@@ -257,12 +284,5 @@ func (o *opened) close(err *error) {
 
 // unlock opens the keys, and asks for the passphrase only if the file has one.
 func (o *opened) unlock(c *cli.Context) (*wallet.Signer, error) {
-	if !o.file.NeedsPassphrase() {
-		return o.file.Unlock("")
-	}
-	passphrase, err := askPassphrase(c, false)
-	if err != nil {
-		return nil, err
-	}
-	return o.file.Unlock(passphrase)
+	return withPassphrase(c, o.file, o.file.Unlock)
 }

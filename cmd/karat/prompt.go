@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/wallet"
 )
 
 // askPassphrase returns the passphrase, from the file that a flag names or from
@@ -27,7 +29,7 @@ func askPassphrase(c *cli.Context, isNew bool) (string, error) {
 
 // passphraseOf looks for the passphrase where the flags say, and asks only if they say
 // nothing.
-func passphraseOf(c *cli.Context, isNew bool) (string, error) {
+func passphraseOf(c *cli.Context, isNew bool) (passphrase string, err error) {
 	path := c.String(flagPassphrase)
 	switch {
 	case isNew && c.Bool(flagNoPassphrase) && path != "":
@@ -45,7 +47,12 @@ func passphraseOf(c *cli.Context, isNew bool) (string, error) {
 		}
 		return "", cmdline.Usagef("there is no terminal to ask for the passphrase: name a file with --%s%s", flagPassphrase, hint)
 	}
-	passphrase, err := cmdline.AskSecret(c.Context, in, c.App.ErrWriter, "Passphrase: ")
+	defer func() {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("no passphrase was typed: nothing was done")
+		}
+	}()
+	passphrase, err = cmdline.AskSecret(c.Context, in, c.App.ErrWriter, "Passphrase: ")
 	if err != nil || !isNew || passphrase == "" {
 		return passphrase, err
 	}
@@ -54,6 +61,29 @@ func passphraseOf(c *cli.Context, isNew bool) (string, error) {
 		err = errors.New("the passphrases differ: nothing was made")
 	}
 	return passphrase, err
+}
+
+// passphraseTries is how often a passphrase may be typed.
+const passphraseTries = 3
+
+// withPassphrase opens what the passphrase of a wallet's file protects. Whoever types a wrong
+// one may type again: what was agreed to before, such as a payment, need not be typed anew.
+func withPassphrase[T any](c *cli.Context, f *wallet.File, open func(passphrase string) (T, error)) (result T, err error) {
+	if !f.NeedsPassphrase() {
+		return open("")
+	}
+	for try := 1; ; try++ {
+		passphrase, err := askPassphrase(c, false)
+		if err != nil {
+			return result, err
+		}
+		result, err = open(passphrase)
+		_, isTyped := cmdline.Terminal(c.App.Reader)
+		if !errors.Is(err, wallet.ErrPassphrase) || try == passphraseTries || !isTyped || c.String(flagPassphrase) != "" {
+			return result, err
+		}
+		fmt.Fprintln(c.App.ErrWriter, "That is not the passphrase. Try again, or give up with Ctrl-C.")
+	}
 }
 
 // wordNumber is what create prints before each word.

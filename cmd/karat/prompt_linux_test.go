@@ -104,6 +104,10 @@ func TestPrompts(t *testing.T) {
 		{"create", []answer{passphraseAt(first, "")}, 2, "empty"},
 		{"create", []answer{giveUp(passphraseAt(first, ""))}, 1, "interrupted"},
 		{"create", []answer{passphraseAt(first, "S3cret"), giveUp(passphraseAt(second, ""))}, 1, "interrupted"},
+		{"create", []answer{passphraseAt(first, "\x04")}, 1, "no passphrase was typed: nothing was done"},
+		{"create", []answer{passphraseAt(first, "S3cret"), passphraseAt(second, "\x04")}, 1, "no passphrase was typed"},
+		{"create", []answer{passphraseAt(first, "\x03")}, 1, "interrupted"},
+		{"create", []answer{passphraseAt(first, "wrong\x15S3creü\x7ft"), passphraseAt(second, "S3cret")}, 0, ""},
 		{"restore", []answer{{question: words, line: richWords}, passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret")}, 0, ""},
 		{"restore", []answer{
 			{question: words, line: "   1. test 2. TEST   3. test\n 4. test  5. test test\ntest test test test test junk\n"},
@@ -179,5 +183,41 @@ func TestSignAsks(t *testing.T) {
 				t.Errorf("no %q in %s", want, stderr)
 			}
 		}
+	}
+}
+
+// TestWrongPassphrase: who mistypes a passphrase may type it again, twice, and need not
+// order the payment anew. A file that has a wrong one is not read again.
+func TestWrongPassphrase(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	passphrase := filepath.Join(t.TempDir(), "passphrase")
+	if err := os.WriteFile(passphrase, []byte("\ufeffS3cret\r\n"), 0o600); err != nil { // as an editor of Windows has it
+		t.Fatal(err)
+	}
+	b.karat("safe", "create", "--passphrase-file", passphrase)
+	b.karat("rich", "send", "--yes", b.karat("safe", "address"), "10")
+	b.mine(1)
+	args := []string{"karat", "--network", "dev", "--datadir", b.dir, "--rpc", b.rpc, "--rpc-cookie", b.cookie, "--wallet", "safe", "send", b.karat("rich", "address"), "1"}
+	for _, c := range []struct {
+		typed []string
+		code  int
+		want  string
+	}{
+		{[]string{"wrong", "S3crte", "S3cret"}, 0, "Try again"},
+		{[]string{"wrong", "wrong", "wrong"}, 1, "wrong passphrase"},
+		{[]string{"wrong", "\x04"}, 1, "no passphrase was typed: nothing was done"},
+	} {
+		answers := []answer{{question: sendIt, line: "y"}}
+		for _, line := range c.typed {
+			answers = append(answers, passphraseAt(first, line))
+		}
+		code, stdout, stderr := newPerson(t).run(args, answers)
+		if code != c.code || (stdout != "") != (code == 0) || !strings.Contains(stderr, c.want) || strings.Count(stderr, sendIt) != 1 {
+			t.Errorf("%q: exit code %d: %s%s", c.typed, code, stdout, stderr)
+		}
+	}
+	if code, _, stderr := newPerson(t).run(append(args, "--yes", "--passphrase-file", b.cookie), nil); code != 1 || strings.Contains(stderr, "again") {
+		t.Errorf("a file: exit code %d: %s", code, stderr)
 	}
 }

@@ -26,9 +26,26 @@ func withWallet(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
 	return func(c *cli.Context) error { return runOpened(c, false, run) }
 }
 
-// withSynced is a command for which the wallet is opened and synced.
-func withSynced(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
+// withFresh is a command for which the wallet is opened and synced, and that does nothing
+// without: it pays, or decides by what the node tells.
+func withFresh(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
 	return func(c *cli.Context) error { return runOpened(c, true, run) }
+}
+
+// withSynced is a command that shows what the wallet has, for which the wallet is opened and
+// synced. If the node cannot be asked, or knows less than the wallet, it shows what the wallet
+// knows, says from when that is, and ends with a code of its own.
+func withSynced(run func(c *cli.Context, o *opened) error) cli.ActionFunc {
+	return withWallet(func(c *cli.Context, o *opened) error {
+		synced := o.syncQuietly(c)
+		if synced != nil && (!isOfNode(synced) || o.Position().Height == 0) { // it was never synced: it knows nothing
+			return synced
+		}
+		if err := run(c, o); err != nil {
+			return err
+		}
+		return o.stale(c)
+	})
 }
 
 // runOpened opens the wallet, runs a command with it and closes it, whatever happens

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -53,15 +54,63 @@ func AskLine(ctx context.Context, in *os.File, out io.Writer, question string) (
 	return line, err
 }
 
-// AskSecret asks for a line that is not shown while it is typed. Ctrl-D has no meaning
-// there.
+// AskSecret asks for a line that is not shown while it is typed. The error is io.EOF after
+// Ctrl-D, and context.Canceled after Ctrl-C.
 func AskSecret(ctx context.Context, in *os.File, out io.Writer, question string) (string, error) {
-	secret, err := Ask(ctx, in, out, question, func() (string, error) {
-		secret, err := term.ReadPassword(int(in.Fd()))
-		return string(secret), err
-	})
+	secret, err := Ask(ctx, in, out, question, func() (string, error) { return readSecret(in) })
 	if ctx.Err() == nil {
 		fmt.Fprintln(out)
 	}
 	return secret, err
+}
+
+// The keys that mean something while a secret is typed.
+const (
+	ctrlC     = 0x03
+	ctrlD     = 0x04
+	ctrlH     = 0x08
+	ctrlU     = 0x15
+	backspace = 0x7f
+)
+
+// readSecret reads a line from a terminal that shows nothing. The library's own reader does not
+// see that Ctrl-D was typed. So the terminal hands over every key, and this knows those that a
+// terminal knows. Nothing behind the line is read: it may answer the next question.
+func readSecret(in *os.File) (string, error) {
+	before, err := term.MakeRaw(int(in.Fd()))
+	if err != nil {
+		return "", err
+	}
+	line, err := secretLine(in)
+	return line, errors.Join(err, term.Restore(int(in.Fd()), before))
+}
+
+// secretLine reads keys up to the end of a line.
+func secretLine(in io.Reader) (string, error) {
+	var line []byte
+	for key := make([]byte, 1); len(line) < maxRead; {
+		if n, err := in.Read(key); err != nil {
+			return "", err
+		} else if n == 0 {
+			continue
+		}
+		switch key[0] {
+		case '\r', '\n':
+			return string(line), nil
+		case ctrlC:
+			return "", context.Canceled
+		case ctrlD:
+			if len(line) == 0 {
+				return "", io.EOF
+			}
+		case ctrlU:
+			line = line[:0]
+		case ctrlH, backspace:
+			_, size := utf8.DecodeLastRune(line)
+			line = line[:len(line)-size]
+		default:
+			line = append(line, key[0])
+		}
+	}
+	return "", errors.New("it is too long")
 }

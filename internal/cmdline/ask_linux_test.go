@@ -110,3 +110,21 @@ func TestMeterOnATerminal(t *testing.T) {
 		t.Errorf("the bar stays: %q", end)
 	}
 }
+
+// TestSecretLine: the keys that a terminal knows are known where it hands over every key, and
+// what stands behind the line is left for the next question.
+func TestSecretLine(t *testing.T) {
+	for typed, want := range map[string]string{
+		"abc\n": "abc", "abc\r": "abc", "abx\x7fc\n": "abc", "abü\x08c\n": "abc", "\x7f\x7fabc\n": "abc", "xyz\x15abc\n": "abc", "a\x04bc\n": "abc", " a\tb \n": " a\tb ", "é\n": "é",
+	} {
+		r := strings.NewReader(typed + "next")
+		if got, err := secretLine(r); err != nil || got != want || r.Len() != len("next") {
+			t.Errorf("%q: %q, %v, %d left", typed, got, err, r.Len())
+		}
+	}
+	for typed, want := range map[string]error{"\x04": io.EOF, "abc\x15\x04": io.EOF, "abc\x03": context.Canceled, "abc": io.EOF} {
+		if got, err := secretLine(strings.NewReader(typed)); !errors.Is(err, want) || got != "" {
+			t.Errorf("%q: %q, %v", typed, got, err)
+		}
+	}
+}

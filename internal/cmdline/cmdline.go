@@ -43,6 +43,7 @@ const (
 	ExitOK      = 0
 	ExitFailure = 1 // the job could not be done, or it found something wrong
 	ExitUsage   = 2 // the command line was not understood
+	ExitOld     = 3 // what was shown is what was known before: whether it is still so could not be found out
 )
 
 // ErrUsage is the kind of an error that the command line is to blame for.
@@ -61,6 +62,21 @@ func (e usageError) Unwrap() error { return e.error }
 // Usagef makes an error of the kind ErrUsage. Its text names the flag or argument and
 // says what is wanted there, such as "--speed 10: want 1 to 9".
 func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// ErrOld is the kind of an error that comes with a result which may be old.
+var ErrOld = errors.New("old")
+
+// oldError is of the kind ErrOld, which its text does not say again.
+type oldError struct{ error }
+
+// Is reports the kind.
+func (oldError) Is(target error) bool { return target == ErrOld }
+
+// Unwrap returns why nothing newer could be found out.
+func (e oldError) Unwrap() error { return e.error }
+
+// Oldf makes an error of the kind ErrOld. Its text says from when the result is, and why.
+func Oldf(format string, args ...any) error { return oldError{fmt.Errorf(format, args...)} }
 
 // Streams are the standard streams of a process, or those that a test put in their
 // place.
@@ -117,15 +133,18 @@ func (p Program) Run(ctx context.Context, args []string) int {
 		// What the command has changed stays changed. Nobody should send a payment
 		// again because its id could not be shown.
 		err = fmt.Errorf("it is done, but the output could not be written: %w", full)
-	case full != nil && (err == nil || err == full):
+	case full != nil && (err == nil || err == full || errors.Is(err, ErrOld)):
 		err = fmt.Errorf("the output could not be written: %w", full)
 	}
 	if err == nil {
 		return ExitOK
 	}
 	fmt.Fprintln(app.ErrWriter, p.explain(err))
-	if errors.Is(err, ErrUsage) {
+	switch {
+	case errors.Is(err, ErrUsage):
 		return ExitUsage
+	case errors.Is(err, ErrOld) && full == nil:
+		return ExitOld
 	}
 	return ExitFailure
 }

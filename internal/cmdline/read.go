@@ -69,8 +69,9 @@ func ReadFile(ctx context.Context, name string, stdin io.Reader) (string, error)
 
 // FirstLine returns the first line of a file, or of stdin if the name is -, without
 // the end of the line. That is how files hold passwords and passphrases: an editor
-// adds a line's end that is not part of them. It waits for no second line, and gives
-// up when the context ends.
+// adds a line's end that is not part of them. Some begin a file with a mark of its byte
+// order, which is no part of them either. It waits for no second line, and gives up when
+// the context ends.
 func FirstLine(ctx context.Context, name string, stdin io.Reader) (string, error) {
 	return Await(ctx, func() (string, error) {
 		f, err := open(name, stdin)
@@ -82,7 +83,7 @@ func FirstLine(ctx context.Context, name string, stdin io.Reader) (string, error
 		if errors.Is(err, io.EOF) {
 			err = nil
 		}
-		return strings.TrimRight(line, "\r\n"), err
+		return strings.TrimPrefix(strings.TrimRight(line, "\r\n"), "\ufeff"), err
 	})
 }
 

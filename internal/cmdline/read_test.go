@@ -20,6 +20,7 @@ func TestFirstLine(t *testing.T) {
 		"secret\n":         "secret",
 		"secret\r\nmore\n": "secret",
 		" with spaces \n":  " with spaces ",
+		"\ufeffsecret\r\n": "secret",
 	} {
 		path := filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
