@@ -26,8 +26,7 @@ type Draft struct {
 
 var (
 	// ErrTooLarge is a payment that would take more coins or outputs than fit
-	// into a transaction that nodes relay. Smaller payments to oneself join
-	// coins.
+	// into a transaction that nodes relay. Consolidate joins coins.
 	ErrTooLarge = errors.New("the transaction would be too large")
 )
 

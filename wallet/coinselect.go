@@ -94,7 +94,7 @@ func chooseCoins(r *Request, payments types.Amount, rng *rand.Rand) ([]Coin, err
 	if have < need || len(all.coins)+all.required == 0 {
 		return nil, &ErrFunds{Need: need, Have: have}
 	}
-	return nil, fmt.Errorf("%w: it has room for %d coins, and the payment needs more: join some of them first, by a payment to yourself", ErrTooLarge, all.maxInputs)
+	return nil, fmt.Errorf("%w: it has room for %d coins, and the payment needs more: join some of them first with karat consolidate", ErrTooLarge, all.maxInputs)
 }
 
 // allCoins returns every coin that is worth its fee.

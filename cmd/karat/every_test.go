@@ -23,7 +23,7 @@ import (
 // commandLine is a line that makes a command do its work.
 type commandLine struct {
 	// ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text,
-	// STUCK for a payment that no node takes.
+	// STUCK for a payment that no node takes, COIN for a coin.
 	words string
 	input string
 	fresh bool // it makes a wallet, so each run needs another name
@@ -40,8 +40,10 @@ var commandLines = map[string]commandLine{
 	"cancel":  {words: "--yes STUCK"},
 	"cpfp":    {words: "--yes STUCK"},
 	"abandon": {words: "--yes STUCK"},
-	"rpc":     {words: "getblockchaininfo"},
-	"label":   {words: "--json ADDRESS text"},
+
+	"coins lock": {words: "COIN"}, "coins unlock": {words: "COIN"}, "consolidate": {words: "--yes --mix --max 2"},
+	"rpc":   {words: "getblockchaininfo"},
+	"label": {words: "--json ADDRESS text"},
 
 	"sign-message": {words: "--yes ADDRESS text"}, "verify-message": {words: "ADDRESS SIGNATURE text"},
 	"labels import": {words: "-", input: `{"type":"addr","ref":"krtd1p8wpt9v4frpf3tkn0srd97pksgsxc5hs52lafxwru9kgeephvs7rqr2y4qk","label":"text"}`},
@@ -53,6 +55,10 @@ func (b *bench) everyCommand(each func(name string, line commandLine)) {
 	b.t.Helper()
 	address := b.karat("rich", "address")
 	stand := strings.NewReplacer("ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
+	var list []coinJSON
+	if err := json.Unmarshal([]byte(b.karat("rich", "coins", "--json")), &list); err != nil || len(list) == 0 {
+		b.t.Fatalf("%v: %d coins", err, len(list))
+	}
 	var walk func(path string, commands []*cli.Command)
 	walk = func(path string, commands []*cli.Command) {
 		for _, command := range commands {
@@ -63,8 +69,11 @@ func (b *bench) everyCommand(each func(name string, line commandLine)) {
 			if command.Action == nil {
 				continue
 			}
+			if name == "consolidate" { // of coins that those before have not left waiting
+				b.mine(1)
+			}
 			line := commandLines[name]
-			line.words = stand.Replace(line.words)
+			line.words = strings.ReplaceAll(stand.Replace(line.words), "COIN", list[0].String())
 			if strings.Contains(line.words, "STUCK") {
 				line.words = strings.ReplaceAll(line.words, "STUCK", b.stuckPayment("rich"))
 			}

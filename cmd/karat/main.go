@@ -60,7 +60,7 @@ func newApp(std cmdline.Streams) *cli.App {
 			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), coinsCommand(),
 			labelCommand(), labelsCommand(),
 			sendCommand(),
-			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(),
+			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(), consolidateCommand(),
 			signMessageCommand(), verifyMessageCommand(),
 			syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
 		},

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,6 +24,8 @@ const (
 	flagLabel    = "label"
 	flagWait     = "wait"
 	flagDryRun   = "dry-run"
+	flagCoin     = "coin"
+	flagMix      = "mix"
 )
 
 // confirmTarget is how many blocks a payment may wait when nobody chose a feerate.
@@ -40,6 +44,7 @@ func sendCommand() *cli.Command {
 			"   karat send --subtract-fee krt1p… 1.5       the receiver pays the fee\n" +
 			"   karat send --file wages.csv                pay each line: ADDRESS,AMOUNT,LABEL\n" +
 			"   karat send --all krt1p…                    send everything\n" +
+			"   karat send --coin 4f1c…e2:0 krt1p… 1.5     pay with this coin\n" +
 			"   karat send --wait 3 krt1p… 1.5             pay, and wait for three confirmations",
 		Flags: append(feeFlags(),
 			&cli.BoolFlag{Name: flagSubtract, Usage: "take the fee from the amounts"},
@@ -47,6 +52,8 @@ func sendCommand() *cli.Command {
 			&cli.StringFlag{Name: flagFile, Usage: "pay what stands in `FILE`, - for standard input"},
 			&cli.StringSliceFlag{Name: flagLabel, Usage: "note `TEXT` beside the receiver's address; once for each, in their order"},
 			&cli.GenericFlag{Name: flagWait, Value: cmdline.Number(&wait, 0, 0, math.MaxUint32), Usage: "wait until `N` blocks confirm it; exit code 1 if that cannot be any more"},
+			&cli.StringSliceFlag{Name: flagCoin, Usage: "spend the coin `TXID:INDEX`, and no others; once for each"},
+			&cli.BoolFlag{Name: flagMix, Usage: "take coins whatever their labels are (default: of one label, if those suffice)"},
 			&cli.BoolFlag{Name: flagDryRun, Usage: "show the payment, and do not send it"},
 		),
 		Action: func(c *cli.Context) error { return send(c, uint32(wait)) },
@@ -68,26 +75,30 @@ func send(c *cli.Context, wait uint32) error {
 	if err != nil {
 		return err
 	}
-	draft, err := h.pay(c, list, l)
+	drafts, err := h.pay(c, list, l)
 	if err != nil || c.Bool(flagDryRun) {
 		return err
 	}
-	if !c.Bool(flagJSON) {
-		fmt.Fprintln(c.App.Writer, draft.Tx.TxID())
+	for _, d := range drafts {
+		if !c.Bool(flagJSON) {
+			fmt.Fprintln(c.App.Writer, d.Tx.TxID())
+		}
 	}
-	if wait > 0 {
-		if err := h.waitFor(c, draft.Tx.TxID(), wait); err != nil {
-			return err
+	for _, d := range drafts {
+		if wait > 0 {
+			if err := h.waitFor(c, d.Tx.TxID(), wait); err != nil {
+				return err
+			}
 		}
 	}
 	if c.Bool(flagJSON) {
-		return cmdline.PrintJSON(c.App.Writer, draftJSON(list, draft))
+		return cmdline.PrintJSON(c.App.Writer, paymentJSON(list, drafts))
 	}
 	return nil
 }
 
 // pay builds, shows, signs and sends a payment.
-func (h home) pay(c *cli.Context, list []payment, l limits) (draft *wallet.Draft, err error) {
+func (h home) pay(c *cli.Context, list []payment, l limits) (drafts []*wallet.Draft, err error) {
 	o, err := h.open(c, true)
 	if err != nil {
 		return nil, err
@@ -97,22 +108,21 @@ func (h home) pay(c *cli.Context, list []payment, l limits) (draft *wallet.Draft
 	if err != nil {
 		return nil, err
 	}
-	if draft, err = wallet.Build(request); err != nil {
+	if drafts, err = o.build(c, request); err != nil {
 		return nil, err
 	}
-	if err := draft.CheckFee(); err != nil {
-		return nil, err
+	for _, d := range drafts {
+		if err := d.CheckFee(); err != nil {
+			return nil, err
+		}
 	}
 	if c.Bool(flagDryRun) {
-		return draft, o.showDry(c, list, draft)
+		return drafts, o.showDry(c, list, drafts)
 	}
-	if err := o.confirm(c, list, draft, l); err != nil {
+	if err := o.confirm(c, list, drafts, l); err != nil {
 		return nil, err
 	}
-	if err := o.sign(c, draft); err != nil {
-		return nil, err
-	}
-	if err := o.Send(c.Context, o.node, draft); err != nil {
+	if err := o.signAndSend(c, drafts); err != nil {
 		return nil, err
 	}
 	for _, p := range list {
@@ -123,7 +133,20 @@ func (h home) pay(c *cli.Context, list []payment, l limits) (draft *wallet.Draft
 			fmt.Fprintf(c.App.ErrWriter, "karat: the payment was sent, but its label was not noted: %v\n", err)
 		}
 	}
-	return draft, nil
+	return drafts, nil
+}
+
+// build makes one transaction, or as many as it takes to send everything.
+func (o *opened) build(c *cli.Context, r *wallet.Request) ([]*wallet.Draft, error) {
+	if r.SendAll {
+		return wallet.BuildAll(r)
+	}
+	build := o.BuildApart
+	if c.Bool(flagMix) {
+		build = wallet.Build
+	}
+	d, err := build(r)
+	return []*wallet.Draft{d}, err
 }
 
 // sign signs a draft, and asks for the passphrase if there is one.
@@ -144,7 +167,17 @@ func (o *opened) request(c *cli.Context, list []payment, l limits) (*wallet.Requ
 		r.Outputs = append(r.Outputs, p.out)
 	}
 	var err error
-	if r.FeeRate, err = o.feeRate(c, l); err != nil {
+	if names := c.StringSlice(flagCoin); len(names) > 0 {
+		found, err := o.findCoins(names)
+		if err != nil {
+			return nil, err
+		}
+		if r.Required, err = o.Spendable(found); err != nil {
+			return nil, err
+		}
+		r.Coins = nil
+	}
+	if r.FeeRate, err = o.feeRate(c, l, confirmTarget); err != nil {
 		return nil, err
 	}
 	if !r.SendAll { // which leaves no change
@@ -153,10 +186,11 @@ func (o *opened) request(c *cli.Context, list []payment, l limits) (*wallet.Requ
 	return r, err
 }
 
-// feeRate returns the feerate that was chosen, if the node takes it, or else the node's estimate.
-func (o *opened) feeRate(c *cli.Context, l limits) (types.FeeRate, error) {
+// feeRate returns the feerate that was chosen, if the node takes it, or else the node's estimate
+// for a number of blocks.
+func (o *opened) feeRate(c *cli.Context, l limits, blocks int) (types.FeeRate, error) {
 	if !c.IsSet(flagFeeRate) {
-		rate, err := wallet.FeeRate(c.Context, o.node, confirmTarget)
+		rate, err := wallet.FeeRate(c.Context, o.node, blocks)
 		if errors.Is(err, wallet.ErrFeeRate) {
 			err = fmt.Errorf("%w: choose one with --%s", err, flagFeeRate)
 		}
@@ -170,13 +204,14 @@ func (o *opened) feeRate(c *cli.Context, l limits) (types.FeeRate, error) {
 }
 
 // confirm shows a payment and asks whether to send it.
-func (o *opened) confirm(c *cli.Context, list []payment, d *wallet.Draft, l limits) error {
+func (o *opened) confirm(c *cli.Context, list []payment, drafts []*wallet.Draft, l limits) error {
 	if !c.Bool(flagYes) {
-		if err := o.showDraft(c, list, d); err != nil {
+		if err := o.showPayment(c, list, drafts); err != nil {
 			return err
 		}
 	}
-	return o.agree(c, l, agreement{fee: d.Fee, amount: paid(d), what: "what it pays", question: "Send it? [y/N] "})
+	sum := summed(drafts)
+	return o.agree(c, l, agreement{fee: sum.fee, amount: sum.paid, what: "what it pays", question: "Send it? [y/N] "})
 }
 
 // paid returns what a draft pays to its receivers.
@@ -187,28 +222,54 @@ func paid(d *wallet.Draft) (sum types.Amount) {
 	return sum
 }
 
-// showDraft shows a payment in the order in which it was typed.
-func (o *opened) showDraft(c *cli.Context, list []payment, d *wallet.Draft) error {
+// paidTo returns what a receiver gets. All transactions but the first pay the first receiver
+// alone.
+func paidTo(drafts []*wallet.Draft, receiver int) (sum types.Amount) {
+	for _, d := range drafts {
+		if receiver < len(d.Payments) {
+			sum += d.Tx.Outputs[d.Payments[receiver]].Value
+		}
+	}
+	return sum
+}
+
+// showPayment shows a payment in the order in which it was typed.
+func (o *opened) showPayment(c *cli.Context, list []payment, drafts []*wallet.Draft) error {
 	w := cmdline.Table(c.App.ErrWriter, 0)
 	for i, p := range list {
-		fmt.Fprintf(w, "pay\t%s\tto %s\n", d.Tx.Outputs[d.Payments[i]].Value, p.address)
+		fmt.Fprintf(w, "pay\t%s\tto %s\n", paidTo(drafts, i), p.address)
 		if p.label != "" {
 			fmt.Fprintf(w, "\t\t   %s\n", p.label)
 		}
 	}
-	rate := types.NewFeeRate(d.Fee, d.VirtualSize)
-	fmt.Fprintf(w, "fee\t%s\t%s grains for each of %d virtual bytes\n", d.Fee, rate, d.VirtualSize)
-	fmt.Fprintf(w, "total\t%s\tof %s\n", paid(d)+d.Fee, plural(len(d.Inputs), "coin"))
-	if d.ChangeIndex >= 0 {
+	sum := summed(drafts)
+	rate, in := types.NewFeeRate(sum.fee, sum.size), ""
+	if len(drafts) > 1 {
+		in = fmt.Sprintf(", in %d transactions", len(drafts))
+	}
+	fmt.Fprintf(w, "fee\t%s\t%s grains for each of %d virtual bytes%s\n", sum.fee, rate, sum.size, in)
+	fmt.Fprintf(w, "total\t%s\tof %s\n", sum.paid+sum.fee, plural(sum.coins, "coin"))
+	if d := drafts[0]; d.ChangeIndex >= 0 {
 		fmt.Fprintf(w, "change\t%s\tcomes back to the wallet\n", d.Tx.Outputs[d.ChangeIndex].Value)
 	}
-	if c.Bool(flagAll) {
-		showStaying(w, o.Staying(d))
+	if c.Bool(flagAll) && len(c.StringSlice(flagCoin)) == 0 {
+		showStaying(w, o.Staying(drafts...))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.App.ErrWriter, "Expect it %s.\n", o.expected(c, rate))
+	if mixed := o.Mixed(drafts...); len(mixed) > 0 {
+		var names []string
+		for _, label := range mixed {
+			if label == "" {
+				names = append(names, "no label")
+			} else {
+				names = append(names, strconv.Quote(label))
+			}
+		}
+		fmt.Fprintf(c.App.ErrWriter, "karat: it ties coins of %s together: everybody can see then that they are one owner's\n", strings.Join(names, " and "))
+	}
 	return nil
 }
 
@@ -228,35 +289,41 @@ func showStaying(w io.Writer, s wallet.Staying) {
 }
 
 // showDry shows a payment that is not sent. Here it is what was asked for, and a result.
-func (o *opened) showDry(c *cli.Context, list []payment, d *wallet.Draft) error {
+func (o *opened) showDry(c *cli.Context, list []payment, drafts []*wallet.Draft) error {
 	if c.Bool(flagJSON) {
-		answer := draftJSON(list, d)
-		delete(answer, "txid") // signatures would not change it, but another choice of coins does
+		answer := paymentJSON(list, drafts)
+		delete(answer, "txid") // the next choice of coins is another
+		delete(answer, "txids")
 		return cmdline.PrintJSON(c.App.Writer, answer)
 	}
-	return o.showDraft(c, list, d)
+	return o.showPayment(c, list, drafts)
 }
 
-// draftJSON is what --json prints of a payment.
-func draftJSON(list []payment, d *wallet.Draft) map[string]any {
-	outputs := []map[string]any{}
+// paymentJSON is what --json prints of a payment.
+func paymentJSON(list []payment, drafts []*wallet.Draft) map[string]any {
+	outputs, coins, change := []map[string]any{}, []string{}, types.Amount(0)
 	for i, p := range list {
-		line := map[string]any{"address": p.address, "amount": number(d.Tx.Outputs[d.Payments[i]].Value)}
+		line := map[string]any{"address": p.address, "amount": number(paidTo(drafts, i))}
 		if p.label != "" {
 			line["label"] = p.label
 		}
 		outputs = append(outputs, line)
 	}
-	coins := []string{}
-	for i := range d.Inputs {
-		coins = append(coins, d.Inputs[i].OutPoint.String())
+	for _, d := range drafts {
+		for i := range d.Inputs {
+			coins = append(coins, d.Inputs[i].OutPoint.String())
+		}
+		if d.ChangeIndex >= 0 {
+			change += d.Tx.Outputs[d.ChangeIndex].Value
+		}
 	}
-	change := types.Amount(0)
-	if d.ChangeIndex >= 0 {
-		change = d.Tx.Outputs[d.ChangeIndex].Value
+	sum := summed(drafts)
+	answer := map[string]any{
+		"txids": sum.txids, "fee": number(sum.fee), "vsize": sum.size, "outputs": outputs, "coins": coins,
+		"change": number(change), "total": number(sum.paid + sum.fee),
 	}
-	return map[string]any{
-		"txid": d.Tx.TxID(), "fee": number(d.Fee), "vsize": d.VirtualSize, "outputs": outputs, "coins": coins,
-		"change": number(change), "total": number(paid(d) + d.Fee),
+	if len(drafts) == 1 {
+		answer["txid"] = sum.txids[0]
 	}
+	return answer
 }

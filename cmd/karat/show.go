@@ -1,16 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/wallet"
@@ -176,44 +173,6 @@ func history(c *cli.Context, o *opened) error {
 			block = fmt.Sprint(e.Height)
 		}
 		rows.Add(cmdline.Time(c, e.Time), block, e.Amount.String(), e.Fee.String(), string(e.Status), e.TxID.String())
-	}
-	return rows.Flush()
-}
-
-func coinsCommand() *cli.Command {
-	return &cli.Command{
-		Name: "coins", Usage: "sync, and list the coins that the wallet has",
-		Flags: []cli.Flag{jsonFlag()}, Action: withSynced(coins),
-	}
-}
-
-// coins lists every coin with the place of the output that it is, by which other
-// programs know it.
-func coins(c *cli.Context, o *opened) error {
-	list := o.Unspent()
-	// The wallet keeps them in no order, but two lists should be comparable.
-	slices.SortFunc(list, func(a, b wallet.Coin) int {
-		return cmp.Or(cmp.Compare(a.Height, b.Height), slices.Compare(a.TxID[:], b.TxID[:]), cmp.Compare(a.OutPoint.Index, b.OutPoint.Index))
-	})
-	out := []map[string]any{}
-	rows := cmdline.NewRows(c, cmdline.Column{Title: "amount", Right: true}, cmdline.Column{Title: "block", Right: true}, cmdline.Column{Title: "coin", Fit: cmdline.Middle},
-		cmdline.Column{Title: "address", Fit: cmdline.Middle})
-	for _, coin := range list {
-		text, err := taproot.EncodeAddress(o.params.HRP, coin.ScriptPubKey)
-		if err != nil {
-			return err
-		}
-		out = append(out, map[string]any{"txid": coin.TxID, "vout": coin.OutPoint.Index, "amount": number(coin.Value), "height": coin.Height, "address": text})
-		// At height 0 are the coins of the genesis block, which are its coinbase's, and
-		// those that wait for a block.
-		block := "-"
-		if coin.Height > 0 || coin.IsCoinbase {
-			block = fmt.Sprint(coin.Height)
-		}
-		rows.Add(coin.Value.String(), block, coin.OutPoint.String(), text)
-	}
-	if c.Bool(flagJSON) {
-		return cmdline.PrintJSON(c.App.Writer, out)
 	}
 	return rows.Flush()
 }
