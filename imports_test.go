@@ -58,6 +58,7 @@ var allowed = map[string][]string{
 		"github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain", "golang.org/x/crypto/ripemd160",
 	},
 	"chain/message": {"chain/types", "chain/taproot", "chain/psbt"},
+	"chain/proof":   {"chain/types", "chain/taproot", "chain/consensus"},
 	"chain/psbt": {
 		"chain/types", "chain/secp", "chain/taproot", "chain/descriptor",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "golang.org/x/crypto/ripemd160",
@@ -114,6 +115,7 @@ var allowed = map[string][]string{
 		"golang.org/x/time/rate",
 	},
 	"wallet": {
+		"chain/proof",
 		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/filter",
 		"github.com/btcsuite/btcd/address/v2/base58", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain",
 		"github.com/btcsuite/btcd/chaincfg/v2", "github.com/cosmos/go-bip39", "github.com/syndtr/goleveldb/",
@@ -129,6 +131,7 @@ var allowed = map[string][]string{
 	"miner/sha256d/internal/genscan": {"miner/sha256d/internal/fips180"},
 	"miner/sha256d/internal/fips180": {},
 	"cmd/karat": {
+		"chain/proof",
 		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/taproot", "chain/message", "wallet", "rpc",
 		"github.com/urfave/cli/v2",
 	},

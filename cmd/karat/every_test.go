@@ -24,6 +24,7 @@ import (
 type commandLine struct {
 	// ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text,
 	// STUCK for a payment that no node takes, COIN for a coin.
+	// FILE stands for a file that has a PROOF.
 	words string
 	input string
 	fresh bool // it makes a wallet, so each run needs another name
@@ -32,7 +33,8 @@ type commandLine struct {
 // commandLines are the lines of the commands that need more than their names. Whoever
 // adds a command that does adds a line here: the tests below run every command.
 var commandLines = map[string]commandLine{
-	"create":  {words: "--no-passphrase", fresh: true},
+	"create":   {words: "--no-passphrase", fresh: true},
+	"notarize": {words: "--yes --out - FILE"}, "proof": {words: "--out - PROOF"}, "verify": {words: "FILE PROOF"},
 	"restore": {words: "--no-passphrase", input: richWords + "\n", fresh: true},
 	"address": {words: "--qr"},
 	"send":    {words: "--yes ADDRESS 0.01"},
@@ -54,7 +56,8 @@ var commandLines = map[string]commandLine{
 func (b *bench) everyCommand(each func(name string, line commandLine)) {
 	b.t.Helper()
 	address := b.karat("rich", "address")
-	stand := strings.NewReplacer("ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
+	file := b.notarized("rich")
+	stand := strings.NewReplacer("FILE", file, "PROOF", file+proofSuffix, "ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
 	var list []coinJSON
 	if err := json.Unmarshal([]byte(b.karat("rich", "coins", "--json")), &list); err != nil || len(list) == 0 {
 		b.t.Fatalf("%v: %d coins", err, len(list))

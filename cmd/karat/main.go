@@ -62,6 +62,7 @@ func newApp(std cmdline.Streams) *cli.App {
 			sendCommand(),
 			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(), consolidateCommand(),
 			signMessageCommand(), verifyMessageCommand(),
+			notarizeCommand(), proofCommand(), verifyCommand(),
 			syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
 		},
 		EnableBashCompletion:      true,
