@@ -101,6 +101,10 @@ var allowed = map[string][]string{
 	"p2p/noise":     {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
 	"internal/hook": {},
 	"rpc/zmqinfo":   {},
+	"rpc/callinfo":  {},
+	"node/monitor": {
+		"chain/types", "chain/consensus", "chain/header", "chain/pending", "miner/stratuminfo", "p2p/peerinfo", "rpc/callinfo", "github.com/VictoriaMetrics/metrics",
+	},
 	"rpc/zeromq": {
 		"internal/poke", "chain/types", "chain/consensus", "chain/pending", "rpc/zmqinfo", "github.com/go-zeromq/zmq4", "github.com/go-zeromq/zmq4/security/null",
 	},
@@ -108,7 +112,7 @@ var allowed = map[string][]string{
 		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "chain/coinhistory", "miner/stratuminfo", "p2p/peerinfo",
 		"chain/indexed", "chain/event",
 		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",
-		"rpc/zmqinfo", "golang.org/x/time/rate", "github.com/gorilla/websocket",
+		"rpc/zmqinfo", "rpc/callinfo", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
 	"web": {
 		"internal/ratelog", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/indexed",
@@ -123,7 +127,7 @@ var allowed = map[string][]string{
 	},
 	"node": {
 		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
-		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "internal/hook",
+		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "internal/hook", "node/monitor",
 	},
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
@@ -137,7 +141,7 @@ var allowed = map[string][]string{
 	},
 	"cmd/karatd": {
 		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
-		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml",
+		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml", "github.com/coreos/go-systemd/v22/daemon",
 	},
 }
 

@@ -16,11 +16,11 @@ import (
 // type of these, so that one hands to the other what it has, and nobody translates.
 var pure = []string{
 	"chain/types", "chain/secp", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/proof", "chain/consensus", "chain/network", "chain/forecast", "chain/header", "chain/coinstats", "chain/coinhistory",
-	"chain/indexed", "chain/filter", "chain/standard", "chain/pending", "chain/event", "chain/template", "mempool/fees", "miner/sha256d", "miner/sha256d/internal/fips180", "miner/stratuminfo", "p2p/peerinfo", "p2p/wire", "rpc/zmqinfo",
+	"chain/indexed", "chain/filter", "chain/standard", "chain/pending", "chain/event", "chain/template", "mempool/fees", "miner/sha256d", "miner/sha256d/internal/fips180", "miner/stratuminfo", "p2p/peerinfo", "p2p/wire", "rpc/zmqinfo", "rpc/callinfo",
 }
 
 // The stateful packages, which meet through the interfaces that they declare.
-var stateful = []string{"chain", "chain/store", "chain/index", "chain/bootstrap", "mempool", "miner", "miner/stratum", "p2p", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/portmap", "p2p/seed", "rpc", "rpc/zeromq", "web", "wallet", "node"}
+var stateful = []string{"chain", "chain/store", "chain/index", "chain/bootstrap", "mempool", "miner", "miner/stratum", "p2p", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/portmap", "p2p/seed", "rpc", "rpc/zeromq", "web", "wallet", "node", "node/monitor"}
 
 // What interfaces may name although it is of neither layer.
 var alsoSaid = map[string]string{

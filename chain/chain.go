@@ -122,6 +122,7 @@ type Chain struct {
 	// the tip by the blocks whose scripts are still being checked.
 	coinsTip  *blockNode
 	pipe      pipeline
+	effort    effort
 	fault     error // the first local fault: nothing works after it
 	lastFlush time.Time
 	lastSave  time.Time
@@ -155,6 +156,7 @@ func New(ctx context.Context, params *consensus.Params, store Store, o Options) 
 		unlinked:   map[*blockNode][]*blockNode{},
 		dirty:      map[*blockNode]struct{}{}, wanted: map[types.Hash]bool{},
 	}
+	c.pipe.effort = &c.effort
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -304,9 +306,12 @@ func (c *Chain) Flush() error {
 // still be refused must not reach the disk. Bodies are pruned last. If the coins
 // on disk were below the lowest body that is left, a restart could not catch up.
 func (c *Chain) flush() error {
+	began := time.Now()
 	if err := c.store.Flush(c.takeDirty(), c.coinsTip.index()); err != nil {
 		return err
 	}
+	since(&c.effort.flushing, began)
+	c.effort.flushes.Add(1)
 	c.lastFlush = c.now()
 	c.lastSave = c.lastFlush
 	if c.prune && c.coinsTip.height > PruneKeep {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
@@ -40,7 +41,7 @@ func (c *Chain) AddBlocks(ctx context.Context, raws iter.Seq[[]byte], report fun
 	if c.fault != nil {
 		return c.fault
 	}
-	for p := range prepare(ctx, c.params, raws, c.workers) {
+	for p := range prepare(ctx, c.params, raws, c.workers, &c.effort) {
 		if err := c.addPrepared(ctx, p, report); err != nil {
 			// The workers end unheard. After an ErrLocal this coin set is used no
 			// further, and at the end of the context nothing is under way.
@@ -240,9 +241,11 @@ func (c *Chain) readBlock(n *blockNode) (*consensus.HashedBlock, error) {
 func (c *Chain) connect(n *blockNode, block *consensus.HashedBlock, announce bool, report func(header.Result)) error {
 	needed := consensus.CoinsNeeded(c.params, n.height, block)
 	coins := make([]consensus.FetchedCoin, len(needed))
+	began := time.Now()
 	if err := c.store.FetchCoins(needed, coins); err != nil {
 		return consensus.Local(err)
 	}
+	since(&c.effort.coins, began)
 	state := n.parent.state()
 	connection, err := consensus.ConnectBlock(c.params, &state, block, coins, ancestry{n.parent})
 	if err != nil {
@@ -279,6 +282,7 @@ func (c *Chain) broken(n *blockNode, err error, report func(header.Result)) erro
 	if !errors.Is(err, consensus.ErrInvalid) {
 		return consensus.Local(err)
 	}
+	c.effort.refused.Add(1)
 	c.log.Warn("refused a block", "block", n.index(), "err", err)
 	c.refuse(n)
 	report(header.Result{Block: n.index(), Txs: int(n.txCount), Err: err})
@@ -347,6 +351,7 @@ func (c *Chain) settle(report func(header.Result)) error {
 		update := done.update // a copy: what else was needed to connect it need not stay in memory
 		c.latest = latest{done.node.hash, consensus.BlockUpdate{Block: done.block, Update: &update}}
 		c.mu.Unlock()
+		c.effort.settled(done.block, len(done.prevouts))
 		if better {
 			c.setTip(done.node)
 		}
@@ -424,6 +429,7 @@ func (c *Chain) disconnect() error {
 	if err := c.store.RevertUpdate(u.Update); err != nil {
 		return consensus.Local(err)
 	}
+	c.effort.disconnected.Add(1)
 	c.coinsTip = n.parent
 	return nil
 }

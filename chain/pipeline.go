@@ -3,6 +3,7 @@ package chain
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/secp"
@@ -62,6 +63,7 @@ type pipeline struct {
 	batches   []*secp.Batch // one a worker, kept for its memory
 	unsettled []*connecting // in the order of the chain
 	verified  func(wtxid types.Hash) bool
+	effort    *effort
 	bytes     int // of the unsettled blocks' encodings
 }
 
@@ -75,7 +77,7 @@ func (p *pipeline) start(workers int) {
 	jobs := make(chan job, 4*workers)
 	p.jobs = jobs
 	for _, batch := range p.batches[:workers] {
-		p.workers.Go(func() { work(jobs, batch, p.verified) })
+		p.workers.Go(func() { work(jobs, batch, p.verified, p.effort) })
 	}
 }
 
@@ -130,10 +132,16 @@ func (p *pipeline) full() bool { return p.bytes > maxUnsettledBytes }
 
 // work runs scripts until there are no more jobs. Claims gather in the batch, and in
 // held the blocks that they came from, each of which waits for the batch.
-func work(jobs <-chan job, batch *secp.Batch, verified func(types.Hash) bool) {
+func work(jobs <-chan job, batch *secp.Batch, verified func(types.Hash) bool, effort *effort) {
 	var held []*connecting
 	check := func() {
+		if batch.Len() == 0 && len(held) == 0 {
+			return
+		}
+		began, claims := time.Now(), batch.Len()
 		ok := batch.Verify()
+		since(&effort.checking, began)
+		effort.checked(claims, ok)
 		for i, c := range held {
 			if !ok {
 				c.doubtful.Store(true)
@@ -149,9 +157,11 @@ func work(jobs <-chan job, batch *secp.Batch, verified func(types.Hash) bool) {
 			held = append(held, j.block)
 			j.block.pending.Add(1)
 		}
+		began := time.Now()
 		if err := consensus.CheckScripts(j.block.block, j.block.prevouts, j.first, j.endTxs, batch, verified); err != nil {
 			j.block.doubtful.Store(true)
 		}
+		since(&effort.scripts, began)
 		j.block.pending.Add(-1)
 		if batch.Len() >= batchClaims {
 			check()

@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 )
@@ -23,7 +24,7 @@ const preparedAhead = 4
 // them in the order in which they came: a parent mostly comes before its child. raws
 // is pulled on another goroutine, so that reading a file or waiting for a peer
 // overlaps with the checks. When the loop over prepare ends, nothing is under way.
-func prepare(ctx context.Context, params *consensus.Params, raws iter.Seq[[]byte], workers int) iter.Seq[*prepared] {
+func prepare(ctx context.Context, params *consensus.Params, raws iter.Seq[[]byte], workers int, effort *effort) iter.Seq[*prepared] {
 	return func(yield func(*prepared) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		ordered := make(chan *prepared, preparedAhead*workers)
@@ -31,7 +32,9 @@ func prepare(ctx context.Context, params *consensus.Params, raws iter.Seq[[]byte
 		for range workers {
 			go func() {
 				for p := range unordered {
+					began := time.Now()
 					p.check(params)
+					since(&effort.opening, began)
 				}
 			}()
 		}

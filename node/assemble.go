@@ -8,13 +8,16 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/internal/logswitch"
 	"github.com/karatcoin/karat/internal/threadtime"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/miner/stratum"
+	"github.com/karatcoin/karat/node/monitor"
 	"github.com/karatcoin/karat/p2p"
 	"github.com/karatcoin/karat/p2p/dial"
 	"github.com/karatcoin/karat/p2p/noise"
@@ -36,17 +39,20 @@ type services struct {
 	publisher *zeromq.Publisher // nil: nothing is published by ZeroMQ
 	web       *web.Server       // nil: there are no pages
 
-	peerListener  net.Listener // nil: none
-	minerListener net.Listener // nil: none
-	webListener   net.Listener // nil: none
-	rpcListeners  []net.Listener
-	fingerprint   string // of the certificate for RPC clients; empty: no TLS
-	removeCookie  func() error
+	peerListener    net.Listener // nil: none
+	minerListener   net.Listener // nil: none
+	webListener     net.Listener // nil: none
+	monitorListener net.Listener // nil: none
+	rpcListeners    []net.Listener
+	fingerprint     string // of the certificate for RPC clients; empty: no TLS
+	removeCookie    func() error
+
+	listens atomic.Bool // everything has started
 }
 
 // close closes the listeners of services that will not run.
 func (s *services) close() {
-	for _, l := range append([]net.Listener{s.peerListener, s.minerListener, s.webListener}, s.rpcListeners...) {
+	for _, l := range append([]net.Listener{s.peerListener, s.minerListener, s.webListener, s.monitorListener}, s.rpcListeners...) {
 		if l != nil {
 			l.Close()
 		}
@@ -88,6 +94,9 @@ func (n *Node) assemble() (s *services, err error) {
 		return s, err
 	}
 	n.newStratum(s)
+	if s.monitorListener, err = n.listen(n.config.Metrics, "monitors", "--metrics"); err != nil {
+		return s, err
+	}
 	if err := n.newPublisher(s); err != nil {
 		return s, err
 	}
@@ -114,6 +123,18 @@ func (n *Node) newStratum(s *services) {
 		PayTo: n.config.MineTo, Tag: UserAgent, MaxConnections: n.config.MaxMiners,
 		Now: n.clock.now, Clock: n.clock.real, Logger: n.log.With(logswitch.Category("stratum")), OwnLogger: n.ownLog,
 	})
+}
+
+// newMonitor makes what monitors read.
+func (n *Node) newMonitor(s *services) *monitor.Server {
+	o := monitor.Options{
+		Version: karat.Version, Params: n.config.Params, Chain: n.chain, Pool: s.pool, Network: s.peers, Clients: s.server, Store: n.store,
+		Started: s.listens.Load, Now: n.clock.real,
+	}
+	if s.stratum != nil {
+		o.Miners = s.stratum
+	}
+	return monitor.New(o)
 }
 
 // newPublisher makes what publishes by ZeroMQ, if anything is to be published.

@@ -117,6 +117,8 @@ type Config struct {
 	ZMQ    []zmqinfo.Endpoint // where to publish blocks and transactions
 	Notify Notify
 
+	Metrics string // HOST:PORT for monitors; empty: none
+
 	Stratum    string      // HOST:PORT for miners; empty: none
 	StratumTLS *tls.Config // that miners are spoken to with; nil: none
 	MaxMiners  int         // that connect; 0: DefaultMaxMiners

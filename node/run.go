@@ -34,6 +34,7 @@ type Started struct {
 	RPCKey     string   // the fingerprint of the certificate for clients; empty: no TLS
 	Stratum    string   // address for miners; empty: none
 	Web        string   // URL of the pages; empty: none
+	Metrics    string   // address for monitors; empty: none
 	CookieFile string
 }
 
@@ -76,6 +77,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if s.stratum != nil {
 		run = append(run, s.stratum.Run)
 	}
+	if s.monitorListener != nil {
+		run = append(run, func(ctx context.Context) error { return n.newMonitor(s).Run(ctx, s.monitorListener) })
+	}
 	if s.mapper != nil {
 		run = append(run, s.mapper.Run)
 	}
@@ -100,6 +104,7 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 		}
 		tip := n.chain.Tip()
 		n.ownLog.Info("started", "version", karat.Version, "network", n.config.Params.Name, "height", tip.Height, "hash", tip.Hash)
+		s.listens.Store(true)
 		started(n.started(s))
 		hooks.startup.Fire()
 		<-ctx.Done()
@@ -219,6 +224,9 @@ func (n *Node) started(s *services) Started {
 	}
 	if s.webListener != nil {
 		t.Web = "http://" + s.webListener.Addr().String() + n.config.WebBase + "/"
+	}
+	if s.monitorListener != nil {
+		t.Metrics = s.monitorListener.Addr().String()
 	}
 	return t
 }

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/karatcoin/karat/rpc/callinfo"
 )
 
 // request is one call, as it came. Its members stay raw until they are looked at, so
@@ -211,6 +214,7 @@ func (s *Server) dispatch(ctx context.Context, on *session, r *request) (result 
 	s.log.Debug("call", "method", name, "user", on.user.Name)
 	result, err = m.run(ctx, s, a)
 	if err != nil {
+		s.active.failed(name)
 		return nil, asError(err)
 	}
 	return result, nil
@@ -240,6 +244,7 @@ type activeCalls struct {
 	next  int // the id of the next call
 	calls map[int]activeCall
 	ended bool
+	done  map[string]*callinfo.Method // by name: of our table, so that there are not many
 }
 
 // activeCall is what getrpcinfo tells of a call.
@@ -265,9 +270,46 @@ func (c *activeCalls) begin(method string) (end func(), ok bool) {
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		c.method(method).Add(time.Since(c.calls[id].since))
 		delete(c.calls, id)
 		c.wg.Done()
 	}, true
+}
+
+// method returns what is counted of a method. It assumes mu.
+func (c *activeCalls) method(name string) *callinfo.Method {
+	m := c.done[name]
+	if m == nil {
+		if c.done == nil {
+			c.done = map[string]*callinfo.Method{}
+		}
+		m = &callinfo.Method{Name: name}
+		c.done[name] = m
+	}
+	return m
+}
+
+// failed counts a call that is answered with an error.
+func (c *activeCalls) failed(method string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.method(method).Faults++
+}
+
+// Calls tells of the calls that have ended, by method. Those that were refused before their
+// method ran are not among them.
+func (s *Server) Calls() []callinfo.Method {
+	c := &s.active
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]callinfo.Method, 0, len(c.done))
+	for _, m := range c.done {
+		copied := *m
+		copied.Counts = slices.Clone(m.Counts)
+		list = append(list, copied)
+	}
+	slices.SortFunc(list, func(a, b callinfo.Method) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
 
 func (c *activeCalls) list() []activeCall {

@@ -15,11 +15,13 @@ type outletOptions struct {
 	highWater int64
 	notify    node.Notify
 	watch     cli.StringSlice
+	metrics   string
 }
 
 func (o *outletOptions) flags() []cli.Flag {
 	const outlets = "Notifications:"
 	return cmdline.FromEnvironment(
+		&cli.StringFlag{Name: "metrics", Destination: &o.metrics, Category: outlets, Usage: "answer monitors at `HOST:PORT`, without a password: /metrics for Prometheus, /health/live and /health/ready"},
 		&cli.StringSliceFlag{Name: "zmq", Destination: &o.zmq, Category: outlets, Usage: "publish by ZeroMQ at `TOPIC=ADDRESS`, such as hashblock=tcp://127.0.0.1:28332; topics are hashblock, hashtx, rawblock, rawtx and sequence; may be repeated"},
 		&cli.GenericFlag{Name: "zmq-high-water", Value: cmdline.Number(&o.highWater, zmqinfo.DefaultHighWater, 1, 1_000_000), Category: outlets, Usage: "let at most `N` messages wait for a subscriber"},
 		&cli.StringFlag{Name: "blocknotify", Destination: &o.notify.Block, Category: outlets, Usage: "run `COMMAND` for each new best block; %s is its hash"},
@@ -32,7 +34,7 @@ func (o *outletOptions) flags() []cli.Flag {
 }
 
 func (o *outletOptions) set(_ *cli.Context, config *node.Config) error {
-	config.Notify = o.notify
+	config.Notify, config.Metrics = o.notify, o.metrics
 	for _, text := range o.zmq.Value() {
 		e, err := zmqinfo.Parse(text, int(o.highWater))
 		if err != nil {

@@ -48,7 +48,10 @@ func runNode(c *cli.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	err = n.Run(c.Context, func(t node.Started) { announce(c.App.Writer, o, config, t, isNew) })
+	err = n.Run(c.Context, func(t node.Started) {
+		tellSystemd(c.Context, n)
+		announce(c.App.Writer, o, config, t, isNew)
+	})
 	if closeErr := n.Close(); closeErr != nil {
 		err = errors.Join(err, closeErr)
 	}
@@ -78,6 +81,11 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew
 	if t.Stratum != "" {
 		for _, at := range callable(t.Stratum, ownAddresses()) {
 			fmt.Fprintf(w, "  miners  stratum+tcp://%s\n", at)
+		}
+	}
+	if t.Metrics != "" {
+		for _, at := range callable(t.Metrics, ownAddresses()) {
+			fmt.Fprintf(w, "  watch   http://%s/metrics\n", at)
 		}
 	}
 	if config.Mine {
