@@ -115,8 +115,10 @@ func (n *Nodes) failure() error {
 			return n.lies[i]
 		}
 	}
-	return fmt.Errorf("%w: none is named", ErrUnreachable)
+	return errNone
 }
+
+var errNone = fmt.Errorf("%w: none is named", ErrUnreachable)
 
 // remotes returns the nodes of a Node that were not found to lie, each by itself.
 func remotes(node Node, p *consensus.Params) (list []*remote) {

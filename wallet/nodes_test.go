@@ -139,7 +139,10 @@ func (w *testWallet) problems() string {
 		w.n.t.Fatal(err)
 	}
 	var texts []string
-	for _, p := range view.Problems {
+	if len(view.Problems) > 0 {
+		w.n.t.Errorf("%v", view.Problems)
+	}
+	for _, p := range view.Nodes {
 		texts = append(texts, p.Error())
 	}
 	return strings.Join(texts, "\n")
@@ -290,5 +293,61 @@ func TestPaymentToAllNodes(t *testing.T) {
 	}
 	if err := w.Sync(t.Context(), both, func(wallet.Progress) {}); err != nil || w.History()[1].Status != wallet.StatusPending || deaf.asked["sendrawtransaction"] < 3 {
 		t.Errorf("%v: %+v, asked %v", err, w.History(), deaf.asked)
+	}
+}
+
+// TestFeeRateOfMany: one of several nodes cannot make payments dear, nor one of three cheap.
+func TestFeeRateOfMany(t *testing.T) {
+	says := func(rate string) wallet.Named {
+		return wallet.Named{Name: "node " + rate, Node: answers(`{"feerate":` + rate + `}`)}
+	}
+	for _, c := range []struct {
+		nodes []wallet.Named
+		want  types.FeeRate
+	}{
+		{[]wallet.Named{says("0.00002"), says("0.009")}, 2000},
+		{[]wallet.Named{says("0.00002"), says("0.009"), says("0.00003")}, 3000},
+		{[]wallet.Named{says("0.00002"), says("1"), {Name: "gone", Node: gone{io.EOF}}}, 2000},
+		{[]wallet.Named{says("1"), {Name: "gone", Node: gone{io.EOF}}}, -1},
+		{nil, -1},
+	} {
+		got, err := wallet.FeeRate(t.Context(), wallet.NewNodes(c.nodes...), 6)
+		if (err != nil) != (c.want < 0) || err == nil && got != c.want {
+			t.Errorf("%v: %d, %v", c.nodes, got, err)
+		}
+	}
+}
+
+// TestInventedConfirmations: a node cannot make a payment look older, or be in a block, by
+// saying so.
+func TestInventedConfirmations(t *testing.T) {
+	n := startNode(t)
+	w, to := n.wallet(someWords).earn(), n.wallet(wordsOf(t, 1))
+	if !w.pay(to.address(), 500_000_000) {
+		t.Fatal("no coins")
+	}
+	before := to.sync().state()
+	for _, inBlock := range []bool{false, true} {
+		liar := over(n)
+		liar.answer["getblockcount"] = func([]any) (any, error) { return 1000, nil }
+		liar.answer["getbestblockhash"] = func([]any) (any, error) { return strings.Repeat("11", 32), nil }
+		if inBlock {
+			liar.answer["getblockcount"], liar.answer["getbestblockhash"] = nil, nil
+			liar.answer["getrawtransaction"] = func([]any) (any, error) {
+				return map[string]any{"confirmations": 100, "blockhash": strings.Repeat("11", 32)}, nil
+			}
+			to = n.wallet(to.words)
+		}
+		if err := to.Sync(t.Context(), liar, func(wallet.Progress) {}); !errors.Is(err, wallet.ErrLying) {
+			t.Errorf("%v", err)
+		}
+		for _, e := range to.History() {
+			if e.Confirmations != 0 {
+				t.Errorf("%+v", e)
+			}
+		}
+	}
+	if got := to.sync().state(); got != before {
+		t.Errorf("the wallet shows\n%s\nbefore\n%s", got, before)
 	}
 }

@@ -334,13 +334,32 @@ const maxEstimate types.FeeRate = 1_000_000
 var ErrFeeRate = errors.New("the node's feerate is too high")
 
 // FeeRate asks a node for the feerate at which a payment is confirmed within a
-// number of blocks. It is never less than what nodes relay whose operators have set
-// nothing: one that takes all would say 0, and pass on what nobody else takes.
+// number of blocks; of several nodes, the middle one counts, or the lower of two. It is never
+// less than what nodes relay whose operators have set nothing: one that takes all would say 0,
+// and pass on what nobody else takes.
 func FeeRate(ctx context.Context, node Node, blocks int) (types.FeeRate, error) {
+	var rates []types.FeeRate
+	var failed error
+	for _, r := range remotes(node, nil) {
+		rate, err := r.feeRate(ctx, blocks)
+		if err != nil {
+			failed = firstError(failed, r.named(err))
+			continue
+		}
+		rates = append(rates, rate)
+	}
+	if len(rates) == 0 {
+		return 0, firstError(failed, errNone)
+	}
+	slices.Sort(rates)
+	return max(rates[(len(rates)-1)/2], standard.MinRelay), nil
+}
+
+// feeRate returns the node's estimate, if it is none that no payment should have.
+func (r *remote) feeRate(ctx context.Context, blocks int) (types.FeeRate, error) {
 	var answer struct {
 		FeeRate json.Number `json:"feerate"`
 	}
-	r := remote{node: node}
 	if err := r.call(ctx, "estimatesmartfee", &answer, blocks); err != nil {
 		return 0, err
 	}
@@ -353,5 +372,5 @@ func FeeRate(ctx context.Context, node Node, blocks int) (types.FeeRate, error) 
 	if types.FeeRate(rate) > maxEstimate {
 		return 0, fmt.Errorf("%w: it says %s grains per virtual byte, and no more than %s are paid on its word", ErrFeeRate, types.FeeRate(rate), maxEstimate)
 	}
-	return max(types.FeeRate(rate), standard.MinRelay), nil
+	return types.FeeRate(rate), nil
 }

@@ -226,7 +226,7 @@ func (s *session) dropSource(ctx context.Context, b *batch, err error) error {
 	if err := s.drop(ctx, b.source, err); err != nil {
 		return err
 	}
-	s.take(b.source)
+	s.forget(b.source)
 	return b.source.out
 }
 

@@ -3,7 +3,6 @@ package wallet
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -34,18 +33,26 @@ func (s *session) note(r *remote, err error) {
 	s.problems = append(s.problems, trouble{r, err})
 }
 
-// take returns all problems, or those of one node, and forgets them, since an error says them.
-func (s *session) take(r *remote) (list []error) {
+// take returns the problems, and those of single nodes, and forgets them.
+func (s *session) take() (all, ofNodes []error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.problems = slices.DeleteFunc(s.problems, func(p trouble) bool {
-		if r != nil && p.of != r {
-			return false
+	for _, p := range s.problems {
+		if p.of == nil {
+			all = append(all, p.err)
+		} else {
+			ofNodes = append(ofNodes, p.err)
 		}
-		list = append(list, p.err)
-		return true
-	})
-	return list
+	}
+	s.problems = nil
+	return all, ofNodes
+}
+
+// forget forgets the problems of a node, since an error says them.
+func (s *session) forget(r *remote) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.problems = slices.DeleteFunc(s.problems, func(p trouble) bool { return p.of == r })
 }
 
 // drop stops asking a node in this session, and says why. It returns an error that is not the
@@ -82,9 +89,10 @@ func (s *session) usable(height uint32) (list []*remote) {
 
 // nobody is the error if no node is left to be asked: that of the only one, or all together.
 func (s *session) nobody() error {
-	switch list := s.take(nil); len(list) {
+	all, list := s.take()
+	switch list = append(all, list...); len(list) {
 	case 0:
-		return fmt.Errorf("%w: none is named", ErrUnreachable)
+		return errNone
 	case 1:
 		return list[0]
 	default:

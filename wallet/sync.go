@@ -23,14 +23,15 @@ type Progress struct {
 func (w *Wallet) Sync(ctx context.Context, node Node, progress func(Progress)) error {
 	w.syncing.Lock()
 	defer w.syncing.Unlock()
-	w.setProblems(nil)
+	w.setProblems(nil, nil)
 	s := &session{w: w, all: remotes(node, w.params), progress: progress}
 	err := s.run(ctx)
-	problems := s.take(nil)
+	problems, ofNodes := s.take()
 	if err != nil {
-		problems = append(problems, err)
+		problems = append(append(problems, ofNodes...), err)
+		ofNodes = nil
 	}
-	w.setProblems(problems)
+	w.setProblems(problems, ofNodes)
 	return err
 }
 

@@ -50,7 +50,7 @@ func (s *session) checkAge(ctx context.Context) error {
 			}
 		}
 		if told && n == 0 {
-			s.note(r, r.named(fmt.Errorf("%w: it knows nothing but what it had before", ErrNoPeers)))
+			s.note(nil, r.named(fmt.Errorf("%w: it knows nothing but what it had before", ErrNoPeers)))
 		}
 	}
 	return nil
@@ -75,6 +75,8 @@ type View struct {
 	// Problems are what was wrong in the last Sync, its error among them: ErrUnreachable,
 	// ErrBehind, ErrOldTip, ErrNoPeers and the others. None: as of now this is all there is.
 	Problems []error
+	// Nodes are what was wrong with some of several nodes. Others made up for it.
+	Nodes []error
 }
 
 // View returns as of which block the wallet shows what it shows. It needs no node.
@@ -82,11 +84,11 @@ func (w *Wallet) View() (View, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h, err := w.headerAt(w.meta.position.Height)
-	return View{w.meta.position, int64(h.Timestamp), slices.Clone(w.problems)}, err
+	return View{w.meta.position, int64(h.Timestamp), slices.Clone(w.problems), slices.Clone(w.nodeProblems)}, err
 }
 
-func (w *Wallet) setProblems(problems []error) {
+func (w *Wallet) setProblems(problems, ofNodes []error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.problems = problems
+	w.problems, w.nodeProblems = problems, ofNodes
 }

@@ -54,6 +54,7 @@ type Wallet struct {
 	sums         *ledger                     // of the transactions; nil: to be made, see ledger
 	late         []marks                     // see lateKeys
 	problems     []error                     // of the last Sync; see View
+	nodeProblems []error                     // with single nodes
 	labels       map[labelKey]Label
 	seen         map[types.Hash]bool // transactions of the node's pool that were looked at: fetched once only
 }

@@ -22,7 +22,8 @@ import (
 
 // commandLine is a line that makes a command do its work.
 type commandLine struct {
-	// ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text,
+	// ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text, NODE
+	// for where the node is, COOKIE for what logs in there, IDENTITY for that of the network,
 	// STUCK for a payment that no node takes, COIN for a coin.
 	// FILE stands for a file that has a PROOF.
 	words string
@@ -44,8 +45,9 @@ var commandLines = map[string]commandLine{
 	"abandon": {words: "--yes STUCK"},
 
 	"coins lock": {words: "COIN"}, "coins unlock": {words: "COIN"}, "consolidate": {words: "--yes --mix --max 2"},
-	"rpc":   {words: "getblockchaininfo"},
-	"label": {words: "--json ADDRESS text"},
+	"rpc":     {words: "getblockchaininfo"},
+	"label":   {words: "--json ADDRESS text"},
+	"connect": {words: "karat+http://COOKIE@NODE/dev/IDENTITY"},
 
 	"sign-message": {words: "--yes ADDRESS text"}, "verify-message": {words: "ADDRESS SIGNATURE text"},
 	"labels import": {words: "-", input: `{"type":"addr","ref":"krtd1p8wpt9v4frpf3tkn0srd97pksgsxc5hs52lafxwru9kgeephvs7rqr2y4qk","label":"text"}`},
@@ -56,8 +58,12 @@ var commandLines = map[string]commandLine{
 func (b *bench) everyCommand(each func(name string, line commandLine)) {
 	b.t.Helper()
 	address := b.karat("rich", "address")
+	cookie, err := os.ReadFile(b.cookie)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	file := b.notarized("rich")
-	stand := strings.NewReplacer("FILE", file, "PROOF", file+proofSuffix, "ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
+	stand := strings.NewReplacer("COOKIE", string(cookie), "IDENTITY", b.node.Chain().Params().Identity().String(), "FILE", file, "PROOF", file+proofSuffix, "ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
 	var list []coinJSON
 	if err := json.Unmarshal([]byte(b.karat("rich", "coins", "--json")), &list); err != nil || len(list) == 0 {
 		b.t.Fatalf("%v: %d coins", err, len(list))
@@ -97,7 +103,7 @@ func (b *bench) runLine(name string, line commandLine, node string, out, errs io
 		wallet = "fresh" + strings.Repeat("x", runs)
 	}
 	args := []string{"karat", "--network", "dev", "--datadir", b.dir, "--rpc", node, "--rpc-cookie", b.cookie, "--wallet", wallet}
-	args = append(append(args, strings.Fields(name)...), strings.Fields(line.words)...)
+	args = append(append(args, strings.Fields(name)...), strings.Fields(strings.ReplaceAll(line.words, "NODE", strings.TrimPrefix(node, "http://")))...)
 	return run(b.t.Context(), args, cmdline.Streams{In: strings.NewReader(line.input), Out: out, Err: errs})
 }
 

@@ -63,7 +63,7 @@ func newApp(std cmdline.Streams) *cli.App {
 			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(), consolidateCommand(),
 			signMessageCommand(), verifyMessageCommand(),
 			notarizeCommand(), proofCommand(), verifyCommand(),
-			syncCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
+			syncCommand(), connectCommand(), nodesCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
 		},
 		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true, // a label may have a comma

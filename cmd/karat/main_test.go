@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,7 +88,11 @@ func (b *bench) mine(n int) []string {
 // try runs a command line of karat for a wallet.
 func (b *bench) try(input, wallet string, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	all := append([]string{"karat", "--network", "dev", "--datadir", b.dir, "--rpc", b.rpc, "--rpc-cookie", b.cookie, "--wallet", wallet}, args...)
+	all := []string{"karat", "--network", "dev", "--datadir", b.dir, "--rpc-cookie", b.cookie, "--wallet", wallet}
+	if !slices.Contains(args, "--rpc") { // it may be repeated, so one more would be another node
+		all = append(all, "--rpc", b.rpc)
+	}
+	all = append(all, args...)
 	code = run(b.t.Context(), all, cmdline.Streams{In: strings.NewReader(input), Out: &out, Err: &errs})
 	return code, out.String(), errs.String()
 }

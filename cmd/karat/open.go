@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,7 +42,7 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: flagDataDir, Usage: "keep wallets in the data directory `DIR`, beside the node's data (default: ~/.karat)"},
 		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
 		&cli.StringFlag{Name: flagWallet, Aliases: []string{"w"}, Value: "default", Usage: "use the wallet called `NAME`"},
-		&cli.StringFlag{Name: flagRPC, Usage: "ask the node at this `URL`; https:// if it speaks TLS, with #sha256=FINGERPRINT as it prints it, or with --rpc-cert (default: the network's port on this machine)"},
+		&cli.StringSliceFlag{Name: flagRPC, Usage: "ask the node at this `URL`; https:// if it speaks TLS, with #sha256=FINGERPRINT as it prints it, or with --rpc-cert; may be repeated, and then they check each other (default: the nodes of karat connect, and the network's port on this machine)"},
 		&cli.StringFlag{Name: flagCert, Usage: "the node has the certificate in `FILE`, its rpc.cert (default for https://: rpc.cert in the network's data folder, if there is one)"},
 		&cli.StringFlag{Name: flagCookie, Usage: "log in with the node's cookie `FILE` (default: .cookie in the network's data folder)"},
 		&cli.StringFlag{Name: flagUser, Usage: "log in as `NAME` instead of with the cookie"},
@@ -88,67 +86,6 @@ func (h home) walletDir(c *cli.Context) (string, error) {
 		return "", cmdline.Usagef("--%s %q: want up to 64 letters, digits, - and _", flagWallet, name)
 	}
 	return filepath.Join(h.dir, "wallets", name), nil
-}
-
-// client returns a client of the node. It connects to nobody yet: a command that
-// needs no answer works without a node.
-func (h home) client(c *cli.Context) (*rpc.Client, error) {
-	at, err := h.node(c)
-	if err != nil {
-		return nil, err
-	}
-	user := c.String(flagUser)
-	password, err := cmdline.Password(c, user, c.String(flagPassword))
-	if err != nil {
-		return nil, err
-	}
-	if user != "" {
-		if strings.HasPrefix(at.URL, "http://") && !isLoopback(at.URL) {
-			fmt.Fprintf(c.App.ErrWriter, "karat: the password goes to %s in clear, and everybody on the way can change the answers: use https://\n", at.URL)
-		}
-		return rpc.NewClient(at.URL, user, password).At(at), nil
-	}
-	// Whoever gets the cookie can do everything with the node, so it stays on this
-	// machine, unless somebody has named the file and a server that is known.
-	if !isLoopback(at.URL) && (!c.IsSet(flagCookie) || !strings.HasPrefix(at.URL, "https://")) {
-		return nil, cmdline.Usagef("%s is another machine, and the cookie is for this one: log in with --%s NAME and --%s FILE, which `karatd rpcauth NAME` makes for the node", at.URL, flagUser, flagPassword)
-	}
-	cookie := c.String(flagCookie)
-	if cookie == "" {
-		cookie = filepath.Join(h.dir, ".cookie")
-	}
-	return rpc.NewCookieClient(at.URL, cookie).At(at), nil
-}
-
-// node returns where the node is, and how it is known.
-func (h home) node(c *cli.Context) (rpc.Address, error) {
-	where, cert := c.String(flagRPC), c.String(flagCert)
-	if strings.Contains(where, "@") { // everybody on the machine would see the password, and errors would repeat it
-		return rpc.Address{}, cmdline.Usagef("--%s must not hold a user and password: use --%s and --%s", flagRPC, flagUser, flagPassword)
-	}
-	if where == "" {
-		where = fmt.Sprintf("127.0.0.1:%d", h.params.Ports.RPC)
-	}
-	if cert == "" && strings.HasPrefix(where, "https://") && !strings.Contains(where, "#") {
-		if own := filepath.Join(h.dir, rpc.CertificateFile); fileExists(own) {
-			cert = own
-		}
-	}
-	at, err := rpc.ParseAddress(where, cert)
-	if err != nil {
-		return at, cmdline.Usagef("--%s: %w", flagRPC, err)
-	}
-	return at, nil
-}
-
-// isLoopback reports whether a URL is of this machine.
-func isLoopback(at string) bool {
-	u, err := url.Parse(at)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(u.Hostname(), "localhost")
 }
 
 func fileExists(path string) bool {
@@ -195,7 +132,7 @@ type opened struct {
 	home
 	*wallet.Wallet
 	file *wallet.File // which has the keys; the wallet only watches
-	node *rpc.Client
+	node *wallet.Nodes
 }
 
 // open opens the wallet, and syncs it if sync is set. Commands that show or spend
@@ -205,7 +142,7 @@ func (h home) open(c *cli.Context, sync bool) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	node, err := h.client(c)
+	node, err := h.nodes(c)
 	if err != nil {
 		return nil, err
 	}
@@ -245,16 +182,22 @@ func (o *opened) syncQuietly(c *cli.Context) error {
 // warn says what is wrong with a sync that could be done all the same.
 func (o *opened) warn(c *cli.Context) error {
 	view, err := o.View()
-	for _, problem := range view.Problems {
-		fmt.Fprintf(c.App.ErrWriter, "karat: %v\n", problem)
-	}
+	warnOf(c, append(view.Nodes, view.Problems...))
 	return err
+}
+
+// warnOf shows problems, which may hold a node's texts.
+func warnOf(c *cli.Context, problems []error) {
+	for _, problem := range problems {
+		fmt.Fprintf(c.App.ErrWriter, "karat: %s\n", cmdline.OneLine(problem))
+	}
 }
 
 // stale returns an error of the kind cmdline.ErrOld if what the wallet shows may be old: the
 // node could not be asked, or knows too little. It says from when it is.
 func (o *opened) stale(c *cli.Context) error {
 	view, err := o.View()
+	warnOf(c, view.Nodes)
 	if err != nil || len(view.Problems) == 0 {
 		return err
 	}
