@@ -115,8 +115,8 @@ var allowed = map[string][]string{
 		"rpc/zmqinfo", "rpc/callinfo", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
 	"web": {
-		"internal/ratelog", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/indexed",
-		"golang.org/x/time/rate",
+		"internal/ratelog", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/descriptor", "chain/network", "chain/indexed",
+		"miner/stratuminfo", "p2p/peerinfo", "golang.org/x/time/rate", "rsc.io/qr",
 	},
 	"wallet": {
 		"chain/proof",

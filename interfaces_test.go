@@ -32,6 +32,8 @@ var noMirror = map[string]string{
 	"miner/stratum.Options": "a server and a pool are both made with a chain, a clock and a log, and differ in all else",
 	"mempool.Options":       "what it is made of: the chain, the clock, the log",
 	"miner.Options":         "what it is made of: the chain, the clock, the log",
+	"rpc.Options":           "two servers are made of the same parts of the node, each by interfaces of its own, and differ in what they let whom do",
+	"web.Options":           "as rpc.Options",
 	"wallet.Transaction":    "what its owner is told of a payment, confirmed or not; the wallet knows no pool",
 }
 

@@ -111,6 +111,7 @@ type Config struct {
 	Web          string // HOST:PORT for pages that people read; empty: none
 	WebAnyPort   bool   // if that port is taken, another one will do
 	WebBase      string // path under which a proxy has the pages; empty: none
+	WebOperator  bool   // whoever opens them on this machine may see peers and miners
 	WebForwarded bool   // visitors come by a proxy, which names them in X-Forwarded-For
 
 	REST   bool               // answer Bitcoin Core's REST to anybody who reaches RPCListen

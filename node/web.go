@@ -3,11 +3,11 @@ package node
 import (
 	"errors"
 	"net"
+	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/karatcoin/karat"
-	"github.com/karatcoin/karat/p2p"
 	"github.com/karatcoin/karat/web"
 )
 
@@ -23,41 +23,49 @@ func (n *Node) newWeb(s *services) (err error) {
 	}
 	options := web.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Pool: currentPool{s.pool}, Journal: s.pool,
-		Status: webStatus{n, s.peers}, Base: n.config.WebBase, Forwarded: n.config.WebForwarded, Dev: n.isDev(),
+		Status: webStatus{n, s}, Network: s.peers, Operator: n.config.WebOperator, BuiltIn: n.isBuiltIn("main") || n.isBuiltIn("dev"), Base: n.config.WebBase, Forwarded: n.config.WebForwarded, Dev: n.isBuiltIn("dev"),
 		Logger: n.log,
 	}
 	if n.index != nil {
-		options.Index = n.index
+		options.Index, options.Scripts = n.index, n.index
+	}
+	if s.stratum != nil {
+		options.Stratum = s.stratum
 	}
 	s.web = web.New(options)
 	return nil
 }
 
-// isDev reports whether this is the built-in dev network.
-func (n *Node) isDev() bool {
-	dev, err := karat.LoadNetwork("dev")
-	return err == nil && n.config.Params.Identity() == dev.Identity()
+// isBuiltIn reports whether this is the built-in network of a name.
+func (n *Node) isBuiltIn(name string) bool {
+	params, err := karat.LoadNetwork(name)
+	return err == nil && n.config.Params.Identity() == params.Identity()
 }
 
 // webStatus implements web.Status.
 type webStatus struct {
-	n     *Node
-	peers *p2p.Manager
+	n *Node
+	s *services
 }
 
 // Now implements web.Status.
 func (w webStatus) Now() time.Time { return w.n.clock.now() }
 
 // Syncing implements web.Status.
-func (w webStatus) Syncing() bool { return w.peers.Syncing() }
+func (w webStatus) Syncing() bool { return w.s.peers.Syncing() }
 
 // Peers implements web.Status.
-func (w webStatus) Peers() int { return len(w.peers.Peers()) }
+func (w webStatus) Peers() int { return len(w.s.peers.Peers()) }
 
-// Pruned implements web.Status.
-func (w webStatus) Pruned() (pruned bool, height uint32) {
-	if !w.n.config.prunes() {
-		return false, 0
+// Invitation implements web.Status.
+func (w webStatus) Invitation() string {
+	port, ok := listenPort(w.s.peerListener)
+	if !ok || w.n.config.Proxy != "" {
+		return ""
 	}
-	return true, w.n.chain.PruneHeight()
+	at := net.JoinHostPort("HOST", strconv.Itoa(int(port)))
+	if known := w.s.peers.External(); len(known) > 0 {
+		at = known[0].At.String()
+	}
+	return w.s.peers.NodeID().String() + "@" + at
 }

@@ -93,3 +93,13 @@ func (l *changeLog) newest() (list []types.Hash) {
 	}
 	return list
 }
+
+// replaced returns the last replacements, the last one first.
+func (l *changeLog) replaced(most int) (list []Replacement) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.list) - 1; i >= 0 && len(list) < most; i-- {
+		list = append(list, l.list[i])
+	}
+	return list
+}

@@ -125,9 +125,7 @@ func (s *Server) feeRows(targets ...int) (rows []feeRow) {
 func (s *Server) newest() (rows []txRow) {
 	for _, txid := range s.changes.newest() {
 		if e := s.Pool.Get(txid); e != nil && len(rows) < 8 {
-			row := rowOf(txid, e.Tx, e.VSize)
-			row.Fee, row.HasFee, row.Rate, row.Time = e.Fee, true, types.NewFeeRate(e.Fee, e.VSize), e.Time
-			rows = append(rows, row)
+			rows = append(rows, rowOfEntry(e))
 		}
 	}
 	return rows

@@ -10,6 +10,8 @@ import (
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
+	"github.com/karatcoin/karat/miner/stratuminfo"
+	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
 // The parts of the node that pages ask, cut by what is asked. None of their methods
@@ -48,6 +50,14 @@ type Index interface {
 	FindSpender(outPoint types.OutPoint) (indexed.Spender, error)
 }
 
+// Scripts answers from the index of scripts. An error may wrap indexed.ErrBehind or
+// indexed.ErrCursor.
+type Scripts interface {
+	ScriptBalances(scripts []indexed.ScriptHash) (indexed.Balances, error)
+	ScriptHistory(scripts []indexed.ScriptHash, page indexed.Page) (indexed.History, error)
+	ScriptCoins(scripts []indexed.ScriptHash, page indexed.Page) (indexed.Coins, error)
+}
+
 // Pool answers about transactions that wait for a block. Get and SpentBy return nil if
 // there is none.
 type Pool interface {
@@ -76,6 +86,20 @@ type Status interface {
 	Now() time.Time
 	Syncing() bool
 	Peers() int // how many are connected
-	// Pruned tells whether old blocks are removed, and the height from which they are there.
-	Pruned() (pruned bool, height uint32)
+	// Invitation is where others can call this node, as --connect has it; empty: nowhere. A
+	// host that the node does not know is HOST.
+	Invitation() string
+}
+
+// Network is the connections to others. It is asked for the operator alone.
+type Network interface {
+	Peers() []peerinfo.Info
+	Bans() []peerinfo.Ban
+	Active() bool                    // there may be peers
+	Totals() (received, sent uint64) // bytes
+}
+
+// Stratum is the server of miners that connect. It is asked for the operator alone.
+type Stratum interface {
+	Info() stratuminfo.Info
 }

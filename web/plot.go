@@ -14,10 +14,9 @@ import (
 // those who cannot see it.
 
 const (
-	plotWidth, plotHeight           = 720, 220
-	plotLeft, plotRight             = 64, 12
+	plotWidth, plotHeight           = 520, 210
+	plotLeft, plotRight             = 58, 10
 	plotTop, plotBottom             = 12, 28
-	maxPlotPoints                   = 400
 	plotInnerWidth, plotInnerHeight = plotWidth - plotLeft - plotRight, plotHeight - plotTop - plotBottom
 )
 

@@ -29,8 +29,8 @@ type page struct {
 	// version names what the page shows: the same path and version are the same bytes.
 	version string
 	// keep is how long a browser may show the page again without asking.
-	keep   time.Duration
-	status int // 0: 200
+	keep    time.Duration
+	private bool // for the operator: it is kept nowhere
 	// view is the name of a template, for whose data make is called. Without one, make
 	// returns a []byte of the given type.
 	view string
@@ -96,7 +96,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *page) {
 	} else {
 		h.Set("Cache-Control", "no-cache")
 	}
-	if matches(r.Header.Get("If-None-Match"), tag) && p.status == 0 {
+	if p.private {
+		h.Set("Cache-Control", "no-store")
+	}
+	if matches(r.Header.Get("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -120,11 +123,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *page) {
 		return
 	}
 	h.Set("Content-Type", body.kind)
-	status := p.status
-	if status == 0 {
-		status = http.StatusOK
-	}
-	s.guard.charge(v, body.write(w, r, status), work)
+	s.guard.charge(v, body.write(w, r), work)
 }
 
 // enter waits for a place among those who make pages.
@@ -227,14 +226,13 @@ func newMade(b []byte, kind string) made {
 func (m made) size() int { return len(m.plain) + len(m.packed) }
 
 // write answers, and returns how many bytes were sent.
-func (m made) write(w http.ResponseWriter, r *http.Request, status int) int {
+func (m made) write(w http.ResponseWriter, r *http.Request) int {
 	b := m.plain
 	if m.packed != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		b = m.packed
 		w.Header().Set("Content-Encoding", "gzip")
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
 		return 0
 	}

@@ -73,7 +73,7 @@ func (s *Server) lookUp(ctx context.Context, text string) (string, error) {
 		return s.lookUpHash(ctx, lower)
 	}
 	if strings.Contains(text, "(") {
-		return s.to("address", url.PathEscape(text)), nil
+		return s.to("descriptor") + "?d=" + url.QueryEscape(text), nil
 	}
 	if i := strings.LastIndexByte(lower, ':'); i == 2*types.HashSize { // an outpoint
 		if _, err := strconv.ParseUint(lower[i+1:], 10, 32); err == nil && isHex(lower[:i]) {

@@ -32,12 +32,17 @@ type Options struct {
 	UserAgent string // of the node, such as "/karat:0.1.0/"
 	Headers   Headers
 	Blocks    Blocks
-	Index     Index // nil: there is none
+	Index     Index   // nil: there is none
+	Scripts   Scripts // nil: there is none
 	Pool      Pool
 	Journal   Journal
 	Status    Status
+	Network   Network // nil: nobody is told of it
+	Stratum   Stratum // nil: no miners connect
 
 	Dev       bool   // blocks of this network need no address to be mined to
+	BuiltIn   bool   // the network is one of karatd's own, which needs no file
+	Operator  bool   // whoever opens pages on this machine may see peers and miners
 	Base      string // path under which a proxy has the pages, such as "/explorer"; empty: none
 	Forwarded bool   // connections are a proxy's, which tells by X-Forwarded-For whose they are
 	Limits    Limits // the zero value: DefaultLimits

@@ -189,9 +189,7 @@ func (s *Server) waiting(txid types.Hash) *waitingView {
 		return nil
 	}
 	w := &waitingView{Details: d}
-	if d.Chunk.Weight > 0 {
-		w.ChunkRate = types.FeeRate(float64(d.Chunk.Fees) * 4000 / float64(d.Chunk.Weight))
-	}
+	w.ChunkRate = chunkRate(d.Chunk)
 	picture := s.pool.get()
 	for i := 1; i < len(picture.Corners) && rateOf(picture.Corners, i) > w.ChunkRate; i++ {
 		w.Ahead = picture.Corners[i].Weight

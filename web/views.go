@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 	"time"
 )
@@ -121,7 +120,9 @@ func (s *Server) functions(version string) template.FuncMap {
 		"amount": amount, "count": count, "feerate": feeRate, "decimal": decimal, "scaled": scaled, "work": work, "size": size, "percent": percent,
 		"when": when, "seconds": seconds, "ago": ago, "span": span, "short": short, "plural": plural, "duration": func(s float64) string { return span(time.Duration(s * float64(time.Second))) },
 		"rateclass": rateClass, "free": func(full float64) string { return num(100 - 100*full) }, "fill": func(full float64) string { return num(100 * full) },
-		"contains": func(list, word string) bool { return slices.Contains(strings.Fields(list), word) },
+		"neg": func(f float64) float64 { return -f }, "float": float, "millis": func(d time.Duration) float64 { return float64(d) / 1e6 },
+		"printable": func(text string) string { return Printable(text, 100) },
+		"operator":  func() bool { return s.Operator }, // others are told so by the page itself
 	}
 }
 
@@ -181,5 +182,5 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	s.guard.charge(s.guard.visitorOf(r), m.write(w, r, http.StatusOK), 0)
+	s.guard.charge(s.guard.visitorOf(r), m.write(w, r), 0)
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/node"
@@ -22,12 +23,15 @@ import (
 type site struct {
 	t *testing.T
 	*nodetest.Running
-	url string // without a slash at its end
+	url    string // without a slash at its end
+	params *consensus.Params
 }
 
 func newSite(t *testing.T, change func(*node.Config)) *site {
 	t.Helper()
-	n := nodetest.Dev(t, func(c *node.Config) {
+	s := &site{t: t}
+	s.Running = nodetest.Dev(t, func(c *node.Config) {
+		s.params = c.Params
 		c.Web = "127.0.0.1:0"
 		c.Indexes = []string{indexed.Txs, indexed.Filters, indexed.Scripts, indexed.Spenders}
 		c.RPCUser, c.RPCPassword = "test", "test"
@@ -35,7 +39,8 @@ func newSite(t *testing.T, change func(*node.Config)) *site {
 			change(c)
 		}
 	})
-	return &site{t, n, strings.TrimSuffix(n.Web, "/")}
+	s.url = strings.TrimSuffix(s.Web, "/")
+	return s
 }
 
 // answer is what came back.
@@ -78,10 +83,7 @@ func (s *site) page(path string, status int) string {
 	return a.body
 }
 
-var (
-	inText   = regexp.MustCompile(`(?i)\son[a-z]+=|javascript:`)
-	controls = regexp.MustCompile("[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-)
+var controls = regexp.MustCompile("[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 // checkPage: nothing in it runs, comes from elsewhere, or turns text around, and it is no more
 // than a browser takes.
@@ -99,9 +101,6 @@ func (s *site) checkPage(path string, a answer) {
 	}
 	if bad := controls.FindString(a.body); bad != "" {
 		s.t.Errorf("%s has the character %q", path, bad)
-	}
-	if inText.MatchString(a.body) && !strings.Contains(path, "search") {
-		s.t.Errorf("%s has %q", path, inText.FindString(a.body))
 	}
 	root, err := html.Parse(strings.NewReader(a.body))
 	if err != nil {

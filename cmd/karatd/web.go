@@ -20,6 +20,7 @@ const webPort = 19580
 type webOptions struct {
 	listen, base string
 	forwarded    bool
+	operator     bool
 }
 
 func (o *webOptions) flags() []cli.Flag {
@@ -27,6 +28,7 @@ func (o *webOptions) flags() []cli.Flag {
 	return cmdline.FromEnvironment(
 		&cli.StringFlag{Name: "web", Destination: &o.listen, Category: category, Usage: "show the chain to browsers at `HOST:PORT`, or none (default: none; on the dev network 127.0.0.1:" + strconv.Itoa(webPort) + ", or another port if that one is taken)"},
 		&cli.StringFlag{Name: "web-base", Destination: &o.base, Category: category, Usage: "a proxy has the pages under `PATH`, such as /explorer, and passes it on"},
+		&cli.BoolFlag{Name: "web-operator", Destination: &o.operator, Category: category, Usage: "show peers, their addresses and miners to whoever opens the pages on this machine itself, at 127.0.0.1 or localhost"},
 		&cli.BoolFlag{Name: "web-forwarded", Destination: &o.forwarded, Category: category, Usage: "visitors come by a proxy, which tells in X-Forwarded-For who they are: limits are theirs and not the proxy's"},
 	)
 }
@@ -49,6 +51,9 @@ func (o *webOptions) set(_ *cli.Context, config *node.Config) (err error) {
 		}
 		config.WebBase = base
 	}
-	config.WebForwarded = o.forwarded
+	config.WebForwarded, config.WebOperator = o.forwarded, o.operator
+	if o.forwarded && o.operator {
+		return cmdline.Usagef("--web-operator: visitors who come by a proxy are not told apart from you; leave it out with --web-forwarded")
+	}
 	return nil
 }

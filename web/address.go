@@ -1,0 +1,276 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"rsc.io/qr"
+
+	"github.com/karatcoin/karat/chain/descriptor"
+	"github.com/karatcoin/karat/chain/indexed"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+const (
+	listedHistory = 25
+	listedUnspent = 25
+	plotted       = 400  // transactions of a plot
+	maxScripts    = 200  // of a descriptor that are looked up
+	maxKeys       = 20   // of a descriptor
+	maxKeyWork    = 2000 // keys that are derived for a page
+	maxAddress    = 130  // characters
+)
+
+type addressView struct {
+	Frame
+	What      string // the address or the descriptor
+	Script    *Output
+	QR        template.HTML
+	On        bool // the index is kept
+	Behind    string
+	Stats     indexed.ScriptStats
+	Balance   types.Amount
+	History   []indexed.ScriptTx
+	Next      string
+	Paged     bool
+	Unspent   []unspent
+	NextCoins string
+	Waiting   []txRow
+	Course    template.HTML
+	Scripts   int // of a descriptor
+	Ranged    bool
+	Addresses []string
+}
+
+// unspent is a coin that nothing on the chain spends.
+type unspent struct {
+	indexed.ScriptCoin
+	Spender types.Hash // that waits for a block; zero: none does
+}
+
+// addressPage is an address.
+func (s *Server) addressPage(r *http.Request) (*page, error) {
+	text := r.PathValue("address")
+	var script []byte
+	err := errors.New("it is too long")
+	if len(text) <= maxAddress {
+		script, err = taproot.DecodeAddress(s.Params.HRP, text)
+	}
+	if err != nil {
+		_, err = s.lookUpAddress(text)
+		return nil, err
+	}
+	out := s.describeOutput(script)
+	v := addressView{Frame: s.frame("Address", ""), What: out.Address, Script: &out, QR: qrCode(out.Address)}
+	return s.history(r, v, [][]byte{script})
+}
+
+// descriptorPage is all addresses of a descriptor.
+func (s *Server) descriptorPage(r *http.Request) (*page, error) {
+	text := strings.TrimSpace(r.URL.Query().Get("d"))
+	if len(text) > maxQuery {
+		return nil, notFound("Too long", "A descriptor here has at most "+groups(fmt.Sprint(maxQuery))+" characters.")
+	}
+	d, err := descriptor.Parse(text, descriptor.KeysOf(s.Params.Name, s.Params.HRP))
+	if err != nil {
+		return nil, notFound("Not a descriptor", "“"+Printable(text, 100)+"” cannot be read: "+Printable(err.Error(), 200)+".")
+	}
+	if d.HasPrivateKeys() {
+		return nil, &failure{http.StatusBadRequest, "A private key", "There is a private key in that descriptor. Nobody needs it to look at a balance, and who has it has the coins: " +
+			"take the descriptor with the public key instead, and if this page is not your own node's, move the coins.", nil}
+	}
+	if d.KeyCount() > maxKeys {
+		return nil, notFound("Too many keys", fmt.Sprintf("A descriptor here has at most %d keys.", maxKeys))
+	}
+	scripts, err := scriptsOf(d)
+	if err != nil {
+		return nil, notFound("No scripts", "That descriptor makes no outputs here: "+Printable(err.Error(), 200)+".")
+	}
+	v := addressView{Frame: s.frame("Descriptor", ""), What: d.String(), Scripts: len(scripts), Ranged: d.Ranged()}
+	for _, script := range scripts {
+		if address, err := taproot.EncodeAddress(s.Params.HRP, script); err == nil && len(v.Addresses) < 20 {
+			v.Addresses = append(v.Addresses, address)
+		}
+	}
+	return s.history(r, v, scripts)
+}
+
+// scriptsOf returns the first scripts of a descriptor, of all its branches.
+func scriptsOf(d *descriptor.Descriptor) (scripts [][]byte, err error) {
+	for index := uint32(0); len(scripts) < maxScripts && int(index)*max(d.KeyCount(), 1) < maxKeyWork; index++ {
+		more, err := d.Scripts(index)
+		if err != nil {
+			return nil, err
+		}
+		scripts = append(scripts, more...)
+		if !d.Ranged() {
+			break
+		}
+	}
+	return scripts, nil
+}
+
+// history fills the page of some scripts.
+func (s *Server) history(r *http.Request, v addressView, scripts [][]byte) (*page, error) {
+	hashes := make([]indexed.ScriptHash, len(scripts))
+	for i := range scripts {
+		hashes[i] = indexed.HashScript(scripts[i])
+	}
+	query := r.URL.Query()
+	after, err := cursorOf(query, "after")
+	afterCoins, err2 := cursorOf(query, "coins")
+	if err != nil || err2 != nil {
+		return nil, notFound("Not found", "That page of the list is none.")
+	}
+	self := s.to("address", v.What)
+	if v.Script == nil {
+		self = s.to("descriptor") + "?d=" + url.QueryEscape(v.What)
+	}
+	at := ""
+	if v.On = s.Scripts != nil && s.keeps(indexed.Scripts); v.On {
+		s.Index.Wait(r.Context(), indexed.Scripts)
+		for _, st := range s.Index.States() {
+			if st.Name == indexed.Scripts {
+				if at = st.At.String(); !st.Synced {
+					v.Behind = groups(uint64Text(st.At.Height))
+				}
+			}
+		}
+	}
+	v.Paged = after != nil || afterCoins != nil
+	if v.Frame = v.Frame.live("block pool"); v.Paged {
+		v.Frame = v.Frame.live("")
+	}
+	version := fmt.Sprint(sha256.Sum256([]byte(v.What)), query.Get("after"), query.Get("coins"), at, s.pool.get().version())
+	return &page{version: version, view: "address", make: func(ctx context.Context) (any, error) {
+		v.Waiting = s.waitingFor(scripts)
+		if !v.On {
+			return v, nil
+		}
+		return v, s.fillHistory(ctx, &v, hashes, after, afterCoins, self)
+	}}, nil
+}
+
+func cursorOf(query url.Values, name string) (*indexed.Cursor, error) {
+	text := query.Get(name)
+	if text == "" {
+		return nil, nil
+	}
+	return indexed.ParseCursor(text)
+}
+
+func (s *Server) fillHistory(_ context.Context, v *addressView, hashes []indexed.ScriptHash, after, afterCoins *indexed.Cursor, self string) error {
+	balances, err := s.Scripts.ScriptBalances(hashes)
+	if err != nil {
+		return indexFailure(err)
+	}
+	for i := range balances.Stats {
+		v.Stats.Add(&balances.Stats[i])
+	}
+	v.Balance = v.Stats.Balance()
+	history, err := s.Scripts.ScriptHistory(hashes, indexed.Page{After: after, Limit: listedHistory})
+	if err != nil {
+		return indexFailure(err)
+	}
+	coins, err := s.Scripts.ScriptCoins(hashes, indexed.Page{After: afterCoins, Limit: listedUnspent})
+	if err != nil {
+		return indexFailure(err)
+	}
+	with := func(name string, c *indexed.Cursor) string {
+		if c == nil {
+			return ""
+		}
+		join := "?"
+		if strings.Contains(self, "?") {
+			join = "&"
+		}
+		return self + join + name + "=" + c.String()
+	}
+	v.History, v.Next, v.NextCoins = history.Txs, with("after", history.Next), with("coins", coins.Next)
+	for _, c := range coins.Coins {
+		u := unspent{ScriptCoin: c}
+		if e := s.Pool.SpentBy(c.OutPoint); e != nil {
+			u.Spender = e.TxID
+		}
+		v.Unspent = append(v.Unspent, u)
+	}
+	if v.Paged {
+		return nil
+	}
+	all, err := s.Scripts.ScriptHistory(hashes, indexed.Page{Limit: plotted})
+	if err != nil {
+		return indexFailure(err)
+	}
+	v.Course = balancePlot(all.Txs, v.Balance)
+	return nil
+}
+
+// indexFailure says in words why the index has no answer.
+func indexFailure(err error) error {
+	switch {
+	case errors.Is(err, indexed.ErrCursor):
+		return notFound("The list has changed", "A reorganisation has changed the list below this page. Begin at its first page.")
+	case errors.Is(err, indexed.ErrBehind):
+		return &failure{http.StatusServiceUnavailable, "Not yet", "The index of scripts is being made. Try again later.", nil}
+	}
+	return err
+}
+
+// balancePlot draws the balance after each transaction, back from what it is now.
+func balancePlot(txs []indexed.ScriptTx, now types.Amount) template.HTML {
+	line := series{Class: "s1", Name: "balance", Steps: true}
+	for i := range txs { // the newest first
+		line.Points = append(line.Points, point{X: float64(txs[i].Height), Y: float64(now) / types.GrainsPerCoin})
+		now -= txs[i].Received - txs[i].Sent
+	}
+	slices.Reverse(line.Points)
+	p := plot{
+		Label: fmt.Sprintf("The balance after each of the last %d transactions, by height", len(txs)), Series: []series{line}, Zero: true,
+		X: func(f float64) string { return groups(fmt.Sprintf("%.0f", f)) }, Y: brief,
+	}
+	return p.SVG()
+}
+
+// waitingFor lists the transactions of the next block that pay to one of some scripts.
+func (s *Server) waitingFor(scripts [][]byte) (rows []txRow) {
+	wanted := map[string]bool{}
+	for _, script := range scripts {
+		wanted[string(script)] = true
+	}
+	for _, e := range s.pool.get().Next {
+		for i := range e.Tx.Outputs {
+			if wanted[string(e.Tx.Outputs[i].ScriptPubKey)] && len(rows) < listedHistory {
+				rows = append(rows, rowOfEntry(e))
+				break
+			}
+		}
+	}
+	return rows
+}
+
+// qrCode draws an address for a camera. Capital letters make it smaller, and mean the same.
+func qrCode(address string) template.HTML {
+	code, err := qr.Encode(strings.ToUpper(address), qr.M)
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg class="qr" viewBox="0 0 %d %d" role="img" aria-label="The address as a QR code" shape-rendering="crispEdges"><path fill="#000" d="`, code.Size, code.Size)
+	for y := range code.Size {
+		for x := range code.Size {
+			if code.Black(x, y) {
+				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x, y)
+			}
+		}
+	}
+	b.WriteString(`"/></svg>`)
+	return template.HTML(b.String())
+}
