@@ -113,6 +113,10 @@ sim: ## simulate a network: NODES=200 SEED=1 HOSTILE=0.2 (docs/simulation.md)
 fees: ## simulate quiet, busy and changing networks, and show how good estimates of fees are (docs/fees.md)
 	$(GO) test ./mempool/fees -count=1 -run '^TestSimulation$$' -v
 
+.PHONY: selection
+selection: ## let the wallet choose coins for PAYMENTS (10000) payments, beside the largest first
+	$(GO) test ./wallet -count=1 -run '^TestSelection$$' -v -payments $(or $(PAYMENTS),10000)
+
 .PHONY: flood
 flood: ## send FLOOD (1000000) transactions to a pool, and show what memory it takes
 	$(GO) test ./mempool -count=1 -run '^TestFlood$$' -v -flood $(or $(FLOOD),1000000)

@@ -194,18 +194,18 @@ func (w *Wallet) withTwins(r *Request, d *Draft) (*Draft, error) {
 	}
 	with := *r
 	with.Coins, with.Required = nil, slices.Clone(d.Inputs)
-	cost := inputFee(r.FeeRate, r.witness())
+	cost := types.Amount(0)
 	for _, c := range r.Coins {
-		if scripts[string(c.ScriptPubKey)] && !spent[c.OutPoint] && c.Value > cost && c.confirmed() {
+		if scripts[string(c.ScriptPubKey)] && !spent[c.OutPoint] && c.Value > c.fee(r.FeeRate, r.witness()) && c.confirmed() {
 			with.Required = append(with.Required, c)
+			cost += c.fee(r.FeeRate, r.witness())
 		}
 	}
-	twins := types.Amount(len(with.Required) - len(d.Inputs))
 	payments, err := sumOutputs(r.Outputs)
 	if err != nil {
 		return nil, err
 	}
-	if twins == 0 || r.FeeRate > longTermFeeRate && twins*cost > payments/twinPart {
+	if len(with.Required) == len(d.Inputs) || r.FeeRate > longTermFeeRate && cost > payments/twinPart {
 		return d, nil
 	}
 	more, err := Build(&with)

@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	crand "crypto/rand"
 	"errors"
 	"fmt"
@@ -22,6 +23,12 @@ type Draft struct {
 	ChangeIndex int   // of the output that is change; -1: none
 	Payments    []int // which outputs the request's are, in their order
 	VirtualSize int   // of the signed transaction, in virtual bytes
+	Owed        Owed  // what the fee pays for besides
+}
+
+// FeeRate returns what miners will see: the feerate of the draft with those for whom it pays.
+func (d *Draft) FeeRate() types.FeeRate {
+	return types.NewFeeRate(d.Fee+d.Owed.AncestorFee, d.VirtualSize+d.Owed.AncestorSize)
 }
 
 var (
@@ -84,22 +91,34 @@ func (d *Draft) CheckFee() error {
 	return nil
 }
 
-// inputFee returns the fee of a signed input, rounded up: a coin that is worth no more than
-// this only makes a payment dearer.
-func inputFee(rate types.FeeRate, witness int) types.Amount {
+// weight returns the weight of a signed input that spends the coin. witness is that of a coin
+// which does not say.
+func (c *Coin) weight(witness int) int {
+	return inputBytes*types.WitnessScale + cmp.Or(c.SpendWeight, witness)
+}
+
+// fee returns the fee of a signed input that spends the coin, rounded up: a coin that is worth no
+// more than this only makes a payment dearer.
+func (c *Coin) fee(rate types.FeeRate, witness int) types.Amount {
 	const unit = 1000 * types.WitnessScale
-	return (types.Amount(rate)*types.Amount(inputBytes*types.WitnessScale+witness) + unit - 1) / unit
+	return (types.Amount(rate)*types.Amount(c.weight(witness)) + unit - 1) / unit
 }
 
-// signedWeight returns the weight that a transaction will have with its
-// signatures (BIP141), of inputs with witnesses of a weight.
-func signedWeight(tx *types.Tx, witness int) int {
-	return tx.StrippedSize()*types.WitnessScale + markerWeight + witness*len(tx.Inputs)
+// signedWeight returns the weight that a transaction which spends coins will have with its
+// signatures (BIP141).
+func signedWeight(tx *types.Tx, coins []Coin, witness int) int {
+	weight := tx.StrippedSize()*types.WitnessScale + markerWeight
+	for i := range coins {
+		weight += cmp.Or(coins[i].SpendWeight, witness)
+	}
+	return weight
 }
 
-// signedSize returns the virtual size that a transaction will have with its
+// signedSize returns the virtual size that a draft's transaction will have with its
 // signatures.
-func signedSize(tx *types.Tx, witness int) int { return virtualSize(signedWeight(tx, witness)) }
+func (d *Draft) signedSize(r *Request, tx *types.Tx) int {
+	return virtualSize(signedWeight(tx, d.Inputs, r.witness()))
+}
 
 func virtualSize(weight int) int { return (weight + types.WitnessScale - 1) / types.WitnessScale }
 
@@ -130,7 +149,7 @@ func build(r *Request, rng *rand.Rand) (*Draft, error) {
 	}
 	chosen = slices.Concat(r.Required, chosen)
 	rng.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
-	d := &Draft{Tx: unsigned(r, chosen), Inputs: chosen, ChangeIndex: -1}
+	d := &Draft{Tx: unsigned(r, chosen), Inputs: chosen, ChangeIndex: -1, Owed: r.Owed}
 	in, err := sumCoins(chosen)
 	if err != nil {
 		return nil, err
@@ -147,8 +166,8 @@ func build(r *Request, rng *rand.Rand) (*Draft, error) {
 		d.Payments = append(d.Payments, i)
 	}
 	d.shuffleOutputs(rng)
-	d.VirtualSize = signedSize(d.Tx, r.witness())
-	if err := checkSize(d.Tx, r.witness()); err != nil {
+	d.VirtualSize = d.signedSize(r, d.Tx)
+	if err := d.checkSize(r); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -172,11 +191,11 @@ func unsigned(r *Request, chosen []Coin) *types.Tx {
 // hold.
 func (d *Draft) payWithChange(r *Request, in, payments types.Amount) error {
 	rest := in - payments
-	plain := r.fee(signedSize(d.Tx, r.witness()))
+	plain := r.fee(d.signedSize(r, d.Tx))
 	// Of a copy: if change is not worth it the transaction stays as it is.
 	bigger := *d.Tx
 	bigger.Outputs = append(bigger.Outputs[:len(bigger.Outputs):len(bigger.Outputs)], types.TxOut{ScriptPubKey: r.ChangeScript})
-	withChange := r.fee(signedSize(&bigger, r.witness()))
+	withChange := r.fee(d.signedSize(r, &bigger))
 	change := rest
 	if !r.SubtractFee { // else the payments hold the fee, and all that is left is change
 		change -= withChange
@@ -226,7 +245,7 @@ func (d *Draft) subtract(owed types.Amount, payments int) error {
 
 // payWithAll gives the first output what the fee and the others leave.
 func (d *Draft) payWithAll(r *Request, in, payments types.Amount) error {
-	d.Fee = r.fee(signedSize(d.Tx, r.witness()))
+	d.Fee = r.fee(d.signedSize(r, d.Tx))
 	out := &d.Tx.Outputs[0]
 	out.Value = in - payments - d.Fee
 	if limit := standard.DustLimit(out.ScriptPubKey); out.Value < limit {
@@ -252,11 +271,11 @@ func (d *Draft) shuffleOutputs(rng *rand.Rand) {
 
 // checkSize refuses a transaction that nodes do not relay, because it is too large, or so small
 // that it could be taken for an inner node of a merkle tree.
-func checkSize(tx *types.Tx, witness int) error {
-	if weight := signedWeight(tx, witness); weight > standard.MaxWeight {
+func (d *Draft) checkSize(r *Request) error {
+	if weight := signedWeight(d.Tx, d.Inputs, r.witness()); weight > standard.MaxWeight {
 		return fmt.Errorf("%w: it has a weight of %d, and the most is %d", ErrTooLarge, weight, standard.MaxWeight)
 	}
-	if size := tx.StrippedSize(); size < standard.MinSize {
+	if size := d.Tx.StrippedSize(); size < standard.MinSize {
 		return fmt.Errorf("%w: it has %d bytes without witness, and the least is %d", ErrRequest, size, standard.MinSize)
 	}
 	return nil

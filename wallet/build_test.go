@@ -276,7 +276,7 @@ func TestBuildOfManyCoins(t *testing.T) {
 	d, err = Build(r)
 	must(t, err)
 	checkBuilt(t, r, d)
-	if weight := withWitness(d.Tx).Weight(); weight < 399_000 || weight > 400_000 {
+	if weight := withWitness(d.Tx, d.Inputs).Weight(); weight < 399_000 || weight > 400_000 {
 		t.Errorf("weight %d", weight)
 	}
 }
@@ -307,12 +307,17 @@ func TestBuildHidesTheChange(t *testing.T) {
 	t.Error("Build puts the change at one place always")
 }
 
-// withWitness returns the transaction as it will be signed.
-func withWitness(tx *types.Tx) *types.Tx {
+// withWitness returns the transaction as it will be signed: by a signature, or by as much as its
+// coin says.
+func withWitness(tx *types.Tx, coins []Coin) *types.Tx {
 	signed := *tx
 	signed.Inputs = slices.Clone(tx.Inputs)
 	for i := range signed.Inputs {
-		signed.Inputs[i].Witness = [][]byte{make([]byte, 64)}
+		element := 64
+		if i < len(coins) && coins[i].SpendWeight > 0 {
+			element = coins[i].SpendWeight - 2
+		}
+		signed.Inputs[i].Witness = [][]byte{make([]byte, element)}
 	}
 	return &signed
 }
@@ -344,7 +349,7 @@ func checkBuilt(t testing.TB, r *Request, d *Draft) {
 	if in != out+d.Fee || d.Fee < 0 {
 		t.Fatalf("in %d, out %d, fee %d", in, out, d.Fee)
 	}
-	size := withWitness(d.Tx).VirtualSize()
+	size := withWitness(d.Tx, d.Inputs).VirtualSize()
 	asked := r.FeeRate.Fee(size)
 	if size != d.VirtualSize || d.Fee < asked {
 		t.Fatalf("fee %d of %d virtual bytes (%d said), asked for %d", d.Fee, size, d.VirtualSize, asked)

@@ -29,16 +29,16 @@ func (w *Wallet) ChildPays(ctx context.Context, node Node, txid types.Hash, rate
 	if err != nil {
 		return nil, err
 	}
-	if len(s.view.ancestors(txid)) > maxFamily {
-		return nil, lying("a family of %d waiting transactions", len(s.view.ancestors(txid)))
-	}
 	r := &Request{FeeRate: rate, LockTime: w.Position().Height, SendAll: true}
 	if rate == 0 {
 		if r.FeeRate, err = FeeRate(ctx, node, defaultTarget); err != nil {
 			return nil, err
 		}
 	}
-	if r.Owed = s.view.owed(txid, r.FeeRate); r.Owed == (Owed{}) {
+	if r.Owed, err = s.view.owed(r.FeeRate, txid); err != nil {
+		return nil, err
+	}
+	if r.Owed == (Owed{}) {
 		return nil, fmt.Errorf("%w: %s pays %s grains per virtual byte already: choose more with --feerate", ErrFeeTooLow, txid, s.view[txid].rate)
 	}
 	if r.Required = w.unspentOf(s.Transaction); len(r.Required) == 0 {
@@ -55,7 +55,7 @@ func (w *Wallet) ChildPays(ctx context.Context, node Node, txid types.Hash, rate
 		return nil, err
 	}
 	d.ChangeIndex = 0
-	m := &Remedy{Draft: d, Of: txid, OldFee: s.entry.Fee, OldSize: s.Tx.VirtualSize(), Family: r.Owed}
+	m := &Remedy{Draft: d, Of: txid, OldFee: s.entry.Fee, OldSize: s.Tx.VirtualSize()}
 	if e := s.view[txid]; e != nil && m.OldFee == 0 {
 		m.OldFee = e.fee
 	}
@@ -76,7 +76,11 @@ func (w *Wallet) unspentOf(t *Transaction) []Coin {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	coins := slices.DeleteFunc(coinsOf(t, w.keys), func(c Coin) bool { return w.ledger().spentBy[c.OutPoint] != nil })
-	return slices.DeleteFunc(coins, func(c Coin) bool { return c.Key.Account != coins[0].Key.Account })
+	coins = slices.DeleteFunc(coins, func(c Coin) bool { return c.Key.Account != coins[0].Key.Account })
+	for i := range coins {
+		coins[i] = w.weighed(coins[i])
+	}
+	return coins
 }
 
 // fund builds a request that sends everything back, with as few of some coins as it needs to
@@ -89,7 +93,7 @@ func fund(r *Request, coins []Coin) (*Draft, error) {
 		if !errors.As(err, &funds) || len(coins) == 0 {
 			return d, err
 		}
-		at := slices.IndexFunc(coins, func(c Coin) bool { return c.Value > funds.Need-funds.Have+inputFee(r.FeeRate, r.witness()) })
+		at := slices.IndexFunc(coins, func(c Coin) bool { return c.Value > funds.Need-funds.Have+c.fee(r.FeeRate, r.witness()) })
 		if at < 0 {
 			at = len(coins) - 1
 		}

@@ -50,6 +50,9 @@ func randomRequest(rng *rand.Rand) *Request {
 		if rng.IntN(4) == 0 {
 			r.Coins[i].Height = 0
 		}
+		if rng.IntN(4) == 0 { // of a script
+			r.Coins[i].SpendWeight = 67 + rng.IntN(180)
+		}
 	}
 	r.SubtractFee, r.SendAll = rng.IntN(3) == 0, rng.IntN(6) == 0
 	// Up to four payments share a part of all coins, or what some of them hold
@@ -74,31 +77,37 @@ func randomRequest(rng *rand.Rand) *Request {
 	return r
 }
 
-// canPay is the rule that says which requests are met, without any of the ways
-// that Build takes: inputs are all of one size, so the best choice of a number
-// of coins is that of the largest.
+// inputCost is the fee of spending a coin, from the sizes of BIP141.
+func inputCost(r *Request, c *Coin) types.Amount {
+	weight := 4 * oneIn
+	if c.SpendWeight > 0 {
+		weight += float64(c.SpendWeight) - 66
+	}
+	return types.Amount(math.Ceil(float64(r.FeeRate) * weight / 4000))
+}
+
+// canPay is the rule that says which requests are met, without any of the ways that Build
+// takes: the coins that hold most beyond their own fee reach furthest.
 func canPay(r *Request, coins []Coin) bool {
-	var values []types.Amount
-	inputCost := types.Amount(math.Ceil(float64(r.FeeRate) * oneIn / 1000))
-	for i := range coins {
-		if coins[i].Value > inputCost {
-			values = append(values, coins[i].Value)
+	var worth []Coin
+	for _, c := range coins {
+		if c.Value > inputCost(r, &c) {
+			worth = append(worth, c)
 		}
 	}
-	slices.Sort(values)
-	slices.Reverse(values)
+	slices.SortStableFunc(worth, func(a, b Coin) int { return int((b.Value - inputCost(r, &b)) - (a.Value - inputCost(r, &a))) })
 	payments := types.Amount(0)
 	for i := range r.Outputs {
 		payments += r.Outputs[i].Value
 	}
 	tx := &types.Tx{Outputs: r.Outputs}
 	sum := types.Amount(0)
-	for _, value := range values {
-		sum += value
+	for i := range worth {
+		sum += worth[i].Value
 		tx.Inputs = append(tx.Inputs, types.TxIn{})
 		need := payments
 		if !r.SubtractFee {
-			need += r.FeeRate.Fee(withWitness(tx).VirtualSize())
+			need += r.FeeRate.Fee(withWitness(tx, worth).VirtualSize())
 		}
 		if sum >= need {
 			return true
@@ -141,7 +150,6 @@ func checkBuild(t testing.TB, seed uint64, count map[string]int) {
 // checkChoice checks what coins are left alone.
 func checkChoice(t testing.TB, r *Request, d *Draft) {
 	t.Helper()
-	cost := types.Amount(math.Ceil(float64(r.FeeRate) * oneIn / 1000))
 	var confirmed []Coin
 	for i := range r.Coins {
 		if r.Coins[i].Height > 0 {
@@ -149,7 +157,7 @@ func checkChoice(t testing.TB, r *Request, d *Draft) {
 		}
 	}
 	for i := range d.Inputs {
-		if d.Inputs[i].Value <= cost {
+		if cost := inputCost(r, &d.Inputs[i]); d.Inputs[i].Value <= cost {
 			t.Fatalf("a coin of %d costs %d to spend", d.Inputs[i].Value, cost)
 		}
 		if d.Inputs[i].Height == 0 && !r.SendAll && canPay(r, confirmed) {
@@ -178,23 +186,39 @@ func FuzzBuild(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { checkBuild(t, seed, map[string]int{}) })
 }
 
+// inputWeight is that of an input with one signature.
+const inputWeight = 4*41 + 66
+
+// randomProblem has coins of two weights, the second twice the first's, about.
 func randomProblem(rng *rand.Rand, coins int) *problem {
-	cost := types.Amount(rng.IntN(20))
+	cost := types.Amount(rng.IntN(4))
+	light, heavy := types.Amount(rng.IntN(80)-40), types.Amount(rng.IntN(80)-40)
 	p := &problem{
-		fee:       func(inputs int) types.Amount { return 11 + (types.Amount(inputs)*cost+1)/2 },
-		changeFee: types.Amount(rng.IntN(50)), spendFee: types.Amount(rng.IntN(60)), minChange: 330,
-		extraFee: types.Amount(rng.IntN(80) - 40), maxInputs: 1 + rng.IntN(coins+1),
+		fee: func(inputs, weight int) types.Amount {
+			return 11 + (types.Amount(weight)*cost+7)/8 + types.Amount(inputs/4)
+		},
+		changeFee: types.Amount(rng.IntN(50)), spendFee: types.Amount(rng.IntN(60)), minChange: 330, aim: 400,
+		extraFee: func(c *Coin) types.Amount {
+			if c.SpendWeight > 0 {
+				return heavy
+			}
+			return light
+		},
+		witness: witnessWeight, maxWeight: inputWeight * (1 + rng.IntN(2*coins)),
 	}
 	step := types.Amount(1 + rng.IntN(2)*rng.IntN(100)) // some coins are equal, some nearly
 	for range coins {
-		value := 200 + step*types.Amount(rng.IntN(20))
-		p.coins = append(p.coins, &Coin{Value: value})
+		c := &Coin{Value: 20_000 + step*types.Amount(rng.IntN(20))}
+		if rng.IntN(3) == 0 {
+			c.SpendWeight = 2 * inputWeight
+		}
+		p.coins = append(p.coins, c)
 		if rng.IntN(2) == 0 {
-			p.payments += value
+			p.payments += c.Value
 		}
 	}
 	slices.SortFunc(p.coins, func(a, b *Coin) int { return int(b.Value - a.Value) })
-	p.payments = max(p.payments-types.Amount(rng.IntN(100)), 0)
+	p.payments = max(p.payments-types.Amount(rng.IntN(300)), 0)
 	return p
 }
 
@@ -208,15 +232,17 @@ func TestBranchAndBoundIsExact(t *testing.T) {
 		p := randomProblem(rng, 1+rng.IntN(10))
 		best := types.Amount(math.MaxInt64)
 		for set := 1; set < 1<<len(p.coins); set++ {
-			value := types.Amount(0)
-			for i := range p.coins {
+			value, extra, weight := types.Amount(0), types.Amount(0), 0
+			for i, c := range p.coins {
 				if set>>i&1 == 1 {
-					value += p.coins[i].Value
+					value += c.Value
+					extra += p.extraFee(c)
+					weight += c.weight(p.witness)
 				}
 			}
 			n := bits.OnesCount(uint(set))
-			if excess := value - p.payments - p.fee(n); n <= p.maxInputs && excess >= 0 && excess <= p.changeFee+p.spendFee {
-				best = min(best, types.Amount(n)*p.extraFee+excess)
+			if excess := value - p.payments - p.fee(n, weight); weight <= p.maxWeight && excess >= 0 && excess <= p.changeFee+p.spendFee {
+				best = min(best, extra+excess)
 			}
 		}
 		got := types.Amount(math.MaxInt64)
@@ -258,14 +284,15 @@ func TestSolveTakesTheLeastWaste(t *testing.T) {
 				continue
 			}
 			checkDistinct(t, p, chosen)
-			if forChange := i == 1 || i == 2; forChange && p.excess(len(chosen), coinsValue(chosen)) < p.changeable() {
+			s := p.sum(chosen)
+			if forChange := i == 1 || i == 2; forChange && p.excess(s) < p.changeable() {
 				t.Fatalf("seed %d, way %d: the change would be dust", seed, i)
 			}
-			if p.excess(len(chosen), coinsValue(chosen)) < 0 || len(chosen) > p.maxInputs || p.waste(chosen) < p.waste(best) {
-				t.Fatalf("seed %d, way %d: excess %d in %d inputs, waste %d, best %d", seed, i, p.excess(len(chosen), coinsValue(chosen)), len(chosen), p.waste(chosen), p.waste(best))
+			if p.excess(s) < 0 || s.weight > p.maxWeight || p.waste(chosen) < p.waste(best) {
+				t.Fatalf("seed %d, way %d: excess %d in %d inputs, waste %d, best %d", seed, i, p.excess(s), len(chosen), p.waste(chosen), p.waste(best))
 			}
 		}
-		if (best == nil) != (p.largestFirst() == nil) {
+		if best == nil && p.largestFirst() != nil {
 			t.Fatalf("seed %d: solved by %v", seed, best)
 		}
 	}
@@ -308,7 +335,10 @@ func TestFeerateDecidesHowMany(t *testing.T) {
 // used.
 func BenchmarkBranchAndBound(b *testing.B) {
 	rng := testRNG(1)
-	p := &problem{maxInputs: 1000, spendFee: 1, fee: func(inputs int) types.Amount { return types.Amount(inputs) }}
+	p := &problem{
+		witness: witnessWeight, maxWeight: 1000 * inputWeight, spendFee: 1, fee: func(inputs, _ int) types.Amount { return types.Amount(inputs) },
+		extraFee: func(*Coin) types.Amount { return 0 },
+	}
 	for range 1000 {
 		p.coins = append(p.coins, &Coin{Value: types.Amount(1+rng.Int64N(1<<30)) * 1_000_000})
 	}
@@ -316,5 +346,20 @@ func BenchmarkBranchAndBound(b *testing.B) {
 	p.payments = 1<<58 + 500_000
 	for b.Loop() {
 		p.branchAndBound()
+	}
+}
+
+// BenchmarkBuild pays out of 20,000 coins.
+func BenchmarkBuild(b *testing.B) {
+	rng := testRNG(2)
+	var values []types.Amount
+	for range 20_000 {
+		values = append(values, types.Amount(10_000+rng.Int64N(1<<(20+rng.IntN(12)))))
+	}
+	r := &Request{Outputs: pay(3_000_000_000), FeeRate: 2000, ChangeScript: script(changeNumber), Coins: coinsWith(values...)}
+	for b.Loop() {
+		if _, err := Build(r); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

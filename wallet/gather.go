@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -20,7 +21,7 @@ func BuildAll(r *Request) ([]*Draft, error) {
 		return nil, err
 	}
 	all := newProblem(r, payments, everyCoin)
-	if len(r.Required) > 0 || len(all.coins) <= all.maxInputs {
+	if len(r.Required) > 0 || all.room() >= len(all.coins) {
 		d, err := Build(r)
 		if err != nil {
 			return nil, err
@@ -28,7 +29,7 @@ func BuildAll(r *Request) ([]*Draft, error) {
 		return []*Draft{d}, nil
 	}
 	var drafts []*Draft
-	for i, coins := range deal(copyCoins(all.coins), all.maxInputs) {
+	for i, coins := range deal(copyCoins(all.coins), all.room()) {
 		part := *r
 		if part.Coins = coins; i > 0 {
 			part.Outputs = r.Outputs[:1]
@@ -68,7 +69,7 @@ type Consolidated struct {
 // mix is set. More is left out if it would take many transactions; another Consolidate does
 // the rest. Errors: ErrFunds if there is nothing to join.
 func (w *Wallet) Consolidate(account uint32, rate types.FeeRate, most int, mix bool) ([]Consolidated, error) {
-	coins := slices.DeleteFunc(w.confirmedCoins(account), func(c Coin) bool { return c.Value <= inputFee(rate, witnessWeight) })
+	coins := slices.DeleteFunc(w.confirmedCoins(account), func(c Coin) bool { return c.Value <= c.fee(rate, witnessWeight) })
 	slices.SortFunc(coins, func(a, b Coin) int {
 		return cmp.Or(cmp.Compare(a.Value, b.Value), cmp.Compare(a.OutPoint.String(), b.OutPoint.String()))
 	})
@@ -90,7 +91,7 @@ func (w *Wallet) Consolidate(account uint32, rate types.FeeRate, most int, mix b
 			Outputs: []types.TxOut{{ScriptPubKey: scripts[0]}}, SendAll: true, FeeRate: rate, Coins: g.coins,
 			LockTime: w.Position().Height,
 		}
-		for _, hand := range deal(g.coins, max(newProblem(r, 0, everyCoin).maxInputs, 1)) {
+		for _, hand := range deal(g.coins, max(newProblem(r, 0, everyCoin).room(), 1)) {
 			if len(hand) < 2 || len(all) == maxConsolidations {
 				continue
 			}
@@ -105,7 +106,7 @@ func (w *Wallet) Consolidate(account uint32, rate types.FeeRate, most int, mix b
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("there is nothing to join: no two coins that are confirmed, of one label, and worth more than %s", inputFee(rate, witnessWeight))
+		return nil, errors.New("there is nothing to join: no two coins that are confirmed, of one label, and worth more than they cost")
 	}
 	return all, nil
 }

@@ -15,6 +15,7 @@ type Coin struct {
 	Key          KeyID  // that it pays to
 	Height       uint32 // of its block; 0: in none yet, or a coinbase of the genesis block
 	IsCoinbase   bool
+	SpendWeight  int // of the witness of an input that spends it, at most; 0: a signature alone
 }
 
 // confirmed reports whether the coin is in a block.

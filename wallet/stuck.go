@@ -39,15 +39,8 @@ type Remedy struct {
 	Evicted       []types.Hash
 	EvictedOthers int
 	Added         []Coin // that the payment did not spend
-	// Family are the size and fee of the payment and its ancestors for which a child pays.
-	Family Owed
 	// Parents are what nodes do not have, so that it has to be given to them with the child.
 	Parents []*types.Tx
-}
-
-// FeeRate returns what miners will see: the feerate of the draft, with those for whom it pays.
-func (r *Remedy) FeeRate() types.FeeRate {
-	return types.NewFeeRate(r.Fee+r.Family.AncestorFee, r.VirtualSize+r.Family.AncestorSize)
 }
 
 // stuck is a payment of the wallet that waits, and what stands around it.
@@ -81,7 +74,7 @@ func (w *Wallet) findStuck(ctx context.Context, node Node, txid types.Hash, refu
 	s.entry = w.ledger().entry(t, w.meta.position.Height, w.params.CoinbaseMaturity, w.keys)
 	for i := range t.Tx.Inputs {
 		if c, ours := w.outputs.ours[t.Tx.Inputs[i].PreviousOutPoint]; ours {
-			s.coins = append(s.coins, c)
+			s.coins = append(s.coins, w.weighed(c))
 		}
 	}
 	s.change = w.changeOf(t.Tx)

@@ -249,8 +249,8 @@ func TestChildPays(t *testing.T) {
 		first := bob.received(w.sync(), coin)
 		m := payer.apply(payer.ChildPays(t.Context(), n, first, 4000))
 		n.expectPool("with a child", first, m.Tx.TxID())
-		family := m.VirtualSize + m.Family.AncestorSize
-		if m.OldFee != types.FeeRate(100).Fee(m.OldSize) || m.Fee+m.Family.AncestorFee != types.FeeRate(4000).Fee(family) || m.Family.AncestorSize != m.OldSize || len(m.Parents) != 0 {
+		family := m.VirtualSize + m.Owed.AncestorSize
+		if m.OldFee != types.FeeRate(100).Fee(m.OldSize) || m.Fee+m.Owed.AncestorFee != types.FeeRate(4000).Fee(family) || m.Owed.AncestorSize != m.OldSize || len(m.Parents) != 0 {
 			t.Errorf("%+v", m)
 		}
 		if _, err := payer.ChildPays(t.Context(), n, first, 9000); !errors.Is(err, wallet.ErrNothingToSpend) {
@@ -382,5 +382,34 @@ func TestLiesAboutThePool(t *testing.T) {
 		if m, err := w.Bump(t.Context(), n, txid, 0, false); err == nil {
 			t.Errorf("%s: %+v", name, m)
 		}
+	}
+}
+
+// TestPaymentsPayForWhatTheySpend: change of a payment that pays little is spent at the feerate
+// that was asked for, of both together; change of one that pays enough costs nothing more.
+func TestPaymentsPayForWhatTheySpend(t *testing.T) {
+	n := startNode(t)
+	w := n.wallet(someWords).earn()
+	to := n.wallet(otherWords).address()
+	for _, before := range []types.FeeRate{100, 9000} {
+		first := w.payAt(to, coin, before, true)
+		d, err := w.BuildPaying(t.Context(), n, w.request(to, coin, 5000, w.Coins()), wallet.Build)
+		if err != nil || len(d.Inputs) != 1 || d.Inputs[0].TxID != first {
+			t.Fatalf("%v: %+v", err, d)
+		}
+		size, fee := d.VirtualSize, d.Fee
+		if before < 5000 {
+			size, fee = size+154, fee+before.Fee(154)
+		}
+		if fee != types.FeeRate(5000).Fee(size) || d.FeeRate() != 5000 {
+			t.Errorf("after %s: a fee of %s for %d, and %s for all: %+v", before, d.Fee, d.VirtualSize, d.FeeRate(), d.Owed)
+		}
+		w.signDraft(d)
+		if err := w.Send(t.Context(), n, d); err != nil {
+			t.Fatal(err)
+		}
+		n.expectPool("both", first, d.Tx.TxID())
+		n.mine(1, "")
+		w.sync()
 	}
 }

@@ -81,16 +81,21 @@ func (v poolView) ancestors(txid types.Hash) []types.Hash {
 	return v.reach(txid, func(e *poolEntry) []types.Hash { return e.depends })
 }
 
-// owed returns what a child has to pay for, besides itself, so that it and its ancestors are
-// confirmed as what pays a feerate: the ancestors of a transaction, and itself, but for those
+// owed returns what a child of some transactions has to pay for, besides itself, so that it and
+// its ancestors are confirmed as what pays a feerate: these transactions and theirs, but for those
 // that miners take for that feerate without the child. They are found as a miner finds them:
 // as long as some transaction pays the feerate with its ancestors, all of these are taken.
-func (v poolView) owed(txid types.Hash, rate types.FeeRate) (o Owed) {
+func (v poolView) owed(rate types.FeeRate, parents ...types.Hash) (o Owed, err error) {
 	left := map[types.Hash]bool{}
-	for _, id := range v.ancestors(txid) {
-		if v[id] != nil {
-			left[id] = true
+	for _, parent := range parents {
+		for _, id := range v.ancestors(parent) {
+			if v[id] != nil {
+				left[id] = true
+			}
 		}
+	}
+	if len(left) > maxFamily*max(len(parents), 1) {
+		return o, lying("a family of %d waiting transactions", len(left))
 	}
 	sum := func(ids []types.Hash) (o Owed) {
 		for _, id := range ids {
@@ -117,7 +122,40 @@ func (v poolView) owed(txid types.Hash, rate types.FeeRate) (o Owed) {
 		o.AncestorSize += v[id].size
 		o.AncestorFee += v[id].fee
 	}
-	return o
+	return o, nil
+}
+
+// BuildPaying builds a request, and lets it pay for what it spends that waits: change of a
+// payment with a lower feerate would keep this one waiting too. Confirmed coins are added where
+// that takes more.
+func (w *Wallet) BuildPaying(ctx context.Context, node Node, r *Request, build func(*Request) (*Draft, error)) (*Draft, error) {
+	d, err := build(r)
+	if err != nil || waits(d) == 0 {
+		return d, err
+	}
+	view, err := w.remote(node).poolView(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	w.addOwn(view, types.Hash{})
+	w.mu.Unlock()
+	var parents []types.Hash
+	spent := map[types.OutPoint]bool{}
+	for i := range d.Inputs {
+		c := &d.Inputs[i]
+		if spent[c.OutPoint] = true; !c.confirmed() && !slices.Contains(parents, c.TxID) {
+			parents = append(parents, c.TxID)
+		}
+	}
+	owed, err := view.owed(r.FeeRate, parents...)
+	if err != nil || owed == (Owed{}) {
+		return d, err
+	}
+	paying := *r
+	paying.Owed, paying.Required = owed, slices.Clone(d.Inputs)
+	paying.Coins = slices.DeleteFunc(slices.Clone(r.Coins), func(c Coin) bool { return spent[c.OutPoint] || !c.confirmed() || r.SendAll })
+	return Build(&paying)
 }
 
 // satisfied reports whether ancestors pay a feerate by themselves.

@@ -83,7 +83,7 @@ func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, 
 		labels: map[labelKey]Label{}, outputs: newOutputs(),
 	}
 	for _, a := range f.accounts {
-		w.accounts = append(w.accounts, &watching{account: a})
+		w.accounts = append(w.accounts, &watching{account: a, spendWeight: a.SpendWeight()})
 	}
 	path := filepath.Join(dir, databaseName)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
@@ -263,9 +263,15 @@ func (w *Wallet) Unspent() []Coin {
 	defer w.mu.Unlock()
 	coins := make([]Coin, 0, len(w.ledger().coins))
 	for _, c := range w.ledger().coins {
-		coins = append(coins, c)
+		coins = append(coins, w.weighed(c))
 	}
 	return coins
+}
+
+// weighed returns a coin that says what spending it weighs. It assumes mu.
+func (w *Wallet) weighed(c Coin) Coin {
+	c.SpendWeight = w.accounts[c.Key.Account].spendWeight
+	return c
 }
 
 // Coins returns the coins that a payment can spend: mature ones that are not locked, and
@@ -282,7 +288,7 @@ func (w *Wallet) Coins() []Coin {
 		if w.meta.position.Height < matures(&c, w.params.CoinbaseMaturity) || w.isLocked(c.OutPoint) {
 			continue
 		}
-		coins = append(coins, c)
+		coins = append(coins, w.weighed(c))
 	}
 	return coins
 }

@@ -19,9 +19,11 @@ type marks [2]uint32
 // watching is what a wallet watches of one account.
 type watching struct {
 	account *Account
-	scripts [2][][]byte // of each branch, by index
-	made    [2][][]byte // the same from the database, while the wallet is opened
-	paidEnd marks       // one above the last index that was paid
+	// spendWeight is the account's, which is computed once.
+	spendWeight int
+	scripts     [2][][]byte // of each branch, by index
+	made        [2][][]byte // the same from the database, while the wallet is opened
+	paidEnd     marks       // one above the last index that was paid
 }
 
 // end returns how many keys of each branch are watched.

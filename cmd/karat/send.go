@@ -138,14 +138,14 @@ func (h home) pay(c *cli.Context, list []payment, l limits) (drafts []*wallet.Dr
 
 // build makes one transaction, or as many as it takes to send everything.
 func (o *opened) build(c *cli.Context, r *wallet.Request) ([]*wallet.Draft, error) {
-	if r.SendAll {
-		return wallet.BuildAll(r)
-	}
 	build := o.BuildApart
-	if c.Bool(flagMix) {
+	if c.Bool(flagMix) || r.SendAll {
 		build = wallet.Build
 	}
-	d, err := build(r)
+	d, err := o.BuildPaying(c.Context, o.node, r, build)
+	if r.SendAll && errors.Is(err, wallet.ErrTooLarge) {
+		return wallet.BuildAll(r)
+	}
 	return []*wallet.Draft{d}, err
 }
 
@@ -244,8 +244,14 @@ func (o *opened) showPayment(c *cli.Context, list []payment, drafts []*wallet.Dr
 	}
 	sum := summed(drafts)
 	rate, in := types.NewFeeRate(sum.fee, sum.size), ""
+	if len(drafts) == 1 {
+		rate = drafts[0].FeeRate()
+	}
 	if len(drafts) > 1 {
 		in = fmt.Sprintf(", in %d transactions", len(drafts))
+	}
+	if owed := drafts[0].Owed; owed.AncestorSize > 0 {
+		in += fmt.Sprintf(", and of %d before it that wait", owed.AncestorSize)
 	}
 	fmt.Fprintf(w, "fee\t%s\t%s grains for each of %d virtual bytes%s\n", sum.fee, rate, sum.size, in)
 	fmt.Fprintf(w, "total\t%s\tof %s\n", sum.paid+sum.fee, plural(sum.coins, "coin"))

@@ -163,7 +163,7 @@ func (o *opened) showRemedy(c *cli.Context, m *wallet.Remedy, does string) error
 	} else {
 		fmt.Fprintf(w, "its fee\tnot known, and counted as nothing\n")
 	}
-	if m.Family.AncestorSize > 0 {
+	if m.Owed.AncestorSize > 0 {
 		fmt.Fprintf(w, "new fee\t%s, so that all of it pays %s\n", m.Fee, m.FeeRate())
 	} else {
 		fmt.Fprintf(w, "new fee\t%s, %s grains per virtual byte: %s more\n", m.Fee, m.FeeRate(), m.Fee-m.OldFee)
