@@ -135,7 +135,7 @@ var allowed = map[string][]string{
 	"miner/sha256d/internal/genscan": {"miner/sha256d/internal/fips180"},
 	"miner/sha256d/internal/fips180": {},
 	"cmd/karat": {
-		"chain/proof",
+		"chain/proof", "chain/psbt",
 		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/taproot", "chain/message", "wallet", "rpc",
 		"github.com/urfave/cli/v2",
 	},

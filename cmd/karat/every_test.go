@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -25,7 +26,8 @@ type commandLine struct {
 	// ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text, NODE
 	// for where the node is, COOKIE for what logs in there, IDENTITY for that of the network,
 	// STUCK for a payment that no node takes, COIN for a coin.
-	// FILE stands for a file that has a PROOF.
+	// FILE stands for a file that has a PROOF, KEYS for two keys of an account of which one is
+	// the wallet's, PSBT for a payment that is not signed, and SIGNED for one that is.
 	words string
 	input string
 	fresh bool // it makes a wallet, so each run needs another name
@@ -48,6 +50,10 @@ var commandLines = map[string]commandLine{
 	"rpc":     {words: "getblockchaininfo"},
 	"label":   {words: "--json ADDRESS text"},
 	"connect": {words: "karat+http://COOKIE@NODE/dev/IDENTITY"},
+
+	"multisig new": {words: "KEYS --threshold 1"}, "script new": {words: "SCRIPT"},
+	"psbt create": {words: "ADDRESS 0.01"}, "psbt show": {words: "PSBT"}, "psbt sign": {words: "--yes PSBT"}, "psbt combine": {words: "PSBT PSBT"},
+	"psbt finalize": {words: "SIGNED"}, "psbt send": {words: "--yes SIGNED"}, "psbt convert": {words: "PSBT"},
 
 	"sign-message": {words: "--yes ADDRESS text"}, "verify-message": {words: "ADDRESS SIGNATURE text"},
 	"labels import": {words: "-", input: `{"type":"addr","ref":"krtd1p8wpt9v4frpf3tkn0srd97pksgsxc5hs52lafxwru9kgeephvs7rqr2y4qk","label":"text"}`},
@@ -83,6 +89,17 @@ func (b *bench) everyCommand(each func(name string, line commandLine)) {
 			}
 			line := commandLines[name]
 			line.words = strings.ReplaceAll(stand.Replace(line.words), "COIN", list[0].String())
+			for place, text := range map[string]func() string{
+				"KEYS": b.freshKeys, "SCRIPT": b.freshScript,
+				"SIGNED": func() string {
+					return b.karat("rich", "psbt", "sign", "--yes", b.karat("rich", "psbt", "create", address, "0.01"))
+				},
+				"PSBT": func() string { return b.karat("rich", "psbt", "create", address, "0.01") },
+			} {
+				if strings.Contains(line.words, place) {
+					line.words = strings.ReplaceAll(line.words, place, text())
+				}
+			}
 			if strings.Contains(line.words, "STUCK") {
 				line.words = strings.ReplaceAll(line.words, "STUCK", b.stuckPayment("rich"))
 			}
@@ -90,6 +107,20 @@ func (b *bench) everyCommand(each func(name string, line commandLine)) {
 		}
 	}
 	walk("", newApp(cmdline.Streams{}).Commands)
+}
+
+// freshKeys returns a name and two keys for an account that the wallet does not have yet.
+func (b *bench) freshKeys() string {
+	b.t.Helper()
+	runs++
+	other := "[d34db33f/87h/1h/0h]tpubDDnGNapGEY6AZAdQbfRJgMg9fvz8pUBrLwvyvUqEgcUfgzM6zc2eVK4vY9x9L5FJWdX8WumXuLEDV5zDZnTfbn87vLe9XceCFwTu9so9Kks"
+	return fmt.Sprintf("shared%d %s %s", runs, b.karat("rich", "multisig", "key", "--number", fmt.Sprint(runs)), other)
+}
+
+// freshScript returns a name and a descriptor that the wallet does not have yet.
+func (b *bench) freshScript() string {
+	words := strings.Fields(b.freshKeys())
+	return fmt.Sprintf("%s tr(%s/<0;1>/*,and_v(v:pk(%s/<0;1>/*),older(144)))", words[0], words[1], words[2])
 }
 
 // runs counts the wallets that everyCommand's lines make.

@@ -218,6 +218,7 @@ func descriptorsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "descriptors", Usage: "print the descriptors, by which another program can watch the wallet",
 		Description: "Whoever has them sees every payment, and can spend nothing.",
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "multipath", Usage: "print one for each account, of both branches (BIP389)"}},
 		Action:      descriptors,
 	}
 }
@@ -231,6 +232,10 @@ func descriptors(c *cli.Context) error {
 		return err
 	}
 	for _, a := range f.Accounts() {
+		if c.Bool("multipath") {
+			fmt.Fprintln(c.App.Writer, a.Descriptor())
+			continue
+		}
 		for _, text := range a.Descriptors() {
 			fmt.Fprintln(c.App.Writer, text)
 		}

@@ -61,6 +61,7 @@ func newApp(std cmdline.Streams) *cli.App {
 			labelCommand(), labelsCommand(),
 			sendCommand(),
 			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(), consolidateCommand(),
+			multisigCommand(), scriptCommand(), psbtCommand(),
 			signMessageCommand(), verifyMessageCommand(),
 			notarizeCommand(), proofCommand(), verifyCommand(),
 			syncCommand(), connectCommand(), nodesCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),

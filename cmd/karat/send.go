@@ -45,6 +45,7 @@ func sendCommand() *cli.Command {
 			"   karat send --file wages.csv                pay each line: ADDRESS,AMOUNT,LABEL\n" +
 			"   karat send --all krt1p…                    send everything\n" +
 			"   karat send --coin 4f1c…e2:0 krt1p… 1.5     pay with this coin\n" +
+			"   karat send --psbt pay.psbt krt1p… 1.5      make it, to be signed elsewhere\n" +
 			"   karat send --wait 3 krt1p… 1.5             pay, and wait for three confirmations",
 		Flags: append(feeFlags(),
 			&cli.BoolFlag{Name: flagSubtract, Usage: "take the fee from the amounts"},
@@ -55,6 +56,9 @@ func sendCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: flagCoin, Usage: "spend the coin `TXID:INDEX`, and no others; once for each"},
 			&cli.BoolFlag{Name: flagMix, Usage: "take coins whatever their labels are (default: of one label, if those suffice)"},
 			&cli.BoolFlag{Name: flagDryRun, Usage: "show the payment, and do not send it"},
+			accountFlag(),
+			&cli.StringFlag{Name: flagPSBT, Usage: "write the payment to `FILE` to be signed by others, or by a machine without a node"},
+			&cli.BoolFlag{Name: flagForce, Usage: "write over a file that is there"},
 		),
 		Action: func(c *cli.Context) error { return send(c, uint32(wait)) },
 	}
@@ -75,8 +79,11 @@ func send(c *cli.Context, wait uint32) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOutput(c); err != nil {
+		return err
+	}
 	drafts, err := h.pay(c, list, l)
-	if err != nil || c.Bool(flagDryRun) {
+	if err != nil || c.Bool(flagDryRun) || c.IsSet(flagPSBT) {
 		return err
 	}
 	for _, d := range drafts {
@@ -119,21 +126,37 @@ func (h home) pay(c *cli.Context, list []payment, l limits) (drafts []*wallet.Dr
 	if c.Bool(flagDryRun) {
 		return drafts, o.showDry(c, list, drafts)
 	}
+	if c.IsSet(flagPSBT) {
+		return drafts, o.sendPSBT(c, list, drafts)
+	}
+	if account, err := o.account(c); err != nil {
+		return nil, err
+	} else if !o.SignsAlone(account) {
+		return nil, fmt.Errorf("account %s is not spent by a key of this wallet alone: make a PSBT with --%s FILE, and let it be signed", account.Name(), flagPSBT)
+	}
 	if err := o.confirm(c, list, drafts, l); err != nil {
 		return nil, err
 	}
 	if err := o.signAndSend(c, drafts); err != nil {
 		return nil, err
 	}
+	if err := o.setLabels(list); err != nil {
+		fmt.Fprintf(c.App.ErrWriter, "karat: the payment was sent, but its label was not noted: %v\n", err)
+	}
+	return drafts, nil
+}
+
+// setLabels notes the labels of those who are paid.
+func (o *opened) setLabels(list []payment) error {
 	for _, p := range list {
 		if p.label == "" {
 			continue
 		}
 		if err := o.SetLabel(wallet.LabelAddress, p.address, p.label); err != nil {
-			fmt.Fprintf(c.App.ErrWriter, "karat: the payment was sent, but its label was not noted: %v\n", err)
+			return err
 		}
 	}
-	return drafts, nil
+	return nil
 }
 
 // build makes one transaction, or as many as it takes to send everything.
@@ -162,11 +185,17 @@ func (o *opened) sign(c *cli.Context, d *wallet.Draft) error {
 // request asks for a payment. The lock time keeps miners from undoing a block to collect the
 // fees of later payments (fee sniping): this one is valid only above the tip.
 func (o *opened) request(c *cli.Context, list []payment, l limits) (*wallet.Request, error) {
-	r := &wallet.Request{SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll), Coins: o.Coins(), LockTime: o.Position().Height}
+	account, err := o.account(c)
+	if err != nil {
+		return nil, err
+	}
+	r := &wallet.Request{
+		SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll), Coins: o.coinsOf(account), LockTime: o.Position().Height,
+		WitnessWeight: account.SpendWeight(),
+	}
 	for _, p := range list {
 		r.Outputs = append(r.Outputs, p.out)
 	}
-	var err error
 	if names := c.StringSlice(flagCoin); len(names) > 0 {
 		found, err := o.findCoins(names)
 		if err != nil {
@@ -181,7 +210,7 @@ func (o *opened) request(c *cli.Context, list []payment, l limits) (*wallet.Requ
 		return nil, err
 	}
 	if !r.SendAll { // which leaves no change
-		r.ChangeScript, err = o.ChangeScript(0)
+		r.ChangeScript, err = o.ChangeScript(account.Number())
 	}
 	return r, err
 }

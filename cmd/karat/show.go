@@ -63,7 +63,7 @@ func runOpened(c *cli.Context, sync bool, run func(c *cli.Context, o *opened) er
 func addressCommand() *cli.Command {
 	return &cli.Command{
 		Name: "address", Usage: "print an address to be paid at, a new one each time",
-		Flags:  cmdline.QRFlags("draw a QR code too"),
+		Flags:  append(cmdline.QRFlags("draw a QR code too"), accountFlag()),
 		Action: withWallet(address),
 	}
 }
@@ -71,14 +71,18 @@ func addressCommand() *cli.Command {
 // address gives out an address. It counts as given out even if it cannot be shown:
 // an address that two people get would tie their payments together.
 func address(c *cli.Context, o *opened) error {
-	text, err := o.NextAddress(0)
+	account, err := o.account(c)
+	if err != nil {
+		return err
+	}
+	text, err := o.NextAddress(account.Number())
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(c.App.Writer, text)
 	// The address is good in this wallet. Only who restores it later would be
 	// surprised, so this is a warning.
-	if unpaid := o.Unpaid(0); unpaid > wallet.GapLimit {
+	if unpaid := o.Unpaid(account.Number()); unpaid > wallet.GapLimit {
 		fmt.Fprintf(c.App.ErrWriter, "karat: the last %d addresses were not paid, as far as is known; restoring the wallet from its words would find payments to the first %d of them only\n", unpaid, wallet.GapLimit)
 	}
 	return cmdline.DrawQR(c, strings.ToUpper(text)) // upper case takes less room, and bech32 allows it

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/chain/psbt"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/wallet"
+)
+
+// showPSBT says in words what a PSBT does. Addresses and coins have lines of their own, since
+// 80 columns hold little else beside them.
+func (o *opened) showPSBT(c *cli.Context, w io.Writer, p *psbt.Packet, r *wallet.PSBTReview) error {
+	var b strings.Builder
+	line := func(word, value, text string) { fmt.Fprintf(&b, "%-7s %14s  %s\n", word, value, text) }
+	below := func(text string) { fmt.Fprintf(&b, "      %s\n", text) }
+	fmt.Fprintf(&b, "payment %s\n", r.TxID)
+	for i := range r.Inputs {
+		in := &r.Inputs[i]
+		switch {
+		case !in.Known:
+			line("spend", "?", "what it is worth is not told")
+		case in.Account == "":
+			line("spend", in.Value.String(), "not of this wallet")
+		default:
+			line("spend", in.Value.String(), "from account "+in.Account)
+		}
+		below(in.OutPoint.String())
+		if in.HashType > 1 {
+			below(fmt.Sprintf("hash type %#x: parts of it stay open for others to change", in.HashType))
+		}
+	}
+	for i := range r.Outputs {
+		out := &r.Outputs[i]
+		switch {
+		case out.Change:
+			line("change", out.Value.String(), "comes back to account "+out.Account)
+		case out.Account != "":
+			line("keep", out.Value.String(), "to account "+out.Account+" of this wallet")
+		default:
+			line("pay", out.Value.String(), "to")
+		}
+		below(out.Address)
+	}
+	value, text, judgement := feeText(r)
+	line("fee", value, text)
+	if judgement != "" {
+		below(judgement)
+	}
+	for _, lock := range o.locksOf(c, r) {
+		line("lock", "", lock)
+	}
+	for _, account := range o.Accounts() {
+		for i, way := range o.waysOf(account, r) {
+			if i == 0 {
+				fmt.Fprintf(&b, "needs   %s\n", way)
+			} else {
+				fmt.Fprintf(&b, "or      %s\n", way)
+			}
+		}
+	}
+	for i := range r.Signers {
+		fmt.Fprintf(&b, "signer  %-14s  %s\n", signerName(&r.Signers[i]), signerState(&r.Signers[i]))
+	}
+	_, err := fmt.Fprintf(w, "%s%s\n", b.String(), nextStep(r))
+	return err
+}
+
+// feeText says what the fee is, and what is to be thought of it.
+func feeText(r *wallet.PSBTReview) (value, text, judgement string) {
+	if r.Fee == nil {
+		return "?", "not known, since not all that is spent is told", ""
+	}
+	value, text = r.Fee.String(), "the size is not known"
+	if r.VSize > 0 {
+		text = fmt.Sprintf("%s grains for each of %d virtual bytes", types.NewFeeRate(*r.Fee, r.VSize), r.VSize)
+	}
+	paid, what := paidOf(r)
+	switch {
+	case *r.Fee < 0:
+		text = "it pays more than it spends"
+	case *r.Fee > paid/dearPart:
+		judgement = fmt.Sprintf("this is much: %s %s", share(*r.Fee, paid), what)
+	}
+	return value, text, judgement
+}
+
+// locksOf says what keeps the payment from being sent at once.
+func (o *opened) locksOf(c *cli.Context, r *wallet.PSBTReview) (locks []string) {
+	const timesFrom = 500_000_000
+	switch {
+	case r.LockTime >= timesFrom:
+		locks = append(locks, "not before "+cmdline.Time(c, int64(r.LockTime)))
+	case r.LockTime > o.Position().Height:
+		locks = append(locks, fmt.Sprintf("not before block %d", r.LockTime+1))
+	}
+	most := uint16(0)
+	for i := range r.Inputs {
+		most = max(most, r.Inputs[i].Blocks)
+	}
+	if most > 0 {
+		locks = append(locks, fmt.Sprintf("what is spent has to be %d blocks old", most))
+	}
+	return locks
+}
+
+// waysOf returns the policy of an account that inputs which are not final are of.
+func (o *opened) waysOf(a *wallet.Account, r *wallet.PSBTReview) []string {
+	for i := range r.Inputs {
+		if r.Inputs[i].Account == a.Name() && !r.Inputs[i].Final {
+			return o.Policy(a)
+		}
+	}
+	return nil
+}
+
+func signerName(s *wallet.PSBTSigner) string {
+	if s.Ours {
+		return s.Fingerprint + " (you)"
+	}
+	return s.Fingerprint
+}
+
+func signerState(s *wallet.PSBTSigner) string {
+	switch {
+	case s.Signed == s.Wanted:
+		return "has signed"
+	case s.Signed > 0:
+		return fmt.Sprintf("has signed for %d of %d coins", s.Signed, s.Wanted)
+	case s.Nonces == s.Wanted:
+		return "has given nonces, and not signed yet"
+	}
+	return "has not signed"
+}
+
+// nextStep says what is to be done with a PSBT now.
+func nextStep(r *wallet.PSBTReview) string {
+	switch {
+	case r.Problem != "":
+		return "It cannot become a payment: " + r.Problem
+	case r.Complete:
+		return "It is complete: send it with karat psbt send."
+	}
+	return "It is not complete: " + missingText(r) + "."
+}
+
+// missingText says who has not signed.
+func missingText(r *wallet.PSBTReview) string {
+	var missing []string
+	for i := range r.Signers {
+		if s := &r.Signers[i]; s.Signed < s.Wanted {
+			missing = append(missing, signerName(s))
+		}
+	}
+	switch {
+	case len(missing) == 0 && len(r.Signers) > 0:
+		return "all have signed, but a lock or something that a script asks for is not met"
+	case len(missing) == 0:
+		return "signatures are missing, of keys that no account of this wallet tells of"
+	}
+	return strings.Join(missing, ", ") + " can sign it"
+}
