@@ -24,7 +24,7 @@ func (n *Node) newWeb(s *services) (err error) {
 	options := web.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Pool: currentPool{s.pool}, Journal: s.pool,
 		Status: webStatus{n, s}, Network: s.peers, Operator: n.config.WebOperator, BuiltIn: n.isBuiltIn("main") || n.isBuiltIn("dev"), Base: n.config.WebBase, Forwarded: n.config.WebForwarded, Dev: n.isBuiltIn("dev"),
-		Logger: n.log,
+		Logger: n.log, Sender: currentPool{s.pool},
 	}
 	if n.index != nil {
 		options.Index, options.Scripts = n.index, n.index

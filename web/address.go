@@ -151,7 +151,10 @@ func (s *Server) history(r *http.Request, v addressView, scripts [][]byte) (*pag
 	}
 	version := fmt.Sprint(sha256.Sum256([]byte(v.What)), query.Get("after"), query.Get("coins"), at, s.pool.get().version())
 	return &page{version: version, view: "address", make: func(ctx context.Context) (any, error) {
-		v.Waiting = s.waitingFor(scripts)
+		var err error
+		if v.Waiting, err = s.waitingFor(ctx, hashes); err != nil {
+			return nil, err
+		}
 		if !v.On {
 			return v, nil
 		}
@@ -239,21 +242,22 @@ func balancePlot(txs []indexed.ScriptTx, now types.Amount) template.HTML {
 	return p.SVG()
 }
 
-// waitingFor lists the transactions of the next block that pay to one of some scripts.
-func (s *Server) waitingFor(scripts [][]byte) (rows []txRow) {
-	wanted := map[string]bool{}
+// waitingFor lists transactions that wait and pay to one of some scripts, or spend from it.
+func (s *Server) waitingFor(ctx context.Context, scripts []indexed.ScriptHash) (rows []txRow, err error) {
+	seen := map[types.Hash]bool{}
 	for _, script := range scripts {
-		wanted[string(script)] = true
-	}
-	for _, e := range s.pool.get().Next {
-		for i := range e.Tx.Outputs {
-			if wanted[string(e.Tx.Outputs[i].ScriptPubKey)] && len(rows) < listedHistory {
-				rows = append(rows, rowOfEntry(e))
-				break
+		waiting, err := s.touching.of(ctx, script)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range waiting {
+			if !seen[w.entry.TxID] && len(rows) < listedHistory {
+				seen[w.entry.TxID] = true
+				rows = append(rows, rowOfEntry(w.entry))
 			}
 		}
 	}
-	return rows
+	return rows, nil
 }
 
 // qrCode draws an address for a camera. Capital letters make it smaller, and mean the same.

@@ -78,7 +78,16 @@ type Journal interface {
 	// ChangesSince returns the changes from a position on, and the position to go on from; ok
 	// says that none is missing.
 	ChangesSince(position uint64, limit int) (changes []pending.Change, next uint64, ok bool)
+	// Snapshot returns all that waits, each after those that it spends, and the position of
+	// the changes that follow on it.
+	Snapshot() (entries []*pending.Entry, position uint64)
 	poke.Source // pokes after the pool has changed
+}
+
+// Sender takes a transaction that a visitor sends, and passes it on. An error wraps a
+// *consensus.RuleError if it is refused.
+type Sender interface {
+	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
 }
 
 // Status is the node itself.

@@ -169,6 +169,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		f = &failure{status: http.StatusInternalServerError, title: "This page has a fault", text: "The node's log tells more."}
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	if s.isAPI(r) {
+		http.Error(w, f.text, f.status)
+		return
+	}
 	var out bytes.Buffer
 	data := errorView{Frame: s.frame(f.title, ""), Status: f.status, Text: f.text, Hints: f.hints}
 	if err := s.views.render(&out, "error", data); err != nil {

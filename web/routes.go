@@ -35,6 +35,7 @@ func (s *Server) routes() http.Handler {
 			s.answer(w, r, p)
 		})
 	}
+	s.apiRoutes(mux)
 	mux.HandleFunc("GET "+s.Base+"/search", s.search)
 	mux.HandleFunc("GET "+s.Base+"/events", s.events)
 	mux.HandleFunc("GET "+s.Base+"/static/{name}", s.file)

@@ -39,6 +39,7 @@ type Options struct {
 	Status    Status
 	Network   Network // nil: nobody is told of it
 	Stratum   Stratum // nil: no miners connect
+	Sender    Sender  // nil: visitors send nothing
 
 	Dev       bool   // blocks of this network need no address to be mined to
 	BuiltIn   bool   // the network is one of karatd's own, which needs no file
@@ -53,19 +54,20 @@ type Options struct {
 // Server shows pages. Its methods may be called concurrently.
 type Server struct {
 	Options
-	log     *slog.Logger
-	views   *views
-	guard   *guard
-	made    *pageCache
-	places  chan struct{} // of those who make a page
-	blocks  *blockCache
-	sums    *summaries
-	tips    *tipsView
-	pool    *poolView
-	changes *changeLog
-	feed    *feed
-	handler http.Handler
-	genesis *consensus.HashedBlock
+	log      *slog.Logger
+	views    *views
+	guard    *guard
+	made     *pageCache
+	places   chan struct{} // of those who make a page
+	blocks   *blockCache
+	sums     *summaries
+	tips     *tipsView
+	pool     *poolView
+	changes  *changeLog
+	touching *waitingScripts
+	feed     *feed
+	handler  http.Handler
+	genesis  *consensus.HashedBlock
 }
 
 // New returns a server.
@@ -86,6 +88,7 @@ func New(o Options) *Server {
 	s.tips = &tipsView{headers: o.Headers}
 	s.pool = &poolView{s: s}
 	s.changes = &changeLog{journal: o.Journal}
+	s.touching = newWaitingScripts(&o)
 	s.genesis = o.Params.GenesisBlock()
 	s.feed = newFeed(s)
 	s.handler = s.routes()

@@ -1,0 +1,254 @@
+package web
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// The paths below /api are those of Esplora, Blockstream's explorer, whose documentation says
+// what they answer, so that wallets that speak it can use a node. Amounts are in grains. What
+// never changes is told so to caches; everything else has a version like a page.
+
+const (
+	forever = 365 * 24 * time.Hour
+	// nextPage is how many transactions Esplora has on a page of confirmed ones, and of a block.
+	nextPage = 25
+	// firstWaiting is how many it has of those that wait.
+	firstWaiting = 50
+	// maxSentTx bounds a transaction that is sent, in hexadecimal digits: a standard one has
+	// at most 400,000 weight units, and none more bytes than that.
+	maxSentTx = 2 * 400_000
+)
+
+// apiPath is a path of the API.
+type apiPath struct {
+	pattern, summary string
+	find             finder
+}
+
+func (s *Server) apiPaths() []apiPath {
+	return []apiPath{
+		{"/tx/{txid}", "A transaction, with what its inputs spend.", s.apiTx},
+		{"/tx/{txid}/status", "Whether it is in a block, and in which.", s.apiTxStatus},
+		{"/tx/{txid}/hex", "Its encoding in hexadecimal.", s.apiTxHex},
+		{"/tx/{txid}/raw", "Its encoding.", s.apiTxRaw},
+		{"/tx/{txid}/merkle-proof", "The branch to its block's merkle root, as Electrum's protocol has it.", s.apiMerkleProof},
+		{"/tx/{txid}/merkleblock-proof", "The same as a merkleblock (BIP37), in hexadecimal.", s.apiMerkleBlock},
+		{"/tx/{txid}/outspend/{vout}", "What became of an output.", s.apiOutspend},
+		{"/tx/{txid}/outspends", "What became of each output.", s.apiOutspends},
+		{"/address/{address}", "What was paid to an address, in blocks and waiting.", s.apiScript},
+		{"/address/{address}/txs", "Its transactions: up to 50 that wait and 25 of blocks, the newest first.", s.apiScriptTxs},
+		{"/address/{address}/txs/chain", "Its 25 newest transactions of blocks.", s.apiScriptChain},
+		{"/address/{address}/txs/chain/{after}", "The 25 before one of them.", s.apiScriptChain},
+		{"/address/{address}/txs/mempool", "Up to 50 of its transactions that wait.", s.apiScriptMempool},
+		{"/address/{address}/utxo", "Its unspent outputs.", s.apiScriptCoins},
+		{"/scripthash/{hash}", "As of an address, by the SHA-256 of the script.", s.apiScript},
+		{"/scripthash/{hash}/txs", "As of an address.", s.apiScriptTxs},
+		{"/scripthash/{hash}/txs/chain", "As of an address.", s.apiScriptChain},
+		{"/scripthash/{hash}/txs/chain/{after}", "As of an address.", s.apiScriptChain},
+		{"/scripthash/{hash}/txs/mempool", "As of an address.", s.apiScriptMempool},
+		{"/scripthash/{hash}/utxo", "As of an address.", s.apiScriptCoins},
+		{"/block/{hash}", "A block.", s.apiBlock},
+		{"/block/{hash}/header", "Its header in hexadecimal.", s.apiBlockHeader},
+		{"/block/{hash}/status", "Whether it is on the best chain, and what follows it.", s.apiBlockStatus},
+		{"/block/{hash}/txs", "Its first 25 transactions.", s.apiBlockTxs},
+		{"/block/{hash}/txs/{start}", "25 of its transactions, from a multiple of 25 on.", s.apiBlockTxs},
+		{"/block/{hash}/txids", "The ids of its transactions.", s.apiBlockTxIDs},
+		{"/block/{hash}/txid/{n}", "The id of one of them.", s.apiBlockTxID},
+		{"/block/{hash}/raw", "Its encoding.", s.apiBlockRaw},
+		{"/block-height/{height}", "The hash of the block at a height.", s.apiBlockAt},
+		{"/blocks", "The ten newest blocks.", s.apiBlocks},
+		{"/blocks/{start}", "Ten blocks from a height downwards.", s.apiBlocks},
+		{"/blocks/tip/height", "The height of the tip.", s.apiTipHeight},
+		{"/blocks/tip/hash", "The hash of the tip.", s.apiTipHash},
+		{"/mempool", "How much waits, and what it pays.", s.apiMempool},
+		{"/mempool/txids", "The ids of all that wait.", s.apiMempoolTxIDs},
+		{"/mempool/recent", "The ten transactions that came last.", s.apiMempoolRecent},
+		{"/fee-estimates", "Feerates in grains for a virtual byte, by the blocks that one would wait.", s.apiFees},
+	}
+}
+
+// apiRoutes adds the paths of the API.
+func (s *Server) apiRoutes(mux *http.ServeMux) {
+	paths := s.apiPaths()
+	document := openAPI(s.Base, paths)
+	paths = append(paths, apiPath{pattern: "/openapi.json", find: func(*http.Request) (*page, error) {
+		return asJSON("", 0, func(context.Context) (any, error) { return document, nil }), nil
+	}})
+	for _, path := range paths {
+		mux.HandleFunc("GET "+s.Base+"/api"+path.pattern, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Access-Control-Allow-Origin", "*") // wallets in browsers ask, too
+			p, err := path.find(r)
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			s.answer(w, r, p)
+		})
+	}
+	mux.HandleFunc("POST "+s.Base+"/api/tx", s.apiSend)
+}
+
+// openAPI describes the API to programs (OpenAPI 3.1).
+func openAPI(base string, paths []apiPath) map[string]any {
+	type object = map[string]any
+	described := object{"/tx": object{"post": object{
+		"summary": "Takes a transaction in hexadecimal and passes it on; answers with its id.", "parameters": []object{},
+		"requestBody": object{"required": true, "content": object{"text/plain": object{"schema": object{"type": "string"}}}},
+		"responses":   object{"200": object{"description": "the id"}, "400": object{"description": "why it was refused, in a line"}},
+	}}}
+	for _, path := range paths {
+		parameters := []object{}
+		for rest := path.pattern; ; {
+			_, name, ok := strings.Cut(rest, "{")
+			if !ok {
+				break
+			}
+			name, rest, _ = strings.Cut(name, "}")
+			parameters = append(parameters, object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
+		}
+		described[path.pattern] = object{"get": object{
+			"summary": path.summary, "parameters": parameters,
+			"responses": object{"200": object{"description": "the answer"}, "400": object{"description": "what is wrong, in a line"}, "404": object{"description": "there is none"}},
+		}}
+	}
+	return object{
+		"openapi": "3.1.0", "info": object{"title": "karat", "version": "1", "description": "Esplora's paths. Amounts are in grains."},
+		"servers": []object{{"url": base + "/api"}}, "paths": described,
+	}
+}
+
+// isAPI reports whether a program asks: it is told errors in a line.
+func (s *Server) isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, s.Base+"/api/") }
+
+func badRequest(text string) error {
+	return &failure{status: http.StatusBadRequest, title: "Bad request", text: text}
+}
+
+// asJSON is a page that is JSON of what make returns.
+func asJSON(version string, keep time.Duration, make func(ctx context.Context) (any, error)) *page {
+	return &page{version: version, keep: keep, kind: "application/json", make: func(ctx context.Context) (any, error) {
+		v, err := make(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(v)
+	}}
+}
+
+// asText is a page that is a line of text.
+func asText(version string, keep time.Duration, text string) *page {
+	return &page{version: version, keep: keep, kind: "text/plain; charset=utf-8", make: func(context.Context) (any, error) { return []byte(text), nil }}
+}
+
+// now names the chain and the pool as they are: what depends on both has it as its version.
+func (s *Server) now() string {
+	return s.Headers.Tip().Hash.String() + strconv.FormatUint(s.Journal.Changes(), 10)
+}
+
+// pathHash reads a hash of the path.
+func pathHash(r *http.Request, name string) (types.Hash, error) {
+	hash, err := types.ParseHash(r.PathValue(name))
+	if err != nil {
+		return hash, badRequest("Invalid hash")
+	}
+	return hash, nil
+}
+
+// pathNumber reads a number of the path; 0 if it is not there.
+func pathNumber(r *http.Request, name string) (uint32, error) {
+	text := r.PathValue(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, badRequest("Invalid number")
+	}
+	return uint32(n), nil
+}
+
+// statusJSON is where a transaction is.
+type statusJSON struct {
+	Confirmed bool        `json:"confirmed"`
+	Height    *uint32     `json:"block_height,omitempty"`
+	Hash      *types.Hash `json:"block_hash,omitempty"`
+	Time      *uint32     `json:"block_time,omitempty"`
+}
+
+func statusIn(info header.Info) statusJSON {
+	if !info.OnBestChain {
+		return statusJSON{}
+	}
+	return statusJSON{true, &info.Height, &info.Hash, &info.Header.Timestamp}
+}
+
+func (f foundTx) status() statusJSON {
+	if f.entry != nil {
+		return statusJSON{}
+	}
+	return statusIn(f.info)
+}
+
+// apiSend takes a transaction and passes it on. It answers with its id.
+func (s *Server) apiSend(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	if s.Sender == nil {
+		s.fail(w, r, &failure{status: http.StatusForbidden, title: "Forbidden", text: "This node takes no transactions here."})
+		return
+	}
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+	defer cancel()
+	txid, err := s.send(ctx, http.MaxBytesReader(w, r.Body, maxSentTx+2))
+	s.guard.charge(s.guard.visitorOf(r), 0, time.Since(start))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, txid.String())
+}
+
+func (s *Server) send(ctx context.Context, body io.Reader) (types.Hash, error) {
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return types.Hash{}, badRequest("The transaction is too large, or was cut off")
+	}
+	raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		return types.Hash{}, badRequest("The transaction is not hexadecimal")
+	}
+	tx, err := types.DecodeTx(raw)
+	if err != nil {
+		return types.Hash{}, badRequest("This is no transaction: " + Printable(err.Error(), 200))
+	}
+	if err := s.enter(ctx); err != nil { // to check it is work, as pages are
+		return types.Hash{}, err
+	}
+	defer func() { <-s.places }()
+	entry, err := s.Sender.Accept(ctx, tx, maxSentFeeRate)
+	var refused *consensus.RuleError
+	switch {
+	case errors.As(err, &refused):
+		return types.Hash{}, badRequest("sendrawtransaction: " + Printable(err.Error(), 400))
+	case err != nil:
+		return types.Hash{}, err
+	}
+	return entry.TxID, nil
+}
+
+// maxSentFeeRate is Bitcoin Core's limit for what is taken without asking: a tenth of a coin
+// for a thousand virtual bytes. More is a mistake.
+const maxSentFeeRate types.FeeRate = types.GrainsPerCoin / 10

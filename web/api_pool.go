@@ -1,0 +1,94 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// feeTargets are the numbers of blocks that Esplora gives feerates for, and those between that
+// its clients ask for, too.
+var feeTargets = []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 144, 504, 1008}
+
+// apiFees is the feerate in grains for a virtual byte by the blocks that one would wait.
+func (s *Server) apiFees(*http.Request) (*page, error) {
+	return asJSON(s.now(), 0, func(context.Context) (any, error) {
+		rates := map[int]float64{}
+		for _, blocks := range feeTargets {
+			rates[blocks] = perVByte(s.Pool.Estimate(blocks, false).FeeRate)
+		}
+		return rates, nil
+	}), nil
+}
+
+func perVByte(rate types.FeeRate) float64 { return float64(rate) / 1000 }
+
+// apiMempool sums up what waits, with the sizes of what pays more than some feerates.
+func (s *Server) apiMempool(*http.Request) (*page, error) {
+	return asJSON(s.now(), 0, func(context.Context) (any, error) {
+		info := s.Pool.Info()
+		return map[string]any{"count": info.Count, "vsize": info.VSize, "total_fee": info.TotalFee, "fee_histogram": feeHistogram(s.pool.get().Corners)}, nil
+	}), nil
+}
+
+// binVSize is how many virtual bytes a class of the histogram has at least, as in Electrum's
+// protocol, where each further one is larger by a tenth.
+const binVSize = 50_000
+
+// feeHistogram makes classes of [feerate, virtual bytes], the highest feerates first. The
+// corners are the pool's chunks, in the order in which blocks would take them.
+func feeHistogram(corners []pending.Corner) [][2]float64 {
+	bins := [][2]float64{}
+	least := float64(binVSize)
+	size, rate := 0.0, 0.0
+	for i := 1; i < len(corners); i++ {
+		weight, fees := corners[i].Weight-corners[i-1].Weight, corners[i].Fees-corners[i-1].Fees
+		if weight <= 0 {
+			continue
+		}
+		vsize := float64(weight) / types.WitnessScale
+		here := float64(fees) / vsize
+		if size > least && here != rate {
+			bins = append(bins, [2]float64{rate, float64(int64(size))})
+			size, least = 0, least*1.1
+		}
+		size, rate = size+vsize, here
+	}
+	if size > 0 {
+		bins = append(bins, [2]float64{rate, float64(int64(size))})
+	}
+	return bins
+}
+
+func (s *Server) apiMempoolTxIDs(*http.Request) (*page, error) {
+	return asJSON(s.now(), 0, func(context.Context) (any, error) {
+		entries, _ := s.Journal.Snapshot()
+		list := make([]types.Hash, len(entries))
+		for i, e := range entries {
+			list[i] = e.TxID
+		}
+		return list, nil
+	}), nil
+}
+
+// apiMempoolRecent is the ten transactions that came last.
+func (s *Server) apiMempoolRecent(*http.Request) (*page, error) {
+	const most = 10
+	return asJSON(s.now(), 0, func(context.Context) (any, error) {
+		list := []map[string]any{}
+		for _, txid := range s.changes.newest() {
+			e := s.Pool.Get(txid)
+			if e == nil || len(list) == most {
+				continue
+			}
+			value := types.Amount(0)
+			for i := range e.Tx.Outputs {
+				value += e.Tx.Outputs[i].Value
+			}
+			list = append(list, map[string]any{"txid": e.TxID, "fee": e.Fee, "vsize": e.VSize, "value": value})
+		}
+		return list, nil
+	}), nil
+}
