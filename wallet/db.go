@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	leveldberrors "github.com/syndtr/goleveldb/leveldb/errors"
@@ -57,6 +58,9 @@ type otherOwnerError struct{ owner types.Hash }
 // Error implements error.
 func (e *otherOwnerError) Error() string { return "it is of other words than wallet.json" }
 
+// ErrInUse is a wallet that another process has open.
+var ErrInUse = errors.New("the wallet is open in another karat")
+
 // meta is how far the wallet has come.
 type meta struct {
 	position types.Index    // up to which blocks were scanned
@@ -89,7 +93,7 @@ func openDatabase(dir string, network types.Hash) (*database, error) {
 	case err == nil:
 		return d, nil
 	case isLocked(err):
-		return nil, fmt.Errorf("wallet database in %s: %w: is it open in another karat?", dir, err)
+		return nil, fmt.Errorf("%w: %s; wait until that is done, or end it", ErrInUse, filepath.Dir(dir))
 	}
 	err = fmt.Errorf("wallet database in %s: %w", dir, err)
 	if isDamage(err) {
