@@ -239,6 +239,10 @@ type Entry struct {
 	Fee           types.Amount // 0 if others paid it
 	Sent          bool         // the wallet's coins paid for it
 	Status        Status
+	Kind          Kind
+	Label         string       // of the transaction itself; see Labelled
+	Parties       []Party      // whom it went to, if it was sent; else where it came to the wallet
+	Balance       types.Amount // what the wallet had after it, if all before it are confirmed
 }
 
 // entry makes a line of the history. The fee is only known if all inputs are the wallet's: of

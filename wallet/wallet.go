@@ -245,17 +245,6 @@ func (w *Wallet) Balance() Balance {
 	return w.ledger().balance(w.meta.position.Height, w.params.CoinbaseMaturity)
 }
 
-// History returns the wallet's transactions, the oldest first.
-func (w *Wallet) History() []Entry {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var entries []Entry
-	for _, t := range w.ledger().order {
-		entries = append(entries, w.ledger().entry(t, w.meta.position.Height, w.params.CoinbaseMaturity, w.keys))
-	}
-	return entries
-}
-
 // Unspent returns all coins of the wallet, those that cannot be spent yet among
 // them; Coins returns which can.
 func (w *Wallet) Unspent() []Coin {

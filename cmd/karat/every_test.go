@@ -40,6 +40,7 @@ var commandLines = map[string]commandLine{
 	"notarize": {words: "--yes --out - FILE"}, "proof": {words: "--out - PROOF"}, "verify": {words: "FILE PROOF"},
 	"restore": {words: "--no-passphrase", input: richWords + "\n", fresh: true},
 	"address": {words: "--qr"},
+	"tx":      {words: "286086f2"}, // of the genesis block
 	"send":    {words: "--yes ADDRESS 0.01"},
 	"bump":    {words: "--yes STUCK"},
 	"cancel":  {words: "--yes STUCK"},

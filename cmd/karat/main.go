@@ -57,7 +57,7 @@ func newApp(std cmdline.Streams) *cli.App {
 			"3 shown from what the wallet knew before, as the node could not be asked, or is behind.",
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
-			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), coinsCommand(),
+			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), txCommand(), coinsCommand(),
 			labelCommand(), labelsCommand(),
 			sendCommand(),
 			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(), consolidateCommand(),

@@ -149,38 +149,6 @@ func balance(c *cli.Context, o *opened) error {
 	return w.Flush()
 }
 
-func historyCommand() *cli.Command {
-	return &cli.Command{
-		Name: "history", Usage: "sync, and list the wallet's transactions",
-		Flags: []cli.Flag{jsonFlag(), cmdline.LimitFlag()}, Action: withSynced(history),
-	}
-}
-
-// history lists transactions, the oldest first.
-func history(c *cli.Context, o *opened) error {
-	entries := cmdline.Last(c, o.History())
-	if c.Bool(flagJSON) {
-		out := []map[string]any{}
-		for _, e := range entries {
-			out = append(out, map[string]any{
-				"txid": e.TxID, "time": e.Time, "height": e.Height, "confirmations": e.Confirmations, "amount": number(e.Amount),
-				"fee": number(e.Fee), "status": e.Status, "sent": e.Sent,
-			})
-		}
-		return cmdline.PrintJSON(c.App.Writer, out)
-	}
-	rows := cmdline.NewRows(c, cmdline.Column{Title: "time"}, cmdline.Column{Title: "block", Right: true, Fit: cmdline.Drop}, cmdline.Column{Title: "amount", Right: true},
-		cmdline.Column{Title: "fee", Right: true, Fit: cmdline.Drop}, cmdline.Column{Title: "status"}, cmdline.Column{Title: "transaction", Fit: cmdline.Middle})
-	for _, e := range entries {
-		block := "-"
-		if e.Confirmations > 0 {
-			block = fmt.Sprint(e.Height)
-		}
-		rows.Add(cmdline.Time(c, e.Time), block, e.Amount.String(), e.Fee.String(), string(e.Status), e.TxID.String())
-	}
-	return rows.Flush()
-}
-
 func syncCommand() *cli.Command {
 	return &cli.Command{
 		Name: "sync", Usage: "bring the wallet up to the node's chain",

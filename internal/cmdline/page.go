@@ -10,7 +10,7 @@ import (
 const flagLimit = "limit"
 
 // usualRows is how many rows a terminal is shown of a table that nobody limited.
-const usualRows = 50
+const usualRows = 25
 
 // LimitFlag returns the flag --limit of a command whose table may be long.
 func LimitFlag() cli.Flag {
