@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"internal/sockstest":          {},
 	"internal/stratumtest":        {},
 	"internal/pty":                {"golang.org/x/sys/unix"},
-	"internal/cmdline":            {"chain/types", "github.com/rivo/uniseg", "github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term", "rsc.io/qr"},
+	"internal/cmdline":            {"chain/types", "github.com/BurntSushi/toml", "github.com/rivo/uniseg", "github.com/urfave/cli/v2", "github.com/schollz/progressbar/v3", "golang.org/x/term", "rsc.io/qr"},
 	"internal/poke":               {},
 	"internal/warnings":           {"internal/poke"},
 	"internal/threadtime":         {"golang.org/x/sys/unix"},

@@ -25,20 +25,25 @@ var (
 	ErrNoPeers = errors.New("the node has no peers")
 )
 
-// checkAge notes what is wrong with a tip that is old. Where difficulty is fixed blocks are
-// made when somebody wants them, and no time is late.
+// TipAge returns how old a chain's last block is, and whether that is so old that later ones
+// must be missing. Where difficulty is fixed blocks are made when somebody wants them, and none
+// is late.
+func TipAge(params *consensus.Params, unix int64, now time.Time) (age time.Duration, old bool) {
+	age = now.Sub(time.Unix(unix, 0))
+	late := max(oldSpacings*time.Duration(params.TargetSpacing)*time.Second, oldAtLeast)
+	return age, age >= late && params.Difficulty.Algorithm != consensus.DifficultyFixed
+}
+
+// checkAge notes what is wrong with a tip that is old.
 func (s *session) checkAge(ctx context.Context) error {
 	w := s.w
-	if w.params.Difficulty.Algorithm == consensus.DifficultyFixed {
-		return nil
-	}
 	tip := w.Tip()
 	h, err := w.headerAt(tip.Height)
 	if err != nil {
 		return err
 	}
-	age := w.now().Sub(time.Unix(int64(h.Timestamp), 0))
-	if age < max(oldSpacings*time.Duration(w.params.TargetSpacing)*time.Second, oldAtLeast) {
+	age, old := TipAge(w.params, int64(h.Timestamp), w.now())
+	if !old {
 		return nil
 	}
 	s.note(nil, fmt.Errorf("%w: block %d was made %s ago; the node may be cut off from the network, or the clock of this computer wrong", ErrOldTip, tip.Height, roughly(age)))

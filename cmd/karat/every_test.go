@@ -169,6 +169,29 @@ func TestEveryCommandNoticesAFullDisk(t *testing.T) {
 	})
 }
 
+// TestEveryCommandHasJSON: a program reads the result of any command, and standard output has
+// nothing beside it.
+func TestEveryCommandHasJSON(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	b.everyCommand(func(name string, line commandLine) {
+		switch name {
+		case "labels export": // its lines are JSON (BIP329), and JSON only
+			return
+		case "create", "restore", "mnemonic", "descriptors": // which have it soon
+			return
+		}
+		var out, errs bytes.Buffer
+		line.words = strings.ReplaceAll(line.words, "--qr", "") + " --json"
+		code := b.runLine(name, line, b.rpc, &out, &errs)
+		d := json.NewDecoder(&out)
+		var result any
+		if err := d.Decode(&result); code != 0 || err != nil || d.More() {
+			t.Errorf("karat %s %s: exit code %d, %v: %s", name, line.words, code, err, errs.String())
+		}
+	})
+}
+
 // hostileText is what a node sends to command a terminal, and to add lines to what is
 // shown.
 const hostileText = "\x1b[2J\x1b]0;owned\x07\r\u009b31m\u202e\u2066\u0000\x7f\nkarat: all is well\u2028"

@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, std cmdline.Streams) int {
 	app, e := newApp(std), &explainer{}
 	app.Before = func(c *cli.Context) error {
 		e.c = c
-		return nil
+		return readConfig(c)
 	}
 	return cmdline.Program{App: app, Untouched: "rpc", Explain: e.explain}.Run(ctx, args)
 }
@@ -52,7 +52,9 @@ func newApp(std cmdline.Streams) *cli.App {
 			"   karat --network dev send ADDRESS 1.5    pay\n" +
 			"   karat --network dev rpc getblockcount   ask the node anything\n\n" +
 			"Flags may stand before or after the command. The environment can set those of all\n" +
-			"commands too: --rpc-user is KARAT_RPC_USER.\n\n" +
+			"commands too: --rpc-user is KARAT_RPC_USER. So can karat.toml in the data directory, with\n" +
+			"lines such as network = \"dev\". The command line wins over the environment, and that\n" +
+			"over the file.\n\n" +
 			"Exit codes: 0 done; 1 it could not be done; 2 the command line was not understood;\n" +
 			"3 shown from what the wallet knew before, as the node could not be asked, or is behind.",
 		Flags: globalFlags(),
@@ -64,6 +66,7 @@ func newApp(std cmdline.Streams) *cli.App {
 			multisigCommand(), scriptCommand(), psbtCommand(),
 			signMessageCommand(), verifyMessageCommand(),
 			notarizeCommand(), proofCommand(), verifyCommand(),
+			statusCommand(),
 			syncCommand(), connectCommand(), nodesCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
 		},
 		EnableBashCompletion:      true,

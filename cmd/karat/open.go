@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -22,6 +23,7 @@ import (
 // The flags that more than one command reads, or that an error names.
 const (
 	flagDataDir      = "datadir"
+	flagConfig       = "config"
 	flagNetwork      = "network"
 	flagWallet       = "wallet"
 	flagRPC          = "rpc"
@@ -38,7 +40,9 @@ const (
 // node's own flags have the same names where they mean the same, so that one
 // KARAT_NETWORK or KARAT_DATADIR serves both programs.
 func globalFlags() []cli.Flag {
-	return cmdline.FromEnvironment(
+	// KARAT_CONFIG would name the node's file as well, which has other options.
+	config := &cli.StringFlag{Name: flagConfig, Usage: "read options from a TOML `FILE` (default: " + configFile + " in the data directory, if there is one)"}
+	return append([]cli.Flag{config}, cmdline.FromEnvironment(
 		&cli.StringFlag{Name: flagDataDir, Usage: "keep wallets in the data directory `DIR`, beside the node's data (default: ~/.karat)"},
 		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
 		&cli.StringFlag{Name: flagWallet, Aliases: []string{"w"}, Value: "default", Usage: "use the wallet called `NAME`"},
@@ -48,7 +52,7 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: flagUser, Usage: "log in as `NAME` instead of with the cookie"},
 		&cli.StringFlag{Name: flagPassword, Usage: "the password of --rpc-user is the first line of `FILE`"},
 		cmdline.WideFlag(), cmdline.UTCFlag(),
-	)
+	)...)
 }
 
 // passphraseFlag is the flag of the commands that need the keys. It names a file
@@ -58,6 +62,26 @@ func passphraseFlag() cli.Flag {
 }
 
 func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: flagJSON, Usage: "print JSON"} }
+
+// configFile is looked for in the data directory, unless --config names another.
+const configFile = "karat.toml"
+
+// readConfig sets the flags of all commands that stand in the configuration file and were
+// not given in another way.
+func readConfig(c *cli.Context) error {
+	path := c.String(flagConfig)
+	if path == "" {
+		dir, err := karat.DataDir(c.String(flagDataDir), &consensus.Params{Name: "any"})
+		if err != nil {
+			return nil // where a data directory is needed, this is reported
+		}
+		path = filepath.Join(filepath.Dir(dir), configFile)
+	}
+	flags := slices.DeleteFunc(slices.Clone(c.App.Flags), func(flag cli.Flag) bool {
+		return flag.Names()[0] == flagConfig || flag.Names()[0] == flagDataDir // they say where it is
+	})
+	return cmdline.ConfigFile{Path: path, Named: c.IsSet(flagConfig), Flags: flags, List: "karat --help"}.Read(c)
+}
 
 // home is what the flags of all commands come to: a network, and its folder in the
 // data directory.

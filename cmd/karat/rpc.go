@@ -30,6 +30,7 @@ func rpcCommand() *cli.Command {
 			&cli.BoolFlag{Name: "wait", Usage: "wait for a node that is starting"},
 			&cli.BoolFlag{Name: "string", Usage: "send all parameters as texts"},
 			&cli.BoolFlag{Name: "named", Usage: "give parameters as NAME=VALUE"},
+			&cli.BoolFlag{Name: flagJSON, Usage: "print texts with quotes, and no result as null"},
 		},
 		Action: callNode,
 	}
@@ -123,6 +124,7 @@ func callWaiting(c *cli.Context, node *rpc.Client, params []any) (result json.Ra
 func printResult(c *cli.Context, result json.RawMessage) error {
 	var text string
 	switch {
+	case c.Bool(flagJSON):
 	case string(result) == "null": // what methods without a result return
 		return nil
 	case json.Unmarshal(result, &text) == nil:

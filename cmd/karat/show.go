@@ -63,7 +63,7 @@ func runOpened(c *cli.Context, sync bool, run func(c *cli.Context, o *opened) er
 func addressCommand() *cli.Command {
 	return &cli.Command{
 		Name: "address", Usage: "print an address to be paid at, a new one each time",
-		Flags:  append(cmdline.QRFlags("draw a QR code too"), accountFlag()),
+		Flags:  append(cmdline.QRFlags("draw a QR code too"), accountFlag(), jsonFlag()),
 		Action: withWallet(address),
 	}
 }
@@ -79,7 +79,13 @@ func address(c *cli.Context, o *opened) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(c.App.Writer, text)
+	if c.Bool(flagJSON) {
+		if err := cmdline.PrintJSON(c.App.Writer, map[string]any{"address": text}); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(c.App.Writer, text)
+	}
 	// The address is good in this wallet. Only who restores it later would be
 	// surprised, so this is a warning.
 	if unpaid := o.Unpaid(account.Number()); unpaid > wallet.GapLimit {
@@ -106,6 +112,7 @@ func addresses(c *cli.Context, o *opened) error {
 	if err != nil {
 		return err
 	}
+	list = cmdline.Last(c, list)
 	if c.Bool(flagJSON) {
 		out := []map[string]any{} // an empty list is [], not null
 		for _, a := range list {
@@ -113,12 +120,11 @@ func addresses(c *cli.Context, o *opened) error {
 		}
 		return cmdline.PrintJSON(c.App.Writer, out)
 	}
-	w := cmdline.Table(c.App.Writer, tabwriter.AlignRight)
-	fmt.Fprintln(w, "index\treceived\t  address")
+	rows := cmdline.NewRows(c, cmdline.Column{Title: "index", Right: true}, cmdline.Column{Title: "received", Right: true}, cmdline.Column{Title: "address", Fit: cmdline.Below})
 	for _, a := range list {
-		fmt.Fprintf(w, "%d\t%s\t  %s\n", a.Key.Index, a.Received, a.Address)
+		rows.Add(fmt.Sprint(a.Key.Index), a.Received.String(), a.Address)
 	}
-	return w.Flush()
+	return rows.Flush()
 }
 
 func balanceCommand() *cli.Command {
@@ -152,7 +158,7 @@ func balance(c *cli.Context, o *opened) error {
 func syncCommand() *cli.Command {
 	return &cli.Command{
 		Name: "sync", Usage: "bring the wallet up to the node's chain",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "rescan", Usage: "look through all blocks again, which may find what a dishonest node hid"}},
+		Flags:  []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "rescan", Usage: "look through all blocks again, which may find what a dishonest node hid"}},
 		Action: withWallet(syncWallet),
 	}
 }
@@ -171,12 +177,15 @@ func syncWallet(c *cli.Context, o *opened) error {
 		return err
 	}
 	at := o.Position()
+	if c.Bool(flagJSON) {
+		return cmdline.PrintJSON(c.App.Writer, map[string]any{"height": at.Height, "hash": at.Hash})
+	}
 	fmt.Fprintf(c.App.Writer, "height %d, block %s\n", at.Height, at.Hash)
 	return nil
 }
 
 func infoCommand() *cli.Command {
-	return &cli.Command{Name: "info", Usage: "show where the wallet is and how far it has synced", Action: withWallet(info)}
+	return &cli.Command{Name: "info", Usage: "show where the wallet is and how far it has synced", Flags: []cli.Flag{jsonFlag()}, Action: withWallet(info)}
 }
 
 // info shows what is stored here, and asks no node, so that it helps when no node
@@ -187,6 +196,12 @@ func info(c *cli.Context, o *opened) error {
 		return err
 	}
 	at, birthday := o.Position(), o.file.Birthday()
+	if c.Bool(flagJSON) {
+		return cmdline.PrintJSON(c.App.Writer, map[string]any{
+			"network": o.params.Name, "folder": dir, "height": at.Height, "hash": at.Hash, "birthday": birthday.Height,
+			"transactions": len(o.History()), "coins": len(o.Unspent()),
+		})
+	}
 	w := cmdline.Table(c.App.Writer, 0)
 	fmt.Fprintf(w, "network\t%s\nfolder\t%s\nsynced to\t%d, block %s\nbirthday\t%d\ntransactions\t%d\ncoins\t%d\n",
 		o.params.Name, dir, at.Height, at.Hash, birthday.Height, len(o.History()), len(o.Unspent()))

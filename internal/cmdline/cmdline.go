@@ -139,7 +139,7 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	if err == nil {
 		return ExitOK
 	}
-	fmt.Fprintln(app.ErrWriter, p.explain(err))
+	fmt.Fprintln(app.ErrWriter, wrap(p.explain(err), Columns(app.ErrWriter)))
 	switch {
 	case errors.Is(err, ErrUsage):
 		return ExitUsage

@@ -103,3 +103,23 @@ func TestRaw(t *testing.T) {
 		t.Errorf("exit code %d, %q", code, out.String())
 	}
 }
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		text    string
+		columns int
+		want    string
+	}{
+		{"one two three", 0, "one two three"},
+		{"one two three", 13, "one two three"},
+		{"one two three", 12, "one two \nthree"},
+		{"one two three", 7, "one two \nthree"},
+		{"a\none twothree four", 8, "a\none \ntwothree \nfour"},
+		{"one 0123456789 two", 5, "one \n0123456789 \ntwo"},
+		{"größer größer", 6, "größer \ngrößer"},
+	} {
+		if got := wrap(c.text, c.columns); got != c.want {
+			t.Errorf("%q at %d: %q, want %q", c.text, c.columns, got, c.want)
+		}
+	}
+}

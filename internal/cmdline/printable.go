@@ -30,6 +30,28 @@ func Printable(text string) string {
 	}, text))))
 }
 
+// wrap breaks lines between words where they are longer than a terminal is wide, which would
+// break them within words. 0 columns are no terminal.
+func wrap(text string, columns int) string {
+	if columns == 0 {
+		return text
+	}
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		at := 0
+		for word := range strings.SplitAfterSeq(line, " ") {
+			width := Width(strings.TrimRight(word, " \n"))
+			if at > 0 && at+width > columns {
+				out.WriteByte('\n')
+				at = 0
+			}
+			out.WriteString(word)
+			at += Width(word)
+		}
+	}
+	return out.String()
+}
+
 // isHarmless reports whether a rune only shows. Letters, marks, numbers, punctuation,
 // symbols and spaces do; controls, formats and what no standard knows may do anything.
 func isHarmless(r rune) bool { return r == '\n' || r == '\t' || unicode.IsGraphic(r) }

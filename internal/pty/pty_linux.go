@@ -39,6 +39,14 @@ func New(t *testing.T) Person {
 	return Person{keyboard, terminal}
 }
 
+// Resize makes the terminal as wide and high as that, in characters.
+func (p Person) Resize(t *testing.T, columns, rows uint16) {
+	t.Helper()
+	if err := unix.IoctlSetWinsize(int(p.Keyboard.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Type types a line.
 func (p Person) Type(t *testing.T, line string) {
 	t.Helper()

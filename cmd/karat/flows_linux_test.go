@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// The main flows as a person at a terminal goes through them, 80 and 60 columns wide. What
+// is read there is kept in testdata/flows, where it can be looked at: a change of a text shows
+// as a change of that file.
+
+// aliceWords are the words of a wallet that the flows have.
+const aliceWords = "legal winner thank year wave sausage worth useful legal winner thank yellow"
+
+// flow runs a flow at terminals of both widths, each with a node of its own and with a wallet
+// called rich, which has coins.
+func flow(t *testing.T, name string, steps func(b *bench, s *screen)) {
+	for _, columns := range []int{80, 60} {
+		t.Run(fmt.Sprint(columns), func(t *testing.T) {
+			b := newBench(t)
+			b.rich()
+			s := newScreen(t, columns)
+			t.Chdir(t.TempDir())
+			steps(b, s)
+			s.golden(name, b)
+		})
+	}
+}
+
+func TestFlowCreate(t *testing.T) {
+	flow(t, "create", func(b *bench, s *screen) {
+		s.run(b, 0, "create", first, "S3cret words", second, "S3cret words")
+		s.run(b, 1, "create")
+		s.run(b, 0, "status")
+	})
+}
+
+func TestFlowReceive(t *testing.T) {
+	flow(t, "receive", func(b *bench, s *screen) {
+		b.karatIn(aliceWords, "default", "restore", "--no-passphrase")
+		s.run(b, 0, "address")
+		address := regexp.MustCompile(`krtd1p[a-z0-9]+`).FindString(s.text())
+		b.karat("rich", "send", "--yes", address, "12.5")
+		s.run(b, 0, "balance")
+		b.mine(1)
+		s.run(b, 0, "balance")
+		s.run(b, 0, "history")
+		s.run(b, 0, "addresses")
+	})
+}
+
+func TestFlowSend(t *testing.T) {
+	flow(t, "send", func(b *bench, s *screen) {
+		passphrase := filepath.Join(t.TempDir(), "passphrase")
+		if err := os.WriteFile(passphrase, []byte("S3cret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.karatIn(aliceWords, "default", "restore", "--passphrase-file", passphrase)
+		b.karat("rich", "send", "--yes", b.karat("default", "address"), "20")
+		b.mine(1)
+		to := b.karat("rich", "address")
+		s.run(b, 2, "send "+to[:30]+" 5")
+		s.run(b, 1, "send "+to+" 50")
+		s.run(b, 1, "send "+to+" 5", sendIt, "n")
+		s.run(b, 0, "send "+to+" 5", sendIt, "y", first, "S3cret")
+		s.run(b, 0, "history")
+	})
+}
