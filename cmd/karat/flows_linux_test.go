@@ -69,3 +69,16 @@ func TestFlowSend(t *testing.T) {
 		s.run(b, 0, "history")
 	})
 }
+
+func TestFlowBump(t *testing.T) {
+	flow(t, "bump", func(b *bench, s *screen) {
+		b.karatIn(aliceWords, "default", "restore", "--no-passphrase")
+		b.karat("rich", "send", "--yes", b.karat("default", "address"), "20")
+		b.mine(1)
+		txid := b.karat("default", "send", "--yes", "--feerate", "0.2", b.karat("rich", "address"), "5")
+		s.run(b, 0, "history")
+		s.run(b, 0, "bump --feerate 4 "+txid, sendIt, "y")
+		b.mine(1)
+		s.run(b, 0, "history")
+	})
+}

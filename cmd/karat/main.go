@@ -68,8 +68,8 @@ func newApp(std cmdline.Streams) *cli.App {
 			notarizeCommand(), proofCommand(), verifyCommand(),
 			statusCommand(),
 			syncCommand(), connectCommand(), nodesCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
+			cmdline.CompletionCommand("karat"),
 		},
-		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true, // a label may have a comma
 		Version:                   karat.Version,
 		Reader:                    std.In,

@@ -33,7 +33,7 @@ func TestEveryCommandNoticesAFullDisk(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	arguments := map[string]string{ // of the commands that need more than their names
-		"import": blocks, "export": "-", "network diff": "main dev", "network new": "--name coin --bits 207fffff", "network simulate": "--days 1",
+		"import": blocks, "export": "-", "completion": "zsh", "network diff": "main dev", "network new": "--name coin --bits 207fffff", "network simulate": "--days 1",
 		"rpcauth": "--generate alice", "invite": "--at node.example:9554 alice", "seed": "--host seed.example --nameserver ns.example --listen 127.0.0.1:0", "run": "--listen none --rpc-listen 127.0.0.1:0",
 	}
 	var walk func(path string, commands []*cli.Command)

@@ -48,12 +48,12 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 		Flags: o.flags(),
 		Commands: []*cli.Command{
 			runCommand(o), importCommand(o), exportCommand(o), verifyCommand(o), coinsCommand(o), networkCommand(o), seedCommand(o), rpcauthCommand(), inviteCommand(o),
+			cmdline.CompletionCommand("karatd"),
 		},
-		DefaultCommand:       "run",
-		EnableBashCompletion: true,
-		Version:              karat.Version,
-		Reader:               std.In,
-		Writer:               std.Out,
-		ErrWriter:            std.Err,
+		DefaultCommand: "run",
+		Version:        karat.Version,
+		Reader:         std.In,
+		Writer:         std.Out,
+		ErrWriter:      std.Err,
 	}
 }

@@ -29,7 +29,7 @@ func wallet(out, errs io.Writer) Program {
 	json := func() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON"} }
 	return Program{Untouched: "rpc", App: &cli.App{
 		Name: "prog", Usage: "a wallet", Description: "It has two paragraphs.\n\nThis is the second.", Version: "1.2.3",
-		Writer: out, ErrWriter: errs, EnableBashCompletion: true,
+		Writer: out, ErrWriter: errs,
 		Flags: FromEnvironment(
 			&cli.StringFlag{Name: "network", Value: "main", Usage: "the `NAME` of the network"},
 			&cli.StringFlag{Name: "wallet", Aliases: []string{"w"}, Usage: "the `NAME` of the wallet"},

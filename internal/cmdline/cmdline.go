@@ -158,8 +158,9 @@ func (p Program) execute(ctx context.Context, args []string) (ran bool, err erro
 	for _, command := range allCommands(p.App) {
 		command.HideHelp, command.OnUsageError = true, p.App.OnUsageError
 	}
-	if len(args) > 0 && args[len(args)-1] == completion {
-		return false, p.App.RunContext(ctx, args)
+	if len(args) > 1 && args[len(args)-1] == completing {
+		p.complete(args[1 : len(args)-1])
+		return false, nil
 	}
 	l, err := p.parse(args[min(1, len(args)):])
 	switch {
@@ -174,10 +175,6 @@ func (p Program) execute(ctx context.Context, args []string) (ran bool, err erro
 	}
 	return true, p.App.RunContext(ctx, l.words())
 }
-
-// completion is the last word when a shell asks how an unfinished command line may
-// go on. Such a line cannot be taken apart; the library answers it.
-const completion = "--generate-bash-completion"
 
 // explain returns what to print for an error.
 func (p Program) explain(err error) string {
