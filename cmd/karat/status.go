@@ -29,7 +29,7 @@ func statusCommand() *cli.Command {
 
 // nodeStatus is what a node tells of itself. Nothing of it can be checked.
 type nodeStatus struct {
-	URL       string     `json:"url"`
+	Node      string     `json:"node"`
 	Version   string     `json:"version,omitempty"`
 	Height    uint32     `json:"height"`
 	Headers   uint32     `json:"headers"`
@@ -56,19 +56,14 @@ func status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	at, err := h.node(c)
+	nodes, err := h.asked(c)
 	if err != nil {
 		return err
 	}
-	client, err := h.client(c)
-	if err != nil {
-		return err
-	}
-	n, problem := h.askStatus(c, client)
+	n, problem := h.firstStatus(c, nodes)
 	if interrupted := c.Context.Err(); interrupted != nil || errors.Is(problem, wallet.ErrOtherNetwork) {
 		return problem
 	}
-	n.URL = at.URL
 	if problem == nil {
 		problem = h.judgeNode(&n)
 	}
@@ -83,6 +78,21 @@ func status(c *cli.Context) error {
 		return cmdline.Oldf("%w", problem)
 	}
 	return nil
+}
+
+// firstStatus asks nodes until one answers, and returns why the first did not if none does.
+func (h home) firstStatus(c *cli.Context, nodes []askedNode) (n nodeStatus, problem error) {
+	for i := range nodes {
+		answer, err := h.askStatus(c, nodes[i].client)
+		answer.Node = nodes[i].name
+		if err == nil {
+			return answer, nil
+		}
+		if i == 0 {
+			n, problem = answer, err
+		}
+	}
+	return n, problem
 }
 
 // askStatus asks a node how it is.
@@ -160,7 +170,7 @@ func (h home) walletStatus(c *cli.Context) (s *walletStatus, err error) {
 func (h home) showStatus(c *cli.Context, n nodeStatus, w *walletStatus, problem error) error {
 	answered := n.Hash != types.Hash{}
 	if c.Bool(flagJSON) {
-		out := map[string]any{"network": h.params.Name, "node": map[string]any{"url": n.URL}}
+		out := map[string]any{"network": h.params.Name, "node": map[string]any{"node": n.Node}}
 		if answered {
 			out["node"] = n
 		}
@@ -174,7 +184,7 @@ func (h home) showStatus(c *cli.Context, n nodeStatus, w *walletStatus, problem 
 	}
 	t := cmdline.Table(c.App.Writer, 0)
 	fmt.Fprintf(t, "network\t%s\n", h.params.Name)
-	fmt.Fprintf(t, "node\t%s\n", strings.TrimSpace(n.URL+" "+cmdline.Printable(n.Version)))
+	fmt.Fprintf(t, "node\t%s\n", strings.TrimSpace(n.Node+" "+cmdline.Printable(n.Version)))
 	if answered {
 		state := "all that it has heard of"
 		if n.Headers > n.Height {

@@ -103,7 +103,7 @@ func TestConfigFile(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"netwrok = \"dev\"": `there is no option "netwrok": did you mean network?`, "xyzzy = 1": "options are the flags that karat --help lists", "utc = 5": "want true or false",
-		"datadir = \"x\"": "no option", "network = ": "line 1", "rpc = [\"dev\"]": "want one value",
+		"datadir = \"x\"": "no option", "network = ": "line 1", "wallet = [\"dev\"]": "want one value",
 	} {
 		if code, errs := plain("--config", write("other.toml", text), "balance"); code != 1 || !strings.Contains(errs, want) || !strings.Contains(errs, "other.toml") {
 			t.Errorf("%s: exit code %d: %s", text, code, errs)

@@ -148,15 +148,18 @@ func (o *opened) showRemedy(c *cli.Context, m *wallet.Remedy, does string) error
 	w := cmdline.Table(c.App.ErrWriter, 0)
 	fmt.Fprintf(w, "%s\t%s\n", does, m.Of)
 	for i := range m.Tx.Outputs {
+		if i == m.ChangeIndex {
+			continue
+		}
 		out := &m.Tx.Outputs[i]
 		text, err := taproot.EncodeAddress(o.params.HRP, out.ScriptPubKey)
 		if err != nil {
 			text = "data"
 		}
-		if i == m.ChangeIndex {
-			text = "the wallet"
-		}
 		fmt.Fprintf(w, "pay\t%s to %s\n", out.Value, text)
+	}
+	if m.ChangeIndex >= 0 {
+		fmt.Fprintf(w, "pay\t%s to the wallet\n", m.Tx.Outputs[m.ChangeIndex].Value)
 	}
 	if m.OldFee > 0 {
 		fmt.Fprintf(w, "its fee\t%s, %s grains per virtual byte\n", m.OldFee, types.NewFeeRate(m.OldFee, m.OldSize))
