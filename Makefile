@@ -41,6 +41,15 @@ $(NPM)/node_modules: $(NPM)/package-lock.json
 clients: $(NPM)/node_modules ## run programs of others that use a node; BITCOINCLI names a bitcoin-cli
 	cd test/oracle && $(GO) test -count=1 -v ./clients
 
+BROWSER := test/browser
+
+$(BROWSER)/npm/node_modules: $(BROWSER)/npm/package-lock.json
+	cd $(BROWSER)/npm && npm ci --ignore-scripts --no-audit --no-fund && touch node_modules
+
+.PHONY: browser
+browser: $(BROWSER)/npm/node_modules ## look at all pages in Chromium; KARAT_SHOTS names a folder for pictures
+	cd $(BROWSER) && $(GO) test -count=1 -v ./...
+
 .PHONY: race
 race: ## run all tests under the race detector
 	$(GO) test -race -short ./...
@@ -50,6 +59,7 @@ lint: deadcode ## check formatting, vet, staticcheck and dead code
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) && test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	cd test/oracle && $(GO) vet ./...
+	cd $(BROWSER) && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
 # What the programs reach, then what they and the tests reach.

@@ -155,8 +155,8 @@ func TestImports(t *testing.T) {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			// test/oracle is a module of its own.
-			if path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || path == filepath.Join("test", "oracle") || name == "bin") {
+			// test/oracle and test/browser are modules of their own.
+			if path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || path == filepath.Join("test", "oracle") || path == filepath.Join("test", "browser") || name == "bin") {
 				return filepath.SkipDir
 			}
 			return nil
