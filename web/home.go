@@ -146,7 +146,7 @@ func (s *Server) course(tip types.Index) template.HTML {
 		if !ok {
 			break
 		}
-		if before, ok := s.at(height - min(height, max(step, rateBlocks))); ok && height > 0 {
+		if before, ok := s.at(windowStart(height, max(step, rateBlocks))); ok && height > 1 {
 			x := float64(height)
 			rate.Points = append(rate.Points, point{X: x, Y: hashRate(before, info)})
 			expected = difficulty(info.Header.Bits) * 0x1p32 / float64(s.Params.TargetSpacing)

@@ -53,21 +53,26 @@ const rateBlocks = 120
 
 // hashRateAt estimates the hash rate up to a block of the best chain.
 func (s *Server) hashRateAt(to header.Info) float64 {
-	from, ok := s.at(to.Height - min(to.Height, rateBlocks))
+	from, ok := s.at(windowStart(to.Height, rateBlocks))
 	if !ok {
 		return 0
 	}
 	return hashRate(from, to)
 }
 
+// windowStart is the block below the last n up to a height. It is not the genesis block, which
+// is made long before anybody mines on it.
+func windowStart(height, n uint32) uint32 {
+	return max(height-min(height, n), min(height, 1))
+}
+
 // spacing is the average time in seconds between the last blocks; 0 if there are none.
 func (s *Server) spacing(to header.Info) float64 {
-	n := min(to.Height, rateBlocks)
-	from, ok := s.at(to.Height - n)
-	if !ok || n < 2 {
+	from, ok := s.at(windowStart(to.Height, rateBlocks))
+	if !ok || to.Height-from.Height < 2 {
 		return 0
 	}
-	return float64(int64(to.Header.Timestamp)-int64(from.Header.Timestamp)) / float64(n)
+	return float64(int64(to.Header.Timestamp)-int64(from.Header.Timestamp)) / float64(to.Height-from.Height)
 }
 
 // Supply is the money of a network at a height, as its genesis file has it.

@@ -119,11 +119,19 @@ func (s *Server) functions(version string) template.FuncMap {
 		"asset":  func(name string) string { return s.to("static", name) + "?" + version },
 		"amount": amount, "count": count, "feerate": feeRate, "decimal": decimal, "scaled": scaled, "work": work, "size": size, "percent": percent,
 		"when": when, "seconds": seconds, "ago": ago, "span": span, "short": short, "plural": plural, "duration": func(s float64) string { return span(time.Duration(s * float64(time.Second))) },
-		"rateclass": rateClass, "free": func(full float64) string { return num(100 - 100*full) }, "fill": func(full float64) string { return num(100 * full) },
+		"rateclass": rateClass, "free": func(full float64) string { return num(100 - fill(full)) }, "fill": func(full float64) string { return num(fill(full)) },
 		"neg": func(f float64) float64 { return -f }, "float": float, "millis": func(d time.Duration) float64 { return float64(d) / 1e6 },
 		"printable": func(text string) string { return Printable(text, 100) },
 		"operator":  func() bool { return s.Operator }, // others are told so by the page itself
 	}
+}
+
+// fill is how much of a block's picture is filled, in hundredths: enough to be seen.
+func fill(full float64) float64 {
+	if full <= 0 {
+		return 0
+	}
+	return min(max(100*full, 3), 100)
 }
 
 // to returns the path of a page.
