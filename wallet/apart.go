@@ -16,13 +16,17 @@ import (
 // label if those suffice. And coins at one address, which are tied together already, are spent
 // together where that is cheap: one that is left over would later tie other payments to this.
 
-// CoinLabel returns what is noted of a coin: its own label, that of its address, or that of
+// CoinLabels returns what is noted of coins: a label of its own, that of its address, or that of
 // the transaction which paid it. Change without a label of its own has those of what it is change
 // of, since everybody can follow it there.
-func (w *Wallet) CoinLabel(c *Coin) string {
+func (w *Wallet) CoinLabels(coins []Coin) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.coinLabel(c, map[types.OutPoint]string{})
+	labels, known := make([]string, len(coins)), map[types.OutPoint]string{}
+	for i := range coins {
+		labels[i] = w.coinLabel(&coins[i], known)
+	}
+	return labels
 }
 
 // mixedLabels stands between the labels of change that comes of several.
@@ -70,17 +74,6 @@ func (w *Wallet) labelOfInputs(t *Transaction, known map[types.OutPoint]string) 
 	return strings.Join(slices.Sorted(maps.Keys(all)), mixedLabels)
 }
 
-// labelsOf returns the labels of coins.
-func (w *Wallet) labelsOf(coins []Coin) []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	labels, known := make([]string, len(coins)), map[types.OutPoint]string{}
-	for i := range coins {
-		labels[i] = w.coinLabel(&coins[i], known)
-	}
-	return labels
-}
-
 // coinGroup are the coins of one label.
 type coinGroup struct {
 	label string
@@ -91,7 +84,7 @@ type coinGroup struct {
 // groupsOf parts coins by their labels, the richest first.
 func (w *Wallet) groupsOf(coins []Coin) []*coinGroup {
 	byLabel := map[string]*coinGroup{}
-	for i, label := range w.labelsOf(coins) {
+	for i, label := range w.CoinLabels(coins) {
 		g := byLabel[label]
 		if g == nil {
 			g = &coinGroup{label: label}
@@ -123,7 +116,7 @@ func (w *Wallet) BuildApart(r *Request) (*Draft, error) {
 // for coins without one.
 func (w *Wallet) Mixed(drafts ...*Draft) (mixed []string) {
 	for _, d := range drafts {
-		if labels := slices.Compact(slices.Sorted(slices.Values(w.labelsOf(d.Inputs)))); len(labels) > 1 {
+		if labels := slices.Compact(slices.Sorted(slices.Values(w.CoinLabels(d.Inputs)))); len(labels) > 1 {
 			mixed = append(mixed, labels...)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrNothingToSpend is a transaction with no output of the wallet that a child could spend.
-var ErrNothingToSpend = errors.New("it has no unspent output of this wallet, so no child can pay for it")
+var ErrNothingToSpend = errors.New("it has no output of this wallet that is unspent and not locked, so no child can pay for it")
 
 // maxFamily is how many transactions that wait one fee may pay for. Nodes let 64 wait in one
 // family; more than twice that is no true answer.
@@ -70,12 +70,12 @@ func (w *Wallet) ChildPays(ctx context.Context, node Node, txid types.Hash, rate
 	return m, nil
 }
 
-// unspentOf returns the outputs of a transaction that are of one account of the wallet and
-// unspent. One that the node refuses has some too, although they are not counted.
+// unspentOf returns the outputs of a transaction that are of one account of the wallet, unspent
+// and not locked. One that the node refuses has some too, although they are not counted.
 func (w *Wallet) unspentOf(t *Transaction) []Coin {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	coins := slices.DeleteFunc(coinsOf(t, w.keys), func(c Coin) bool { return w.ledger().spentBy[c.OutPoint] != nil })
+	coins := slices.DeleteFunc(coinsOf(t, w.keys), func(c Coin) bool { return w.ledger().spentBy[c.OutPoint] != nil || w.isLocked(c.OutPoint) })
 	coins = slices.DeleteFunc(coins, func(c Coin) bool { return c.Key.Account != coins[0].Key.Account })
 	for i := range coins {
 		coins[i] = w.weighed(coins[i])

@@ -247,6 +247,16 @@ func TestChildPays(t *testing.T) {
 	w, bob := n.wallet(someWords).earn(), n.wallet(otherWords)
 	for _, payer := range []*testWallet{w, bob} {
 		first := bob.received(w.sync(), coin)
+		own := slices.DeleteFunc(payer.Unspent(), func(c wallet.Coin) bool { return c.TxID != first })
+		if err := payer.Lock(own[0].OutPoint, true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := payer.ChildPays(t.Context(), n, first, 4000); !errors.Is(err, wallet.ErrNothingToSpend) {
+			t.Errorf("a locked coin: %v", err)
+		}
+		if err := payer.Lock(own[0].OutPoint, false); err != nil {
+			t.Fatal(err)
+		}
 		m := payer.apply(payer.ChildPays(t.Context(), n, first, 4000))
 		n.expectPool("with a child", first, m.Tx.TxID())
 		family := m.VirtualSize + m.Owed.AncestorSize

@@ -56,12 +56,14 @@ func coins(c *cli.Context, o *opened) error {
 	out := []map[string]any{}
 	rows := cmdline.NewRows(c, cmdline.Column{Title: "amount", Right: true}, cmdline.Column{Title: "block", Right: true}, cmdline.Column{Title: "coin", Fit: cmdline.Middle},
 		cmdline.Column{Title: "address", Fit: cmdline.Middle}, cmdline.Column{Title: "", Fit: cmdline.End})
-	for _, coin := range cmdline.Last(c, o.sortedCoins()) {
+	list := cmdline.Last(c, o.sortedCoins())
+	labels := o.CoinLabels(list)
+	for i, coin := range list {
 		text, err := taproot.EncodeAddress(o.params.HRP, coin.ScriptPubKey)
 		if err != nil {
 			return err
 		}
-		locked, label := o.IsLocked(coin.OutPoint), o.CoinLabel(&coin)
+		locked, label := o.IsLocked(coin.OutPoint), labels[i]
 		line := map[string]any{
 			"txid": coin.TxID, "vout": coin.OutPoint.Index, "amount": number(coin.Value), "height": coin.Height, "address": text,
 			"locked": locked, "spendable": free[coin.OutPoint], "change": coin.Key.Branch == wallet.Change,

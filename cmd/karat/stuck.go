@@ -12,6 +12,13 @@ import (
 	"github.com/karatcoin/karat/wallet"
 )
 
+// What a remedy does to the payment that waits.
+const (
+	replaces = "replaces"
+	cancels  = "cancels"
+	paysFor  = "pays for"
+)
+
 func bumpCommand() *cli.Command {
 	return &cli.Command{
 		Name: "bump", Usage: "let a payment that waits pay a higher fee", ArgsUsage: "TXID",
@@ -28,7 +35,7 @@ func bumpCommand() *cli.Command {
 				err = fmt.Errorf("%w; with --%s the receivers pay what it costs more", err, flagSubtract)
 			}
 			return m, err
-		}, "replaces"),
+		}, replaces),
 	}
 }
 
@@ -42,7 +49,7 @@ func cancelCommand() *cli.Command {
 		Flags: feeFlags(),
 		Action: remedy(func(c *cli.Context, o *opened, txid types.Hash, l limits) (*wallet.Remedy, error) {
 			return o.Cancel(c.Context, o.node, txid, l.rate)
-		}, "cancels"),
+		}, cancels),
 	}
 }
 
@@ -56,7 +63,7 @@ func cpfpCommand() *cli.Command {
 		Flags: feeFlags(),
 		Action: remedy(func(c *cli.Context, o *opened, txid types.Hash, l limits) (*wallet.Remedy, error) {
 			return o.ChildPays(c.Context, o.node, txid, l.rate)
-		}, "pays for"),
+		}, paysFor),
 	}
 }
 
@@ -109,6 +116,11 @@ func remedy(draft func(c *cli.Context, o *opened, txid types.Hash, l limits) (*w
 			}
 			if err := o.SendRemedy(c.Context, o.node, m); err != nil {
 				return err
+			}
+			if l, noted := o.Label(wallet.LabelTx, m.Of.String()); noted && l.Text != "" && does == replaces { // it is the same payment
+				if err := o.SetLabel(wallet.LabelTx, m.Tx.TxID().String(), l.Text); err != nil {
+					fmt.Fprintf(c.App.ErrWriter, "karat: the payment was sent, but its label was not noted: %v\n", err)
+				}
 			}
 			if c.Bool(flagJSON) {
 				return cmdline.PrintJSON(c.App.Writer, map[string]any{
@@ -187,7 +199,7 @@ func (o *opened) showRemedy(c *cli.Context, m *wallet.Remedy, does string) error
 
 // warnOfRemedy says what else becomes true.
 func (o *opened) warnOfRemedy(c *cli.Context, m *wallet.Remedy, does string) {
-	if does == "cancels" {
+	if does == cancels {
 		fmt.Fprintln(c.App.ErrWriter, "karat: it may come too late: a miner can confirm the old payment until this one is confirmed")
 	}
 	for _, txid := range m.Evicted {

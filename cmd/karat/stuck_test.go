@@ -91,12 +91,16 @@ func TestStuckPayments(t *testing.T) {
 		t.Errorf("declined: exit code %d: %s%s", code, stdout, stderr)
 	}
 	pool(first)
+	b.karat("rich", "label", first, "a bicycle")
 	code, stdout, stderr = b.atTerminal("rich", sendIt, "y", "bump", "--feerate", "3", first)
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	second := strings.TrimSpace(stdout)
 	pool(second)
+	if got := b.karat("rich", "label", second); got != "a bicycle" {
+		t.Errorf("bumped, it is labelled %q", got)
+	}
 
 	// What spends it goes with it, and the person is told.
 	child := b.karat("rich", "cpfp", "--yes", "--feerate", "9", second)
