@@ -18,7 +18,7 @@ func (p *Part) add(c *Coin) {
 	p.Value += c.Value
 }
 
-// Staying is what a payment leaves in the wallet, by the reason why.
+// Staying is what a payment leaves in its account, by the reason why.
 type Staying struct {
 	Pending  Part // others sent it, and no block has it
 	Immature Part // mined too recently
@@ -26,8 +26,9 @@ type Staying struct {
 	Dust     Part // costs more to spend than it holds
 }
 
-// Staying returns why coins stay that a draft which was to spend everything does not spend.
-func (w *Wallet) Staying(drafts ...*Draft) (s Staying) {
+// Staying returns why coins of an account stay that drafts which were to spend everything do not
+// spend.
+func (w *Wallet) Staying(account uint32, drafts ...*Draft) (s Staying) {
 	spent := map[types.OutPoint]bool{}
 	for _, d := range drafts {
 		for i := range d.Inputs {
@@ -38,7 +39,7 @@ func (w *Wallet) Staying(drafts ...*Draft) (s Staying) {
 	defer w.mu.Unlock()
 	for _, c := range w.ledger().coins {
 		switch {
-		case spent[c.OutPoint]:
+		case spent[c.OutPoint] || c.Key.Account != account:
 		case !c.confirmed() && !w.ledger().entry(w.transactions[c.TxID], 0, 0, w.keys).Sent:
 			s.Pending.add(&c)
 		case w.meta.position.Height < matures(&c, w.params.CoinbaseMaturity):

@@ -22,6 +22,14 @@ func accountFlag() cli.Flag {
 	return &cli.StringFlag{Name: flagAccount, Usage: "use the account called `NAME`, or of that number (default: the first)"}
 }
 
+// psbtFlags are the flags of the commands that can leave signing to others.
+func psbtFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: flagPSBT, Usage: "write the payment to `FILE` to be signed by others, or by a machine without a node"},
+		&cli.BoolFlag{Name: flagForce, Usage: "write over a file that is there"},
+	}
+}
+
 // account returns the account that the flag names.
 func (o *opened) account(c *cli.Context) (*wallet.Account, error) {
 	all, name := o.Accounts(), c.String(flagAccount)
@@ -46,6 +54,19 @@ func (o *opened) coinsOf(a *wallet.Account) (coins []wallet.Coin) {
 		}
 	}
 	return coins
+}
+
+// signsAlone refuses drafts that the wallet's own keys cannot sign, before anybody is asked.
+func (o *opened) signsAlone(drafts ...*wallet.Draft) error {
+	all := o.Accounts()
+	for _, d := range drafts {
+		for i := range d.Inputs {
+			if account := all[d.Inputs[i].Key.Account]; !o.SignsAlone(account) {
+				return fmt.Errorf("account %s is not spent by a key of this wallet alone: make a PSBT with --%s FILE, and let it be signed", account.Name(), flagPSBT)
+			}
+		}
+	}
+	return nil
 }
 
 // sendPSBT writes a payment to be signed, in place of sending it.

@@ -178,6 +178,7 @@ func consolidateCommand() *cli.Command {
 		Flags: append(feeFlags(),
 			&cli.GenericFlag{Name: "max", Value: cmdline.Number(&most, 0, 0, 1_000_000), Usage: "join the `N` smallest; 0 for all"},
 			&cli.BoolFlag{Name: flagMix, Usage: "join coins of different labels, too"},
+			accountFlag(),
 		),
 		Action: func(c *cli.Context) error { return consolidate(c, int(most)) },
 	}
@@ -200,13 +201,20 @@ func consolidate(c *cli.Context, most int) error {
 		if err != nil {
 			return err
 		}
-		joined, err := o.Consolidate(0, rate, most, c.Bool(flagMix))
+		account, err := o.account(c)
+		if err != nil {
+			return err
+		}
+		joined, err := o.Consolidate(account.Number(), rate, most, c.Bool(flagMix))
 		if err != nil {
 			return err
 		}
 		var drafts []*wallet.Draft
 		for _, j := range joined {
 			drafts = append(drafts, j.Draft)
+		}
+		if err := o.signsAlone(drafts...); err != nil {
+			return err
 		}
 		sum := summed(drafts)
 		if !c.Bool(flagYes) {

@@ -47,7 +47,7 @@ func sendCommand() *cli.Command {
 			"   karat send --coin 4f1c…e2:0 krt1p… 1.5     pay with this coin\n" +
 			"   karat send --psbt pay.psbt krt1p… 1.5      make it, to be signed elsewhere\n" +
 			"   karat send --wait 3 krt1p… 1.5             pay, and wait for three confirmations",
-		Flags: append(feeFlags(),
+		Flags: append(append(feeFlags(), psbtFlags()...),
 			&cli.BoolFlag{Name: flagSubtract, Usage: "take the fee from the amounts"},
 			&cli.BoolFlag{Name: flagAll, Usage: "send everything to one address"},
 			&cli.StringFlag{Name: flagFile, Usage: "pay what stands in `FILE`, - for standard input"},
@@ -57,8 +57,6 @@ func sendCommand() *cli.Command {
 			&cli.BoolFlag{Name: flagMix, Usage: "take coins whatever their labels are (default: of one label, if those suffice)"},
 			&cli.BoolFlag{Name: flagDryRun, Usage: "show the payment, and do not send it"},
 			accountFlag(),
-			&cli.StringFlag{Name: flagPSBT, Usage: "write the payment to `FILE` to be signed by others, or by a machine without a node"},
-			&cli.BoolFlag{Name: flagForce, Usage: "write over a file that is there"},
 		),
 		Action: func(c *cli.Context) error { return send(c, uint32(wait)) },
 	}
@@ -129,10 +127,8 @@ func (h home) pay(c *cli.Context, list []payment, l limits) (drafts []*wallet.Dr
 	if c.IsSet(flagPSBT) {
 		return drafts, o.sendPSBT(c, list, drafts)
 	}
-	if account, err := o.account(c); err != nil {
+	if err := o.signsAlone(drafts...); err != nil {
 		return nil, err
-	} else if !o.SignsAlone(account) {
-		return nil, fmt.Errorf("account %s is not spent by a key of this wallet alone: make a PSBT with --%s FILE, and let it be signed", account.Name(), flagPSBT)
 	}
 	if err := o.confirm(c, list, drafts, l); err != nil {
 		return nil, err
@@ -205,6 +201,11 @@ func (o *opened) request(c *cli.Context, list []payment, l limits) (*wallet.Requ
 			return nil, err
 		}
 		r.Coins = nil
+		for i := range r.Required {
+			if other := r.Required[i].Key.Account; other != account.Number() {
+				return nil, cmdline.Usagef("coin %s is of account %s: name that with --%s", r.Required[i].OutPoint, o.Accounts()[other].Name(), flagAccount)
+			}
+		}
 	}
 	if r.FeeRate, err = o.feeRate(c, l, confirmTarget); err != nil {
 		return nil, err
@@ -288,7 +289,11 @@ func (o *opened) showPayment(c *cli.Context, list []payment, drafts []*wallet.Dr
 		fmt.Fprintf(w, "change\t%s\tcomes back to the wallet\n", d.Tx.Outputs[d.ChangeIndex].Value)
 	}
 	if c.Bool(flagAll) && len(c.StringSlice(flagCoin)) == 0 {
-		showStaying(w, o.Staying(drafts...))
+		account, err := o.account(c)
+		if err != nil {
+			return err
+		}
+		showStaying(w, o.Staying(account.Number(), drafts...))
 	}
 	if err := w.Flush(); err != nil {
 		return err

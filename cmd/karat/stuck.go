@@ -28,7 +28,7 @@ func bumpCommand() *cli.Command {
 			"   karat bump 4a5e…                      pay what the node estimates\n" +
 			"   karat bump --feerate 12 4a5e…         pay 12 grains per virtual byte\n" +
 			"   karat bump --subtract-fee 4a5e…       the receivers pay what it costs more",
-		Flags: append(feeFlags(), &cli.BoolFlag{Name: flagSubtract, Usage: "take what it costs more from the amounts"}),
+		Flags: append(append(feeFlags(), psbtFlags()...), &cli.BoolFlag{Name: flagSubtract, Usage: "take what it costs more from the amounts"}),
 		Action: remedy(func(c *cli.Context, o *opened, txid types.Hash, l limits) (*wallet.Remedy, error) {
 			m, err := o.Bump(c.Context, o.node, txid, l.rate, c.Bool(flagSubtract))
 			if errors.As(err, new(*wallet.ErrFunds)) && !c.Bool(flagSubtract) {
@@ -46,7 +46,7 @@ func cancelCommand() *cli.Command {
 			"the two can be confirmed, and miners decide which: until this one is confirmed the payment\n" +
 			"may still be made.\n\n" +
 			"   karat cancel 4a5e…",
-		Flags: feeFlags(),
+		Flags: append(feeFlags(), psbtFlags()...),
 		Action: remedy(func(c *cli.Context, o *opened, txid types.Hash, l limits) (*wallet.Remedy, error) {
 			return o.Cancel(c.Context, o.node, txid, l.rate)
 		}, cancels),
@@ -60,7 +60,7 @@ func cpfpCommand() *cli.Command {
 			"fee that makes both worth a miner's while (child pays for parent).\n\n" +
 			"   karat cpfp 4a5e…                      both pay what the node estimates\n" +
 			"   karat cpfp --feerate 12 4a5e…         both together pay 12 grains per virtual byte",
-		Flags: feeFlags(),
+		Flags: append(feeFlags(), psbtFlags()...),
 		Action: remedy(func(c *cli.Context, o *opened, txid types.Hash, l limits) (*wallet.Remedy, error) {
 			return o.ChildPays(c.Context, o.node, txid, l.rate)
 		}, paysFor),
@@ -95,6 +95,9 @@ func remedy(draft func(c *cli.Context, o *opened, txid types.Hash, l limits) (*w
 		if err != nil {
 			return err
 		}
+		if err := checkOutput(c); err != nil {
+			return err
+		}
 		return runOpened(c, true, func(c *cli.Context, o *opened) error {
 			m, err := draft(c, o, txid, l)
 			if errors.Is(err, wallet.ErrFeeRate) {
@@ -103,6 +106,15 @@ func remedy(draft func(c *cli.Context, o *opened, txid types.Hash, l limits) (*w
 				return err
 			}
 			if err := m.CheckFee(); err != nil {
+				return err
+			}
+			if c.IsSet(flagPSBT) {
+				if len(m.Parents) > 0 {
+					return errors.New("the node lacks the parent, and would not take the child alone: a PSBT cannot help")
+				}
+				return o.sendPSBT(c, nil, []*wallet.Draft{m.Draft})
+			}
+			if err := o.signsAlone(m.Draft); err != nil {
 				return err
 			}
 			if err := o.showRemedy(c, m, does); err != nil {

@@ -212,3 +212,43 @@ func TestFeesAreJudged(t *testing.T) {
 	b.mine(1)
 	b.expect("with leave", "alice", "0.00001000", "0.00000000")
 }
+
+// TestBumpOfASharedPayment: what two have signed is replaced by what two sign again.
+func TestBumpOfASharedPayment(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	account := b.share([]string{"alice", "bob"}, "--threshold", "2")
+	b.karat("rich", "send", "--yes", account.FirstAddress, "5")
+	b.mine(1)
+	signed := func(file string) string {
+		t.Helper()
+		one := b.karat("alice", "psbt", "sign", "--yes", file)
+		return b.karat("bob", "psbt", "send", "--yes", b.karat("bob", "psbt", "sign", "--yes", one))
+	}
+	to, file, bumped := b.karat("rich", "address"), filepath.Join(b.dir, "pay.psbt"), filepath.Join(b.dir, "bump.psbt")
+	b.karat("alice", "send", "--account", "shared", "--feerate", "0.2", "--psbt", file, to, "1.5")
+	first := signed(file)
+	if code, _, stderr := b.try("", "alice", "bump", "--yes", first); code != 1 || !strings.Contains(stderr, "--psbt FILE") {
+		t.Errorf("alone: exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := b.try("", "alice", "bump", "--psbt", file, first); code != 2 || !strings.Contains(stderr, "is there already") {
+		t.Errorf("over a file: exit code %d: %s", code, stderr)
+	}
+	b.karat("alice", "bump", "--feerate", "3", "--psbt", bumped, first)
+	second := signed(bumped)
+	if pool := call[[]string](b, "getrawmempool"); len(pool) != 1 || pool[0] != second {
+		t.Errorf("the pool has %v, want %s", pool, second)
+	}
+	b.mine(1)
+	if tx := call[struct{ Confirmations int }](b, "getrawtransaction", second, 1); tx.Confirmations != 1 {
+		t.Errorf("it has %d confirmations", tx.Confirmations)
+	}
+	// Coins of another account are no part of a payment.
+	var coins []coinJSON
+	if err := json.Unmarshal([]byte(b.karat("alice", "coins", "--json")), &coins); err != nil || len(coins) != 1 {
+		t.Fatalf("%v: %v", err, coins)
+	}
+	if code, _, stderr := b.try("", "alice", "send", "--yes", "--coin", coins[0].String(), to, "1"); code != 2 || !strings.Contains(stderr, "is of account shared: name that with --account") {
+		t.Errorf("a coin of another account: exit code %d: %s", code, stderr)
+	}
+}
