@@ -10,26 +10,40 @@ import (
 	"github.com/karatcoin/karat/chain/psbt"
 )
 
-// Policy says in words who can spend from the account, a line for each way. Keys are called
-// by the fingerprints of their master keys; that of this wallet is "you".
-func (w *Wallet) Policy(a *Account) []string {
+// Way is a way to spend from an account.
+type Way struct {
+	Words string // who, and when
+	// Sequence and LockTime are what the transaction needs; 0: nothing.
+	Sequence, LockTime uint32
+	WitnessWeight      int // of an input, at most
+}
+
+// Ways says in words who can spend from the account. Keys are called by the fingerprints of
+// their master keys; that of this wallet is "you".
+func (w *Wallet) Ways(a *Account) (ways []Way) {
 	out, err := a.Expand(Receive, 0)
 	if err != nil || len(out.Keys) == 0 {
 		return nil
 	}
 	own := hex.EncodeToString(w.file.content.Header.Fingerprint)
 	name := func(key [32]byte) string { return nameOf(&out, key, own) }
-	var ways []string
 	if internal := &out.Keys[0]; !isUnspendable(&out, internal) {
-		ways = append(ways, name([32]byte(internal.Public[1:])))
+		ways = append(ways, Way{Words: name([32]byte(internal.Public[1:])), WitnessWeight: witnessWeight})
 	}
 	for i := range out.Leaves {
 		steps := descriptor.DecodeSteps
-		if m, err := descriptor.DecodeScript(out.Leaves[i].Script, &steps); err == nil {
-			ways = append(ways, m.Words(name))
-		} else {
-			ways = append(ways, "a script that karat cannot read")
+		m, err := descriptor.DecodeScript(out.Leaves[i].Script, &steps)
+		if err != nil {
+			continue // the descriptor's reader lets none of these pass
 		}
+		way := Way{Words: m.Words(name), WitnessWeight: witnessWeight}
+		if locks, ok := m.Locks(); ok {
+			way.Sequence, way.LockTime = locks.Older, locks.After
+		}
+		if weight, err := out.Leaves[i].WitnessWeight(); err == nil {
+			way.WitnessWeight = weight
+		}
+		ways = append(ways, way)
 	}
 	return ways
 }

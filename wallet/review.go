@@ -51,6 +51,7 @@ type PSBTSigner struct {
 	Wanted      int    `json:"wanted"` // in how many inputs
 	Signed      int    `json:"signed"` // in how many of these
 	Nonces      int    `json:"nonces"` // in how many a nonce was given
+	Wrong       int    `json:"wrong"`  // in how many a part of a joint signature is wrong
 }
 
 // ReviewPSBT tells what a packet does. An output counts as the wallet's only if an account
@@ -102,7 +103,11 @@ func (w *Wallet) ReviewPSBT(p *psbt.Packet) (*PSBTReview, error) {
 	for i := range p.Outputs {
 		r.Outputs = append(r.Outputs, w.reviewOutput(&p.Outputs[i]))
 	}
-	r.Complete = a.Error == "" && p.Finalize()
+	if a.Error == "" {
+		if r.Complete = p.Finalize(); !r.Complete {
+			r.noteWrong(raw)
+		}
+	}
 	for i := range r.Signers {
 		r.Signers[i].Ours = r.Signers[i].Fingerprint == hex.EncodeToString(w.file.content.Header.Fingerprint)
 	}
@@ -164,6 +169,37 @@ func (r *PSBTReview) noteSigners(in *psbt.Input, out *descriptor.Output) {
 		}
 		if drawn[fingerprint] {
 			r.Signers[i].Nonces++
+		}
+	}
+}
+
+// noteWrong notes who has given wrong parts of joint signatures: the whole would be wrong, and
+// nobody would know whose fault it is.
+// It takes the packet as it came: finalizing one makes whole signatures, right or wrong.
+func (r *PSBTReview) noteWrong(raw []byte) {
+	p, err := psbt.Decode(raw)
+	if err != nil {
+		return
+	}
+	s, err := psbt.NewSigning(p)
+	if err != nil {
+		return
+	}
+	for i := range p.Inputs {
+		list, err := s.WantedMuSig(i)
+		if err != nil {
+			continue
+		}
+		for j := range list {
+			for _, participant := range s.WrongPartials(&list[j]) {
+				for k := range p.Inputs[i].TapDerivations {
+					d := &p.Inputs[i].TapDerivations[k]
+					at := slices.IndexFunc(r.Signers, func(s PSBTSigner) bool { return s.Fingerprint == hex.EncodeToString(d.Origin.Fingerprint[:]) })
+					if at >= 0 && d.Key == [32]byte(participant[1:]) {
+						r.Signers[at].Wrong++
+					}
+				}
+			}
 		}
 	}
 }

@@ -240,6 +240,18 @@ func TestSignMuSig(t *testing.T) {
 			t.Fatalf("second round: %+v", done)
 		}
 	}
+	spoilt := passed(t, p)
+	spoilt.Inputs[1].MuSigPartialSigs[0].Signature[9] ^= 1
+	if r, err = people[0].ReviewPSBT(spoilt); err != nil || r.Complete {
+		t.Errorf("%+v, %v", r, err)
+	}
+	wrong := 0
+	for _, s := range r.Signers {
+		wrong += s.Wrong
+	}
+	if wrong != 1 {
+		t.Errorf("%d have given a wrong part: %+v", wrong, r.Signers)
+	}
 	tx := extracted(t, p, d)
 	for i := range tx.Inputs {
 		if len(tx.Inputs[i].Witness) != 1 || len(tx.Inputs[i].Witness[0]) != 64 {

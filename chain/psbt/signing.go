@@ -330,3 +330,39 @@ func (in *Input) Nonces(w *WantedMuSig) map[[33]byte][66]byte {
 func (in *Input) HasPartial(id MuSigID) bool {
 	return slices.ContainsFunc(in.MuSigPartialSigs, func(s MuSigPartialSig) bool { return s.MuSigID == id })
 }
+
+// WrongPartials returns the participants whose partial signatures are wrong. It can tell only
+// when all nonces are there.
+func (s *Signing) WrongPartials(w *WantedMuSig) (wrong [][33]byte) {
+	in := &s.s.packet.Inputs[w.Input]
+	nonces := in.Nonces(w)
+	list := make([][66]byte, len(w.Participants))
+	keys := make([]*btcec.PublicKey, len(w.Participants))
+	for i, participant := range w.Participants {
+		nonce, ok := nonces[participant]
+		key, err := btcec.ParsePubKey(participant[:])
+		if !ok || err != nil {
+			return nil
+		}
+		list[i], keys[i] = nonce, key
+	}
+	sum, err := musig2.AggregateNonces(list)
+	if err != nil {
+		return nil
+	}
+	for i := range in.MuSigPartialSigs {
+		part := &in.MuSigPartialSigs[i]
+		at := slices.Index(w.Participants, part.Participant)
+		if part.Aggregate != w.Aggregate || part.LeafHash != w.LeafHash || at < 0 {
+			continue
+		}
+		if s.s.aggregated += len(keys); s.s.aggregated > maxAggregated {
+			return wrong
+		}
+		var signature musig2.PartialSignature
+		if signature.Decode(bytes.NewReader(part.Signature[:])) != nil || !signature.Verify(list[at], sum, keys, keys[at], w.Message, musig2.WithTweaks(w.Tweaks...)) {
+			wrong = append(wrong, part.Participant)
+		}
+	}
+	return wrong
+}

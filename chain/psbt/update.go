@@ -1,7 +1,12 @@
 package psbt
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"slices"
+
+	//lint:ignore SA1019 Bitcoin hashes with it, however old it is
+	"golang.org/x/crypto/ripemd160"
 
 	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/taproot"
@@ -106,4 +111,23 @@ func (p *Packet) DropTransactions() {
 	for i := range p.Inputs {
 		p.Inputs[i].NonWitnessUTXO = nil
 	}
+}
+
+// AddPreimage adds a preimage of 32 bytes if a script of the input asks for it, by any hash
+// function. It reports whether one does.
+func (in *Input) AddPreimage(preimage []byte) (wanted bool) {
+	once := sha256.Sum256(preimage)
+	twice := sha256.Sum256(once[:])
+	h := ripemd160.New()
+	h.Write(preimage)
+	id := KeyID(preimage) // which is HASH160
+	for kind, hash := range map[PreimageKind][]byte{SHA256: once[:], Hash256: twice[:], RIPEMD160: h.Sum(nil), Hash160: id[:]} {
+		for i := range in.TapScripts {
+			if bytes.Contains(in.TapScripts[i].Script, append([]byte{byte(len(hash))}, hash...)) {
+				in.Preimages[kind] = union(in.Preimages[kind], []Preimage{{Hash: hash, Preimage: preimage}}, comparePreimage)
+				wanted = true
+			}
+		}
+	}
+	return wanted
 }

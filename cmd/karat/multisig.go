@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -106,8 +105,8 @@ func scriptCommand() *cli.Command {
 				"(BIP379): pk, multi_a, sortedmulti_a, older, after, sha256, hash256, hash160, ripemd160,\n" +
 				"and_v, and_b, or_b, or_c, or_d, or_i, andor, thresh. What it means is told in words.\n\n" +
 				"   karat script new vault 'tr(MINE/<0;1>/*,and_v(v:pk(HEIR/<0;1>/*),older(52560)))'\n\n" +
-				"MINE and HEIR are keys as karat multisig key prints them. The heir spends coins that are old\n" +
-				"enough with karat psbt create --after 52560.\n\n" +
+				"MINE and HEIR are keys as karat multisig key prints them. The ways to spend are numbered: the\n" +
+				"heir spends coins that are old enough with karat psbt create --way 2.\n\n" +
 				"   karat -w cold-watch script new --watch-only cold 'tr([…]xpub…/<0;1>/*)'\n\n" +
 				"watches what a machine without a node keeps, by the descriptor that karat descriptors prints\n" +
 				"there. It makes payments by karat psbt create, for that machine to sign.",
@@ -183,7 +182,10 @@ func (h home) showAccount(c *cli.Context, a *wallet.Account) error {
 		return err
 	}
 	return runOpened(c, false, func(c *cli.Context, o *opened) error {
-		ways := o.Policy(a)
+		var ways []string
+		for _, way := range o.Ways(a) {
+			ways = append(ways, way.Words)
+		}
 		if c.Bool(flagJSON) {
 			return cmdline.PrintJSON(c.App.Writer, map[string]any{
 				"name": a.Name(), "account": a.Number(), "descriptor": a.Descriptor(), "first_address": first, "policy": ways, "watch_only": a.IsWatchOnly(),
@@ -191,7 +193,10 @@ func (h home) showAccount(c *cli.Context, a *wallet.Account) error {
 		}
 		w := c.App.Writer
 		fmt.Fprintf(w, "account %s (number %d)\n\n%s\n\n", a.Name(), a.Number(), a.Descriptor())
-		fmt.Fprintf(w, "who can spend: %s\n", strings.Join(ways, "\n           or: "))
+		fmt.Fprintln(w, "who can spend:")
+		for i, way := range ways {
+			fmt.Fprintf(w, "  %d. %s\n", i+1, way)
+		}
 		fmt.Fprintf(w, "first address: %s\n\n", first)
 		_, err := fmt.Fprintln(w, "Compare the first address with the others. Keep the descriptor beside your words: without\nit the words alone do not find these coins.")
 		return err

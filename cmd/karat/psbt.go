@@ -54,7 +54,8 @@ func psbtCreateCommand() *cli.Command {
 		Name: "create", Usage: "make a payment that is to be signed", ArgsUsage: "ADDRESS AMOUNT [ADDRESS AMOUNT…]",
 		Description: "Chooses coins as karat send does, and signs nothing. All that signers need to know is in it.\n\n" +
 			"   karat psbt create --account family -o pay.psbt krt1p… 1.5\n" +
-			"   karat psbt create --after 144 --all krt1p…    by a script that lets coins move after 144 blocks",
+			"   karat psbt create --account vault --way 2 --all krt1p…   by the second way that\n" +
+			"                                               karat script new has told, with its locks",
 		Flags: append(append(feeFlags(), outputFlags()...),
 			accountFlag(),
 			&cli.BoolFlag{Name: flagSubtract, Usage: "take the fee from the amounts"},
@@ -63,17 +64,14 @@ func psbtCreateCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: flagLabel, Usage: "note `TEXT` beside the receiver's address; once for each, in their order"},
 			&cli.StringSliceFlag{Name: flagCoin, Usage: "spend the coin `TXID:INDEX`, and no others; once for each"},
 			&cli.BoolFlag{Name: flagMix, Usage: "take coins whatever their labels are (default: of one label, if those suffice)"},
-			&cli.UintFlag{Name: flagAfter, Usage: "spend coins that are `BLOCKS` old by a script that asks for that age (older)"},
+			&cli.UintFlag{Name: flagWay, Usage: "spend by the `N`th way of the account, and meet its locks"},
 			&cli.BoolFlag{Name: "psbt-v0", Usage: "make version 0, which older programs read"},
 		),
 		Action: psbtCreate,
 	}
 }
 
-const flagAfter = "after"
-
-// maxAge is the greatest age in blocks that a script can ask for (BIP68).
-const maxAge = 0xffff
+const flagWay = "way"
 
 // psbtCreate builds a payment and writes it. Nobody is asked: nothing is signed.
 func psbtCreate(c *cli.Context) error {
@@ -89,9 +87,6 @@ func psbtCreate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Uint(flagAfter) > maxAge {
-		return cmdline.Usagef("--%s %d: a script asks for %d blocks at most", flagAfter, c.Uint(flagAfter), maxAge)
-	}
 	if err := checkOutput(c); err != nil {
 		return err
 	}
@@ -100,7 +95,9 @@ func psbtCreate(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		r.Sequence = uint32(c.Uint(flagAfter))
+		if err := o.chooseWay(c, r); err != nil {
+			return err
+		}
 		drafts, err := o.build(c, r)
 		if err != nil {
 			return err
@@ -122,6 +119,37 @@ func psbtCreate(c *cli.Context) error {
 		}
 		return o.deliver(c, p, "")
 	})
+}
+
+// chooseWay sets what the way to spend asks for that the flag names.
+func (o *opened) chooseWay(c *cli.Context, r *wallet.Request) error {
+	account, err := o.account(c)
+	if err != nil || !c.IsSet(flagWay) {
+		return err
+	}
+	ways := o.Ways(account)
+	n := c.Uint(flagWay)
+	if n < 1 || n > uint(len(ways)) {
+		return cmdline.Usagef("--%s %d: account %s has %s", flagWay, n, account.Name(), plural(len(ways), "way"))
+	}
+	way := &ways[n-1]
+	r.Sequence = way.Sequence
+	setWeight(r, way.WitnessWeight)
+	const timesFrom = 500_000_000
+	if way.LockTime >= timesFrom || way.LockTime > r.LockTime {
+		r.LockTime = way.LockTime
+	}
+	return nil
+}
+
+// setWeight says what the witness of each input will weigh.
+func setWeight(r *wallet.Request, witness int) {
+	r.WitnessWeight = witness
+	for _, coins := range [][]wallet.Coin{r.Coins, r.Required} {
+		for i := range coins {
+			coins[i].SpendWeight = witness
+		}
+	}
 }
 
 // deliver writes a PSBT, and tells on standard error what it is now.
@@ -188,6 +216,7 @@ func psbtSignCommand() *cli.Command {
 		Flags: append(append(feeFlags()[:1:1], outputFlags()...),
 			&cli.StringFlag{Name: flagMaxFee, Usage: fmt.Sprintf("sign no fee above `COINS`; with --%s, the leave to sign one above a quarter of the amount", flagYes)},
 			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
+			&cli.StringSliceFlag{Name: flagPreimage, Usage: "add what a script asks for by its hash, in `HEX`; once for each"},
 			&cli.BoolFlag{Name: "restart", Usage: "drop all nonces and what was made with them, and begin anew"},
 			&cli.BoolFlag{Name: "foreign", Usage: "sign also for scripts of no account of this wallet, if a key of it is in them"},
 			&cli.BoolFlag{Name: "any-hash-type", Usage: "sign also by hash types that leave parts of the payment open, for others to change"},
@@ -200,6 +229,10 @@ func psbtSignCommand() *cli.Command {
 // psbtSign signs. The keys are opened last, and are wiped as soon as it is signed.
 func psbtSign(c *cli.Context, o *opened, p *psbt.Packet) error {
 	l, err := o.feeLimits(c)
+	if err != nil {
+		return err
+	}
+	preimages, err := addPreimages(c, p)
 	if err != nil {
 		return err
 	}
@@ -225,13 +258,34 @@ func psbtSign(c *cli.Context, o *opened, p *psbt.Packet) error {
 	if err != nil {
 		return err
 	}
-	if !done.Any() {
+	if !done.Any() && preimages == 0 {
 		if done.Waiting > 0 {
 			return errors.New("there is nothing to add now: the nonces of others are missing")
 		}
 		return errors.New("there is nothing to sign: no key of this wallet is asked for, or all have signed already")
 	}
-	return o.deliver(c, p, signedText(done))
+	return o.deliver(c, p, signedText(done, preimages))
+}
+
+const flagPreimage = "preimage"
+
+// addPreimages adds what the flag has, and counts it.
+func addPreimages(c *cli.Context, p *psbt.Packet) (added int, err error) {
+	for _, text := range c.StringSlice(flagPreimage) {
+		raw, err := hex.DecodeString(text)
+		if err != nil || len(raw) != 32 {
+			return 0, cmdline.Usagef("--%s: want 64 hexadecimal digits", flagPreimage)
+		}
+		found := false
+		for i := range p.Inputs {
+			found = p.Inputs[i].AddPreimage(raw) || found
+		}
+		if !found {
+			return 0, fmt.Errorf("--%s %s: no script asks for it", flagPreimage, text)
+		}
+		added++
+	}
+	return added, nil
 }
 
 // agreePSBT shows a PSBT and asks, as karat send asks.
@@ -408,12 +462,12 @@ func psbtConvert(c *cli.Context) error {
 }
 
 // signedText says what was added.
-func signedText(done wallet.Signed) string {
+func signedText(done wallet.Signed, preimages int) string {
 	var parts []string
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{done.Signatures, "signature"}, {done.Partial, "part of a joint signature"}, {done.Nonces, "nonce"}} {
+	}{{done.Signatures, "signature"}, {done.Partial, "part of a joint signature"}, {done.Nonces, "nonce"}, {preimages, "preimage"}} {
 		if part.n == 1 {
 			parts = append(parts, "1 "+part.what)
 		} else if part.n > 1 {

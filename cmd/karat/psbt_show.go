@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -58,9 +59,9 @@ func (o *opened) showPSBT(c *cli.Context, w io.Writer, p *psbt.Packet, r *wallet
 	for _, account := range o.Accounts() {
 		for i, way := range o.waysOf(account, r) {
 			if i == 0 {
-				fmt.Fprintf(&b, "needs   %s\n", way)
+				fmt.Fprintf(&b, "needs   %s\n", way.Words)
 			} else {
-				fmt.Fprintf(&b, "or      %s\n", way)
+				fmt.Fprintf(&b, "or      %s\n", way.Words)
 			}
 		}
 	}
@@ -109,11 +110,11 @@ func (o *opened) locksOf(c *cli.Context, r *wallet.PSBTReview) (locks []string) 
 	return locks
 }
 
-// waysOf returns the policy of an account that inputs which are not final are of.
-func (o *opened) waysOf(a *wallet.Account, r *wallet.PSBTReview) []string {
+// waysOf returns the ways to spend from an account that inputs which are not final are of.
+func (o *opened) waysOf(a *wallet.Account, r *wallet.PSBTReview) []wallet.Way {
 	for i := range r.Inputs {
 		if r.Inputs[i].Account == a.Name() && !r.Inputs[i].Final {
-			return o.Policy(a)
+			return o.Ways(a)
 		}
 	}
 	return nil
@@ -128,6 +129,8 @@ func signerName(s *wallet.PSBTSigner) string {
 
 func signerState(s *wallet.PSBTSigner) string {
 	switch {
+	case s.Wrong > 0:
+		return "has given a part of a signature that is wrong"
 	case s.Signed == s.Wanted:
 		return "has signed"
 	case s.Signed > 0:
@@ -157,7 +160,10 @@ func missingText(r *wallet.PSBTReview) string {
 			missing = append(missing, signerName(s))
 		}
 	}
+	wrong := slices.IndexFunc(r.Signers, func(s wallet.PSBTSigner) bool { return s.Wrong > 0 })
 	switch {
+	case len(missing) == 0 && wrong >= 0:
+		return "the part of " + signerName(&r.Signers[wrong]) + " is wrong: begin anew with karat psbt sign --restart"
 	case len(missing) == 0 && len(r.Signers) > 0:
 		return "all have signed, but a lock or something that a script asks for is not met"
 	case len(missing) == 0:

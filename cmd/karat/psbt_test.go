@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,5 +178,91 @@ func TestColdStorage(t *testing.T) {
 	b.mine(1)
 	if got := b.balance("hot"); !strings.HasPrefix(string(got.Confirmed), "2.9999") {
 		t.Errorf("%+v is left", got)
+	}
+}
+
+// TestVaultAndHeir: an account of two ways. The owner pays alone at any time, and the heir
+// when the coins are old enough; a third script asks for a secret.
+func TestVaultAndHeir(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	var keys []string
+	for _, name := range []string{"owner", "heir"} {
+		b.karat(name, "create", "--no-passphrase")
+		keys = append(keys, b.karat(name, "multisig", "key")+"/<0;1>/*")
+	}
+	secret := strings.Repeat("07", 32)
+	raw, err := hex.DecodeString(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := sha256.Sum256(raw)
+	script := fmt.Sprintf("tr(%s,{and_v(v:pk(%s),older(10)),and_v(v:pk(%s),sha256(%x))})", keys[0], keys[1], strings.ReplaceAll(keys[1], "<0;1>", "<2;3>"), hash)
+	for _, name := range []string{"owner", "heir"} {
+		said := b.karat(name, "script", "new", "vault", script)
+		if !strings.Contains(said, "10 blocks after the coin came") || !strings.Contains(said, "3. ") {
+			t.Errorf("%s is told:\n%s", name, said)
+		}
+	}
+	to := b.karat("owner", "address", "--account", "vault")
+	for range 3 {
+		b.karat("rich", "send", "--yes", to, "5")
+	}
+	b.mine(1)
+	back := b.karat("rich", "address")
+	b.karat("owner", "send", "--account", "vault", "--yes", back, "4")
+	b.mine(1)
+	inherit := func(way string, flags ...string) (code int, stderr string) {
+		t.Helper()
+		p := b.karat("heir", "psbt", "create", "--account", "vault", "--way", way, back, "3")
+		signed := b.karat("heir", append([]string{"psbt", "sign", "--yes", p}, flags...)...)
+		code, _, stderr = b.try("", "heir", "psbt", "send", "--yes", signed)
+		return code, stderr
+	}
+	if code, stderr := inherit("2"); code != cmdline.ExitFailure || !strings.Contains(stderr, "non-BIP68-final") {
+		t.Errorf("inherited at once: %s", stderr)
+	}
+	if code, stderr := inherit("3"); code != cmdline.ExitFailure || !strings.Contains(stderr, "not complete") {
+		t.Errorf("without the secret: %s", stderr)
+	}
+	if code, _, stderr := b.try("", "heir", "psbt", "create", "--account", "vault", "--way", "4", back, "3"); code != cmdline.ExitUsage {
+		t.Errorf("a fourth way: %s", stderr)
+	}
+	if code, stderr := inherit("3", "--preimage", secret); code != 0 {
+		t.Errorf("with the secret: %s", stderr)
+	}
+	b.mine(11)
+	if code, stderr := inherit("2"); code != 0 {
+		t.Errorf("inherited: %s", stderr)
+	}
+	b.mine(1)
+	if e := b.last("heir"); e.Status != "confirmed" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestReadPSBT: a PSBT is read in every form that people pass on, and what is none is told in
+// a line.
+func TestReadPSBT(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	text := b.karat("rich", "psbt", "create", b.karat("rich", "address"), "1")
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := b.karat("rich", "psbt", "show", "--json", text)
+	for name, form := range map[string]string{
+		"binary": string(raw), "text": text + "\n", "folded": text[:70] + "\r\n" + text[70:], "hexadecimal": hex.EncodeToString(raw), "marked": "\ufeff" + text,
+	} {
+		if got := b.karatIn(form, "rich", "psbt", "show", "--json", "-"); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	for name, form := range map[string]string{"nothing": "", "cut off": string(raw[:60]), "a letter": "Dear Bob,\x1b[2J", "a part": text[:100]} {
+		code, stdout, stderr := b.try(form, "rich", "psbt", "show", "-")
+		if code != cmdline.ExitFailure || stdout != "" || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "\x1b") || !strings.Contains(stderr, "standard input: not a PSBT") {
+			t.Errorf("%s: exit code %d, %q, %q", name, code, stdout, stderr)
+		}
 	}
 }

@@ -187,7 +187,6 @@ func (o *opened) request(c *cli.Context, list []payment, l limits) (*wallet.Requ
 	}
 	r := &wallet.Request{
 		SubtractFee: c.Bool(flagSubtract), SendAll: c.Bool(flagAll), Coins: o.coinsOf(account), LockTime: o.Position().Height,
-		WitnessWeight: account.SpendWeight(),
 	}
 	for _, p := range list {
 		r.Outputs = append(r.Outputs, p.out)
@@ -207,6 +206,11 @@ func (o *opened) request(c *cli.Context, list []payment, l limits) (*wallet.Requ
 			}
 		}
 	}
+	weight := account.SpendWeight()
+	if o.SignsAlone(account) { // one signature, whatever scripts there are
+		weight = 0
+	}
+	setWeight(r, weight)
 	if r.FeeRate, err = o.feeRate(c, l, confirmTarget); err != nil {
 		return nil, err
 	}
