@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/btcsuite/btcd/address/v2/bech32"
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 
@@ -64,10 +66,43 @@ func TestVectors(t *testing.T) {
 		if !bytes.Equal(hash[:], vectors.Hex(t, v.MessageHash)) {
 			t.Errorf("hash %x of %s", hash, v.Message)
 		}
+		toSpend := ToSpend(keyHashScript(t, v.Address), []byte(v.Message))
+		if toSpend.TxID().String() != v.ToSpend || ToSign(toSpend).TxID().String() != v.ToSign {
+			t.Errorf("transactions %s and %s of %s", toSpend.TxID(), ToSign(toSpend).TxID(), v.Message)
+		}
 		wrong++
 	}
+	// Of other kinds of addresses there is no coin on this network, and none of their
+	// signatures is one of a taproot address.
+	others := 0
+	for _, v := range slices.Concat(sets["other_types"], sets["error_other"]) {
+		if _, err := taproot.DecodeAddress("bc", v.Address); err == nil {
+			t.Errorf("%s is taken for an address", v.Address)
+		}
+		for _, signature := range append(v.Signatures, v.Signature) {
+			if _, _, err := VerifyFunds(newOwner(3).script, []byte(v.Message), signature); err == nil {
+				t.Errorf("%s is verified", signature)
+			}
+		}
+		others++
+	}
+	vectors.Ran(t, others, "signatures of addresses that are not taproot's")
 	vectors.Ran(t, right, "signatures of messages")
 	vectors.Ran(t, wrong, "spoilt signatures and hashes of messages")
+}
+
+// keyHashScript returns the script of an address of witness version 0.
+func keyHashScript(t *testing.T, address string) []byte {
+	t.Helper()
+	_, data, err := bech32.Decode(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := bech32.ConvertBits(data[1:], 5, 8, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([]byte{taproot.Op0, byte(len(program))}, program...)
 }
 
 // writeAgain reads a signature and writes what was read.
