@@ -91,6 +91,10 @@ hashrate: ## compare hashes a second with cpuminer, whose minerd KARAT_MINERD na
 replay: ## kill nodes and their subscribers a thousand times: KILLS=1000
 	KARAT_REPLAY_KILLS=$(or $(KILLS),1000) $(GO) test ./rpc -count=1 -timeout 60m -run '^TestReplay$$' -v
 
+.PHONY: kills
+kills: ## kill the wallet's commands at each of their writes: KILLS=1000
+	$(GO) test ./cmd/karat -count=1 -timeout 30m -run '^TestKilledAtEveryWrite$$' -v -kills $(or $(KILLS),1000)
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	sh test/fuzz.sh $(FUZZTIME)

@@ -106,23 +106,10 @@ func changePassphrase(path string, p *consensus.Params, old, passphrase string, 
 
 // writeNew writes a file that only its owner can read, and no other than its
 // owner can see the folder's content if it has to be made. The file appears
-// whole and durable or not at all, and never in place of another: an empty file
-// takes the name first, which works where a hard link does not.
+// whole and durable or not at all, and never in place of another.
 func writeNew(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	name, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = name.Close()
-	if err == nil {
-		err = wholefile.ReplaceBytes(path, content)
-	}
-	if err != nil {
-		os.Remove(path)
-	}
-	return err
+	return wholefile.CreateBytes(path, content)
 }

@@ -200,13 +200,7 @@ func writeProof(p *proof.Proof, out string, isNew bool) error {
 		return err // it is printed when it is whole
 	}
 	if isNew {
-		f, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-		if err != nil {
-			return err
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
+		return wholefile.CreateBytes(out, text)
 	}
 	return wholefile.ReplaceBytes(out, text)
 }

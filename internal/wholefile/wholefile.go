@@ -12,6 +12,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -42,6 +43,51 @@ func Replace(path string, write func(io.Writer) error) error {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
 	return SyncDir(dir)
+}
+
+// CreateBytes makes a file that only its owner can read, whole and durable or not at all. It
+// fails with fs.ErrExist if there is one already, which it leaves alone.
+func CreateBytes(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	file, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	// A link gives the file its name at one instant too, and takes none from another.
+	linked := os.Link(file.Name(), path)
+	if err := os.Remove(file.Name()); err != nil {
+		return err
+	}
+	switch {
+	case linked == nil:
+		return SyncDir(dir)
+	case errors.Is(linked, fs.ErrExist):
+		return linked
+	}
+	return createByName(path, content)
+}
+
+// createByName is for file systems without links. An empty file takes the name first, and is
+// what is left if this is cut off.
+func createByName(path string, content []byte) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = file.Close(); err == nil {
+		err = ReplaceBytes(path, content)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 // ReplaceBytes is Replace for content that is in memory.

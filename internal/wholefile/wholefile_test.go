@@ -48,3 +48,29 @@ func TestReplaceFails(t *testing.T) {
 		t.Errorf("%v, %v", entries, err)
 	}
 }
+
+// TestCreate: a new file is there whole, and takes no other's place.
+func TestCreate(t *testing.T) {
+	for name, create := range map[string]func(string, []byte) error{"by link": CreateBytes, "by name": createByName} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "file")
+		if err := create(path, []byte("first")); err != nil {
+			t.Fatal(err)
+		}
+		if err := create(path, []byte("second")); !errors.Is(err, os.ErrExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != "first" {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
+		}
+		if err := create(filepath.Join(dir, "nowhere", "file"), nil); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+			t.Errorf("%s: %v, %v", name, entries, err)
+		}
+	}
+}
