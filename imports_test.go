@@ -114,9 +114,14 @@ var allowed = map[string][]string{
 		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",
 		"rpc/zmqinfo", "rpc/callinfo", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
+	"web/faucetinfo": {"chain/types"},
+	"web/faucet": {
+		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/pending", "chain/standard", "chain/taproot", "web/faucetinfo",
+		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
+	},
 	"web": {
 		"internal/ratelog", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/descriptor", "chain/network", "chain/indexed",
-		"miner/stratuminfo", "p2p/peerinfo", "golang.org/x/time/rate", "rsc.io/qr",
+		"miner/stratuminfo", "p2p/peerinfo", "web/faucetinfo", "golang.org/x/time/rate", "rsc.io/qr",
 	},
 	"wallet": {
 		"chain/proof",
@@ -127,7 +132,7 @@ var allowed = map[string][]string{
 	},
 	"node": {
 		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
-		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "internal/hook", "node/monitor",
+		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "web/faucet", "internal/hook", "node/monitor",
 	},
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
@@ -141,7 +146,7 @@ var allowed = map[string][]string{
 	},
 	"cmd/karatd": {
 		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
-		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml", "github.com/coreos/go-systemd/v22/daemon",
+		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml", "web/faucet", "github.com/coreos/go-systemd/v22/daemon",
 	},
 }
 

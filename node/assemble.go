@@ -26,6 +26,7 @@ import (
 	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/rpc/zeromq"
 	"github.com/karatcoin/karat/web"
+	"github.com/karatcoin/karat/web/faucet"
 )
 
 // services are what Run runs, and the listeners that they are given.
@@ -37,6 +38,7 @@ type services struct {
 	mapper    *portmap.Mapper   // nil: no router is asked
 	stratum   *stratum.Server   // nil: no miner is let in
 	publisher *zeromq.Publisher // nil: nothing is published by ZeroMQ
+	faucet    *faucet.Faucet    // nil: nothing is given away
 	web       *web.Server       // nil: there are no pages
 
 	peerListener    net.Listener // nil: none

@@ -118,6 +118,10 @@ type Config struct {
 	ZMQ    []zmqinfo.Endpoint // where to publish blocks and transactions
 	Notify Notify
 
+	Faucet        bool         // give coins away on the pages
+	FaucetAmount  types.Amount // to each who asks
+	FaucetPerHour types.Amount // to all together
+
 	Metrics string // HOST:PORT for monitors; empty: none
 
 	Stratum    string      // HOST:PORT for miners; empty: none

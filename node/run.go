@@ -19,6 +19,7 @@ const (
 	cookieFile  = ".cookie"
 	mempoolFile = "mempool.dat"
 	keyFile     = "node.key"
+	faucetFile  = "faucet.key"
 	indexesDir  = "indexes"
 )
 
@@ -34,6 +35,7 @@ type Started struct {
 	RPCKey     string   // the fingerprint of the certificate for clients; empty: no TLS
 	Stratum    string   // address for miners; empty: none
 	Web        string   // URL of the pages; empty: none
+	Faucet     []byte   // script that fills the faucet; nil: there is none
 	Metrics    string   // address for monitors; empty: none
 	CookieFile string
 }
@@ -82,6 +84,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	}
 	if s.mapper != nil {
 		run = append(run, s.mapper.Run)
+	}
+	if s.faucet != nil {
+		run = append(run, s.faucet.Run)
 	}
 	if s.web != nil {
 		run = append(run, func(ctx context.Context) error { return s.web.Run(ctx, s.webListener) })
@@ -224,6 +229,9 @@ func (n *Node) started(s *services) Started {
 	}
 	if s.webListener != nil {
 		t.Web = "http://" + s.webListener.Addr().String() + n.config.WebBase + "/"
+	}
+	if s.faucet != nil {
+		t.Faucet = s.faucet.Script()
 	}
 	if s.monitorListener != nil {
 		t.Metrics = s.monitorListener.Addr().String()

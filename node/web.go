@@ -1,14 +1,20 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"net"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/web"
+	"github.com/karatcoin/karat/web/faucet"
 )
 
 // newWeb makes the server of pages, if there are to be some.
@@ -32,8 +38,30 @@ func (n *Node) newWeb(s *services) (err error) {
 	if s.stratum != nil {
 		options.Stratum = s.stratum
 	}
+	if n.config.Faucet {
+		if s.faucet, err = n.newFaucet(s); err != nil {
+			return err
+		}
+		options.Faucet = s.faucet
+	}
 	s.web = web.New(options)
 	return nil
+}
+
+// newFaucet makes what gives coins away.
+func (n *Node) newFaucet(s *services) (*faucet.Faucet, error) {
+	return faucet.New(faucet.Options{
+		Params: n.config.Params, KeyFile: filepath.Join(n.config.DataDir, faucetFile), Chain: n.chain, Pool: faucetPool{s.pool},
+		Amount: n.config.FaucetAmount, PerHour: n.config.FaucetPerHour, Interval: faucet.DefaultInterval, Now: n.clock.real, Logger: n.ownLog,
+	})
+}
+
+// faucetPool is the pool for the faucet, whose payments are this node's own.
+type faucetPool struct{ *mempool.Pool }
+
+// Accept implements faucet.Pool.
+func (p faucetPool) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error) {
+	return currentPool{p.Pool}.Accept(ctx, tx, maxFeeRate)
 }
 
 // isBuiltIn reports whether this is the built-in network of a name.

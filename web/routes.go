@@ -36,6 +36,8 @@ func (s *Server) routes() http.Handler {
 		})
 	}
 	s.apiRoutes(mux)
+	mux.HandleFunc("GET "+s.Base+"/faucet", s.faucetPage)
+	mux.HandleFunc("POST "+s.Base+"/faucet", s.faucetPage)
 	mux.HandleFunc("GET "+s.Base+"/search", s.search)
 	mux.HandleFunc("GET "+s.Base+"/events", s.events)
 	mux.HandleFunc("GET "+s.Base+"/static/{name}", s.file)

@@ -39,6 +39,7 @@ type Options struct {
 	Status    Status
 	Network   Network // nil: nobody is told of it
 	Stratum   Stratum // nil: no miners connect
+	Faucet    Faucet  // nil: there is none
 	Sender    Sender  // nil: visitors send nothing
 
 	Dev       bool   // blocks of this network need no address to be mined to

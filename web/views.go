@@ -122,6 +122,8 @@ func (s *Server) functions(version string) template.FuncMap {
 		"rateclass": rateClass, "free": func(full float64) string { return num(100 - fill(full)) }, "fill": func(full float64) string { return num(fill(full)) },
 		"neg": func(f float64) float64 { return -f }, "float": float, "millis": func(d time.Duration) float64 { return float64(d) / 1e6 },
 		"printable": func(text string) string { return Printable(text, 100) },
+		"faucet":    func() bool { return s.Faucet != nil },
+		"bitsAbove": func(zero int) int { return 256 - zero },
 		"operator":  func() bool { return s.Operator }, // others are told so by the page itself
 	}
 }

@@ -88,6 +88,10 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew
 			fmt.Fprintf(w, "  watch   http://%s/metrics\n", at)
 		}
 	}
+	if t.Faucet != nil {
+		fills, _ := taproot.EncodeAddress(config.Params.HRP, t.Faucet)
+		fmt.Fprintf(w, "  faucet  %sfaucet; fill it at %s\n", t.Web, fills)
+	}
 	if config.Mine {
 		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo) // it was decoded from one
 		fmt.Fprintf(w, "  mining  to %s\n", to)

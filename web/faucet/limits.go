@@ -1,0 +1,97 @@
+package faucet
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/web/faucetinfo"
+)
+
+const (
+	period = time.Hour
+	// maxKnown is how many addresses and networks are remembered. With more in an hour
+	// nobody gets anything, until some are forgotten.
+	maxKnown = 20_000
+)
+
+// limits know who got something in the last hour.
+type limits struct {
+	perHour types.Amount
+	scripts map[string]time.Time
+	groups  map[netip.Prefix]time.Time
+	given   []gift // in the order of time
+	sum     types.Amount
+}
+
+type gift struct {
+	at     time.Time
+	amount types.Amount
+}
+
+func newLimits(perHour types.Amount) limits {
+	return limits{perHour: perHour, scripts: map[string]time.Time{}, groups: map[netip.Prefix]time.Time{}}
+}
+
+// left returns what may still be given.
+func (l *limits) left(now time.Time) types.Amount {
+	for len(l.given) > 0 && now.Sub(l.given[0].at) >= period {
+		l.sum -= l.given[0].amount
+		l.given = l.given[1:]
+	}
+	return l.perHour - l.sum
+}
+
+// take counts a gift, or says why there is none. An invalid group has no limit of its own.
+func (l *limits) take(now time.Time, script []byte, group netip.Prefix, amount types.Amount) error {
+	if at, ok := l.scripts[string(script)]; ok && now.Sub(at) < period {
+		return &faucetinfo.LimitError{What: "this address", Until: at.Add(period)}
+	}
+	if at, ok := l.groups[group]; ok && now.Sub(at) < period && group.IsValid() {
+		return &faucetinfo.LimitError{What: "your network", Until: at.Add(period)}
+	}
+	if l.left(now) < amount {
+		return &faucetinfo.LimitError{What: "everybody together", Until: l.given[0].at.Add(period)}
+	}
+	if len(l.scripts) >= maxKnown || len(l.groups) >= maxKnown {
+		l.forget(now)
+		if len(l.scripts) >= maxKnown || len(l.groups) >= maxKnown {
+			return &faucetinfo.LimitError{What: "everybody together", Until: now.Add(period)}
+		}
+	}
+	l.scripts[string(script)] = now
+	if group.IsValid() {
+		l.groups[group] = now
+	}
+	l.given = append(l.given, gift{now, amount})
+	l.sum += amount
+	return nil
+}
+
+func (l *limits) forget(now time.Time) {
+	for script, at := range l.scripts {
+		if now.Sub(at) >= period {
+			delete(l.scripts, script)
+		}
+	}
+	for group, at := range l.groups {
+		if now.Sub(at) >= period {
+			delete(l.groups, group)
+		}
+	}
+}
+
+// Group is the network that an address is counted by: 256 addresses of IPv4, or what a
+// customer gets of IPv6. This machine itself has none.
+func Group(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
+	if !ip.IsValid() || ip.IsLoopback() {
+		return netip.Prefix{}
+	}
+	bits := 24
+	if ip.Is6() {
+		bits = 48
+	}
+	group, _ := ip.Prefix(bits)
+	return group
+}

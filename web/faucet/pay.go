@@ -1,0 +1,165 @@
+package faucet
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/btcec/v2/schnorr"
+
+	"github.com/karatcoin/karat/chain/standard"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/wholefile"
+	"github.com/karatcoin/karat/web/faucetinfo"
+)
+
+// available is a coin that can be spent now.
+type available struct {
+	at  types.OutPoint
+	out types.TxOut
+}
+
+// spendable returns the coins that can be spent: those of blocks, if they are mature, and
+// change of payments that wait. It assumes mu.
+func (f *Faucet) spendable() (list []available) {
+	next := f.at.Height + 1
+	for at, c := range f.coins {
+		if c.isCoinbase && c.height > 0 && next < c.height+f.o.Params.CoinbaseMaturity || f.o.Pool.SpentBy(at) != nil {
+			continue
+		}
+		list = append(list, available{at, types.TxOut{Value: c.value, ScriptPubKey: f.script}})
+	}
+	f.own = slices.DeleteFunc(f.own, func(txid types.Hash) bool { return f.o.Pool.Get(txid) == nil })
+	for _, txid := range f.own {
+		e := f.o.Pool.Get(txid)
+		if e == nil {
+			continue
+		}
+		for i := range e.Tx.Outputs {
+			at := types.OutPoint{TxID: txid, Index: uint32(i)}
+			if out := &e.Tx.Outputs[i]; string(out.ScriptPubKey) == string(f.script) && f.o.Pool.SpentBy(at) == nil {
+				list = append(list, available{at, *out})
+			}
+		}
+	}
+	// The largest first, so that few are needed; then by name, so that the order is one.
+	slices.SortFunc(list, func(a, b available) int {
+		return cmp.Or(cmp.Compare(b.out.Value, a.out.Value), slices.Compare(a.at.TxID[:], b.at.TxID[:]), cmp.Compare(a.at.Index, b.at.Index))
+	})
+	return list
+}
+
+// pay pays what waits, in one transaction. What cannot be paid now is tried again.
+func (f *Faucet) pay(ctx context.Context) {
+	f.mu.Lock()
+	scripts := f.queue
+	if len(scripts) == 0 {
+		f.mu.Unlock()
+		return
+	}
+	tx, err := f.build(scripts)
+	f.mu.Unlock()
+	if err == nil {
+		_, err = f.o.Pool.Accept(ctx, tx, 0)
+	}
+	if err != nil {
+		f.o.Logger.Warn("the faucet could not pay", "requests", len(scripts), "err", err)
+		return
+	}
+	txid := tx.TxID()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queue = slices.Clone(f.queue[len(scripts):])
+	f.own = append(f.own, txid)
+	if len(f.paid) > maxKnown {
+		clear(f.paid)
+	}
+	for _, script := range scripts {
+		f.paid[string(script)] = txid
+	}
+	f.o.Logger.Info("the faucet has paid", "requests", len(scripts), "txid", txid)
+}
+
+const (
+	inputSize = 57.5 // virtual bytes of a signed input
+	// confirmIn is how many blocks a payment may wait.
+	confirmIn = 6
+	maxInputs = 100
+)
+
+// build makes and signs the payment. It assumes mu.
+func (f *Faucet) build(scripts [][]byte) (*types.Tx, error) {
+	rate := max(f.o.Pool.Estimate(confirmIn, false).FeeRate, standard.MinRelay)
+	tx := &types.Tx{Version: 2}
+	for _, script := range scripts {
+		tx.Outputs = append(tx.Outputs, types.TxOut{Value: f.o.Amount, ScriptPubKey: script})
+	}
+	tx.Outputs = append(tx.Outputs, types.TxOut{ScriptPubKey: f.script})
+	needed := f.o.Amount * types.Amount(len(scripts))
+	have, fee := types.Amount(0), types.Amount(0)
+	var prevouts []types.TxOut
+	for _, c := range f.spendable() {
+		if len(prevouts) == maxInputs {
+			break
+		}
+		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: c.at, Sequence: 0xfffffffd})
+		prevouts = append(prevouts, c.out)
+		have += c.out.Value
+		fee = rate.Fee(tx.StrippedSize() + int((inputSize-41)*float64(len(prevouts))) + 2)
+		if have >= needed+fee+standard.DustLimit(f.script) {
+			tx.Outputs[len(scripts)].Value = have - needed - fee
+			return tx, f.sign(tx, prevouts)
+		}
+	}
+	return nil, faucetinfo.ErrEmpty
+}
+
+// sign signs all inputs by the key path (BIP341). The faucet's output key is its key itself:
+// it has no scripts, and nobody else has a part in it.
+func (f *Faucet) sign(tx *types.Tx, prevouts []types.TxOut) error {
+	signing := taproot.NewContext(tx, prevouts)
+	for i := range tx.Inputs {
+		message, err := signing.SignatureHash(i, taproot.SigHashDefault, nil, nil)
+		if err != nil {
+			return err
+		}
+		var fresh [32]byte
+		rand.Read(fresh[:]) // never fails
+		signature, err := schnorr.Sign(f.key, message[:], schnorr.CustomNonce(fresh))
+		if err != nil {
+			return err
+		}
+		tx.Inputs[i].Witness = [][]byte{signature.Serialize()}
+	}
+	return nil
+}
+
+// loadKey reads the key in a file of 64 hexadecimal digits, or makes one.
+func loadKey(path string) (*btcec.PrivateKey, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err := btcec.NewPrivateKey()
+		if err != nil {
+			return nil, err
+		}
+		return key, wholefile.ReplaceBytes(path, []byte(hex.EncodeToString(key.Serialize())+"\n"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	var scalar btcec.ModNScalar
+	if err != nil || len(raw) != 32 || scalar.SetByteSlice(raw) || scalar.IsZero() {
+		return nil, errors.New(path + " is damaged: want 64 hexadecimal digits of a key")
+	}
+	key, _ := btcec.PrivKeyFromBytes(raw)
+	return key, nil
+}

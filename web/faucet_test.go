@@ -1,0 +1,110 @@
+package web_test
+
+import (
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/nodetest"
+	"github.com/karatcoin/karat/node"
+	"github.com/karatcoin/karat/web/faucetinfo"
+)
+
+// askFaucet fills in the form as a browser would, with a proof of work if one is wanted.
+func (s *site) askFaucet(address string, work bool) answer {
+	s.t.Helper()
+	challenge := regexp.MustCompile(`data-challenge="([0-9a-f]+)"`).FindStringSubmatch(s.page("/faucet", 200))[1]
+	nonce := "1"
+	for n := 0; work; n++ {
+		if nonce = strconv.Itoa(n); faucetinfo.Proves(challenge, address, nonce) {
+			break
+		}
+	}
+	r, err := client.PostForm(s.url+"/faucet", url.Values{"address": {address}, "challenge": {challenge}, "nonce": {nonce}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	a := answer{r, string(body)}
+	s.checkPage("/faucet", a)
+	return a
+}
+
+// TestFaucet: who works is paid, once; requests of a moment are paid together; and who cheats
+// gets nothing.
+func TestFaucet(t *testing.T) {
+	s := newSite(t, func(c *node.Config) {
+		nodetest.Matures(c)
+		c.Faucet, c.FaucetAmount, c.FaucetPerHour = true, 2*types.GrainsPerCoin, 5*types.GrainsPerCoin
+	})
+	want(t, s.page("/", 200), "/faucet")
+	person := func(n byte) string {
+		address, err := taproot.EncodeAddress("krtd", taproot.OutputScript([32]byte{n, 1}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return address
+	}
+	if a := s.askFaucet(person(1), true); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(a.body, "the faucet is empty") {
+		t.Errorf("an empty faucet: %s", a.Status)
+	}
+	var blocks []string
+	s.rpc(&blocks, "generatetodescriptor", 5, "raw("+hex.EncodeToString(s.Faucet)+")")
+	deadline := time.Now().Add(time.Minute)
+	for !strings.Contains(s.page("/faucet", 200), `value="40.00000000"`) { // four mature coinbases
+		if time.Now().After(deadline) {
+			t.Fatal("the faucet does not see its coins")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if a := s.askFaucet(person(1), false); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "proof of work") {
+		t.Errorf("without work: %s", a.Status)
+	}
+	if a := s.askFaucet("krtd1nobody", true); a.StatusCode != http.StatusBadRequest {
+		t.Errorf("no address: %s", a.Status)
+	}
+	for n := range byte(2) {
+		if a := s.askFaucet(person(n+1), true); a.StatusCode != http.StatusOK || !strings.Contains(a.body, "On its way") {
+			t.Errorf("person %d: %s\n%s", n, a.Status, a.body)
+		}
+	}
+	if a := s.askFaucet(person(1), true); a.StatusCode != http.StatusTooManyRequests || !strings.Contains(a.body, "this address has had its share") {
+		t.Errorf("once more: %s", a.Status)
+	}
+	if a := s.askFaucet(person(3), true); a.StatusCode != http.StatusTooManyRequests || !strings.Contains(a.body, "everybody together") {
+		t.Errorf("more than there is for an hour: %s", a.Status)
+	}
+	var waiting []string
+	for s.rpc(&waiting, "getrawmempool"); len(waiting) == 0; s.rpc(&waiting, "getrawmempool") {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody is paid")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	var tx struct {
+		Vout []struct {
+			Value        float64
+			ScriptPubKey struct{ Address string }
+		}
+	}
+	s.rpc(&tx, "getrawtransaction", waiting[0], true)
+	paid := map[string]float64{}
+	for _, out := range tx.Vout {
+		paid[out.ScriptPubKey.Address] = out.Value
+	}
+	if len(waiting) != 1 || paid[person(1)] != 2 || paid[person(2)] != 2 {
+		t.Errorf("%d transactions pay %v", len(waiting), paid)
+	}
+}
