@@ -48,9 +48,10 @@ var commandLines = map[string]commandLine{
 	"abandon": {words: "--yes STUCK"},
 
 	"coins lock": {words: "COIN"}, "coins unlock": {words: "COIN"}, "consolidate": {words: "--yes --mix --max 2"},
-	"rpc":     {words: "getblockchaininfo"},
-	"label":   {words: "--json ADDRESS text"},
-	"connect": {words: "karat+http://COOKIE@NODE/dev/IDENTITY"},
+	"rpc":        {words: "getblockchaininfo"},
+	"completion": {words: "bash"},
+	"label":      {words: "--json ADDRESS text"},
+	"connect":    {words: "karat+http://COOKIE@NODE/dev/IDENTITY"},
 
 	"multisig new": {words: "KEYS --threshold 1"}, "script new": {words: "SCRIPT"},
 	"psbt create": {words: "ADDRESS 0.01"}, "psbt show": {words: "PSBT"}, "psbt sign": {words: "--yes PSBT"}, "psbt combine": {words: "PSBT PSBT"},
@@ -314,11 +315,15 @@ func TestHostileTexts(t *testing.T) {
 			t.Errorf("karat %s, %s of %s: a line of the node's: %s%s", name, how, of, shown, errs.String())
 		}
 	}
-	asked := map[string]bool{}
+	// Many commands ask the same: a method that a few have been through is left out.
+	const enough = 5
+	asked := map[string]int{}
 	b.everyCommand(func(name string, line commandLine) {
 		try(name, line, "", "")
 		for _, method := range slices.Sorted(maps.Keys(h.seen)) {
-			asked[method] = true
+			if asked[method]++; asked[method] > enough {
+				continue
+			}
 			for _, how := range []string{"texts", "more", "keys", "error", "body", "no JSON"} {
 				try(name, line, method, how)
 			}

@@ -82,3 +82,20 @@ func TestFlowBump(t *testing.T) {
 		s.run(b, 0, "history")
 	})
 }
+
+func TestFlowYear(t *testing.T) {
+	flow(t, "year", func(b *bench, s *screen) {
+		b.karatIn(aliceWords, "default", "restore", "--no-passphrase")
+		mine, shop := b.karat("default", "address"), b.karat("rich", "address")
+		b.karat("default", "label", mine, "salary")
+		b.karat("default", "label", shop, "the corner shop")
+		for _, amount := range []string{"20", "21.5"} {
+			b.karat("rich", "send", "--yes", mine, amount)
+			b.mine(1)
+			b.karat("default", "send", "--yes", shop, "3.25")
+			b.mine(1)
+		}
+		s.run(b, 0, "history")
+		s.run(b, 0, "history --csv")
+	})
+}

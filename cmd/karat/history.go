@@ -69,7 +69,7 @@ func history(c *cli.Context, o *opened) error {
 		return o.historyCSV(c, entries)
 	}
 	// The title of the last column is not shown where it has a line of its own.
-	rows := cmdline.NewRows(c, cmdline.Column{Title: "time"}, cmdline.Column{Title: "id", Fit: cmdline.Middle}, cmdline.Column{Title: "kind"},
+	rows := cmdline.NewRows(c, cmdline.Column{Title: "time"}, cmdline.Column{Title: "id", Fit: cmdline.Middle}, cmdline.Column{Title: "kind", Fit: cmdline.Drop},
 		cmdline.Column{Title: "amount", Right: true}, cmdline.Column{Title: "balance", Right: true, Fit: cmdline.Drop}, cmdline.Column{Title: "fee", Right: true, Fit: cmdline.Drop},
 		cmdline.Column{Title: "confirmed", Right: true}, cmdline.Column{Title: "block", Right: true, Fit: cmdline.Drop}, cmdline.Column{Title: "with", Fit: cmdline.Below})
 	for i := range entries {

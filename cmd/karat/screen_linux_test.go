@@ -180,8 +180,9 @@ func (s *screen) until(what string, reached func() bool) {
 // What differs from run to run, and what stands for it.
 var (
 	times    = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d`)
+	seconds  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 	ages     = regexp.MustCompile(`\d+ (seconds?|minutes) (ago|old)`)
-	hashes   = regexp.MustCompile(`\b[0-9a-f]{64}\b|\b[0-9a-f]{4,}…[0-9a-f]{4,}`)
+	hashes   = regexp.MustCompile(`\b[0-9a-f]{64}\b| [0-9a-f]{8}\b|\b[0-9a-f]{4,}…[0-9a-f]{4,}`)
 	packets  = regexp.MustCompile(`cHNidP8[A-Za-z0-9+/=]+`)
 	trailing = regexp.MustCompile(`(?m) +$`)
 	words12  = regexp.MustCompile(`(\d+\. )[a-z]+ *`)
@@ -192,11 +193,14 @@ var (
 func fixed(text string, b *bench) string {
 	text = strings.NewReplacer(b.dir, "/home/you/.karat", b.rpc, "127.0.0.1:19554").Replace(text)
 	text = times.ReplaceAllString(text, "2026-01-02 03:04")
+	text = seconds.ReplaceAllString(text, "2026-01-02T03:04:05Z")
 	text = ages.ReplaceAllString(text, "5 seconds $2")
 	text = words12.ReplaceAllString(text, "${1}word       ")
 	text = packets.ReplaceAllString(text, "cHNidP8BA…")
 	var seen []string
 	return hashes.ReplaceAllStringFunc(text, func(hash string) string {
+		space := strings.Repeat(" ", strings.Count(hash, " "))
+		hash = strings.TrimSpace(hash)
 		n := -1
 		for i := range seen {
 			if seen[i] == hash[:4] {
@@ -211,7 +215,7 @@ func fixed(text string, b *bench) string {
 		if cut {
 			return mask(len(first)) + "…" + mask(len(last))
 		}
-		return mask(len(hash))
+		return space + mask(len(hash))
 	})
 }
 

@@ -34,7 +34,7 @@ type output struct {
 
 	mu   sync.Mutex
 	err  error  // the first failure
-	half []byte // the beginning of a rune whose end is still to come
+	half []byte // the beginning of a rune or a line's end that is still to come
 }
 
 // Write implements io.Writer. It writes a rune that is not fit to be shown as an
@@ -56,8 +56,12 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// halfRune returns how many of the last bytes begin a rune and do not end it.
+// halfRune returns how many of the last bytes begin a rune, or the end of a line, and do not
+// end it.
 func halfRune(text []byte) int {
+	if bytes.HasSuffix(text, []byte("\r")) {
+		return 1
+	}
 	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
 		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {
 			if utf8.FullRune(last) {

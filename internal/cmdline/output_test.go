@@ -123,3 +123,20 @@ func TestWrap(t *testing.T) {
 		}
 	}
 }
+
+// TestLinesOfCSV: the end of a line that CSV has stays one, in one piece or two.
+func TestLinesOfCSV(t *testing.T) {
+	for _, pieces := range [][]string{{"a,b\r\nc\x1b\r\n"}, {"a,b\r", "\nc\x1b\r", "\n"}, {"a,", "b", "\r\nc", "\x1b", "\r\n"}} {
+		var out bytes.Buffer
+		Program{App: app(&out, &out, func(c *cli.Context) error {
+			for _, piece := range pieces {
+				fmt.Fprint(c.App.Writer, piece)
+			}
+			fmt.Fprint(c.App.Writer, "x\ry\r")
+			return nil
+		})}.Run(t.Context(), []string{"prog"})
+		if want := "a,b\r\nc\\u001b\r\nx\\u000dy\\u000d"; out.String() != want {
+			t.Errorf("%q: %q, want %q", pieces, out.String(), want)
+		}
+	}
+}

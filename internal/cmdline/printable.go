@@ -56,13 +56,16 @@ func wrap(text string, columns int) string {
 // symbols and spaces do; controls, formats and what no standard knows may do anything.
 func isHarmless(r rune) bool { return r == '\n' || r == '\t' || unicode.IsGraphic(r) }
 
+// endsLine reports whether a text begins with the end of a line as CSV has it.
+func endsLine(text []byte) bool { return len(text) > 1 && text[0] == '\r' && text[1] == '\n' }
+
 // escape returns a text with escapes for all runes but harmless ones. What is no UTF-8
 // becomes the rune that stands for it.
 func escape(text []byte) []byte {
 	first := 0 // of the bytes that have to change
 	for first < len(text) {
 		r, size := utf8.DecodeRune(text[first:])
-		if !isHarmless(r) || r == utf8.RuneError && size == 1 {
+		if !isHarmless(r) && !endsLine(text[first:]) || r == utf8.RuneError && size == 1 {
 			break
 		}
 		first += size
@@ -73,11 +76,11 @@ func escape(text []byte) []byte {
 	out := append(make([]byte, 0, len(text)+32), text[:first]...)
 	for rest := text[first:]; len(rest) > 0; {
 		r, size := utf8.DecodeRune(rest)
-		rest = rest[size:]
-		if isHarmless(r) {
-			out = utf8.AppendRune(out, r)
+		if isHarmless(r) || endsLine(rest) {
+			out, rest = utf8.AppendRune(out, r), rest[size:]
 			continue
 		}
+		rest = rest[size:]
 		if high, low := utf16.EncodeRune(r); high != unicode.ReplacementChar {
 			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
 			continue
