@@ -113,8 +113,11 @@ func (s *site) fill() {
 	}
 	for i := range 25 {
 		s.paid = send(i)
+		if i%5 == 2 {
+			s.mine(1)
+		}
 	}
-	s.mine(3)
+	s.mine(1)
 	for i := 25; i < 48; i++ {
 		s.waits = send(i)
 	}
@@ -124,7 +127,7 @@ func (s *site) fill() {
 // paths are all pages, with the name of each one's picture.
 func (s *site) paths() map[string]string {
 	return map[string]string{
-		"home": "/", "blocks": "/blocks", "block": "/block/61", "genesis": "/block/0", "tx": "/tx/" + s.paid, "waiting": "/tx/" + s.waits,
+		"home": "/", "blocks": "/blocks", "block": "/block/62", "genesis": "/block/0", "tx": "/tx/" + s.paid, "waiting": "/tx/" + s.waits,
 		"address": "/address/" + s.address, "descriptor": "/descriptor?d=addr(" + s.address + ")", "mempool": "/mempool", "mining": "/mining",
 		"supply": "/supply", "about": "/about", "network": "/network", "missing": "/nothing", "search": "/search?q=nobody",
 	}
@@ -206,6 +209,18 @@ func (b *browser) media(name, value string) {
 	}
 }
 
+// picture keeps what is seen without scrolling, for the README, if it is told where.
+func (b *browser) picture(name string) {
+	b.t.Helper()
+	dir := os.Getenv("KARAT_PICTURES")
+	if dir == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), run(b, chromedp.CaptureScreenshot()), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // shot keeps a picture of the whole page.
 func (b *browser) shot(name string) {
 	b.t.Helper()
@@ -276,6 +291,9 @@ func (b *browser) pages(s *site, paths map[string]string, prefix string) {
 					b.t.Errorf("%s is %d pixels wide", where, wide)
 				}
 				b.shot(where)
+				if name == "home" && width == 1280 && prefix == "" {
+					b.picture("home-" + scheme)
+				}
 				b.clean(s.url, where)
 				if script == "" {
 					continue
@@ -330,7 +348,7 @@ func TestNoScript(t *testing.T) {
 	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 		t.Fatal(err)
 	}
-	for path, word := range map[string]string{"/": "UTC", "/block/61": "UTC", "/tx/" + s.paid: "UTC", "/mempool": "What the next block would hold"} {
+	for path, word := range map[string]string{"/": "UTC", "/block/62": "UTC", "/tx/" + s.paid: "UTC", "/mempool": "What the next block would hold"} {
 		b.do(chromedp.Navigate(s.url + path))
 		if page := run(b, chromedp.OuterHTML("main")); !strings.Contains(page, word) {
 			t.Errorf("%s lacks %q", path, word)
