@@ -106,7 +106,7 @@ func (s *session) compare(ctx context.Context, b *batch, below uint32) (agreed b
 			return false, err
 		}
 	}
-	return b.source.out == nil, nil
+	return !s.oneOut(b.source), nil
 }
 
 // begin returns the filter header of a block, on which all nodes agree that have it. stored is

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 )
@@ -29,7 +30,14 @@ type Nodes struct {
 }
 
 // NewNodes returns nodes that are asked together, in the order in which they are preferred.
-func NewNodes(list ...Named) *Nodes { return &Nodes{list: list, lies: map[int]error{}} }
+func NewNodes(list ...Named) *Nodes {
+	return &Nodes{list: list, lies: map[int]error{}}
+}
+
+// patience is how long one of several nodes may take for an answer, before the others are
+// asked to make up for it: the time for 500 filters of full blocks over a slow line. A single
+// node has all the time that its client gives it.
+const patience = time.Minute
 
 // toAll are the methods that every node is to hear of. The others are asked of one.
 var toAll = []string{"sendrawtransaction", "submitpackage"}
@@ -46,7 +54,7 @@ func (n *Nodes) Call(ctx context.Context, method string, result any, params ...a
 		if taken {
 			into = nil
 		}
-		err := n.list[i].Call(ctx, method, into, params...)
+		err := one{n, i}.Call(ctx, method, into, params...)
 		switch {
 		case err == nil && !all:
 			return nil
@@ -83,7 +91,7 @@ func firstError(a, b error) error {
 func (n *Nodes) Batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) (err error) {
 	begun := false
 	for _, i := range n.trusted() {
-		err = n.list[i].Batch(ctx, method, params, func(i int, result json.RawMessage, err error) error {
+		err = one{n, i}.Batch(ctx, method, params, func(i int, result json.RawMessage, err error) error {
 			begun = true
 			return each(i, result, err)
 		})
@@ -127,7 +135,7 @@ func remotes(node Node, p *consensus.Params) (list []*remote) {
 		return []*remote{{node: node, params: p}}
 	}
 	for _, i := range n.trusted() {
-		r := &remote{node: n.list[i].Node, params: p, lied: func(err error) {
+		r := &remote{node: one{n, i}, params: p, lied: func(err error) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.lies[i] = err
@@ -138,6 +146,36 @@ func remotes(node Node, p *consensus.Params) (list []*remote) {
 		list = append(list, r)
 	}
 	return list
+}
+
+// one is one of several nodes.
+type one struct {
+	n  *Nodes
+	at int
+}
+
+// Call implements Node.
+func (o one) Call(ctx context.Context, method string, result any, params ...any) error {
+	return o.within(ctx, func(ctx context.Context) error { return o.n.list[o.at].Call(ctx, method, result, params...) })
+}
+
+// Batch implements Node.
+func (o one) Batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) error {
+	return o.within(ctx, func(ctx context.Context) error { return o.n.list[o.at].Batch(ctx, method, params, each) })
+}
+
+// within calls a node, and gives up when it has had the time that one of several has.
+func (o one) within(ctx context.Context, call func(context.Context) error) error {
+	if len(o.n.list) < 2 {
+		return call(ctx)
+	}
+	limited, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	err := call(limited)
+	if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("%w within %s", ErrUnreachable, patience)
+	}
+	return err
 }
 
 // named says of which node an error is, where there are several.

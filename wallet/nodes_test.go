@@ -351,3 +351,38 @@ func TestInventedConfirmations(t *testing.T) {
 		t.Errorf("the wallet shows\n%s\nbefore\n%s", got, before)
 	}
 }
+
+// mute is a node that never answers, and for which the time goes by quickly.
+type mute struct{}
+
+func (mute) Call(ctx context.Context, _ string, _ any, _ ...any) error {
+	if _, limited := ctx.Deadline(); limited && ctx.Err() == nil {
+		return context.DeadlineExceeded
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (m mute) Batch(ctx context.Context, _ string, _ [][]any, _ func(int, json.RawMessage, error) error) error {
+	return m.Call(ctx, "", nil)
+}
+
+// TestMuteNode: one of several nodes that says nothing is not waited for for ever, and an
+// interrupt is nobody's fault.
+func TestMuteNode(t *testing.T) {
+	n, _, _, want := story(t)
+	w := n.wallet(someWords)
+	nodes := wallet.NewNodes(wallet.Named{Name: "mute", Node: mute{}}, wallet.Named{Name: "good", Node: over(n)})
+	if err := w.Sync(t.Context(), nodes, func(wallet.Progress) {}); err != nil || w.state() != want || !strings.Contains(w.problems(), "node mute: the node does not answer within 1m0s") {
+		t.Errorf("%v, %s", err, w.problems())
+	}
+	var height int
+	if err := nodes.Call(t.Context(), "getblockcount", &height); err != nil || height != 40 {
+		t.Errorf("%d, %v", height, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := w.Sync(ctx, nodes, func(wallet.Progress) {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}

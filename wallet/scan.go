@@ -227,7 +227,7 @@ func (s *session) dropSource(ctx context.Context, b *batch, err error) error {
 		return err
 	}
 	s.forget(b.source)
-	return b.source.out
+	return b.source.named(err)
 }
 
 // match notes which filters of a batch may hold any of some scripts. All processors share the

@@ -74,6 +74,13 @@ func (s *session) drop(ctx context.Context, r *remote, err error) error {
 	return nil
 }
 
+// oneOut reports whether one of some nodes is not asked any more.
+func (s *session) oneOut(list ...*remote) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(list, func(r *remote) bool { return r.out != nil })
+}
+
 // usable returns the nodes whose chain has the wallet's block at a height, those before others
 // that the owner prefers.
 func (s *session) usable(height uint32) (list []*remote) {

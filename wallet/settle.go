@@ -24,7 +24,7 @@ func (s *session) settle(ctx context.Context, a, b *remote, same, differs uint32
 	for differs-same > 1 {
 		middle := same + (differs-same)/2
 		equal, err := s.sameHeader(ctx, a, b, middle)
-		if a.out != nil || b.out != nil || err != nil {
+		if s.oneOut(a, b) || err != nil {
 			return err
 		}
 		if equal {
@@ -107,7 +107,7 @@ func (s *session) judge(ctx context.Context, a, b *remote, at types.Index, filte
 			}
 		}
 	}
-	if a.out != nil || b.out != nil {
+	if s.oneOut(a, b) {
 		return nil
 	}
 	// Both have what the block pays. What it spends is not in the block, but in transactions
@@ -126,7 +126,7 @@ func (s *session) judge(ctx context.Context, a, b *remote, at types.Index, filte
 			}
 		}
 	}
-	if a.out != nil || b.out != nil {
+	if s.oneOut(a, b) {
 		return nil
 	}
 	return s.vote(ctx, a, b, at)
@@ -206,7 +206,7 @@ func (s *session) vote(ctx context.Context, a, b *remote, at types.Index) error 
 		said[r] = header
 	}
 	first, second := len(votes[said[a]]), len(votes[said[b]])
-	if first == second || a.out != nil || b.out != nil {
+	if first == second || s.oneOut(a, b) {
 		return fmt.Errorf("%w: block %d (%s), nodes %s and %s", ErrDisagree, at.Height, at.Hash, a.name, b.name)
 	}
 	loser := said[a]

@@ -116,6 +116,18 @@ func TestConnect(t *testing.T) {
 	if code != 0 || !strings.Contains(errs, "127.0.0.1:1") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
+	h := home{n.Chain().Params(), filepath.Dir(path)}
+	stored, err := h.storedNodes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored[0].Password = "changed"
+	if err := h.storeNodes(stored); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := try("", "rpc", "getblockcount"); code != 1 || !strings.Contains(errs, "new line for karat connect") {
+		t.Errorf("the password was changed: exit code %d: %s", code, errs)
+	}
 	if got := must("", "nodes", "--remove", "https://"+n.RPC); !strings.Contains(got, "not used any more") {
 		t.Error(got)
 	}

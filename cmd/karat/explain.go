@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -62,6 +63,8 @@ func (e *explainer) hint(err error) string {
 		return fmt.Sprintf("; this is %s: start a node with %s, or name another with --%s URL%s", e.network(), run, flagRPC, other)
 	case errors.Is(err, rpc.ErrUnauthorized) && e.c.String(flagUser) != "":
 		return fmt.Sprintf(": look at --%s and --%s, and at the node's --rpc-auth", flagUser, flagPassword)
+	case errors.Is(err, rpc.ErrUnauthorized) && ofStored(e.c, err):
+		return ": its operator has changed your user or password; ask for a new line for karat connect"
 	case errors.Is(err, rpc.ErrUnauthorized):
 		return fmt.Sprintf(": the cookie is of another node or of an earlier start; this is %s; name the node's cookie with --%s FILE, or a user with --%s NAME", e.network(), flagCookie, flagUser)
 	case errors.Is(err, rpc.ErrNotNode):
@@ -83,4 +86,14 @@ func networkName(c *cli.Context, name string) string {
 		return "network " + cmdline.Printable(name)
 	}
 	return "network " + name + ", the default"
+}
+
+// ofStored reports whether an error is about a node that karat connect has stored.
+func ofStored(c *cli.Context, err error) bool {
+	h, homeErr := findHome(c)
+	if homeErr != nil {
+		return false
+	}
+	stored, _ := h.storedNodes() // a file that is damaged has an error of its own
+	return slices.ContainsFunc(stored, func(n storedNode) bool { return strings.Contains(err.Error(), n.name()) })
 }
