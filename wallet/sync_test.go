@@ -219,7 +219,7 @@ func (w *testWallet) state() string {
 		switch {
 		case e.Status == wallet.StatusConflicted:
 		case e.Height == 0:
-			e.Time = 0
+			e.Time, e.Balance = 0, 0 // which depend on that order
 			waiting = append(waiting, fmt.Sprintf("%+v\n", e))
 		default:
 			fmt.Fprintf(&b, "%+v\n", e)
