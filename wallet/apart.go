@@ -149,15 +149,23 @@ func (w *Wallet) buildApart(r *Request) (*Draft, error) {
 	if best != nil {
 		return best, nil
 	}
-	one.Coins = nil
-	for n, g := range groups {
+	// The richest together, until they suffice. Each failure tells how much is lacking.
+	one.Coins, tried = nil, 0
+	value, goal := types.Amount(0), payments
+	for _, g := range groups[:len(groups)-1] {
 		one.Coins = append(one.Coins, g.coins...)
+		if value += g.value; value < goal || tried == maxGroups {
+			continue
+		}
+		tried++
 		d, err := Build(&one)
-		if last := n == len(groups)-1; last || err == nil || !errors.As(err, new(*ErrFunds)) {
+		var funds *ErrFunds
+		if !errors.As(err, &funds) {
 			return d, err
 		}
+		goal = value + funds.Need - funds.Have
 	}
-	return nil, err // not reached
+	return Build(r)
 }
 
 // waits returns how many coins of a draft no block has.

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"encoding/binary"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -114,4 +115,19 @@ func BenchmarkLarge(b *testing.B) {
 			w.Coins()
 		}
 	})
+	pay := func(b *testing.B) {
+		for b.Loop() {
+			change, err := w.ChangeScript(0)
+			must(b, err)
+			_, err = w.BuildApart(&Request{Outputs: pay(1_000_000), FeeRate: 2000, ChangeScript: change, Coins: w.Coins()})
+			must(b, err)
+		}
+	}
+	b.Run("send", pay)
+	addresses, err := w.Addresses(0, Receive)
+	must(b, err)
+	for i, a := range addresses {
+		must(b, w.SetLabel(LabelAddress, a.Address, fmt.Sprint("customer ", i%200)))
+	}
+	b.Run("send with labels", pay)
 }
