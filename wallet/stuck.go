@@ -65,8 +65,8 @@ func (w *Wallet) findStuck(ctx context.Context, node Node, txid types.Hash, refu
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t, err := w.waiting(txid)
-	if t = w.transactions[txid]; err != nil && !(refused && t != nil && !t.confirmed() && !t.Tx.IsCoinbase() && t.Dropped && !w.ledger().conflictedByOther(t)) {
+	t := w.transactions[txid]
+	if _, err := w.waiting(txid); err != nil && !(refused && t != nil && !t.confirmed() && !t.Tx.IsCoinbase() && t.Dropped && !w.ledger().conflictedByOther(t)) {
 		return nil, err
 	}
 	w.addOwn(view, txid)
