@@ -53,7 +53,10 @@ func (h home) order(c *cli.Context) (list []payment, err error) {
 func (h home) payment(address, amount string, all bool) (p payment, err error) {
 	p.address = address
 	if p.out.ScriptPubKey, err = taproot.DecodeAddress(h.params.HRP, address); err != nil {
-		return p, cmdline.Usagef("%.100q: %w", address, err)
+		if !strings.Contains(err.Error(), address) { // it is too long to be repeated
+			err = fmt.Errorf("%.100q: %w", address, err)
+		}
+		return p, cmdline.Usagef("%w", err)
 	}
 	if !all {
 		if p.out.Value, err = cmdline.ParseAmount(amount, h.params.HRP); err != nil {

@@ -84,7 +84,7 @@ func TestSendIsCheckedFirst(t *testing.T) {
 		{"a file and words", append(wages(alice+",1\n"), alice, "1"), 2, "--file"},
 		{"an empty file", wages("address,amount\n# nobody\n"), 2, "no payment"},
 		{"a line of one field", wages(alice + ",1\n" + alice + "\n"), 2, "line 2: want ADDRESS,AMOUNT"},
-		{"a mistyped address in a file", wages("address,amount\n" + alice + ",1\n\n" + mistyped(alice) + ",2,x\n"), 2, "line 4: \"" + mistyped(alice)},
+		{"a mistyped address in a file", wages("address,amount\n" + alice + ",1\n\n" + mistyped(alice) + ",2,x\n"), 2, "line 4: not an address of this network: \"" + mistyped(alice)},
 		{"a comma for a point", wages(alice + ",\"1,5\"\n"), 2, "line 1"},
 		{"dust in a file", wages(alice + ",0.0000001\n"), 1, "line 1: " + alice},
 		{"no file", []string{"--file", "nowhere.csv"}, 1, "nowhere.csv"},
