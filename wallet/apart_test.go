@@ -70,3 +70,42 @@ func checkDraftPays(t *testing.T, r *Request, d *Draft) {
 		t.Errorf("a fee of %s", d.Fee)
 	}
 }
+
+// TestBuildAll: what is too much for one transaction goes into several, each coin into one.
+func TestBuildAll(t *testing.T) {
+	rng := testRNG(5)
+	values := make([]types.Amount, 4000)
+	for i := range values {
+		values[i] = types.Amount(1000 + rng.Int64N(1<<(1+rng.IntN(30))))
+	}
+	values[17] = 20 // not worth its fee
+	r := &Request{Outputs: append(pay(0), pay(0, 5000)[1]), SendAll: true, FeeRate: 1000, Coins: coinsWith(values...)}
+	drafts, err := BuildAll(r)
+	must(t, err)
+	spent, out, fees := map[types.OutPoint]bool{}, types.Amount(0), types.Amount(0)
+	for i, d := range drafts {
+		must(t, checkDraft(d))
+		for _, c := range d.Inputs {
+			if spent[c.OutPoint] {
+				t.Errorf("%s is spent twice", c.OutPoint)
+			}
+			spent[c.OutPoint] = true
+		}
+		if weight := withWitness(d.Tx, d.Inputs).Weight(); weight > 400_000 || len(d.Tx.Outputs) != max(2-i, 1) {
+			t.Errorf("draft %d has a weight of %d and %d outputs", i, weight, len(d.Tx.Outputs))
+		}
+		for j := range d.Tx.Outputs {
+			out += d.Tx.Outputs[j].Value
+		}
+		fees += d.Fee
+	}
+	in := types.Amount(0)
+	for i, value := range values {
+		if spent[r.Coins[i].OutPoint] {
+			in += value
+		}
+	}
+	if len(drafts) != 3 || len(spent) != 3999 || in != out+fees {
+		t.Errorf("%d drafts of %d coins, %d in, %d out", len(drafts), len(spent), in, out+fees)
+	}
+}

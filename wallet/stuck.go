@@ -249,6 +249,9 @@ func (s *stuck) remedy(r *Request, chosen types.FeeRate) (*Remedy, error) {
 	if least := r.fee(d.VirtualSize); chosen > 0 && chosen.Fee(d.VirtualSize) < least {
 		return nil, fmt.Errorf("%w: it has to pay %s, %s grains per virtual byte, to take the place of what pays %s", ErrFeeTooLow, least, types.NewFeeRate(least, d.VirtualSize)+1, s.owed)
 	}
+	if chosen == 0 && d.FeeRate() > maxEstimate { // the node may have made up what is to be outbid
+		return nil, fmt.Errorf("%w: to outbid what it says would take %s grains per virtual byte", ErrFeeRate, d.FeeRate())
+	}
 	if r.SendAll { // all of it comes back
 		d.ChangeIndex = slices.IndexFunc(d.Tx.Outputs, func(out types.TxOut) bool { return bytes.Equal(out.ScriptPubKey, r.ChangeScript) })
 	}

@@ -3,6 +3,7 @@ package wallet_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -382,6 +383,7 @@ func TestLiesAboutThePool(t *testing.T) {
 		"no size":            entry(`"vsize":0,"fees":{"base":1}`),
 		"a size of blocks":   entry(`"vsize":2000000000,"fees":{"base":1}`),
 		"a dear payment":     entry(`"vsize":154,"fees":{"base":20000000}`),
+		"a dear neighbour":   entry(`"vsize":154,"fees":{"base":0.002}`),
 	} {
 		n.lie = func(method string, result json.RawMessage) json.RawMessage {
 			if method == "getrawmempool" && result[0] == '{' {
@@ -391,6 +393,28 @@ func TestLiesAboutThePool(t *testing.T) {
 		}
 		if m, err := w.Bump(t.Context(), n, txid, 0, false); err == nil {
 			t.Errorf("%s: %+v", name, m)
+		}
+	}
+	// Parents that nobody has, each of a size that makes the child pay for it.
+	var answer strings.Builder
+	previous, depends := txid, ""
+	for i := range 200 {
+		fmt.Fprintf(&answer, `%q:{"vsize":9000,"fees":{"base":0},"depends":[%s]},`, previous, depends)
+		depends, previous = fmt.Sprintf("%q", previous), types.Hash{byte(i), 7}
+	}
+	for name, text := range map[string]string{
+		"many parents":  "{" + strings.TrimSuffix(answer.String(), ",") + "}",
+		"large parents": entry(`"vsize":154,"fees":{"base":0},"depends":["` + types.Hash{9}.String() + `"]},"` + types.Hash{9}.String() + `":{"vsize":9000000,"fees":{"base":0}`),
+	} {
+		n.lie = func(method string, result json.RawMessage) json.RawMessage {
+			if method == "getrawmempool" && result[0] == '{' {
+				return json.RawMessage(text)
+			}
+			return result
+		}
+		m, err := w.ChildPays(t.Context(), n, txid, 2000)
+		if err == nil && m.Fee > 2*coin/1000 || err != nil && !errors.Is(err, wallet.ErrLying) {
+			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 	}
 }

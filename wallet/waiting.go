@@ -122,6 +122,9 @@ func (v poolView) owed(rate types.FeeRate, parents ...types.Hash) (o Owed, err e
 		o.AncestorSize += v[id].size
 		o.AncestorFee += v[id].fee
 	}
+	if o.AncestorSize > maxFamilySize {
+		return o, lying("a family of %d virtual bytes", o.AncestorSize)
+	}
 	return o, nil
 }
 
@@ -158,6 +161,10 @@ func (w *Wallet) BuildPaying(ctx context.Context, node Node, r *Request, build f
 	return Build(&paying)
 }
 
+// maxFamilySize is how many virtual bytes one fee may pay for besides its own transaction. Nodes
+// let 101,000 wait in one family; several times that is no true answer.
+const maxFamilySize = 500_000
+
 // satisfied reports whether ancestors pay a feerate by themselves.
 func (o Owed) satisfied(rate types.FeeRate) bool { return o.AncestorFee >= rate.Fee(o.AncestorSize) }
 
@@ -179,8 +186,9 @@ func (w *Wallet) addOwn(v poolView, also types.Hash) {
 		}
 		v[txid] = e
 	}
-	for txid := range w.transactions {
+	for txid, t := range w.transactions {
 		if e := v[txid]; e != nil {
+			e.size = t.Tx.VirtualSize() // whatever the node says
 			for _, parent := range e.depends {
 				if p := v[parent]; p != nil && !slices.Contains(p.spentBy, txid) {
 					p.spentBy = append(p.spentBy, txid)
