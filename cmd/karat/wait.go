@@ -25,6 +25,7 @@ func (h home) waitFor(c *cli.Context, txid types.Hash, want uint32) error {
 		return err
 	}
 	var seen types.Hash
+	said := "" // the last error that is tried again
 	for {
 		var tip types.Hash
 		if err := node.Call(c.Context, "getbestblockhash", &tip); err != nil {
@@ -39,6 +40,10 @@ func (h home) waitFor(c *cli.Context, txid types.Hash, want uint32) error {
 			if err == nil { // else another karat has the wallet open, or the node changes its chain
 				seen = tip
 				fmt.Fprintf(c.App.ErrWriter, "karat: %d of %s\n", min(confirmations, want), plural(int(want), "confirmation"))
+			}
+			if err != nil && err.Error() != said {
+				said = err.Error()
+				fmt.Fprintf(c.App.ErrWriter, "karat: %v; trying again\n", err)
 			}
 			if err == nil && confirmations >= want {
 				return nil
