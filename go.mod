@@ -10,7 +10,6 @@ require (
 	github.com/btcsuite/btcd/btcutil/v2 v2.0.1
 	github.com/btcsuite/btcd/chaincfg/v2 v2.0.0
 	github.com/coreos/go-systemd/v22 v22.5.0
-	github.com/cosmos/go-bip39 v1.0.0
 	github.com/dchest/siphash v1.2.3
 	github.com/flynn/noise v1.1.0
 	github.com/go-zeromq/zmq4 v0.17.0

@@ -117,6 +117,7 @@ func TestBIP39Passphrase(t *testing.T) {
 	}
 	words, err := f.Words("secret")
 	must(t, err)
+	c.Words.Language = "english"
 	if words != c.Words {
 		t.Errorf("words %+v", words)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/wallet/bip39"
 )
 
 var (
@@ -40,7 +42,6 @@ const (
 	maxFileSize  = 4 << 20 // bytes; a file has about two thousand
 	maxAccounts  = 500
 	maxFileKeys  = 2000 // of all accounts: each costs time whenever the wallet is opened
-	maxGapLimit  = 10_000
 	checkKeySize = 32
 )
 
@@ -106,6 +107,7 @@ type Birthday struct {
 // Words are where a wallet's keys come from.
 type Words struct {
 	Mnemonic   string // of BIP39
+	Language   string // of the words; empty: whichever it is
 	Passphrase string // of BIP39: with another one the same words are another wallet
 }
 
@@ -174,13 +176,13 @@ func newFile(p *consensus.Params, c Contents, passphrase string, kdf kdfParams) 
 	if c.Words.Mnemonic == "" {
 		return f, f.watchOnly(c.Accounts)
 	}
-	words, err := normalizeMnemonic(c.Words.Mnemonic)
+	m, err := ParseMnemonic(c.Words.Mnemonic, c.Words.Language)
 	if err != nil {
 		return nil, err
 	}
-	s := &secret{Words: words, Language: english, Passphrase: c.Words.Passphrase}
+	s := &secret{Words: m.String(), Language: m.Language, Passphrase: c.Words.Passphrase}
 	defer s.wipe()
-	master, fingerprint, err := masterKey(s.Words, s.Passphrase, f.keys.Test)
+	master, fingerprint, err := masterKey(m, s.Passphrase, f.keys.Test)
 	if err != nil {
 		return nil, err
 	}
@@ -405,7 +407,7 @@ func (c *fileContent) check() error {
 		return errors.New("its checksum is wrong")
 	case len(h.Accounts) == 0:
 		return errors.New("it has no account")
-	case h.GapLimit == 0 || h.GapLimit > maxGapLimit:
+	case h.GapLimit == 0 || h.GapLimit > MaxGapLimit:
 		return fmt.Errorf("gap limit %d", h.GapLimit)
 	case c.Sealing == nil && (len(c.Sealed) > 0 || len(c.Code) > 0 || len(h.Fingerprint) > 0):
 		return errors.New("its seal is lost")
@@ -426,6 +428,10 @@ func (f *File) Accounts() []*Account { return f.accounts }
 
 // owner names whose keys the file has: the first account never changes, and says that.
 func (f *File) owner() types.Hash { return f.accounts[0].id() }
+
+// Fingerprint returns that of the master key (BIP32) as other programs show it, eight
+// hexadecimal digits; none if the file has no words.
+func (f *File) Fingerprint() string { return hex.EncodeToString(f.content.Header.Fingerprint) }
 
 // IsWatchOnly reports whether the file has no words.
 func (f *File) IsWatchOnly() bool { return len(f.content.Header.Fingerprint) == 0 }
@@ -472,7 +478,7 @@ func (f *File) Words(passphrase string) (Words, error) {
 	}
 	master.Zero()
 	s.wipe()
-	return Words{s.Words, s.Passphrase}, nil
+	return Words{s.Words, s.Language, s.Passphrase}, nil
 }
 
 // decrypt opens the secret and derives the master key. The header must be as it was vouched
@@ -491,12 +497,11 @@ func (f *File) decrypt(passphrase string) (*secret, *hdkeychain.ExtendedKey, err
 	if err != nil {
 		return nil, nil, err
 	}
-	words, err := normalizeMnemonic(s.Words)
+	m, err := bip39.Parse(s.Words, s.Language)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: it holds no mnemonic", ErrDamaged)
 	}
-	s.Words = words
-	master, fingerprint, err := masterKey(s.Words, s.Passphrase, f.keys.Test)
+	master, fingerprint, err := masterKey(m, s.Passphrase, f.keys.Test)
 	if err != nil {
 		return nil, nil, err
 	}

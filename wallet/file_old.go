@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/wallet/bip39"
 )
 
 const oldFileVersion = 1
@@ -102,10 +103,15 @@ func (c *oldContent) decrypt(passphrase string) (*secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	words, err := c.Header.open(c.Sealed, header, passphrase, true, func(b []byte) bool { return CheckMnemonic(string(b)) == nil })
+	words, err := c.Header.open(c.Sealed, header, passphrase, true, func(b []byte) bool { return isMnemonic(string(b)) })
 	if err != nil {
 		return nil, err
 	}
 	defer clear(words)
-	return &secret{Words: string(words), Language: english}, nil
+	return &secret{Words: string(words), Language: bip39.English}, nil
+}
+
+func isMnemonic(text string) bool {
+	_, err := bip39.Parse(text, bip39.English)
+	return err == nil
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cosmos/go-bip39"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -115,7 +114,7 @@ func TestOldFileForgery(t *testing.T) {
 	p := networkFile(t, "dev.json")
 	f, err := decodeFile([]byte(oldFile), p)
 	must(t, err)
-	seed := bip39.NewSeed(strings.Repeat("zoo ", 11)+"wrong", "")
+	seed := seedOf(t, strings.Repeat("zoo ", 11)+"wrong", "")
 	public := func(path string) string {
 		text, err := publicText(derive(t, seed, keyPrefix(true), path))
 		must(t, err)

@@ -59,7 +59,7 @@ func TestFileRoundTrip(t *testing.T) {
 		}
 		words, err := f.Words(passphrase)
 		must(t, err)
-		if words != (Words{Mnemonic: abandon}) {
+		if words != (Words{Mnemonic: abandon, Language: "english"}) {
 			t.Errorf("words %+v", words)
 		}
 		signer, err := f.Unlock(passphrase)

@@ -7,10 +7,10 @@ import (
 
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"github.com/btcsuite/btcd/chaincfg/v2"
-	"github.com/cosmos/go-bip39"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/descriptor"
+	"github.com/karatcoin/karat/wallet/bip39"
 )
 
 // Branch is one of the two sequences of keys of an account (BIP44).
@@ -69,8 +69,8 @@ func derivePath(from *hdkeychain.ExtendedKey, path ...uint32) (*hdkeychain.Exten
 
 // masterKey returns the master key of a mnemonic with its BIP39 passphrase, and the key's
 // fingerprint.
-func masterKey(mnemonic, passphrase string, test bool) (master *hdkeychain.ExtendedKey, fingerprint []byte, err error) {
-	seed := bip39.NewSeed(mnemonic, normal(passphrase))
+func masterKey(m *bip39.Mnemonic, passphrase string, test bool) (master *hdkeychain.ExtendedKey, fingerprint []byte, err error) {
+	seed := m.Seed(passphrase)
 	defer clear(seed)
 	master, err = hdkeychain.NewMaster(seed, keyPrefix(test))
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"github.com/btcsuite/btcd/chaincfg/v2"
-	"github.com/cosmos/go-bip39"
 
 	"github.com/karatcoin/karat/chain/descriptor"
 	"github.com/karatcoin/karat/chain/taproot"
@@ -30,89 +28,12 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func TestMnemonicVectors(t *testing.T) {
-	var all struct {
-		English []struct {
-			Entropy, Mnemonic, Passphrase, Seed string
-			Xprv                                string `json:"bip32_xprv"`
-		}
-		Others  []struct{ Language, Mnemonic string } `json:"other_languages"`
-		Invalid []struct{ Mnemonic, Why string }      `json:"invalid_english"`
-	}
-	vectors.ReadJSON(t, "wallet/bip39.json", &all)
-	for _, v := range all.English {
-		must(t, CheckMnemonic(v.Mnemonic))
-		must(t, CheckMnemonic("  "+strings.ReplaceAll(strings.ToUpper(v.Mnemonic), " ", " \n\t")))
-		entropy := vectors.Hex(t, v.Entropy)
-		if words, err := bip39.NewMnemonic(entropy); err != nil || words != v.Mnemonic {
-			t.Errorf("entropy %s: %s, %v, want %s", v.Entropy, words, err, v.Mnemonic)
-		}
-		seed := bip39.NewSeed(v.Mnemonic, v.Passphrase)
-		if hex.EncodeToString(seed) != v.Seed {
-			t.Errorf("%s: seed %x, want %s", v.Mnemonic, seed, v.Seed)
-		}
-		master, err := hdkeychain.NewMaster(seed, keyPrefix(false))
-		must(t, err)
-		if master.String() != v.Xprv {
-			t.Errorf("%s: master key %s, want %s", v.Mnemonic, master, v.Xprv)
-		}
-	}
-	for _, v := range all.Others {
-		if err := CheckMnemonic(v.Mnemonic); !errors.Is(err, ErrMnemonic) {
-			t.Errorf("%q (%s): %v", v.Mnemonic, v.Language, err)
-		}
-	}
-	for _, v := range all.Invalid {
-		if err := CheckMnemonic(v.Mnemonic); !errors.Is(err, ErrMnemonic) {
-			t.Errorf("%q (%s): %v", v.Mnemonic, v.Why, err)
-		}
-	}
-	vectors.Ran(t, len(all.English), "mnemonics")
-	vectors.Ran(t, len(all.Others), "mnemonics of other languages")
-	vectors.Ran(t, len(all.Invalid), "mnemonics that are none")
-}
-
-// TestVectorsWordList compares the words that are known with BIP39's list.
-func TestVectorsWordList(t *testing.T) {
-	data := vectors.ReadFile(t, "wallet/bip39-english.txt")
-	if list := strings.Fields(string(data)); len(list) != 2048 || !slices.Equal(list, bip39.WordList) {
-		t.Errorf("BIP39's list of %d words is another", len(list))
-	}
-	vectors.Ran(t, 1, "list of words")
-}
-
-func TestCheckMnemonicNamesTheWord(t *testing.T) {
-	for text, want := range map[string]string{
-		strings.Replace(abandon, "about", "abuot", 1):           `word 12, "abuot"`,
-		strings.Replace(abandon, "abandon", "bandon", 1):        `word 1, "bandon"`,
-		strings.Replace(abandon, "about", "abandon", 1):         "checksum",
-		strings.Repeat("abandon ", 11):                          "11 words",
-		"":                                                      "0 words",
-		strings.Repeat("x", 1<<20):                              `word 1, "xxxxxxxxxxxxxxxxxxxx"`,
-		strings.Repeat("abandon ", 24) + strings.Repeat("a", 9): "word 25",
-	} {
-		if err := CheckMnemonic(text); !errors.Is(err, ErrMnemonic) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.60q: %v, want %q", text, err, want)
-		}
-	}
-}
-
-func TestNewMnemonic(t *testing.T) {
-	seen := map[string]bool{}
-	for _, words := range []int{12, 24, 12, 24} {
-		mnemonic, err := NewMnemonic(words)
-		must(t, err)
-		must(t, CheckMnemonic(mnemonic))
-		if n := len(strings.Fields(mnemonic)); n != words || seen[mnemonic] {
-			t.Errorf("%d words %q, want %d new ones", n, mnemonic, words)
-		}
-		seen[mnemonic] = true
-	}
-	for _, words := range []int{0, -12, 11, 15, 48} {
-		if _, err := NewMnemonic(words); !errors.Is(err, ErrMnemonic) {
-			t.Errorf("%d words: %v", words, err)
-		}
-	}
+// seedOf returns the seed of words.
+func seedOf(t testing.TB, mnemonic, passphrase string) []byte {
+	t.Helper()
+	m, err := ParseMnemonic(mnemonic, "")
+	must(t, err)
+	return m.Seed(passphrase)
 }
 
 // parsePath reads "m/86'/0'/0'/1".
@@ -191,7 +112,7 @@ func TestBIP86Vectors(t *testing.T) {
 		}
 	}
 	vectors.ReadJSON(t, "wallet/bip86.json", &all)
-	seed := bip39.NewSeed(all.Mnemonic, "")
+	seed := seedOf(t, all.Mnemonic, "")
 	account := accountOf(t, seed, &chaincfg.MainNetParams, "m/86'/0'/0'")
 	scripts := 0
 	for _, v := range all.Entries {
@@ -242,7 +163,7 @@ func TestCoreDerivations(t *testing.T) {
 			net = keyPrefix(true)
 		}
 		parent, branch := v.Path[:strings.LastIndexByte(v.Path, '/')], parsePath(t, v.Path)[3]
-		account := accountOf(t, bip39.NewSeed(v.Mnemonic, v.Passphrase), net, parent)
+		account := accountOf(t, seedOf(t, v.Mnemonic, v.Passphrase), net, parent)
 		for i := range v.Addresses {
 			checkScript(t, account, Branch(branch), uint32(i), v.HRP, v.ScriptPubKeys[i], v.Addresses[i])
 			scripts++
@@ -261,7 +182,9 @@ func TestCoreDerivations(t *testing.T) {
 func testAccount(t testing.TB, mnemonic string, coinType uint32) *Account {
 	t.Helper()
 	test := coinType == testCoinType
-	master, fingerprint, err := masterKey(mnemonic, "", test)
+	m, err := ParseMnemonic(mnemonic, "")
+	must(t, err)
+	master, fingerprint, err := masterKey(m, "", test)
 	must(t, err)
 	text, err := bip86Account(master, fingerprint, coinType, 0)
 	must(t, err)
@@ -317,7 +240,7 @@ func TestAccountRefuses(t *testing.T) {
 			t.Errorf("key %d/%d has the script %x", tc.branch, tc.index, script)
 		}
 	}
-	private := derive(t, bip39.NewSeed(abandon, ""), keyPrefix(true), "m/86'/1'/0'").String()
+	private := derive(t, seedOf(t, abandon, ""), keyPrefix(true), "m/86'/1'/0'").String()
 	key := account.whole.Origins()[0].Extended
 	names := func(text string) (string, string) { return text, "tr(" + key + "/<0;1>/*)" }
 	for what, text := range map[string]string{

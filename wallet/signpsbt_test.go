@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cosmos/go-bip39"
-
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/psbt"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/wallet/bip39"
 )
 
 // cosigner is somebody with a wallet of his own, who never sees a node.
@@ -28,11 +27,11 @@ type cosigner struct {
 // newCosigner makes a wallet from a number.
 func newCosigner(t *testing.T, seed byte) *cosigner {
 	t.Helper()
-	words, err := bip39.NewMnemonic(append(make([]byte, 15), seed))
+	words, err := bip39.New(append(make([]byte, 15), seed), bip39.English)
 	must(t, err)
 	_, p, _ := testFile(t, "")
 	c := &cosigner{t: t, params: p, dir: t.TempDir()}
-	_, err = createFile(c.path(), p, contentsOf(words), "", defaultKDF(""))
+	_, err = createFile(c.path(), p, contentsOf(words.String()), "", defaultKDF(""))
 	must(t, err)
 	c.open()
 	t.Cleanup(func() { c.Wallet.Close() })

@@ -29,6 +29,9 @@ const (
 // restored there. Each watched key makes more blocks match by chance.
 const GapLimit = 20
 
+// MaxGapLimit is the largest one that a wallet may have.
+const MaxGapLimit = 10_000
+
 // Wallet is an open wallet: its accounts, and what it knows of the chain. Its
 // methods may be called concurrently.
 type Wallet struct {

@@ -7,74 +7,166 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/wallet"
+	"github.com/karatcoin/karat/wallet/bip39"
 )
 
+// The flags of commands that make a wallet.
+const (
+	flagSecond     = "bip39-passphrase"
+	flagSecondFile = "bip39-passphrase-file"
+	flagLanguage   = "language"
+	flagBirthday   = "birthday"
+	flagGap        = "gap"
+)
+
+// making is what the flags say of a wallet to be made.
+type making struct{ gap, words int64 }
+
+// flags returns the flags of every command that makes a wallet.
+func (m *making) flags(more ...cli.Flag) []cli.Flag {
+	return append([]cli.Flag{
+		passphraseFlag(),
+		&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file"},
+		&cli.BoolFlag{Name: flagSecond, Usage: "ask for BIP39's passphrase, the \"25th word\": with another one the same words are another wallet"},
+		&cli.StringFlag{Name: flagSecondFile, Usage: "read BIP39's passphrase from the first line of `FILE`"},
+		&cli.StringFlag{Name: flagLanguage, Usage: "the words are of `LANGUAGE`: " + strings.Join(bip39.Languages, ", ")},
+		&cli.StringFlag{Name: flagBirthday, Usage: "look for payments from `BLOCK` on: a height, or a date such as 2026-01-31"},
+		&cli.GenericFlag{Name: flagGap, Value: cmdline.Number(&m.gap, wallet.GapLimit, 1, wallet.MaxGapLimit), Usage: "watch `N` addresses behind the last one that was paid; the first sync takes longer with more"},
+		jsonFlag(),
+	}, more...)
+}
+
+// contents returns what the flags say of the file.
+func (m *making) contents(c *cli.Context) (contents wallet.Contents, err error) {
+	contents.GapLimit = uint32(m.gap)
+	if text := c.String(flagBirthday); text != "" {
+		contents.Birthday, err = parseBirthday(text, time.Now())
+	}
+	return contents, err
+}
+
+// parseBirthday reads a height or a date.
+func parseBirthday(text string, now time.Time) (b wallet.Birthday, err error) {
+	if height, err := strconv.ParseUint(text, 10, 32); err == nil {
+		b.Height = uint32(height)
+		return b, nil
+	}
+	day, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return b, cmdline.Usagef("--%s %.40q: want the height of a block, or a date such as 2026-01-31", flagBirthday, text)
+	}
+	if day.After(now) {
+		return b, cmdline.Usagef("--%s %s is in the future", flagBirthday, text)
+	}
+	b.Time = max(day.Unix(), 1) // 0 is: nobody knows
+	return b, nil
+}
+
 func createCommand() *cli.Command {
-	words := int64(0)
+	m := &making{}
 	return &cli.Command{
 		Name: "create", Usage: "make a wallet and show its words, once",
 		Description: "The words are the wallet: whoever has them has the coins, and without them the coins\n" +
-			"are lost with the file. Write them down on paper. The passphrase only protects the file.",
-		Flags: []cli.Flag{
-			passphraseFlag(),
-			&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file"},
-			&cli.GenericFlag{Name: "words", Value: cmdline.Number(&words, 12, 12, 24), Usage: "make `N` words: 12 or 24"},
-		},
-		Action: func(c *cli.Context) error { return create(c, int(words)) },
+			"are lost with the file. Write them down on paper. The passphrase only protects the file.\n\n" +
+			"   karat create                                     12 words, and a passphrase for the file\n" +
+			"   karat create --words 24 --language spanish       more words, of another language",
+		Flags: m.flags(
+			&cli.GenericFlag{Name: "words", Value: cmdline.Number(&m.words, 12, 12, 24), Usage: "make `N` words: 12, 15, 18, 21 or 24"},
+		),
+		Action: func(c *cli.Context) error { return create(c, m) },
 	}
 }
 
 // create makes a wallet. The order matters: the words are shown only when the file
 // is safely stored, so that nobody is paid at words that no file has.
-func create(c *cli.Context, words int) error {
-	if words != 12 && words != 24 {
-		return cmdline.Usagef("--words %d: want 12 or 24", words)
+func create(c *cli.Context, making *making) error {
+	if !bip39.IsCount(int(making.words)) {
+		return cmdline.Usagef("--words %d: want 12, 15, 18, 21 or 24", making.words)
 	}
-	mnemonic, err := wallet.NewMnemonic(words)
+	contents, err := making.contents(c)
 	if err != nil {
 		return err
+	}
+	m, err := wallet.NewMnemonic(int(making.words), cmp.Or(c.String(flagLanguage), bip39.English))
+	if err != nil {
+		return cmdline.Usagef("--%s: %w", flagLanguage, err)
 	}
 	h, err := findHome(c)
 	if err != nil {
 		return err
 	}
-	// Nothing can have been paid to these words before they existed, so the wallet
-	// need not look at older blocks. If no node says where the chain is, the first
-	// sync takes longer, and that is all.
-	birthday, err := h.tip(c)
-	// A mistake in --rpc is no such node: it is reported.
-	if interrupted := c.Context.Err(); interrupted != nil || errors.Is(err, cmdline.ErrUsage) {
-		return cmp.Or(interrupted, err)
-	} else if err != nil {
-		birthday = types.Index{}
+	if !c.IsSet(flagBirthday) {
+		if contents.Birthday.Index, err = h.birthday(c); err != nil {
+			return err
+		}
 	}
-	path, err := h.createFile(c, wallet.Contents{Words: wallet.Words{Mnemonic: mnemonic}, Birthday: wallet.Birthday{Index: birthday}})
+	contents.Words = wallet.Words{Mnemonic: m.String(), Language: m.Language}
+	path, f, err := h.createFile(c, contents)
 	if err != nil {
 		return err
 	}
-	out := c.App.Writer
-	fmt.Fprintf(out, "The words of your wallet. Write them down now; only karat mnemonic shows them again:\n\n")
-	printWords(c, mnemonic)
-	if _, err := fmt.Fprintf(out, "\nwallet %s on network %s made in %s\n", c.String(flagWallet), h.params.Name, path); err != nil {
+	if err := h.showCreated(c, path, f, m); err != nil {
 		// Nobody has seen the words, so nobody can miss the file.
 		return errors.Join(fmt.Errorf("nothing was made, since the words could not be shown: %w", err), os.Remove(path))
 	}
 	return nil
 }
 
+// showCreated shows the words of a new wallet, and where it is.
+func (h home) showCreated(c *cli.Context, path string, f *wallet.File, m *bip39.Mnemonic) error {
+	out := c.App.Writer
+	if c.Bool(flagJSON) {
+		made := h.made(c, path, f)
+		made["mnemonic"], made["language"] = strings.Join(m.Words(), " "), m.Language
+		return cmdline.PrintJSON(out, made)
+	}
+	fmt.Fprintf(out, "The words of your wallet. Write them down now; only karat mnemonic shows them again:\n\n")
+	printWords(c, m)
+	if c.Bool(flagSecond) || c.String(flagSecondFile) != "" {
+		fmt.Fprintln(out, "\nWithout its BIP39 passphrase they are another wallet: keep both, in two places.")
+	}
+	_, err := fmt.Fprintf(out, "\nwallet %s on network %s made in %s\n", c.String(flagWallet), h.params.Name, path)
+	return err
+}
+
+// made is what is said in JSON of a wallet that was made.
+func (h home) made(c *cli.Context, path string, f *wallet.File) map[string]any {
+	made := map[string]any{"wallet": c.String(flagWallet), "network": h.params.Name, "file": path, "watch_only": f.IsWatchOnly()}
+	if !f.IsWatchOnly() {
+		made["fingerprint"] = f.Fingerprint()
+	}
+	return made
+}
+
+// birthday returns the tip of the chain. Nothing can have been paid to words before they
+// existed, so the wallet need not look at older blocks. If no node says where the chain is,
+// the first sync takes longer, and that is all.
+func (h home) birthday(c *cli.Context) (types.Index, error) {
+	tip, err := h.tip(c)
+	// A mistake in --rpc is no such node: it is reported.
+	if interrupted := c.Context.Err(); interrupted != nil || errors.Is(err, cmdline.ErrUsage) {
+		return types.Index{}, cmp.Or(interrupted, err)
+	} else if err != nil {
+		return types.Index{}, nil
+	}
+	return tip, nil
+}
+
 // printWords prints a mnemonic in numbered columns, so that a word that was skipped
 // while copying is noticed. readWords takes the numbers too.
-func printWords(c *cli.Context, mnemonic string) {
-	words := strings.Fields(mnemonic)
+func printWords(c *cli.Context, m *bip39.Mnemonic) {
+	words := m.Words()
 	for i, word := range words {
-		fmt.Fprintf(c.App.Writer, "  %2d. %-10s", i+1, word)
+		fmt.Fprintf(c.App.Writer, "  %2d. %s%s", i+1, word, strings.Repeat(" ", max(1, 11-cmdline.Width(word))))
 		if i%4 == 3 || i == len(words)-1 {
 			fmt.Fprintln(c.App.Writer)
 		}
@@ -115,62 +207,27 @@ func (h home) exists(c *cli.Context, path string) error {
 	return fmt.Errorf("there is already a wallet %q, in %s: choose another name with --%s", c.String(flagWallet), path, flagWallet)
 }
 
-// createFile writes the file of a new wallet and returns its path.
-func (h home) createFile(c *cli.Context, contents wallet.Contents) (string, error) {
+// createFile writes the file of a new wallet and returns its path. It asks for what is still
+// lacking: the passphrases.
+func (h home) createFile(c *cli.Context, contents wallet.Contents) (string, *wallet.File, error) {
 	path, err := h.newPath(c)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	passphrase, err := askPassphrase(c, true)
-	if err != nil {
-		return "", err
+	passphrase := ""
+	if contents.Words.Mnemonic != "" {
+		if contents.Words.Passphrase, err = askSecond(c); err != nil {
+			return "", nil, err
+		}
+		if passphrase, err = askPassphrase(c, true); err != nil {
+			return "", nil, err
+		}
 	}
-	_, err = wallet.CreateFile(path, h.params, contents, passphrase)
+	f, err := wallet.CreateFile(path, h.params, contents, passphrase)
 	if errors.Is(err, fs.ErrExist) { // made while the passphrase was typed
-		return "", h.exists(c, path)
+		return "", nil, h.exists(c, path)
 	}
-	return path, err
-}
-
-func restoreCommand() *cli.Command {
-	return &cli.Command{
-		Name: "restore", Usage: "make a wallet from its words",
-		Description: "Asks for the words, or reads them from standard input. Finds all payments again, unless\n" +
-			"twenty or more addresses in a row were given out and never paid.",
-		Flags: []cli.Flag{
-			passphraseFlag(),
-			&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file"},
-		},
-		Action: restore,
-	}
-}
-
-// restore makes a wallet from words. It has no birthday: the first sync looks at
-// every block.
-func restore(c *cli.Context) error {
-	if c.String(flagPassphrase) == "-" {
-		return cmdline.Usagef("standard input has the words: name a file with --%s", flagPassphrase)
-	}
-	h, err := findHome(c)
-	if err != nil {
-		return err
-	}
-	if _, err := h.newPath(c); err != nil { // before anybody types twelve words in vain
-		return err
-	}
-	mnemonic, err := readWords(c)
-	if err != nil {
-		return err
-	}
-	if err := wallet.CheckMnemonic(mnemonic); err != nil {
-		return err
-	}
-	path, err := h.createFile(c, wallet.Contents{Words: wallet.Words{Mnemonic: mnemonic}})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(c.App.Writer, "wallet %s on network %s restored in %s\n", c.String(flagWallet), h.params.Name, path)
-	return nil
+	return path, f, err
 }
 
 // walletFile opens the wallet's file for a command that needs nothing else. Such
@@ -185,10 +242,18 @@ func walletFile(c *cli.Context) (*wallet.File, error) {
 	return f, err
 }
 
+// openPassphrase returns the passphrase that opens a file, and asks for it only if there is one.
+func openPassphrase(c *cli.Context, f *wallet.File) (string, error) {
+	return withPassphrase(c, f, func(passphrase string) (string, error) {
+		_, err := f.Words(passphrase)
+		return passphrase, err
+	})
+}
+
 func mnemonicCommand() *cli.Command {
 	return &cli.Command{
 		Name: "mnemonic", Usage: "show the words of the wallet again",
-		Flags:  []cli.Flag{passphraseFlag()},
+		Flags:  []cli.Flag{passphraseFlag(), jsonFlag()},
 		Action: showMnemonic,
 	}
 }
@@ -200,18 +265,84 @@ func showMnemonic(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	passphrase := ""
-	if f.NeedsPassphrase() {
-		if passphrase, err = askPassphrase(c, false); err != nil {
-			return err
-		}
-	}
-	words, err := f.Words(passphrase)
+	m, second, err := openWords(c, f)
 	if err != nil {
 		return err
 	}
-	printWords(c, words.Mnemonic)
+	if c.Bool(flagJSON) {
+		out := map[string]any{"mnemonic": strings.Join(m.Words(), " "), "language": m.Language}
+		if second != "" {
+			out["bip39_passphrase"] = second
+		}
+		return cmdline.PrintJSON(c.App.Writer, out)
+	}
+	printWords(c, m)
+	if second != "" {
+		fmt.Fprintf(c.App.Writer, "\nTheir BIP39 passphrase, without which they are another wallet: %s\n", second)
+	}
 	return nil
+}
+
+// openWords opens the words of a wallet, and their BIP39 passphrase.
+func openWords(c *cli.Context, f *wallet.File) (m *bip39.Mnemonic, second string, err error) {
+	if f.IsWatchOnly() {
+		return nil, "", wallet.ErrNoWords
+	}
+	words, err := withPassphrase(c, f, f.Words)
+	if err != nil {
+		return nil, "", err
+	}
+	m, err = wallet.ParseMnemonic(words.Mnemonic, words.Language)
+	return m, words.Passphrase, err
+}
+
+func passphraseCommand() *cli.Command {
+	return &cli.Command{
+		Name: "passphrase", Usage: "change the passphrase that protects the wallet's file",
+		Description: "The words stay as they are, and so do copies of the file that were made before: those are\n" +
+			"still opened by the old passphrase.\n\n" +
+			"   karat passphrase                          asks for the old and the new one\n" +
+			"   karat passphrase --no-passphrase          takes the protection away",
+		Flags: []cli.Flag{
+			passphraseFlag(),
+			&cli.StringFlag{Name: "new-passphrase-file", Usage: "read the new passphrase from the first line of `FILE`"},
+			&cli.BoolFlag{Name: flagNoPassphrase, Usage: "do not encrypt the file any more"},
+			jsonFlag(),
+		},
+		Action: changePassphrase,
+	}
+}
+
+// changePassphrase asks for the old passphrase first, and sees that it is right before the new
+// one is typed twice.
+func changePassphrase(c *cli.Context) error {
+	h, err := findHome(c)
+	if err != nil {
+		return err
+	}
+	dir, f, err := h.openFile(c)
+	if err != nil {
+		return err
+	}
+	if f.IsWatchOnly() {
+		return wallet.ErrNoWords
+	}
+	old, err := openPassphrase(c, f)
+	if err != nil {
+		return err
+	}
+	passphrase, err := newPassphrase(c, "new-passphrase-file", "New passphrase: ", "Once more:      ")
+	if err != nil {
+		return err
+	}
+	if err := wallet.ChangePassphrase(filepath.Join(dir, wallet.FileName), h.params, old, passphrase); err != nil {
+		return err
+	}
+	if c.Bool(flagJSON) {
+		return cmdline.PrintJSON(c.App.Writer, map[string]any{"wallet": c.String(flagWallet), "encrypted": passphrase != ""})
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "the passphrase of wallet %s was changed\n", c.String(flagWallet))
+	return err
 }
 
 func descriptorsCommand() *cli.Command {

@@ -1,64 +1,64 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
-	"slices"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/wallet"
+	"github.com/karatcoin/karat/wallet/bip39"
 )
 
 // askPassphrase returns the passphrase, from the file that a flag names or from
-// whoever sits at the terminal. A new one is typed twice, because a slip would lock
-// the wallet for good, and is never empty by accident: a script whose variable is
-// unset must not make a wallet that anybody can open.
+// whoever sits at the terminal.
 func askPassphrase(c *cli.Context, isNew bool) (string, error) {
-	passphrase, err := passphraseOf(c, isNew)
-	if err == nil && isNew && passphrase == "" && !c.Bool(flagNoPassphrase) {
+	if isNew {
+		return newPassphrase(c, flagPassphrase, "Passphrase: ", "Once more:  ")
+	}
+	passphrase, asked, err := secretOf(c, flagPassphrase, "Passphrase: ", "")
+	if err == nil && !asked {
+		return "", noTerminal("the passphrase", flagPassphrase, "")
+	}
+	return passphrase, err
+}
+
+// newPassphrase returns a new one. It is typed twice, because a slip would lock the wallet for
+// good, and is never empty by accident: a script whose variable is unset must not make a wallet
+// that anybody can open.
+func newPassphrase(c *cli.Context, flag, question, again string) (string, error) {
+	switch given := c.String(flag) != ""; {
+	case c.Bool(flagNoPassphrase) && given:
+		return "", cmdline.Usagef("--%s and --%s exclude each other", flag, flagNoPassphrase)
+	case c.Bool(flagNoPassphrase):
+		return "", nil
+	}
+	passphrase, asked, err := secretOf(c, flag, question, again)
+	if err == nil && !asked {
+		return "", noTerminal("the passphrase", flag, ", or make a wallet without one with --"+flagNoPassphrase)
+	}
+	if err == nil && passphrase == "" {
 		return "", cmdline.Usagef("the passphrase is empty: if you want none, use --%s", flagNoPassphrase)
 	}
 	return passphrase, err
 }
 
-// passphraseOf looks for the passphrase where the flags say, and asks only if they say
-// nothing.
-func passphraseOf(c *cli.Context, isNew bool) (passphrase string, err error) {
-	path := c.String(flagPassphrase)
-	switch {
-	case isNew && c.Bool(flagNoPassphrase) && path != "":
-		return "", cmdline.Usagef("--%s and --%s exclude each other", flagPassphrase, flagNoPassphrase)
-	case isNew && c.Bool(flagNoPassphrase):
+// askSecond returns BIP39's passphrase if a flag says that there is one. Whatever is typed is
+// right, and makes another wallet, so it is typed twice.
+func askSecond(c *cli.Context) (string, error) {
+	if !c.Bool(flagSecond) && c.String(flagSecondFile) == "" {
 		return "", nil
-	case path != "":
-		return cmdline.FirstLine(c.Context, path, c.App.Reader)
 	}
-	in, ok := cmdline.Terminal(c.App.Reader)
-	if !ok {
-		hint := ""
-		if isNew {
-			hint = ", or make a wallet without one with --" + flagNoPassphrase
-		}
-		return "", cmdline.Usagef("there is no terminal to ask for the passphrase: name a file with --%s%s", flagPassphrase, hint)
+	passphrase, asked, err := secretOf(c, flagSecondFile, "BIP39 passphrase: ", "Once more:        ")
+	if err == nil && !asked {
+		return "", noTerminal("BIP39's passphrase", flagSecondFile, "")
 	}
-	defer func() {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("no passphrase was typed: nothing was done")
-		}
-	}()
-	passphrase, err = cmdline.AskSecret(c.Context, in, c.App.ErrWriter, "Passphrase: ")
-	if err != nil || !isNew || passphrase == "" {
-		return passphrase, err
-	}
-	again, err := cmdline.AskSecret(c.Context, in, c.App.ErrWriter, "Once more:  ")
-	if err == nil && again != passphrase {
-		err = errors.New("the passphrases differ: nothing was made")
+	if err == nil && passphrase == "" {
+		return "", cmdline.Usagef("BIP39's passphrase is empty: if there is none, leave --%s out", flagSecond)
 	}
 	return passphrase, err
 }
@@ -86,42 +86,76 @@ func withPassphrase[T any](c *cli.Context, f *wallet.File, open func(passphrase 
 	}
 }
 
-// wordNumber is what create prints before each word.
-var wordNumber = regexp.MustCompile(`^[0-9]{1,2}[.)]?$`)
+func noTerminal(what, flag, hint string) error {
+	return cmdline.Usagef("there is no terminal to ask for %s: name a file with --%s%s", what, flag, hint)
+}
 
-// readWords reads a mnemonic: what somebody types, or all of standard input. The
-// words may stand on several lines and have numbers, so that what create printed can
-// be pasted as it is.
+// secretOf returns a secret from the file that a flag names, or from whoever sits at the
+// terminal. again is the question by which it is typed a second time, if it is not empty.
+func secretOf(c *cli.Context, flag, question, again string) (secret string, asked bool, err error) {
+	defer func() {
+		if errors.Is(err, io.EOF) { // Ctrl-D
+			err = errors.New("no passphrase was typed: nothing was done")
+		}
+	}()
+	if path := c.String(flag); path != "" {
+		secret, err = cmdline.FirstLine(c.Context, path, c.App.Reader)
+		return secret, true, err
+	}
+	in, ok := cmdline.Terminal(c.App.Reader)
+	if !ok {
+		return "", false, nil
+	}
+	secret, err = cmdline.AskSecret(c.Context, in, c.App.ErrWriter, question)
+	if err != nil || again == "" || secret == "" {
+		return secret, true, err
+	}
+	second, err := cmdline.AskSecret(c.Context, in, c.App.ErrWriter, again)
+	if err == nil && second != secret {
+		err = errors.New("the passphrases differ: nothing was changed")
+	}
+	return secret, true, err
+}
+
+// readWords reads a mnemonic: what somebody types, or all of standard input. The words may
+// stand on several lines and have numbers, so that what create printed can be pasted as it is.
 func readWords(c *cli.Context) (string, error) {
+	in, ok := cmdline.Terminal(c.App.Reader)
 	var text string
 	var err error
-	if in, ok := cmdline.Terminal(c.App.Reader); ok {
-		text, err = cmdline.Ask(c.Context, in, c.App.ErrWriter, "Words, on one line or ended by an empty line: ", func() (string, error) { return typedWords(in) })
+	if ok {
+		text, err = typedWords(c, in)
 	} else {
 		text, err = cmdline.ReadFile(c.Context, "-", c.App.Reader)
 	}
-	if err != nil {
-		return "", err
+	if err == nil && len(bip39.Split(text)) == 0 {
+		err = errors.New("no words were given: type them, or pass them on standard input")
 	}
-	words := slices.DeleteFunc(strings.Fields(text), wordNumber.MatchString)
-	if len(words) == 0 {
-		return "", errors.New("no words were given: type them, or pass them on standard input")
-	}
-	return strings.Join(words, " "), nil
+	return text, err
 }
 
-// typedWords reads lines up to an empty one, or one that may hold all words: nobody
-// who pastes them should have to know that an empty line is waited for.
-func typedWords(in io.Reader) (string, error) {
-	const fewest = 12
-	var text strings.Builder
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		words := len(strings.Fields(lines.Text()))
-		text.WriteString(lines.Text() + "\n")
-		if words == 0 || words >= fewest {
-			break
+// typedWords reads lines up to an empty one, or until there are as many words as a mnemonic may
+// have. Nobody who pastes twelve words knows whether more come, so they end with Enter; and what
+// is wrong with a word is said when all are read, or else the rest of a paste would go to the
+// shell. What is typed is not shown: it may be pasted by mistake, and is a secret anyway.
+func typedWords(c *cli.Context, in *os.File) (string, error) {
+	fmt.Fprintln(c.App.ErrWriter, "Type or paste the words, on one line or several. They are not shown.")
+	question, text := "Words: ", ""
+	for {
+		line, err := cmdline.AskSecret(c.Context, in, c.App.ErrWriter, question)
+		text += line + "\n"
+		words := len(bip39.Split(text))
+		switch {
+		case errors.Is(err, io.EOF):
+			return text, nil
+		case err != nil:
+			return "", err
+		case strings.TrimSpace(line) == "" || words >= bip39.MaxWords:
+			return text, nil
+		case bip39.IsCount(words):
+			question = fmt.Sprintf("%d words; Enter to finish, or go on: ", words)
+		default:
+			question = fmt.Sprintf("%d words; go on: ", words)
 		}
 	}
-	return text.String(), lines.Err()
 }

@@ -85,7 +85,8 @@ func giveUp(a answer) answer {
 const (
 	first  = "Passphrase: "
 	second = "Once more:  "
-	words  = "Words, on one line or ended by an empty line: "
+	words  = "Words: "
+	finish = "12 words; Enter to finish, or go on: "
 	sendIt = "Send it? [y/N] "
 )
 
@@ -93,6 +94,7 @@ const (
 // ends the command at once, with nothing made and the terminal as it was.
 func TestPrompts(t *testing.T) {
 	dir := t.TempDir()
+	many := strings.Repeat("abandon ", 12)
 	for i, c := range []struct {
 		command string
 		answers []answer
@@ -108,20 +110,46 @@ func TestPrompts(t *testing.T) {
 		{"create", []answer{passphraseAt(first, "S3cret"), passphraseAt(second, "\x04")}, 1, "no passphrase was typed"},
 		{"create", []answer{passphraseAt(first, "\x03")}, 1, "interrupted"},
 		{"create", []answer{passphraseAt(first, "wrong\x15S3creü\x7ft"), passphraseAt(second, "S3cret")}, 0, ""},
-		{"restore", []answer{{question: words, line: richWords}, passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret")}, 0, ""},
+		{"restore", []answer{passphraseAt(words, richWords), passphraseAt(finish, ""), passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret")}, 0, ""},
 		{"restore", []answer{
-			{question: words, line: "   1. test 2. TEST   3. test\n 4. test  5. test test\ntest test test test test junk\n"},
+			passphraseAt(words, "   1. test 2. TEST   3. test\n 4. test  5. test test\ntest test test test test junk\n"),
 			passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret"),
 		}, 0, ""},
-		{"restore", []answer{{question: words, line: ""}}, 1, "no words"},
-		{"restore", []answer{{question: words, line: "test test\n"}}, 1, "2 words"},
-		{"restore", []answer{giveUp(answer{question: words})}, 1, "interrupted"},
-		{"restore", []answer{{question: words, line: richWords}, giveUp(passphraseAt(first, ""))}, 1, "interrupted"},
+		// Twelve words and twelve numbers are not 24 words, and 24 words on two lines are not 12.
+		{"restore", []answer{
+			passphraseAt(words, "1 test 2 test 3 test 4 test 5 test 6 test\n7 test 8 test 9 test 10 test 11 test 12 junk"), passphraseAt(finish, ""),
+			passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret"),
+		}, 0, ""},
+		{"restore", []answer{
+			passphraseAt(words, many), passphraseAt(finish, strings.Repeat("abandon ", 11)+"art"),
+			passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret"),
+		}, 0, ""},
+		{"restore", []answer{
+			passphraseAt(words, strings.Repeat("abandon ", 5)+"\n"+strings.Repeat("abandon ", 7)+"\n"+strings.Repeat("abandon ", 11)+"art"),
+			passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret"),
+		}, 0, ""},
+		{"restore", []answer{passphraseAt(words, strings.Replace(richWords, "junk", "sadle", 1)), passphraseAt(finish, "")}, 1, "word 12 is not one of BIP39's english words: is it saddle?"},
+		{"restore", []answer{passphraseAt(words, "S3cret"), passphraseAt("1 words; go on: ", "")}, 1, "word 1 is not"},
+		{"restore", []answer{passphraseAt(words, many), passphraseAt(finish, "")}, 1, "checksum"},
+		{"restore", []answer{passphraseAt(words, "")}, 1, "no words"},
+		{"restore", []answer{passphraseAt(words, "\x04")}, 1, "no words"},
+		{"restore", []answer{passphraseAt(words, "test test\n")}, 1, "2 words"},
+		{"restore", []answer{giveUp(passphraseAt(words, ""))}, 1, "interrupted"},
+		{"restore", []answer{passphraseAt(words, richWords), giveUp(passphraseAt(finish, ""))}, 1, "interrupted"},
+		{"restore", []answer{passphraseAt(words, richWords+"\n"), giveUp(passphraseAt(first, ""))}, 1, "interrupted"},
+		{"restore --bip39-passphrase", []answer{
+			passphraseAt(words, richWords+"\n"), passphraseAt("BIP39 passphrase: ", "S3cret"), passphraseAt("Once more:        ", "S3cret"),
+			passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret"),
+		}, 0, ""},
+		{"restore --bip39-passphrase", []answer{
+			passphraseAt(words, richWords+"\n"), passphraseAt("BIP39 passphrase: ", "S3cret"), passphraseAt("Once more:        ", "S3crte"),
+		}, 1, "differ"},
+		{"restore --bip39-passphrase", []answer{passphraseAt(words, richWords+"\n"), passphraseAt("BIP39 passphrase: ", "")}, 2, "leave --bip39-passphrase out"},
 	} {
 		name := fmt.Sprint("w", i)
-		args := []string{"karat", "--network", "dev", "--datadir", dir, "--wallet", name, c.command}
-		code, stdout, stderr := newPerson(t).run(args, c.answers)
-		if code != c.code || !strings.Contains(stderr, c.want) || strings.Contains(stdout+stderr, "S3cr") {
+		args := []string{"karat", "--network", "dev", "--datadir", dir, "--wallet", name}
+		code, stdout, stderr := newPerson(t).run(append(args, strings.Fields(c.command)...), c.answers)
+		if code != c.code || !strings.Contains(stderr, c.want) || strings.Contains(stdout+stderr, "S3cr") || strings.Contains(stderr, "sadle") {
 			t.Errorf("%d, %s: exit code %d (want %d), want %q:\n%s%s", i, c.command, code, c.code, c.want, stdout, stderr)
 		}
 		_, err := os.Stat(filepath.Join(dir, "dev", "wallets", name, "wallet.json"))

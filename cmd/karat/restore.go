@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/wallet"
+	"github.com/karatcoin/karat/wallet/bip39"
+)
+
+func restoreCommand() *cli.Command {
+	m := &making{}
+	return &cli.Command{
+		Name: "restore", Usage: "make a wallet from its words",
+		Description: "Asks for the words, or reads them from standard input: 12, 15, 18, 21 or 24 of any of BIP39's\n" +
+			"languages, with or without numbers. Finds all payments again, unless twenty or more addresses\n" +
+			"in a row (--gap) were given out and never paid.\n\n" +
+			"   karat restore                              asks for the words\n" +
+			"   karat restore --bip39-passphrase           asks for a passphrase of the words, too\n" +
+			"   karat restore --birthday 2026-01-31        looks at no older blocks",
+		Flags:  m.flags(),
+		Action: func(c *cli.Context) error { return restore(c, m) },
+	}
+}
+
+// restore makes a wallet from words. Without a birthday the first sync looks at every block.
+func restore(c *cli.Context, making *making) error {
+	for _, flag := range []string{flagPassphrase, flagSecondFile} {
+		if c.String(flag) == "-" {
+			return cmdline.Usagef("standard input has the words: name a file with --%s", flag)
+		}
+	}
+	contents, err := making.contents(c)
+	if err != nil {
+		return err
+	}
+	h, err := findHome(c)
+	if err != nil {
+		return err
+	}
+	if _, err := h.newPath(c); err != nil { // before anybody types twelve words in vain
+		return err
+	}
+	text, err := readWords(c)
+	if err != nil {
+		return err
+	}
+	m, err := wallet.ParseMnemonic(text, c.String(flagLanguage))
+	if err != nil {
+		return explainWords(err)
+	}
+	contents.Words = wallet.Words{Mnemonic: m.String(), Language: m.Language}
+	path, f, err := h.createFile(c, contents)
+	if err != nil {
+		return err
+	}
+	if c.Bool(flagJSON) {
+		return cmdline.PrintJSON(c.App.Writer, h.made(c, path, f))
+	}
+	if contents.Words.Passphrase == "" && !c.Bool(flagSecond) && c.String(flagSecondFile) == "" {
+		_, err = fmt.Fprintf(c.App.Writer, "wallet %s on network %s restored in %s\n", c.String(flagWallet), h.params.Name, path)
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "wallet %s on network %s restored in %s\nmaster key %s: if your wallet had another, the BIP39 passphrase is not that of the wallet\n", c.String(flagWallet), h.params.Name, path, f.Fingerprint())
+	return err
+}
+
+// explainWords adds what to do about words that are wrong.
+func explainWords(err error) error {
+	var word *bip39.WordError
+	if errors.As(err, &word) && len(word.Near) == 0 {
+		return fmt.Errorf("%w; if the words are of another language, name it with --%s", err, flagLanguage)
+	}
+	return err
+}
