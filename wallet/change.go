@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"github.com/syndtr/goleveldb/leveldb/storage"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -45,19 +46,27 @@ func change(path string, p *consensus.Params, do func(f *File) error) (err error
 }
 
 // AddAccount adds an account to a wallet's file. Without a descriptor it is the next one of the
-// words (BIP86). A wallet with words needs its passphrase, since it vouches for its accounts.
-// An account that was used before needs a birthday that is not later: the wallet's own counts
-// for all. Errors: ErrAccount, ErrNoWords, and those of Unlock.
-func AddAccount(path string, p *consensus.Params, passphrase string, named NamedDescriptor) (added *Account, err error) {
+// words (BIP86). A wallet with words needs its passphrase, since it vouches for its accounts. One
+// with a descriptor may have been paid before the wallet's birthday, so that is not known any
+// more. Errors: ErrAccount, ErrNoWords, and those of Unlock.
+func AddAccount(path string, p *consensus.Params, passphrase string, named NamedDescriptor) (*Account, error) {
+	added, err := ImportAccounts(path, p, passphrase, []NamedDescriptor{named}, Birthday{})
+	if err != nil {
+		return nil, err
+	}
+	return added[0], nil
+}
+
+// ImportAccounts adds several accounts at once, all or none, which were not paid before their
+// birthday. The wallet's own becomes the earlier one.
+func ImportAccounts(path string, p *consensus.Params, passphrase string, list []NamedDescriptor, since Birthday) (added []*Account, err error) {
 	err = change(path, p, func(f *File) error {
+		before := len(f.accounts)
+		defer func() { added = f.accounts[before:] }()
 		if f.IsWatchOnly() {
-			if named.Descriptor == "" {
-				return ErrNoWords
-			}
-			if err := f.add(named); err != nil {
+			if err := f.addAll(list, since, nil); err != nil {
 				return err
 			}
-			added = f.accounts[len(f.accounts)-1]
 			return f.sum()
 		}
 		s, master, err := f.decrypt(passphrase)
@@ -66,15 +75,9 @@ func AddAccount(path string, p *consensus.Params, passphrase string, named Named
 		}
 		defer s.wipe()
 		defer master.Zero()
-		if named.Descriptor == "" {
-			if named.Descriptor, err = f.nextAccount(master); err != nil {
-				return err
-			}
-		}
-		if err := f.add(named); err != nil {
+		if err := f.addAll(list, since, master); err != nil {
 			return err
 		}
-		added = f.accounts[len(f.accounts)-1]
 		if err := f.checkKeys(master); err != nil {
 			return fmt.Errorf("%w: its key is not the one that these words have there", ErrAccount)
 		}
@@ -84,6 +87,41 @@ func AddAccount(path string, p *consensus.Params, passphrase string, named Named
 		return f.vouch(s)
 	})
 	return added, err
+}
+
+// addAll adds accounts. master is nil if there are no words.
+func (f *File) addAll(list []NamedDescriptor, since Birthday, master *hdkeychain.ExtendedKey) (err error) {
+	for _, named := range list {
+		switch {
+		case named.Descriptor != "":
+			b := f.Birthday().earlier(since)
+			f.content.Header.Birthday = fileBirthday{b.Height, b.Hash, b.Time}
+		case master == nil:
+			return ErrNoWords
+		default:
+			if named.Descriptor, err = f.nextAccount(master); err != nil {
+				return err
+			}
+		}
+		if err := f.add(named); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// earlier returns the earlier of two birthdays; none if they cannot be compared.
+func (b Birthday) earlier(other Birthday) Birthday {
+	switch {
+	case b.Height > 0 && other.Height > 0:
+		if other.Height < b.Height {
+			return other
+		}
+		return b
+	case b.Height == 0 && other.Height == 0 && b.Time > 0 && other.Time > 0:
+		return Birthday{Time: min(b.Time, other.Time)}
+	}
+	return Birthday{}
 }
 
 // ChangePassphrase seals the words anew, by another passphrase. The old one opens the file no

@@ -127,6 +127,7 @@ type Contents struct {
 type File struct {
 	content  fileContent
 	old      *oldContent // of version 1: where the words are sealed
+	written  []byte      // what stands in the file
 	keys     descriptor.Keys
 	accounts []*Account // by number; there is at least one
 }
@@ -148,6 +149,7 @@ func createFile(path string, p *consensus.Params, c Contents, passphrase string,
 	if err != nil {
 		return nil, err
 	}
+	f.written = text
 	if err := writeNew(path, text); err != nil {
 		return nil, fmt.Errorf("wallet file: %w", err)
 	}
@@ -361,6 +363,7 @@ func decodeFile(data []byte, p *consensus.Params) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
+	f.written = data
 	h := &f.content.Header
 	if h.Identity != p.Identity() {
 		return nil, fmt.Errorf("%w: it is of %q (%s), not of %q (%s)", ErrWrongNetwork, h.Network, h.Identity, p.Name, p.Identity())

@@ -26,6 +26,7 @@ const (
 	flagLanguage   = "language"
 	flagBirthday   = "birthday"
 	flagGap        = "gap"
+	flagWatch      = "watch"
 )
 
 // making is what the flags say of a wallet to be made.
@@ -81,6 +82,7 @@ func createCommand() *cli.Command {
 			"   karat create --words 24 --language spanish       more words, of another language",
 		Flags: m.flags(
 			&cli.GenericFlag{Name: "words", Value: cmdline.Number(&m.words, 12, 12, 24), Usage: "make `N` words: 12, 15, 18, 21 or 24"},
+			&cli.StringSliceFlag{Name: flagWatch, Usage: "make no words: only watch the outputs of `DESCRIPTOR`; may be repeated"},
 		),
 		Action: func(c *cli.Context) error { return create(c, m) },
 	}
@@ -95,6 +97,9 @@ func create(c *cli.Context, making *making) error {
 	contents, err := making.contents(c)
 	if err != nil {
 		return err
+	}
+	if list := c.StringSlice(flagWatch); len(list) > 0 {
+		return createWatching(c, contents, list)
 	}
 	m, err := wallet.NewMnemonic(int(making.words), cmp.Or(c.String(flagLanguage), bip39.English))
 	if err != nil {
@@ -164,7 +169,10 @@ func (h home) birthday(c *cli.Context) (types.Index, error) {
 // printWords prints a mnemonic in numbered columns, so that a word that was skipped
 // while copying is noticed. readWords takes the numbers too.
 func printWords(c *cli.Context, m *bip39.Mnemonic) {
-	words := m.Words()
+	printNumbered(c, m.Words())
+}
+
+func printNumbered(c *cli.Context, words []string) {
 	for i, word := range words {
 		fmt.Fprintf(c.App.Writer, "  %2d. %s%s", i+1, word, strings.Repeat(" ", max(1, 11-cmdline.Width(word))))
 		if i%4 == 3 || i == len(words)-1 {

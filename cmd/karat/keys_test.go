@@ -101,3 +101,59 @@ var _ = func() bool {
 	commandLines["passphrase"] = commandLine{words: "--no-passphrase"}
 	return true
 }()
+
+// The lines of the commands in accounts.go and backup.go.
+var _ = func() bool {
+	commandLines["accounts new"] = commandLine{words: "savings"}
+	commandLines["import"] = commandLine{words: "addr(krtd1p8wpt9v4frpf3tkn0srd97pksgsxc5hs52lafxwru9kgeephvs7rqr2y4qk)", fresh: true}
+	commandLines["backup"] = commandLine{words: "--no-passphrase -"}
+	return true
+}()
+
+// TestBackupCommands: a backup restores a wallet by its passphrase, what paper prints restores it
+// too, and descriptors are watched by a wallet that has no words.
+func TestBackupCommands(t *testing.T) {
+	b := &bench{t: t, dir: t.TempDir()}
+	b.karatIn(richWords, "w", "restore", "--no-passphrase")
+	b.karat("w", "accounts", "new", "savings")
+	file := filepath.Join(t.TempDir(), "w.backup")
+	b.karat("w", "backup", "--no-passphrase", file)
+	if code, _, errs := b.try("", "w", "backup", "--no-passphrase", file); code != 1 || !strings.Contains(errs, "already") {
+		t.Errorf("in the place of another: exit code %d: %s", code, errs)
+	}
+	b.karat("again", "restore", "--backup", file)
+	if got, want := b.karat("again", "accounts"), b.karat("w", "accounts"); got != want || !strings.Contains(got, "savings") {
+		t.Errorf("restored\n%s\nwant\n%s", got, want)
+	}
+	if code, _, errs := b.try("", "again", "restore", "--backup", file); code != 1 || !strings.Contains(errs, "already a wallet") {
+		t.Errorf("restored twice: exit code %d: %s", code, errs)
+	}
+
+	page := b.karat("w", "paper")
+	_, words, _ := strings.Cut(page, "has the coins.")
+	words, _, _ = strings.Cut(words, "DESCRIPTORS")
+	b.karatIn(words, "paper", "restore", "--no-passphrase")
+	descriptor := strings.Fields(b.karat("w", "descriptors", "--multipath"))[0]
+	if !strings.Contains(page, descriptor) || b.karat("paper", "descriptors", "--multipath") != descriptor {
+		t.Errorf("the page is\n%s", page)
+	}
+	if out := b.karat("w", "paper", "--no-words"); strings.Contains(out, "junk") || !strings.Contains(out, descriptor) {
+		t.Errorf("without words it is\n%s", out)
+	}
+
+	list := strings.Join(strings.Fields(b.karat("w", "descriptors")), "\n")
+	b.karatIn(list, "watch", "import", "-")
+	if out := b.karat("watch", "descriptors", "--multipath"); out != b.karat("w", "descriptors", "--multipath") {
+		t.Errorf("imported\n%s", out)
+	}
+	if code, _, errs := b.try("", "watch", "mnemonic"); code != 1 || !strings.Contains(errs, "only watches") {
+		t.Errorf("its words: exit code %d: %s", code, errs)
+	}
+	b.karat("watch2", "create", "--watch", descriptor)
+	if out := b.karat("watch2", "wallets"); !strings.Contains(out, "only watches") {
+		t.Errorf("wallets shows\n%s", out)
+	}
+	if code, _, errs := b.try("", "watch2", "import", descriptor); code != 1 || !strings.Contains(errs, "same addresses") {
+		t.Errorf("imported twice: exit code %d: %s", code, errs)
+	}
+}

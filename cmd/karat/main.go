@@ -60,7 +60,7 @@ func newApp(std cmdline.Streams) *cli.App {
 		Flags: globalFlags(),
 		Commands: []*cli.Command{
 			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), txCommand(), coinsCommand(),
-			walletsCommand(), passphraseCommand(),
+			walletsCommand(), accountsCommand(), importCommand(), backupCommand(), paperCommand(), passphraseCommand(),
 			labelCommand(), labelsCommand(),
 			sendCommand(),
 			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(), consolidateCommand(),

@@ -68,7 +68,7 @@ const passphraseTries = 3
 
 // withPassphrase opens what the passphrase of a wallet's file protects. Whoever types a wrong
 // one may type again: what was agreed to before, such as a payment, need not be typed anew.
-func withPassphrase[T any](c *cli.Context, f *wallet.File, open func(passphrase string) (T, error)) (result T, err error) {
+func withPassphrase[T any](c *cli.Context, f interface{ NeedsPassphrase() bool }, open func(passphrase string) (T, error)) (result T, err error) {
 	if !f.NeedsPassphrase() {
 		return open("")
 	}

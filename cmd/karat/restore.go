@@ -20,14 +20,22 @@ func restoreCommand() *cli.Command {
 			"in a row (--gap) were given out and never paid.\n\n" +
 			"   karat restore                              asks for the words\n" +
 			"   karat restore --bip39-passphrase           asks for a passphrase of the words, too\n" +
-			"   karat restore --birthday 2026-01-31        looks at no older blocks",
-		Flags:  m.flags(),
+			"   karat restore --birthday 2026-01-31        looks at no older blocks\n" +
+			"   karat restore --backup FILE                takes all from a file that karat backup wrote",
+		Flags:  m.flags(&cli.StringFlag{Name: flagBackup, Usage: "restore what karat backup wrote into `FILE`, instead of words"}),
 		Action: func(c *cli.Context) error { return restore(c, m) },
 	}
 }
 
 // restore makes a wallet from words. Without a birthday the first sync looks at every block.
 func restore(c *cli.Context, making *making) error {
+	if path := c.String(flagBackup); path != "" {
+		h, err := findHome(c)
+		if err != nil {
+			return err
+		}
+		return restoreBackup(c, h, path)
+	}
 	for _, flag := range []string{flagPassphrase, flagSecondFile} {
 		if c.String(flag) == "-" {
 			return cmdline.Usagef("standard input has the words: name a file with --%s", flag)
