@@ -259,6 +259,27 @@ func TestSignMuSig(t *testing.T) {
 	}
 }
 
+// TestSignMuSigApart: each signs a copy of his own, and the copies are combined after each
+// round.
+func TestSignMuSigApart(t *testing.T) {
+	people := newCosigners(t, 3, muSig)
+	d, p := people[0].drafted(1, Request{})
+	for round := range 2 {
+		var parts []*psbt.Packet
+		for _, c := range people {
+			part := passed(t, p)
+			if done := c.sign(part, SignOptions{}); done.Nonces+done.Partial != 1 || done.Partial != round {
+				t.Fatalf("round %d: %+v", round, done)
+			}
+			parts = append(parts, part)
+		}
+		whole, err := psbt.Combine(parts)
+		must(t, err)
+		p = passed(t, whole)
+	}
+	extracted(t, p, d)
+}
+
 // TestNonceOnce: a secret nonce makes one signature, whatever anybody does with the packet, the
 // database and the clock.
 func TestNonceOnce(t *testing.T) {

@@ -47,13 +47,6 @@ func DecodeScript(script []byte, steps *int) (*Miniscript, error) {
 	return &Miniscript{n}, nil
 }
 
-// String returns the expression as text.
-func (m *Miniscript) String() string {
-	p := &printer{branch: -1}
-	m.root.print(p)
-	return p.String()
-}
-
 // token is an instruction. Those that verify are two.
 type token struct {
 	op   byte

@@ -21,6 +21,13 @@ func decodeScript(script []byte) (*Miniscript, error) {
 	return DecodeScript(script, &steps)
 }
 
+// String returns the expression as text.
+func (m *Miniscript) String() string {
+	p := &printer{branch: -1}
+	m.root.print(p)
+	return p.String()
+}
+
 // lucky is somebody who has some keys, preimages and locks. His signatures are no real
 // ones: the claims of the interpreter are checked against them.
 type lucky struct {
