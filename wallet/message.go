@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/karatcoin/karat/chain/message"
+	"github.com/karatcoin/karat/chain/psbt"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -75,4 +76,11 @@ func (m *Message) encode() (string, error) {
 		return message.Full(m.draft.Tx), nil
 	}
 	return message.Simple(m.draft.Tx.Inputs[0].Witness), nil
+}
+
+// MessagePacket makes the PSBT by which those sign a message who share an account. SignPSBT
+// signs it as any other.
+func (w *Wallet) MessagePacket(m *Message) (*psbt.Packet, error) {
+	p := message.Packet(m.draft.Tx, m.draft.spent(), m.Text)
+	return p, w.Update(p)
 }

@@ -169,3 +169,50 @@ func TestSizeOfSignature(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestPacket: a PSBT is of the message that its first input commits to, or of none.
+func TestPacket(t *testing.T) {
+	alice, bob := newOwner(3), newOwner(4)
+	final := func(text string, people ...owner) *psbt.Packet {
+		signed := prove(t, text, 0, people...)
+		p := Packet(signed.tx, signed.spent, []byte(text))
+		for i := range p.Inputs {
+			p.Inputs[i].FinalWitness = signed.tx.Inputs[i].Witness
+		}
+		return p
+	}
+	for form, p := range map[string]*psbt.Packet{prefixSimple: final("hello", alice), prefixFunds: final("hello", alice, bob)} {
+		script, text, ok := FromPacket(p)
+		if !ok || string(script) != string(alice.script) || string(text) != "hello" {
+			t.Errorf("%s: %q of %x, %v", form, text, script, ok)
+		}
+		signature, err := FromFinal(p)
+		if _, _, wrong := VerifyFunds(alice.script, []byte("hello"), signature); err != nil || wrong != nil || !strings.HasPrefix(signature, form) {
+			t.Errorf("%s: %s, %v, %v", form, signature, err, wrong)
+		}
+	}
+	for name, change := range map[string]func(*psbt.Packet){
+		"another message": func(p *psbt.Packet) { p.Unknown[0].Value = []byte("hallo") },
+		"no message":      func(p *psbt.Packet) { p.Unknown = nil },
+		"another field":   func(p *psbt.Packet) { p.Unknown[0].Key = []byte{0x0a} },
+		"another script":  func(p *psbt.Packet) { p.Inputs[0].WitnessUTXO = &types.TxOut{ScriptPubKey: bob.script} },
+		"an amount":       func(p *psbt.Packet) { p.Inputs[0].WitnessUTXO = &types.TxOut{Value: 1, ScriptPubKey: alice.script} },
+		"an output":       func(p *psbt.Packet) { p.Outputs[0].Value = 1 },
+		"no inputs":       func(p *psbt.Packet) { p.Inputs = nil },
+		"nothing spent":   func(p *psbt.Packet) { p.Inputs[0].WitnessUTXO = nil },
+	} {
+		p := final("hello", alice, bob)
+		change(p)
+		if script, text, ok := FromPacket(p); ok {
+			t.Errorf("%s: %q of %x", name, text, script)
+		}
+		if _, err := FromFinal(p); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	unsigned := final("hello", alice)
+	unsigned.Inputs[0].FinalWitness = nil
+	if _, err := FromFinal(unsigned); !errors.Is(err, psbt.ErrIncomplete) {
+		t.Errorf("unsigned: %v", err)
+	}
+}

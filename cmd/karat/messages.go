@@ -8,6 +8,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/karatcoin/karat/chain/message"
+	"github.com/karatcoin/karat/chain/psbt"
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/wallet"
@@ -33,12 +36,16 @@ func signMessageCommand() *cli.Command {
 			"   karat sign-message krt1p… 'I am Alice'             sign a text\n" +
 			"   karat sign-message krt1p… --file contract.pdf      sign a file, byte for byte\n" +
 			"   karat sign-message --funds krt1p… 'audit of 2026'  prove to have all coins of the wallet\n\n" +
+			"The address of an account that several share takes several signatures:\n\n" +
+			"   karat sign-message --psbt it krt1p… 'We agree'   then each: karat psbt sign it\n" +
+			"   karat psbt finalize it                           prints the signature\n\n" +
 			"The message is taken as it is: a line's end in a file is part of it.",
 		Flags: []cli.Flag{
 			passphraseFlag(), fileFlag(),
 			&cli.BoolFlag{Name: "full", Usage: "write the signature in BIP322's full form"},
 			&cli.BoolFlag{Name: flagFunds, Usage: "prove that all coins of the wallet that are in blocks are the signer's too; whoever sees it learns of all of them"},
 			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
+			&cli.StringFlag{Name: flagPSBT, Usage: "write a PSBT to `FILE` instead, which those who share the address sign by karat psbt sign"},
 			jsonFlag(),
 		},
 		Action: signMessage,
@@ -64,6 +71,9 @@ func signMessage(c *cli.Context) error {
 			return err
 		}
 		m.Full = c.Bool("full")
+		if c.IsSet(flagPSBT) {
+			return writeMessagePSBT(c, o, m)
+		}
 		if err := confirmMessage(c, m); err != nil {
 			return err
 		}
@@ -73,6 +83,9 @@ func signMessage(c *cli.Context) error {
 		}
 		defer signer.Wipe()
 		signature, err := signer.SignMessage(m)
+		if errors.Is(err, wallet.ErrNotOurs) {
+			return fmt.Errorf("%s is not spent by a key of this wallet alone: make a PSBT with --%s FILE, and let it be signed", m.Address, flagPSBT)
+		}
 		if err != nil {
 			return err
 		}
@@ -82,6 +95,44 @@ func signMessage(c *cli.Context) error {
 		fmt.Fprintln(c.App.Writer, signature)
 		return nil
 	})
+}
+
+// writeMessagePSBT writes what others have to sign too. Nothing is signed yet, so nobody is
+// asked.
+func writeMessagePSBT(c *cli.Context, o *opened, m *wallet.Message) error {
+	p, err := o.MessagePacket(m)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(c.String(flagPSBT), p); err != nil {
+		return err
+	}
+	if c.Bool(flagJSON) {
+		return cmdline.PrintJSON(c.App.Writer, map[string]any{"address": m.Address, "psbt": c.String(flagPSBT), "coins": len(m.Coins)})
+	}
+	fmt.Fprintf(c.App.Writer, "%s is to be signed: karat psbt sign\n", c.String(flagPSBT))
+	return nil
+}
+
+// messageIn returns the message that a PSBT is about, nil if it is a payment.
+func (o *opened) messageIn(p *psbt.Packet) (*wallet.Message, error) {
+	script, text, ok := message.FromPacket(p)
+	if !ok {
+		return nil, nil
+	}
+	address, err := taproot.EncodeAddress(o.params.HRP, script)
+	if err != nil {
+		return nil, err
+	}
+	m := &wallet.Message{Address: address, Text: text}
+	for i := range p.Inputs[1:] {
+		out, ok := p.Inputs[i+1].UTXO()
+		if !ok {
+			return nil, fmt.Errorf("the PSBT does not tell what coin %s is", p.Inputs[i+1].PreviousOutPoint)
+		}
+		m.Coins = append(m.Coins, wallet.Coin{OutPoint: p.Inputs[i+1].PreviousOutPoint, Value: out.Value})
+	}
+	return m, nil
 }
 
 // confirmedCoins returns the coins that others can find in blocks.

@@ -95,3 +95,28 @@ func TestFunds(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
+
+// TestMessageOfSeveral: those who share an address sign a message as they sign a payment, and
+// see that it is one.
+func TestMessageOfSeveral(t *testing.T) {
+	b := newBench(t)
+	account := b.share([]string{"alice", "bob", "carol"}, "--threshold", "2")
+	b.karat("alice", "address", "--account", "shared")
+	file := filepath.Join(b.dir, "message")
+	if code, _, errs := b.try("", "alice", "sign-message", "--yes", account.FirstAddress, "we agree"); code != 1 || !strings.Contains(errs, "--psbt FILE") {
+		t.Errorf("alone: exit code %d: %s", code, errs)
+	}
+	b.karat("alice", "sign-message", "--psbt", file, account.FirstAddress, "we agree")
+	one := b.karat("alice", "psbt", "sign", "--yes", file)
+	if code, _, errs := b.try("", "alice", "psbt", "finalize", one); code != 1 || !strings.Contains(errs, "not complete") {
+		t.Errorf("of one: exit code %d: %s", code, errs)
+	}
+	if code, _, errs := b.try("", "bob", "psbt", "sign", one); code != 2 || !strings.Contains(errs, "The key of "+account.FirstAddress+" signs this message of 8 bytes:\n\n   we agree\n") {
+		t.Errorf("the question: exit code %d: %s", code, errs)
+	}
+	signature := b.karat("carol", "psbt", "finalize", b.karat("bob", "psbt", "sign", "--yes", one))
+	b.karat("nobody", "verify-message", account.FirstAddress, signature, "we agree")
+	if !strings.HasPrefix(signature, "smp") || !call[bool](b, "verifymessage", account.FirstAddress, signature, "we agree") {
+		t.Errorf("the node does not verify %s", signature)
+	}
+}

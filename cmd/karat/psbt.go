@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/karatcoin/karat/chain/message"
 	"github.com/karatcoin/karat/chain/psbt"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/cmdline"
@@ -290,6 +291,12 @@ func addPreimages(c *cli.Context, p *psbt.Packet) (added int, err error) {
 
 // agreePSBT shows a PSBT and asks, as karat send asks.
 func (o *opened) agreePSBT(c *cli.Context, l limits, p *psbt.Packet, review *wallet.PSBTReview, question string) error {
+	if m, err := o.messageIn(p); m != nil || err != nil { // which moves nothing, whatever it spends
+		if err != nil {
+			return err
+		}
+		return confirmMessage(c, m)
+	}
 	if !c.Bool(flagYes) {
 		if err := o.showPSBT(c, c.App.ErrWriter, p, review); err != nil {
 			return err
@@ -363,6 +370,17 @@ func psbtFinalize(c *cli.Context, o *opened, p *psbt.Packet) error {
 	tx, err := o.finished(p)
 	if err != nil {
 		return err
+	}
+	if _, _, ok := message.FromPacket(p); ok && !c.Bool("tx") {
+		signature, err := message.FromFinal(p)
+		if err != nil {
+			return err
+		}
+		if c.Bool(flagJSON) {
+			return cmdline.PrintJSON(c.App.Writer, map[string]any{"signature": signature})
+		}
+		fmt.Fprintln(c.App.Writer, signature)
+		return nil
 	}
 	if c.Bool("tx") {
 		fmt.Fprintln(c.App.Writer, hex.EncodeToString(tx.AppendTo(nil)))
