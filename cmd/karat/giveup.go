@@ -22,7 +22,7 @@ func rebroadcastCommand() *cli.Command {
 func rebroadcast(c *cli.Context, o *opened) error {
 	var only *types.Hash
 	if c.NArg() > 0 {
-		txid, err := txidArgument(c)
+		txid, err := o.txidArgument(c)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func abandonCommand() *cli.Command {
 }
 
 func abandon(c *cli.Context, o *opened) error {
-	txid, err := txidArgument(c)
+	txid, err := o.txidArgument(c)
 	if err != nil {
 		return err
 	}

@@ -68,10 +68,12 @@ func history(c *cli.Context, o *opened) error {
 	case c.Bool(flagCSV):
 		return o.historyCSV(c, entries)
 	}
-	// The title of the last column is not shown where it has a line of its own.
+	// The last two have lines of their own where the terminal is too narrow, which is nearly
+	// everywhere: an address is there to be copied whole.
 	rows := cmdline.NewRows(c, cmdline.Column{Title: "time"}, cmdline.Column{Title: "id", Fit: cmdline.Middle}, cmdline.Column{Title: "kind", Fit: cmdline.Drop},
 		cmdline.Column{Title: "amount", Right: true}, cmdline.Column{Title: "balance", Right: true, Fit: cmdline.Drop}, cmdline.Column{Title: "fee", Right: true, Fit: cmdline.Drop},
-		cmdline.Column{Title: "confirmed", Right: true}, cmdline.Column{Title: "block", Right: true, Fit: cmdline.Drop}, cmdline.Column{Title: "with", Fit: cmdline.Below})
+		cmdline.Column{Title: "confirmed", Right: true}, cmdline.Column{Title: "block", Right: true, Fit: cmdline.Drop}, cmdline.Column{Title: "label", Fit: cmdline.Below},
+		cmdline.Column{Title: "with", Fit: cmdline.Below})
 	for i := range entries {
 		e := &entries[i]
 		fee, block := "", ""
@@ -81,7 +83,7 @@ func history(c *cli.Context, o *opened) error {
 		if e.Confirmations > 0 {
 			block = fmt.Sprint(e.Height)
 		}
-		rows.Add(cmdline.Time(c, e.Time), shortID(c, e.TxID), string(e.Kind), e.Amount.String(), e.Balance.String(), fee, confirmed(e), block, o.with(e))
+		rows.Add(cmdline.Time(c, e.Time), shortID(c, e.TxID), string(e.Kind), e.Amount.String(), e.Balance.String(), fee, confirmed(e), block, e.Labelled(), o.with(e))
 	}
 	return rows.Flush()
 }
@@ -104,25 +106,22 @@ func confirmed(e *wallet.Entry) string {
 	return string(e.Status)
 }
 
-// with tells whom a transaction was with: its label and the addresses.
+// with tells the addresses that a transaction was with: those that were paid, or the wallet's
+// own. Where coins come back to, or a block's reward goes to, nobody asks.
 func (o *opened) with(e *wallet.Entry) string {
-	text := e.Labelled()
-	if e.Kind == wallet.KindSelf || e.Kind == wallet.KindMined && text != "" {
-		return text
-	}
 	addresses := o.addressesOf(e.Parties)
-	if len(addresses) == 0 {
-		return text
+	if len(addresses) == 0 || e.Kind == wallet.KindSelf || e.Kind == wallet.KindMined {
+		return ""
 	}
-	where := "at "
+	text := "at "
 	if e.Kind == wallet.KindSent {
-		where = "to "
+		text = "to "
 	}
-	where += addresses[0]
+	text += addresses[0]
 	if more := len(addresses) - 1; more > 0 {
-		where += fmt.Sprintf(" and %d more", more)
+		text += fmt.Sprintf(" +%d", more)
 	}
-	return strings.TrimSpace(text + " " + where)
+	return text
 }
 
 // addressesOf returns the addresses of outputs; of what is none, such as data, nothing.

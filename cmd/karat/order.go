@@ -19,6 +19,7 @@ import (
 type payment struct {
 	address string
 	label   string // of the receiver's address; empty: none
+	message string // of the receiver's, in a URI: what it is for
 	out     types.TxOut
 }
 
@@ -31,15 +32,15 @@ func (h home) order(c *cli.Context) (list []payment, err error) {
 		return nil, cmdline.Usagef("--%s holds all that is paid: leave out ADDRESS and --%s", flagFile, flagAll)
 	case file != "":
 		list, err = h.paymentsOf(c, file)
-	case all && len(words) != 1 || !all && (len(words) == 0 || len(words)%2 != 0):
+	case len(words) == 0 || all && len(words) != 1:
 		return nil, cmdline.Usagef("send wants ADDRESS AMOUNT, once for each receiver, or --%s ADDRESS", flagAll)
 	case all:
 		list = make([]payment, 1)
-		list[0], err = h.payment(words[0], "", true)
+		list[0], _, err = h.recipient(words, true)
 	default:
-		for i := 0; i < len(words) && err == nil; i += 2 {
+		for len(words) > 0 && err == nil {
 			var p payment
-			p, err = h.payment(words[i], words[i+1], false)
+			p, words, err = h.recipient(words, false)
 			list = append(list, p)
 		}
 	}
@@ -47,6 +48,45 @@ func (h home) order(c *cli.Context) (list []payment, err error) {
 		return nil, err
 	}
 	return list, addLabels(list, c.StringSlice(flagLabel))
+}
+
+// recipient reads the first payment of some words, and returns what follows it: ADDRESS AMOUNT,
+// or a URI, which may have the amount in it.
+func (h home) recipient(words []string, all bool) (p payment, rest []string, err error) {
+	address, rest := words[0], words[1:]
+	uri := wallet.PaymentURI{}
+	if wallet.IsURI(address) {
+		if uri, err = wallet.ParseURI(h.params.HRP, address); err != nil {
+			return p, nil, cmdline.Usagef("%w", err)
+		}
+		address = uri.Address
+	}
+	amount := ""
+	switch {
+	case all && uri.Amount > 0:
+		return p, nil, cmdline.Usagef("the URI asks for %s, and --%s sends everything", uri.Amount, flagAll)
+	case all:
+	case len(rest) > 0 && (uri.Amount == 0 || h.isAmount(rest[0])):
+		amount, rest = rest[0], rest[1:]
+	case uri.Amount > 0:
+		amount = uri.Amount.String()
+	default:
+		return p, nil, cmdline.Usagef("send wants ADDRESS AMOUNT, once for each receiver, and there is no amount for %.100s", words[0])
+	}
+	if p, err = h.payment(address, amount, all); err != nil {
+		return p, nil, err
+	}
+	if uri.Amount > 0 && p.out.Value != uri.Amount {
+		return p, nil, cmdline.Usagef("the URI asks for %s, and the amount behind it is %s: leave it out, or pay the address alone", uri.Amount, p.out.Value)
+	}
+	p.label, p.message = strings.TrimSpace(uri.Label), uri.Message
+	return p, rest, nil
+}
+
+// isAmount reports whether a word is an amount, and not the next address.
+func (h home) isAmount(word string) bool {
+	_, err := cmdline.ParseAmount(word, h.params.HRP)
+	return err == nil
 }
 
 // payment reads one payment. Without all it has an amount.

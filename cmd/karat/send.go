@@ -34,12 +34,13 @@ const confirmTarget = 6
 func sendCommand() *cli.Command {
 	var wait int64
 	return &cli.Command{
-		Name: "send", Usage: "pay one or more addresses", ArgsUsage: "ADDRESS AMOUNT [ADDRESS AMOUNT…]",
+		Name: "send", Usage: "pay one or more addresses", ArgsUsage: "ADDRESS AMOUNT|URI [ADDRESS AMOUNT|URI…]",
 		Description: "Shows the payment, and asks before anything is sent. Amounts are in coins,\n" +
 			"such as 1.5, or have a unit, such as 1500mkrt or 150000000grains; the unit of a coin is\n" +
 			"what the network's addresses begin with.\n\n" +
 			"   karat send krt1p… 1.5                      pay 1.5\n" +
 			"   karat send krt1p… 1.5 krt1p… 0.25          pay two at once\n" +
+			"   karat send 'karat:krt1p…?amount=1.5'       pay what a URI asks for\n" +
 			"   karat send --label rent krt1p… 1.5         note who is paid\n" +
 			"   karat send --subtract-fee krt1p… 1.5       the receiver pays the fee\n" +
 			"   karat send --file wages.csv                pay each line: ADDRESS,AMOUNT,LABEL\n" +
@@ -272,8 +273,10 @@ func (o *opened) showPayment(c *cli.Context, list []payment, drafts []*wallet.Dr
 	w := cmdline.Table(c.App.ErrWriter, 0)
 	for i, p := range list {
 		fmt.Fprintf(w, "pay\t%s\tto %s\n", paidTo(drafts, i), p.address)
-		if p.label != "" {
-			fmt.Fprintf(w, "\t\t   %s\n", p.label)
+		for _, text := range []string{p.label, p.message} {
+			if text != "" {
+				fmt.Fprintf(w, "\t\t   %s\n", text)
+			}
 		}
 	}
 	sum := summed(drafts)

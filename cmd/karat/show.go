@@ -3,14 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/cmdline"
-	"github.com/karatcoin/karat/wallet"
 )
 
 // number is an amount in JSON: a number with eight decimals, as Bitcoin Core prints
@@ -58,73 +56,6 @@ func runOpened(c *cli.Context, sync bool, run func(c *cli.Context, o *opened) er
 	}
 	defer o.close(&err)
 	return run(c, o)
-}
-
-func addressCommand() *cli.Command {
-	return &cli.Command{
-		Name: "address", Usage: "print an address to be paid at, a new one each time",
-		Flags:  append(cmdline.QRFlags("draw a QR code too"), accountFlag(), jsonFlag()),
-		Action: withWallet(address),
-	}
-}
-
-// address gives out an address. It counts as given out even if it cannot be shown:
-// an address that two people get would tie their payments together.
-func address(c *cli.Context, o *opened) error {
-	account, err := o.account(c)
-	if err != nil {
-		return err
-	}
-	text, err := o.NextAddress(account.Number())
-	if err != nil {
-		return err
-	}
-	if c.Bool(flagJSON) {
-		if err := cmdline.PrintJSON(c.App.Writer, map[string]any{"address": text}); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintln(c.App.Writer, text)
-	}
-	// The address is good in this wallet. Only who restores it later would be
-	// surprised, so this is a warning.
-	if unpaid := o.Unpaid(account.Number()); unpaid > wallet.GapLimit {
-		fmt.Fprintf(c.App.ErrWriter, "karat: the last %d addresses were not paid, as far as is known; restoring the wallet from its words would find payments to the first %d of them only\n", unpaid, wallet.GapLimit)
-	}
-	return cmdline.DrawQR(c, strings.ToUpper(text)) // upper case takes less room, and bech32 allows it
-}
-
-func addressesCommand() *cli.Command {
-	return &cli.Command{
-		Name: "addresses", Usage: "list the addresses that were given out or paid",
-		Flags:  []cli.Flag{jsonFlag(), cmdline.LimitFlag(), &cli.BoolFlag{Name: "change", Usage: "list the addresses of change instead"}},
-		Action: withSynced(addresses),
-	}
-}
-
-// addresses lists what one branch of keys has received.
-func addresses(c *cli.Context, o *opened) error {
-	branch := wallet.Receive
-	if c.Bool("change") {
-		branch = wallet.Change
-	}
-	list, err := o.Addresses(0, branch)
-	if err != nil {
-		return err
-	}
-	list = cmdline.Last(c, list)
-	if c.Bool(flagJSON) {
-		out := []map[string]any{} // an empty list is [], not null
-		for _, a := range list {
-			out = append(out, map[string]any{"address": a.Address, "index": a.Key.Index, "received": number(a.Received), "used": a.Used})
-		}
-		return cmdline.PrintJSON(c.App.Writer, out)
-	}
-	rows := cmdline.NewRows(c, cmdline.Column{Title: "index", Right: true}, cmdline.Column{Title: "received", Right: true}, cmdline.Column{Title: "address", Fit: cmdline.Below})
-	for _, a := range list {
-		rows.Add(fmt.Sprint(a.Key.Index), a.Received.String(), a.Address)
-	}
-	return rows.Flush()
 }
 
 func balanceCommand() *cli.Command {

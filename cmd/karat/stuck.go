@@ -67,24 +67,27 @@ func cpfpCommand() *cli.Command {
 	}
 }
 
-// txidArgument reads the only argument of a command.
-func txidArgument(c *cli.Context) (types.Hash, error) {
+// wantTxid refuses any but one argument.
+func wantTxid(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return types.Hash{}, cmdline.Usagef("%s wants one TXID, as karat history shows it", c.Command.Name)
+		return cmdline.Usagef("%s wants one TXID, as karat history shows it", c.Command.Name)
 	}
-	txid, err := types.ParseHash(c.Args().First())
-	if err != nil {
-		return types.Hash{}, cmdline.Usagef("%w", err)
+	return nil
+}
+
+// txidArgument reads the only argument of a command: a txid, or the beginning of one.
+func (o *opened) txidArgument(c *cli.Context) (types.Hash, error) {
+	if err := wantTxid(c); err != nil {
+		return types.Hash{}, err
 	}
-	return txid, nil
+	return o.findTxid(c.Args().First())
 }
 
 // remedy is a command that makes a transaction for the sake of one that waits. The keys are
 // opened last, as in send.
 func remedy(draft func(c *cli.Context, o *opened, txid types.Hash, l limits) (*wallet.Remedy, error), does string) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		txid, err := txidArgument(c)
-		if err != nil {
+		if err := wantTxid(c); err != nil { // before a sync
 			return err
 		}
 		h, err := findHome(c)
@@ -99,6 +102,10 @@ func remedy(draft func(c *cli.Context, o *opened, txid types.Hash, l limits) (*w
 			return err
 		}
 		return runOpened(c, true, func(c *cli.Context, o *opened) error {
+			txid, err := o.txidArgument(c)
+			if err != nil {
+				return err
+			}
 			m, err := draft(c, o, txid, l)
 			if errors.Is(err, wallet.ErrFeeRate) {
 				return fmt.Errorf("%w: choose one with --%s", err, flagFeeRate)

@@ -161,8 +161,8 @@ func TestStuckPayments(t *testing.T) {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 	for _, command := range []string{"bump", "cancel", "cpfp", "abandon"} {
-		if code, _, stderr := b.try("", "rich", command, first[:60]); code != 2 || !strings.Contains(stderr, "64") {
-			t.Errorf("%s of half an id: exit code %d: %s", command, code, stderr)
+		if code, _, stderr := b.try("", "rich", command, first[:3]); code != 2 || !strings.Contains(stderr, "64") {
+			t.Errorf("%s of a bit of an id: exit code %d: %s", command, code, stderr)
 		}
 		if code, _, stderr := b.try("", "rich", command); code != 2 || !strings.Contains(stderr, "TXID") {
 			t.Errorf("%s of nothing: exit code %d: %s", command, code, stderr)

@@ -31,7 +31,7 @@ func explainTx(c *cli.Context, o *opened) error {
 	if c.NArg() != 1 {
 		return cmdline.Usagef("tx wants the ID of a transaction, as karat history shows it")
 	}
-	txid, err := o.FindTx(c.Args().First())
+	txid, err := o.findTxid(c.Args().First())
 	if err != nil {
 		return err
 	}
