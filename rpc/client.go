@@ -145,13 +145,9 @@ func eachReply(raw []byte, method string, calls int, each func(i int, result jso
 // post sends a request and returns what the node answers, of any status: the older
 // versions of JSON-RPC have statuses for the errors of calls.
 func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
-	user, password := c.user, c.pass
-	if c.cookie != "" {
-		data, err := os.ReadFile(c.cookie)
-		if err != nil {
-			return nil, &callError{fmt.Sprintf("%s at %s: its cookie file cannot be read (%v)", ErrUnreachable, c.url, err), ErrNoCookie, err}
-		}
-		user, password, _ = strings.Cut(strings.TrimSpace(string(data)), ":")
+	user, password, err := c.login()
+	if err != nil {
+		return nil, err
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
@@ -181,4 +177,17 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the node answers with HTTP status %s: %.200s", answer.Status, raw)
 	}
 	return raw, nil
+}
+
+// login returns user and password for one call.
+func (c *Client) login() (user, password string, err error) {
+	if c.cookie == "" {
+		return c.user, c.pass, nil
+	}
+	data, err := os.ReadFile(c.cookie)
+	if err != nil {
+		return "", "", &callError{fmt.Sprintf("%s at %s: its cookie file cannot be read (%v)", ErrUnreachable, c.url, err), ErrNoCookie, err}
+	}
+	user, password, _ = strings.Cut(strings.TrimSpace(string(data)), ":")
+	return user, password, nil
 }

@@ -133,6 +133,10 @@ func isDamage(err error) bool {
 	return errors.Is(err, errDatabase) || errors.As(err, &ofOther) || errors.As(err, &ofFile) || errors.As(err, &ofDatabase)
 }
 
+// IsInUse reports whether the error of Open is about another process that has the wallet open:
+// it passes.
+func IsInUse(err error) bool { return isLocked(err) }
+
 // isLocked reports whether another process has the database open. The lock of LevelDB then
 // fails with the system's "try again", which calls itself temporary on every system.
 func isLocked(err error) bool {

@@ -41,6 +41,7 @@ var commandLines = map[string]commandLine{
 	"restore": {words: "--no-passphrase", input: richWords + "\n", fresh: true},
 	"address": {words: "--qr"},
 	"tx":      {words: "286086f2"}, // of the genesis block
+	"watch":   {words: "--count 1"},
 	"send":    {words: "--yes ADDRESS 0.01"},
 	"bump":    {words: "--yes STUCK"},
 	"cancel":  {words: "--yes STUCK"},

@@ -61,7 +61,7 @@ func newApp(std cmdline.Streams) *cli.App {
 		Commands: []*cli.Command{
 			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), txCommand(), coinsCommand(),
 			walletsCommand(), accountsCommand(), importCommand(), backupCommand(), paperCommand(), passphraseCommand(),
-			labelCommand(), labelsCommand(),
+			labelCommand(), labelsCommand(), watchCommand(),
 			sendCommand(),
 			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(), consolidateCommand(),
 			multisigCommand(), scriptCommand(), psbtCommand(),
