@@ -315,3 +315,31 @@ func TestLabelsKnowTheirOwner(t *testing.T) {
 		t.Errorf("its own label, with its own words again: %+v", l)
 	}
 }
+
+// TestLabelsOutliveDamage: of a damaged database the labels that can be read are kept, unless
+// they are another wallet's.
+func TestLabelsOutliveDamage(t *testing.T) {
+	o := newOffline(t)
+	must(t, o.SetLabel(wallet.LabelTx, someTxID, "first"))
+	must(t, o.SetLabel(wallet.LabelAddress, someAddress, "second"))
+	must(t, o.SetLabel(wallet.LabelXPub, someXPub, "last, which is damaged"))
+	must(t, o.Close())
+	logs, err := filepath.Glob(filepath.Join(o.dir, "db", "*.log"))
+	if err != nil || len(logs) != 1 {
+		t.Fatal(logs, err)
+	}
+	content, err := os.ReadFile(logs[0])
+	must(t, err)
+	content[len(content)-3] ^= 1
+	must(t, os.WriteFile(logs[0], content, 0o600))
+	o.open()
+	first, _ := o.Label(wallet.LabelTx, someTxID)
+	second, _ := o.Label(wallet.LabelAddress, someAddress)
+	if _, ok := o.Label(wallet.LabelXPub, someXPub); ok || first.Text != "first" || second.Text != "second" {
+		t.Errorf("what is left: %s", o.exported())
+	}
+	o.again()
+	if n := len(o.Labels()); n != 2 {
+		t.Errorf("%d labels when it is opened again", n)
+	}
+}

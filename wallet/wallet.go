@@ -71,16 +71,23 @@ func Open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, 
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	w, err := open(dir, f, p, log)
-	if isDamage(err) { // it is out of the way now
-		w, err = open(dir, f, p, log)
+	w, rescued, err := open(dir, f, p, log)
+	if !isDamage(err) {
+		return w, err
 	}
-	return w, err
+	if w, _, err = open(dir, f, p, log); err != nil { // it is out of the way now
+		return nil, err
+	}
+	if err := w.takeBack(rescued); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
-// open opens a wallet. If its database is damaged, or of another, that is removed.
-func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, error) {
-	w := &Wallet{
+// open opens a wallet. If its database is damaged, or of another, that is removed, and the
+// labels that could be read in it are returned.
+func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (w *Wallet, rescued []byte, err error) {
+	w = &Wallet{
 		params: p, file: f, gap: f.GapLimit(), log: log, now: time.Now,
 		transactions: map[types.Hash]*Transaction{}, keys: map[string]KeyID{}, seen: map[types.Hash]bool{},
 		labels: map[labelKey]Label{}, outputs: newOutputs(),
@@ -91,23 +98,25 @@ func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (*Wallet, 
 	path := filepath.Join(dir, databaseName)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		if err := os.Rename(putAway(path, f.owner()), path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	var err error
 	if w.db, err = openDatabase(path, p.Identity()); err == nil {
 		err = w.load()
 	}
 	switch {
 	case err == nil:
-		return w, nil
+		return w, nil, nil
 	case w.db == nil:
-		return nil, err
+		return nil, nil, err
 	case isDamage(err): // not silently: what was given out and never paid is forgotten
 		log.Warn("making the wallet's database anew", "why", err)
-		return nil, errors.Join(err, w.db.remove(err))
+		if !errors.As(err, new(*otherOwnerError)) { // which is put away, and not lost
+			rescued = w.db.rescueLabels(f.owner())
+		}
+		return nil, rescued, errors.Join(err, w.db.remove(err))
 	}
-	return nil, errors.Join(err, w.db.close())
+	return nil, nil, errors.Join(err, w.db.close())
 }
 
 func (w *Wallet) load() (err error) {
