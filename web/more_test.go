@@ -225,3 +225,37 @@ func push(b, data []byte) []byte {
 	b = append(b, taproot.OpPushData1, byte(len(data)))
 	return append(b, data...)
 }
+
+// TestPortTaken: two nodes of the dev network on one machine both have their pages, and a
+// port that was asked for is not changed.
+func TestPortTaken(t *testing.T) {
+	first := newSite(t, nil)
+	taken := strings.TrimPrefix(first.url, "http://")
+	second := newSite(t, func(c *node.Config) { c.Web, c.WebAnyPort = taken, true })
+	if second.url == first.url {
+		t.Error("both are at one port")
+	}
+	second.page("/", 200)
+	n, err := node.Open(t.Context(), node.Config{DataDir: t.TempDir(), Params: first.params, CacheBytes: 8 << 20, Policy: node.DefaultPolicy(), Web: taken, NoDiscovery: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if err := n.Run(t.Context(), func(node.Started) {}); err == nil || !strings.Contains(err.Error(), "--web") {
+		t.Errorf("a port that is taken: %v", err)
+	}
+}
+
+// TestHeadersAlone: a node that has headers alone says so.
+func TestHeadersAlone(t *testing.T) {
+	from := newSite(t, nil)
+	hashes := from.mine(3)
+	to := newSite(t, nil)
+	for _, hash := range hashes {
+		var header string
+		from.rpc(&header, "getblockheader", hash, false)
+		to.rpc(new(any), "submitheader", header)
+	}
+	want(t, to.page("/block/"+hashes[2], 200), "has the header alone")
+	want(t, to.page("/blocks", 200), "its blocks are not here")
+}

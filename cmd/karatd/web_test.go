@@ -1,0 +1,36 @@
+package main
+
+import "testing"
+
+// TestWebOptions: pages are shown on the dev network, and elsewhere to whom the operator says.
+func TestWebOptions(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		args        []string
+		at, base    string
+		any         bool // another port will do
+		wantFailure bool
+	}{
+		{name: "the dev network", args: []string{"--network", "dev"}, at: "127.0.0.1:19580", any: true},
+		{name: "another network", args: []string{"--network", "main"}},
+		{name: "none", args: []string{"--network", "dev", "--web", "none"}},
+		{name: "a port that was named is the one", args: []string{"--network", "dev", "--web", "127.0.0.1:80"}, at: "127.0.0.1:80"},
+		{name: "a path", args: []string{"--web", "127.0.0.1:80", "--web-base", "explorer/of/us/"}, at: "127.0.0.1:80", base: "/explorer/of/us"},
+		{name: "no path", args: []string{"--web", "127.0.0.1:80", "--web-base", "/"}, wantFailure: true},
+		{name: "a path that leads up", args: []string{"--web-base", "/a/../b"}, wantFailure: true},
+		{name: "a path with markup", args: []string{"--web-base", "/a\"b"}, wantFailure: true},
+		{name: "no host", args: []string{"--web", "80"}, wantFailure: true},
+		{name: "a proxy's visitors are not the operator", args: []string{"--web-forwarded", "--web-operator"}, wantFailure: true},
+	} {
+		config, err := configOf(t, append(c.args, "--datadir", t.TempDir())...)
+		if c.wantFailure {
+			if err == nil {
+				t.Errorf("%s: taken", c.name)
+			}
+			continue
+		}
+		if err != nil || config.Web != c.at || config.WebBase != c.base || config.WebAnyPort != c.any {
+			t.Errorf("%s: %q %q %v %v", c.name, config.Web, config.WebBase, config.WebAnyPort, err)
+		}
+	}
+}
