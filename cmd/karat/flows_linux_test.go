@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -97,5 +98,41 @@ func TestFlowYear(t *testing.T) {
 		}
 		s.run(b, 0, "history")
 		s.run(b, 0, "history --csv")
+	})
+}
+
+// bobWords are the words of another wallet.
+const bobWords = "letter advice cage absurd amount doctor acoustic avoid letter advice cage above"
+
+func TestFlowMultisig(t *testing.T) {
+	flow(t, "multisig", func(b *bench, s *screen) {
+		b.karatIn(aliceWords, "alice", "restore", "--no-passphrase")
+		b.karatIn(bobWords, "bob", "restore", "--no-passphrase")
+		s.run(b, 0, "--wallet alice multisig key")
+		keys := b.karat("alice", "multisig", "key") + " " + b.karat("bob", "multisig", "key")
+		s.run(b, 0, "--wallet alice multisig new us --threshold 2 "+keys)
+		b.karat("bob", append([]string{"multisig", "new", "us", "--threshold", "2"}, strings.Fields(keys)...)...)
+		b.karat("rich", "send", "--yes", b.karat("alice", "address", "--account", "us"), "5")
+		b.mine(1)
+		s.run(b, 0, "--wallet alice psbt create --account us -o pay.psbt --all "+b.karat("rich", "address")) // one output: the order of two is by chance
+		s.run(b, 0, "--wallet alice psbt sign --yes -o alice.psbt pay.psbt")
+		s.run(b, 0, "--wallet bob psbt show alice.psbt")
+		s.run(b, 0, "--wallet bob psbt sign --yes -o both.psbt alice.psbt")
+		s.run(b, 0, "--wallet bob psbt send --yes both.psbt")
+	})
+}
+
+func TestFlowColdSigning(t *testing.T) {
+	flow(t, "cold", func(b *bench, s *screen) {
+		cold := &bench{t: t, dir: t.TempDir(), rpc: "127.0.0.1:1", cookie: os.DevNull}
+		cold.karatIn(aliceWords, "default", "restore", "--no-passphrase")
+		descriptor := cold.karat("default", "descriptors", "--multipath")
+		s.run(b, 0, "script new --watch-only cold '"+descriptor+"'")
+		b.karat("rich", "send", "--yes", b.karat("default", "address"), "5")
+		b.mine(1)
+		s.run(b, 0, "send --psbt unsigned.psbt --all "+b.karat("rich", "address"))
+		s.run(cold, 0, "psbt sign -o signed.psbt unsigned.psbt", "Sign it? [y/N] ", "y")
+		s.run(b, 0, "psbt send --yes signed.psbt")
+		s.run(b, 0, "balance")
 	})
 }

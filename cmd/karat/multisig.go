@@ -198,7 +198,7 @@ func (h home) showAccount(c *cli.Context, a *wallet.Account) error {
 			fmt.Fprintf(w, "  %d. %s\n", i+1, way)
 		}
 		fmt.Fprintf(w, "first address: %s\n\n", first)
-		_, err := fmt.Fprintln(w, "Compare the first address with the others. Keep the descriptor beside your words: without\nit the words alone do not find these coins.")
+		_, err := fmt.Fprintln(w, "Compare the first address with the others. Keep the descriptor beside your\nwords: without it the words alone do not find these coins.")
 		return err
 	})
 }

@@ -183,9 +183,10 @@ var (
 	seconds  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 	ages     = regexp.MustCompile(`\d+ (seconds?|minutes) (ago|old)`)
 	hashes   = regexp.MustCompile(`\b[0-9a-f]{64}\b| [0-9a-f]{8}\b|\b[0-9a-f]{4,}…[0-9a-f]{4,}`)
+	outputs  = regexp.MustCompile(`\b([0-9a-f]{64}):\d+`) // whose order is by chance
 	packets  = regexp.MustCompile(`cHNidP8[A-Za-z0-9+/=]+`)
 	trailing = regexp.MustCompile(`(?m) +$`)
-	words12  = regexp.MustCompile(`(\d+\. )[a-z]+ *`)
+	words12  = regexp.MustCompile(`(\d+\. )[a-z]{3,8}\b *`)
 )
 
 // fixed returns a text without what differs from run to run. Hashes become their number in
@@ -196,6 +197,7 @@ func fixed(text string, b *bench) string {
 	text = seconds.ReplaceAllString(text, "2026-01-02T03:04:05Z")
 	text = ages.ReplaceAllString(text, "5 seconds $2")
 	text = words12.ReplaceAllString(text, "${1}word       ")
+	text = outputs.ReplaceAllString(text, "$1:0")
 	text = packets.ReplaceAllString(text, "cHNidP8BA…")
 	var seen []string
 	return hashes.ReplaceAllStringFunc(text, func(hash string) string {
