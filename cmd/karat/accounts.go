@@ -79,7 +79,11 @@ func newOwnAccount(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.showAccount(c, a)
+	if c.Bool(flagJSON) {
+		return h.showAccount(c, a)
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "account %d, %s: use it with --%s %s\n", a.Number(), a.Name(), flagAccount, a.Name())
+	return err
 }
 
 func importCommand() *cli.Command {

@@ -356,9 +356,15 @@ func changePassphrase(c *cli.Context) error {
 func descriptorsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "descriptors", Usage: "print the descriptors, by which another program can watch the wallet",
-		Description: "Whoever has them sees every payment, and can spend nothing.",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "multipath", Usage: "print one for each account, of both branches (BIP389)"}},
-		Action:      descriptors,
+		Description: "Whoever has them sees every payment, and can spend nothing.\n\n" +
+			"   karat descriptors                                                 one for receiving, one for change\n" +
+			"   bitcoin-cli importdescriptors \"$(karat descriptors --core)\"       let Bitcoin Core watch them",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "multipath", Usage: "print one for each account, of both branches (BIP389)"},
+			&cli.BoolFlag{Name: "core", Usage: "print what Bitcoin Core's importdescriptors takes"},
+			jsonFlag(),
+		},
+		Action: descriptors,
 	}
 }
 
@@ -370,6 +376,23 @@ func descriptors(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	core, list := []coreImport{}, []map[string]any{}
+	for _, a := range f.Accounts() {
+		list = append(list, map[string]any{"account": a.Number(), "name": a.Name(), "multipath": a.Descriptor(), "descriptors": a.Descriptors()})
+		for branch, text := range a.Descriptors() {
+			one := coreImport{Desc: text, Timestamp: f.Birthday().Time, Internal: branch == int(wallet.Change)}
+			if strings.Contains(text, "*") {
+				one.Active, one.Range = a.Number() == 0, []uint32{0, coreRange - 1}
+			}
+			core = append(core, one)
+		}
+	}
+	switch {
+	case c.Bool("core"):
+		return cmdline.PrintJSON(c.App.Writer, core)
+	case c.Bool(flagJSON):
+		return cmdline.PrintJSON(c.App.Writer, list)
+	}
 	for _, a := range f.Accounts() {
 		if c.Bool("multipath") {
 			fmt.Fprintln(c.App.Writer, a.Descriptor())
@@ -380,4 +403,18 @@ func descriptors(c *cli.Context) error {
 		}
 	}
 	return nil
+}
+
+// coreRange is how many scripts of a descriptor Bitcoin Core makes by itself.
+const coreRange = 1000
+
+// coreImport is an element of importdescriptors' list. A wallet of Core has one active
+// descriptor for each branch, from which it takes new addresses: here those of the first
+// account. Without a time of birth it looks through all blocks.
+type coreImport struct {
+	Desc      string   `json:"desc"`
+	Timestamp int64    `json:"timestamp"`
+	Active    bool     `json:"active"`
+	Internal  bool     `json:"internal"`
+	Range     []uint32 `json:"range,omitempty"`
 }

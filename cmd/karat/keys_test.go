@@ -149,6 +149,10 @@ func TestBackupCommands(t *testing.T) {
 	if code, _, errs := b.try("", "watch", "mnemonic"); code != 1 || !strings.Contains(errs, "only watches") {
 		t.Errorf("its words: exit code %d: %s", code, errs)
 	}
+	b.karatIn(b.karat("w", "descriptors", "--core"), "core", "import", "-")
+	if out := b.karat("core", "descriptors", "--json"); out != strings.NewReplacer(`"main"`, `"imported"`, `"savings"`, `"imported 2"`).Replace(b.karat("w", "descriptors", "--json")) {
+		t.Errorf("from Core's form\n%s", out)
+	}
 	b.karat("watch2", "create", "--watch", descriptor)
 	if out := b.karat("watch2", "wallets"); !strings.Contains(out, "only watches") {
 		t.Errorf("wallets shows\n%s", out)

@@ -78,8 +78,8 @@ func address(c *cli.Context, o *opened) (err error) {
 	}
 	// The address is good in this wallet. Only who restores it later would be
 	// surprised, so this is a warning.
-	if unpaid := o.Unpaid(account.Number()); unpaid > wallet.GapLimit {
-		fmt.Fprintf(c.App.ErrWriter, "karat: the last %d addresses were not paid, as far as is known; restoring the wallet from its words would find payments to the first %d of them only\n", unpaid, wallet.GapLimit)
+	if unpaid := o.Unpaid(account.Number()); unpaid > int(o.file.GapLimit()) {
+		fmt.Fprintf(c.App.ErrWriter, "karat: the last %d addresses were not paid, as far as is known; restoring the wallet from its words would find payments to the first %d of them only\n", unpaid, o.file.GapLimit())
 	}
 	if c.Bool(flagJSON) {
 		return nil
