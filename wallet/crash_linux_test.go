@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/karatcoin/karat/chain/consensus"
 )
 
 // crashVariable tells a child of the tests below what to do, and where.
@@ -52,20 +54,29 @@ func TestCrashChild(t *testing.T) {
 		}
 	case "full":
 		signal.Ignore(syscall.SIGXFSZ)
-		f, err := createFile(path, p, contentsOf(abandon), "", lightKDF())
+		_, err := createFile(path, p, contentsOf(abandon), "", lightKDF())
 		if err == nil {
 			err = changePassphrase(path, p, "", "new", lightKDF())
 		}
 		if err == nil {
-			if f, err = OpenFile(path, p); err == nil {
-				var w *Wallet
-				if w, err = Open(dir, f, p, nil); err == nil {
-					_, err = w.NextAddress(0)
-				}
-			}
+			err = firstAddress(path, p)
 		}
 		fmt.Println("did", err)
 	}
+}
+
+// firstAddress opens a wallet and gives out an address.
+func firstAddress(path string, p *consensus.Params) error {
+	f, err := OpenFile(path, p)
+	if err != nil {
+		return err
+	}
+	w, err := Open(filepath.Dir(path), f, p, nil)
+	if err != nil {
+		return err
+	}
+	_, err = w.NextAddress(0)
+	return err
 }
 
 // killed runs a task until it has done something so many times, kills it there, and returns what
@@ -96,7 +107,7 @@ func killed(t *testing.T, task, dir string, times int) (done []string) {
 // TestKilled: a process that is killed at any time has lost no address that it gave out, and its
 // file opens by the passphrase that was last said to be set, or the one after it.
 func TestKilled(t *testing.T) {
-	path, p, _ := testFile(t, "0")
+	path, _, _ := testFile(t, "0")
 	dir := filepath.Dir(path)
 	given := map[string]bool{}
 	for round := range 5 {
@@ -108,7 +119,7 @@ func TestKilled(t *testing.T) {
 		}
 	}
 	for round := range 5 {
-		path, p, _ = testFile(t, "0")
+		path, p, _ := testFile(t, "0")
 		done := killed(t, "passphrases", filepath.Dir(path), 1+3*round)
 		f, err := OpenFile(path, p)
 		must(t, err)
