@@ -90,7 +90,7 @@ func ParseURI(hrp, text string) (u PaymentURI, err error) {
 	rest, query, _ := strings.Cut(text, "?")
 	if scheme, after, ok := strings.Cut(rest, ":"); ok {
 		if !strings.EqualFold(scheme, uriScheme(hrp)) {
-			return u, fmt.Errorf("%w of this network: it begins with %q, and not with %s:", ErrURI, shortened(scheme+":"), uriScheme(hrp))
+			return u, fmt.Errorf("%w of this network: it begins with %q, and not with %q", ErrURI, shortened(scheme+":"), uriScheme(hrp)+":")
 		}
 		rest = after
 	}

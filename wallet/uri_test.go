@@ -52,7 +52,7 @@ func TestWrongURIs(t *testing.T) {
 	for text, wrong := range map[string]string{
 		"":                       "address",
 		"karat:":                 "address",
-		"bitcoin:" + someAddress: "not with karat:",
+		"bitcoin:" + someAddress: `not with "karat:"`,
 		"karat:krt1p8wpt9v4frpf3tkn0srd97pksgsxc5hs52lafxwru9kgeephvs7rqr2y4qk": "krt",
 		"karat:" + someAddress + "?amount=":                                     "empty",
 		"karat:" + someAddress + "?amount=.":                                    "empty",

@@ -35,7 +35,7 @@ func TestURI(t *testing.T) {
 		{2, "no amount", []string{"karat:" + other}},
 		{2, "no amount", []string{uri, other}},
 		{2, "req-x", []string{uri + "&req-x=1"}},
-		{2, "not with karat:", []string{"bitcoin:" + other, "1"}},
+		{2, `not with "karat:"`, []string{"bitcoin:" + other, "1"}},
 	} {
 		if code, _, stderr := b.try("", "rich", append([]string{"send", "--yes"}, c.args...)...); code != c.code || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: %d %s", c.args, code, stderr)
