@@ -13,7 +13,6 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/descriptor"
-	"github.com/karatcoin/karat/chain/psbt"
 )
 
 // multisigPurpose is of keys that are shared with others, whatever the script (BIP87).
@@ -133,13 +132,18 @@ func unspendable(p *consensus.Params, points [][]byte) (string, error) {
 	return hdkeychain.NewExtendedKey(version[:], point, code[:], make([]byte, 4), 0, 0, false).String(), nil
 }
 
-// isUnspendable reports whether the internal key of an output is a child of BIP341's point,
-// or that point itself.
-func isUnspendable(out *descriptor.Output, internal *descriptor.Derived) bool {
-	point, err := hex.DecodeString(unspendableKey)
-	if err != nil {
-		return false
+// isUnspendable reports whether a key is a child of BIP341's point, or that point itself. Its
+// fingerprint does not tell: an origin may say anything.
+func isUnspendable(key *descriptor.Derived) bool {
+	return hex.EncodeToString(key.Root[1:]) == unspendableKey[2:]
+}
+
+// aggregateOf returns the aggregate that a key is, or is derived from; nil if there is none.
+func aggregateOf(out *descriptor.Output, key *descriptor.Derived) *descriptor.Aggregate {
+	for i := range out.Aggregates {
+		if out.Aggregates[i].Public == key.Root {
+			return &out.Aggregates[i]
+		}
 	}
-	id := psbt.KeyID(point)
-	return bytes.Equal(out.Internal[:], point[1:]) || internal.Fingerprint == [4]byte(id[:4])
+	return nil
 }

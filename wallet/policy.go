@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/karatcoin/karat/chain/descriptor"
-	"github.com/karatcoin/karat/chain/psbt"
 )
 
 // Way is a way to spend from an account.
@@ -27,14 +26,15 @@ func (w *Wallet) Ways(a *Account) (ways []Way) {
 	}
 	own := hex.EncodeToString(w.file.content.Header.Fingerprint)
 	name := func(key [32]byte) string { return nameOf(&out, key, own) }
-	if internal := &out.Keys[0]; !isUnspendable(&out, internal) {
+	if internal := &out.Keys[0]; !isUnspendable(internal) {
 		ways = append(ways, Way{Words: name([32]byte(internal.Public[1:])), WitnessWeight: witnessWeight})
 	}
 	for i := range out.Leaves {
 		steps := descriptor.DecodeSteps
 		m, err := descriptor.DecodeScript(out.Leaves[i].Script, &steps)
 		if err != nil {
-			continue // the descriptor's reader lets none of these pass
+			ways = append(ways, Way{Words: fmt.Sprintf("whatever the script %x asks for", out.Leaves[i].Script), WitnessWeight: witnessWeight})
+			continue
 		}
 		way := Way{Words: m.Words(name), WitnessWeight: witnessWeight}
 		if locks, ok := m.Locks(); ok {
@@ -60,11 +60,7 @@ func nameOf(out *descriptor.Output, key [32]byte, own string) string {
 	if at < 0 {
 		return fmt.Sprintf("key %x", key)
 	}
-	for i := range out.Aggregates {
-		a := &out.Aggregates[i]
-		if id := psbt.KeyID(a.Public[:]); [4]byte(id[:4]) != out.Keys[at].Fingerprint && [32]byte(a.Public[1:]) != key {
-			continue
-		}
+	if a := aggregateOf(out, &out.Keys[at]); a != nil {
 		var names []string
 		for _, m := range a.Members {
 			names = append(names, called(m.Fingerprint))

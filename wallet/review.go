@@ -144,10 +144,7 @@ func (r *PSBTReview) noteSigners(in *psbt.Input, out *descriptor.Output) {
 		return &r.Signers[i]
 	}
 	signed, drawn := map[[4]byte]bool{}, map[[4]byte]bool{}
-	aggregates := map[[4]byte]bool{}
 	for _, a := range out.Aggregates {
-		id := psbt.KeyID(a.Public[:])
-		aggregates[[4]byte(id[:4])] = true
 		for _, m := range a.Members {
 			at(m.Fingerprint)
 			signed[m.Fingerprint] = signed[m.Fingerprint] || slices.ContainsFunc(in.MuSigPartialSigs, func(s psbt.MuSigPartialSig) bool { return s.Participant == m.Public })
@@ -156,7 +153,7 @@ func (r *PSBTReview) noteSigners(in *psbt.Input, out *descriptor.Output) {
 	}
 	for i, key := range out.Keys {
 		x := [32]byte(key.Public[1:])
-		if aggregates[key.Fingerprint] || i == 0 && isUnspendable(out, &key) {
+		if aggregateOf(out, &key) != nil || isUnspendable(&key) {
 			continue
 		}
 		at(key.Fingerprint)

@@ -77,10 +77,13 @@ type Leaf struct {
 // leaf. Of musig() it is the aggregate.
 type Derived struct {
 	Public      [33]byte // compressed
-	Fingerprint [4]byte  // of the master key, or the first that is known
+	Fingerprint [4]byte  // of the master key, or the first that is known: what an origin says is not proven
 	Path        []uint32 // from there on
-	Private     *btcec.PrivateKey
-	Leaves      [][32]byte // hashes of the leaves that it is in
+	// Root is the key that stands in the text, compressed, of which Public is a child or which
+	// it is; of musig() the aggregate before any step. Whoever wrote the origin did not make it.
+	Root    [33]byte
+	Private *btcec.PrivateKey
+	Leaves  [][32]byte // hashes of the leaves that it is in
 }
 
 // Parse reads a descriptor. A checksum may be missing; one that is there must be right.

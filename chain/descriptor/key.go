@@ -168,6 +168,9 @@ func (k *key) derived(at place) (d Derived, err error) {
 		return d, err
 	}
 	copy(d.Public[:], point)
+	if d.Root, err = k.rootAt(at); err != nil {
+		return d, err
+	}
 	d.Private = k.secret
 	if k.root != nil && k.private != "" {
 		child, err := k.extended(at)
@@ -180,6 +183,26 @@ func (k *key) derived(at place) (d Derived, err error) {
 	}
 	d.Fingerprint, d.Path = k.from(at, point)
 	return d, nil
+}
+
+// rootAt returns the key that stands in the text, or the aggregate of those.
+func (k *key) rootAt(at place) (root [33]byte, err error) {
+	switch {
+	case k.point != nil:
+		copy(root[:], k.point)
+		return root, nil
+	case k.members != nil:
+		sum, err := k.sum(at)
+		if err == nil {
+			copy(root[:], sum.SerializeCompressed())
+		}
+		return root, err
+	}
+	public, err := k.root.ECPubKey()
+	if err == nil {
+		copy(root[:], public.SerializeCompressed())
+	}
+	return root, err
 }
 
 // from returns the fingerprint of the first key that is known, and the path from there.
