@@ -111,7 +111,8 @@ func (s *Server) apiBlockTxs(r *http.Request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asJSON(fmt.Sprint(info.OnBestChain), 0, func(ctx context.Context) (any, error) {
+	// What a block spends is known for sure once it was connected.
+	return asJSON(fmt.Sprint(info.OnBestChain, info.Status), 0, func(ctx context.Context) (any, error) {
 		b, err := s.blocks.get(ctx, info.Hash)
 		if err != nil {
 			return nil, err

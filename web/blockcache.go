@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -42,11 +43,20 @@ func (s *Server) loadBlock(hash types.Hash) (*body, error) {
 	return &body{HashedBlock: block}, nil
 }
 
+// connected reports whether a block's undo data is here, which tells what it spends.
+func (s *Server) connected(hash types.Hash) bool {
+	info, ok := s.Headers.Info(hash)
+	return ok && info.Status.Has(header.StatusUndo)
+}
+
 // blockCache keeps blocks that were asked for last. One block at a time is read: pages
 // that want others wait.
 type blockCache struct {
-	load    func(types.Hash) (*body, error)
-	loading chan struct{} // held while a block is read
+	load func(types.Hash) (*body, error)
+	// connected tells of which blocks load finds what they spend. A block that was asked for
+	// before it was connected is read again after that.
+	connected func(types.Hash) bool
+	loading   chan struct{} // held while a block is read
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -61,8 +71,8 @@ type keptBlock struct {
 	size int
 }
 
-func newBlockCache(load func(types.Hash) (*body, error)) *blockCache {
-	return &blockCache{load: load, loading: make(chan struct{}, 1), entries: map[types.Hash]*list.Element{}}
+func newBlockCache(load func(types.Hash) (*body, error), connected func(types.Hash) bool) *blockCache {
+	return &blockCache{load: load, connected: connected, loading: make(chan struct{}, 1), entries: map[types.Hash]*list.Element{}}
 }
 
 // get returns a block.
@@ -94,18 +104,30 @@ func (c *blockCache) find(hash types.Hash) *body {
 	if e == nil {
 		return nil
 	}
+	b := e.Value.(*keptBlock).body
+	if b.spent == nil && c.connected(hash) {
+		return nil
+	}
 	c.recent.MoveToFront(e)
-	return e.Value.(*keptBlock).body
+	return b
 }
 
 func (c *blockCache) keep(hash types.Hash, b *body) {
 	k := &keptBlock{hash, b, decodedFactor*len(b.Raw) + 4096}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if before := c.entries[hash]; before != nil { // from before it was connected
+		c.drop(before)
+	}
 	c.entries[hash] = c.recent.PushFront(k)
 	for c.bytes += k.size; c.bytes > blockBudget && c.recent.Len() > 1; {
-		last := c.recent.Remove(c.recent.Back()).(*keptBlock)
-		c.bytes -= last.size
-		delete(c.entries, last.hash)
+		c.drop(c.recent.Back())
 	}
+}
+
+// drop lets a block go. It assumes mu.
+func (c *blockCache) drop(e *list.Element) {
+	k := c.recent.Remove(e).(*keptBlock)
+	c.bytes -= k.size
+	delete(c.entries, k.hash)
 }

@@ -84,7 +84,7 @@ func New(o Options) *Server {
 	s.views = newViews(s)
 	s.made = newPageCache(pageBudget)
 	s.places = make(chan struct{}, max(2, runtime.GOMAXPROCS(0)/2))
-	s.blocks = newBlockCache(s.loadBlock)
+	s.blocks = newBlockCache(s.loadBlock, s.connected)
 	s.sums = newSummaries(s)
 	s.tips = &tipsView{headers: o.Headers}
 	s.pool = &poolView{s: s}

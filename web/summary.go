@@ -55,7 +55,8 @@ func newSummaries(s *Server) *summaries {
 func (c *summaries) get(ctx context.Context, info header.Info) (Summary, error) {
 	sum, ok := c.find(info.Hash)
 	sum.Info = info // which changes
-	if ok || !info.Status.Has(header.StatusBody) {
+	// One from before the block was connected lacks its fees.
+	if ok && (sum.HasFees || !info.Status.Has(header.StatusUndo)) || !info.Status.Has(header.StatusBody) {
 		return sum, nil
 	}
 	b, err := c.s.blocks.get(ctx, info.Hash)
