@@ -70,7 +70,7 @@ func (s *Server) addressPage(r *http.Request) (*page, error) {
 	}
 	out := s.describeOutput(script)
 	v := addressView{Frame: s.frame("Address", ""), What: out.Address, Script: &out, QR: qrCode(out.Address)}
-	return s.history(r, v, [][]byte{script})
+	return s.history(r, v, func(*addressView) ([][]byte, error) { return [][]byte{script}, nil })
 }
 
 // descriptorPage is all addresses of a descriptor.
@@ -90,17 +90,20 @@ func (s *Server) descriptorPage(r *http.Request) (*page, error) {
 	if d.KeyCount() > maxKeys {
 		return nil, notFound("Too many keys", fmt.Sprintf("A descriptor here has at most %d keys.", maxKeys))
 	}
-	scripts, err := scriptsOf(d)
-	if err != nil {
-		return nil, notFound("No scripts", "That descriptor makes no outputs here: "+Printable(err.Error(), 200)+".")
-	}
-	v := addressView{Frame: s.frame("Descriptor", ""), What: d.String(), Scripts: len(scripts), Ranged: d.Ranged()}
-	for _, script := range scripts {
-		if address, err := taproot.EncodeAddress(s.Params.HRP, script); err == nil && len(v.Addresses) < 20 {
-			v.Addresses = append(v.Addresses, address)
+	v := addressView{Frame: s.frame("Descriptor", ""), What: d.String(), Ranged: d.Ranged()}
+	return s.history(r, v, func(v *addressView) ([][]byte, error) {
+		scripts, err := scriptsOf(d) // takes a while
+		if err != nil {
+			return nil, notFound("No scripts", "That descriptor makes no outputs here: "+Printable(err.Error(), 200)+".")
 		}
-	}
-	return s.history(r, v, scripts)
+		v.Scripts = len(scripts)
+		for _, script := range scripts {
+			if address, err := taproot.EncodeAddress(s.Params.HRP, script); err == nil && len(v.Addresses) < 20 {
+				v.Addresses = append(v.Addresses, address)
+			}
+		}
+		return scripts, nil
+	})
 }
 
 // scriptsOf returns the first scripts of a descriptor, of all its branches.
@@ -118,12 +121,8 @@ func scriptsOf(d *descriptor.Descriptor) (scripts [][]byte, err error) {
 	return scripts, nil
 }
 
-// history fills the page of some scripts.
-func (s *Server) history(r *http.Request, v addressView, scripts [][]byte) (*page, error) {
-	hashes := make([]indexed.ScriptHash, len(scripts))
-	for i := range scripts {
-		hashes[i] = indexed.HashScript(scripts[i])
-	}
+// history fills the page of some scripts, which are made with the page.
+func (s *Server) history(r *http.Request, v addressView, scriptsOf func(v *addressView) ([][]byte, error)) (*page, error) {
 	query := r.URL.Query()
 	after, err := cursorOf(query, "after")
 	afterCoins, err2 := cursorOf(query, "coins")
@@ -151,7 +150,15 @@ func (s *Server) history(r *http.Request, v addressView, scripts [][]byte) (*pag
 	}
 	version := fmt.Sprint(sha256.Sum256([]byte(v.What)), query.Get("after"), query.Get("coins"), at, s.pool.get().version())
 	return &page{version: version, view: "address", make: func(ctx context.Context) (any, error) {
-		var err error
+		v := v // it may be made again
+		scripts, err := scriptsOf(&v)
+		if err != nil {
+			return nil, err
+		}
+		hashes := make([]indexed.ScriptHash, len(scripts))
+		for i := range scripts {
+			hashes[i] = indexed.HashScript(scripts[i])
+		}
 		if v.Waiting, err = s.waitingFor(ctx, hashes); err != nil {
 			return nil, err
 		}

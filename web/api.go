@@ -208,11 +208,9 @@ func (s *Server) apiSend(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, &failure{status: http.StatusForbidden, title: "Forbidden", text: "This node takes no transactions here."})
 		return
 	}
-	start := time.Now()
 	ctx, cancel := context.WithTimeout(r.Context(), pageTime)
 	defer cancel()
-	txid, err := s.send(ctx, http.MaxBytesReader(w, r.Body, maxSentTx+2))
-	s.guard.charge(s.guard.visitorOf(r), 0, time.Since(start))
+	txid, err := s.send(ctx, s.guard.visitorOf(r), http.MaxBytesReader(w, r.Body, maxSentTx+2))
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -221,7 +219,7 @@ func (s *Server) apiSend(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, txid.String())
 }
 
-func (s *Server) send(ctx context.Context, body io.Reader) (types.Hash, error) {
+func (s *Server) send(ctx context.Context, v visitor, body io.Reader) (types.Hash, error) {
 	text, err := io.ReadAll(body)
 	if err != nil {
 		return types.Hash{}, badRequest("The transaction is too large, or was cut off")
@@ -234,10 +232,11 @@ func (s *Server) send(ctx context.Context, body io.Reader) (types.Hash, error) {
 	if err != nil {
 		return types.Hash{}, badRequest("This is no transaction: " + Printable(err.Error(), 200))
 	}
-	if err := s.enter(ctx); err != nil { // to check it is work, as pages are
+	leave, err := s.enter(ctx, v) // to check it is work, as pages are
+	if err != nil {
 		return types.Hash{}, err
 	}
-	defer func() { <-s.places }()
+	defer leave()
 	entry, err := s.Sender.Accept(ctx, tx, maxSentFeeRate)
 	var refused *consensus.RuleError
 	switch {

@@ -52,8 +52,15 @@ func (s *Server) blockList(r *http.Request) (*page, error) {
 		}
 		from = min(uint32(n), tip.Height)
 	}
-	tips, reorgs := s.tips.get(), s.feed.seen()
-	return &page{version: fmt.Sprint(tip, from, len(tips), len(reorgs)), view: "blocks", make: func(ctx context.Context) (any, error) {
+	beside, reorgs := branches(s.tips.get()), s.feed.seen()
+	version := fmt.Sprint(tip, from, len(reorgs))
+	for _, b := range beside {
+		version += fmt.Sprint(b.Index, b.BranchLength, b.Status)
+	}
+	if len(reorgs) > 0 { // of which the oldest are forgotten
+		version += fmt.Sprint(reorgs[0].From, reorgs[0].To, reorgs[0].Seen.UnixNano())
+	}
+	return &page{version: version, view: "blocks", make: func(ctx context.Context) (any, error) {
 		v := blockListView{Frame: s.frame("Blocks", "blocks"), Now: s.Status.Now()}
 		if from == tip.Height {
 			v.Frame = v.Frame.live("block")
@@ -73,7 +80,7 @@ func (s *Server) blockList(r *http.Request) (*page, error) {
 		if from >= listedBlocks {
 			v.Older = s.to("blocks") + "?from=" + strconv.Itoa(int(from-listedBlocks))
 		}
-		v.Branches, v.Reorgs = branches(tips), reorgs
+		v.Branches, v.Reorgs = beside, reorgs
 		return v, nil
 	}}, nil
 }

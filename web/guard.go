@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -22,6 +23,8 @@ type Limits struct {
 	Bytes                 float64 // that an address is sent in a second, on average; thirty seconds of it at once
 	TotalBytes            float64 // the same, of all
 	Work                  float64 // seconds that pages of an address take to make, in a second; ten seconds of it at once
+	Sending               int     // bytes of large answers that are on their way, of all; one answer may always be
+	SendingPerAddress     int     // the same: who reads slowly holds what it was sent
 }
 
 // DefaultLimits suit a small machine that is open to the internet.
@@ -29,6 +32,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Connections: 4096, ConnectionsPerAddress: 256, Streams: 2048, StreamsPerAddress: 128,
 		Requests: 40, Bytes: 2 << 20, TotalBytes: 32 << 20, Work: 0.5,
+		Sending: 256 << 20, SendingPerAddress: 16 << 20,
 	}
 }
 
@@ -45,12 +49,15 @@ type guard struct {
 	// older when it is full, and what nobody asks for in older goes.
 	recent, older  map[netip.Prefix]*account
 	conns, streams int
+	sending        int // bytes
 }
 
 // account is what one address costs.
 type account struct {
 	requests, bytes, work *rate.Limiter // work in microseconds
 	conns, streams        int           // guarded by the guard's mu
+	sending               int           // bytes, guarded by the guard's mu
+	turn                  chan struct{} // held while a page is made for the address: the others of it wait
 }
 
 // maxAccounts is how many addresses each of the two maps has.
@@ -75,12 +82,13 @@ func (g *guard) account(at netip.Prefix) *account {
 			requests: rate.NewLimiter(rate.Limit(l.Requests), int(10*l.Requests)),
 			bytes:    rate.NewLimiter(rate.Limit(l.Bytes), int(30*l.Bytes)),
 			work:     rate.NewLimiter(rate.Limit(l.Work*1e6), int(10*l.Work*1e6)),
+			turn:     make(chan struct{}, 1),
 		}
 	}
 	if len(g.recent) >= maxAccounts {
 		g.older, g.recent = g.recent, map[netip.Prefix]*account{}
 		for key, busy := range g.older {
-			if busy.conns > 0 || busy.streams > 0 { // they are given back by name
+			if busy.conns > 0 || busy.streams > 0 || busy.sending > 0 { // they are given back by name
 				g.recent[key] = busy
 			}
 		}
@@ -124,7 +132,19 @@ func (g *guard) visitorOf(r *http.Request) visitor {
 		}
 		return visitor{at: addressOf(ip)}
 	}
-	return visitor{at: addressOf(ip), local: ip.IsLoopback()}
+	// A proxy of this machine that names its visitors has strangers behind it, even if nobody
+	// said so: they have the limits of one address together.
+	return visitor{at: addressOf(ip), local: ip.IsLoopback() && !byProxy(r)}
+}
+
+// byProxy reports whether a proxy says that it has passed a request on.
+func byProxy(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
+		if len(r.Header.Values(name)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // admit counts a request, and reports whether it may be answered. What was sent before is paid
@@ -161,6 +181,52 @@ func owe(l *rate.Limiter, now time.Time, n int) {
 	if n > 0 {
 		l.ReserveN(now, min(n, l.Burst()))
 	}
+}
+
+// turn waits until no other page is made for the address: however many it asks for at once,
+// they take one place, and what they have cost counts before the next.
+func (g *guard) turn(ctx context.Context, v visitor) (end func(), err error) {
+	if v.local {
+		return func() {}, nil
+	}
+	g.mu.Lock()
+	a := g.account(v.at)
+	g.mu.Unlock()
+	select {
+	case a.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if a.work.Tokens() < 0 {
+		<-a.turn
+		return nil, &failure{status: http.StatusTooManyRequests, title: "Too much was asked", text: "Too much was asked from your address. Try again in some seconds."}
+	}
+	return func() { <-a.turn }, nil
+}
+
+// smallAnswer is how many bytes an answer has at most that is sent however many are on their
+// way: the number of connections bounds those.
+const smallAnswer = 64 << 10
+
+// send counts an answer while it is on its way. Slow readers hold its bytes for as long.
+func (g *guard) send(v visitor, bytes int) (end func(), ok bool) {
+	if bytes <= smallAnswer {
+		return func() {}, true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a := g.account(v.at)
+	if g.sending > 0 && g.sending+bytes > g.limits.Sending || !v.local && a.sending > 0 && a.sending+bytes > g.limits.SendingPerAddress {
+		return nil, false
+	}
+	g.sending += bytes
+	a.sending += bytes
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.sending -= bytes
+		a.sending -= bytes
+	}, true
 }
 
 // stream counts a stream of events while it goes on.

@@ -173,6 +173,62 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// TestSlowReaders: what is on its way to an address, and to all, is bounded, but for one
+// answer; and for one address one page at a time is made.
+func TestSlowReaders(t *testing.T) {
+	l := DefaultLimits()
+	l.Sending, l.SendingPerAddress, l.Work = 5<<20, 3<<20, 0.001
+	g := newGuard(l, false)
+	visitorAt := func(ip string) visitor { return visitor{at: addressOf(netip.MustParseAddr(ip))} }
+	one, other := visitorAt("192.0.2.1"), visitorAt("192.0.2.2")
+	end, ok := g.send(one, 4<<20)
+	if !ok {
+		t.Fatal("a large answer is never sent")
+	}
+	if _, ok := g.send(one, 1<<20); ok {
+		t.Error("one address is sent more than it may be")
+	}
+	if _, ok := g.send(one, smallAnswer); !ok {
+		t.Error("no small page is sent beside a large one")
+	}
+	if _, ok := g.send(other, 2<<20); ok {
+		t.Error("all together are sent more than they may be")
+	}
+	end()
+	if _, ok := g.send(other, 2<<20); !ok || g.account(one.at).sending != 0 {
+		t.Error("what was sent still counts")
+	}
+	leave, err := g.turn(t.Context(), one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.turn(late, one); !errors.Is(err, context.Canceled) {
+		t.Errorf("a second page of an address: %v", err)
+	}
+	if _, err := g.turn(t.Context(), other); err != nil {
+		t.Errorf("another address waits: %v", err)
+	}
+	g.charge(one, 0, time.Second)
+	g.charge(one, 0, time.Second)
+	leave()
+	var refused *failure
+	if _, err := g.turn(t.Context(), one); !errors.As(err, &refused) || refused.status != http.StatusTooManyRequests {
+		t.Errorf("who waited behind costly pages: %v", err)
+	}
+}
+
+// TestHalfMade: a page is not shown to others whose visitor has gone while it was made: what
+// it waited for may lack in it.
+func TestHalfMade(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &page{make: func(context.Context) (any, error) { cancel(); return []byte("half"), nil }}
+	if m, err := new(Server).make(ctx, p); !errors.Is(err, context.Canceled) {
+		t.Errorf("%q, %v", m.plain, err)
+	}
+}
+
 // TestForwarded: behind a proxy visitors are told apart by what it says last.
 func TestForwarded(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -181,6 +237,10 @@ func TestForwarded(t *testing.T) {
 	if v := newGuard(DefaultLimits(), true).visitorOf(r); v.at.String() != "192.0.2.7/32" || v.local {
 		t.Errorf("%+v", v)
 	}
+	if v := newGuard(DefaultLimits(), false).visitorOf(r); v.at.String() != "127.0.0.1/32" || v.local {
+		t.Errorf("a proxy's visitor is %+v", v)
+	}
+	r.Header.Del("X-Forwarded-For")
 	if v := newGuard(DefaultLimits(), false).visitorOf(r); v.at.String() != "127.0.0.1/32" || !v.local {
 		t.Errorf("%+v", v)
 	}

@@ -105,40 +105,60 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *page) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pageTime)
 	defer cancel()
-	var work time.Duration
-	body, err := s.made.get(ctx, key, func() (b made, err error) {
-		if err := s.enter(ctx); err != nil {
+	body, err := s.made.get(ctx, key, func() (made, error) {
+		leave, err := s.enter(ctx, v)
+		if err != nil {
 			return made{}, err
 		}
-		defer func() { <-s.places }()
-		start := time.Now()
-		b, err = s.make(ctx, p)
-		work = time.Since(start)
-		return b, err
+		defer leave()
+		return s.make(ctx, p)
 	})
 	if err != nil {
-		s.guard.charge(v, 0, work)
 		h.Del("ETag")
 		s.fail(w, r, err)
 		return
 	}
+	// It counts before it is sent: who reads slowly could have much more else.
+	bytes := body.length(r)
+	end, ok := s.guard.send(v, bytes)
+	if !ok {
+		h.Del("ETag")
+		s.fail(w, r, &failure{status: http.StatusServiceUnavailable, title: "The node is busy", text: "Much is being sent. Read what you have asked for first, and try again."})
+		return
+	}
+	defer end()
+	s.guard.charge(v, bytes, 0)
 	h.Set("Content-Type", body.kind)
-	s.guard.charge(v, body.write(w, r), work)
+	body.write(w, r)
 }
 
-// enter waits for a place among those who make pages.
-func (s *Server) enter(ctx context.Context) error {
+// enter waits for a place among those who make pages. What is done until leave is called is
+// the visitor's work.
+func (s *Server) enter(ctx context.Context, v visitor) (leave func(), err error) {
+	end, err := s.guard.turn(ctx, v)
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case s.places <- struct{}{}:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		end()
+		return nil, ctx.Err()
 	}
+	start := time.Now()
+	return func() {
+		<-s.places
+		s.guard.charge(v, 0, time.Since(start))
+		end()
+	}, nil
 }
 
 // make makes a page.
 func (s *Server) make(ctx context.Context, p *page) (made, error) {
 	data, err := p.make(ctx)
+	if err == nil {
+		err = ctx.Err() // what was asked for in vain may lack: nobody else must be shown that
+	}
 	if err != nil {
 		return made{}, err
 	}
@@ -229,17 +249,31 @@ func newMade(b []byte, kind string) made {
 
 func (m made) size() int { return len(m.plain) + len(m.packed) }
 
-// write answers, and returns how many bytes were sent.
-func (m made) write(w http.ResponseWriter, r *http.Request) int {
-	b := m.plain
+// form returns the bytes that a visitor takes, and whether they are packed.
+func (m made) form(r *http.Request) (b []byte, packed bool) {
 	if m.packed != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		b = m.packed
-		w.Header().Set("Content-Encoding", "gzip")
+		return m.packed, true
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	return m.plain, false
+}
+
+// length returns how many bytes write sends.
+func (m made) length(r *http.Request) int {
 	if r.Method == http.MethodHead {
 		return 0
 	}
-	n, _ := w.Write(b)
-	return n
+	b, _ := m.form(r)
+	return len(b)
+}
+
+// write answers.
+func (m made) write(w http.ResponseWriter, r *http.Request) {
+	b, packed := m.form(r)
+	if packed {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(b)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
@@ -28,14 +27,13 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pageTime)
 	defer cancel()
-	if err := s.enter(ctx); err != nil {
+	leave, err := s.enter(ctx, s.guard.visitorOf(r))
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	start := time.Now()
 	path, err := s.lookUp(ctx, text)
-	<-s.places
-	s.guard.charge(s.guard.visitorOf(r), 0, time.Since(start))
+	leave()
 	if err != nil {
 		s.fail(w, r, err)
 		return

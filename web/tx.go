@@ -103,25 +103,30 @@ func (s *Server) findNamed(r *http.Request) (foundTx, error) {
 	if err != nil {
 		return foundTx{}, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), pageTime)
-	defer cancel()
 	named := r.URL.Query().Get("block")
 	if named == "" {
+		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+		defer cancel()
 		return s.findTx(ctx, txid)
 	}
 	info, err := s.findBlock(named)
+	return foundTx{txid: txid, info: info, n: -1}, err
+}
+
+// placed finds the place of a transaction in the block that was named with it, which takes
+// reading the block.
+func (s *Server) placed(ctx context.Context, f foundTx) (foundTx, error) {
+	if f.n >= 0 {
+		return f, nil
+	}
+	b, err := s.blocks.get(ctx, f.info.Hash)
 	if err != nil {
-		return foundTx{}, err
+		return f, err
 	}
-	b, err := s.blocks.get(ctx, info.Hash)
-	if err != nil {
-		return foundTx{}, err
+	if f.n = slices.Index(b.TxIDs, f.txid); f.n < 0 {
+		return f, notFound("Not found", "The block does not have this transaction.")
 	}
-	n := slices.Index(b.TxIDs, txid)
-	if n < 0 {
-		return foundTx{}, notFound("Not found", "The block does not have this transaction.")
-	}
-	return foundTx{txid: txid, info: info, n: n}, nil
+	return f, nil
 }
 
 // txPage is a transaction.
@@ -134,6 +139,10 @@ func (s *Server) txPage(r *http.Request) (*page, error) {
 	tip := s.Headers.Tip()
 	version := fmt.Sprint(f.info.Hash, f.info.OnBestChain, f.n, f.entry != nil, in, out, tip, s.pool.get().version())
 	return &page{version: version, view: "tx", make: func(ctx context.Context) (any, error) {
+		f, err := s.placed(ctx, f)
+		if err != nil {
+			return nil, err
+		}
 		t, err := s.read(ctx, f)
 		if err != nil {
 			return nil, err
@@ -324,6 +333,10 @@ func (s *Server) rawTx(r *http.Request) (*page, error) {
 		return nil, err
 	}
 	return &page{version: fmt.Sprint(f.info.Hash, f.n, f.entry != nil), kind: "text/plain; charset=utf-8", make: func(ctx context.Context) (any, error) {
+		f, err := s.placed(ctx, f)
+		if err != nil {
+			return nil, err
+		}
 		t, err := s.read(ctx, f)
 		if err != nil {
 			return nil, err

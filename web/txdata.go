@@ -17,7 +17,7 @@ type foundTx struct {
 	txid  types.Hash
 	entry *pending.Entry // nil: it is in a block
 	info  header.Info    // of that block
-	n     int            // its position there
+	n     int            // its position there; -1: it was not looked up yet
 }
 
 // transaction returns the transaction, what its inputs spend as far as that is known, and

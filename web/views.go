@@ -192,5 +192,6 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	s.guard.charge(s.guard.visitorOf(r), m.write(w, r), 0)
+	s.guard.charge(s.guard.visitorOf(r), m.length(r), 0)
+	m.write(w, r)
 }

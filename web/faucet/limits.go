@@ -82,10 +82,11 @@ func (l *limits) forget(now time.Time) {
 }
 
 // Group is the network that an address is counted by: 256 addresses of IPv4, or what a
-// customer gets of IPv6. This machine itself has none.
+// customer gets of IPv6. This machine's own visitors, who have the zero address, have none; a
+// loopback address is that of a proxy that does not say for whom it asks.
 func Group(ip netip.Addr) netip.Prefix {
 	ip = ip.Unmap().WithZone("")
-	if !ip.IsValid() || ip.IsLoopback() {
+	if !ip.IsValid() {
 		return netip.Prefix{}
 	}
 	bits := 24

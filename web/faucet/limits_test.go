@@ -24,13 +24,15 @@ func TestLimits(t *testing.T) {
 		{1, "a", group("198.51.100.1"), "this address", 60},
 		{2, "b", group("192.0.2.200"), "your network", 60},
 		{3, "b", group("192.0.3.1"), "", 0},
-		{4, "c", group("127.0.0.1"), "", 0},
-		{5, "d", group("127.0.0.1"), "everybody together", 60},
+		{4, "c", Group(netip.Addr{}), "", 0},
+		{5, "d", Group(netip.Addr{}), "everybody together", 60},
 		{60, "a", group("192.0.2.1"), "", 0},
 		{61, "d", group("2001:db8:1:2::1"), "everybody together", 63},
 		{63, "d", group("2001:db8:1:2::1"), "", 0},
 		{64, "e", group("2001:db8:1:ffff::2"), "your network", 123},
 		{64, "e", group("2001:db8:2::2"), "", 0},
+		{124, "f", group("127.0.0.1"), "", 0}, // a proxy's, which does not say for whom
+		{125, "g", group("127.0.0.1"), "your network", 184},
 	} {
 		err := l.take(start.Add(time.Duration(c.minute)*time.Minute), []byte(c.script), c.group, 1)
 		var limit *faucetinfo.LimitError
