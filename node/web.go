@@ -61,7 +61,7 @@ type faucetPool struct{ *mempool.Pool }
 
 // Accept implements faucet.Pool.
 func (p faucetPool) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error) {
-	return currentPool{p.Pool}.Accept(ctx, tx, maxFeeRate)
+	return currentPool(p).Accept(ctx, tx, maxFeeRate)
 }
 
 // isBuiltIn reports whether this is the built-in network of a name.
