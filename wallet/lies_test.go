@@ -12,6 +12,7 @@ import (
 	"github.com/karatcoin/karat/chain/filter"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/wallet"
 )
 
@@ -118,4 +119,57 @@ func TestBranchOfLessWork(t *testing.T) {
 	if err := w.trySync(); !errors.Is(err, wallet.ErrBehind) || w.Position().Height != 9 {
 		t.Errorf("%v, at %d", err, w.Position().Height)
 	}
+}
+
+// TestInventedSpends: no transaction that a node makes up, whatever it spends beside a coin of
+// the wallet and in whatever order, locks that coin.
+func TestInventedSpends(t *testing.T) {
+	n := startNode(t)
+	w := n.wallet(someWords).earn()
+	before, coins := w.state(), len(w.Coins())
+	own, foreign := w.Coins()[0].OutPoint, types.OutPoint{TxID: types.Hash{7}}
+	for name, spends := range map[string][]types.OutPoint{
+		"own":               {own},
+		"own, then foreign": {own, foreign},
+		"foreign, then own": {foreign, own},
+		"own in the middle": {foreign, own, {TxID: types.Hash{8}}},
+	} {
+		tx := &types.Tx{Version: 2, Outputs: []types.TxOut{{Value: 1, ScriptPubKey: chaintest.Anchor}}}
+		for _, at := range spends {
+			tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: at, Sequence: 1, Witness: [][]byte{make([]byte, 64)}})
+		}
+		n.lie = func(method string, raw json.RawMessage) json.RawMessage {
+			if method == "getrawmempool" {
+				raw, _ = json.Marshal([]types.Hash{tx.TxID()})
+			}
+			return raw
+		}
+		invented := inventing{n, tx}
+		if err := w.Sync(t.Context(), invented, func(wallet.Progress) {}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(w.Coins()) != coins || w.state() != before {
+			t.Errorf("%s: the wallet has\n%s\nbefore\n%s", name, w.state(), before)
+		}
+	}
+}
+
+// inventing answers every question for a transaction with its own.
+type inventing struct {
+	*testNode
+	tx *types.Tx
+}
+
+// Batch implements wallet.Node.
+func (i inventing) Batch(ctx context.Context, method string, params [][]any, each func(int, json.RawMessage, error) error) error {
+	if method != "getrawtransaction" {
+		return i.testNode.Batch(ctx, method, params, each)
+	}
+	for at := range params {
+		raw, _ := json.Marshal(hex.EncodeToString(i.tx.AppendTo(nil)))
+		if err := each(at, raw, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }

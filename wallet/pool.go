@@ -92,18 +92,16 @@ func (w *Wallet) scanPool(fetched map[types.Hash]*types.Tx, inPool map[types.Has
 	return nil
 }
 
-// prevouts returns the outputs that a transaction spends, if all of them pay to the
-// wallet, and whether any does. It assumes mu.
+// prevouts returns the outputs that a transaction spends, empty ones for those that do not pay
+// to the wallet, and whether all of them do, and whether any does. It assumes mu.
 func (w *Wallet) prevouts(tx *types.Tx) (outputs []types.TxOut, all, any bool) {
+	all = true
 	for i := range tx.Inputs {
 		c, ours := w.outputs.ours[tx.Inputs[i].PreviousOutPoint]
-		any = any || ours
+		any, all = any || ours, all && ours
 		outputs = append(outputs, types.TxOut{Value: c.Value, ScriptPubKey: c.ScriptPubKey})
-		if !ours {
-			return nil, false, any
-		}
 	}
-	return outputs, true, any
+	return outputs, all, any
 }
 
 // forged reports whether a transaction that no block vouches for spends a coin of the wallet
