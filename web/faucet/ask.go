@@ -51,11 +51,7 @@ func (f *Faucet) Ask(address string, script []byte, from netip.Addr, challenge, 
 	if len(f.queue) >= maxQueue {
 		return faucetinfo.ErrBusy
 	}
-	left := types.Amount(0)
-	for _, c := range f.spendable() {
-		left += c.out.Value
-	}
-	if needed := f.o.Amount*types.Amount(len(f.queue)+1) + types.GrainsPerCoin/1000; left < needed {
+	if needed := f.o.Amount*types.Amount(len(f.queue)+1) + types.GrainsPerCoin/1000; f.has() < needed {
 		return faucetinfo.ErrEmpty
 	}
 	if err := f.limits.take(now, script, Group(from), f.o.Amount); err != nil {

@@ -74,6 +74,8 @@ type Faucet struct {
 	at     types.Index
 	coins  map[types.OutPoint]coin // of the best chain
 	own    []types.Hash            // payments that were made since the start and may wait
+	sum    types.Amount            // of what can be spent, as it was when
+	summed time.Time               // zero: it must be added up
 	queue  [][]byte                // scripts to be paid next
 	limits limits
 	paid   map[string]types.Hash // by script: what paid it last
@@ -107,9 +109,7 @@ func (f *Faucet) Status() faucetinfo.Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := faucetinfo.Status{Address: address, Amount: f.o.Amount, LeftHour: f.limits.left(f.o.Now()), Waiting: len(f.queue)}
-	for _, c := range f.spendable() {
-		s.Left += c.out.Value
-	}
+	s.Left = f.has()
 	return s
 }
 
@@ -153,7 +153,7 @@ func (f *Faucet) find(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.coins, f.at = found, at
+	f.coins, f.at, f.summed = found, at, time.Time{}
 	return nil
 }
 
@@ -169,6 +169,7 @@ func (f *Faucet) follow() error {
 			return err
 		}
 		f.mu.Lock()
+		f.summed = time.Time{}
 		for i := range reverted {
 			u := reverted[i].Update
 			f.move(u.Created, u.Spent)

@@ -27,16 +27,25 @@ type limits struct {
 type gift struct {
 	at     time.Time
 	amount types.Amount
+	script string
+	group  netip.Prefix
 }
 
 func newLimits(perHour types.Amount) limits {
 	return limits{perHour: perHour, scripts: map[string]time.Time{}, groups: map[netip.Prefix]time.Time{}}
 }
 
-// left returns what may still be given.
+// left returns what may still be given, and forgets what was given longer ago.
 func (l *limits) left(now time.Time) types.Amount {
 	for len(l.given) > 0 && now.Sub(l.given[0].at) >= period {
-		l.sum -= l.given[0].amount
+		g := &l.given[0]
+		l.sum -= g.amount
+		if l.scripts[g.script].Equal(g.at) {
+			delete(l.scripts, g.script)
+		}
+		if l.groups[g.group].Equal(g.at) {
+			delete(l.groups, g.group)
+		}
 		l.given = l.given[1:]
 	}
 	return l.perHour - l.sum
@@ -53,32 +62,16 @@ func (l *limits) take(now time.Time, script []byte, group netip.Prefix, amount t
 	if l.left(now) < amount {
 		return &faucetinfo.LimitError{What: "everybody together", Until: l.given[0].at.Add(period)}
 	}
-	if len(l.scripts) >= maxKnown || len(l.groups) >= maxKnown {
-		l.forget(now)
-		if len(l.scripts) >= maxKnown || len(l.groups) >= maxKnown {
-			return &faucetinfo.LimitError{What: "everybody together", Until: now.Add(period)}
-		}
+	if len(l.given) >= maxKnown {
+		return &faucetinfo.LimitError{What: "everybody together", Until: l.given[0].at.Add(period)}
 	}
 	l.scripts[string(script)] = now
 	if group.IsValid() {
 		l.groups[group] = now
 	}
-	l.given = append(l.given, gift{now, amount})
+	l.given = append(l.given, gift{now, amount, string(script), group})
 	l.sum += amount
 	return nil
-}
-
-func (l *limits) forget(now time.Time) {
-	for script, at := range l.scripts {
-		if now.Sub(at) >= period {
-			delete(l.scripts, script)
-		}
-	}
-	for group, at := range l.groups {
-		if now.Sub(at) >= period {
-			delete(l.groups, group)
-		}
-	}
 }
 
 // Group is the network that an address is counted by: 256 addresses of IPv4, or what a

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/schnorr"
@@ -50,14 +51,26 @@ func (f *Faucet) spendable() (list []available) {
 			}
 		}
 	}
-	// The largest first, so that few are needed; then by name, so that the order is one.
-	slices.SortFunc(list, func(a, b available) int {
-		return cmp.Or(cmp.Compare(b.out.Value, a.out.Value), slices.Compare(a.at.TxID[:], b.at.TxID[:]), cmp.Compare(a.at.Index, b.at.Index))
-	})
 	return list
 }
 
-// pay pays what waits, in one transaction. What cannot be paid now is tried again.
+// sumAge is how long the sum of all coins is told again. Anybody may pay the faucet in as many
+// coins as he likes, and everybody who opens its page would have them walked through.
+const sumAge = time.Second
+
+// has returns what can be spent. It assumes mu.
+func (f *Faucet) has() types.Amount {
+	if now := time.Now(); f.summed.IsZero() || now.Sub(f.summed) > sumAge {
+		f.sum, f.summed = 0, now
+		for _, c := range f.spendable() {
+			f.sum += c.out.Value
+		}
+	}
+	return f.sum
+}
+
+// pay pays what waits, in one transaction. What cannot be paid now is tried again, and so is
+// what one transaction has no room for.
 func (f *Faucet) pay(ctx context.Context) {
 	f.mu.Lock()
 	scripts := f.queue
@@ -65,7 +78,16 @@ func (f *Faucet) pay(ctx context.Context) {
 		f.mu.Unlock()
 		return
 	}
-	tx, err := f.build(scripts)
+	coins := f.spendable()
+	// The largest first, so that few are needed; then by name, so that the order is one.
+	slices.SortFunc(coins, func(a, b available) int {
+		return cmp.Or(cmp.Compare(b.out.Value, a.out.Value), slices.Compare(a.at.TxID[:], b.at.TxID[:]), cmp.Compare(a.at.Index, b.at.Index))
+	})
+	tx, err := f.build(scripts, coins)
+	for err != nil && len(scripts) > 1 { // so many coins are too small for all at once
+		scripts = scripts[:len(scripts)/2]
+		tx, err = f.build(scripts, coins)
+	}
 	f.mu.Unlock()
 	if err == nil {
 		_, err = f.o.Pool.Accept(ctx, tx, 0)
@@ -78,7 +100,7 @@ func (f *Faucet) pay(ctx context.Context) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queue = slices.Clone(f.queue[len(scripts):])
-	f.own = append(f.own, txid)
+	f.own, f.summed = append(f.own, txid), time.Time{}
 	if len(f.paid) > maxKnown {
 		clear(f.paid)
 	}
@@ -95,8 +117,8 @@ const (
 	maxInputs = 100
 )
 
-// build makes and signs the payment. It assumes mu.
-func (f *Faucet) build(scripts [][]byte) (*types.Tx, error) {
+// build makes and signs the payment of the first of the coins. It assumes mu.
+func (f *Faucet) build(scripts [][]byte, coins []available) (*types.Tx, error) {
 	rate := max(f.o.Pool.Estimate(confirmIn, false).FeeRate, standard.MinRelay)
 	tx := &types.Tx{Version: 2}
 	for _, script := range scripts {
@@ -106,7 +128,7 @@ func (f *Faucet) build(scripts [][]byte) (*types.Tx, error) {
 	needed := f.o.Amount * types.Amount(len(scripts))
 	have, fee := types.Amount(0), types.Amount(0)
 	var prevouts []types.TxOut
-	for _, c := range f.spendable() {
+	for _, c := range coins {
 		if len(prevouts) == maxInputs {
 			break
 		}

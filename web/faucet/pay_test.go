@@ -1,0 +1,103 @@
+package faucet
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/pending"
+	"github.com/karatcoin/karat/chain/standard"
+	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/chain/types"
+)
+
+// keeper takes every payment, and counts what it is asked.
+type keeper struct {
+	entries map[types.Hash]*pending.Entry
+	spent   map[types.OutPoint]*pending.Entry
+	asked   int
+}
+
+func (k *keeper) Accept(_ context.Context, tx *types.Tx, _ types.FeeRate) (*pending.Entry, error) {
+	e := &pending.Entry{Tx: tx, TxID: tx.TxID()}
+	k.entries[e.TxID] = e
+	for i := range tx.Inputs {
+		k.spent[tx.Inputs[i].PreviousOutPoint] = e
+	}
+	return e, nil
+}
+func (k *keeper) Get(txid types.Hash) *pending.Entry { return k.entries[txid] }
+func (k *keeper) SpentBy(o types.OutPoint) *pending.Entry {
+	k.asked++
+	return k.spent[o]
+}
+func (k *keeper) Estimate(int, bool) pending.FeeEstimate {
+	return pending.FeeEstimate{FeeRate: standard.MinRelay}
+}
+
+// filled is a faucet with so many coins of a value.
+func filled(t *testing.T, coins int, value types.Amount) (*Faucet, *keeper) {
+	t.Helper()
+	pool := &keeper{entries: map[types.Hash]*pending.Entry{}, spent: map[types.OutPoint]*pending.Entry{}}
+	f, err := New(Options{
+		Params: &consensus.Params{HRP: "krtd"}, KeyFile: filepath.Join(t.TempDir(), "key"), Pool: pool,
+		Amount: DefaultAmount, PerHour: DefaultPerHour, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range coins {
+		var at types.OutPoint
+		binary.BigEndian.PutUint32(at.TxID[:], uint32(n+1))
+		f.coins[at] = coin{value: value, height: 1}
+	}
+	return f, pool
+}
+
+// TestSmallCoins: requests for more than one transaction's coins are paid by several, each
+// once.
+func TestSmallCoins(t *testing.T) {
+	f, pool := filled(t, 400, DefaultAmount/2)
+	const people = 150
+	for n := range people {
+		f.queue = append(f.queue, taproot.OutputScript([32]byte{1, byte(n)}))
+	}
+	for range 20 {
+		f.pay(t.Context())
+	}
+	paid := map[string]int{}
+	for _, e := range pool.entries {
+		for i := range e.Tx.Outputs {
+			if out := &e.Tx.Outputs[i]; string(out.ScriptPubKey) != string(f.script) {
+				paid[string(out.ScriptPubKey)]++
+			}
+		}
+	}
+	twice := 0
+	for _, n := range paid {
+		if n > 1 {
+			twice++
+		}
+	}
+	if len(paid) != people || twice > 0 || len(f.queue) > 0 {
+		t.Errorf("%d of %d are paid, %d more than once, %d wait", len(paid), people, twice, len(f.queue))
+	}
+}
+
+// TestManyCoins: who looks at the page does not have all coins walked through each time.
+func TestManyCoins(t *testing.T) {
+	const coins = 1000
+	f, pool := filled(t, coins, 1000)
+	for range 100 {
+		if left := f.Status().Left; left != 1000*coins {
+			t.Fatalf("%s are left", left)
+		}
+	}
+	if pool.asked > 20*coins {
+		t.Errorf("the pool was asked of %d coins %d times", coins, pool.asked)
+	}
+}
