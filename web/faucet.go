@@ -66,6 +66,10 @@ func (s *Server) faucetPage(w http.ResponseWriter, r *http.Request) {
 // ask asks the faucet for what a form says.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, v *faucetView) (status int) {
 	const maxForm = 4 << 10
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" { // else its visitors' networks could be used up for it
+		v.Fault = "the form is another site's"
+		return http.StatusForbidden
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		v.Fault = "the form could not be read"

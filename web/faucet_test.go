@@ -72,6 +72,15 @@ func TestFaucet(t *testing.T) {
 	if a := s.askFaucet(person(1), false); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "proof of work") {
 		t.Errorf("without work: %s", a.Status)
 	}
+	r, err := http.NewRequest(http.MethodPost, s.url+"/faucet", strings.NewReader("address="+person(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	if a, err := client.Do(r); err != nil || a.StatusCode != http.StatusForbidden {
+		t.Errorf("a form of another site: %v %v", a, err)
+	}
 	if a := s.askFaucet("krtd1nobody", true); a.StatusCode != http.StatusBadRequest {
 		t.Errorf("no address: %s", a.Status)
 	}

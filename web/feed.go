@@ -197,6 +197,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
+	if r.Method == http.MethodHead {
+		return
+	}
 	control := http.NewResponseController(w)
 	send := func(b []byte) bool {
 		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))

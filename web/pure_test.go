@@ -219,6 +219,18 @@ func TestSlowReaders(t *testing.T) {
 	}
 }
 
+// TestHeadOfEvents: who asks for the head of the stream of events gets it, and keeps no place.
+func TestHeadOfEvents(t *testing.T) {
+	s := &Server{guard: newGuard(DefaultLimits(), false), feed: newFeed(nil)}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	w := httptest.NewRecorder()
+	s.events(w, httptest.NewRequestWithContext(ctx, http.MethodHead, "/events", nil))
+	if ctx.Err() != nil || w.Header().Get("Content-Type") != "text/event-stream" {
+		t.Errorf("%v: %v", ctx.Err(), w.Header())
+	}
+}
+
 // TestHalfMade: a page is not shown to others whose visitor has gone while it was made: what
 // it waited for may lack in it.
 func TestHalfMade(t *testing.T) {

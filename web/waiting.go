@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -25,14 +26,19 @@ type waitingScripts struct {
 
 	mu sync.Mutex
 	// Guarded by mu:
-	scripts map[indexed.ScriptHash][]types.Hash          // the transactions of each, by id
-	touches map[types.Hash]map[indexed.ScriptHash]*touch // the scripts of each
+	scripts map[indexed.ScriptHash][]*touch // by its transactions, in no order
+	touches map[types.Hash][]*touch         // of each transaction
+	taken   uint64                          // transactions up to now
 }
 
 // touch is what a transaction does with a script.
 type touch struct {
-	stats indexed.ScriptStats
-	pays  []uint32 // its outputs to the script
+	txid   types.Hash
+	script indexed.ScriptHash
+	n      uint64 // of the transaction, in the order in which they came
+	at     int    // its place in the script's list, so that it is found among many
+	stats  indexed.ScriptStats
+	pays   []uint32 // its outputs to the script
 }
 
 // waitingTx is a transaction that waits, and what it does with one script.
@@ -42,10 +48,11 @@ type waitingTx struct {
 }
 
 func newWaitingScripts(o *Options) *waitingScripts {
-	return &waitingScripts{journal: o.Journal, pool: o.Pool, blocks: o.Blocks, turn: make(chan struct{}, 1), scripts: map[indexed.ScriptHash][]types.Hash{}, touches: map[types.Hash]map[indexed.ScriptHash]*touch{}}
+	return &waitingScripts{journal: o.Journal, pool: o.Pool, blocks: o.Blocks, turn: make(chan struct{}, 1), scripts: map[indexed.ScriptHash][]*touch{}, touches: map[types.Hash][]*touch{}}
 }
 
-// of returns the transactions that wait and concern a script, as the pool is now.
+// of returns the transactions that wait and concern a script, as the pool is now, those that
+// came first before the others.
 func (w *waitingScripts) of(ctx context.Context, script indexed.ScriptHash) (list []waitingTx, err error) {
 	select {
 	case w.turn <- struct{}{}:
@@ -58,17 +65,17 @@ func (w *waitingScripts) of(ctx context.Context, script indexed.ScriptHash) (lis
 		return nil, err
 	}
 	w.mu.Lock()
-	txids := slices.Clone(w.scripts[script])
-	touches := make([]touch, len(txids))
-	for i, txid := range txids {
-		touches[i] = *w.touches[txid][script]
+	touches := make([]touch, len(w.scripts[script]))
+	for i, t := range w.scripts[script] {
+		touches[i] = *t
 	}
 	w.mu.Unlock()
-	for i, txid := range txids {
-		if e := w.pool.Get(txid); e != nil {
+	for i := range touches {
+		if e := w.pool.Get(touches[i].txid); e != nil {
 			list = append(list, waitingTx{e, touches[i]})
 		}
 	}
+	slices.SortFunc(list, func(a, b waitingTx) int { return cmp.Compare(a.n, b.n) })
 	return list, nil
 }
 
@@ -121,10 +128,14 @@ func (w *waitingScripts) begin(ctx context.Context) error {
 func (w *waitingScripts) drop(txid types.Hash) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for script := range w.touches[txid] {
-		rest := slices.DeleteFunc(w.scripts[script], func(id types.Hash) bool { return id == txid })
-		if w.scripts[script] = rest; len(rest) == 0 {
-			delete(w.scripts, script)
+	for _, t := range w.touches[txid] {
+		list := w.scripts[t.script]
+		last := len(list) - 1
+		list[t.at] = list[last] // which takes its place
+		list[t.at].at = t.at
+		list[last] = nil
+		if w.scripts[t.script] = list[:last]; last == 0 {
+			delete(w.scripts, t.script)
 		}
 	}
 	delete(w.touches, txid)
@@ -175,7 +186,7 @@ func (w *waitingScripts) take(e *pending.Entry, spent []*types.TxOut) {
 	of := func(script []byte) *touch {
 		hash := indexed.HashScript(script)
 		if touches[hash] == nil {
-			touches[hash] = &touch{stats: indexed.ScriptStats{Txs: 1}}
+			touches[hash] = &touch{txid: e.TxID, script: hash, stats: indexed.ScriptStats{Txs: 1}}
 		}
 		return touches[hash]
 	}
@@ -201,8 +212,12 @@ func (w *waitingScripts) take(e *pending.Entry, spent []*types.TxOut) {
 	if w.touches[e.TxID] != nil {
 		return // it was there already
 	}
-	w.touches[e.TxID] = touches
-	for script := range touches {
-		w.scripts[script] = append(w.scripts[script], e.TxID)
+	list := make([]*touch, 0, len(touches))
+	for script, t := range touches {
+		t.n, t.at = w.taken, len(w.scripts[script])
+		w.scripts[script] = append(w.scripts[script], t)
+		list = append(list, t)
 	}
+	w.touches[e.TxID] = list
+	w.taken++
 }
