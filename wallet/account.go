@@ -33,6 +33,7 @@ type Account struct {
 	whole    *descriptor.Descriptor
 	branches []*descriptor.Descriptor // of Receive, and of Change if there are two
 	first    [][]byte                 // the first script of each branch
+	origins  []descriptor.Origin      // of the keys
 	ours     bool                     // one of the keys is the wallet's
 }
 
@@ -50,7 +51,7 @@ func newAccount(name, text string, k descriptor.Keys, fingerprint []byte) (*Acco
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAccount, err)
 	}
-	a := &Account{name: name, whole: d, branches: d.Expand()}
+	a := &Account{name: name, whole: d, branches: d.Expand(), origins: d.Origins()}
 	switch {
 	case d.HasPrivateKeys():
 		return nil, fmt.Errorf("%w: the descriptor has private keys, and only public ones are kept here", ErrAccount)
@@ -70,7 +71,7 @@ func newAccount(name, text string, k descriptor.Keys, fingerprint []byte) (*Acco
 		a.first = append(a.first, script)
 	}
 	if fingerprint != nil {
-		a.ours = slices.ContainsFunc(d.Origins(), func(o descriptor.Origin) bool { return string(o.Fingerprint[:]) == string(fingerprint) })
+		a.ours = slices.ContainsFunc(a.origins, func(o descriptor.Origin) bool { return string(o.Fingerprint[:]) == string(fingerprint) })
 	}
 	return a, nil
 }

@@ -1,7 +1,6 @@
 package wallet
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/btcsuite/btcd/address/v2/base58"
@@ -26,9 +25,9 @@ func (w *Wallet) Packet(d *Draft) (*psbt.Packet, error) {
 // Update adds to a packet what the wallet knows of its inputs and outputs: the updater's part
 // (BIP174).
 func (w *Wallet) Update(p *psbt.Packet) error {
-	used := map[uint32]bool{}
+	used, at := map[uint32]bool{}, w.places()
 	learn := func(script []byte, derivations []psbt.TapDerivation, take func(*psbt.Spending)) error {
-		id, ok := w.placeOf(script, derivations)
+		id, ok := at.of(script, derivations)
 		if !ok {
 			return nil
 		}
@@ -88,41 +87,4 @@ func (w *Wallet) extendedKeys(account uint32) (list []psbt.XPub) {
 func (w *Wallet) expand(id KeyID) (*descriptor.Output, error) {
 	out, err := w.accounts[id.Account].account.Expand(id.Branch, id.Index)
 	return &out, err
-}
-
-// maxPlaces bounds how many places are tried that a packet says a script has. Each takes a
-// derivation in each account.
-const maxPlaces = 16
-
-// placeOf returns whose a script is: a place that is watched, or one that the origins of its
-// keys say and that has this very script. So a machine that never sees the chain knows its
-// own outputs, however far they are.
-func (w *Wallet) placeOf(script []byte, derivations []psbt.TapDerivation) (KeyID, bool) {
-	w.mu.Lock()
-	id, ok := w.keys[string(script)]
-	w.mu.Unlock()
-	if ok {
-		return id, true
-	}
-	tried := map[[2]uint32]bool{}
-	for i := range derivations {
-		path := derivations[i].Origin.Path
-		if len(path) < 2 {
-			continue
-		}
-		at := [2]uint32(path[len(path)-2:])
-		if tried[at] || len(tried) >= maxPlaces || at[1] >= hardened(0) {
-			continue
-		}
-		tried[at] = true
-		for number, a := range w.accounts {
-			for branch := range 2 { // the steps of a descriptor need not be 0 and 1
-				found, err := a.account.Script(Branch(branch), at[1])
-				if err == nil && bytes.Equal(found, script) {
-					return KeyID{uint32(number), Branch(branch), at[1]}, true
-				}
-			}
-		}
-	}
-	return KeyID{}, false
 }

@@ -42,6 +42,9 @@ type PSBTOutput struct {
 	Value   types.Amount `json:"value"`
 	Account string       `json:"account,omitempty"` // of this wallet, if it is paid
 	Change  bool         `json:"change"`
+	// Far is an account's place that no restore finds. What is paid there is not counted as
+	// the wallet's.
+	Far string `json:"far,omitempty"`
 }
 
 // PSBTSigner is a holder of keys, named by the fingerprint of the master key.
@@ -70,7 +73,7 @@ func (w *Wallet) ReviewPSBT(p *psbt.Packet) (*PSBTReview, error) {
 	}
 	a := p.Analyze(w.params.MaxMoney)
 	r := &PSBTReview{TxID: tx.TxID(), Fee: a.Fee, LockTime: tx.LockTime, Problem: a.Error}
-	weight := tx.StrippedSize()*types.WitnessScale + markerWeight
+	weight, at := tx.StrippedSize()*types.WitnessScale+markerWeight, w.places()
 	for i := range p.Inputs {
 		in := PSBTInput{OutPoint: p.Inputs[i].PreviousOutPoint}
 		utxo, known := p.Inputs[i].UTXO()
@@ -83,7 +86,7 @@ func (w *Wallet) ReviewPSBT(p *psbt.Packet) (*PSBTReview, error) {
 			in.Blocks = uint16(sequence)
 		}
 		witness := 0
-		if id, ok := w.placeOf(utxo.ScriptPubKey, p.Inputs[i].TapDerivations); ok {
+		if id, ok := at.of(utxo.ScriptPubKey, p.Inputs[i].TapDerivations); ok {
 			account := w.accounts[id.Account].account
 			in.Account, witness = account.Name(), account.SpendWeight()
 			if out, err := w.expand(id); err == nil && !in.Final {
@@ -101,7 +104,7 @@ func (w *Wallet) ReviewPSBT(p *psbt.Packet) (*PSBTReview, error) {
 	}
 	r.VSize = max(0, virtualSize(weight))
 	for i := range p.Outputs {
-		r.Outputs = append(r.Outputs, w.reviewOutput(&p.Outputs[i]))
+		r.Outputs = append(r.Outputs, w.reviewOutput(&p.Outputs[i], at))
 	}
 	if a.Error == "" {
 		if r.Complete = p.Finalize(); !r.Complete {
@@ -114,14 +117,20 @@ func (w *Wallet) ReviewPSBT(p *psbt.Packet) (*PSBTReview, error) {
 	return r, nil
 }
 
-func (w *Wallet) reviewOutput(out *psbt.Output) PSBTOutput {
+func (w *Wallet) reviewOutput(out *psbt.Output, at *places) PSBTOutput {
 	o := PSBTOutput{Value: out.Value}
 	var err error
 	if o.Address, err = taproot.EncodeAddress(w.params.HRP, out.ScriptPubKey); err != nil {
 		o.Address = fmt.Sprintf("script %x", out.ScriptPubKey)
 	}
-	if id, ok := w.placeOf(out.ScriptPubKey, out.TapDerivations); ok {
-		account := w.accounts[id.Account].account
+	id, ok := at.of(out.ScriptPubKey, out.TapDerivations)
+	if !ok {
+		return o
+	}
+	account := w.accounts[id.Account].account
+	if w.isFar(id) {
+		o.Far = fmt.Sprintf("%s %d/%d", account.Name(), id.Branch, id.Index)
+	} else {
 		o.Account, o.Change = account.Name(), id.Branch == account.changeBranch()
 	}
 	return o

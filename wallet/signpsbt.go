@@ -76,7 +76,7 @@ func (w *Wallet) SignPSBT(s *Signer, p *psbt.Packet, o SignOptions) (done Signed
 		return done, err
 	}
 	defer store.wipe()
-	ps := &packetSigner{s, w, work, signing, store, o, &done}
+	ps := &packetSigner{s, w.places(), work, signing, store, o, &done}
 	for i := range work.Inputs {
 		if err := ps.input(i); err != nil {
 			return Signed{}, err
@@ -91,7 +91,7 @@ func (w *Wallet) SignPSBT(s *Signer, p *psbt.Packet, o SignOptions) (done Signed
 // packetSigner signs one packet.
 type packetSigner struct {
 	*Signer
-	w       *Wallet
+	at      *places
 	p       *psbt.Packet
 	signing *psbt.Signing
 	nonces  *nonceStore
@@ -158,7 +158,7 @@ func (s *packetSigner) allowed(i int, hashType byte) error {
 	}
 	in := &s.p.Inputs[i]
 	utxo, _ := in.UTXO()
-	if _, ok := s.w.placeOf(utxo.ScriptPubKey, in.TapDerivations); !ok && !s.o.Foreign {
+	if _, ok := s.at.of(utxo.ScriptPubKey, in.TapDerivations); !ok && !s.o.Foreign {
 		return fmt.Errorf("%w: what it spends is of no account of this wallet, although a key of the wallet may be in it", ErrRefused)
 	}
 	return nil

@@ -47,6 +47,10 @@ func (o *opened) showPSBT(c *cli.Context, w io.Writer, p *psbt.Packet, r *wallet
 			line("pay", out.Value.String(), "to")
 		}
 		below(out.Address)
+		if out.Far != "" {
+			below("which is " + out.Far + " of this wallet, too far for any restore to find:")
+			below("who made this can hold it back from you")
+		}
 	}
 	value, text, judgement := feeText(r)
 	line("fee", value, text)
