@@ -200,8 +200,11 @@ func (r *PSBTReview) noteWrong(raw []byte) {
 			for _, participant := range s.WrongPartials(&list[j]) {
 				for k := range p.Inputs[i].TapDerivations {
 					d := &p.Inputs[i].TapDerivations[k]
-					at := slices.IndexFunc(r.Signers, func(s PSBTSigner) bool { return s.Fingerprint == hex.EncodeToString(d.Origin.Fingerprint[:]) })
-					if at >= 0 && d.Key == [32]byte(participant[1:]) {
+					if d.Key != [32]byte(participant[1:]) {
+						continue
+					}
+					name := hex.EncodeToString(d.Origin.Fingerprint[:])
+					if at := slices.IndexFunc(r.Signers, func(s PSBTSigner) bool { return s.Fingerprint == name }); at >= 0 {
 						r.Signers[at].Wrong++
 					}
 				}

@@ -22,6 +22,7 @@ type spender struct {
 	ctx    *taproot.Context
 
 	aggregated, matched int                           // see maxAggregated and maxMatched
+	proofs              int                           // see maxProofs
 	leafSteps           int                           // that reading leaves may still take: they may be anybody's
 	hashedKeys          map[int]map[[20]byte][32]byte // of inputs; see KeyOf
 }

@@ -13,13 +13,15 @@ import (
 	"github.com/karatcoin/karat/chain/taproot"
 )
 
-// The bounds of what is aggregated for one packet.
+// The bounds of what is aggregated and proven for one packet.
 const (
 	// maxAggregated counts keys and steps of paths, each of which takes as long as a
 	// signature.
 	maxAggregated = 10_000
 	// maxMatched counts how often a signature and a list of participants are matched.
 	maxMatched = 1_000_000
+	// maxProofs counts control blocks, each of which takes as long as a signature.
+	maxProofs = 100_000
 )
 
 // muSigChainCode is the chain code of all aggregate keys (BIP328).

@@ -77,6 +77,7 @@ func (s *Signing) Wanted(i int) (list []Wanted, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("input %d: %w", i, err)
 	}
+	leaves := s.leavesOf(in)
 	for j := range in.TapDerivations {
 		d := &in.TapDerivations[j]
 		w := Wanted{Input: i, Key: d.Key, Origin: d.Origin}
@@ -86,12 +87,11 @@ func (s *Signing) Wanted(i int) (list []Wanted, err error) {
 			w.Tweaked, w.MerkleRoot = false, nil
 		}
 		for _, hash := range d.LeafHashes {
-			leaf, err := in.leaf(hash, output)
+			wanted, err := leaves.want(hash, d.Key, output)
 			if err != nil {
 				return nil, fmt.Errorf("input %d: %w", i, err)
 			}
-			signed := slices.ContainsFunc(in.TapScriptSigs, func(t TapScriptSig) bool { return t.Key == d.Key && t.LeafHash == hash })
-			if leaf != nil && !signed && hasKey(leaf.Script, d.Key) {
+			if wanted {
 				w.LeafHash = &hash
 				list = append(list, w)
 			}
@@ -121,24 +121,6 @@ func (in *Input) committed(output *[32]byte) (internal *[32]byte, root []byte, e
 	return in.TapInternalKey, root, nil
 }
 
-// leaf returns the tapscript of a hash, nil if the input does not have it. Its control block
-// must lead to the output key.
-func (in *Input) leaf(hash [32]byte, output *[32]byte) (*TapScript, error) {
-	for i := range in.TapScripts {
-		leaf := &in.TapScripts[i]
-		if leaf.LeafVersion != taproot.LeafVersionTapscript || taproot.LeafHash(leaf.LeafVersion, leaf.Script) != hash {
-			continue
-		}
-		for _, control := range leaf.ControlBlocks {
-			if !commits(control, hash, output) {
-				return nil, fmt.Errorf("%w: a leaf is not in the output that it spends", ErrContradiction)
-			}
-		}
-		return leaf, nil
-	}
-	return nil, nil
-}
-
 // commits reports whether a control block leads from a leaf to an output key (BIP341).
 func commits(control []byte, leaf [32]byte, output *[32]byte) bool {
 	const head, node = 33, 32
@@ -151,12 +133,6 @@ func commits(control []byte, leaf [32]byte, output *[32]byte) bool {
 	}
 	key, parity, err := taproot.OutputKey([32]byte(control[1:]), root[:])
 	return err == nil && key == *output && parity == control[0]&1
-}
-
-// hasKey reports whether a script has a key, or its hash.
-func hasKey(script []byte, key [32]byte) bool {
-	id := KeyID(key[:])
-	return bytes.Contains(script, append([]byte{32}, key[:]...)) || bytes.Contains(script, append([]byte{20}, id[:]...))
 }
 
 // message returns what a signature of an input signs, in a leaf or on the key path.
@@ -228,8 +204,12 @@ func (s *Signing) WantedMuSig(i int) (list []WantedMuSig, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("input %d: %w", i, err)
 	}
+	leaves := s.leavesOf(in)
 	for j := range in.MuSigParticipants {
 		m := &in.MuSigParticipants[j]
+		if s.s.matched += len(in.TapDerivations); s.s.matched > maxMatched {
+			return nil, fmt.Errorf("input %d: %w: too many keys are aggregated", i, ErrContradiction)
+		}
 		for _, k := range in.muSigKeys(m) {
 			key := k.Key
 			tweaks, ok := s.s.pathTweaks(in, m, key)
@@ -246,12 +226,11 @@ func (s *Signing) WantedMuSig(i int) (list []WantedMuSig, err error) {
 				list = append(list, whole)
 			}
 			for _, hash := range k.LeafHashes {
-				leaf, err := in.leaf(hash, output)
+				wanted, err := leaves.want(hash, key, output)
 				if err != nil {
 					return nil, fmt.Errorf("input %d: %w", i, err)
 				}
-				signed := slices.ContainsFunc(in.TapScriptSigs, func(t TapScriptSig) bool { return t.Key == key && t.LeafHash == hash })
-				if leaf != nil && !signed && hasKey(leaf.Script, key) {
+				if wanted {
 					w.LeafHash = hash
 					list = append(list, w)
 				}
