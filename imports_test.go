@@ -130,7 +130,7 @@ var allowed = map[string][]string{
 		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/filter",
 		"github.com/btcsuite/btcd/address/v2/base58", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain",
 		"github.com/btcsuite/btcd/chaincfg/v2", "github.com/syndtr/goleveldb/",
-		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/text/unicode/norm",
+		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/unix", "golang.org/x/text/unicode/norm",
 		"wallet/bip39",
 	},
 	"node": {

@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -18,6 +20,7 @@ import (
 	"github.com/karatcoin/karat/chain/psbt"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 // MuSig2 takes two rounds (BIP327), and a secret nonce lives between them. Whoever signs
@@ -29,8 +32,10 @@ import (
 //     to its session: the message, the keys, and the leaf. For anything else it does not open.
 //   - It is deleted, in a synced write, before anything is made with it. If the signature is
 //     lost after that, the session is lost, and is begun anew.
-//   - It is bound to the folder of the database. In a copy of the folder it does not open, so
-//     that two copies do not sign with the same nonce. It is no longer used after a month.
+//   - It is bound to a file of its own beside the database, which is deleted even before: to
+//     the file's number on the disk and to when it came there, which no copy has. So a nonce
+//     does not open in a copy of the folder, nor when an earlier copy is put back in its place.
+//     It is no longer used after a month.
 //   - Who signs last needs no second round. Such a nonce never leaves memory.
 //
 // A machine that is put back to an earlier state as a whole, with the wallet on it, within
@@ -49,43 +54,58 @@ const (
 
 // nonceStore keeps the secret nonces of a wallet while it is unlocked.
 type nonceStore struct {
-	w     *Wallet
-	seal  [32]byte // the key
-	place []byte   // of the database
+	w    *Wallet
+	seal [32]byte // the key
 }
 
 // nonces opens the wallet's secret nonces for a signer.
 func (w *Wallet) nonces(s *Signer) (*nonceStore, error) {
-	info, err := os.Stat(w.db.dir)
-	if err != nil {
-		return nil, err
-	}
 	master, err := s.master.ECPrivKey()
 	if err != nil {
 		return nil, err
 	}
 	defer master.Zero()
-	n := &nonceStore{w: w, place: folderID(w.db.dir, info)}
+	n := &nonceStore{w: w}
 	raw := master.Key.Bytes()
 	defer clear(raw[:])
 	n.seal = taproot.TaggedHash("karat/nonces", raw[:], w.db.network[:])
 	return n, n.purge()
 }
 
-// purge deletes nonces of sessions that came to nothing.
+// purge deletes nonces of sessions that came to nothing, and the files of those that are gone.
 func (n *nonceStore) purge() error {
-	step := n.w.db.begin()
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
+	step, kept := n.w.db.begin(), map[string]bool{}
 	it := n.w.db.db.NewIterator(util.BytesPrefix([]byte{keyNonce}), nil)
 	defer it.Release()
 	for it.Next() {
 		if value := it.Value(); len(value) > nonceHead && n.age(value) > nonceLifetime {
 			step.batch.Delete(bytes.Clone(it.Key()))
+		} else {
+			kept[n.mark(it.Key())] = true
 		}
 	}
-	if err := it.Error(); err != nil || step.batch.Len() == 0 {
+	marks, err := filepath.Glob(n.mark([]byte{keyNonce}) + "*")
+	if err := errors.Join(err, it.Error()); err != nil {
 		return err
 	}
+	for _, mark := range marks {
+		if !kept[mark] {
+			if err := os.Remove(mark); err != nil {
+				return err
+			}
+		}
+	}
+	if step.batch.Len() == 0 {
+		return nil
+	}
 	return step.write()
+}
+
+// mark names the file to which a nonce is bound.
+func (n *nonceStore) mark(key []byte) string {
+	return filepath.Join(n.w.db.dir, fmt.Sprintf("nonce-%x", key[1:]))
 }
 
 // age returns how long ago a nonce was made, of its record.
@@ -124,12 +144,14 @@ func nonceKey(public *[66]byte) []byte {
 }
 
 // bound is what a secret nonce is sealed together with.
-func (n *nonceStore) bound(key, session, head []byte) []byte {
-	return types.AppendVarBytes(types.AppendVarBytes(types.AppendVarBytes(types.AppendVarBytes(nil, key), session), head), n.place)
+func bound(key, session, head, place []byte) []byte {
+	return types.AppendVarBytes(types.AppendVarBytes(types.AppendVarBytes(types.AppendVarBytes(nil, key), session), head), place)
 }
 
 // put stores a secret nonce. When it returns, it is on the disk.
 func (n *nonceStore) put(nonces *musig2.Nonces, session []byte) error {
+	n.w.mu.Lock() // purge takes a file without a nonce away
+	defer n.w.mu.Unlock()
 	aead, err := chacha20poly1305.NewX(n.seal[:])
 	if err != nil {
 		return err
@@ -139,9 +161,17 @@ func (n *nonceStore) put(nonces *musig2.Nonces, session []byte) error {
 	head := value
 	nonce := make([]byte, chacha20poly1305.NonceSizeX)
 	rand.Read(nonce) // never fails
+	mark := n.mark(key)
+	if err := wholefile.CreateBytes(mark, []byte("A signature by MuSig2 waits for others. A copy of this file is of no use.\n")); err != nil {
+		return err
+	}
+	place, err := fileID(mark)
+	if err != nil {
+		return err
+	}
 	value = append(append([]byte(nil), head...), nonce...)
 	step := n.w.db.begin()
-	step.batch.Put(key, aead.Seal(value, nonce, nonces.SecNonce[:], n.bound(key, session, head)))
+	step.batch.Put(key, aead.Seal(value, nonce, nonces.SecNonce[:], bound(key, session, head, place)))
 	return step.write()
 }
 
@@ -164,11 +194,19 @@ func (n *nonceStore) take(public *[66]byte, session []byte) (secret [musig2.SecN
 		return secret, errors.Join(err, errDatabase)
 	}
 	head, nonce, sealed := value[:nonceHead], value[nonceHead:nonceHead+chacha20poly1305.NonceSizeX], value[nonceHead+chacha20poly1305.NonceSizeX:]
-	plain, err := aead.Open(nil, nonce, sealed, n.bound(key, session, head))
+	place, err := fileID(n.mark(key))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return secret, err
+	}
+	plain, err := aead.Open(nil, nonce, sealed, bound(key, session, head, place))
 	if err != nil || len(plain) != len(secret) {
-		return secret, fmt.Errorf("%w: the PSBT was changed since the nonce was made, or this folder is a copy of the one where it was made", ErrNonce)
+		return secret, fmt.Errorf("%w: the PSBT was changed since the nonce was made, or this folder is a copy of the one where it was made, or was put back from one", ErrNonce)
 	}
 	defer clear(plain)
+	// The file goes first: a copy of the database that is put back must not find it.
+	if err := errors.Join(os.Remove(n.mark(key)), wholefile.SyncDir(n.w.db.dir)); err != nil {
+		return secret, err
+	}
 	step := n.w.db.begin()
 	step.batch.Delete(key)
 	if err := step.write(); err != nil {

@@ -3,14 +3,19 @@
 package wallet
 
 import (
-	"io/fs"
+	"encoding/binary"
+	"os"
 	"path/filepath"
 )
 
-// folderID names a folder by its path, where the system does not number folders.
-func folderID(path string, _ fs.FileInfo) []byte {
-	if whole, err := filepath.Abs(path); err == nil {
-		path = whole
+// fileID names a file by its path and time, where the system does not number files.
+func fileID(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
 	}
-	return []byte(path)
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	return binary.LittleEndian.AppendUint64([]byte(path), uint64(info.ModTime().UnixNano())), nil
 }

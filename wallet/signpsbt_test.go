@@ -309,6 +309,8 @@ func TestNonceOnce(t *testing.T) {
 	copied.open()
 	asked("a copy of the folder", passed(t, first), &copied)
 	must(t, copied.Wallet.Close())
+	before := filepath.Join(t.TempDir(), "before")
+	must(t, os.CopyFS(before, os.DirFS(copied.dir)))
 	changed := passed(t, first)
 	changed.Outputs[0].Value--
 	changed.Inputs[0].MuSigPartialSigs = nil
@@ -327,6 +329,21 @@ func TestNonceOnce(t *testing.T) {
 	asked("the same again", passed(t, first), a)
 	a.again()
 	asked("the same, later", passed(t, first), a)
+	for _, whole := range []bool{false, true} { // the copy is put back, into the folder or in its place
+		must(t, a.Wallet.Close())
+		db := filepath.Join(a.dir, databaseName)
+		files, err := os.ReadDir(db)
+		must(t, err)
+		for _, file := range files {
+			must(t, os.Remove(filepath.Join(db, file.Name())))
+		}
+		if whole {
+			must(t, os.Remove(db))
+		}
+		must(t, os.CopyFS(db, os.DirFS(filepath.Join(before, databaseName))))
+		a.open()
+		asked("after the copy was put back", passed(t, first), a)
+	}
 	other := passed(t, first)
 	in := &other.Inputs[0]
 	in.MuSigNonces = slices.DeleteFunc(in.MuSigNonces, func(n psbt.MuSigNonce) bool { return n.Participant == in.MuSigPartialSigs[0].Participant })
