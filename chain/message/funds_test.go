@@ -199,6 +199,7 @@ func TestPacket(t *testing.T) {
 		"an amount":       func(p *psbt.Packet) { p.Inputs[0].WitnessUTXO = &types.TxOut{Value: 1, ScriptPubKey: alice.script} },
 		"an output":       func(p *psbt.Packet) { p.Outputs[0].Value = 1 },
 		"no inputs":       func(p *psbt.Packet) { p.Inputs = nil },
+		"an open coin":    func(p *psbt.Packet) { open := uint32(0x82); p.Inputs[1].SighashType = &open },
 		"nothing spent":   func(p *psbt.Packet) { p.Inputs[0].WitnessUTXO = nil },
 	} {
 		p := final("hello", alice, bob)

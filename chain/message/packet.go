@@ -3,8 +3,10 @@ package message
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/karatcoin/karat/chain/psbt"
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -25,7 +27,8 @@ func Packet(toSign *types.Tx, spent []types.TxOut, text []byte) *psbt.Packet {
 
 // FromPacket returns what is signed by a PSBT, and by whose script, if it is of a message: its
 // first input spends what ToSpend makes of them, so that what is shown is what is signed. Any
-// other is a payment.
+// other is a payment. So is one that asks for signatures of less than everything: those of
+// coins beside the message could be put into another transaction.
 func FromPacket(p *psbt.Packet) (scriptPubKey, text []byte, ok bool) {
 	for _, field := range p.Unknown {
 		if !bytes.Equal(field.Key, []byte{globalMessage}) || len(p.Inputs) == 0 {
@@ -33,11 +36,20 @@ func FromPacket(p *psbt.Packet) (scriptPubKey, text []byte, ok bool) {
 		}
 		spent, known := p.Inputs[0].UTXO()
 		tx, err := p.UnsignedTx()
-		if known && err == nil && spent.Value == 0 && checkForm(tx, ToSpend(spent.ScriptPubKey, field.Value)) == nil {
+		if known && err == nil && spent.Value == 0 && signsAll(p) && checkForm(tx, ToSpend(spent.ScriptPubKey, field.Value)) == nil {
 			return spent.ScriptPubKey, field.Value, true
 		}
 	}
 	return nil, nil, false
+}
+
+// signsAll reports whether all inputs ask for signatures of the whole transaction, as only
+// those are of a message.
+func signsAll(p *psbt.Packet) bool {
+	return !slices.ContainsFunc(p.Inputs, func(in psbt.Input) bool {
+		hashType, err := in.HashType()
+		return err != nil || hashType != taproot.SigHashDefault && hashType != taproot.SigHashAll
+	})
 }
 
 // FromFinal returns the signature that a PSBT of a message has come to, in the shortest form
