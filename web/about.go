@@ -26,7 +26,7 @@ type supplyView struct {
 	Eras    []era
 	Ended   uint32 // halvings after which nothing is mined
 	Plot    template.HTML
-	Halving time.Duration
+	Halving float64 // seconds until then, about
 }
 
 // era is the blocks between two halvings.
@@ -72,7 +72,7 @@ func (s *Server) eras(now Supply) (list []era, ended uint32) {
 		if first, ok := s.at(e.From); ok {
 			e.Start = seconds(first.Header.Timestamp)
 		} else {
-			e.Start = seconds(info.Header.Timestamp).Add(time.Duration(float64(e.From-info.Height) * float64(s.Params.TargetSpacing) * float64(time.Second)))
+			e.Start = time.Unix(int64(info.Header.Timestamp)+int64(e.From-info.Height)*int64(s.Params.TargetSpacing), 0)
 		}
 		list = append(list, e)
 	}

@@ -114,6 +114,9 @@ func percent(f float64) template.HTML {
 // when is a moment.
 func when(t time.Time) template.HTML {
 	t = t.UTC()
+	if t.Year() > 9999 { // which is no date that a browser reads
+		return template.HTML(fmt.Sprintf("the year %d", t.Year()))
+	}
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`,
 		t.Format(time.RFC3339), t.Format("2006-01-02 15:04:05 UTC"), t.Format("2006-01-02 15:04:05 UTC")))
 }
@@ -129,8 +132,11 @@ func ago(t, now time.Time) template.HTML {
 }
 
 // span is a time in its largest unit, or in the two largest where one is coarse.
-func span(d time.Duration) string {
-	s := int64(max(d, 0) / time.Second)
+func span(d time.Duration) string { return spanOf(d.Seconds()) }
+
+// spanOf is span of seconds, of which a slow network's plans have more than a duration holds.
+func spanOf(seconds float64) string {
+	s := int64(min(max(seconds, 0), 1<<62))
 	switch {
 	case s < 90:
 		return fmt.Sprintf("%d s", s)

@@ -34,7 +34,7 @@ type homeView struct {
 	Target   float64
 	Diff     float64
 	Supply   Supply
-	Halving  time.Duration
+	Halving  float64 // seconds until then, about
 	Peers    int
 	Fees     []feeRow
 	Course   template.HTML

@@ -3,7 +3,6 @@ package web
 import (
 	"math"
 	"math/bits"
-	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
@@ -129,9 +128,9 @@ func minedUpTo(p *consensus.Params, height uint32) (sum types.Amount) {
 	return sum
 }
 
-// until is about when a height comes.
-func (s *Server) until(tip types.Index, height uint32) time.Duration {
-	return time.Duration(float64(height-tip.Height) * float64(s.Params.TargetSpacing) * float64(time.Second))
+// until is in about how many seconds a height comes.
+func (s *Server) until(tip types.Index, height uint32) float64 {
+	return float64(height-tip.Height) * float64(s.Params.TargetSpacing)
 }
 
 // reversal is the chance that a payment with so many blocks on it is taken back by an

@@ -118,7 +118,7 @@ func (s *Server) functions(version string) template.FuncMap {
 		"to":     func(parts ...any) string { return s.to(parts...) },
 		"asset":  func(name string) string { return s.to("static", name) + "?" + version },
 		"amount": amount, "count": count, "feerate": feeRate, "decimal": decimal, "scaled": scaled, "work": work, "size": size, "percent": percent,
-		"when": when, "seconds": seconds, "ago": ago, "span": span, "short": short, "plural": plural, "duration": func(s float64) string { return span(time.Duration(s * float64(time.Second))) },
+		"when": when, "seconds": seconds, "ago": ago, "span": span, "short": short, "plural": plural, "duration": spanOf,
 		"rateclass": rateClass, "free": func(full float64) string { return num(100 - fill(full)) }, "fill": func(full float64) string { return num(fill(full)) },
 		"neg": func(f float64) float64 { return -f }, "float": float, "millis": func(d time.Duration) float64 { return float64(d) / 1e6 },
 		"printable": func(text string) string { return Printable(text, 100) },
