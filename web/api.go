@@ -76,6 +76,11 @@ func (s *Server) apiPaths() []apiPath {
 		{"/mempool/txids", "The ids of all that wait.", s.apiMempoolTxIDs},
 		{"/mempool/recent", "The ten transactions that came last.", s.apiMempoolRecent},
 		{"/fee-estimates", "Feerates in grains for a virtual byte, by the blocks that one would wait.", s.apiFees},
+		// mempool.space has these beside Esplora's, and its clients ask for them.
+		{"/v1/block/{hash}", "As /block/{hash}.", s.apiBlock},
+		{"/v1/blocks", "As /blocks.", s.apiBlocks},
+		{"/v1/blocks/{start}", "As /blocks/{start}.", s.apiBlocks},
+		{"/v1/fees/recommended", "Feerates in grains for a virtual byte, rounded up, by how urgent a payment is.", s.apiRecommended},
 	}
 }
 

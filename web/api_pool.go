@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"math"
 	"net/http"
 
 	"github.com/karatcoin/karat/chain/pending"
@@ -20,6 +21,16 @@ func (s *Server) apiFees(*http.Request) (*page, error) {
 			rates[blocks] = perVByte(s.Pool.Estimate(blocks, false).FeeRate)
 		}
 		return rates, nil
+	}), nil
+}
+
+// apiRecommended is what mempool.space's clients offer their users to pay: in the next block,
+// in half an hour and an hour of Bitcoin's blocks, in a day of them, and at the least.
+func (s *Server) apiRecommended(*http.Request) (*page, error) {
+	return asJSON(s.now(), 0, func(context.Context) (any, error) {
+		up := func(rate types.FeeRate) int64 { return int64(math.Ceil(perVByte(rate))) }
+		in := func(blocks int) int64 { return up(s.Pool.Estimate(blocks, false).FeeRate) }
+		return map[string]int64{"fastestFee": in(1), "halfHourFee": in(3), "hourFee": in(6), "economyFee": in(144), "minimumFee": up(s.Pool.Info().MinFeeRate)}, nil
 	}), nil
 }
 

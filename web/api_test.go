@@ -283,6 +283,12 @@ func (s *apiSite) checkBlocks(tip string) {
 	}](s, "/block/"+tip+"/status"); !got.Best {
 		s.t.Error("the tip is not on the best chain")
 	}
+	if fees := read[map[string]int64](s, "/v1/fees/recommended"); fees["fastestFee"] < 1 || fees["economyFee"] < 1 || len(fees) != 5 {
+		s.t.Errorf("recommended: %v", fees)
+	}
+	if own, other := s.get("/blocks/3", 200), s.get("/v1/blocks/3", 200); own != other {
+		s.t.Errorf("the same blocks are %s and %s", own, other)
+	}
 	if rates := read[map[string]float64](s, "/fee-estimates"); rates["1"] <= 0 || rates["144"] <= 0 {
 		s.t.Errorf("%v", rates)
 	}

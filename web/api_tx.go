@@ -231,14 +231,18 @@ type outspendJSON struct {
 // that is kept.
 func (s *Server) outspends(ctx context.Context, f foundTx, t transaction, from, to int) []outspendJSON {
 	list := make([]outspendJSON, 0, to-from)
+	statuses := map[types.Hash]*statusJSON{} // many may be spent by one
 	for _, spent := range s.spenders(ctx, f, t.tx, from, to) {
 		j := outspendJSON{Spent: spent.Spent}
 		if !spent.By.IsZero() {
-			j.TxID, j.Input, j.Status = &spent.By, &spent.Input, &statusJSON{}
-			if by, err := s.findTx(ctx, spent.By); err == nil {
-				status := by.status()
-				j.Status = &status
+			if statuses[spent.By] == nil {
+				status := statusJSON{}
+				if by, err := s.findTx(ctx, spent.By); err == nil {
+					status = by.status()
+				}
+				statuses[spent.By] = &status
 			}
+			j.TxID, j.Input, j.Status = &spent.By, &spent.Input, statuses[spent.By]
 		}
 		list = append(list, j)
 	}
