@@ -237,6 +237,9 @@ func (s *Server) send(ctx context.Context, v visitor, body io.Reader) (types.Has
 	if err != nil {
 		return types.Hash{}, badRequest("This is no transaction: " + Printable(err.Error(), 200))
 	}
+	if e := s.Pool.Get(tx.TxID()); e != nil { // a wallet sends it again to be sure
+		return e.TxID, nil
+	}
 	leave, err := s.enter(ctx, v) // to check it is work, as pages are
 	if err != nil {
 		return types.Hash{}, err

@@ -38,9 +38,9 @@ func perVByte(rate types.FeeRate) float64 { return float64(rate) / 1000 }
 
 // apiMempool sums up what waits, with the sizes of what pays more than some feerates.
 func (s *Server) apiMempool(*http.Request) (*page, error) {
-	return asJSON(s.now(), 0, func(context.Context) (any, error) {
-		info := s.Pool.Info()
-		return map[string]any{"count": info.Count, "vsize": info.VSize, "total_fee": info.TotalFee, "fee_histogram": feeHistogram(s.pool.get().Corners)}, nil
+	pool := s.pool.get() // of a moment ago, and all of it of the same
+	return asJSON(pool.version(), 0, func(context.Context) (any, error) {
+		return map[string]any{"count": pool.Count, "vsize": pool.VSize, "total_fee": pool.TotalFee, "fee_histogram": feeHistogram(pool.Corners)}, nil
 	}), nil
 }
 

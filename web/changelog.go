@@ -22,6 +22,7 @@ type Replacement struct {
 // changeLog remembers what was replaced by what, and what came last.
 type changeLog struct {
 	journal Journal
+	now     func() time.Time
 
 	mu sync.Mutex
 	// Guarded by mu:
@@ -33,10 +34,12 @@ type changeLog struct {
 }
 
 // follow reads what has changed. In the pool's sequence those that are replaced come
-// before the one that replaces them, and both are there at once.
-func (l *changeLog) follow(now time.Time) {
+// before the one that replaces them, and both are there at once. Whoever asks follows before,
+// since a page is kept under the pool's state of then.
+func (l *changeLog) follow() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := l.now()
 	for {
 		list, next, ok := l.journal.ChangesSince(l.position, 500)
 		if !ok { // what lies between was forgotten
@@ -78,6 +81,7 @@ func (l *changeLog) take(c *pending.Change, now time.Time) {
 
 // replacedBy returns what came in the place of a transaction.
 func (l *changeLog) replacedBy(txid types.Hash) (types.Hash, bool) {
+	l.follow()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	by, ok := l.byOld[txid]
@@ -86,6 +90,7 @@ func (l *changeLog) replacedBy(txid types.Hash) (types.Hash, bool) {
 
 // newest returns the transactions that came last, the last one first.
 func (l *changeLog) newest() (list []types.Hash) {
+	l.follow()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.arrived) - 1; i >= 0; i-- {
@@ -96,6 +101,7 @@ func (l *changeLog) newest() (list []types.Hash) {
 
 // replaced returns the last replacements, the last one first.
 func (l *changeLog) replaced(most int) (list []Replacement) {
+	l.follow()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.list) - 1; i >= 0 && len(list) < most; i-- {

@@ -138,7 +138,7 @@ func (f *feed) followPool(ctx context.Context) {
 	defer cancel()
 	before := uint64(0)
 	for {
-		f.s.changes.follow(f.s.Status.Now())
+		f.s.changes.follow()
 		if info := f.s.Pool.Info(); info.Sequence != before {
 			before = info.Sequence
 			f.put("pool", map[string]any{"count": info.Count, "vsize": info.VSize})

@@ -88,7 +88,7 @@ func New(o Options) *Server {
 	s.sums = newSummaries(s)
 	s.tips = &tipsView{headers: o.Headers}
 	s.pool = &poolView{s: s}
-	s.changes = &changeLog{journal: o.Journal}
+	s.changes = &changeLog{journal: o.Journal, now: o.Status.Now}
 	s.touching = newWaitingScripts(&o)
 	s.genesis = o.Params.GenesisBlock()
 	s.feed = newFeed(s)

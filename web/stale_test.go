@@ -41,3 +41,35 @@ func TestSideBlock(t *testing.T) {
 		t.Error("the transaction has no fee")
 	}
 }
+
+// TestAtOnce: what has just come is told at once, or not yet, but never in a part that is kept
+// until the pool changes again. Who sends it again hears the same.
+func TestAtOnce(t *testing.T) {
+	s := newAPISite(t)
+	blocks := s.mineAnchors(4)
+	type recent []struct{ TxID string }
+	type pool struct {
+		Count     int
+		Histogram [][2]float64 `json:"fee_histogram"`
+	}
+	if len(read[recent](s, "/mempool/recent")) != 0 || read[pool](s, "/mempool").Count != 0 {
+		t.Fatal("something waits")
+	}
+	from, value := s.coinbaseOf(blocks[0])
+	raw := hex.EncodeToString(s.pay(from, value, chaintest.KeyScript()).AppendTo(nil))
+	_, txid := s.post(raw)
+	if list := read[recent](s, "/mempool/recent"); len(list) != 1 || list[0].TxID != txid {
+		t.Errorf("what came last is %v", list)
+	}
+	want(t, s.page("/", 200), txid[:10])
+	wait(t, func() bool {
+		got := read[pool](s, "/mempool")
+		if got.Count > 0 != (len(got.Histogram) > 0) {
+			t.Fatalf("the histogram of %d transactions is %v", got.Count, got.Histogram)
+		}
+		return got.Count == 1
+	})
+	if code, again := s.post(raw); code != 200 || again != txid {
+		t.Errorf("sent again: %d %s", code, again)
+	}
+}
