@@ -419,6 +419,29 @@ func TestLiesAboutThePool(t *testing.T) {
 	}
 }
 
+// TestLiesAboutOwnPayments: what the wallet knows of its own payments it does not take from a
+// node: their fees, and that nothing else waits before them. A child would pay for it all.
+func TestLiesAboutOwnPayments(t *testing.T) {
+	n := startNode(t)
+	w := n.wallet(someWords).earn()
+	to := n.wallet(otherWords).address()
+	txid := w.payAt(to, coin, 100, true)
+	other := types.Hash{9}.String()
+	n.lie = func(method string, result json.RawMessage) json.RawMessage {
+		if method == "getrawmempool" && result[0] == '{' {
+			return json.RawMessage(fmt.Sprintf(`{%q:{"vsize":154,"fees":{"base":0},"depends":[%q]},%q:{"vsize":90000,"fees":{"base":0}}}`, txid, other, other))
+		}
+		return result
+	}
+	want := wallet.Owed{AncestorSize: 154, AncestorFee: types.FeeRate(100).Fee(154)}
+	if m, err := w.ChildPays(t.Context(), n, txid, 2000); err != nil || m.Owed != want {
+		t.Errorf("a child: %+v, %v", m, err)
+	}
+	if d, err := w.BuildPaying(t.Context(), n, w.request(to, coin, 2000, w.Coins()), wallet.Build); err != nil || d.Owed != want {
+		t.Errorf("a payment: %+v, %v", d, err)
+	}
+}
+
 // TestPaymentsPayForWhatTheySpend: change of a payment that pays little is spent at the feerate
 // that was asked for, of both together; change of one that pays enough costs nothing more.
 func TestPaymentsPayForWhatTheySpend(t *testing.T) {

@@ -188,12 +188,34 @@ func (w *Wallet) addOwn(v poolView, also types.Hash) {
 	}
 	for txid, t := range w.transactions {
 		if e := v[txid]; e != nil {
-			e.size = t.Tx.VirtualSize() // whatever the node says
+			w.correct(e, t, v)
 			for _, parent := range e.depends {
 				if p := v[parent]; p != nil && !slices.Contains(p.spentBy, txid) {
 					p.spentBy = append(p.spentBy, txid)
 				}
 			}
+		}
+	}
+}
+
+// correct replaces what a node says of a transaction by what the wallet knows of it itself: its
+// size, what it can depend on and, if it spends nothing but the wallet's coins, its fee. A node
+// that lied about these would have a child pay for them once more. It assumes mu.
+func (w *Wallet) correct(e *poolEntry, t *Transaction, v poolView) {
+	e.size = t.Tx.VirtualSize()
+	_, own, _ := w.prevouts(t.Tx)
+	if own {
+		e.fee = w.ledger().entry(t, 0, 0, w.keys).Fee
+		e.rate = max(e.rate, types.NewFeeRate(e.fee, e.size))
+	}
+	said := e.depends
+	e.depends = nil
+	for i := range t.Tx.Inputs {
+		parent := t.Tx.Inputs[i].PreviousOutPoint.TxID
+		known := w.transactions[parent]
+		waits := known != nil && !known.confirmed() || known == nil && !own && slices.Contains(said, parent)
+		if waits && v[parent] != nil && !slices.Contains(e.depends, parent) {
+			e.depends = append(e.depends, parent)
 		}
 	}
 }
