@@ -111,16 +111,25 @@ func (w *Wallet) Consolidate(account uint32, rate types.FeeRate, most int, mix b
 	return all, nil
 }
 
-// changeScripts returns the next scripts of change, which no transaction has.
-func (w *Wallet) changeScripts(account uint32, n uint32) ([][]byte, error) {
+// changeScripts returns the next scripts of change, which no transaction has, made anew. An
+// account that has fewer gives its last one again.
+func (w *Wallet) changeScripts(account uint32, n uint32) (scripts [][]byte, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a := w.accounts[account]
-	from := a.paidEnd[Change]
-	if err := w.watch(account, Change, from+n+GapLimit); err != nil {
+	a := w.accounts[account].account
+	branch := a.changeBranch()
+	from := w.nextIndex(account, branch)
+	if err := w.watch(account, branch, from+n+w.gap); err != nil {
 		return nil, err
 	}
-	return slices.Clone(a.scripts[Change][from : from+n]), nil
+	for i := range n {
+		script, err := w.script(KeyID{account, branch, min(from+i, a.end(branch)-1)})
+		if err != nil {
+			return nil, err
+		}
+		scripts = append(scripts, script)
+	}
+	return scripts, nil
 }
 
 // Spendable returns coins that somebody has named, or says why one cannot be spent.

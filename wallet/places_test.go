@@ -40,6 +40,32 @@ func TestChangedDatabase(t *testing.T) {
 	if r.Outputs[0].Account != "" {
 		t.Errorf("%+v", r.Outputs[0])
 	}
+	// Nor is it what a replacement pays back to.
+	own, err := c.Accounts()[0].Script(Change, 4)
+	must(t, err)
+	if at := c.changeOf(&types.Tx{Outputs: []types.TxOut{{Value: 1000, ScriptPubKey: script}, {Value: 10, ScriptPubKey: own}}}); at != 1 {
+		t.Errorf("output %d is taken for change", at)
+	}
+	c.accounts[0].scripts[Change][3] = script
+	if scripts, err := c.changeScripts(0, 10); err == nil {
+		t.Errorf("coins are joined at %x", scripts[3])
+	}
+}
+
+// TestChangeOfOneBranch: an account whose descriptor has one branch, or one address, has change
+// too.
+func TestChangeOfOneBranch(t *testing.T) {
+	for _, path := range []string{"0/*", "0/7"} {
+		c := newCosigner(t, 1)
+		c.join("tr(" + c.sharedKey() + "/" + path + ")")
+		scripts, err := c.changeScripts(1, 10)
+		must(t, err)
+		for i := range scripts {
+			if id, ok := c.keys[string(scripts[i])]; !ok || id.Account != 1 || id.Branch != Receive || path == "0/*" && id.Index != uint32(i) {
+				t.Errorf("%s: %d is %+v", path, i, id)
+			}
+		}
+	}
 }
 
 // TestManyPlaces: a packet that names more places than any payment has is looked through within

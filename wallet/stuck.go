@@ -127,6 +127,10 @@ func (w *Wallet) changeOf(tx *types.Tx) int {
 	for i := range tx.Outputs {
 		out := &tx.Outputs[i]
 		key, ours := w.keys[string(out.ScriptPubKey)]
+		if ours { // more will be paid there than was: see scripts.go
+			made, err := w.accounts[key.Account].account.Script(key.Branch, key.Index)
+			ours = err == nil && bytes.Equal(made, out.ScriptPubKey)
+		}
 		switch {
 		case ours && key.Branch == Change:
 			return i
