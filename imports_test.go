@@ -105,6 +105,7 @@ var allowed = map[string][]string{
 	"rpc/zmqinfo":   {},
 	"rpc/callinfo":  {},
 	"node/monitor": {
+		"golang.org/x/net/netutil",
 		"chain/types", "chain/consensus", "chain/header", "chain/pending", "miner/stratuminfo", "p2p/peerinfo", "rpc/callinfo", "github.com/VictoriaMetrics/metrics",
 	},
 	"rpc/zeromq": {

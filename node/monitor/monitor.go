@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/pending"
@@ -81,6 +83,9 @@ const (
 	timeout      = 10 * time.Second
 	maxHead      = 8 << 10 // bytes of a request
 	maxAnswering = 8       // requests at once; more are told to come again
+	// maxConnections is how many are open at once; more wait until others end. Each takes a
+	// file from the node, which needs them for its peers and its store.
+	maxConnections = 128
 )
 
 // Run answers at a listener until the context ends.
@@ -91,7 +96,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(netutil.LimitListener(l, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
