@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,15 +29,21 @@ type Client struct {
 	http   http.Client
 }
 
+// newHTTPClient returns what sends requests. It follows nobody who points elsewhere: user and
+// password, or what is signed, would go there too, and without TLS if that one likes.
+func newHTTPClient() http.Client {
+	return http.Client{Timeout: clientTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
 // NewClient returns a client that knows its user and password.
 func NewClient(url, user, password string) *Client {
-	return &Client{url: url, user: user, pass: password, http: http.Client{Timeout: clientTimeout}}
+	return &Client{url: url, user: user, pass: password, http: newHTTPClient()}
 }
 
 // NewCookieClient returns a client that finds user and password in the node's
 // cookie file.
 func NewCookieClient(url, cookieFile string) *Client {
-	return &Client{url: url, cookie: cookieFile, http: http.Client{Timeout: clientTimeout}}
+	return &Client{url: url, cookie: cookieFile, http: newHTTPClient()}
 }
 
 // Named are parameters by name. If it is the only parameter of a call, it takes the
@@ -117,15 +124,28 @@ func eachReply(raw []byte, method string, calls int, each func(i int, result jso
 	if json.Unmarshal(raw, &refusal) == nil && refusal.Error != nil { // of the batch as a whole
 		return refusal.Error
 	}
-	var replies []reply
-	if err := json.Unmarshal(raw, &replies); err != nil {
-		return fmt.Errorf("%s: the node's answer is no batch: %w", method, err)
+	// One by one, and no more than there are calls: replies with nothing in them take ten
+	// times their bytes.
+	d := json.NewDecoder(bytes.NewReader(raw))
+	begin, err := d.Token()
+	if err == nil && begin != json.Delim('[') {
+		err = errors.New("it is no list")
 	}
 	byID := make([]*reply, calls)
-	for i := range replies {
-		if id := replies[i].ID; id != nil && *id >= 0 && *id < calls {
-			byID[*id] = &replies[i]
+	for n := 0; err == nil && d.More(); n++ {
+		if n == calls {
+			return fmt.Errorf("%s: the node has more answers than the %d calls", method, calls)
 		}
+		var r reply
+		if err = d.Decode(&r); err == nil && r.ID != nil && *r.ID >= 0 && *r.ID < calls {
+			byID[*r.ID] = &r
+		}
+	}
+	if err == nil {
+		_, err = d.Token() // its end
+	}
+	if err != nil {
+		return fmt.Errorf("%s: the node's answer is no batch: %w", method, err)
 	}
 	for i, r := range byID {
 		if r == nil {
@@ -162,6 +182,9 @@ func (c *Client) post(ctx context.Context, body []byte) ([]byte, error) {
 	defer answer.Body.Close()
 	if answer.StatusCode == http.StatusUnauthorized {
 		return nil, fmt.Errorf("%w at %s", ErrUnauthorized, c.url)
+	}
+	if answer.StatusCode/100 == 3 {
+		return nil, &callError{fmt.Sprintf("what answers at %s points elsewhere (HTTP status %s), which no node does", c.url, answer.Status), ErrNotNode, nil}
 	}
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxReply+1))
 	if err != nil {

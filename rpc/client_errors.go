@@ -40,7 +40,12 @@ type callError struct {
 func (e *callError) Error() string { return e.text }
 
 // Unwrap returns the kind and the cause.
-func (e *callError) Unwrap() []error { return []error{e.kind, e.cause} }
+func (e *callError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.kind}
+	}
+	return []error{e.kind, e.cause}
+}
 
 // unanswered says what it means that a request failed, so that the user of a command
 // reads that the node does not run, not that a socket was refused.

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -66,7 +68,7 @@ func eventOf(message []byte) (string, error) {
 	var m struct {
 		reply
 		Method string
-		Params []struct{ Event, Error string }
+		Params [1]struct{ Event, Error string } // what is behind is passed over
 	}
 	switch err := json.Unmarshal(message, &m); {
 	case err != nil:
@@ -75,7 +77,7 @@ func eventOf(message []byte) (string, error) {
 		return "", m.Error
 	case m.Method == "":
 		return "", nil
-	case m.Method != "event" || len(m.Params) != 1:
+	case m.Method != "event" || m.Params[0].Event == "":
 		return "", fmt.Errorf("the node's event is not what was expected: %.100q", m.Method)
 	case m.Params[0].Event == "end":
 		return "", fmt.Errorf("%w: %.200q", ErrSocketEnded, m.Params[0].Error)
@@ -98,9 +100,12 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 		return nil, err
 	}
 	request.SetBasicAuth(user, password)
+	greeting := &boundedGreeting{}
+	dialer.NetDialContext = greeting.dial
 	conn, answer, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(strings.TrimSuffix(c.url, "/"), "http")+"/ws", request.Header)
 	switch {
 	case err == nil:
+		greeting.over.Store(true)
 		return conn, nil
 	case answer != nil && answer.StatusCode == http.StatusUnauthorized:
 		return nil, fmt.Errorf("%w at %s", ErrUnauthorized, c.url)
@@ -108,6 +113,39 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 		return nil, fmt.Errorf("the node opens no WebSocket: HTTP status %s", answer.Status)
 	}
 	return nil, c.unanswered(ctx, err)
+}
+
+// maxGreeting bounds what a server may send before its WebSocket stands, in bytes: the library
+// reads headers without end.
+const maxGreeting = 1 << 20
+
+// boundedGreeting makes connections that fail after maxGreeting bytes, until the greeting is
+// over.
+type boundedGreeting struct{ over atomic.Bool }
+
+func (b *boundedGreeting) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &greetedConn{conn, b, maxGreeting}, nil
+}
+
+type greetedConn struct {
+	net.Conn
+	of   *boundedGreeting
+	left int
+}
+
+// Read implements net.Conn.
+func (c *greetedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if !c.of.over.Load() {
+		if c.left -= n; c.left < 0 {
+			return 0, &callError{"what answers sends headers without end", ErrNotNode, nil}
+		}
+	}
+	return n, err
 }
 
 // ended says that a connection is gone, and why, if the node has said so.

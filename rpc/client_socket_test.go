@@ -52,3 +52,27 @@ func TestSubscribeRefused(t *testing.T) {
 		t.Errorf("no server: %v", err)
 	}
 }
+
+// TestSubscribeGreeting: headers without end are not waited for.
+func TestSubscribeGreeting(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = conn.Write([]byte("HTTP/1.1 404 Not Found\r\n"))
+		for range 2 * maxGreeting / 1000 {
+			if _, err := conn.Write([]byte("x: " + strings.Repeat("y", 995) + "\r\n")); err != nil {
+				return
+			}
+		}
+		_, _ = conn.Write([]byte("content-length: 0\r\n\r\n"))
+	}))
+	defer server.Close()
+	err := NewClient(server.URL, "user", "password").Subscribe(t.Context(), nil, func(string) error { return nil })
+	if !errors.Is(err, ErrNotNode) {
+		t.Errorf("the error is %v", err)
+	}
+}

@@ -213,3 +213,37 @@ func TestClientBatchErrors(t *testing.T) {
 		t.Errorf("nothing to call: %v", err)
 	}
 }
+
+// TestClientFollowsNobody: a node that points elsewhere gets no login to go there, nor does a
+// request go there, over whatever it is sent.
+func TestClientFollowsNobody(t *testing.T) {
+	elsewhere := 0
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		elsewhere++
+		_, _ = w.Write([]byte(`{"result":5,"error":null,"id":1}`))
+	}))
+	defer other.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL, status)
+		}))
+		client := NewClient(server.URL, name, password)
+		err := client.Call(t.Context(), "getblockcount", nil)
+		if !errors.Is(err, ErrNotNode) || elsewhere > 0 {
+			t.Errorf("%d: %v, %d requests went on", status, err, elsewhere)
+		}
+		if err := client.Subscribe(t.Context(), nil, func(string) error { return nil }); err == nil || elsewhere > 0 {
+			t.Errorf("%d: %v, %d sockets went on", status, err, elsewhere)
+		}
+		server.Close()
+	}
+}
+
+// TestClientBatchOfMany: replies that nobody asked for are not even kept.
+func TestClientBatchOfMany(t *testing.T) {
+	body := "[" + strings.Repeat("{},", 1000) + `{"id":0,"result":1}]`
+	err := NewClient(node(t, 200, body), name, password).Batch(t.Context(), "getthing", [][]any{{}}, func(int, json.RawMessage, error) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "more answers") {
+		t.Errorf("the error is %v", err)
+	}
+}
