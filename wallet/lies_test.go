@@ -173,3 +173,23 @@ func (i inventing) Batch(ctx context.Context, method string, params [][]any, eac
 	}
 	return nil
 }
+
+// TestListsOfNothing: a list whose elements say nothing is a lie. It would take six times its
+// bytes.
+func TestListsOfNothing(t *testing.T) {
+	n := startNode(t)
+	w := n.wallet(someWords).earn()
+	for _, answer := range []string{`[null]`, `null`, `{}`, `[""]`, `[5]`} {
+		for _, method := range []string{"getheaders", "getrawmempool"} {
+			n.lie = func(asked string, raw json.RawMessage) json.RawMessage {
+				if asked == method {
+					return json.RawMessage(answer)
+				}
+				return raw
+			}
+			if err := w.trySync(); !errors.Is(err, wallet.ErrLying) {
+				t.Errorf("%s of %s: %v", answer, method, err)
+			}
+		}
+	}
+}

@@ -54,7 +54,11 @@ func (r *remote) readPool(ctx context.Context, w *Wallet, inPool map[types.Hash]
 		}
 	}
 	w.mu.Unlock()
-	got, err := r.transactions(ctx, wanted)
+	room := maxPoolSize
+	for _, tx := range fetched {
+		room -= tx.Size()
+	}
+	got, err := r.transactions(ctx, wanted, room)
 	maps.Copy(fetched, got)
 	return err
 }

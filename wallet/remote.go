@@ -100,6 +100,54 @@ func (r *remote) call(ctx context.Context, method string, result any, params ...
 	return nil
 }
 
+// list calls a method whose result is a list, and hands over one element after the other. What
+// each returns ends it, and is returned. Were a list decoded as a whole, small elements such as
+// null would take a multiple of their bytes: gigabytes, if a node likes.
+func list[T any](ctx context.Context, r *remote, method string, each func(element T) error, params ...any) error {
+	var raw json.RawMessage
+	if err := r.call(ctx, method, &raw, params...); err != nil {
+		return err
+	}
+	err := elements(raw, each)
+	if errors.Is(err, errNoList) {
+		return lying("%s: an answer in no known form", method)
+	}
+	return err
+}
+
+var errNoList = errors.New("not a list of what it should be")
+
+// elements decodes the elements of a list one by one. What each returns ends it, and is
+// returned; what is no list of such elements is errNoList.
+func elements[T any](raw []byte, each func(element T) error) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('[') {
+		return errNoList
+	}
+	for d.More() {
+		var element *T
+		if err := d.Decode(&element); err != nil || element == nil {
+			return errNoList
+		}
+		if err := each(*element); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hashes is a list of hashes in JSON. It takes less memory than its text.
+type hashes []types.Hash
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *hashes) UnmarshalJSON(text []byte) error {
+	*h = nil
+	return elements(text, func(hash types.Hash) error {
+		*h = append(*h, hash)
+		return nil
+	})
+}
+
 // batch calls a method many times. What each returns ends it, and is returned.
 func (r *remote) batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) error {
 	var own error
@@ -133,25 +181,26 @@ const maxHeaders = 2000
 // headers returns headers above the first block of the locator that the node has on its best
 // chain. They form a chain; their work is checked where it is known what they build on.
 func (r *remote) headers(ctx context.Context, locator []types.Hash) ([]types.Header, error) {
-	var texts []string
-	if err := r.call(ctx, "getheaders", &texts, locator, types.Hash{}.String()); err != nil {
-		return nil, err
-	}
-	if len(texts) > maxHeaders {
-		return nil, lying("%d headers at once", len(texts))
-	}
-	headers := make([]types.Header, len(texts))
-	for i, text := range texts {
+	var headers []types.Header
+	if err := list(ctx, r, "getheaders", func(text string) error {
+		if len(headers) == maxHeaders {
+			return lying("more than %d headers at once", maxHeaders)
+		}
 		raw, err := hex.DecodeString(text)
+		var header types.Header
 		if err == nil {
-			headers[i], err = types.DecodeHeader(raw)
+			header, err = types.DecodeHeader(raw)
 		}
 		if err != nil {
-			return nil, lying("a header of %d digits", len(text))
+			return lying("a header of %d digits", len(text))
 		}
-		if i > 0 && headers[i].PrevBlock != headers[i-1].Hash() {
-			return nil, lying("headers that do not form a chain")
+		if n := len(headers); n > 0 && header.PrevBlock != headers[n-1].Hash() {
+			return lying("headers that do not form a chain")
 		}
+		headers = append(headers, header)
+		return nil
+	}, locator, types.Hash{}.String()); err != nil {
+		return nil, err
 	}
 	return headers, nil
 }
@@ -239,21 +288,36 @@ func decodeTransaction(text string, txid types.Hash) (*types.Tx, error) {
 
 // Limits of what is fetched of the pool, which a node could make as large as it likes.
 const (
-	maxPool   = 20_000 // transactions in one Sync; the rest are looked at in the next
-	poolBatch = 100    // transactions at once, which may be large
+	maxPoolIDs  = 1 << 20  // ids; what is above them is as if it did not wait
+	maxPool     = 20_000   // transactions in one Sync; the rest are looked at in the next
+	maxPoolSize = 64 << 20 // their bytes, likewise
+	poolBatch   = 100      // transactions at once, which may be large
 )
 
 // pool returns the ids of the transactions that wait for a block.
 func (r *remote) pool(ctx context.Context) (txids []types.Hash, err error) {
-	return txids, r.call(ctx, "getrawmempool", &txids)
+	enough := errors.New("enough")
+	if err = list(ctx, r, "getrawmempool", func(txid types.Hash) error {
+		if len(txids) == maxPoolIDs {
+			return enough
+		}
+		txids = append(txids, txid)
+		return nil
+	}); errors.Is(err, enough) {
+		err = nil
+	}
+	return txids, err
 }
 
 // transactions fetches transactions that wait for a block, but for those that do
-// not any more. All are fetched alike, so that the node does not learn which of
-// them matter.
-func (r *remote) transactions(ctx context.Context, txids []types.Hash) (map[types.Hash]*types.Tx, error) {
+// not any more, and for those above a number of bytes. All are fetched alike, so that the node
+// does not learn which of them matter.
+func (r *remote) transactions(ctx context.Context, txids []types.Hash, room int) (map[types.Hash]*types.Tx, error) {
 	fetched := make(map[types.Hash]*types.Tx, len(txids))
 	for part := range slices.Chunk(txids, poolBatch) {
+		if room <= 0 {
+			break
+		}
 		params := make([][]any, len(part))
 		for i, txid := range part {
 			params[i] = []any{txid}
@@ -265,6 +329,9 @@ func (r *remote) transactions(ctx context.Context, txids []types.Hash) (map[type
 			var text string
 			if json.Unmarshal(result, &text) != nil {
 				return lying("a transaction that is not a text")
+			}
+			if room -= len(text) / 2; room < 0 {
+				return nil
 			}
 			fetched[part[i]], err = decodeTransaction(text, part[i])
 			return err

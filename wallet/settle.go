@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -168,7 +169,7 @@ func (s *session) spentScripts(ctx context.Context, block *consensus.HashedBlock
 			left = append(left, txid)
 		}
 		for part := range slices.Chunk(left, poolBatch) { // their scripts are kept, and nothing else
-			txs, err := r.transactions(ctx, part)
+			txs, err := r.transactions(ctx, part, math.MaxInt)
 			if err != nil {
 				if err := s.drop(ctx, r, err); err != nil {
 					return nil, false, err

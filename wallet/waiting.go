@@ -29,10 +29,10 @@ type poolView map[types.Hash]*poolEntry
 // poolView asks for what waits, with fees.
 func (r *remote) poolView(ctx context.Context) (poolView, error) {
 	var answer map[types.Hash]struct {
-		VSize       int          `json:"vsize"`
-		ChunkWeight int          `json:"chunkweight"`
-		Depends     []types.Hash `json:"depends"`
-		SpentBy     []types.Hash `json:"spentby"`
+		VSize       int    `json:"vsize"`
+		ChunkWeight int    `json:"chunkweight"`
+		Depends     hashes `json:"depends"`
+		SpentBy     hashes `json:"spentby"`
 		Fees        struct {
 			Base  json.Number `json:"base"`
 			Chunk json.Number `json:"chunk"`
