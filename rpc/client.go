@@ -91,6 +91,22 @@ type reply struct {
 	Error  *Error          `json:"error"`
 }
 
+// maxMessage bounds the message of a node's error, in bytes: several times the longest help.
+const maxMessage = 64 << 10
+
+// UnmarshalJSON implements json.Unmarshaler. A message may be as long as an answer, and
+// whoever shows one or looks for lines in it is not prepared for that.
+func (e *Error) UnmarshalJSON(text []byte) error {
+	type plain Error
+	if err := json.Unmarshal(text, (*plain)(e)); err != nil {
+		return err
+	}
+	if len(e.Message) > maxMessage {
+		e.Message = strings.ToValidUTF8(e.Message[:maxMessage], "") + " …"
+	}
+	return nil
+}
+
 // Batch calls a method with many lists of parameters, in few requests, and hands each
 // result or *Error over in order. It ends with the first error that each returns.
 func (c *Client) Batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) error {

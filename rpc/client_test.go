@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // node answers every request with a status and a body.
@@ -245,5 +246,16 @@ func TestClientBatchOfMany(t *testing.T) {
 	err := NewClient(node(t, 200, body), name, password).Batch(t.Context(), "getthing", [][]any{{}}, func(int, json.RawMessage, error) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "more answers") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestClientLongError: of a message without end no more is kept than anybody reads.
+func TestClientLongError(t *testing.T) {
+	body := `{"error":{"code":-5,"message":"` + strings.Repeat("ä\\n", 1<<20) + `"},"id":%d}`
+	url := node(t, 200, fmt.Sprintf(body, 1))
+	err := NewClient(url, name, password).Call(t.Context(), "getthing", nil)
+	var refused *Error
+	if !errors.As(err, &refused) || len(refused.Message) > maxMessage+10 || refused.Code != CodeAddressOrKey || !utf8.ValidString(refused.Message) {
+		t.Errorf("a message of %d bytes", len(err.Error()))
 	}
 }
