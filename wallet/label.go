@@ -361,8 +361,11 @@ func (k labelKey) bytes() []byte {
 	return b
 }
 
-// loadLabels reads all labels. What is not as this package writes it is damage.
+// loadLabels reads all labels. What is not as this package writes it is damage. Labels of another
+// wallet whose account has come into this one since are its own from now on, but for those of
+// what it has a label of already: the owner's word counts, and the file's are gone.
 func (w *Wallet) loadLabels() error {
+	s := w.db.begin()
 	it := w.db.db.NewIterator(util.BytesPrefix([]byte{keyLabel}), nil)
 	defer it.Release()
 	for it.Next() {
@@ -371,10 +374,24 @@ func (w *Wallet) loadLabels() error {
 			return fmt.Errorf("%w: %w", errDatabase, err)
 		}
 		key := w.labelKey(&l.Label)
-		if !bytes.Equal(key.bytes(), it.Key()) {
+		if bytes.Equal(key.bytes(), it.Key()) {
+			w.labels[key] = l.Label
+			continue
+		}
+		foreign := key
+		foreign.foreign = l.Origin
+		if !bytes.Equal(foreign.bytes(), it.Key()) {
 			return errDatabase
 		}
-		w.labels[key] = l.Label
+		s.batch.Delete(bytes.Clone(it.Key()))
+		// One of the wallet's own comes before, as its key is shorter.
+		if _, has := w.labels[key]; !has {
+			w.labels[key] = l.Label
+			s.batch.Put(key.bytes(), bytes.Clone(it.Value()))
+		}
 	}
-	return it.Error()
+	if err := it.Error(); err != nil || s.batch.Len() == 0 {
+		return err
+	}
+	return s.write()
 }

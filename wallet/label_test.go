@@ -343,3 +343,46 @@ func TestLabelsOutliveDamage(t *testing.T) {
 		t.Errorf("%d labels when it is opened again", n)
 	}
 }
+
+// TestLabelsOfAnAccountToCome: labels that came in a file before the account that they are of
+// become the wallet's own with it. The database is whole, and nothing in it is lost.
+func TestLabelsOfAnAccountToCome(t *testing.T) {
+	o := newOffline(t)
+	given, err := o.NextAddress(0)
+	must(t, err)
+	descriptor := fileOf(t, wordsOf(t, 1)).Accounts()[0].Descriptor()
+	origin := descriptor[:strings.Index(descriptor, "]")+1] + ")"
+	line := func(kind, ref, text string) string {
+		return fmt.Sprintf(`{"type":%q,"ref":%q,"label":%q,"origin":%q}`+"\n", kind, ref, text, origin)
+	}
+	must(t, o.SetLabel(wallet.LabelAddress, someAddress, "mine"))
+	if got := o.importing(line("tx", someTxID, "rent") + line("addr", someAddress, "theirs")); got.Foreign != 2 {
+		t.Fatalf("%+v", got)
+	}
+	must(t, o.Close())
+	_, err = wallet.AddAccount(filepath.Join(o.dir, wallet.FileName), devParams(t), "", wallet.NamedDescriptor{Name: "theirs", Descriptor: descriptor})
+	must(t, err)
+	for range 2 {
+		o.open()
+		for ref, want := range map[string]string{someTxID: "rent", someAddress: "mine"} {
+			kind, ref, err := wallet.ParseLabelRef(devParams(t).HRP, ref)
+			must(t, err)
+			if l, _ := o.Label(kind, ref); l.Text != want {
+				t.Errorf("%s is %q, want %q", ref, l.Text, want)
+			}
+		}
+		if next, err := o.NextAddress(0); err != nil || next == given {
+			t.Errorf("address %s is given out a second time, %v", next, err)
+		}
+		must(t, o.Close())
+	}
+	o.open()
+}
+
+// fileOf returns the file of a wallet with some words.
+func fileOf(t *testing.T, words string) *wallet.File {
+	t.Helper()
+	f, err := wallet.CreateFile(filepath.Join(t.TempDir(), wallet.FileName), devParams(t), contents(words), "")
+	must(t, err)
+	return f
+}
