@@ -116,6 +116,11 @@ func TestConnect(t *testing.T) {
 	if code != 0 || !strings.Contains(errs, "127.0.0.1:1") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
+	// What the command line says of its certificate is not passed over.
+	if code, _, errs := try("", "rpc", "getblockcount", "--rpc", "https://"+n.RPC+"#sha256="+strings.Repeat("00", 32)); code != 1 || !strings.Contains(errs, "somebody is between") {
+		t.Errorf("another fingerprint is named: exit code %d: %s", code, errs)
+	}
+	must("", "rpc", "getblockcount", "--rpc", login.URL())
 	h := home{n.Chain().Params(), filepath.Dir(path)}
 	stored, err := h.storedNodes()
 	if err != nil {

@@ -146,14 +146,19 @@ func (h home) asked(c *cli.Context) (list []askedNode, err error) {
 const cookieFile = ".cookie"
 
 // reach returns a client of a node. A node that is stored is known by what was stored, unless
-// the command line says how to log in.
+// the command line says how to log in. How it is known may be said there too, and more strictly:
+// a fingerprint or certificate that is named is checked.
 func (h home) reach(c *cli.Context, where string, stored []storedNode) (askedNode, error) {
 	at, err := h.address(c, where)
 	if err != nil {
 		return askedNode{}, err
 	}
-	if at := slices.IndexFunc(stored, func(n storedNode) bool { return sameHost(n.URL, at.URL) }); at >= 0 && !c.IsSet(flagUser) && !c.IsSet(flagCookie) {
-		return stored[at].reach()
+	if i := slices.IndexFunc(stored, func(n storedNode) bool { return sameHost(n.URL, at.URL) }); i >= 0 && !c.IsSet(flagUser) && !c.IsSet(flagCookie) {
+		n, err := stored[i].reach()
+		if pinned := strings.Contains(where, "#") || c.IsSet(flagCert); err == nil && (pinned || strings.HasPrefix(at.URL, "https://") && !strings.HasPrefix(stored[i].URL, "https://")) {
+			n.client.At(at)
+		}
+		return n, err
 	}
 	n := askedNode{name: nodeName(at.URL), user: c.String(flagUser)}
 	password, err := cmdline.Password(c, n.user, c.String(flagPassword))
