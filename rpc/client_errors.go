@@ -50,11 +50,14 @@ func (e *callError) Unwrap() []error {
 // unanswered says what it means that a request failed, so that the user of a command
 // reads that the node does not run, not that a socket was refused.
 func (c *Client) unanswered(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return err
-	}
 	fail := func(kind error, format string, args ...any) error {
 		return &callError{fmt.Sprintf(format, args...), kind, err}
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && errors.Is(err, context.DeadlineExceeded): // the caller waits no longer
+		return fail(ErrUnreachable, "%s at %s in time", ErrUnreachable, c.url)
+	case ctx.Err() != nil:
+		return err
 	}
 	var (
 		certificate *tls.CertificateVerificationError

@@ -169,11 +169,16 @@ func (o one) within(ctx context.Context, call func(context.Context) error) error
 	if len(o.n.list) < 2 {
 		return call(ctx)
 	}
-	limited, stop := context.WithTimeout(ctx, patience)
+	return within(ctx, patience, call)
+}
+
+// within calls a node, and gives up after a time.
+func within(ctx context.Context, most time.Duration, call func(context.Context) error) error {
+	limited, stop := context.WithTimeout(ctx, most)
 	defer stop()
 	err := call(limited)
 	if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return fmt.Errorf("%w within %s", ErrUnreachable, patience)
+		return fmt.Errorf("%w within %s", ErrUnreachable, most)
 	}
 	return err
 }

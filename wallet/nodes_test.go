@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/filter"
@@ -385,4 +386,26 @@ func TestMuteNode(t *testing.T) {
 	if err := w.Sync(ctx, nodes, func(wallet.Progress) {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
+}
+
+// silent is a node that never answers.
+type silent struct{ wallet.Node }
+
+// Call implements wallet.Node.
+func (silent) Call(ctx context.Context, method string, result any, params ...any) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestSilentNode: the only node that there is may take its time for an answer, but one that does
+// not even say of which network it is, is given up.
+func TestSilentNode(t *testing.T) {
+	w := newOffline(t)
+	synctest.Test(t, func(t *testing.T) {
+		for _, node := range []wallet.Node{silent{}, wallet.NewNodes(wallet.Named{Name: "a", Node: silent{}})} {
+			if err := w.Sync(t.Context(), node, func(wallet.Progress) {}); !errors.Is(err, wallet.ErrUnreachable) {
+				t.Errorf("the error is %v", err)
+			}
+		}
+	})
 }

@@ -162,10 +162,11 @@ func (r *remote) batch(ctx context.Context, method string, params [][]any, each 
 }
 
 // checkNetwork compares the genesis blocks. It finds a mistake, such as a wrong port; a node
-// that lies here is found out by its headers.
+// that lies here is found out by its headers, and one that says nothing is not waited for as
+// long as a later answer may take.
 func (r *remote) checkNetwork(ctx context.Context) error {
 	var genesis types.Hash
-	if err := r.call(ctx, "getblockhash", &genesis, 0); err != nil {
+	if err := within(ctx, patience, func(ctx context.Context) error { return r.call(ctx, "getblockhash", &genesis, 0) }); err != nil {
 		return err
 	}
 	if want := r.params.GenesisBlock().Hash; genesis != want {

@@ -132,8 +132,9 @@ type nodeState struct {
 	err    error
 }
 
-// nodeTime is how long a node may take to say how it is.
-const nodeTime = 15 * time.Second
+// nodeTime is how long a node may take to say how it is, or where its chain ends. Nobody who
+// asks that waits for what a long call may take. Tests shorten it.
+var nodeTime = 15 * time.Second
 
 // state asks a node how it is, by what a wallet's role may call.
 func (n askedNode) state(ctx context.Context, h home) (s nodeState) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -191,7 +192,9 @@ func (h home) tip(c *cli.Context) (types.Index, error) {
 		Hash   types.Hash `json:"hash"`
 		Height uint32     `json:"height"`
 	}
-	err = node.Call(c.Context, "getbestblock", &best)
+	ctx, cancel := context.WithTimeout(c.Context, nodeTime)
+	defer cancel()
+	err = node.Call(ctx, "getbestblock", &best)
 	return types.Index{Height: best.Height, Hash: best.Hash}, err
 }
 

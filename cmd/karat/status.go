@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -97,8 +98,10 @@ func (h home) firstStatus(c *cli.Context, nodes []askedNode) (n nodeStatus, prob
 
 // askStatus asks a node how it is.
 func (h home) askStatus(c *cli.Context, client *rpc.Client) (n nodeStatus, err error) {
+	ctx, cancel := context.WithTimeout(c.Context, nodeTime)
+	defer cancel()
 	var genesis types.Hash
-	if err := client.Call(c.Context, "getblockhash", &genesis, 0); err != nil {
+	if err := client.Call(ctx, "getblockhash", &genesis, 0); err != nil {
 		return n, err
 	}
 	if want := h.params.GenesisBlock().Hash; genesis != want {
@@ -111,7 +114,7 @@ func (h home) askStatus(c *cli.Context, client *rpc.Client) (n nodeStatus, err e
 		Progress        float64 `json:"verificationprogress"`
 		IsSyncing       bool    `json:"initialblockdownload"`
 	}
-	if err := client.Call(c.Context, "getblockchaininfo", &chain); err != nil {
+	if err := client.Call(ctx, "getblockchaininfo", &chain); err != nil {
 		return n, err
 	}
 	n = nodeStatus{Height: chain.Blocks, Headers: chain.Headers, Hash: chain.BestBlockHash, Time: chain.Time, IsSyncing: chain.IsSyncing, Progress: chain.Progress}
@@ -122,7 +125,7 @@ func (h home) askStatus(c *cli.Context, client *rpc.Client) (n nodeStatus, err e
 		Out         int `json:"connections_out"`
 	}
 	var refused *rpc.Error
-	switch err := client.Call(c.Context, "getnetworkinfo", &network); {
+	switch err := client.Call(ctx, "getnetworkinfo", &network); {
 	case errors.As(err, &refused): // a user may not be allowed to ask that
 	case err != nil:
 		return n, err

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/node"
 )
@@ -111,5 +115,40 @@ func TestConfigFile(t *testing.T) {
 	}
 	if code, errs := plain("--config", "nowhere", "balance"); code != 1 || !strings.Contains(errs, "nowhere") {
 		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+// TestSilentNode: what only asks how a node is, or where its chain ends, waits for no node that
+// says nothing, and says so in words.
+func TestSilentNode(t *testing.T) {
+	before := nodeTime
+	nodeTime = 50 * time.Millisecond
+	defer func() { nodeTime = before }()
+	end := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		<-end
+	}))
+	defer server.Close()
+	defer close(end)
+	b := &bench{t: t, dir: t.TempDir()}
+	word := filepath.Join(b.dir, "word")
+	if err := os.WriteFile(word, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		command string
+		code    int
+	}{{"create", 0}, {"status", 3}, {"nodes", 0}} {
+		args := []string{"karat", "--datadir", b.dir, "--network", "dev", "--rpc", server.URL, "--rpc-user", "me", "--rpc-password-file", word, c.command}
+		if c.command == "create" {
+			args = append(args, "--no-passphrase")
+		}
+		var out bytes.Buffer
+		code := run(t.Context(), args, cmdline.Streams{In: strings.NewReader(""), Out: &out, Err: &out})
+		if shown := out.String(); code != c.code || strings.Contains(shown, "deadline") || c.command != "create" && !strings.Contains(shown, "in time") {
+			t.Errorf("%s: exit code %d: %s", c.command, code, shown)
+		}
 	}
 }
