@@ -32,13 +32,13 @@ func (m *Miniscript) Satisfy(s Satisfier) (stack [][]byte, ok bool) {
 }
 
 // Largest returns a stack as large as any that satisfies the script, with signatures of
-// 64 bytes. It is nil if there is none at all.
-func (m *Miniscript) Largest() [][]byte {
+// 64 bytes, which may be empty. It reports false if there is none at all.
+func (m *Miniscript) Largest() (stack [][]byte, ok bool) {
 	way := m.root.ways(&satisfaction{Satisfier: everything{}, largest: true}).sat
 	if !way.possible {
-		return nil
+		return nil, false
 	}
-	return way.last.list()
+	return way.last.list(), true
 }
 
 // WitnessWeight returns the weight of the witness that spends an output by the leaf, in
@@ -49,7 +49,8 @@ func (l *Leaf) WitnessWeight() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	in := types.TxIn{Witness: append(m.Largest(), l.Script, l.ControlBlock)}
+	stack, _ := m.Largest()
+	in := types.TxIn{Witness: append(stack, l.Script, l.ControlBlock)}
 	return in.WitnessSize(), nil
 }
 
