@@ -7,14 +7,18 @@
 set -eu
 duration=${1:-20s}
 here=$(cd "$(dirname "$0")/.." && pwd)
-log=$(mktemp)
+work=$(mktemp -d)
+log=$work/log
 ran=0
-trap 'rm -f "$log"' EXIT
+trap 'rm -rf "$work"' EXIT
 
+# A package is built once for all its targets, in whose folder they run: what fails is
+# kept there, in testdata.
 fuzz() { # package target
 	for attempt in 1 2 3; do
 		echo "fuzz $1 $2 for $duration"
-		if go test -run '^$' -fuzz "^$2\$" -fuzztime "$duration" -fuzzminimizetime 5x "$1" >"$log" 2>&1; then
+		if (cd "$(go list -f '{{.Dir}}' "$1")" && "$work/test" -test.run '^$' -test.fuzz "^$2\$" -test.fuzztime "$duration" \
+			-test.fuzzminimizetime 5x -test.fuzzcachedir "$cache/$1") >"$log" 2>&1; then
 			tail -1 "$log"
 			return 0
 		fi
@@ -27,11 +31,15 @@ fuzz() { # package target
 	return 1
 }
 
+cache=$(go env GOCACHE)/fuzz
 for module in "$here" "$here/test/oracle"; do
 	cd "$module"
 	packages=$(go list ./...)
 	for package in $packages; do
 		targets=$(go test -list '^Fuzz' "$package")
+		case $targets in
+		*Fuzz*) go test -c -fuzz=. -o "$work/test" "$package" ;;
+		esac
 		for target in $targets; do
 			case $target in
 			Fuzz*)
