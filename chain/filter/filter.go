@@ -116,7 +116,8 @@ func Header(filter []byte, prev types.Hash) types.Hash {
 
 // Match reports whether the filter of the block holds any of the scripts. For a
 // script that the block does not have it is wrong once in 784,931 times; for one that
-// it has it is never wrong. An error wraps ErrFilter.
+// it has it is never wrong. An error wraps ErrFilter: a filter that is cut short is none,
+// though it may hold one of the scripts before.
 func Match(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 	n, r, err := open(filter)
 	if n == 0 || len(scripts) == 0 {

@@ -12,7 +12,8 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 )
 
-// naiveMatch decodes a filter bit by bit from text.
+// naiveMatch decodes a filter bit by bit from text. It reads all elements before it answers, up
+// to one that no script can have: a filter that is cut short is none, whatever stands in it.
 func naiveMatch(filter []byte, block types.Hash, scripts [][]byte) (bool, error) {
 	d := types.NewDecoder(filter)
 	n := d.CompactSize()
@@ -25,26 +26,26 @@ func naiveMatch(filter []byte, block types.Hash, scripts [][]byte) (bool, error)
 			present = append(present, script)
 		}
 	}
+	if n == 0 || len(scripts) == 0 {
+		return false, nil
+	}
 	wanted := naiveValues(block, int(n), present)
 	text := naiveBits(filter[len(filter)-d.Remaining():])
-	value := uint64(0)
+	value, found := uint64(0), false
 	for range n {
-		if len(wanted) == 0 || value > wanted[len(wanted)-1] {
-			return false, nil // there is no need to read on
-		}
 		end := bytes.IndexByte(text, '0')
 		if end < 0 || len(text) < end+1+bip158P {
 			return false, ErrFilter
 		}
 		low := uint64(0)
 		fmt.Sscanf(string(text[end+1:end+1+bip158P]), "%b", &low)
-		value += uint64(end)<<bip158P | low
-		if slices.Contains(wanted, value) {
-			return true, nil
+		if value += uint64(end)<<bip158P | low; value >= n*falsePositiveRate {
+			break
 		}
+		found = found || slices.Contains(wanted, value)
 		text = text[end+1+bip158P:]
 	}
-	return false, nil
+	return found, nil
 }
 
 // FuzzMatch compares Match with its naive twin. The scripts are parts of the
