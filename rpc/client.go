@@ -70,7 +70,7 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	}
 	var r reply
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return fmt.Errorf("%s: the node's answer is no JSON-RPC: %w", method, err)
+		return fmt.Errorf("%s: the node's answer is no JSON-RPC: %w", method, plainly(err))
 	}
 	if r.Error != nil {
 		return r.Error
@@ -79,7 +79,7 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 		return nil
 	}
 	if err := json.Unmarshal(r.Result, result); err != nil {
-		return fmt.Errorf("%s: the node's answer is not what was expected: %w", method, err)
+		return fmt.Errorf("%s: the node's answer is not what was expected: %w", method, plainly(err))
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func eachReply(raw []byte, method string, calls int, each func(i int, result jso
 		_, err = d.Token() // its end
 	}
 	if err != nil {
-		return fmt.Errorf("%s: the node's answer is no batch: %w", method, err)
+		return fmt.Errorf("%s: the node's answer is no batch: %w", method, plainly(err))
 	}
 	for i, r := range byID {
 		if r == nil {

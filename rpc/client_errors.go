@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -92,4 +93,17 @@ func (c *Client) unanswered(ctx context.Context, err error) error {
 		return fail(ErrUnreachable, "%s at %s any more: it closed the connection", ErrUnreachable, c.url)
 	}
 	return err
+}
+
+// plainly says what is wrong with JSON of an unexpected type without Go's types, which tell nobody
+// anything.
+func plainly(err error) error {
+	var other *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &other):
+		return err
+	case other.Field == "":
+		return fmt.Errorf("it is of type %.40s", other.Value)
+	}
+	return fmt.Errorf("%s is of type %.40s", other.Field, other.Value)
 }

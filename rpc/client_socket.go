@@ -72,7 +72,7 @@ func eventOf(message []byte) (string, error) {
 	}
 	switch err := json.Unmarshal(message, &m); {
 	case err != nil:
-		return "", fmt.Errorf("the node's event is not what was expected: %w", err)
+		return "", fmt.Errorf("the node's event is not what was expected: %w", plainly(err))
 	case m.Method == "" && m.Error != nil:
 		return "", m.Error
 	case m.Method == "":

@@ -43,6 +43,7 @@ func TestClientErrors(t *testing.T) {
 		{"no JSON", "hello", 200, nil, []string{"getthing", "no JSON-RPC"}},
 		{"neither result nor error", `{"jsonrpc":"2.0","id":1}`, 200, nil, []string{"getthing", "not what was expected"}},
 		{"another type", `{"jsonrpc":"2.0","result":{"a":1},"id":1}`, 200, nil, []string{"getthing", "not what was expected"}},
+		{"another reply", `[]`, 200, nil, []string{"getthing", "no JSON-RPC", "array"}},
 		{"an error", `{"jsonrpc":"2.0","error":{"code":-8,"message":"out of range"},"id":1}`, 200, nil, []string{"out of range"}},
 		{"an error of version 1", `{"result":null,"error":{"code":-8,"message":"out of range"},"id":1}`, 500, nil, []string{"out of range"}},
 	} {
@@ -56,6 +57,9 @@ func TestClientErrors(t *testing.T) {
 			if !strings.Contains(err.Error(), says) {
 				t.Errorf("%s: %q lacks %q", c.name, err, says)
 			}
+		}
+		if strings.Contains(err.Error(), "Go value") || strings.Contains(err.Error(), "Go struct") {
+			t.Errorf("%s: %q shows how Go's library says it", c.name, err)
 		}
 		var refused *Error
 		if isError := strings.Contains(c.body, "-8"); errors.As(err, &refused) != isError || isError && refused.RPCCode() != CodeInvalidParam {
