@@ -91,6 +91,9 @@ func (w *Wallet) backup(passphrase string, kdf kdfParams) ([]byte, error) {
 		return nil, err
 	}
 	text, err := json.MarshalIndent(&b, "", "  ")
+	if len(text) >= maxBackupSize {
+		return nil, fmt.Errorf("the backup would have %d bytes, and one of more than %d cannot be restored", len(text), maxBackupSize)
+	}
 	return append(text, '\n'), err
 }
 

@@ -47,6 +47,9 @@ const (
 	maxLabelRef    = 130     // bytes of a reference: an uncompressed public key
 	maxLabelOrigin = 1000    // bytes
 	maxLabelLine   = 16 << 10
+	// maxLabelBytes bounds all labels as an export has them: a backup holds them, in which they
+	// take up to four times that, and has to be read again.
+	maxLabelBytes = 32 << 20
 )
 
 // ErrLabel is wrapped by the errors about a label that cannot be.
@@ -320,7 +323,11 @@ func (w *Wallet) changeLabel(kind LabelType, ref string, change func(*Label)) er
 // assumes mu.
 func (w *Wallet) storeLabels(changed map[labelKey]Label) error {
 	s := w.db.begin()
+	size := w.labelBytes
 	for key, l := range changed {
+		if before, had := w.labels[key]; had {
+			size -= before.size()
+		}
 		if l.empty() {
 			s.batch.Delete(key.bytes())
 			continue
@@ -329,7 +336,14 @@ func (w *Wallet) storeLabels(changed map[labelKey]Label) error {
 		if err != nil {
 			return err
 		}
+		if len(value) >= maxLabelLine { // an import would refuse it, and so that of a backup
+			return fmt.Errorf("%w: with what other programs have noted it is longer than %d bytes", ErrLabel, maxLabelLine-1)
+		}
+		size += len(value) + 1
 		s.batch.Put(key.bytes(), value)
+	}
+	if size > max(maxLabelBytes, w.labelBytes) {
+		return fmt.Errorf("%w: all of the wallet's would have more than %d MiB", ErrLabel, maxLabelBytes>>20)
 	}
 	if err := s.write(); err != nil {
 		return err
@@ -341,7 +355,14 @@ func (w *Wallet) storeLabels(changed map[labelKey]Label) error {
 			w.labels[key] = l
 		}
 	}
+	w.labelBytes = size
 	return nil
+}
+
+// size returns the bytes of a record in an export.
+func (l *Label) size() int {
+	value, _ := l.MarshalJSON() // it was written before
+	return len(value) + 1
 }
 
 func (l *Label) empty() bool { return l.Text == "" && l.Spendable == nil && len(l.other) == 0 }
@@ -376,6 +397,7 @@ func (w *Wallet) loadLabels() error {
 		key := w.labelKey(&l.Label)
 		if bytes.Equal(key.bytes(), it.Key()) {
 			w.labels[key] = l.Label
+			w.labelBytes += len(it.Value()) + 1
 			continue
 		}
 		foreign := key
@@ -387,6 +409,7 @@ func (w *Wallet) loadLabels() error {
 		// One of the wallet's own comes before, as its key is shorter.
 		if _, has := w.labels[key]; !has {
 			w.labels[key] = l.Label
+			w.labelBytes += len(it.Value()) + 1
 			s.batch.Put(key.bytes(), bytes.Clone(it.Value()))
 		}
 	}

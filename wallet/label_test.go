@@ -386,3 +386,55 @@ func fileOf(t *testing.T, words string) *wallet.File {
 	must(t, err)
 	return f
 }
+
+// TestWhatIsExportedCanBeImported: however records grow by several imports, an export is one that
+// an import takes, and so is that of a backup.
+func TestWhatIsExportedCanBeImported(t *testing.T) {
+	o := newOffline(t)
+	line := func(field string, n int) string {
+		return fmt.Sprintf(`{"type":"tx","ref":%q,"label":"a","%s":%q}`+"\n", someTxID, field, strings.Repeat("x", n))
+	}
+	if got := o.importing(line("one", 10_000)); got.Failed != 0 {
+		t.Fatalf("%+v", got)
+	}
+	if got := o.importing(line("two", 6000) + line("two", 7000) + line("three", 100)); got.Changed != 2 || got.Failed != 1 || got.Problems[0].Line != 2 {
+		t.Errorf("%+v", got)
+	}
+	// So long a text that what others have noted leaves no room for it.
+	if err := o.SetLabel(wallet.LabelTx, someTxID, strings.Repeat("ж", wallet.MaxLabel)); !errors.Is(err, wallet.ErrLabel) {
+		t.Errorf("the error is %v", err)
+	}
+	text := o.exported()
+	o.again()
+	if got := o.importing(text); got.Unchanged != 1 {
+		t.Errorf("the same again: %+v", got)
+	}
+	if got := newOffline(t).importing(text); got.Changed != 1 || got.Failed != 0 {
+		t.Errorf("elsewhere: %+v", got)
+	}
+}
+
+// TestLabelsHaveABound: labels whose file could not be imported again, nor their backup, are not
+// taken, and what is there can still be changed.
+func TestLabelsHaveABound(t *testing.T) {
+	o := newOffline(t)
+	var file strings.Builder
+	fill := func(from byte) string {
+		file.Reset()
+		for i := range 1300 {
+			fmt.Fprintf(&file, `{"type":"tx","ref":"%02x%062x","label":"a","x":%q}`+"\n", from, i, strings.Repeat("x", 15_000))
+		}
+		return file.String()
+	}
+	if got := o.importing(fill(1)); got.Changed != 1300 {
+		t.Fatalf("%+v", got)
+	}
+	if _, err := o.ImportLabels(strings.NewReader(fill(2))); !errors.Is(err, wallet.ErrLabel) {
+		t.Errorf("the error is %v", err)
+	}
+	must(t, o.SetLabel(wallet.LabelTx, someTxID, "rent"))
+	o.again()
+	if _, err := o.ImportLabels(strings.NewReader(fill(2))); !errors.Is(err, wallet.ErrLabel) {
+		t.Errorf("opened again, the error is %v", err)
+	}
+}

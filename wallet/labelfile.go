@@ -26,6 +26,7 @@ var errLabelType = errors.New("a type that is not known")
 // not leave alone what the wallet has.
 type labelRecord struct {
 	Label
+	line         int
 	hasText, cut bool // cut: the text was too long, or had characters that cannot be shown
 }
 
@@ -110,6 +111,12 @@ type LabelImport struct {
 	Problems  []LabelProblem // the first of these
 }
 
+func (r *LabelImport) fail(line int, err error) {
+	if r.Failed++; len(r.Problems) < maxLabelProblems {
+		r.Problems = append(r.Problems, LabelProblem{line, err})
+	}
+}
+
 // ImportLabels takes labels from a file of BIP329: a JSON object in each line. Fields that a
 // record lacks leave alone what the wallet has. A line that is wrong is left out and reported;
 // all others are stored in one step. The error is that of the reader, of a file that is too
@@ -140,13 +147,12 @@ func (w *Wallet) ImportLabels(from io.Reader) (result LabelImport, err error) {
 			result.Ignored++
 			continue
 		case err != nil:
-			if result.Failed++; len(result.Problems) < maxLabelProblems {
-				result.Problems = append(result.Problems, LabelProblem{number, err})
-			}
+			result.fail(number, err)
 			continue
 		case r.cut:
 			result.Cut++
 		}
+		r.line = number
 		if records = append(records, r); len(records) > maxLabels {
 			return result, fmt.Errorf("%w: line %d: a file has %d labels at most", ErrLabel, number, maxLabels)
 		}
@@ -196,6 +202,10 @@ func (w *Wallet) mergeLabels(records []labelRecord, result *LabelImport) error {
 		l.other = maps.Clone(l.other)
 		l.merge(r)
 		after, _ := l.MarshalJSON()
+		if len(after) >= maxLabelLine {
+			result.fail(r.line, fmt.Errorf("with what is noted already it is longer than %d bytes", maxLabelLine-1))
+			continue
+		}
 		if key.foreign != "" {
 			result.Foreign++
 		}

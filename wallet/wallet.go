@@ -59,6 +59,7 @@ type Wallet struct {
 	problems     []error                     // of the last Sync; see View
 	nodeProblems []error                     // with single nodes
 	labels       map[labelKey]Label
+	labelBytes   int                 // of all of them, in an export
 	seen         map[types.Hash]bool // transactions of the node's pool that were looked at: fetched once only
 }
 
