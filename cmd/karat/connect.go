@@ -214,7 +214,7 @@ func listNodes(c *cli.Context) error {
 	if c.Bool(flagJSON) {
 		return cmdline.PrintJSON(c.App.Writer, states)
 	}
-	t := cmdline.NewRows(c, cmdline.Column{Title: "NODE"}, cmdline.Column{Title: "USER", Fit: cmdline.Drop}, cmdline.Column{Title: "BLOCK", Right: true}, cmdline.Column{Title: "STATE", Fit: cmdline.End})
+	t := cmdline.NewRows(c, cmdline.Column{Title: "node"}, cmdline.Column{Title: "user", Fit: cmdline.Drop}, cmdline.Column{Title: "block", Right: true}, cmdline.Column{Title: "state", Fit: cmdline.End})
 	for _, s := range states {
 		user := s.User
 		if user == "" {

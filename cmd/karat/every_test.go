@@ -180,8 +180,6 @@ func TestEveryCommandHasJSON(t *testing.T) {
 		switch name {
 		case "labels export", "completion": // whose lines are for other programs as they are
 			return
-		case "create", "restore", "mnemonic", "descriptors": // which have it soon
-			return
 		}
 		var out, errs bytes.Buffer
 		line.words = strings.ReplaceAll(line.words, "--qr", "") + " --json"
@@ -333,4 +331,25 @@ func TestHostileTexts(t *testing.T) {
 	if len(asked) < 6 {
 		t.Errorf("only %v were asked", asked)
 	}
+}
+
+// TestHelpFits: no terminal breaks a line of a help text.
+func TestHelpFits(t *testing.T) {
+	var walk func(path []string, commands []*cli.Command)
+	walk = func(path []string, commands []*cli.Command) {
+		var out bytes.Buffer
+		streams := cmdline.Streams{Out: &out, Err: &out}
+		if code := run(t.Context(), append(append([]string{"karat"}, path...), "--help"), streams); code != 0 {
+			t.Errorf("%v: exit code %d: %s", path, code, &out)
+		}
+		for line := range strings.Lines(out.String()) {
+			if line = strings.TrimSuffix(line, "\n"); cmdline.Width(line) > 80 {
+				t.Errorf("%v: %s", path, line)
+			}
+		}
+		for _, command := range commands {
+			walk(append(path[:len(path):len(path)], command.Name), command.Subcommands)
+		}
+	}
+	walk(nil, newApp(cmdline.Streams{}).Commands)
 }

@@ -104,7 +104,8 @@ func scriptCommand() *cli.Command {
 			Description: "A descriptor (BIP380) says who can spend, and when. The parts of a taproot tree are miniscript\n" +
 				"(BIP379): pk, multi_a, sortedmulti_a, older, after, sha256, hash256, hash160, ripemd160,\n" +
 				"and_v, and_b, or_b, or_c, or_d, or_i, andor, thresh. What it means is told in words.\n\n" +
-				"   karat script new vault 'tr(MINE/<0;1>/*,and_v(v:pk(HEIR/<0;1>/*),older(52560)))'\n\n" +
+				"   karat script new vault \\\n" +
+				"       'tr(MINE/<0;1>/*,and_v(v:pk(HEIR/<0;1>/*),older(52560)))'\n\n" +
 				"MINE and HEIR are keys as karat multisig key prints them. The ways to spend are numbered: the\n" +
 				"heir spends coins that are old enough with karat psbt create --way 2.\n\n" +
 				"   karat -w cold-watch script new --watch-only cold 'tr([…]xpub…/<0;1>/*)'\n\n" +

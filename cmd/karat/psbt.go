@@ -55,8 +55,7 @@ func psbtCreateCommand() *cli.Command {
 		Name: "create", Usage: "make a payment that is to be signed", ArgsUsage: "ADDRESS AMOUNT [ADDRESS AMOUNT…]",
 		Description: "Chooses coins as karat send does, and signs nothing. All that signers need to know is in it.\n\n" +
 			"   karat psbt create --account family -o pay.psbt krt1p… 1.5\n" +
-			"   karat psbt create --account vault --way 2 --all krt1p…   by the second way that\n" +
-			"                                               karat script new has told, with its locks",
+			"   karat psbt create --account vault --way 2 --all krt1p…  by the second way that karat script new has told",
 		Flags: append(append(feeFlags(), outputFlags()...),
 			accountFlag(),
 			&cli.BoolFlag{Name: flagSubtract, Usage: "take the fee from the amounts"},

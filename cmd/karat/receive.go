@@ -30,7 +30,7 @@ func addressCommand() *cli.Command {
 		Flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: flagAmount, Usage: "ask for `AMOUNT`; prints a URI"},
 			&cli.StringFlag{Name: flagLabel, Usage: "note that the address is for `TEXT`; in a URI, tell the payer whom it is"},
-			&cli.StringFlag{Name: flagMessage, Usage: "tell the payer what it is for; prints a URI"},
+			&cli.StringFlag{Name: flagMessage, Usage: "tell the payer by `TEXT` what it is for; prints a URI"},
 			&cli.BoolFlag{Name: flagURI, Usage: "print a URI in any case"},
 		}, cmdline.QRFlags("draw a QR code too")...), accountFlag(), jsonFlag()),
 		Action: withWallet(address),

@@ -225,6 +225,6 @@ func (o *opened) warnOfRemedy(c *cli.Context, m *wallet.Remedy, does string) {
 		fmt.Fprintf(c.App.ErrWriter, "karat: %s spends it, and is undone with it: make it again afterwards\n", txid)
 	}
 	if m.EvictedOthers > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "karat: %s of others that spend it are undone with it\n", plural(m.EvictedOthers, "transaction"))
+		fmt.Fprintf(c.App.ErrWriter, "karat: undone with it: %s of others\n", plural(m.EvictedOthers, "transaction"))
 	}
 }

@@ -284,3 +284,23 @@ func TestDamagedExtras(t *testing.T) {
 		t.Errorf("the files were not made anew: %s", d.errors)
 	}
 }
+
+// TestHelpFits: no terminal breaks a line of a help text.
+func TestHelpFits(t *testing.T) {
+	var walk func(path []string, commands []*cli.Command)
+	walk = func(path []string, commands []*cli.Command) {
+		var out bytes.Buffer
+		if code := run(t.Context(), append(append([]string{"karatd"}, path...), "--help"), cmdline.Streams{Out: &out, Err: &out}); code != 0 {
+			t.Errorf("%v: exit code %d: %s", path, code, &out)
+		}
+		for line := range strings.Lines(out.String()) {
+			if line = strings.TrimSuffix(line, "\n"); cmdline.Width(line) > 80 {
+				t.Errorf("%v: %s", path, line)
+			}
+		}
+		for _, command := range commands {
+			walk(append(path[:len(path):len(path)], command.Name), command.Subcommands)
+		}
+	}
+	walk(nil, newApp(&options{}, cmdline.Streams{}).Commands)
+}

@@ -34,7 +34,8 @@ func seedCommand(o *options) *cli.Command {
 			"listen at the network's port. To run one for a coin of your own, in a zone example.org:\n\n" +
 			"   ns    IN A   192.0.2.1           this machine, in the zone example.org\n" +
 			"   seed  IN NS  ns.example.org.     the name is answered there\n\n" +
-			"   karatd --network coin.json seed --host seed.example.org --nameserver ns.example.org --connect 192.0.2.7:9555\n" +
+			"   karatd --network coin.json seed --host seed.example.org \\\n" +
+			"       --nameserver ns.example.org --connect 192.0.2.7:9555\n" +
 			"   dig seed.example.org             ask it\n\n" +
 			"Port 53 needs rights: listen at another one and redirect, or give the program\n" +
 			"CAP_NET_BIND_SERVICE. docs/seed.md has more.",

@@ -31,7 +31,7 @@ func networkSimulateCommand(o *options) *cli.Command {
 			"easy, and with clocks that are wrong on purpose. Beside it stands Bitcoin's rule of 2016\n" +
 			"blocks. No work is done: a month takes a second.\n\n" +
 			"   karatd --network coin.json network simulate\n" +
-			"   karatd --network coin.json network simulate --hashrate 20MH/s --days 90 --svg coin.svg",
+			"   karatd --network coin.json network simulate --days 90 --svg coin.svg",
 		Flags: []cli.Flag{
 			rateFlag(&s.rate),
 			&cli.GenericFlag{Name: "days", Value: cmdline.Number(&s.days, 0, 0, 3650), Usage: "look at so many `DAYS`", DefaultText: "30, or what 200000 blocks take"},

@@ -11,7 +11,7 @@ import (
 // The columns of a help text: how many there are, and how many of them are for the
 // names on the left.
 const (
-	helpColumns = 100
+	helpColumns = 80
 	nameColumns = 26
 )
 
@@ -24,7 +24,8 @@ func (l *line) writeHelp(w io.Writer) {
 	if command := l.last(); command != nil {
 		usage, description, arguments = command.Usage, command.Description, command.ArgsUsage
 	}
-	fmt.Fprintf(w, "%s - %s\n\nUSAGE:\n   %s [options]", l.fullName(), usage, l.fullName())
+	fmt.Fprint(w, wrapped(strings.Fields(l.fullName()+" - "+usage), "", "   "))
+	fmt.Fprintf(w, "\nUSAGE:\n   %s [options]", l.fullName())
 	switch {
 	case len(l.commands()) == 0:
 	case l.last() == nil && l.app.DefaultCommand != "":
@@ -34,7 +35,7 @@ func (l *line) writeHelp(w io.Writer) {
 	}
 	fmt.Fprintln(w, strings.TrimRight(" "+arguments, " "))
 	if description != "" {
-		fmt.Fprintf(w, "\n   %s\n", strings.ReplaceAll(strings.ReplaceAll(description, "\n", "\n   "), "   \n", "\n"))
+		fmt.Fprint(w, "\n"+fill(description))
 	}
 	if commands := l.commands(); len(commands) > 0 {
 		fmt.Fprint(w, "\nCOMMANDS:\n")
@@ -82,15 +83,53 @@ func flags(w io.Writer, title string, flags []cli.Flag) {
 	}
 }
 
+// fill returns a description whose lines end where the columns do. Lines that begin with a
+// space are examples: if one is too long, what it says behind the command goes below.
+func fill(description string) string {
+	var text strings.Builder
+	var words []string
+	end := func() {
+		text.WriteString(wrapped(words, "   ", "   "))
+		words = nil
+	}
+	for _, written := range strings.Split(description, "\n") {
+		if written != "" && !strings.HasPrefix(written, " ") {
+			words = append(words, strings.Fields(written)...)
+			continue
+		}
+		end()
+		line := strings.TrimRight("   "+written, " ")
+		if at := strings.LastIndex(line, "  "); Width(line) > helpColumns && strings.TrimSpace(line[:at]) != "" {
+			line = strings.TrimRight(line[:at], " ") + "\n" + strings.Repeat(" ", 10) + line[at+2:]
+		}
+		text.WriteString(line + "\n")
+	}
+	end()
+	return text.String()
+}
+
+// wrapped returns words in lines, of which the first begins in one way and all others in
+// another. A word that is longer than a line is not broken.
+func wrapped(words []string, first, others string) string {
+	var text strings.Builder
+	line, empty := first, true
+	for _, word := range words {
+		if !empty && Width(line)+1+Width(word) > helpColumns {
+			text.WriteString(line + "\n")
+			line, empty = others, true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
+	}
+	if !empty {
+		text.WriteString(line + "\n")
+	}
+	return text.String()
+}
+
 // row writes a name and what it means, in two columns.
 func row(w io.Writer, name, text string, column int) {
-	line := fmt.Sprintf("   %-*s ", column, name)
-	for i, word := range strings.Fields(text) {
-		if i > 0 && len(line)+len(word) >= helpColumns {
-			fmt.Fprintln(w, strings.TrimRight(line, " "))
-			line = strings.Repeat(" ", column+4)
-		}
-		line += " " + word
-	}
-	fmt.Fprintln(w, line)
+	fmt.Fprint(w, wrapped(strings.Fields(text), fmt.Sprintf("   %-*s  ", column, name), strings.Repeat(" ", column+5)))
 }

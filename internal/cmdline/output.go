@@ -18,8 +18,12 @@ func PrintJSON(w io.Writer, v any) error {
 
 // Table returns a writer of rows whose cells end at tabs, and with flags of
 // text/tabwriter. The text after the last tab of a row lines up with nothing. What
-// is written is shown when it is flushed.
+// is written is shown when it is flushed. At a terminal a row that is too long goes on in
+// the next line.
 func Table(w io.Writer, flags uint) *tabwriter.Writer {
+	if columns := Columns(w); columns > 0 {
+		w = &folder{w: w, columns: columns}
+	}
 	return tabwriter.NewWriter(w, 0, 0, 2, ' ', flags)
 }
 
