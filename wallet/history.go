@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -33,22 +34,68 @@ type Party struct {
 	Label        string // of the output, or else of its address
 }
 
-// History returns the wallet's transactions, the oldest first.
+// History returns the wallet's transactions, the oldest first: by blocks, then those that wait.
+// What has come to nothing stands at the time when it was met.
 func (w *Wallet) History() []Entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	entries := make([]Entry, 0, len(w.transactions))
 	addresses := w.labelsOfScripts()
+	var conflicted []Entry
 	balance := types.Amount(0)
 	for _, t := range w.ledger().order {
 		e := w.describe(t, addresses)
-		if e.Status != StatusConflicted {
-			balance += e.Amount
+		if e.Status == StatusConflicted {
+			conflicted = append(conflicted, e)
+			continue
 		}
+		balance += e.Amount
 		e.Balance = balance
 		entries = append(entries, e)
 	}
-	return entries
+	return w.insertInTime(entries, conflicted)
+}
+
+// insertInTime puts what has come to nothing among the others: behind what it spends, and before
+// what is later. It is in no block, and would be the newest for ever. It assumes mu.
+func (w *Wallet) insertInTime(entries, conflicted []Entry) []Entry {
+	if len(conflicted) == 0 {
+		return entries
+	}
+	// Blocks' times can run backwards, and ahead of this machine's clock.
+	latest := make([]int64, len(entries)) // of an entry and of those before it
+	behind := make(map[types.Hash]int, len(w.transactions))
+	for i := range entries {
+		latest[i] = entries[i].Time
+		if entries[i].Confirmations == 0 {
+			latest[i]++ // it may have taken the place of another in the same second
+		}
+		if i > 0 {
+			latest[i] = max(latest[i], latest[i-1])
+		}
+		behind[entries[i].TxID] = i + 1
+	}
+	places := make([][]Entry, len(entries)+1)
+	for _, e := range conflicted { // parents come before their children
+		at := sort.Search(len(latest), func(i int) bool { return latest[i] > e.Time })
+		tx := w.transactions[e.TxID].Tx
+		for i := range tx.Inputs {
+			at = max(at, behind[tx.Inputs[i].PreviousOutPoint.TxID])
+		}
+		behind[e.TxID] = at
+		if at > 0 {
+			e.Balance = entries[at-1].Balance
+		}
+		places[at] = append(places[at], e)
+	}
+	list := make([]Entry, 0, len(entries)+len(conflicted))
+	for at := range places {
+		list = append(list, places[at]...)
+		if at < len(entries) {
+			list = append(list, entries[at])
+		}
+	}
+	return list
 }
 
 // describe makes an entry with all that people ask for, but for the balance. It assumes mu.

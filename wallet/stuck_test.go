@@ -119,6 +119,10 @@ func TestBump(t *testing.T) {
 	if w.status(first) != wallet.StatusConflicted || w.status(second) != wallet.StatusPending {
 		t.Errorf("the first is %s, the second %s", w.status(first), w.status(second))
 	}
+	// What was replaced stands before what came later, with the balance of then.
+	if list := w.History(); len(list) < 3 || list[len(list)-2].TxID != first || list[len(list)-2].Balance != list[len(list)-3].Balance {
+		t.Errorf("history: %+v", list)
+	}
 	if _, err := w.Bump(t.Context(), n, first, 9000, false); !errors.Is(err, wallet.ErrNotWaiting) || !strings.Contains(err.Error(), second.String()) {
 		t.Errorf("bumped again: %v", err)
 	}

@@ -169,17 +169,19 @@ func (h home) printPaper(c *cli.Context, f *wallet.File, words []string, languag
 			fmt.Fprintln(out, "\nThe words have a BIP39 passphrase, which is not on this page. Keep it elsewhere:\nwithout it they are another wallet.")
 		}
 	}
-	fmt.Fprintln(out, "\nDESCRIPTORS (BIP380). Whoever reads them sees all payments, and can spend nothing.")
+	fmt.Fprintln(out, "\nDESCRIPTORS (BIP380). Whoever reads them sees all payments, and spends nothing.")
 	for _, a := range f.Accounts() {
 		fmt.Fprintf(out, "\n%d. %s\n%s\n", a.Number(), a.Name(), a.Descriptor())
 	}
 	fmt.Fprintln(out, "\nTO RESTORE")
-	if !f.IsWatchOnly() {
-		fmt.Fprintf(out, "\n   karat --network %s restore%s\n\nand type the words. Any program that knows BIP39 and BIP86 finds account 0 at the path\nin its descriptor.", c.String(flagNetwork), map[bool]string{true: " --bip39-passphrase"}[second])
-		fmt.Fprintln(out, " Add each other account by its descriptor (karat import).")
+	sums := "the end of each descriptor (behind #)\nis a checksum"
+	if words != nil {
+		fmt.Fprintf(out, "\n   karat --network %s restore%s\n\nand type the words. Any program that knows BIP39 and BIP86 finds account 0 at\nthe path in its descriptor.", c.String(flagNetwork), map[bool]string{true: " --bip39-passphrase"}[second])
+		fmt.Fprintln(out, " Add each other account by its descriptor\n(karat import).")
+		sums = "the last word and the end of each\ndescriptor (behind #) are checksums"
 	} else {
-		fmt.Fprintf(out, "\n   karat --network %s import DESCRIPTOR\n", c.String(flagNetwork))
+		fmt.Fprintf(out, "\n   karat --network %s -w NAME import 'DESCRIPTOR'\n\nonce for each descriptor, which makes a wallet that only watches.\n", c.String(flagNetwork))
 	}
-	_, err := fmt.Fprintln(out, "\nA letter that was copied wrong is found: the last word and the end of each descriptor\n(behind #) are checksums.")
+	_, err := fmt.Fprintf(out, "\nA letter that was copied wrong is found: %s.\n", sums)
 	return err
 }

@@ -67,6 +67,8 @@ func history(c *cli.Context, o *opened) error {
 		return o.historyJSON(c, entries)
 	case c.Bool(flagCSV):
 		return o.historyCSV(c, entries)
+	case len(entries) == 0:
+		o.tellNothing(c, &p)
 	}
 	// The last two have lines of their own where the terminal is too narrow, which is nearly
 	// everywhere: an address is there to be copied whole.
@@ -86,6 +88,21 @@ func history(c *cli.Context, o *opened) error {
 		rows.Add(cmdline.Time(c, e.Time), shortID(c, e.TxID), string(e.Kind), e.Amount.String(), e.Balance.String(), fee, confirmed(e), block, e.Labelled(), o.with(e))
 	}
 	return rows.Flush()
+}
+
+// tellNothing says why a table is empty. Who means a year by its digits has asked for a block.
+func (o *opened) tellNothing(c *cli.Context, p *period) {
+	text := "nothing was paid yet"
+	switch tip := int64(o.Position().Height); {
+	case p.heights && p.firstHeight > tip:
+		text = fmt.Sprintf("--%s %d is a block, and the last one is %d; a year begins with %d-01", flagFrom, p.firstHeight, tip, p.firstHeight)
+		if p.firstHeight < 2009 || p.firstHeight > 2999 {
+			text = fmt.Sprintf("--%s %d is a block, and the last one is %d", flagFrom, p.firstHeight, tip)
+		}
+	case p.heights || p.times:
+		text = "nothing was paid in that time"
+	}
+	fmt.Fprintf(c.App.ErrWriter, "karat: %s\n", text)
 }
 
 // shortID returns as many digits of a txid as tell it from the others, for a person; whatever

@@ -103,6 +103,12 @@ received 0.25000000 3.74996920 pending "wages" 1`
 			t.Errorf("%v: %d %s", args, code, stderr)
 		}
 	}
+	// A table without rows says why, and that a year is none.
+	for _, c := range []struct{ from, to, want string }{{"2026", "2027", "a year begins with 2026-01"}, {"7000", "7001", "the last one is "}, {"2998-01", "2999-01", "in that time"}} {
+		if code, _, stderr := b.try("", "alice", "history", "--from", c.from, "--to", c.to); code != 0 || !strings.Contains(stderr, c.want) {
+			t.Errorf("--from %s: %d %s", c.from, code, stderr)
+		}
+	}
 	b.checkCSV(rows)
 }
 

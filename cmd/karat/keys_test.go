@@ -137,7 +137,10 @@ func TestBackupCommands(t *testing.T) {
 	if !strings.Contains(page, descriptor) || b.karat("paper", "descriptors", "--multipath") != descriptor {
 		t.Errorf("the page is\n%s", page)
 	}
-	if out := b.karat("w", "paper", "--no-words"); strings.Contains(out, "junk") || !strings.Contains(out, descriptor) {
+	if !strings.Contains(page, "type the words") {
+		t.Errorf("the page does not say how to restore: %s", page)
+	}
+	if out := b.karat("w", "paper", "--no-words"); strings.Contains(out, "junk") || !strings.Contains(out, descriptor) || strings.Contains(out, "the words") || !strings.Contains(out, "import 'DESCRIPTOR'") {
 		t.Errorf("without words it is\n%s", out)
 	}
 

@@ -124,6 +124,9 @@ func TestStuckPayments(t *testing.T) {
 	pool(strings.TrimSpace(stdout))
 	b.mine(1)
 	b.expect("cancelled", "alice", "5.00000000", "0.00000000")
+	if text := b.karat("rich", "tx", first); !strings.Contains(text, "none: it would have been -7.0") || strings.Contains(text, "after it") {
+		t.Errorf("what was taken back has changed the balance: %s", text)
+	}
 	if code, _, stderr := b.try("", "rich", "cancel", "--yes", first); code != 1 || !strings.Contains(stderr, "has taken the place of") {
 		t.Errorf("a second time: exit code %d: %s", code, stderr)
 	}

@@ -49,7 +49,11 @@ func explainTx(c *cli.Context, o *opened) error {
 	}
 	tell(out, "what", o.inWords(e))
 	tell(out, "status", o.statusInWords(c, e))
-	tell(out, "change", signed(e.Amount)+" for the wallet, which had "+e.Balance.String()+" after it")
+	if e.Status == wallet.StatusConflicted {
+		tell(out, "change", "none: it would have been "+signed(e.Amount)+" for the wallet")
+	} else {
+		tell(out, "change", signed(e.Amount)+" for the wallet, which had "+e.Balance.String()+" after it")
+	}
 	if rate, known := e.FeeRate(); known {
 		tell(out, "fee", fmt.Sprintf("%s, %s grains for each of %d virtual bytes", e.Fee, rate, e.Tx.VirtualSize()))
 	} else if e.Kind != wallet.KindMined {
