@@ -111,6 +111,8 @@ func (k *killed) process(before func(*os.Process), env ...string) error {
 	started := make(chan struct{})
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: k.running.RPC})
 	proxy.ErrorLog = log.New(io.Discard, "", 0)
+	// A call that a killed process leaves behind must not end one of the next process.
+	proxy.Transport = &http.Transport{DisableKeepAlives: true}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		<-started
 		before(cmd.Process)

@@ -95,9 +95,20 @@ func (s *session) usable(height uint32) (list []*remote) {
 }
 
 // nobody is the error if no node is left to be asked: that of the only one, or all together.
+// Filters and blocks are fetched at once, and both may come to it. The second one finds the
+// problems taken, and says why each node is out.
 func (s *session) nobody() error {
 	all, list := s.take()
-	switch list = append(all, list...); len(list) {
+	if list = append(all, list...); len(list) == 0 {
+		s.mu.Lock()
+		for _, r := range s.all {
+			if r.out != nil {
+				list = append(list, r.out)
+			}
+		}
+		s.mu.Unlock()
+	}
+	switch len(list) {
 	case 0:
 		return errNone
 	case 1:
