@@ -39,6 +39,20 @@ func TestFlowCreate(t *testing.T) {
 	})
 }
 
+// Of a wallet that is restored, words that are copied wrong are found before a passphrase is
+// asked for, and a paste may have the numbers that create printed.
+func TestFlowRestore(t *testing.T) {
+	flow(t, "restore", func(b *bench, s *screen) {
+		b.karatIn(aliceWords, "before", "restore", "--no-passphrase")
+		b.karat("rich", "send", "--yes", b.karat("before", "address"), "12.5")
+		b.mine(1)
+		s.run(b, 1, "restore", "Words:", strings.Replace(aliceWords, "sausage", "sausge", 1), finish, "")
+		s.run(b, 0, "restore", "Words:", "1. legal 2. winner 3. thank 4. year", "4 words; go on:", "wave sausage worth useful legal winner thank yellow", finish, "", first, "S3cret words", second, "S3cret words")
+		s.run(b, 0, "balance")
+		s.run(b, 0, "wallets")
+	})
+}
+
 func TestFlowReceive(t *testing.T) {
 	flow(t, "receive", func(b *bench, s *screen) {
 		b.karatIn(aliceWords, "default", "restore", "--no-passphrase")
