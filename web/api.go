@@ -103,6 +103,7 @@ func (s *Server) apiRoutes(mux *http.ServeMux) {
 		})
 	}
 	mux.HandleFunc("POST "+s.Base+"/api/tx", s.apiSend)
+	mux.Handle("GET "+s.Base+"/api", http.RedirectHandler(s.Base+"/api/openapi.json", http.StatusFound))
 }
 
 // openAPI describes the API to programs (OpenAPI 3.1).

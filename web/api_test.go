@@ -350,6 +350,9 @@ func TestAPIDocument(t *testing.T) {
 			Parameters []struct{ Name string }
 		}
 	}](s, "/openapi.json")
+	if a := s.ask("/api"); a.StatusCode != http.StatusFound || a.Header.Get("Location") != "/api/openapi.json" {
+		t.Errorf("/api: %s", a.Status)
+	}
 	if !strings.HasPrefix(document.OpenAPI, "3.") || len(document.Paths) < 30 || document.Paths["/tx"]["post"].Summary == "" {
 		t.Errorf("version %q, %d paths", document.OpenAPI, len(document.Paths))
 	}

@@ -175,6 +175,8 @@ func networkCheck(c *cli.Context, o *options, rateText string) error {
 		if err := cmdline.PrintJSON(c.App.Writer, list); err != nil {
 			return err
 		}
+	} else if len(findings) == 0 {
+		fmt.Fprintf(c.App.Writer, "nothing to regret at %s\n", hashRate(rate))
 	} else {
 		for _, f := range findings {
 			if _, err := fmt.Fprintf(c.App.Writer, "%s: %s\n", f.Field, f.Text); err != nil {
