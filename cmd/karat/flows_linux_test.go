@@ -19,6 +19,7 @@ const aliceWords = "legal winner thank year wave sausage worth useful legal winn
 // flow runs a flow at terminals of both widths, each with a node of its own and with a wallet
 // called rich, which has coins.
 func flow(t *testing.T, name string, steps func(b *bench, s *screen)) {
+	slow(t)
 	for _, columns := range []int{80, 60} {
 		t.Run(fmt.Sprint(columns), func(t *testing.T) {
 			b := newBench(t)

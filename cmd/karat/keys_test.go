@@ -56,6 +56,7 @@ func TestSecondPassphrase(t *testing.T) {
 
 // TestChangePassphrase: the new one opens the words, and the old one does not.
 func TestChangePassphrase(t *testing.T) {
+	slow(t)
 	b := &bench{t: t, dir: t.TempDir()}
 	file := func(text string) string {
 		path := filepath.Join(t.TempDir(), "secret")

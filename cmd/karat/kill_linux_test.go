@@ -173,6 +173,7 @@ func killPoints(writes int) (points []int) {
 // TestKilledAtEveryWrite: whenever a command is killed, the wallet opens again, and nothing
 // that was said is taken back.
 func TestKilledAtEveryWrite(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	known := b.karat("rich", "address")

@@ -549,3 +549,12 @@ func TestManyAddresses(t *testing.T) {
 		}
 	}
 }
+
+// slow is for a test that opens wallets with a passphrase again and again, which is meant to
+// take long and takes minutes under the race detector. It is run with all others without it.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it opens wallets with a passphrase again and again")
+	}
+}

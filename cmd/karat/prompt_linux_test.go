@@ -93,6 +93,7 @@ const (
 // TestPrompts: what a person types makes a wallet, and an interrupt at any question
 // ends the command at once, with nothing made and the terminal as it was.
 func TestPrompts(t *testing.T) {
+	slow(t)
 	dir := t.TempDir()
 	many := strings.Repeat("abandon ", 12)
 	for i, c := range []struct {
@@ -217,6 +218,7 @@ func TestSignAsks(t *testing.T) {
 // TestWrongPassphrase: who mistypes a passphrase may type it again, twice, and need not
 // order the payment anew. A file that has a wrong one is not read again.
 func TestWrongPassphrase(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	passphrase := filepath.Join(t.TempDir(), "passphrase")
