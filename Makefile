@@ -52,7 +52,7 @@ browser: $(BROWSER)/npm/node_modules ## look at all pages in Chromium; KARAT_SHO
 
 .PHONY: race
 race: ## run all tests under the race detector
-	$(GO) test -race -short ./...
+	$(GO) test -race -short -timeout 20m ./...
 
 .PHONY: lint
 lint: deadcode ## check formatting, vet, staticcheck and dead code

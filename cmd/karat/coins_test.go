@@ -201,6 +201,7 @@ func TestConsolidate(t *testing.T) {
 // TestMoreCoinsThanOneTransactionHolds: all is sent by several, which were signed before the
 // first was sent.
 func TestMoreCoinsThanOneTransactionHolds(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	b.karat("alice", "create", "--no-passphrase")

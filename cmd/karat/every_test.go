@@ -152,6 +152,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errNoRoom }
 // TestEveryCommandNoticesAFullDisk: a command that could not show what it should is a
 // failure, and says why in one line; so is a help text.
 func TestEveryCommandNoticesAFullDisk(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	b.everyCommand(func(name string, line commandLine) {
@@ -174,6 +175,7 @@ func TestEveryCommandNoticesAFullDisk(t *testing.T) {
 // TestEveryCommandHasJSON: a program reads the result of any command, and standard output has
 // nothing beside it.
 func TestEveryCommandHasJSON(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	b.everyCommand(func(name string, line commandLine) {
@@ -288,6 +290,7 @@ func spoiled(value any, how string) any {
 // terminal with anything that a terminal obeys, and none begins a line of its own that
 // looks like one of ours.
 func TestHostileTexts(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	h := &hostileNode{node: b.rpc}

@@ -301,6 +301,7 @@ func (b *bench) emptyBlocks(n int) {
 }
 
 func TestRestoreElsewhere(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	passphrase := filepath.Join(t.TempDir(), "passphrase")
@@ -352,6 +353,7 @@ func TestRestoreElsewhere(t *testing.T) {
 
 // TestMistakes: one clear error, the right exit code, nothing sent.
 func TestMistakes(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	passphrase := filepath.Join(t.TempDir(), "passphrase")
@@ -550,11 +552,12 @@ func TestManyAddresses(t *testing.T) {
 	}
 }
 
-// slow is for a test that opens wallets with a passphrase again and again, which is meant to
-// take long and takes minutes under the race detector. It is run with all others without it.
+// slow is for a test that runs very many commands, or opens wallets with a passphrase again and
+// again, which is meant to take long. Under the race detector, where little in them is
+// concurrent, they take minutes. Without it they are run with all others.
 func slow(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("it opens wallets with a passphrase again and again")
+		t.Skip("it takes minutes under the race detector")
 	}
 }
