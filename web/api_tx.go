@@ -204,17 +204,7 @@ func (s *Server) apiMerkleProof(r *http.Request) (*page, error) {
 		if err != nil {
 			return nil, err
 		}
-		branch := []types.Hash{}
-		level := b.TxIDs
-		for at := f.n; len(level) > 1; at /= 2 {
-			branch = append(branch, level[min(at^1, len(level)-1)])
-			next := make([]types.Hash, 0, (len(level)+1)/2)
-			for i := 0; i < len(level); i += 2 {
-				right := level[min(i+1, len(level)-1)]
-				next = append(next, types.DoubleSHA256(append(level[i][:], right[:]...)))
-			}
-			level = next
-		}
+		branch := append([]types.Hash{}, types.MerkleBranch(b.TxIDs, f.n)...) // a block of one has an empty list
 		return map[string]any{"block_height": f.info.Height, "merkle": branch, "pos": f.n}, nil
 	}), nil
 }

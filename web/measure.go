@@ -2,21 +2,11 @@ package web
 
 import (
 	"math"
-	"math/bits"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
-
-// number is a 256-bit number as a float: enough for a picture.
-func number(u consensus.Uint256) float64 {
-	f := 0.0
-	for i := 3; i >= 0; i-- {
-		f = f*math.Exp2(bits.UintSize) + float64(u[i])
-	}
-	return f
-}
 
 // difficulty is how many times the work of Bitcoin's easiest block a target asks for.
 func difficulty(compact uint32) float64 {
@@ -25,7 +15,7 @@ func difficulty(compact uint32) float64 {
 	if target.IsZero() {
 		return 0
 	}
-	return number(easiest) / number(target)
+	return easiest.Float64() / target.Float64()
 }
 
 // at returns a block of the best chain.
@@ -44,7 +34,7 @@ func hashRate(from, to header.Info) float64 {
 	if took <= 0 || to.Height <= from.Height {
 		return 0
 	}
-	return number(to.Work.Sub(from.Work)) / float64(took)
+	return to.Work.Sub(from.Work).Float64() / float64(took)
 }
 
 // rateBlocks is how many blocks an estimate of the hash rate is made of, as Bitcoin Core's.

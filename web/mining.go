@@ -154,7 +154,7 @@ func (s *Server) spacingPlot(tip types.Index) template.HTML {
 func (s *Server) idealPlot(tip types.Index) template.HTML {
 	step := max(tip.Height/coursePoint, 1)
 	is, ideal := series{Class: "s1", Name: "difficulty", Steps: true}, series{Class: "s2", Name: "ASERT's ideal"}
-	easiest := number(s.Params.PowLimit)
+	easiest := s.Params.PowLimit.Float64()
 	for height := uint32(1); height <= tip.Height; height += step {
 		info, ok := s.at(height)
 		parent, known := s.at(height - 1)
@@ -162,9 +162,9 @@ func (s *Server) idealPlot(tip types.Index) template.HTML {
 			break
 		}
 		late := s.drift(parent.Height, parent.Header.Timestamp)
-		target := number(targetOf(s.Params.Genesis.Bits)) * math.Exp2(late/float64(s.Params.Difficulty.HalfLife))
+		target := targetOf(s.Params.Genesis.Bits).Float64() * math.Exp2(late/float64(s.Params.Difficulty.HalfLife))
 		is.Points = append(is.Points, point{X: float64(height), Y: difficulty(info.Header.Bits)})
-		ideal.Points = append(ideal.Points, point{X: float64(height), Y: number(targetOf(0x1d00ffff)) / min(target, easiest)})
+		ideal.Points = append(ideal.Points, point{X: float64(height), Y: targetOf(0x1d00ffff).Float64() / min(target, easiest)})
 	}
 	p := plot{
 		Label: fmt.Sprintf("Difficulty of blocks 1 to %d, and ASERT's ideal", tip.Height), Series: []series{is, ideal}, Log: true,

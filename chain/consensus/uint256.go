@@ -51,6 +51,15 @@ func (u Uint256) String() string {
 // MarshalText implements encoding.TextMarshaler as String.
 func (u Uint256) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
+// Float64 returns the number as well as a float holds it: for people and pictures, never for
+// a rule.
+func (u Uint256) Float64() (f float64) {
+	for i := len(u) - 1; i >= 0; i-- {
+		f = f*(1<<64) + float64(u[i])
+	}
+	return f
+}
+
 // IsZero reports whether the number is zero.
 func (u Uint256) IsZero() bool { return u == Uint256{} }
 

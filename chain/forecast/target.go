@@ -9,13 +9,7 @@ import (
 )
 
 // Hashes returns how many hashes a block of a compact target takes on average.
-func Hashes(bits uint32) (hashes float64) {
-	work := consensus.BlockWork(bits)
-	for i := len(work) - 1; i >= 0; i-- {
-		hashes = hashes*(1<<64) + float64(work[i])
-	}
-	return hashes
-}
+func Hashes(bits uint32) float64 { return consensus.BlockWork(bits).Float64() }
 
 // BitsFor returns the compact target at which miners of so many hashes a second find a block
 // in the spacing, on average.

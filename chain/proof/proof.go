@@ -111,8 +111,8 @@ func New(p *consensus.Params, block *types.Block, height uint32, txid types.Hash
 	}
 	proof := Pending(p, &block.Txs[at])
 	proof.Block = &Block{
-		Height: height, Header: block.Header, Position: uint32(at), Branch: branch(leaves, at),
-		Coinbase: stripped(&block.Txs[0]), CoinbaseBranch: branch(leaves, 0),
+		Height: height, Header: block.Header, Position: uint32(at), Branch: types.MerkleBranch(leaves, at),
+		Coinbase: stripped(&block.Txs[0]), CoinbaseBranch: types.MerkleBranch(leaves, 0),
 	}
 	return proof, nil
 }
@@ -130,22 +130,6 @@ func stripped(tx *types.Tx) *types.Tx {
 		c.Inputs[i].Witness = nil
 	}
 	return &c
-}
-
-// branch returns the neighbours on the way from a leaf to the root.
-func branch(level []types.Hash, at int) (nodes []types.Hash) {
-	level = append([]types.Hash(nil), level...)
-	for ; len(level) > 1; at /= 2 {
-		if len(level)%2 == 1 {
-			level = append(level, level[len(level)-1])
-		}
-		nodes = append(nodes, level[at^1])
-		for i := range len(level) / 2 {
-			level[i], _ = types.MerkleRoot(level[2*i : 2*i+2])
-		}
-		level = level[:len(level)/2]
-	}
-	return nodes
 }
 
 // root returns the root to which a leaf and its branch lead.

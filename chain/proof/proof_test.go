@@ -205,7 +205,7 @@ func TestVectorsBranches(t *testing.T) {
 			leaves[i] = block.Txs[i].TxID()
 		}
 		for i := range leaves {
-			if got := root(leaves[i], uint32(i), branch(leaves, i)); got != block.Header.MerkleRoot {
+			if got := root(leaves[i], uint32(i), types.MerkleBranch(leaves, i)); got != block.Header.MerkleRoot {
 				t.Errorf("transaction %d of block %s leads to %s", i, block.Hash(), got)
 			}
 			ran++

@@ -29,6 +29,24 @@ func MerkleRoot(leaves []Hash) (root Hash, mutated bool) {
 	return level[0], mutated
 }
 
+// MerkleBranch returns the nodes beside the way from a leaf to the root, from below, of a tree
+// that has the leaf at a position. The leaves are left as they are.
+func MerkleBranch(leaves []Hash, at int) (nodes []Hash) {
+	level := append(make([]Hash, 0, len(leaves)+1), leaves...)
+	for ; len(level) > 1; at /= 2 {
+		if len(level)%2 == 1 {
+			level = append(level, level[len(level)-1])
+		}
+		nodes = append(nodes, level[at^1])
+		next := level[:len(level)/2]
+		for i := range next {
+			next[i] = hashPair(&level[2*i], &level[2*i+1])
+		}
+		level = next
+	}
+	return nodes
+}
+
 func hashPair(left, right *Hash) Hash {
 	var both [2 * HashSize]byte
 	copy(both[:HashSize], left[:])

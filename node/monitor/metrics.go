@@ -71,8 +71,8 @@ func (s *Server) chain(m writer) {
 	m.gauge("karat_chain_height", float64(tip.Index.Height))
 	m.gauge("karat_chain_headers_height", float64(best.Height))
 	m.gauge("karat_chain_tip_timestamp_seconds", float64(tip.Header.Timestamp))
-	m.gauge("karat_chain_block_work_hashes", approximate(consensus.BlockWork(tip.Header.Bits)))
-	m.gauge("karat_chain_work_hashes", approximate(tip.Work))
+	m.gauge("karat_chain_block_work_hashes", consensus.BlockWork(tip.Header.Bits).Float64())
+	m.gauge("karat_chain_work_hashes", tip.Work.Float64())
 	m.gauge("karat_chain_target_spacing_seconds", float64(s.o.Params.TargetSpacing))
 	m.gauge("karat_chain_syncing", truth(s.o.Network.Syncing()))
 	m.counter(`karat_chain_blocks_total{what="connected"}`, e.Connected)
@@ -162,12 +162,4 @@ func truth(b bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-// approximate returns a number of hashes as well as a sample can hold it.
-func approximate(work consensus.Uint256) (hashes float64) {
-	for i := len(work) - 1; i >= 0; i-- {
-		hashes = hashes*(1<<64) + float64(work[i])
-	}
-	return hashes
 }
