@@ -14,18 +14,7 @@ func TestLocks(t *testing.T) {
 		"or_i(and_v(v:" + a + ",older(9)),and_v(v:" + b + ",older(4194310)))":    {Older: 1}, // of both kinds
 		"or_i(and_v(v:" + a + ",after(9)),and_v(v:" + b + ",after(1800000000)))": {After: 1},
 	} {
-		d, err := Parse("tr("+nobody+","+text+")", bitcoin)
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		out, err := d.Outputs(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := decodeScript(out[0].Leaves[0].Script)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := leafOf(t, text)
 		if got, ok := m.Locks(); ok && got != want || !ok && want.Older+want.After != 1 {
 			t.Errorf("%s: %+v, %t", text, got, ok)
 		}

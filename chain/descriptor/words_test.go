@@ -23,21 +23,28 @@ func TestWords(t *testing.T) {
 		"and_v(v:pk(" + keyA + "),hash160(" + keyB[:40] + "))":                        "Ann and what has the hash160 " + keyB[:40],
 		"and_v(v:multi_a(1," + keyA + "," + keyB + "),pk(" + keyC + "))":              "(1 of 2: Ann, Bob) and Cid",
 	} {
-		d, err := Parse("tr("+nobody+","+text+")", bitcoin)
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		out, err := d.Outputs(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := decodeScript(out[0].Leaves[0].Script)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := leafOf(t, text)
 		got := m.Words(func(key [32]byte) string { return names[hex.EncodeToString(key[:])] })
 		if got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
+}
+
+// leafOf reads the script of an expression, as it stands in an output.
+func leafOf(t *testing.T, text string) *Miniscript {
+	t.Helper()
+	d, err := Parse("tr("+nobody+","+text+")", bitcoin)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	out, err := d.Outputs(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := decodeScript(out[0].Leaves[0].Script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }

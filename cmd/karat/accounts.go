@@ -60,22 +60,11 @@ func newOwnAccount(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return cmdline.Usagef("accounts new wants a NAME")
 	}
-	h, err := findHome(c)
+	h, path, passphrase, err := openOwn(c)
 	if err != nil {
 		return err
 	}
-	dir, f, err := h.openFile(c)
-	if err != nil {
-		return err
-	}
-	if f.IsWatchOnly() {
-		return wallet.ErrNoWords
-	}
-	passphrase, err := openPassphrase(c, f)
-	if err != nil {
-		return err
-	}
-	a, err := wallet.AddAccount(filepath.Join(dir, wallet.FileName), h.params, passphrase, wallet.NamedDescriptor{Name: c.Args().First()})
+	a, err := wallet.AddAccount(path, h.params, passphrase, wallet.NamedDescriptor{Name: c.Args().First()})
 	if err != nil {
 		return err
 	}

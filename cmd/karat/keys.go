@@ -324,21 +324,27 @@ func passphraseCommand() *cli.Command {
 	}
 }
 
-// changePassphrase asks for the old passphrase first, and sees that it is right before the new
-// one is typed twice.
-func changePassphrase(c *cli.Context) error {
-	h, err := findHome(c)
-	if err != nil {
-		return err
+// openOwn finds the file of a wallet that has words, for a command that changes it, and asks for
+// its passphrase.
+func openOwn(c *cli.Context) (h home, path, passphrase string, err error) {
+	if h, err = findHome(c); err != nil {
+		return h, "", "", err
 	}
 	dir, f, err := h.openFile(c)
 	if err != nil {
-		return err
+		return h, "", "", err
 	}
 	if f.IsWatchOnly() {
-		return wallet.ErrNoWords
+		return h, "", "", wallet.ErrNoWords
 	}
-	old, err := openPassphrase(c, f)
+	passphrase, err = openPassphrase(c, f)
+	return h, filepath.Join(dir, wallet.FileName), passphrase, err
+}
+
+// changePassphrase asks for the old passphrase first, and sees that it is right before the new
+// one is typed twice.
+func changePassphrase(c *cli.Context) error {
+	h, path, old, err := openOwn(c)
 	if err != nil {
 		return err
 	}
@@ -346,7 +352,7 @@ func changePassphrase(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := wallet.ChangePassphrase(filepath.Join(dir, wallet.FileName), h.params, old, passphrase); err != nil {
+	if err := wallet.ChangePassphrase(path, h.params, old, passphrase); err != nil {
 		return err
 	}
 	if c.Bool(flagJSON) {
