@@ -228,7 +228,7 @@ func TestFileForgery(t *testing.T) {
 		"birthday":    {func(c *fileContent) { c.Header.Birthday.Height = 1 << 30 }, ErrTampered},
 		"gap limit":   {func(c *fileContent) { c.Header.GapLimit = 1 }, ErrTampered},
 		"code":        {func(c *fileContent) { c.Code = nil }, ErrTampered},
-		"secret":      {func(c *fileContent) { c.Sealed = append(bytes.Clone(c.Sealed[:len(c.Sealed)-1]), 1) }, ErrTampered},
+		"secret":      {func(c *fileContent) { c.Sealed = bytes.Clone(c.Sealed); c.Sealed[len(c.Sealed)-1] ^= 1 }, ErrTampered},
 		"passes":      {func(c *fileContent) { c.Sealing.KDF.Time++ }, ErrPassphrase},
 		"salt":        {func(c *fileContent) { c.Sealing.KDF.Salt = make(hexBytes, 16) }, ErrPassphrase},
 		"nonce":       {func(c *fileContent) { c.Sealing.Cipher.Nonce = make(hexBytes, 24) }, ErrPassphrase},
