@@ -129,6 +129,9 @@ func (w *Wallet) SendRemedy(ctx context.Context, node Node, m *Remedy) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := w.noteOffered(m.Tx); err != nil {
+		return fmt.Errorf("nothing was sent: %w", err)
+	}
 	if err := w.remote(node).sendPackage(ctx, append(slices.Clone(m.Parents), m.Tx)); codeOf(err) != 0 || errors.Is(err, errPackage) {
 		return fmt.Errorf("the node refuses the payment: %w", err)
 	} else if err != nil {

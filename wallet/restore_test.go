@@ -491,15 +491,18 @@ func (r *recording) Call(ctx context.Context, method string, result any, params 
 func TestUnsure(t *testing.T) {
 	n := startNode(t)
 	w := n.wallet(someWords).earn()
-	draft := w.sign(1_000_000, 1000)
+	draft, before := w.sign(1_000_000, 1000), w.Balance()
 	cut := errors.New("cut off")
 	err := w.Send(t.Context(), &stubborn{testNode: n, err: cut}, draft)
 	if !errors.Is(err, wallet.ErrUnsure) || !errors.Is(err, cut) || !strings.Contains(err.Error(), draft.Tx.TxID().String()) {
 		t.Errorf("%v", err)
 	}
 	err = w.Send(t.Context(), &stubborn{testNode: n, err: refusal(-26), behind: false}, draft)
-	if errors.Is(err, wallet.ErrUnsure) || err == nil || len(w.History()) != 1 {
+	if errors.Is(err, wallet.ErrUnsure) || err == nil {
 		t.Errorf("%v", err)
+	}
+	if list := w.History(); len(list) != 2 || w.status(draft.Tx.TxID()) != wallet.StatusConflicted || w.Balance() != before {
+		t.Errorf("%+v, %+v", list, w.Balance())
 	}
 }
 

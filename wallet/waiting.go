@@ -130,8 +130,9 @@ func (v poolView) owed(rate types.FeeRate, parents ...types.Hash) (o Owed, err e
 
 // BuildPaying builds a request, and lets it pay for what it spends that waits: change of a
 // payment with a lower feerate would keep this one waiting too. Confirmed coins are added where
-// that takes more.
+// that takes more. A payment that may have gone wrong before spends a coin of its first try.
 func (w *Wallet) BuildPaying(ctx context.Context, node Node, r *Request, build func(*Request) (*Draft, error)) (*Draft, error) {
+	r = w.tied(r)
 	d, err := build(r)
 	if err != nil || waits(d) == 0 {
 		return d, err

@@ -416,9 +416,9 @@ func (w *Wallet) Record(tx *types.Tx) error {
 // failure and pays again may pay twice.
 var ErrUnsure = errors.New("it is not known whether the node has the payment")
 
-// Send gives a signed payment to a node, and notes it. If the node refuses it, nothing is
-// noted, nor if its answer is lost (ErrUnsure): the next Sync finds the payment in the node's
-// pool if it is there.
+// Send gives a signed payment to a node, and notes it. If the node refuses it, or its answer is
+// lost (ErrUnsure), it is noted as given up: the next Sync finds it in the node's pool if it is
+// there, and it counts then.
 func (w *Wallet) Send(ctx context.Context, node Node, d *Draft) error {
 	// Nothing is unsure about a payment that was interrupted before it left.
 	if err := ctx.Err(); err != nil {
@@ -426,6 +426,9 @@ func (w *Wallet) Send(ctx context.Context, node Node, d *Draft) error {
 	}
 	r := w.remote(node)
 	txid := d.Tx.TxID()
+	if err := w.noteOffered(d.Tx); err != nil {
+		return fmt.Errorf("nothing was sent: %w", err)
+	}
 	// Only an error with a code is the node's own word that it did not take the payment.
 	if err := r.send(ctx, d.Tx); codeOf(err) != 0 {
 		return fmt.Errorf("the node refuses the payment: %w", err)

@@ -87,6 +87,9 @@ const (
 	second = "Once more:  "
 	words  = "Words: "
 	finish = "12 words; Enter to finish, or go on: "
+
+	wordAgain = "Word 12 again, or Enter to give up: "
+
 	sendIt = "Send it? [y/N] "
 )
 
@@ -129,7 +132,12 @@ func TestPrompts(t *testing.T) {
 			passphraseAt(words, strings.Repeat("abandon ", 5)+"\n"+strings.Repeat("abandon ", 7)+"\n"+strings.Repeat("abandon ", 11)+"art"),
 			passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret"),
 		}, 0, ""},
-		{"restore", []answer{passphraseAt(words, strings.Replace(richWords, "junk", "sadle", 1)), passphraseAt(finish, "")}, 1, "word 12 is not one of BIP39's english words: is it saddle?"},
+		{"restore", []answer{passphraseAt(words, strings.Replace(richWords, "junk", "sadle", 1)), passphraseAt(finish, ""), passphraseAt(wordAgain, "")}, 1, "word 12 is not one of BIP39's english words: is it saddle?"},
+		{"restore", []answer{
+			passphraseAt(words, strings.Replace(richWords, "junk", "sadle", 1)), passphraseAt(finish, ""), passphraseAt(wordAgain, "junkk"), passphraseAt(wordAgain, "junk"),
+			passphraseAt(first, "S3cret"), passphraseAt(second, "S3cret"),
+		}, 0, ""},
+		{"restore", []answer{passphraseAt(words, strings.Replace(richWords, "junk", "sadle", 1)), passphraseAt(finish, ""), giveUp(passphraseAt(wordAgain, ""))}, 1, "interrupted"},
 		{"restore", []answer{passphraseAt(words, "S3cret"), passphraseAt("1 words; go on: ", "")}, 1, "word 1 is not"},
 		{"restore", []answer{passphraseAt(words, many), passphraseAt(finish, "")}, 1, "checksum"},
 		{"restore", []answer{passphraseAt(words, "")}, 1, "no words"},

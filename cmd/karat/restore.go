@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -56,9 +58,9 @@ func restore(c *cli.Context, making *making) error {
 	if err != nil {
 		return err
 	}
-	m, err := wallet.ParseMnemonic(text, c.String(flagLanguage))
+	m, err := parseWords(c, text)
 	if err != nil {
-		return explainWords(err)
+		return err
 	}
 	contents.Words = wallet.Words{Mnemonic: m.String(), Language: m.Language}
 	path, f, err := h.createFile(c, contents)
@@ -74,6 +76,32 @@ func restore(c *cli.Context, making *making) error {
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "wallet %s on network %s restored in %s\nmaster key %s: if your wallet had another, the BIP39 passphrase is not that of the wallet\n", c.String(flagWallet), h.params.Name, path, f.Fingerprint())
 	return err
+}
+
+// parseWords reads a mnemonic. Whoever typed it at a terminal types a word that is in no list
+// again, and not all of them; an empty line gives up.
+func parseWords(c *cli.Context, text string) (*bip39.Mnemonic, error) {
+	for {
+		m, err := wallet.ParseMnemonic(text, c.String(flagLanguage))
+		err = explainWords(err)
+		var wrong *bip39.WordError
+		in, isTyped := cmdline.Terminal(c.App.Reader)
+		words := bip39.Split(text)
+		if !errors.As(err, &wrong) || !isTyped || !bip39.IsCount(len(words)) {
+			return m, err
+		}
+		fmt.Fprintf(c.App.ErrWriter, "karat: %v\n", err)
+		line, asked := cmdline.AskSecret(c.Context, in, c.App.ErrWriter, fmt.Sprintf("Word %d again, or Enter to give up: ", wrong.Place))
+		again := bip39.Split(line)
+		switch {
+		case asked != nil && !errors.Is(asked, io.EOF):
+			return nil, asked
+		case len(again) == 0:
+			return nil, errors.New("a word is missing: nothing was made")
+		}
+		words[wrong.Place-1] = again[0]
+		text = strings.Join(words, " ")
+	}
 }
 
 // explainWords adds what to do about words that are wrong.

@@ -306,6 +306,13 @@ func (o *opened) showPayment(c *cli.Context, list []payment, drafts []*wallet.Dr
 		return err
 	}
 	fmt.Fprintf(c.App.ErrWriter, "Expect it %s.\n", o.expected(c, rate))
+	doubts := o.Doubts(drafts...)
+	for _, txid := range doubts.Excluded {
+		fmt.Fprintf(c.App.ErrWriter, "karat: an earlier payment to the same address got no further than this wallet:\n  %s\nThis one spends a coin of it, so that only one of both can be confirmed.\n", txid)
+	}
+	for _, txid := range doubts.Beside {
+		fmt.Fprintf(c.App.ErrWriter, "karat: an earlier payment to the same address may still be confirmed BESIDE this one,\nsince they share no coin: look at it with karat tx\n  %s\n", txid)
+	}
 	if mixed := o.Mixed(drafts...); len(mixed) > 0 {
 		var names []string
 		for _, label := range mixed {

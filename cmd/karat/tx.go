@@ -178,7 +178,7 @@ func (o *opened) statusInWords(c *cli.Context, e *wallet.Explained) string {
 		case e.Kind == wallet.KindMined:
 			return "gone: its block was undone, and another has taken its place."
 		case e.Abandoned:
-			return "abandoned: it was given up, and its coins are free. It counts again if a node has it after all."
+			return "abandoned: it was given up, or refused, and its coins are free. It counts again if a node has it after all."
 		case len(e.ReplacedBy) > 0:
 			return "replaced: another transaction has taken its coins, so it will not be confirmed."
 		}

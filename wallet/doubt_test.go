@@ -1,0 +1,85 @@
+package wallet_test
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/wallet"
+)
+
+// TestNoPaymentTwice: a node that says that it refuses a payment, or says nothing, keeps it. The
+// second try to pay the same receiver cannot be confirmed beside the first, whatever coins there
+// are.
+func TestNoPaymentTwice(t *testing.T) {
+	for name, answer := range map[string]error{"refused": refusal(-26), "no answer": io.EOF} {
+		t.Run(name, func(t *testing.T) {
+			n := startNode(t)
+			w, to := n.wallet(someWords).earn().earn().earn(), n.wallet(otherWords).address()
+			liar := over(n)
+			var kept []any // what it holds back
+			liar.answer["sendrawtransaction"] = func(params []any) (any, error) {
+				kept = params
+				return nil, answer
+			}
+			build := func() *wallet.Draft {
+				r := w.request(to, coin, 1000, w.Coins())
+				d, err := w.BuildPaying(t.Context(), n, r, wallet.Build)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.signDraft(d)
+				return d
+			}
+			first := build()
+			err := w.Send(t.Context(), liar, first)
+			if unsure := errors.Is(err, wallet.ErrUnsure); err == nil || unsure != errors.Is(answer, io.EOF) {
+				t.Fatal(err)
+			}
+			w.sync() // with a node that shows nothing of it
+			if e := w.History()[0]; e.TxID != first.Tx.TxID() && w.status(first.Tx.TxID()) != wallet.StatusConflicted {
+				t.Errorf("the history has %+v", w.History())
+			}
+			second := build()
+			if !spendsACoinOf(second.Tx, first.Tx) {
+				t.Fatal("both payments could be confirmed")
+			}
+			if got := w.Doubts(second); !slices.Equal(got.Excluded, []types.Hash{first.Tx.TxID()}) || len(got.Beside) > 0 {
+				t.Errorf("%+v", got)
+			}
+			apart := *w.request(to, coin, 1000, nil)
+			for _, c := range w.Coins() {
+				if !slices.ContainsFunc(first.Tx.Inputs, func(in types.TxIn) bool { return in.PreviousOutPoint == c.OutPoint }) {
+					apart.Required = append(apart.Required, c)
+				}
+			}
+			beside, err := w.BuildPaying(t.Context(), n, &apart, wallet.Build)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := w.Doubts(beside); !slices.Equal(got.Beside, []types.Hash{first.Tx.TxID()}) || len(got.Excluded) > 0 {
+				t.Errorf("coins that its owner chose: %+v", got)
+			}
+			elsewhere := w.request(n.wallet(wordsOf(t, 2)).address(), coin, 1000, w.Coins())
+			if d, err := w.BuildPaying(t.Context(), n, elsewhere, wallet.Build); err != nil || len(w.Doubts(d).Excluded)+len(w.Doubts(d).Beside) > 0 {
+				t.Errorf("another receiver: %v", err)
+			}
+			// What was held back appears: it counts, and its coins are not free.
+			if err := n.Call(t.Context(), "sendrawtransaction", nil, kept...); err != nil {
+				t.Fatal(err)
+			}
+			w.sync()
+			if got := w.status(first.Tx.TxID()); got != wallet.StatusPending {
+				t.Errorf("the first is %s", got)
+			}
+		})
+	}
+}
+
+func spendsACoinOf(a, b *types.Tx) bool {
+	return slices.ContainsFunc(a.Inputs, func(in types.TxIn) bool {
+		return slices.ContainsFunc(b.Inputs, func(other types.TxIn) bool { return other.PreviousOutPoint == in.PreviousOutPoint })
+	})
+}
