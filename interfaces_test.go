@@ -17,7 +17,7 @@ import (
 var pure = []string{
 	"wallet/bip39", "internal/spelling",
 	"chain/types", "chain/secp", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/proof", "chain/consensus", "chain/network", "chain/forecast", "chain/header", "chain/coinstats", "chain/coinhistory",
-	"chain/indexed", "chain/filter", "chain/standard", "chain/pending", "chain/event", "chain/template", "mempool/fees", "miner/sha256d", "miner/sha256d/internal/fips180", "miner/stratuminfo", "p2p/peerinfo", "p2p/wire", "rpc/zmqinfo", "rpc/callinfo", "web/faucetinfo",
+	"chain/indexed", "chain/filter", "chain/standard", "chain/pending", "chain/event", "chain/journal", "chain/template", "mempool/fees", "miner/sha256d", "miner/sha256d/internal/fips180", "miner/stratuminfo", "p2p/peerinfo", "p2p/wire", "rpc/zmqinfo", "rpc/callinfo", "web/faucetinfo",
 }
 
 // The stateful packages, which meet through the interfaces that they declare.

@@ -1,0 +1,116 @@
+// Package natsd runs NATS servers with JetStream for tests, each in a process of its own,
+// so that it can be killed at any moment.
+//
+// A test's program is the server as well: its TestMain begins with Serve.
+package natsd
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// arguments is the environment variable that makes a process a server: the file of its
+// configuration.
+const arguments = "KARAT_TEST_NATSD"
+
+// Serve runs a server and never returns, if this process was started by Start.
+func Serve() {
+	file := os.Getenv(arguments)
+	if file == "" {
+		return
+	}
+	o, err := server.ProcessConfigFile(file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	o.NoSigs, o.NoLog = true, true
+	s, err := server.NewServer(o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	s.Start()
+	go func() { // it ends with the test, however that ends: then its input is closed
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		s.Shutdown()
+		os.Exit(0)
+	}()
+	s.WaitForShutdown()
+	os.Exit(0)
+}
+
+// Server is a server of a test.
+type Server struct {
+	Addr string // host:port
+	file string
+	t    testing.TB
+	cmd  *exec.Cmd
+	stop func() error
+}
+
+// New prepares a server on a free port of the loopback that keeps its streams in a folder.
+// config is more of its configuration.
+func New(t testing.TB, config ...string) *Server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	folder := t.TempDir()
+	s := &Server{Addr: addr, file: folder + "/nats.conf", t: t}
+	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n%s\n", addr, folder, strings.Join(config, "\n"))
+	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// URL is where clients find it.
+func (s *Server) URL() string { return "nats://" + s.Addr }
+
+// Start starts the server and waits until it listens.
+func (s *Server) Start() *Server {
+	s.t.Helper()
+	s.cmd = exec.Command(os.Args[0])
+	s.cmd.Env = append(os.Environ(), arguments+"="+s.file)
+	s.cmd.Stderr = os.Stderr
+	in, err := s.cmd.StdinPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.stop = in.Close
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for range 1000 {
+		conn, err := net.Dial("tcp", s.Addr)
+		if err == nil {
+			conn.Close()
+			return s
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.t.Fatal("the server does not listen")
+	return nil
+}
+
+// Kill kills the server, as kill -9 does.
+func (s *Server) Kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		_ = s.stop()
+		s.cmd = nil
+	}
+}
