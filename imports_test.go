@@ -19,7 +19,7 @@ const module = "github.com/karatcoin/karat"
 // besides the standard library. Anyone may import the pure layer; stateful
 // packages never import each other; only node knows them all.
 var allowed = map[string][]string{
-	".":                     {"chain/consensus", "chain/network"},
+	".":                     {"internal/wholefile", "chain/consensus", "chain/network"},
 	"internal/vectors":      {},
 	"internal/vectors/pack": {},
 	"internal/wholefile":    {},
@@ -136,7 +136,7 @@ var allowed = map[string][]string{
 		"wallet/bip39",
 	},
 	"node": {
-		".", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
+		".", "internal/wholefile", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "web/faucet", "internal/hook", "node/monitor",
 	},
 	"internal/chaintest": {
@@ -151,7 +151,7 @@ var allowed = map[string][]string{
 		"wallet/bip39",
 	},
 	"cmd/karatd": {
-		".", "internal/cmdline", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
+		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
 		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml", "web/faucet", "github.com/coreos/go-systemd/v22/daemon",
 	},
 }

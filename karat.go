@@ -13,6 +13,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/network"
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 // Version is that of the node and the wallet.
@@ -30,6 +31,9 @@ var MainGenesis []byte
 //go:embed dev.json
 var DevGenesis []byte
 
+// maxNetworkFile is how long a genesis.json may be, in bytes.
+const maxNetworkFile = 1 << 20
+
 // LoadNetwork returns the parameters of a network by its name, "main" or
 // "dev", or by the path of a genesis.json.
 func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
@@ -39,7 +43,7 @@ func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
 	case "dev":
 		return network.Parse(DevGenesis)
 	}
-	data, err := os.ReadFile(nameOrPath)
+	data, err := wholefile.Read(nameOrPath, maxNetworkFile)
 	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(nameOrPath, "./"+string(filepath.Separator)) {
 		return nil, fmt.Errorf("network %q is neither main, dev nor the path of a genesis.json", nameOrPath)
 	}

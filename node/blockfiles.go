@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/karatcoin/karat/chain/bootstrap"
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 // coreName is how Bitcoin Core names its files of blocks. Beside them may lie a key with
@@ -66,7 +67,7 @@ func openBlockFile(name string) (*blockFile, error) {
 	b := &blockFile{name: name}
 	if coreName.MatchString(filepath.Base(name)) {
 		path := filepath.Join(filepath.Dir(name), coreKeyFile)
-		key, err := os.ReadFile(path)
+		key, err := wholefile.Read(path, 1<<10)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:

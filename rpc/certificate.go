@@ -74,10 +74,13 @@ func OwnCertificate(dir string, names []string, addresses []netip.Addr, now time
 	return tls.LoadX509KeyPair(certPath, keyPath)
 }
 
+// maxPEM is how long a file of certificates or of a key may be, in bytes.
+const maxPEM = 1 << 20
+
 // ownKey returns the key in a file, which it makes if there is none. Only the owner of the
 // file can read it.
 func ownKey(path string) (*ecdsa.PrivateKey, error) {
-	text, err := os.ReadFile(path)
+	text, err := wholefile.Read(path, maxPEM)
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
@@ -193,7 +196,7 @@ func interfaces() (list []netip.Addr) {
 // trusted returns a configuration for a client that takes one certificate, or those that
 // it has signed, from a file.
 func trusted(file string) (*tls.Config, error) {
-	text, err := os.ReadFile(file)
+	text, err := wholefile.Read(file, maxPEM)
 	if err != nil {
 		return nil, err
 	}

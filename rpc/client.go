@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 // The limits of a client.
@@ -223,7 +224,7 @@ func (c *Client) login() (user, password string, err error) {
 	if c.cookie == "" {
 		return c.user, c.pass, nil
 	}
-	data, err := os.ReadFile(c.cookie)
+	data, err := wholefile.Read(c.cookie, 1<<12)
 	if err != nil {
 		return "", "", &callError{fmt.Sprintf("%s at %s: its cookie file cannot be read (%v)", ErrUnreachable, c.url, err), ErrNoCookie, err}
 	}

@@ -51,14 +51,11 @@ func nodeName(where string) string {
 // storedNodes reads the nodes that are stored, in the order in which they were.
 func (h home) storedNodes() ([]storedNode, error) {
 	path := filepath.Join(h.dir, nodesFile)
-	raw, err := os.ReadFile(path)
+	raw, err := wholefile.Read(path, maxNodesFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var list storedNodes
-	if err == nil && len(raw) > maxNodesFile {
-		err = fmt.Errorf("it has more than %d bytes", maxNodesFile)
-	}
 	if err == nil {
 		err = json.Unmarshal(raw, &list)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/internal/wholefile"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -71,7 +72,7 @@ func invite(c *cli.Context, o *options) error {
 // if there is none yet.
 func fingerprint(dir, file, at string) (string, error) {
 	if file != "" {
-		text, err := os.ReadFile(file)
+		text, err := wholefile.Read(file, 1<<20)
 		if err != nil {
 			return "", cmdline.Usagef("--cert: %w", err)
 		}

@@ -1,5 +1,6 @@
-// Package wholefile writes files that are there as a whole or not at all, whatever
-// happens meanwhile: a kill, a power cut, a full disk.
+// Package wholefile writes small files that are there as a whole or not at all, whatever
+// happens meanwhile: a kill, a power cut, a full disk. It reads none that is larger than its
+// reader allows.
 //
 // The content goes into a new file beside the old one. When it is durable, the new
 // file takes the old one's name, which the system does at one instant. A run that is
@@ -11,6 +12,7 @@ package wholefile
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -96,6 +98,24 @@ func ReplaceBytes(path string, content []byte) error {
 		_, err := w.Write(content)
 		return err
 	})
+}
+
+// Read returns the content of a file that has at most limit bytes. A file that grew by a fault,
+// or was named by mistake, is refused before it fills the memory.
+func Read(path string, limit int) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, int64(limit)+1))
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("%s: it has more than %d bytes", path, limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
 }
 
 // SyncDir makes the names of the files in a directory durable. The sync of a file

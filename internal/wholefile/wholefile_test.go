@@ -3,6 +3,7 @@ package wholefile
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -72,5 +73,22 @@ func TestCreate(t *testing.T) {
 		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 			t.Errorf("%s: %v, %v", name, entries, err)
 		}
+	}
+}
+
+// TestRead: a file of the limit is read, and one of a byte more is refused.
+func TestRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("12345"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Read(path, 5); err != nil || string(got) != "12345" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := Read(path, 4); err == nil || got != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := Read(path+"2", 4); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
 	}
 }

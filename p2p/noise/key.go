@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/karatcoin/karat/internal/wholefile"
@@ -63,7 +62,7 @@ func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 // is: with a new key the node would be another one, and whoever pins its id would not
 // connect to it any more.
 func LoadOrCreateKey(path string) (Key, error) {
-	text, err := os.ReadFile(path)
+	text, err := wholefile.Read(path, 1<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		return createKey(path)
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -166,7 +165,7 @@ func (f *Faucet) sign(tx *types.Tx, prevouts []types.TxOut) error {
 
 // loadKey reads the key in a file of 64 hexadecimal digits, or makes one.
 func loadKey(path string) (*btcec.PrivateKey, error) {
-	text, err := os.ReadFile(path)
+	text, err := wholefile.Read(path, 1<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err := btcec.NewPrivateKey()
 		if err != nil {
