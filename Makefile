@@ -96,6 +96,10 @@ hashrate: ## compare hashes a second with cpuminer, whose minerd KARAT_MINERD na
 replay: ## kill nodes and their subscribers a thousand times: KILLS=1000
 	KARAT_REPLAY_KILLS=$(or $(KILLS),1000) $(GO) test ./rpc -count=1 -timeout 60m -run '^TestReplay$$' -v
 
+.PHONY: replicas
+replicas: ## kill one of three nodes behind HAProxy KILLS (30) times while they are read
+	$(GO) test ./cmd/karatd -count=1 -timeout 30m -run '^TestReplicas$$' -v -replica-kills $(or $(KILLS),30)
+
 .PHONY: kills
 kills: ## kill the wallet's commands at each of their writes: KILLS=1000
 	$(GO) test ./cmd/karat -count=1 -timeout 30m -run '^TestKilledAtEveryWrite$$' -v -kills $(or $(KILLS),1000)
