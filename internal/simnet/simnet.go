@@ -1,7 +1,7 @@
-// Package simnet is a network of hosts within a test, on a clock that moves only when
-// all wait (testing/synctest). It has what a real one has and package pipenet leaves
-// out: lines are long and narrow, packets get lost, and a partition cuts nothing off at
-// once. Only tests import it.
+// Package simnet is a network of hosts within a process. It has what a real one has and
+// package pipenet leaves out: lines are long and narrow, packets get lost, and a partition
+// cuts nothing off at once. Tests have it on a clock that moves only when all wait
+// (testing/synctest). Package lab opens and closes its lines.
 //
 //	network := simnet.New(simnet.Options{Seed: 1, Latency: latency, Loss: 0.01, Up: 1 << 20})
 //	listener := network.Listen(netip.MustParseAddrPort("10.0.0.1:1"))
