@@ -98,13 +98,15 @@ var allowed = map[string][]string{
 	"p2p/seed": {
 		"internal/wholefile", "internal/ratelog", "chain/consensus", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/wire", "github.com/miekg/dns",
 	},
-	"p2p/portmap":   {"github.com/huin/goupnp", "github.com/huin/goupnp/", "github.com/jackpal/go-nat-pmp"},
-	"p2p/peerinfo":  {"chain/types"},
-	"p2p/wire":      {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
-	"p2p/noise":     {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
-	"internal/hook": {},
-	"rpc/zmqinfo":   {},
-	"rpc/callinfo":  {},
+	"p2p/portmap":      {"github.com/huin/goupnp", "github.com/huin/goupnp/", "github.com/jackpal/go-nat-pmp"},
+	"p2p/peerinfo":     {"chain/types"},
+	"p2p/wire":         {"chain/types", "p2p/peerinfo", "github.com/dchest/siphash"},
+	"p2p/noise":        {"internal/wholefile", "chain/types", "p2p/peerinfo", "github.com/flynn/noise"},
+	"internal/hook":    {},
+	"rpc/zmqinfo":      {},
+	"rpc/callinfo":     {},
+	"node/doctor":      {"chain/types", "chain/consensus", "chain/indexed", "chain/pending", "miner/stratuminfo", "p2p/peerinfo", "web/faucetinfo"},
+	"internal/machine": {"node/doctor", "golang.org/x/sys/unix"},
 	"node/monitor": {
 		"golang.org/x/net/netutil",
 		"chain/types", "chain/consensus", "chain/header", "chain/pending", "miner/stratuminfo", "p2p/peerinfo", "rpc/callinfo", "github.com/VictoriaMetrics/metrics",
@@ -116,7 +118,7 @@ var allowed = map[string][]string{
 		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "chain/coinhistory", "miner/stratuminfo", "p2p/peerinfo",
 		"chain/indexed", "chain/event",
 		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",
-		"rpc/zmqinfo", "rpc/callinfo", "golang.org/x/time/rate", "github.com/gorilla/websocket",
+		"rpc/zmqinfo", "rpc/callinfo", "node/doctor", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
 	"web/faucetinfo": {"chain/types"},
 	"web/faucet": {
@@ -136,6 +138,7 @@ var allowed = map[string][]string{
 		"wallet/bip39",
 	},
 	"node": {
+		"internal/machine", "node/doctor",
 		".", "internal/wholefile", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "web/faucet", "internal/hook", "node/monitor",
 	},
@@ -152,6 +155,7 @@ var allowed = map[string][]string{
 		"wallet/bip39",
 	},
 	"cmd/karatd": {
+		"internal/machine", "node/doctor",
 		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
 		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml", "web/faucet", "github.com/coreos/go-systemd/v22/daemon",
 	},

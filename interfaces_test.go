@@ -15,6 +15,7 @@ import (
 // The pure layer: values in, values out. What two packages say to each other is a
 // type of these, so that one hands to the other what it has, and nobody translates.
 var pure = []string{
+	"node/doctor",
 	"wallet/bip39", "internal/spelling",
 	"chain/types", "chain/secp", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/proof", "chain/consensus", "chain/network", "chain/forecast", "chain/header", "chain/coinstats", "chain/coinhistory",
 	"chain/indexed", "chain/filter", "chain/standard", "chain/pending", "chain/event", "chain/journal", "chain/template", "mempool/fees", "miner/sha256d", "miner/sha256d/internal/fips180", "miner/stratuminfo", "p2p/peerinfo", "p2p/wire", "rpc/zmqinfo", "rpc/callinfo", "web/faucetinfo",

@@ -46,7 +46,9 @@ type services struct {
 	webListener     net.Listener // nil: none
 	monitorListener net.Listener // nil: none
 	rpcListeners    []net.Listener
-	fingerprint     string // of the certificate for RPC clients; empty: no TLS
+	fingerprint     string    // of the certificate for RPC clients; empty: no TLS
+	certificateEnd  time.Time // of that certificate
+	locked          []string  // users of RPC who may call nothing
 	removeCookie    func() error
 
 	listens atomic.Bool // everything has started
@@ -260,10 +262,11 @@ func (n *Node) newServer(s *services) error {
 	if err != nil {
 		return err
 	}
+	c := &control{node: n, peers: s.peers, since: time.Now()}
 	options := rpc.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: currentPool{s.pool},
 		Miner: rpcMiner{s.miner}, PayTo: n.config.MineTo, BlockMinFeeRate: n.config.BlockMinFeeRate, Network: s.peers,
-		Control: &control{node: n, peers: s.peers, since: time.Now()}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
+		Control: c, Doctor: &diagnoser{n, s, c}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
 		TLS: secret, Hosts: rpcHosts(n.config.RPCHosts), AllowIP: n.config.RPCAllowIP, IdleTimeout: n.config.RPCIdle, Limits: n.config.RPCLimits,
 		REST: n.config.REST, ZMQ: n.config.ZMQ,
 	}

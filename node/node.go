@@ -32,6 +32,7 @@ type Node struct {
 	logs   logs
 
 	warnings *warnings.Board
+	tipSeen  atomic.Pointer[tipSeen]
 
 	running atomic.Pointer[services] // of Run; nil before
 	stop    context.CancelFunc       // of Run

@@ -56,6 +56,12 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 		return err
 	}
 	n.running.Store(s)
+	removeRunning, err := n.leaveRunning(s)
+	if err != nil {
+		s.close()
+		return err
+	}
+	defer func() { err = errors.Join(err, ignoreNotExist(removeRunning())) }()
 	path := n.mempoolFile()
 	removeLeftovers(path)
 	if n.config.NoPersist {
@@ -213,7 +219,7 @@ func (n *Node) stopAt(ctx context.Context) error {
 }
 
 func (n *Node) started(s *services) Started {
-	t := Started{NodeID: s.peers.NodeID().String(), CookieFile: filepath.Join(n.config.DataDir, cookieFile)}
+	t := Started{NodeID: s.peers.NodeID().String(), CookieFile: CookieFile(n.config.DataDir)}
 	if s.peerListener != nil {
 		t.Listen = s.peerListener.Addr().String()
 	}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,7 +16,7 @@ import (
 func (n *Node) newAuth(s *services) (*rpc.Auth, error) {
 	auth := &rpc.Auth{}
 	if len(s.rpcListeners) > 0 && !n.config.RPCNoCookie {
-		path := filepath.Join(n.config.DataDir, cookieFile)
+		path := CookieFile(n.config.DataDir)
 		var err error
 		if s.removeCookie, err = auth.AddCookie(path); err != nil {
 			return nil, err
@@ -44,8 +43,8 @@ func (n *Node) newAuth(s *services) (*rpc.Auth, error) {
 		}
 	}
 	all := n.config.RPCOthers == OthersAll || n.config.RPCOthers == OthersByLists && len(n.config.RPCAllow) == 0
-	if locked := auth.Others(all); len(locked) > 0 && len(s.rpcListeners) > 0 {
-		n.ownLog.Warn("RPC users may call nothing, since they have no list: give them one with --rpc-allow NAME:@all, or see --rpc-allow-default", "users", strings.Join(locked, " "))
+	if s.locked = auth.Others(all); len(s.locked) > 0 && len(s.rpcListeners) > 0 {
+		n.ownLog.Warn("RPC users may call nothing, since they have no list: give them one with --rpc-allow NAME:@all, or see --rpc-allow-default", "users", strings.Join(s.locked, " "))
 	}
 	return auth, nil
 }
@@ -73,7 +72,7 @@ func (n *Node) rpcTLS(s *services) (*tls.Config, error) {
 		return nil, nil
 	}
 	leaf := config.Certificates[0].Leaf
-	s.fingerprint = rpc.Fingerprint(leaf)
+	s.fingerprint, s.certificateEnd = rpc.Fingerprint(leaf), leaf.NotAfter
 	if n.clock.real().After(leaf.NotAfter) {
 		n.ownLog.Warn("the certificate for RPC has expired, and clients will refuse it", "since", leaf.NotAfter)
 	}

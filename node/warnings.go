@@ -27,6 +27,7 @@ func (n *Node) keepWarnings(ctx context.Context) error {
 // that the clock was set back: the node would make blocks that others refuse, and refuse
 // theirs. Bitcoin Core does not start then. karat does: whoever asks it is answered.
 func (n *Node) lookForWarnings() {
+	n.seeTip()
 	for _, bit := range n.chain.UnknownRules() {
 		n.warnings.Set(fmt.Sprint("version bit ", bit), fmt.Sprintf("Unknown new rules activated (versionbit %d)", bit))
 	}

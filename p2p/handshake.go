@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,6 +26,9 @@ type greeter struct {
 	twins   *twins
 }
 
+// errNotAllowed is for a node that is not one of the only ones that the operator lets in.
+var errNotAllowed = errors.New("is not let in")
+
 // greet makes the handshake and exchanges hellos.
 func (g *greeter) greet(ctx context.Context, p *peer, raw *countedConn, t target) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
@@ -44,7 +48,7 @@ func (g *greeter) greet(ctx context.Context, p *peer, raw *countedConn, t target
 		g.twins.met(p.session, p.address)
 	}
 	if !g.allowed(p.id) {
-		return fmt.Errorf("node %s is not let in", p.id)
+		return fmt.Errorf("node %s %w", p.id, errNotAllowed)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // at the deadline, and when the node ends
 	defer stop()

@@ -137,8 +137,10 @@ type Manager struct {
 	discovery *discovery
 	greeter   greeter
 	dispatch  dispatcher
+	called    callMemory
 
 	received, sent atomic.Uint64 // bytes, of all connections since New
+	callers        atomic.Uint64 // peers that called and were let in, since New
 	running        chan struct{} // closed when Run has begun
 
 	mu sync.Mutex
@@ -280,6 +282,9 @@ func (m *Manager) connection(ctx context.Context, raw net.Conn, t target, c *cal
 		return err
 	}
 	defer m.slots.unregister(p)
+	if inbound {
+		m.callers.Add(1)
+	}
 	m.log.Log(ctx, p.level(), "connected", "peer", p, "agent", p.hello.UserAgent, "height", p.hello.Height, "inbound", inbound)
 	err = m.dispatch.talk(ctx, p)
 	if ctx.Err() == nil {
@@ -380,6 +385,12 @@ func (m *Manager) Ping() {
 
 // Totals returns the bytes that came from and went to peers.
 func (m *Manager) Totals() (received, sent uint64) { return m.received.Load(), m.sent.Load() }
+
+// Callers returns how many peers have called and were let in, since the start.
+func (m *Manager) Callers() uint64 { return m.callers.Load() }
+
+// Twin returns where another node with this node's key was met; empty for nowhere.
+func (m *Manager) Twin() string { return m.greeter.twins.where() }
 
 // Syncing reports that the node has begun with blocks that exist, and was not near
 // the best chain yet. Once it is false it stays false, whatever headers come.

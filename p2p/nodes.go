@@ -146,6 +146,12 @@ func (m *Manager) call(ctx context.Context, t target, manual bool) error {
 	if t.id != nil && m.slots.connected(*t.id) {
 		return nil
 	}
+	err := m.connect(ctx, t, manual)
+	m.called.note(ctx, t, manual, m.o.Now(), err)
+	return err
+}
+
+func (m *Manager) connect(ctx context.Context, t target, manual bool) error {
 	if err := m.slots.mayCall(t); err != nil {
 		return err
 	}
@@ -153,7 +159,7 @@ func (m *Manager) call(ctx context.Context, t target, manual bool) error {
 	conn, err := m.o.Dial(dial, t.address)
 	cancel()
 	if err != nil {
-		return err
+		return &dialError{err}
 	}
 	return m.connection(ctx, conn, t, nil, manual)
 }

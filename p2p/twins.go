@@ -25,6 +25,14 @@ type twins struct {
 	mu sync.Mutex
 	// Guarded by mu:
 	sessions map[types.Hash]*time.Timer // of one end each, that wait for the other
+	found    string                     // where the other node was met last; empty: there is none
+}
+
+// where returns where another node with this node's key was met; empty for nowhere.
+func (w *twins) where() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.found
 }
 
 // met is told of a handshake whose other end has our key.
@@ -46,6 +54,7 @@ func (w *twins) met(session types.Hash, address string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		delete(w.sessions, session)
+		w.found = address
 		w.log.Warn("another node has this node's key: the data folder was copied. Stop one of them, remove the file node.key from its folder, and start it: it makes a key of its own", "address", address)
 	})
 }

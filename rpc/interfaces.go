@@ -14,6 +14,7 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/poke"
 	"github.com/karatcoin/karat/miner/stratuminfo"
+	"github.com/karatcoin/karat/node/doctor"
 	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
@@ -218,6 +219,13 @@ type Network interface {
 	BookCounts() map[string]peerinfo.BookCount
 	BookPlaces() []peerinfo.BookPlace
 	AddAddress(a peerinfo.Address, tried bool) error
+}
+
+// Doctor says what is wrong with the node. Each takes less than two seconds.
+type Doctor interface {
+	Diagnose(ctx context.Context) []doctor.Finding
+	// DiagnoseTx says why a transaction is not in a block. It may be given as a whole, or else is nil.
+	DiagnoseTx(ctx context.Context, txid types.Hash, given *types.Tx) ([]doctor.Finding, error)
 }
 
 // Logs is the node's log.

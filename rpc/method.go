@@ -117,7 +117,7 @@ func methods() map[string]*method {
 		{"Util", descriptorMethods()}, {"Util", messageMethods()}, {"Blockchain", scanMethods()}, {"Blockchain", activityMethods()}, {"Blockchain", proofMethods()},
 		{"Rawtransactions", packageMethods()}, {"Rawtransactions", psbtMethods()},
 		{"Blockchain", lookupMethods()}, {"Index", scriptMethods()},
-		{"Control", controlMethods()}, {"Control", loggingMethods()}, {hidden, echoMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
+		{"Control", controlMethods()}, {"Control", doctorMethods()}, {"Control", loggingMethods()}, {hidden, echoMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
 		{"Control", openRPCMethods()},
 		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
 		{"Zmq", zmqMethods()}, {btcd, btcdMethods()}, {btcd, searchMethods()}, {"WebSocket", socketMethods()}, {"WebSocket", subscribeMethods()},

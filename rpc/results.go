@@ -51,6 +51,7 @@ var results = map[string]string{
 	"decodescript":         `{asm:str desc:str type:str address?:str}`,
 	"deriveaddresses":      `(for single derivation descriptors) [str] | (for multipath descriptors) [[str]]`,
 	"disconnectnode":       `null`,
+	"doctor":               `{healthy:bool findings:[{code:str severity:str summary:str evidence:[str] next:str}]}`,
 	"echo":                 `[any]`,
 	"echoipc":              `str`,
 	"echojson":             `[any]`,

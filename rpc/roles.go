@@ -38,7 +38,7 @@ var roles = map[role]string{
 		getblocktemplate submitblock submitheader getmininginfo getnetworkhashps getdifficulty getblockcount getbestblockhash getstratuminfo
 		validateaddress help uptime`,
 	roleAll: `
-		addconnection addnode addpeeraddress clearbanned debuglevel disconnectnode dumptxoutset generate generateblock generatetoaddress
+		addconnection addnode addpeeraddress clearbanned debuglevel disconnectnode doctor dumptxoutset generate generateblock generatetoaddress
 		generatetodescriptor getblockfrompeer gettxoutsetinfo importmempool invalidateblock loadtxoutset logging mockscheduler node ping preciousblock
 		prioritisetransaction pruneblockchain reconsiderblock savemempool setban setmocktime setnetworkactive stop verifychain`,
 }

@@ -30,7 +30,7 @@ func TestRoles(t *testing.T) {
 	// the lists shows.
 	for _, name := range strings.Fields(`stop invalidateblock reconsiderblock preciousblock pruneblockchain sendrawtransaction submitblock submitpackage
 		prioritisetransaction addnode disconnectnode setban clearbanned setnetworkactive ping logging generatetoaddress setmocktime savemempool
-		importmempool gettxoutsetinfo verifychain scantxoutset addpeeraddress getblockfrompeer submitheader`) {
+		importmempool gettxoutsetinfo verifychain scantxoutset addpeeraddress getblockfrompeer submitheader doctor`) {
 		if slices.Contains(strings.Fields(roles[roleRead]), name) {
 			t.Errorf("a reader may call %s", name)
 		}

@@ -74,7 +74,8 @@ type Options struct {
 	PayTo     []byte  // scriptPubKey that coinbases of templates pay to; nil: it is not known
 	Network   Network
 	Control   Control
-	Logs      Logs // nil: nothing is told of it
+	Doctor    Doctor // nil: nobody looks what is wrong
+	Logs      Logs   // nil: nothing is told of it
 	Auth      *Auth
 
 	TLS         *tls.Config        // nil: plain HTTP

@@ -48,6 +48,7 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 		Flags: o.flags(),
 		Commands: []*cli.Command{
 			runCommand(o), importCommand(o), exportCommand(o), verifyCommand(o), coinsCommand(o), networkCommand(o), seedCommand(o), rpcauthCommand(), inviteCommand(o),
+			statusCommand(o), doctorCommand(o),
 			cmdline.CompletionCommand("karatd"),
 		},
 		DefaultCommand: "run",

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/node/doctor"
+)
+
+// diagnosed runs doctor, and returns the codes that it tells, the first first.
+func diagnosed(t *testing.T, args ...string) (codes []string, told diagnosis) {
+	t.Helper()
+	began := time.Now()
+	code, out, errs := karatd(append(args, "doctor", "--json")...)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Logf("it took %s", took) // on a machine that does nothing else, it does not
+	}
+	if err := json.Unmarshal([]byte(out), &told); err != nil {
+		t.Fatalf("%v: %s%s", err, out, errs)
+	}
+	if want := map[bool]int{true: cmdline.ExitOK, false: cmdline.ExitFailure}[told.Healthy]; code != want {
+		t.Errorf("exit code %d, healthy %t: %s", code, told.Healthy, errs)
+	}
+	for _, f := range told.Findings {
+		codes = append(codes, f.Code)
+		if f.Summary == "" || f.Next == "" || f.Evidence == nil {
+			t.Errorf("%+v tells too little", f)
+		}
+	}
+	return codes, told
+}
+
+// fault is something that keeps a node from running, or a program from it.
+type fault struct {
+	name string
+	want string // the code that is told first
+	do   func(t *testing.T, dir string) (args []string)
+}
+
+// TestDoctorWithoutANode: where nothing answers, what is wrong is said all the same.
+func TestDoctorWithoutANode(t *testing.T) {
+	write := func(t *testing.T, name, text string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, c := range []fault{
+		{"nothing was ever stored", "not-running", func(*testing.T, string) []string { return nil }},
+		{"no network's file", "network-file", func(*testing.T, string) []string { return []string{"--network", "./none.json"} }},
+		{"a network's file that is cut off", "network-file", func(t *testing.T, _ string) []string {
+			return []string{"--network", write(t, "coin.json", `{"name": "coin",`)}
+		}},
+		{"an option that is not there", "options", func(t *testing.T, _ string) []string {
+			return []string{"--config", write(t, "karatd.toml", "max-pears = 3\n")}
+		}},
+		{"a flag that needs another", "options", func(*testing.T, string) []string { return []string{"--rpc-cert", "cert.pem"} }},
+		{"a data directory that is mistyped", "datadir-missing", func(t *testing.T, dir string) []string {
+			return []string{"--datadir", filepath.Join(dir, "none", "none")}
+		}},
+		{"a file instead of the folder", "datadir-access", func(t *testing.T, dir string) []string {
+			if err := os.WriteFile(filepath.Join(dir, "dev"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return nil
+		}},
+		{"data of another network", "datadir-network", func(t *testing.T, dir string) []string {
+			chainIn(t, dir)
+			text, err := os.ReadFile("../../dev.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return []string{"--network", write(t, "other.json", strings.Replace(string(text), `"target_spacing": `, `"target_spacing": 1`, 1))}
+		}},
+		{"a database without its manifest", "datadir-damaged", func(t *testing.T, dir string) []string {
+			chainIn(t, dir)
+			remove(t, dir, "dev/index/MANIFEST-*")
+			return nil
+		}},
+		{"blocks without a database", "datadir-damaged", func(t *testing.T, dir string) []string {
+			chainIn(t, dir)
+			remove(t, dir, "dev/index/*")
+			return nil
+		}},
+		{"a file of blocks that is gone", "datadir-damaged", func(t *testing.T, dir string) []string {
+			chainIn(t, dir)
+			remove(t, dir, "dev/blocks/*")
+			return nil
+		}},
+		{"a port that is taken", "port-taken", func(t *testing.T, dir string) []string {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			return []string{"--listen", l.Addr().String()}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			args := append([]string{"--network", "dev", "--datadir", dir, "--listen", "none", "--rpc-listen", "127.0.0.1:1"}, c.do(t, dir)...)
+			if codes, _ := diagnosed(t, args...); len(codes) == 0 || codes[0] != c.want {
+				t.Errorf("%v, want %s first", codes, c.want)
+			}
+		})
+	}
+}
+
+// chainIn stores a chain of the dev network in a data directory.
+func chainIn(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.CopyFS(dir, os.DirFS(emptyChain(t))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, dir, pattern string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, pattern)
+	}
+	for _, name := range files {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDoctorOfANode: a node that runs is found whatever port it has, and is well; what keeps a
+// program from it is said.
+func TestDoctorOfANode(t *testing.T) {
+	dir := t.TempDir()
+	d := startDaemon(t, dir, "127.0.0.1:0")
+	defer d.stop()
+	at := []string{"--network", "dev", "--datadir", dir}
+	if codes, told := diagnosed(t, at...); !told.Healthy {
+		t.Errorf("a node that is well: %v", codes)
+	}
+	code, out, errs := karatd(append(at, "status")...)
+	if code != 0 || !strings.Contains(out, "it is well (nothing is wrong)") || !strings.Contains(out, "chain   block 0") {
+		t.Errorf("status: exit code %d: %s%s", code, out, errs)
+	}
+	for line := range strings.Lines(out) {
+		if n := cmdline.Width(strings.TrimSuffix(line, "\n")); n > screen {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	cookie := filepath.Join(dir, "dev", ".cookie")
+	secret, err := os.ReadFile(cookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cookie, []byte("__cookie__:wrong"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if codes, _ := diagnosed(t, at...); codes[0] != "rpc-refused" {
+		t.Errorf("another cookie: %v", codes)
+	}
+	if err := os.Remove(cookie); err != nil {
+		t.Fatal(err)
+	}
+	if codes, _ := diagnosed(t, at...); codes[0] != "rpc-no-cookie" {
+		t.Errorf("no cookie: %v", codes)
+	}
+	if err := os.WriteFile(cookie, secret, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if codes, told := diagnosed(t, at...); codes[0] != "key-exposed" || doctor.Worst(told.Findings) != doctor.Warning {
+		t.Errorf("a cookie for all: %v", codes)
+	}
+	if err := os.Chmod(cookie, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call[any](d, "setnetworkactive", false)
+	if codes, _ := diagnosed(t, at...); codes[0] != "network-off" {
+		t.Errorf("the network is off: %v", codes)
+	}
+	call[any](d, "setnetworkactive", true)
+}

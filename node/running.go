@@ -1,0 +1,57 @@
+package node
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/karatcoin/karat/internal/wholefile"
+	"github.com/karatcoin/karat/rpc"
+)
+
+// runningFile is there while a node runs, beside its cookie.
+const runningFile = "running.json"
+
+// Running is what a node that runs leaves in its data directory, so that commands on this machine
+// find it whatever flags it was started with. It is no lock: a node that was killed leaves
+// it behind.
+type Running struct {
+	PID         int       `json:"pid"`
+	Since       time.Time `json:"since"`
+	RPC         []string  `json:"rpc"`         // HOST:PORT where it listens for clients
+	Fingerprint string    `json:"fingerprint"` // of the certificate; empty: it speaks no TLS
+}
+
+// ReadRunning reads what a node has left in a data directory. Without one it is an
+// fs.ErrNotExist.
+func ReadRunning(dir string) (r Running, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, runningFile))
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	return r, err
+}
+
+// CookieFile returns the path of the cookie of a node with this data directory.
+func CookieFile(dir string) string { return filepath.Join(dir, cookieFile) }
+
+// SecretFiles returns the paths of all files that nobody but the node's user should read, but
+// for the cookie.
+func SecretFiles(dir string) []string {
+	return []string{filepath.Join(dir, keyFile), filepath.Join(dir, faucetFile), filepath.Join(dir, rpc.KeyFile)}
+}
+
+// leaveRunning writes the file, and returns what removes it.
+func (n *Node) leaveRunning(s *services) (remove func() error, err error) {
+	r := Running{PID: os.Getpid(), Since: n.clock.real().UTC().Truncate(time.Second), RPC: []string{}, Fingerprint: s.fingerprint}
+	for _, at := range s.rpcAddresses() {
+		r.RPC = append(r.RPC, at.String())
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(n.config.DataDir, runningFile)
+	return func() error { return os.Remove(path) }, wholefile.ReplaceBytes(path, append(text, '\n'))
+}
