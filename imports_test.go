@@ -19,6 +19,13 @@ const module = "github.com/karatcoin/karat"
 // besides the standard library. Anyone may import the pure layer; stateful
 // packages never import each other; only node knows them all.
 var allowed = map[string][]string{
+	"rpc/devinfo": {
+		"chain/types",
+	},
+	"node/dev": {
+		"internal/baton", "internal/poke", "chain/types", "chain/consensus", "chain/taproot", "rpc/devinfo", "wallet/bip39",
+		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain", "github.com/btcsuite/btcd/chaincfg/v2",
+	},
 	".":                     {"internal/wholefile", "chain/consensus", "chain/network"},
 	"internal/vectors":      {},
 	"internal/vectors/pack": {},
@@ -138,6 +145,7 @@ var allowed = map[string][]string{
 		"wallet/bip39",
 	},
 	"node": {
+		"node/dev", "rpc/devinfo",
 		"internal/machine", "node/doctor",
 		".", "internal/wholefile", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "web/faucet", "internal/hook", "node/monitor",
@@ -155,6 +163,7 @@ var allowed = map[string][]string{
 		"wallet/bip39",
 	},
 	"cmd/karatd": {
+		"node/dev", "rpc/devinfo",
 		"internal/machine", "node/doctor",
 		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
 		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml", "web/faucet", "github.com/coreos/go-systemd/v22/daemon",

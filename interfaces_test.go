@@ -17,12 +17,13 @@ import (
 var pure = []string{
 	"node/doctor",
 	"wallet/bip39", "internal/spelling",
+	"rpc/devinfo",
 	"chain/types", "chain/secp", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/proof", "chain/consensus", "chain/network", "chain/forecast", "chain/header", "chain/coinstats", "chain/coinhistory",
 	"chain/indexed", "chain/filter", "chain/standard", "chain/pending", "chain/event", "chain/journal", "chain/template", "mempool/fees", "miner/sha256d", "miner/sha256d/internal/fips180", "miner/stratuminfo", "p2p/peerinfo", "p2p/wire", "rpc/zmqinfo", "rpc/callinfo", "web/faucetinfo",
 }
 
 // The stateful packages, which meet through the interfaces that they declare.
-var stateful = []string{"chain", "chain/store", "chain/index", "chain/bootstrap", "mempool", "miner", "miner/stratum", "p2p", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/portmap", "p2p/seed", "rpc", "rpc/zeromq", "web", "web/faucet", "wallet", "node", "node/lab", "node/monitor"}
+var stateful = []string{"node/dev", "chain", "chain/store", "chain/index", "chain/bootstrap", "mempool", "miner", "miner/stratum", "p2p", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/portmap", "p2p/seed", "rpc", "rpc/zeromq", "web", "web/faucet", "wallet", "node", "node/lab", "node/monitor"}
 
 // What interfaces may name although it is of neither layer.
 var alsoSaid = map[string]string{
@@ -34,6 +35,7 @@ var noMirror = map[string]string{
 	"miner/stratum.Options": "a server and a pool are both made with a chain, a clock and a log, and differ in all else",
 	"mempool.Options":       "what it is made of: the chain, the clock, the log",
 	"miner.Options":         "what it is made of: the chain, the clock, the log",
+	"node/dev.Options":      "what it is made of: the chain, the pool, the clock, the log",
 	"web/faucet.Options":    "what it is made of: the chain, the pool, the clock, the log",
 	"rpc.Options":           "two servers are made of the same parts of the node, each by interfaces of its own, and differ in what they let whom do",
 	"web.Options":           "as rpc.Options",

@@ -17,6 +17,7 @@ import (
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/miner/stratum"
+	"github.com/karatcoin/karat/node/dev"
 	"github.com/karatcoin/karat/node/monitor"
 	"github.com/karatcoin/karat/p2p"
 	"github.com/karatcoin/karat/p2p/dial"
@@ -40,6 +41,7 @@ type services struct {
 	publisher *zeromq.Publisher // nil: nothing is published by ZeroMQ
 	faucet    *faucet.Faucet    // nil: nothing is given away
 	web       *web.Server       // nil: there are no pages
+	bench     *dev.Bench        // nil: this is no developer's workbench
 
 	peerListener    net.Listener // nil: none
 	minerListener   net.Listener // nil: none
@@ -85,6 +87,7 @@ func (n *Node) assemble() (s *services, err error) {
 		MaxWeight: n.config.BlockMaxWeight, MinFeeRate: n.config.BlockMinFeeRate, ReservedWeight: n.config.BlockReservedWeight,
 		Interval: n.config.MineInterval, ExtraNonce: rand.Uint64(), Tag: UserAgent, Now: n.clock.now, Logger: n.log,
 	})
+	n.newBench(s)
 	if s.peerListener, err = n.listen(n.config.Listen, "peers", "--listen"); err != nil {
 		return s, err
 	}
@@ -264,7 +267,7 @@ func (n *Node) newServer(s *services) error {
 	}
 	c := &control{node: n, peers: s.peers, since: time.Now()}
 	options := rpc.Options{
-		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: currentPool{s.pool},
+		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: clientPool{currentPool{s.pool}, s.bench},
 		Miner: rpcMiner{s.miner}, PayTo: n.config.MineTo, BlockMinFeeRate: n.config.BlockMinFeeRate, Network: s.peers,
 		Control: c, Doctor: &diagnoser{n, s, c}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
 		TLS: secret, Hosts: rpcHosts(n.config.RPCHosts), AllowIP: n.config.RPCAllowIP, IdleTimeout: n.config.RPCIdle, Limits: n.config.RPCLimits,

@@ -122,6 +122,8 @@ type Config struct {
 	FaucetAmount  types.Amount // to each who asks
 	FaucetPerHour types.Amount // to all together
 
+	Dev *Dev // a developer's workbench; nil: none. Params are of fixed difficulty then
+
 	Metrics string // HOST:PORT for monitors; empty: none
 
 	Stratum    string      // HOST:PORT for miners; empty: none

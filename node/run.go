@@ -82,6 +82,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if n.config.Mine {
 		run = append(run, s.miner.Run)
 	}
+	if s.bench != nil {
+		run = append(run, s.bench.Run)
+	}
 	if s.stratum != nil {
 		run = append(run, s.stratum.Run)
 	}

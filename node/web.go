@@ -30,7 +30,7 @@ func (n *Node) newWeb(s *services) (err error) {
 	options := web.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Pool: currentPool{s.pool}, Journal: s.pool,
 		Status: webStatus{n, s}, Network: s.peers, Operator: n.config.WebOperator, BuiltIn: n.isBuiltIn("main") || n.isBuiltIn("dev"), Base: n.config.WebBase, Forwarded: n.config.WebForwarded, Dev: n.isBuiltIn("dev"),
-		Logger: n.log, Sender: currentPool{s.pool},
+		Logger: n.log, Sender: clientPool{currentPool{s.pool}, s.bench},
 	}
 	if n.index != nil {
 		options.Index, options.Scripts = n.index, n.index
@@ -50,7 +50,12 @@ func (n *Node) newWeb(s *services) (err error) {
 
 // newFaucet makes what gives coins away.
 func (n *Node) newFaucet(s *services) (*faucet.Faucet, error) {
+	var key []byte
+	if n.config.Dev != nil {
+		key = n.config.Dev.Keys.BankSecret()
+	}
 	return faucet.New(faucet.Options{
+		Key:    key,
 		Params: n.config.Params, KeyFile: filepath.Join(n.config.DataDir, faucetFile), Chain: n.chain, Pool: faucetPool{s.pool},
 		Amount: n.config.FaucetAmount, PerHour: n.config.FaucetPerHour, Interval: faucet.DefaultInterval, Now: n.clock.real, Logger: n.ownLog,
 	})

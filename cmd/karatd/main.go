@@ -5,7 +5,8 @@
 // commands open the same data directory while no node runs: blocks.go imports,
 // exports and verifies blocks, coins.go counts coins, network.go and newnetwork.go
 // deal with genesis files and need no data at all. seed.go crawls and answers DNS.
-// rpc.go is what concerns RPC clients, invite.go makes users for other people's wallets. What a node is, and the order in
+// rpc.go is what concerns RPC clients, invite.go makes users for other people's wallets, dev.go is a
+// chain to develop on. What a node is, and the order in
 // which it starts and ends, is package node's.
 //
 // Results go to standard output. The log, progress and errors go to standard error.
@@ -47,6 +48,7 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 			"command line was not understood.",
 		Flags: o.flags(),
 		Commands: []*cli.Command{
+			devCommand(o),
 			runCommand(o), importCommand(o), exportCommand(o), verifyCommand(o), coinsCommand(o), networkCommand(o), seedCommand(o), rpcauthCommand(), inviteCommand(o),
 			statusCommand(o), doctorCommand(o),
 			cmdline.CompletionCommand("karatd"),

@@ -46,6 +46,7 @@ type Pool interface {
 type Options struct {
 	Params   *consensus.Params
 	KeyFile  string
+	Key      []byte // 32 bytes, of the output; nil: it is in KeyFile
 	Chain    Chain
 	Pool     Pool
 	Amount   types.Amount  // that each request gets
@@ -89,7 +90,11 @@ type coin struct {
 
 // New returns a faucet, which Run runs. It makes a key if the file is not there.
 func New(o Options) (*Faucet, error) {
-	key, err := loadKey(o.KeyFile)
+	load := func() (*btcec.PrivateKey, error) { return loadKey(o.KeyFile) }
+	if o.Key != nil {
+		load = func() (*btcec.PrivateKey, error) { return parseKey(o.Key, "it") }
+	}
+	key, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("faucet key: %w", err)
 	}

@@ -176,10 +176,15 @@ func loadKey(path string) (*btcec.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	raw, _ := hex.DecodeString(strings.TrimSpace(string(text)))
+	return parseKey(raw, path)
+}
+
+// parseKey reads a key, which what should hold it in hexadecimal may not do.
+func parseKey(raw []byte, what string) (*btcec.PrivateKey, error) {
 	var scalar btcec.ModNScalar
-	if err != nil || len(raw) != 32 || scalar.SetByteSlice(raw) || scalar.IsZero() {
-		return nil, errors.New(path + " is damaged: want 64 hexadecimal digits of a key")
+	if len(raw) != 32 || scalar.SetByteSlice(raw) || scalar.IsZero() {
+		return nil, errors.New(what + " is damaged: want 64 hexadecimal digits of a key")
 	}
 	key, _ := btcec.PrivKeyFromBytes(raw)
 	return key, nil
