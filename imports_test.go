@@ -165,7 +165,7 @@ var allowed = map[string][]string{
 	"cmd/karatd": {
 		"node/dev", "rpc/devinfo",
 		"internal/machine", "node/doctor",
-		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/seed",
+		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/dial", "p2p/seed",
 		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml", "web/faucet", "github.com/coreos/go-systemd/v22/daemon",
 	},
 }

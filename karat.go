@@ -3,7 +3,6 @@
 package karat
 
 import (
-	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -31,30 +30,67 @@ var MainGenesis []byte
 //go:embed dev.json
 var DevGenesis []byte
 
-// maxNetworkFile is how long a genesis.json may be, in bytes.
-const maxNetworkFile = 1 << 20
+// NetworkFile is the genesis.json of a network that was joined, in its data folder.
+const NetworkFile = "genesis.json"
 
-// LoadNetwork returns the parameters of a network by its name, "main" or
-// "dev", or by the path of a genesis.json.
-func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
-	switch nameOrPath {
+// builtIn returns the genesis.json of a network that is built in, nil for others.
+func builtIn(name string) []byte {
+	switch name {
 	case "main":
-		return network.Parse(MainGenesis)
+		return MainGenesis
 	case "dev":
-		return network.Parse(DevGenesis)
+		return DevGenesis
 	}
-	data, err := wholefile.Read(nameOrPath, maxNetworkFile)
+	return nil
+}
+
+// IsBuiltIn reports whether a name is that of a network that is built in. No other should have
+// it: --network could not mean both.
+func IsBuiltIn(name string) bool { return builtIn(name) != nil }
+
+// LoadNetwork returns the parameters of a network by its name, "main" or "dev", or by the path
+// of its file, packed or not. No data directory is looked into.
+func LoadNetwork(nameOrPath string) (*consensus.Params, error) {
+	if text := builtIn(nameOrPath); text != nil {
+		return network.Parse(text)
+	}
+	data, err := wholefile.Read(nameOrPath, network.MaxFile)
 	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(nameOrPath, "./"+string(filepath.Separator)) {
-		return nil, fmt.Errorf("network %q is neither main, dev nor the path of a genesis.json", nameOrPath)
+		return nil, fmt.Errorf("network %q is neither main, dev nor the path of a genesis.json, and was not joined here (karatd network join)", nameOrPath)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("network file: %w", err)
 	}
-	params, err := network.Parse(bytes.TrimPrefix(data, []byte("\ufeff"))) // which some editors write
+	params, err := network.Unpack(data)
 	if err != nil {
 		return nil, fmt.Errorf("network file %s: %w", nameOrPath, err)
 	}
 	return params, nil
+}
+
+// FindNetwork is LoadNetwork for a program with a data directory: a network that was joined
+// there is found by its name. Of one that is built in, the file there may tell first peers.
+func FindNetwork(base, nameOrPath string) (*consensus.Params, error) {
+	if network.CheckName(nameOrPath) != nil {
+		return LoadNetwork(nameOrPath)
+	}
+	dir, err := DataDir(base, &consensus.Params{Name: nameOrPath})
+	if err != nil {
+		return LoadNetwork(nameOrPath) // what is wrong with the directory is said where one is needed
+	}
+	path := filepath.Join(dir, NetworkFile)
+	if _, err := os.Stat(path); err != nil {
+		return LoadNetwork(nameOrPath)
+	}
+	joined, err := LoadNetwork(path)
+	if err != nil || !IsBuiltIn(nameOrPath) {
+		return joined, err
+	}
+	params, err := LoadNetwork(nameOrPath)
+	if err == nil && joined.Identity() == params.Identity() {
+		params.Bootstrap = joined.Bootstrap
+	}
+	return params, err
 }
 
 // DataDir returns the folder of a network's data: the one with the network's

@@ -112,7 +112,7 @@ func homeOf(c *cli.Context, login rpc.Login) (home, error) {
 		return h, err
 	}
 	if !c.IsSet(flagNetwork) && !strings.ContainsAny(login.Network, "./\\") {
-		if params, err := karat.LoadNetwork(login.Network); err == nil && params.Identity() == login.Identity {
+		if params, err := karat.FindNetwork(c.String(flagDataDir), login.Network); err == nil && params.Identity() == login.Identity {
 			dir, err := karat.DataDir(c.String(flagDataDir), params)
 			return home{params, dir}, err
 		}

@@ -44,7 +44,7 @@ func globalFlags() []cli.Flag {
 	config := &cli.StringFlag{Name: flagConfig, Usage: "read options from a TOML `FILE` (default: " + configFile + " in the data directory, if there is one)"}
 	return append([]cli.Flag{config}, cmdline.FromEnvironment(
 		&cli.StringFlag{Name: flagDataDir, Usage: "keep wallets in the data directory `DIR`, beside the node's data (default: ~/.karat)"},
-		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
+		&cli.StringFlag{Name: flagNetwork, Value: "main", Usage: "main, dev, the name of one that was joined, or the `FILE` of a network's genesis.json"},
 		&cli.StringFlag{Name: flagWallet, Aliases: []string{"w"}, Value: "default", Usage: "use the wallet called `NAME`"},
 		&cli.StringSliceFlag{Name: flagRPC, Usage: "ask the node at this `URL`; https:// if it speaks TLS, with #sha256=FINGERPRINT as it prints it, or with --rpc-cert; may be repeated, and then they check each other (default: the nodes of karat connect, and the network's port on this machine)"},
 		&cli.StringFlag{Name: flagCert, Usage: "the node has the certificate in `FILE`, its rpc.cert (default for https://: rpc.cert in the network's data folder, if there is one)"},
@@ -91,7 +91,7 @@ type home struct {
 }
 
 func findHome(c *cli.Context) (home, error) {
-	params, err := karat.LoadNetwork(c.String(flagNetwork))
+	params, err := karat.FindNetwork(c.String(flagDataDir), c.String(flagNetwork))
 	if err != nil {
 		return home{}, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/internal/cmdline"
 )
 
@@ -32,8 +33,10 @@ func TestEveryCommandNoticesAFullDisk(t *testing.T) {
 	if code, _, stderr := karatd("--network", "dev", "--datadir", dir, "export", blocks); code != 0 {
 		t.Fatal(stderr)
 	}
+	packed := writeFile(t, filepath.Join(t.TempDir(), "coin.json"), string(network.Pack(aNetwork(t, nil))))
 	arguments := map[string]string{ // of the commands that need more than their names
 		"import": blocks, "export": "-", "completion": "zsh", "network diff": "main dev", "network new": "--name coin --bits 207fffff", "network simulate": "--days 1",
+		"network join": packed, "bootstrap add": "--offline " + somePeer, "bootstrap remove": somePeer,
 		"rpcauth": "--generate alice", "invite": "--at node.example:9554 alice", "seed": "--host seed.example --nameserver ns.example --listen 127.0.0.1:0", "run": "--listen none --rpc-listen 127.0.0.1:0",
 	}
 	var walk func(path string, commands []*cli.Command)

@@ -45,7 +45,7 @@ func invite(c *cli.Context, o *options) error {
 	if host, port, err := net.SplitHostPort(at); err != nil || host == "" || port == "" {
 		return cmdline.Usagef("--at %q: want HOST:PORT, where the node is reached from elsewhere", at)
 	}
-	params, err := o.params()
+	params, err := o.chosen(c)
 	if err != nil {
 		return err
 	}

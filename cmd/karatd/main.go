@@ -51,6 +51,7 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 			devCommand(o),
 			runCommand(o), importCommand(o), exportCommand(o), verifyCommand(o), coinsCommand(o), networkCommand(o), seedCommand(o), rpcauthCommand(), inviteCommand(o),
 			statusCommand(o), doctorCommand(o),
+			bootstrapCommand(o),
 			cmdline.CompletionCommand("karatd"),
 		},
 		DefaultCommand: "run",

@@ -17,7 +17,7 @@ import (
 func networkCommand(o *options) *cli.Command {
 	return &cli.Command{
 		Name:  "network",
-		Usage: "show, identify, compare, create, check and simulate networks",
+		Usage: "create, hand on, join, show, compare, check and simulate networks",
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "show the parameters of --network",
@@ -33,9 +33,9 @@ func networkCommand(o *options) *cli.Command {
 			{
 				Name: "diff", Usage: "compare two networks field by field", ArgsUsage: "NETWORK NETWORK",
 				Description: "The exit code is 1 if they differ.",
-				Action:      networkDiff,
+				Action:      func(c *cli.Context) error { return networkDiff(c, o) },
 			},
-			networkNewCommand(), networkCheckCommand(o), networkSimulateCommand(o),
+			networkNewCommand(), networkPackCommand(o), networkJoinCommand(o), networkCheckCommand(o), networkSimulateCommand(o),
 		},
 	}
 }
@@ -43,7 +43,7 @@ func networkCommand(o *options) *cli.Command {
 // networkShow shows a network to people, in the units that they think in; --json shows
 // the file itself.
 func networkShow(c *cli.Context, o *options) error {
-	p, err := o.params()
+	p, err := o.chosen(c)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func networkShow(c *cli.Context, o *options) error {
 // networkHash prints the one value that two people compare to know that their nodes
 // follow the same rules.
 func networkHash(c *cli.Context, o *options) error {
-	p, err := o.params()
+	p, err := o.chosen(c)
 	if err != nil {
 		return err
 	}
@@ -95,15 +95,15 @@ func networkHash(c *cli.Context, o *options) error {
 // networkDiff compares two networks. That they differ is an error, as it is of diff
 // and cmp, so that a script can ask. Its text says whether it matters: ports and
 // names may differ, rules may not.
-func networkDiff(c *cli.Context) error {
+func networkDiff(c *cli.Context, o *options) error {
 	if c.Args().Len() != 2 {
 		return cmdline.Usagef("network diff needs two networks, each of them main, dev or a file")
 	}
-	a, err := karat.LoadNetwork(c.Args().Get(0))
+	a, err := karat.FindNetwork(o.dataDir, c.Args().Get(0))
 	if err != nil {
 		return err
 	}
-	b, err := karat.LoadNetwork(c.Args().Get(1))
+	b, err := karat.FindNetwork(o.dataDir, c.Args().Get(1))
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ type options struct {
 func (o *options) flags() []cli.Flag {
 	flags := cmdline.FromEnvironment(
 		&cli.StringFlag{Name: "datadir", Destination: &o.dataDir, Usage: "keep each network's data in a folder of its own in `DIR` (default: ~/.karat)"},
-		&cli.StringFlag{Name: "network", Destination: &o.network, Value: "main", Usage: "main, dev, or the `FILE` of a network's genesis.json"},
+		&cli.StringFlag{Name: "network", Destination: &o.network, Value: "main", Usage: "main, dev, the name of one that was joined, or the `FILE` of a network's genesis.json"},
 		&cli.StringFlag{Name: "config", Destination: &o.configFile, Usage: "read options from a TOML `FILE` (default: " + configFile + " in the data directory, if there is one)"},
 		&cli.GenericFlag{Name: "dbcache", Value: cmdline.Number(&o.cacheMiB, store.DefaultCacheBytes/mebibyte, 4, 1<<20), Usage: "memory for coins, in `MiB`"},
 		&cli.GenericFlag{Name: "prune", Value: cmdline.Number(&o.pruneMiB, 0, 0, 1<<30), Usage: "keep about this many `MiB` of old blocks, and always the last 288; 0 keeps all, 1 all up to a height that pruneblockchain is told"},
@@ -126,7 +126,15 @@ func (o *options) runFlags() []cli.Flag {
 }
 
 // params returns the parameters of --network.
-func (o *options) params() (*consensus.Params, error) { return karat.LoadNetwork(o.network) }
+func (o *options) params() (*consensus.Params, error) { return karat.FindNetwork(o.dataDir, o.network) }
+
+// chosen returns them for a command that needs nothing else of the configuration file.
+func (o *options) chosen(c *cli.Context) (*consensus.Params, error) {
+	if err := o.readFile(c); err != nil {
+		return nil, err
+	}
+	return o.params()
+}
 
 // openNode opens the node that the flags describe, for a command that does not run
 // it.

@@ -61,7 +61,7 @@ func launchRate(p *consensus.Params, text string) (float64, error) {
 }
 
 func (s *simulateChoices) simulate(c *cli.Context, o *options) error {
-	p, err := o.params()
+	p, err := o.chosen(c)
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func networkCheckCommand(o *options) *cli.Command {
 }
 
 func networkCheck(c *cli.Context, o *options, rateText string) error {
-	p, err := o.params()
+	p, err := o.chosen(c)
 	if err != nil {
 		return err
 	}
