@@ -128,7 +128,11 @@ func (s *Server) apiBlockTxs(r *http.Request) (*page, error) {
 				return nil, err
 			}
 			status := f.status()
-			list = append(list, s.txJSON(ctx, t, f.txid, &status))
+			j, err := s.txJSON(ctx, t, f.txid, &status)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, j)
 		}
 		return list, nil
 	}), nil

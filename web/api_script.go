@@ -60,7 +60,7 @@ func (s *Server) ofScript(r *http.Request, what func(ctx context.Context, n name
 	if s.Scripts == nil || !s.keeps(indexed.Scripts) {
 		return nil, &failure{status: http.StatusNotImplemented, title: "No index", text: "This node keeps no index of addresses: its operator can start karatd with --scriptindex"}
 	}
-	return asJSON(s.now(), 0, func(ctx context.Context) (any, error) {
+	return asJSON(s.now()+s.indexAt(indexed.Scripts), 0, func(ctx context.Context) (any, error) {
 		s.Index.Wait(ctx, indexed.Scripts)
 		v, err := what(ctx, n)
 		switch {
@@ -110,7 +110,11 @@ func (s *Server) chainTxs(ctx context.Context, n namedScript, after *indexed.Cur
 			return nil, err
 		}
 		status := f.status()
-		list = append(list, s.txJSON(ctx, t, f.txid, &status))
+		j, err := s.txJSON(ctx, t, f.txid, &status)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, j)
 	}
 	return list, nil
 }
@@ -128,7 +132,11 @@ func (s *Server) waitingTxs(ctx context.Context, n namedScript) ([]txJSON, error
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, s.txJSON(ctx, t, w.entry.TxID, &statusJSON{}))
+		j, err := s.txJSON(ctx, t, w.entry.TxID, &statusJSON{})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, j)
 	}
 	return list, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -97,13 +98,16 @@ func esploraAsm(script []byte) string {
 }
 
 // txJSON writes a transaction.
-func (s *Server) txJSON(ctx context.Context, t transaction, txid types.Hash, status *statusJSON) txJSON {
+func (s *Server) txJSON(ctx context.Context, t transaction, txid types.Hash, status *statusJSON) (txJSON, error) {
 	j := txJSON{
 		TxID: txid, Version: uint32(t.tx.Version), LockTime: t.tx.LockTime, Size: len(t.raw), Weight: t.tx.Weight(), Fee: t.fee, Status: status,
 		Inputs: []inputJSON{}, Outputs: []outputJSON{},
 	}
 	listed := min(len(t.tx.Inputs), maxListed)
-	prevouts := s.prevouts(ctx, t, 0, listed)
+	prevouts, err := s.prevouts(ctx, t, 0, listed)
+	if err != nil {
+		return j, err
+	}
 	for i := range listed {
 		in := &t.tx.Inputs[i]
 		ij := inputJSON{
@@ -122,7 +126,7 @@ func (s *Server) txJSON(ctx context.Context, t transaction, txid types.Hash, sta
 	for i := range min(len(t.tx.Outputs), maxListed) {
 		j.Outputs = append(j.Outputs, s.outputJSON(&t.tx.Outputs[i]))
 	}
-	return j
+	return j, nil
 }
 
 // apiNamed finds the transaction of the path.
@@ -149,7 +153,7 @@ func (s *Server) apiTx(r *http.Request) (*page, error) {
 			return nil, err
 		}
 		status := f.status()
-		return s.txJSON(ctx, t, f.txid, &status), nil
+		return s.txJSON(ctx, t, f.txid, &status)
 	}), nil
 }
 
@@ -244,7 +248,7 @@ func (s *Server) apiOutspends(r *http.Request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asJSON(f.version()+s.now(), 0, func(ctx context.Context) (any, error) {
+	return asJSON(f.version()+s.now()+s.indexAt(indexed.Spenders), 0, func(ctx context.Context) (any, error) {
 		t, err := s.read(ctx, f)
 		if err != nil {
 			return nil, err
@@ -262,7 +266,7 @@ func (s *Server) apiOutspend(r *http.Request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asJSON(f.version()+s.now()+strconv.Itoa(int(n)), 0, func(ctx context.Context) (any, error) {
+	return asJSON(f.version()+s.now()+s.indexAt(indexed.Spenders)+" "+strconv.Itoa(int(n)), 0, func(ctx context.Context) (any, error) {
 		t, err := s.read(ctx, f)
 		if err != nil {
 			return nil, err

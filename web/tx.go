@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -137,7 +138,7 @@ func (s *Server) txPage(r *http.Request) (*page, error) {
 	}
 	in, out := pageOf(r, "in"), pageOf(r, "out")
 	tip := s.Headers.Tip()
-	version := fmt.Sprint(f.info.Hash, f.info.OnBestChain, f.n, f.entry != nil, in, out, tip, s.pool.get().version())
+	version := fmt.Sprint(f.info.Hash, f.info.OnBestChain, f.n, f.entry != nil, in, out, tip, s.pool.get().version(), s.indexAt(indexed.Spenders))
 	return &page{version: version, view: "tx", make: func(ctx context.Context) (any, error) {
 		f, err := s.placed(ctx, f)
 		if err != nil {
@@ -167,7 +168,9 @@ func (s *Server) txPage(r *http.Request) (*page, error) {
 		} else {
 			v.inBlock(f, tip, s.Params.CoinbaseMaturity)
 		}
-		s.fillInputs(ctx, v, t, in)
+		if err := s.fillInputs(ctx, v, t, in); err != nil {
+			return nil, err
+		}
 		s.fillOutputs(ctx, v, f, t, out)
 		v.Flow = s.flowOf(v, t)
 		return v, nil
@@ -229,9 +232,12 @@ func lockAfter(lock uint32) uint32 {
 	return 0
 }
 
-func (s *Server) fillInputs(ctx context.Context, v *txView, t transaction, from int) {
+func (s *Server) fillInputs(ctx context.Context, v *txView, t transaction, from int) error {
 	to := min(from+listedCoins, len(t.tx.Inputs))
-	prevouts := s.prevouts(ctx, t, from, to)
+	prevouts, err := s.prevouts(ctx, t, from, to)
+	if err != nil {
+		return err
+	}
 	for i := from; i < to; i++ {
 		in := &t.tx.Inputs[i]
 		view := inputView{N: i, OutPoint: in.PreviousOutPoint, Sequence: fmt.Sprintf("%08x", in.Sequence), Spend: describeSpend(in)}
@@ -259,6 +265,7 @@ func (s *Server) fillInputs(ctx context.Context, v *txView, t transaction, from 
 		v.In += t.fee
 	}
 	v.InPrev, v.InNext = pager(s.to("tx", v.TxID), "in", from, listedCoins, len(t.tx.Inputs))
+	return nil
 }
 
 func (s *Server) fillOutputs(ctx context.Context, v *txView, f foundTx, t transaction, from int) {

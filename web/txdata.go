@@ -3,7 +3,10 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
+	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
@@ -29,6 +32,7 @@ type transaction struct {
 	spent  []types.Coin // of a transaction in a block; nil: not known
 	fee    types.Amount
 	hasFee bool
+	waits  bool // it was in the pool
 }
 
 // keeps reports whether an index is kept.
@@ -37,6 +41,20 @@ func (s *Server) keeps(name string) bool {
 		return false
 	}
 	return slices.ContainsFunc(s.Index.States(), func(st indexed.State) bool { return st.Name == name })
+}
+
+// indexAt names how far an index is; empty: it is not kept. What is made of an index that is
+// being made has another version after each of its steps.
+func (s *Server) indexAt(name string) string {
+	if s.Index == nil {
+		return ""
+	}
+	for _, st := range s.Index.States() {
+		if st.Name == name {
+			return fmt.Sprint(st.At, st.Synced)
+		}
+	}
+	return ""
 }
 
 // findTx finds a transaction by its id.
@@ -80,7 +98,7 @@ func (s *Server) findTx(ctx context.Context, txid types.Hash) (foundTx, error) {
 // read reads a transaction.
 func (s *Server) read(ctx context.Context, f foundTx) (transaction, error) {
 	if e := f.entry; e != nil {
-		return transaction{tx: e.Tx, raw: e.Raw, wtxid: e.WTxID, fee: e.Fee, hasFee: true}, nil
+		return transaction{tx: e.Tx, raw: e.Raw, wtxid: e.WTxID, fee: e.Fee, hasFee: true, waits: true}, nil
 	}
 	b, err := s.blocks.get(ctx, f.info.Hash)
 	if err != nil {
@@ -101,18 +119,64 @@ func (s *Server) read(ctx context.Context, f foundTx) (transaction, error) {
 	return t, nil
 }
 
-// prevouts returns what some inputs spend. What is not known is nil.
-func (s *Server) prevouts(ctx context.Context, t transaction, from, to int) []*types.TxOut {
-	list := make([]*types.TxOut, to-from)
+// While the pool takes up a block, the coins of the block's transactions are gone, and the pool
+// has them still. So what is missing is looked for in the last blocks, and again after a moment.
+const (
+	lagBlocks = 3
+	lagTries  = 20
+	lagPause  = 25 * time.Millisecond
+)
+
+// prevouts returns what some inputs spend. What is not known is nil: the inputs of a coinbase,
+// and of a block that was never connected.
+func (s *Server) prevouts(ctx context.Context, t transaction, from, to int) ([]*types.TxOut, error) {
+	for range lagTries {
+		list, all := s.lookUpPrevouts(ctx, t, from, to)
+		if all || !t.waits {
+			return list, nil
+		}
+		if t.spent = s.spentOf(ctx, t.tx.TxID()); t.spent != nil {
+			continue
+		}
+		if !pause(ctx, lagPause) {
+			return nil, ctx.Err()
+		}
+	}
+	return nil, &failure{status: http.StatusServiceUnavailable, title: "Not now", text: "The chain is being changed, and with it what this transaction spends. Try again in a moment."}
+}
+
+// spentOf returns what a transaction of the last blocks spends; nil if it is in none of them.
+func (s *Server) spentOf(ctx context.Context, txid types.Hash) []types.Coin {
+	hash := s.Headers.Tip().Hash
+	for range lagBlocks {
+		info, ok := s.Headers.Info(hash)
+		if !ok || info.Height == 0 {
+			return nil
+		}
+		b, err := s.blocks.get(ctx, hash)
+		if err != nil {
+			return nil
+		}
+		if n := slices.Index(b.TxIDs, txid); n > 0 && b.spent != nil {
+			return b.spent[n]
+		}
+		hash = info.Header.PrevBlock
+	}
+	return nil
+}
+
+// lookUpPrevouts returns what some inputs spend, and whether that is all of it.
+func (s *Server) lookUpPrevouts(ctx context.Context, t transaction, from, to int) (list []*types.TxOut, all bool) {
+	list = make([]*types.TxOut, to-from)
 	if t.spent != nil {
 		for i := from; i < to && i < len(t.spent); i++ {
 			out := t.spent[i].Output()
 			list[i-from] = &out
 		}
-		return list
+		return list, true
 	}
 	if t.tx.IsCoinbase() {
-		return list
+		return list, true
 	}
 	var missing []types.OutPoint
 	var places []int
@@ -125,19 +189,22 @@ func (s *Server) prevouts(ctx context.Context, t transaction, from, to int) []*t
 		missing, places = append(missing, at), append(places, i-from)
 	}
 	if len(missing) == 0 {
-		return list
+		return list, true
 	}
 	coins, _, err := s.Blocks.Coins(ctx, missing)
 	if err != nil {
-		return list
+		return list, false
 	}
+	all = true
 	for i := range coins {
-		if coins[i].Found {
-			out := coins[i].Coin.Output()
-			list[places[i]] = &out
+		if !coins[i].Found {
+			all = false
+			continue
 		}
+		out := coins[i].Coin.Output()
+		list[places[i]] = &out
 	}
-	return list
+	return list, all
 }
 
 // Spent is what became of an output.
