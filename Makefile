@@ -88,6 +88,10 @@ bench: ## run the benchmarks of the hot paths
 bench-rpc: build ## measure answers, beside a bitcoind that KARAT_BITCOIND names
 	$(GO) run ./test/rpcbench -karatd bin/karatd -bitcoind "$(KARAT_BITCOIND)"
 
+.PHONY: web-bench
+web-bench: build ## measure pages of a long chain beside a node that syncs: BLOCKS=200000 COINS=1000000
+	$(GO) run ./test/webbench -karatd bin/karatd -blocks $(or $(BLOCKS),200000) -coins $(or $(COINS),1000000)
+
 .PHONY: hashrate
 hashrate: ## compare hashes a second with cpuminer, whose minerd KARAT_MINERD names: SECONDS=5
 	$(GO) test ./miner/sha256d -count=1 -timeout 30m -run '^TestBesideMinerd$$' -v -beside $(or $(SECONDS),5)s

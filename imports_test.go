@@ -35,8 +35,10 @@ var allowed = map[string][]string{
 	"internal/simnet":       {},
 	"internal/hostile":      {"internal/poke", "chain/types", "chain/consensus", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
 	"test/netns":            {"golang.org/x/sys/unix"},
-	"test/rpcbench": {
-		"internal/chaintest", "chain/types", "chain/consensus", "chain/network", "chain/taproot",
+	"test/rpcbench":         {"internal/chainmaker", "chain/types", "chain/consensus", "chain/network"},
+	"test/webbench":         {"internal/chainmaker", "chain/types", "chain/consensus", "chain/network", "chain/taproot"},
+	"internal/chainmaker": {
+		"internal/chaintest", "chain/types", "chain/consensus", "chain/taproot",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
 	},
 	"internal/sim": {
