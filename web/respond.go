@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -233,16 +234,26 @@ type made struct {
 // minPacked is the size in bytes from which on a page is packed.
 const minPacked = 1 << 10
 
+// packers are kept for the next page: one takes a megabyte, which would be most of what making
+// a page takes.
+var packers = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // a level that there is
+	return z
+}}
+
 func newMade(b []byte, kind string) made {
 	m := made{plain: b, kind: kind}
-	if len(b) >= minPacked {
-		var out bytes.Buffer
-		z, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-		_, _ = z.Write(b) // a buffer takes all
-		_ = z.Close()
-		if out.Len() < len(b) {
-			m.packed = out.Bytes()
-		}
+	if len(b) < minPacked {
+		return m
+	}
+	out := bytes.NewBuffer(make([]byte, 0, len(b)/2))
+	z := packers.Get().(*gzip.Writer)
+	z.Reset(out)
+	_, _ = z.Write(b) // a buffer takes all
+	_ = z.Close()
+	packers.Put(z)
+	if out.Len() < len(b) {
+		m.packed = bytes.Clone(out.Bytes()) // without the room that was left
 	}
 	return m
 }
