@@ -165,8 +165,8 @@ func (o *opened) deliver(c *cli.Context, p *psbt.Packet, done string) error {
 		}
 		if err := cmdline.PrintJSON(c.App.Writer, struct {
 			PSBT string `json:"psbt"`
-			*wallet.PSBTReview
-		}{text, review}); err != nil {
+			reviewJSON
+		}{text, toJSON(review)}); err != nil {
 			return err
 		}
 	} else {
@@ -198,7 +198,7 @@ func psbtShow(c *cli.Context, o *opened, p *psbt.Packet) error {
 		return err
 	}
 	if c.Bool(flagJSON) {
-		return cmdline.PrintJSON(c.App.Writer, review)
+		return cmdline.PrintJSON(c.App.Writer, toJSON(review))
 	}
 	if err := o.showPSBT(c, c.App.Writer, p, review); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -74,6 +75,39 @@ func (o *opened) showPSBT(c *cli.Context, w io.Writer, p *psbt.Packet, r *wallet
 	}
 	_, err := fmt.Fprintf(w, "%s%s\n", b.String(), nextStep(r))
 	return err
+}
+
+// reviewJSON is what a PSBT does, with amounts in coins as everywhere in JSON.
+type reviewJSON struct {
+	*wallet.PSBTReview
+	Inputs  []inputJSON  `json:"inputs"`
+	Outputs []outputJSON `json:"outputs"`
+	Fee     *json.Number `json:"fee,omitempty"`
+}
+
+type inputJSON struct {
+	wallet.PSBTInput
+	Value json.Number `json:"value"`
+}
+
+type outputJSON struct {
+	wallet.PSBTOutput
+	Value json.Number `json:"value"`
+}
+
+func toJSON(r *wallet.PSBTReview) reviewJSON {
+	out := reviewJSON{PSBTReview: r, Inputs: []inputJSON{}, Outputs: []outputJSON{}}
+	for _, in := range r.Inputs {
+		out.Inputs = append(out.Inputs, inputJSON{in, number(in.Value)})
+	}
+	for _, o := range r.Outputs {
+		out.Outputs = append(out.Outputs, outputJSON{o, number(o.Value)})
+	}
+	if r.Fee != nil {
+		fee := number(*r.Fee)
+		out.Fee = &fee
+	}
+	return out
 }
 
 // feeText says what the fee is, and what is to be thought of it.

@@ -252,6 +252,9 @@ func TestReadPSBT(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := b.karat("rich", "psbt", "show", "--json", text)
+	if !strings.Contains(want, `"value": 1.00000000`) { // coins, as everywhere in JSON
+		t.Errorf("%s", want)
+	}
 	for name, form := range map[string]string{
 		"binary": string(raw), "text": text + "\n", "folded": text[:70] + "\r\n" + text[70:], "hexadecimal": hex.EncodeToString(raw), "marked": "\ufeff" + text,
 	} {
