@@ -152,7 +152,8 @@ var allowed = map[string][]string{
 		".", "internal/wholefile", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "web/faucet", "internal/hook", "node/monitor",
 	},
-	"node/lab": {"internal/baton", "internal/poke", "internal/simnet", "chain/types", "chain/consensus", "chain/header", "chain/indexed", "chain/pending", "node"},
+	"node/lab":    {"internal/baton", "internal/poke", "internal/simnet", "chain/types", "chain/consensus", "chain/header", "chain/indexed", "chain/pending", "node", "rpc/labinfo"},
+	"rpc/labinfo": {"chain/types"},
 	"internal/chaintest": {
 		"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
 	},

@@ -19,7 +19,7 @@ var pure = []string{
 	"wallet/bip39", "internal/spelling",
 	"rpc/devinfo",
 	"chain/types", "chain/secp", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/proof", "chain/consensus", "chain/network", "chain/forecast", "chain/header", "chain/coinstats", "chain/coinhistory",
-	"chain/indexed", "chain/filter", "chain/standard", "chain/pending", "chain/event", "chain/journal", "chain/template", "mempool/fees", "miner/sha256d", "miner/sha256d/internal/fips180", "miner/stratuminfo", "p2p/peerinfo", "p2p/wire", "rpc/zmqinfo", "rpc/callinfo", "web/faucetinfo",
+	"chain/indexed", "chain/filter", "chain/standard", "chain/pending", "chain/event", "chain/journal", "chain/template", "mempool/fees", "miner/sha256d", "miner/sha256d/internal/fips180", "miner/stratuminfo", "p2p/peerinfo", "p2p/wire", "rpc/zmqinfo", "rpc/callinfo", "rpc/labinfo", "web/faucetinfo",
 }
 
 // The stateful packages, which meet through the interfaces that they declare.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/rpc/labinfo"
 )
 
 // The most that one command may ask for.
@@ -14,10 +14,17 @@ const (
 	MaxAdvance = 365 * 24 * time.Hour
 )
 
-// command does something when it is its turn, at the lab's time of now. What is done while
-// time passes by itself comes at another moment the next time, so that the run cannot be
-// repeated.
+// command changes something when it is its turn. What is done while time passes by itself
+// comes at another moment the next time, so that the run cannot be repeated.
 func (l *Lab) command(ctx context.Context, do func() error) error {
+	return l.atNow(ctx, func() error {
+		l.repeatable = l.repeatable && l.pace.speed == 0
+		return do()
+	})
+}
+
+// atNow does something when it is its turn, at the lab's time of now.
+func (l *Lab) atNow(ctx context.Context, do func() error) error {
 	select {
 	case <-l.ready:
 	case <-ctx.Done():
@@ -29,7 +36,6 @@ func (l *Lab) command(ctx context.Context, do func() error) error {
 	defer l.turn.Give()
 	defer l.wake.Poke()
 	if l.pace.speed > 0 {
-		l.repeatable = false
 		if err := l.until(ctx, l.pace.at(time.Now())); err != nil {
 			return err
 		}
@@ -200,11 +206,46 @@ func (l *Lab) member(number int) (*member, error) {
 	return l.members[number], nil
 }
 
-// Tips returns the tip of each node.
-func (l *Lab) Tips() []types.Index {
-	tips := make([]types.Index, len(l.members))
-	for i, m := range l.members {
-		tips[i] = m.Chain().Tip()
+// Do does what a command says.
+func (l *Lab) Do(ctx context.Context, c labinfo.Command) error {
+	switch c.Verb {
+	case labinfo.Mine:
+		if c.Node == labinfo.Anybody {
+			return l.Blocks(ctx, c.N)
+		}
+		return l.Mine(ctx, c.Node, c.N)
+	case labinfo.Wait:
+		return l.Advance(ctx, c.Time)
+	case labinfo.Settle:
+		return l.Settle(ctx)
+	case labinfo.Partition:
+		return l.Partition(ctx, c.Groups)
+	case labinfo.Heal:
+		return l.Heal(ctx)
+	case labinfo.Delay:
+		return l.SetDelay(ctx, c.Time, c.Between...)
+	case labinfo.Loss:
+		return l.SetLoss(ctx, c.Share)
+	case labinfo.Speed:
+		return l.SetSpeed(ctx, c.Rate)
 	}
-	return tips
+	return fmt.Errorf("%.20q is no command", string(c.Verb))
+}
+
+// Status tells what the lab is like now. It waits for a command that is under way.
+func (l *Lab) Status(ctx context.Context) (labinfo.Status, error) {
+	var s labinfo.Status
+	err := l.atNow(ctx, func() error {
+		s = labinfo.Status{
+			Seed: l.o.Seed, Now: l.clock(), Passed: l.now, Speed: l.pace.speed, Loss: l.loss, News: l.list.news(), Repeatable: l.repeatable,
+		}
+		for _, m := range l.members {
+			s.Nodes = append(s.Nodes, labinfo.Node{Tip: m.Chain().Tip(), Found: m.found, Waiting: len(m.Pool().Entries())})
+		}
+		for _, k := range l.links {
+			s.Links = append(s.Links, labinfo.Link{A: k.a.number, B: k.b.number, Delay: k.delay, Cut: k.cut})
+		}
+		return nil
+	})
+	return s, err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/node"
+	"github.com/karatcoin/karat/rpc/labinfo"
 )
 
 // run opens a lab on the dev network, and runs it until the test is done with it.
@@ -50,6 +51,23 @@ func run(t *testing.T, o Options, test func(ctx context.Context, l *Lab)) {
 	}
 }
 
+// tipsOf returns the tip of each node.
+func tipsOf(l *Lab) (tips []types.Index) {
+	for _, m := range l.members {
+		tips = append(tips, m.Chain().Tip())
+	}
+	return tips
+}
+
+func status(t *testing.T, l *Lab) labinfo.Status {
+	t.Helper()
+	s, err := l.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // do fails the test with the first of some errors.
 func do(t *testing.T, errs ...error) {
 	t.Helper()
@@ -65,7 +83,7 @@ func story(t *testing.T, seed uint64) (tips [][]types.Index) {
 		part := func(errs ...error) {
 			t.Helper()
 			do(t, errs...)
-			tips = append(tips, l.Tips())
+			tips = append(tips, tipsOf(l))
 		}
 		part(l.Blocks(ctx, 15))
 		part(l.Partition(ctx, [][]int{{0, 1}, {2, 3, 4}}), l.Blocks(ctx, 10))
@@ -77,7 +95,7 @@ func story(t *testing.T, seed uint64) (tips [][]types.Index) {
 		if slices.ContainsFunc(tips[3], func(at types.Index) bool { return at != tips[3][0] }) {
 			t.Errorf("not all are on one tip in the end: %v", tips[3])
 		}
-		if !l.Status().Repeatable {
+		if !status(t, l).Repeatable {
 			t.Error("the lab says that this cannot be repeated")
 		}
 	})
@@ -104,7 +122,7 @@ func TestSameSeedSameTip(t *testing.T) {
 func TestPaymentOfAClient(t *testing.T) {
 	run(t, Options{Nodes: 3, Seed: 1, Delay: time.Second}, func(ctx context.Context, l *Lab) {
 		do(t, l.Mine(ctx, 0, 3), l.Settle(ctx))
-		if tips := l.Tips(); tips[2] != tips[0] || tips[0].Height != 3 {
+		if tips := tipsOf(l); tips[2] != tips[0] || tips[0].Height != 3 {
 			t.Fatalf("the tips are %v", tips)
 		}
 		// A coin that everybody may spend: the lab's own blocks pay to keys.
@@ -112,7 +130,7 @@ func TestPaymentOfAClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		do(t, l.Mine(ctx, 0, 2), l.Settle(ctx))
-		if l.Status().Repeatable {
+		if status(t, l).Repeatable {
 			t.Error("a client's block is as if it came from the seed")
 		}
 		hash, _ := l.members[0].Chain().HashAt(4)
@@ -132,13 +150,13 @@ func TestPaymentOfAClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		do(t, l.Settle(ctx))
-		for i, n := range l.Status().Nodes {
+		for i, n := range status(t, l).Nodes {
 			if n.Waiting != 1 {
 				t.Errorf("%d transactions wait at node %d", n.Waiting, i)
 			}
 		}
 		do(t, l.Mine(ctx, 2, 1), l.Settle(ctx))
-		for i, n := range l.Status().Nodes {
+		for i, n := range status(t, l).Nodes {
 			if n.Waiting != 0 || n.Tip.Height != 7 {
 				t.Errorf("node %d is at %s, and %d transactions wait", i, n.Tip, n.Waiting)
 			}
