@@ -127,7 +127,7 @@ var allowed = map[string][]string{
 		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "chain/coinhistory", "miner/stratuminfo", "p2p/peerinfo",
 		"chain/indexed", "chain/event",
 		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",
-		"rpc/zmqinfo", "rpc/callinfo", "node/doctor", "golang.org/x/time/rate", "github.com/gorilla/websocket",
+		"rpc/labinfo", "rpc/zmqinfo", "rpc/callinfo", "node/doctor", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
 	"web/faucetinfo": {"chain/types"},
 	"web/faucet": {
@@ -166,7 +166,7 @@ var allowed = map[string][]string{
 		"wallet/bip39",
 	},
 	"cmd/karatd": {
-		"node/dev", "rpc/devinfo",
+		"node/dev", "node/lab", "rpc/devinfo", "rpc/labinfo",
 		"internal/machine", "node/doctor",
 		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/dial", "p2p/seed",
 		"miner/sha256d", "github.com/urfave/cli/v2", "github.com/BurntSushi/toml", "web/faucet", "github.com/coreos/go-systemd/v22/daemon",

@@ -271,7 +271,7 @@ func (n *Node) newServer(s *services) error {
 		Miner: rpcMiner{s.miner}, PayTo: n.config.MineTo, BlockMinFeeRate: n.config.BlockMinFeeRate, Network: s.peers,
 		Control: c, Doctor: &diagnoser{n, s, c}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
 		TLS: secret, Hosts: rpcHosts(n.config.RPCHosts), AllowIP: n.config.RPCAllowIP, IdleTimeout: n.config.RPCIdle, Limits: n.config.RPCLimits,
-		REST: n.config.REST, ZMQ: n.config.ZMQ,
+		REST: n.config.REST, ZMQ: n.config.ZMQ, Lab: n.config.Lab,
 	}
 	if n.index != nil {
 		options.Index, options.Scripts = n.index, n.index

@@ -122,7 +122,8 @@ type Config struct {
 	FaucetAmount  types.Amount // to each who asks
 	FaucetPerHour types.Amount // to all together
 
-	Dev *Dev // a developer's workbench; nil: none. Params are of fixed difficulty then
+	Lab rpc.Lab // the network in this process that the node is of; nil: none
+	Dev *Dev    // a developer's workbench; nil: none. Params are of fixed difficulty then
 
 	Metrics string // HOST:PORT for monitors; empty: none
 

@@ -120,7 +120,7 @@ func methods() map[string]*method {
 		{"Control", controlMethods()}, {"Control", doctorMethods()}, {"Control", loggingMethods()}, {hidden, echoMethods()}, {"Network", networkMethods()}, {"Network", peerMethods()}, {"Network", banMethods()}, {"Network", addressMethods()},
 		{"Control", openRPCMethods()},
 		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
-		{"Zmq", zmqMethods()}, {btcd, btcdMethods()}, {btcd, searchMethods()}, {"WebSocket", socketMethods()}, {"WebSocket", subscribeMethods()},
+		{"Zmq", zmqMethods()}, {hidden, labMethods()}, {btcd, btcdMethods()}, {btcd, searchMethods()}, {"WebSocket", socketMethods()}, {"WebSocket", subscribeMethods()},
 	} {
 		for _, m := range group.methods {
 			m.category, m.roles = group.category, rolesOf(m.name)

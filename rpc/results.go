@@ -10,6 +10,7 @@ const (
 	shapeTx      = `txid:hex hash:hex size:num vsize:num weight:num version:num locktime:time vin:[{` + shapeInput + ` sequence:num}] ` + shapeOutputs // a transaction
 	shapeSpends  = `txid:hex hash:hex size:num vsize:num weight:num version:num locktime:time vin:[{` + shapeInput + ` prevout?:{generated:bool height:num value:amount scriptPubKey:` +
 		shapeScript + `} sequence:num}] ` + shapeOutputs // a transaction with what it spends
+	shapeLab   = `seed:num time:time passed:num speed:num loss:num news:num repeatable:bool nodes:[{height:num hash:hex found:num waiting:num}] links:[{a:num b:num delay:num cut:bool}]` // a lab
 	shapeEntry = `{vsize:num vsize_bip141:num vsize_adjusted:num weight:num time:time height:num descendantcount:num descendantsize:num ancestorcount:num ` +
 		`ancestorsize:num chunkweight:num wtxid:hex fees:{base:amount modified:amount ancestor:amount descendant:amount chunk:amount} depends:[hex] ` +
 		`spentby:[hex] unbroadcast:bool bip125-replaceable:bool}` // a transaction that waits
@@ -143,6 +144,8 @@ var results = map[string]string{
 	"importmempool":         `{}`,
 	"invalidateblock":       `null`,
 	"joinpsbts":             `str`,
+	"lab_do":                `{` + shapeLab + `}`,
+	"lab_info":              `{` + shapeLab + `}`,
 	"listbanned":            `[{address:str ban_created:time banned_until:time ban_duration:time time_remaining:time automatic:bool}]`,
 	"logging":               `{*:bool}`,
 	"mockscheduler":         `null`,

@@ -28,7 +28,7 @@ var roles = map[role]string{
 		getconnectioncount getcurrentnet getdeploymentinfo getdescriptorinfo getdifficulty getheaders getindexinfo getinfo getmemoryinfo
 		getmempoolancestors getmempoolcluster getmempooldescendants getmempoolentry getmempoolfeeratediagram getmempoolinfo getmininginfo getnettotals
 		getnetworkhashps getnetworkinfo getnodeaddresses getopenrpcinfo getorphantxs getpeerinfo getprioritisedtransactions getrawaddrman getrawmempool
-		getrawtransaction getrpcinfo getstratuminfo gettxout gettxoutproof gettxspendingprevout getzmqnotifications help listbanned rpc.discover
+		getrawtransaction getrpcinfo getstratuminfo gettxout gettxoutproof gettxspendingprevout getzmqnotifications help lab_info listbanned rpc.discover
 		uptime validateaddress verifymessage verifytxoutproof version waitforblock waitforblockheight waitfornewblock
 		notifyblocks stopnotifyblocks notifynewtransactions stopnotifynewtransactions notifyspent stopnotifyspent notifyreceived stopnotifyreceived
 		loadtxfilter rescanblocks session subscribe unsubscribe`,
@@ -39,7 +39,7 @@ var roles = map[role]string{
 		validateaddress help uptime`,
 	roleAll: `
 		addconnection addnode addpeeraddress clearbanned debuglevel disconnectnode doctor dumptxoutset generate generateblock generatetoaddress
-		generatetodescriptor getblockfrompeer gettxoutsetinfo importmempool invalidateblock loadtxoutset logging mockscheduler node ping preciousblock
+		generatetodescriptor getblockfrompeer gettxoutsetinfo importmempool invalidateblock lab_do loadtxoutset logging mockscheduler node ping preciousblock
 		prioritisetransaction pruneblockchain reconsiderblock savemempool setban setmocktime setnetworkactive stop verifychain`,
 }
 

@@ -76,6 +76,7 @@ type Options struct {
 	Control   Control
 	Doctor    Doctor // nil: nobody looks what is wrong
 	Logs      Logs   // nil: nothing is told of it
+	Lab       Lab    // nil: the node is in none
 	Auth      *Auth
 
 	TLS         *tls.Config        // nil: plain HTTP

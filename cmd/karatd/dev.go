@@ -36,6 +36,7 @@ type devOptions struct {
 	json     bool
 
 	kept bool // the folder was named
+	lab  labOptions
 }
 
 // devBalance is what the dev network's genesis block gives each account.
@@ -56,8 +57,9 @@ func devCommand(o *options) *cli.Command {
 			"ends, unless --datadir names a folder. Everybody knows the words: they are worth nothing.\n\n" +
 			"   karatd dev                                  a block for each transaction\n" +
 			"   karatd dev --mining 1s --datadir ./chain    a block a second, and keep it\n" +
+			"   karatd dev --nodes 5 --seed 7               a whole network, which can be cut apart\n" +
 			"   karatd dev --rpc-listen 127.0.0.1:0 --json  for programs, which read where it is",
-		Flags:  append(d.flags(), devRunFlags(o)...),
+		Flags:  slices.Concat(d.flags(), d.lab.flags(), devRunFlags(o)),
 		Action: func(c *cli.Context) error { return runDev(c, o, d) },
 	}
 }
@@ -92,6 +94,9 @@ func parseMining(text string) (devinfo.Mining, error) {
 
 // runDev runs the node in a folder that is gone afterwards, unless one is named.
 func runDev(c *cli.Context, o *options, d *devOptions) (err error) {
+	if err := d.lab.check(c, d.mining); err != nil {
+		return err
+	}
 	if o.dataDir == "" {
 		if o.dataDir, err = os.MkdirTemp("", "karat-dev-"); err != nil {
 			return err
@@ -99,6 +104,9 @@ func runDev(c *cli.Context, o *options, d *devOptions) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(o.dataDir)) }()
 	} else {
 		d.kept = true
+	}
+	if d.lab.nodes > 1 {
+		return d.lab.run(c, o, d)
 	}
 	keys, err := d.setUp(c, o)
 	if err != nil {

@@ -258,7 +258,7 @@ func (l *Lab) open(ctx context.Context, m *member) error {
 	config := node.Config{
 		DataDir: filepath.Join(l.o.Dir, fmt.Sprintf("node%d", m.number), l.o.Params.Name), Params: l.o.Params, CacheBytes: 16 << 20,
 		Indexes: []string{indexed.Txs, indexed.Filters}, Policy: node.DefaultPolicy(), Listen: at, MaxPeers: 2 * MaxNodes, NoDiscovery: true,
-		Logger: l.o.Logger.With("node", m.number), NoPersist: true,
+		Logger: l.o.Logger.With("node", m.number), NoPersist: true, Lab: l,
 		Dial: func(ctx context.Context, to string) (net.Conn, error) {
 			return l.network.Dial(ctx, m.address.Addr(), to)
 		},
