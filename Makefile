@@ -9,6 +9,7 @@ export GOTOOLCHAIN := go1.27.3
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEADCODE := golang.org/x/tools/cmd/deadcode@v0.52.0
+NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.44.2
 
 .DEFAULT_GOAL := help
 
@@ -164,6 +165,17 @@ vectors-pack: ## make testdata/vectors from the folder FROM
 readme: ## run every command of the README, and compare what it prints
 	bash test/readme.sh
 
+# The platforms of a release: TARGETS="linux/amd64 linux/arm64".
+TARGETS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
+.PHONY: release
+release: toolchain ## make dist: archives, Debian packages, manual, bills of materials, checksums
+	$(GO) run ./internal/release -out dist -nfpm $(NFPM) $(TARGETS)
+
+.PHONY: release-check
+release-check: release ## make the release again elsewhere, and compare it byte by byte
+	GO="$(GO)" NFPM="$(NFPM)" sh test/release.sh $(TARGETS)
+
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin coverage.out
+	rm -rf bin dist coverage.out

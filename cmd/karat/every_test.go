@@ -26,7 +26,7 @@ type commandLine struct {
 	// ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text, NODE
 	// for where the node is, COOKIE for what logs in there, IDENTITY for that of the network,
 	// STUCK for a payment that no node takes, COIN for a coin.
-	// FILE stands for a file that has a PROOF, KEYS for two keys of an account of which one is
+	// FOLDER stands for an empty folder, FILE for a file that has a PROOF, KEYS for two keys of an account of which one is
 	// the wallet's, PSBT for a payment that is not signed, and SIGNED for one that is.
 	words string
 	input string
@@ -50,7 +50,7 @@ var commandLines = map[string]commandLine{
 
 	"coins lock": {words: "COIN"}, "coins unlock": {words: "COIN"}, "consolidate": {words: "--yes --mix --max 2"},
 	"rpc":        {words: "getblockchaininfo"},
-	"completion": {words: "bash"},
+	"completion": {words: "bash"}, "man": {words: "FOLDER"},
 	"label":      {words: "--json ADDRESS text"},
 	"connect":    {words: "karat+http://COOKIE@NODE/dev/IDENTITY"},
 
@@ -72,7 +72,7 @@ func (b *bench) everyCommand(each func(name string, line commandLine)) {
 		b.t.Fatal(err)
 	}
 	file := b.notarized("rich")
-	stand := strings.NewReplacer("COOKIE", string(cookie), "IDENTITY", b.node.Chain().Params().Identity().String(), "FILE", file, "PROOF", file+proofSuffix, "ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
+	stand := strings.NewReplacer("COOKIE", string(cookie), "IDENTITY", b.node.Chain().Params().Identity().String(), "FILE", file, "PROOF", file+proofSuffix, "FOLDER", b.t.TempDir(), "ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
 	var list []coinJSON
 	if err := json.Unmarshal([]byte(b.karat("rich", "coins", "--json")), &list); err != nil || len(list) == 0 {
 		b.t.Fatalf("%v: %d coins", err, len(list))
@@ -180,7 +180,7 @@ func TestEveryCommandHasJSON(t *testing.T) {
 	b.rich()
 	b.everyCommand(func(name string, line commandLine) {
 		switch name {
-		case "labels export", "completion": // whose lines are for other programs as they are
+		case "labels export", "completion", "man": // whose lines are for other programs as they are
 			return
 		}
 		var out, errs bytes.Buffer

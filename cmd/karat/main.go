@@ -69,7 +69,7 @@ func newApp(std cmdline.Streams) *cli.App {
 			notarizeCommand(), proofCommand(), verifyCommand(),
 			statusCommand(),
 			syncCommand(), connectCommand(), nodesCommand(), infoCommand(), mnemonicCommand(), descriptorsCommand(), rpcCommand(),
-			cmdline.CompletionCommand("karat"),
+			cmdline.CompletionCommand("karat"), cmdline.ManCommand("karat"),
 		},
 		DisableSliceFlagSeparator: true, // a label may have a comma
 		Version:                   karat.Version,

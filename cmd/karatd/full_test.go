@@ -36,7 +36,7 @@ func TestEveryCommandNoticesAFullDisk(t *testing.T) {
 	packed := writeFile(t, filepath.Join(t.TempDir(), "coin.json"), string(network.Pack(aNetwork(t, nil))))
 	arguments := map[string]string{ // of the commands that need more than their names
 		"import": blocks, "export": "-", "completion": "zsh", "network diff": "main dev", "network new": "--name coin --bits 207fffff", "network simulate": "--days 1",
-		"network join": packed, "bootstrap add": "--offline " + somePeer, "bootstrap remove": somePeer,
+		"network join": packed, "bootstrap add": "--offline " + somePeer, "bootstrap remove": somePeer, "man": filepath.Join(t.TempDir(), "man1"),
 		"rpcauth": "--generate alice", "invite": "--at node.example:9554 alice", "seed": "--host seed.example --nameserver ns.example --listen 127.0.0.1:0", "run": "--listen none --rpc-listen 127.0.0.1:0",
 	}
 	var walk func(path string, commands []*cli.Command)

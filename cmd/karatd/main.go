@@ -52,7 +52,7 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 			runCommand(o), importCommand(o), exportCommand(o), verifyCommand(o), coinsCommand(o), networkCommand(o), seedCommand(o), rpcauthCommand(), inviteCommand(o),
 			statusCommand(o), doctorCommand(o),
 			bootstrapCommand(o),
-			cmdline.CompletionCommand("karatd"),
+			cmdline.CompletionCommand("karatd"), cmdline.ManCommand("karatd"),
 		},
 		DefaultCommand: "run",
 		Version:        karat.Version,

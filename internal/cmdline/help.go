@@ -59,28 +59,49 @@ func flags(w io.Writer, title string, flags []cli.Flag) {
 	fmt.Fprintf(w, "\n%s:\n", title)
 	category := ""
 	for _, flag := range flags {
-		documented, ok := flag.(cli.DocGenerationFlag)
+		o, ok := describe(flag)
 		if !ok {
 			continue
 		}
-		if c, ok := flag.(cli.CategorizableFlag); ok && c.GetCategory() != category {
-			category = c.GetCategory()
+		if o.category != category {
+			category = o.category
 			fmt.Fprintf(w, "  %s\n", category)
 		}
-		// The text has the name of the flag's value in backquotes.
-		usage := documented.GetUsage()
-		before, rest, _ := strings.Cut(usage, "`")
-		value, after, named := strings.Cut(rest, "`")
-		name := "--" + strings.Join(flag.Names(), ", -")
-		if named {
-			usage = before + value + after
-			name += " " + value
+		name := "--" + strings.Join(o.names, ", -")
+		if o.value != "" {
+			name += " " + o.value
 		}
-		if text := strings.Trim(documented.GetDefaultText(), `"`); text != "" && text != "false" {
-			usage += " (default: " + text + ")"
-		}
-		row(w, name, usage, nameColumns)
+		row(w, name, o.meaning, nameColumns)
 	}
+}
+
+// option is what people are told of a flag.
+type option struct {
+	names    []string // the long one, then the short one if there is one
+	value    string   // what its value is called; empty if it takes none
+	meaning  string   // with the default, if it has one
+	category string
+}
+
+// describe returns what people are told of a flag, if it is for people.
+func describe(flag cli.Flag) (option, bool) {
+	documented, ok := flag.(cli.DocGenerationFlag)
+	if visible, hides := flag.(cli.VisibleFlag); !ok || hides && !visible.IsVisible() {
+		return option{}, false
+	}
+	o := option{names: flag.Names(), meaning: documented.GetUsage()}
+	if c, ok := flag.(cli.CategorizableFlag); ok {
+		o.category = c.GetCategory()
+	}
+	// The text has the name of the flag's value in backquotes.
+	before, rest, _ := strings.Cut(o.meaning, "`")
+	if value, after, named := strings.Cut(rest, "`"); named {
+		o.value, o.meaning = value, before+value+after
+	}
+	if text := strings.Trim(documented.GetDefaultText(), `"`); text != "" && text != "false" {
+		o.meaning += " (default: " + text + ")"
+	}
+	return o, true
 }
 
 // fill returns a description whose lines end where the columns do. Lines that begin with a
@@ -99,13 +120,23 @@ func fill(description string) string {
 		}
 		end()
 		line := strings.TrimRight("   "+written, " ")
-		if at := strings.LastIndex(line, "  "); Width(line) > helpColumns && strings.TrimSpace(line[:at]) != "" {
-			line = strings.TrimRight(line[:at], " ") + "\n" + strings.Repeat(" ", 10) + line[at+2:]
+		if command, meaning := cutExample(line); Width(line) > helpColumns && meaning != "" {
+			line = command + "\n" + strings.Repeat(" ", 10) + meaning
 		}
 		text.WriteString(line + "\n")
 	}
 	end()
 	return text.String()
+}
+
+// cutExample takes apart an example of a description: the command, and behind two spaces or
+// more what it does, if that is said.
+func cutExample(line string) (command, meaning string) {
+	at := strings.LastIndex(line, "  ")
+	if at < 0 || strings.TrimSpace(line[:at]) == "" {
+		return line, ""
+	}
+	return strings.TrimRight(line[:at], " "), line[at+2:]
 }
 
 // wrapped returns words in lines, of which the first begins in one way and all others in
