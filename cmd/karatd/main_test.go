@@ -61,7 +61,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{"help", []string{"--help"}, 0, "Exit codes"},
 		{"version", []string{"--version"}, 0, "karatd version "},
-		{"unknown command", []string{"mint"}, 2, `unknown command "mint": see karatd --help`},
+		{"unknown command", []string{"xyzzy"}, 2, `unknown command "xyzzy": see karatd --help`},
 		{"mistyped command", []string{"--network", "dev", "verfiy"}, 2, `unknown command "verfiy": did you mean verify?`},
 		{"mistyped command of a command", []string{"network", "hsah"}, 2, `unknown command "network hsah": did you mean network hash?`},
 		{"unknown flag", []string{"--xyzzy"}, 2, "unknown flag --xyzzy: see karatd"},
