@@ -51,8 +51,8 @@ var commandLines = map[string]commandLine{
 	"coins lock": {words: "COIN"}, "coins unlock": {words: "COIN"}, "consolidate": {words: "--yes --mix --max 2"},
 	"rpc":        {words: "getblockchaininfo"},
 	"completion": {words: "bash"}, "man": {words: "FOLDER"},
-	"label":      {words: "--json ADDRESS text"},
-	"connect":    {words: "karat+http://COOKIE@NODE/dev/IDENTITY"},
+	"label":   {words: "--json ADDRESS text"},
+	"connect": {words: "karat+http://COOKIE@NODE/dev/IDENTITY"},
 
 	"multisig new": {words: "KEYS --threshold 1"}, "script new": {words: "SCRIPT"},
 	"psbt create": {words: "ADDRESS 0.01"}, "psbt show": {words: "PSBT"}, "psbt sign": {words: "--yes PSBT"}, "psbt combine": {words: "PSBT PSBT"},
