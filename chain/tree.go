@@ -28,6 +28,10 @@ type blockNode struct {
 	order    int64  // when the block became complete; the lower wins a tie
 }
 
+// HeaderMemory is about how many bytes a header takes in the tree, its place in the map of all
+// among them.
+const HeaderMemory = 320
+
 const statusRefused = header.StatusInvalid | header.StatusInvalidAncestor
 
 func (n *blockNode) index() types.Index { return types.Index{Height: n.height, Hash: n.hash} }

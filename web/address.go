@@ -186,9 +186,21 @@ func (s *Server) fillHistory(_ context.Context, v *addressView, hashes []indexed
 		v.Stats.Add(&balances.Stats[i])
 	}
 	v.Balance = v.Stats.Balance()
-	history, err := s.Scripts.ScriptHistory(hashes, indexed.Page{After: after, Limit: listedHistory})
+	most := listedHistory
+	if !v.Paged {
+		most = plotted
+	}
+	history, err := s.Scripts.ScriptHistory(hashes, indexed.Page{After: after, Limit: most})
 	if err != nil {
 		return indexFailure(err)
+	}
+	if !v.Paged {
+		v.Course = balancePlot(history.Txs, v.Balance)
+	}
+	if len(history.Txs) > listedHistory {
+		last := &history.Txs[listedHistory-1]
+		history.Next = &indexed.Cursor{Height: last.Height, Block: last.Place.Block, N: last.Place.N}
+		history.Txs = history.Txs[:listedHistory]
 	}
 	coins, err := s.Scripts.ScriptCoins(hashes, indexed.Page{After: afterCoins, Limit: listedUnspent})
 	if err != nil {
@@ -212,14 +224,6 @@ func (s *Server) fillHistory(_ context.Context, v *addressView, hashes []indexed
 		}
 		v.Unspent = append(v.Unspent, u)
 	}
-	if v.Paged {
-		return nil
-	}
-	all, err := s.Scripts.ScriptHistory(hashes, indexed.Page{Limit: plotted})
-	if err != nil {
-		return indexFailure(err)
-	}
-	v.Course = balancePlot(all.Txs, v.Balance)
 	return nil
 }
 

@@ -15,8 +15,10 @@ const (
 	// blockBudget is the memory in bytes for decoded blocks that may be asked for again.
 	blockBudget = 32 << 20
 	// decodedFactor is how much more a decoded block takes than its bytes, at the worst
-	// that was measured for blocks of usual transactions.
+	// that was measured for blocks of usual transactions; blockOverhead is what the smallest
+	// takes beside.
 	decodedFactor = 4
+	blockOverhead = 4 << 10
 )
 
 // body is a decoded block, with what it spends if that is known: a block that was never
@@ -113,7 +115,7 @@ func (c *blockCache) find(hash types.Hash) *body {
 }
 
 func (c *blockCache) keep(hash types.Hash, b *body) {
-	k := &keptBlock{hash, b, decodedFactor*len(b.Raw) + 4096}
+	k := &keptBlock{hash, b, decodedFactor*len(b.Raw) + blockOverhead}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if before := c.entries[hash]; before != nil { // from before it was connected

@@ -25,6 +25,10 @@ const (
 	maxHeader     = 16 << 10 // bytes of a request's header
 )
 
+// Memory is about how many bytes a server takes: blocks and pages that were asked for, and what
+// is being made.
+const Memory = blockBudget + pageBudget + 24<<20
+
 // Options are what a server shows, and to whom. Params, Headers, Blocks, Pool, Journal and
 // Status are needed.
 type Options struct {

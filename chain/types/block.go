@@ -74,7 +74,9 @@ func (b *Block) AppendTo(buf []byte) []byte {
 }
 
 // blockSlab is how many inputs, outputs or witness elements of a block share an array.
-// That makes decoding a third cheaper, and wastes some kilobytes.
+// That makes decoding a third cheaper, and wastes some kilobytes. A small block has arrays
+// that are about as large as what it can fill: whoever keeps many small blocks would else keep
+// little but room.
 const blockSlab = 128
 
 // DecodeBlock reads one block. All of buf must be used. The block refers to buf, which
@@ -101,7 +103,7 @@ func ReadBlock(buf []byte) (block *Block, size int, err error) {
 }
 
 func (d *Decoder) block() *Block {
-	d.share(blockSlab)
+	d.share(min(blockSlab, 1+len(d.data)/(2*minTxInSize)))
 	var b Block
 	d.header(&b.Header)
 	if n := d.Count(minTxSize); n > 0 {

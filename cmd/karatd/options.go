@@ -28,10 +28,6 @@ import (
 
 const mebibyte = 1 << 20
 
-// workingMemory is what a flush, and blocks on their way, take beside the coin cache.
-// Near the sum of both, garbage is collected more often.
-const workingMemory = 112 * mebibyte
-
 // pruneByHand is the size for --prune that stands for none: blocks go when a client says so,
 // as in Bitcoin Core.
 const pruneByHand = 1
@@ -176,8 +172,6 @@ func (o *options) config(c *cli.Context, defaultLevel slog.Level) (node.Config, 
 	if err != nil {
 		return node.Config{}, err
 	}
-	// Go collects garbage when memory has doubled, which with a large coin cache would
-	// be far beyond the budget.
 	debug.SetMemoryLimit(o.cacheMiB*mebibyte + workingMemory)
 	config := node.Config{
 		DataDir: dir, Params: params, CacheBytes: o.cacheMiB * mebibyte, PruneBytes: o.pruneMiB * mebibyte, Logger: logger, LogPath: logPath(c),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +49,9 @@ func runNode(c *cli.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	limited, stop := context.WithCancel(c.Context)
+	defer stop()
+	go o.limitMemory(limited, n)
 	err = n.Run(c.Context, func(t node.Started) {
 		tellSystemd(c.Context, n)
 		announce(c.App.Writer, o, config, t, isNew)
