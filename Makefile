@@ -68,10 +68,11 @@ lint: deadcode ## check formatting, vet, staticcheck and dead code
 	cd test/beyond && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-# What the programs reach, then what they and the tests reach.
+# What the programs reach, then what they and the tests reach. cmd/karat-events is a
+# program too, but a module of its own: it alone reads journals.
 .PHONY: deadcode
 deadcode: ## find functions that nothing calls, or only tests
-	@dead=$$($(GO) run $(DEADCODE) ./cmd/... && $(GO) run $(DEADCODE) -test ./... && cd test/oracle && $(GO) run $(DEADCODE) -test ./...) && \
+	@dead=$$({ $(GO) run $(DEADCODE) ./cmd/... || echo failed; } | sed '/^chain\/journal\//d' && $(GO) run $(DEADCODE) -test ./... && cd test/oracle && $(GO) run $(DEADCODE) -test ./...) && \
 		test -z "$$dead" || { echo "$$dead"; exit 1; }
 
 .PHONY: vulnerabilities

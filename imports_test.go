@@ -121,6 +121,9 @@ var allowed = map[string][]string{
 		"golang.org/x/net/netutil",
 		"chain/types", "chain/consensus", "chain/header", "chain/pending", "miner/stratuminfo", "p2p/peerinfo", "rpc/callinfo", "github.com/VictoriaMetrics/metrics",
 	},
+	"node/events": {
+		"internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/journal", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream",
+	},
 	"rpc/zeromq": {
 		"internal/poke", "chain/types", "chain/consensus", "chain/pending", "rpc/zmqinfo", "github.com/go-zeromq/zmq4", "github.com/go-zeromq/zmq4/security/null",
 	},
@@ -151,7 +154,7 @@ var allowed = map[string][]string{
 		"node/dev", "rpc/devinfo",
 		"internal/machine", "node/doctor",
 		".", "internal/wholefile", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
-		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "web/faucet", "internal/hook", "node/monitor",
+		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "web/faucet", "internal/hook", "node/monitor", "node/events",
 	},
 	"node/lab":    {"internal/baton", "internal/poke", "internal/simnet", "chain/types", "chain/consensus", "chain/header", "chain/indexed", "chain/pending", "node", "rpc/labinfo"},
 	"rpc/labinfo": {"chain/types"},
@@ -167,6 +170,7 @@ var allowed = map[string][]string{
 		"wallet/bip39",
 	},
 	"cmd/karatd": {
+		"node/events", "chain/journal",
 		"node/dev", "node/lab", "rpc/devinfo", "rpc/labinfo",
 		"internal/machine", "node/doctor",
 		".", "internal/cmdline", "internal/wholefile", "chain/types", "chain/consensus", "chain/indexed", "chain/network", "chain/forecast", "chain/taproot", "chain", "chain/store", "node", "rpc/zmqinfo", "rpc", "p2p/noise", "p2p/dial", "p2p/seed",

@@ -23,7 +23,7 @@ var pure = []string{
 }
 
 // The stateful packages, which meet through the interfaces that they declare.
-var stateful = []string{"node/dev", "chain", "chain/store", "chain/index", "chain/bootstrap", "mempool", "miner", "miner/stratum", "p2p", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/portmap", "p2p/seed", "rpc", "rpc/zeromq", "web", "web/faucet", "wallet", "node", "node/lab", "node/monitor"}
+var stateful = []string{"node/dev", "node/events", "chain", "chain/store", "chain/index", "chain/bootstrap", "mempool", "miner", "miner/stratum", "p2p", "p2p/addrbook", "p2p/dial", "p2p/noise", "p2p/portmap", "p2p/seed", "rpc", "rpc/zeromq", "web", "web/faucet", "wallet", "node", "node/lab", "node/monitor"}
 
 // What interfaces may name although it is of neither layer.
 var alsoSaid = map[string]string{

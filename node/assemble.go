@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,12 +13,14 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/internal/logswitch"
 	"github.com/karatcoin/karat/internal/threadtime"
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/miner/stratum"
 	"github.com/karatcoin/karat/node/dev"
+	"github.com/karatcoin/karat/node/events"
 	"github.com/karatcoin/karat/node/monitor"
 	"github.com/karatcoin/karat/p2p"
 	"github.com/karatcoin/karat/p2p/dial"
@@ -39,6 +42,7 @@ type services struct {
 	mapper    *portmap.Mapper   // nil: no router is asked
 	stratum   *stratum.Server   // nil: no miner is let in
 	publisher *zeromq.Publisher // nil: nothing is published by ZeroMQ
+	events    *events.Publisher // nil: no stream of events is written
 	faucet    *faucet.Faucet    // nil: nothing is given away
 	web       *web.Server       // nil: there are no pages
 	bench     *dev.Bench        // nil: this is no developer's workbench
@@ -107,6 +111,9 @@ func (n *Node) assemble() (s *services, err error) {
 	if err := n.newPublisher(s); err != nil {
 		return s, err
 	}
+	if err := n.newEvents(s, key); err != nil {
+		return s, err
+	}
 	if err := n.newWeb(s); err != nil {
 		return s, err
 	}
@@ -150,6 +157,26 @@ func (n *Node) newPublisher(s *services) (err error) {
 		s.publisher, err = zeromq.New(zeromq.Options{Endpoints: n.config.ZMQ, Chain: n.chain, Pool: s.pool, Syncing: n.syncing, Logger: n.log})
 	}
 	return err
+}
+
+// newEvents makes what writes the stream of events, if there is to be one. A hash of the
+// node's id is the name under which it writes: the id itself is nothing that readers need.
+func (n *Node) newEvents(s *services, key noise.Key) (err error) {
+	if n.config.Events.Servers == "" {
+		return nil
+	}
+	if n.config.Events.Readable() {
+		n.log.Warn("the password of --events goes through a network unencrypted: tls:// in its place hides it")
+	}
+	id := key.ID()
+	name := taproot.TaggedHash("karat/events", id[:])
+	s.events, err = events.New(events.Options{
+		Config: n.config.Events, Params: n.config.Params, Chain: n.chain, Writer: hex.EncodeToString(name[:8]), Board: n.warnings, Logger: n.log,
+	})
+	if err != nil {
+		return fmt.Errorf("--events: %w", err)
+	}
+	return nil
 }
 
 // listen opens a listener at an address; none for an empty one. The error names the

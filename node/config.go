@@ -15,6 +15,7 @@ import (
 	"github.com/karatcoin/karat/mempool"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/miner/stratum"
+	"github.com/karatcoin/karat/node/events"
 	"github.com/karatcoin/karat/p2p"
 	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/rpc/zmqinfo"
@@ -117,6 +118,8 @@ type Config struct {
 	REST   bool               // answer Bitcoin Core's REST to anybody who reaches RPCListen
 	ZMQ    []zmqinfo.Endpoint // where to publish blocks and transactions
 	Notify Notify
+
+	Events events.Config // a stream of events; without servers there is none
 
 	Faucet        bool         // give coins away on the pages
 	FaucetAmount  types.Amount // to each who asks

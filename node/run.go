@@ -74,6 +74,9 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if s.publisher != nil {
 		run = append(run, s.publisher.Run)
 	}
+	if s.events != nil {
+		run = append(run, s.events.Run)
+	}
 	hooks := n.newNotices()
 	run = append(run, hooks.runs(n, s.pool)...)
 	if n.config.StopAt > 0 {

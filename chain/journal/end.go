@@ -7,10 +7,11 @@ import (
 
 // End is the end of a journal, from which it is written on.
 type End struct {
-	At   Position          // behind the last step that is whole; zero: there is none
-	Work consensus.Uint256 // of the chain up to At
-	Goal Goal              // of the last step
-	Open *ID               // the last message, if it is of a step that is not whole; else nil
+	At     Position          // behind the last step that is whole; zero: there is none
+	Work   consensus.Uint256 // of the chain up to At
+	Goal   Goal              // of the last step
+	Writer string            // of the last message
+	Open   *ID               // the last message, if it is of a step that is not whole; else nil
 }
 
 // ReadEnd reads the end of a network's journal from the last message that ends a step, and
@@ -34,6 +35,7 @@ func ReadEnd(network types.Hash, lastStep, last *Message) (*End, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.Writer = last.get(HeaderWriter)
 	switch {
 	case d.Number == e.At.Steps && !d.IsBlock:
 		e.Open = &d

@@ -11,8 +11,9 @@ import (
 
 // The names of headers.
 const (
-	HeaderID      = "Nats-Msg-Id" // every message has it, see ID
-	HeaderPart    = "Karat-Part"  // "2/5": this is the second of five messages that make one
+	HeaderID      = "Nats-Msg-Id"  // every message has it, see ID
+	HeaderPart    = "Karat-Part"   // "2/5": this is the second of five messages that make one
+	HeaderWriter  = "Karat-Writer" // every message has it: who has written it, by which a node knows what it has written itself
 	HeaderVersion = "Karat-Version"
 	HeaderNetwork = "Karat-Network"
 	HeaderBlock   = "Karat-Block"  // height, hash
@@ -175,11 +176,11 @@ func (r *headReader) index(name string) (i types.Index) {
 }
 
 // headers are those of the message that ends a step.
-func (h *Head) headers() map[string][]string {
+func (h *Head) headers(writer string) map[string][]string {
 	index := func(i types.Index) string { return fmt.Sprintf("%d %s", i.Height, i.Hash) }
 	id := ID{Number: h.Number, Direction: h.Direction, Hash: h.Block.Hash, IsBlock: true}
 	m := map[string][]string{
-		HeaderID: {id.String()}, HeaderVersion: {strconv.Itoa(Version)}, HeaderNetwork: {h.Network.String()}, HeaderBlock: {index(h.Block)},
+		HeaderID: {id.String()}, HeaderWriter: {writer}, HeaderVersion: {strconv.Itoa(Version)}, HeaderNetwork: {h.Network.String()}, HeaderBlock: {index(h.Block)},
 		HeaderAt: {index(h.At)}, HeaderWork: {h.Work.String()}, HeaderGoal: {h.Goal.Hash.String() + " " + h.Goal.Work.String()},
 	}
 	if h.Direction != Abandoned {

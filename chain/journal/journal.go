@@ -111,6 +111,9 @@ type Position struct {
 	Block types.Index // where they have led
 }
 
+// begun reports whether a block has come. None has while the first that was told is given up.
+func (p *Position) begun() bool { return p.Block != types.Index{} }
+
 // Goal is the tip towards which a writer goes. In the middle of a reorganisation the
 // journal stands at a block with less work than before, and this tells others that
 // nothing is amiss.

@@ -130,7 +130,7 @@ func (r *Reader) end(m *Message, d *ID) (*Step, error) {
 		return nil, foreign("it is of network %s, and this is %s", h.Network, r.Network)
 	}
 	if h.Direction == Abandoned {
-		if r.At.Steps > 0 && h.At != r.At.Block {
+		if r.At.begun() && h.At != r.At.Block {
 			return nil, gap("step %d stays at block %s, and the one before led to %s", h.Number, h.At, r.At.Block)
 		}
 		return &Step{Head: *h, Body: m.Data}, nil
@@ -138,7 +138,7 @@ func (r *Reader) end(m *Message, d *ID) (*Step, error) {
 	if !h.moves() {
 		return nil, foreign("step %d says that block %s is %s and leads to %s", h.Number, h.Block, h.Direction, h.At)
 	}
-	if before := h.before(); r.At.Steps > 0 && before != r.At.Block {
+	if before := h.before(); r.At.begun() && before != r.At.Block {
 		return nil, gap("step %d begins at block %s, and the one before led to %s", h.Number, before, r.At.Block)
 	}
 	if h.Txs != len(r.txs) || len(r.part) > 0 || h.Direction == Disconnected && r.open.Position != 0 {

@@ -13,6 +13,7 @@ import (
 type Writer struct {
 	Params *consensus.Params
 	Format Format
+	Name   string // of whoever writes; it tells readers nothing
 }
 
 // Place is a place in a step: how many of its transactions were told, and how many parts
@@ -72,7 +73,7 @@ func (w *Writer) parts(h *Head, b *consensus.HashedBlock, position int, spent []
 		subject := TxSubject(w.Params.Name, w.Format, h.Direction)
 		for part := told; part < parts; part++ {
 			id := ID{Number: h.Number, Direction: h.Direction, Hash: h.Block.Hash, Position: position}
-			m := Message{Subject: subject, Header: map[string][]string{}, Data: data[part*PartSize : min((part+1)*PartSize, len(data))]}
+			m := Message{Subject: subject, Header: map[string][]string{HeaderWriter: {w.Name}}, Data: data[part*PartSize : min((part+1)*PartSize, len(data))]}
 			if parts > 1 {
 				id.Part = part + 1
 				m.Header[HeaderPart] = []string{strconv.Itoa(id.Part) + "/" + strconv.Itoa(parts)}
@@ -86,7 +87,7 @@ func (w *Writer) parts(h *Head, b *consensus.HashedBlock, position int, spent []
 }
 
 func (w *Writer) block(h *Head, u *consensus.BlockUpdate, spent [][]types.Coin) (Message, error) {
-	m := Message{Subject: BlockSubject(w.Params.Name, w.Format, h.Direction), Header: h.headers()}
+	m := Message{Subject: BlockSubject(w.Params.Name, w.Format, h.Direction), Header: h.headers(w.Name)}
 	if w.Format == Raw {
 		m.Data = u.Block.Block.Header.AppendTo(nil)
 		return m, nil
@@ -102,7 +103,7 @@ func (w *Writer) block(h *Head, u *consensus.BlockUpdate, spent [][]types.Coin) 
 
 // Abandon makes the message of a step that gives up what was told of a block.
 func (w *Writer) Abandon(h *Head) (Message, error) {
-	m := Message{Subject: BlockSubject(w.Params.Name, w.Format, Abandoned), Header: h.headers()}
+	m := Message{Subject: BlockSubject(w.Params.Name, w.Format, Abandoned), Header: h.headers(w.Name)}
 	if w.Format == Raw {
 		return m, nil
 	}

@@ -125,6 +125,9 @@ func TestBadOptions(t *testing.T) {
 		want            string
 	}{
 		{name: "port without host", args: []string{"--listen", "9555"}, code: 2, want: "--listen"},
+		{name: "events nowhere", args: []string{"--events", "http://karat:SeCrEt@127.0.0.1"}, code: 2, want: "--events: URL 1 does not begin with nats:// or tls://"},
+		{name: "events as nothing", args: []string{"--events", "nats://127.0.0.1", "--events-format", "xml"}, code: 2, want: `--events: "xml": want json or raw`},
+		{name: "events from nowhere", args: []string{"--events-from", "7"}, code: 2, want: "--events-from is of no use without --events"},
 		{name: "text for a number", args: []string{"--mempool", "much"}, code: 2, want: "mempool"},
 		{name: "too small", args: []string{"--max-memory", "0"}, code: 2, want: "--max-memory 0"},
 		{name: "no room for clusters", args: []string{"--mempool", "3"}, code: 2, want: "--mempool: want at least 5m for a --limit-cluster-size of 101"},

@@ -75,6 +75,7 @@ type options struct {
 
 	stratum stratumOptions
 	outlets outletOptions
+	events  eventsOptions
 	web     webOptions
 }
 
@@ -118,7 +119,7 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "mine-interval", Destination: &o.mineInterval, Category: mining, Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
 		&cli.GenericFlag{Name: "threads", Value: cmdline.Number(&o.threads, int64(runtime.NumCPU()), 1, 1024), Category: mining, DefaultText: "one for each core", Usage: "mine with `N` threads"},
 	)
-	return slices.Concat(flags, o.rpc.flags(), o.blocks.flags(), o.stratum.flags(), o.pool.flags(), o.outlets.flags(), o.web.flags())
+	return slices.Concat(flags, o.rpc.flags(), o.blocks.flags(), o.stratum.flags(), o.pool.flags(), o.outlets.flags(), o.events.flags(), o.web.flags())
 }
 
 // params returns the parameters of --network.
@@ -232,7 +233,7 @@ func (o *options) runConfig(c *cli.Context) (node.Config, error) {
 	}
 	// Everything that can be wrong is found before the data directory is opened,
 	// which may take a while.
-	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.rpc.set, o.pool.set, o.setMining, o.blocks.set, o.stratum.set, o.outlets.set, o.web.set} {
+	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.rpc.set, o.pool.set, o.setMining, o.blocks.set, o.stratum.set, o.outlets.set, o.events.set, o.web.set} {
 		if err := part(c, &config); err != nil {
 			return config, err
 		}

@@ -1,0 +1,225 @@
+// Package events writes the chain's journal (chain/journal) into a stream of NATS JetStream,
+// together with other nodes.
+//
+// Its one idea is that nothing is remembered here. The stream's own end says what comes next,
+// and each message is sent with the place that it must get. So a node that was stopped, a
+// server that was lost, a message whose receipt was lost and a second node that writes the same
+// stream are one case: the place is taken, or something else is at the end, and the end is read
+// again.
+//
+//	p, err := events.New(events.Options{…}) // checks what the operator wrote
+//	err = p.Run(ctx)                        // until the context ends
+//
+// A server that is slow or away holds nobody up: the chain pokes, and what was not told yet
+// is read from it later. What goes wrong is warned of, and tried again.
+package events
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/journal"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/poke"
+)
+
+// Chain is the chain that is told of.
+type Chain interface {
+	poke.Source
+	Tip() types.Index
+	Info(hash types.Hash) (header.Info, bool)
+	HashAt(height uint32) (types.Hash, bool)
+	BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error)
+	UpdatesSince(since types.Index, limit int) (reverted, applied []consensus.BlockUpdate, err error)
+}
+
+// Board takes warnings for the operator.
+type Board interface {
+	Set(about, text string)
+	Unset(about string)
+}
+
+// Options are what a publisher is made of.
+type Options struct {
+	Config
+	Params *consensus.Params
+	Chain  Chain
+	Writer string // by which this node knows its own messages; the same after a restart
+	Board  Board
+	Logger *slog.Logger
+}
+
+// About is what the warning that events wait is known by.
+const About = "events"
+
+// How long is waited.
+const (
+	firstWait = 250 * time.Millisecond // after a failure; doubled by each that follows
+	lastWait  = 15 * time.Second
+
+	takeOver = 2 * time.Second  // until what another node has begun is ended for it
+	giveUp   = 30 * time.Second // the same, where that leaves its way
+
+	lookAgain = time.Second      // while the stream is ahead of this node, or another is writing
+	lookIdle  = 30 * time.Second // while all is told
+)
+
+// errMoved says that a place in the stream was taken: by another node, or by this one,
+// which did not hear of it.
+var errMoved = errors.New("the stream has moved on")
+
+// place is a stream. Its methods are called by one goroutine.
+type place interface {
+	// end reads the last place that is taken, the last message that ends a step, and the
+	// last of all; these are nil if there is none.
+	end(ctx context.Context) (last uint64, lastStep, lastMessage *journal.Message, err error)
+	// put sends a message to the place behind another, which must have the id that is said,
+	// unless that is empty. What becomes of it is said by a later call, as an error, or by
+	// settle, which waits for all. After an error the place is closed and opened anew.
+	//
+	// A place alone would not do for messages that are sent without waiting for each other's
+	// receipts: where another node's message comes between two of them, the second would find
+	// its place.
+	put(ctx context.Context, after uint64, id string, m *journal.Message) error
+	settle(ctx context.Context) error
+	close()
+}
+
+// Publisher writes the journal.
+type Publisher struct {
+	o      Options
+	writer journal.Writer
+	open   func(ctx context.Context, lost func()) (place, error)
+	again  poke.Slot // the server is lost
+
+	// Of the goroutine of Run:
+	stream place  // nil: not open
+	end    *end   // nil: to be read
+	sent   string // id of the last message that was sent to the stream since it is open; empty: none
+	seen   uint64
+	since  time.Time // when the end was first seen to be there
+	ahead  bool      // it was said that the stream is ahead
+	told   bool      // it was said that the stream is written
+}
+
+// end is the end of the journal, and its place in the stream.
+type end struct {
+	journal.End
+	last uint64
+}
+
+// New makes a publisher. An error says which option is wrong, and never what a password is.
+func New(o Options) (*Publisher, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	p := &Publisher{o: o, writer: journal.Writer{Params: o.Params, Format: o.Format, Name: o.Writer}, again: poke.NewSlot()}
+	p.open = func(ctx context.Context, lost func()) (place, error) { return openStream(ctx, &p.o, lost) }
+	return p, nil
+}
+
+// Run writes until the context ends.
+func (p *Publisher) Run(ctx context.Context) error {
+	changes, endChanges := p.o.Chain.Subscribe()
+	defer endChanges()
+	defer func() {
+		if p.stream != nil {
+			p.stream.close()
+		}
+	}()
+	failed := time.Duration(0)
+	for ctx.Err() == nil {
+		wait, err := p.turn(ctx)
+		var poked <-chan struct{}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errMoved):
+			p.end = nil
+			p.reopen()
+			continue
+		case err != nil:
+			p.reopen()
+			p.fail(err)
+			failed = min(max(2*failed, firstWait), lastWait)
+			wait = failed
+		default:
+			failed, poked = 0, changes
+			p.o.Board.Unset(About)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+			p.end = nil // it may have moved
+		case <-poked:
+		case <-p.again:
+			p.reopen()
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+func (p *Publisher) reopen() {
+	if p.stream != nil {
+		p.stream.close()
+	}
+	p.stream, p.end, p.sent = nil, nil, ""
+}
+
+// fail warns of what goes wrong, once as long as it is the same.
+func (p *Publisher) fail(err error) {
+	p.o.Board.Set(About, "Events wait and are not lost: "+err.Error())
+	p.told = false
+}
+
+// turn writes what there is to tell, and returns how long the chain or the stream may then
+// stay as they are until the next turn.
+func (p *Publisher) turn(ctx context.Context) (wait time.Duration, err error) {
+	if p.stream == nil {
+		if p.stream, err = p.open(ctx, p.again.Poke); err != nil {
+			p.stream = nil
+			return 0, err
+		}
+	}
+	if p.end == nil {
+		if err := p.readEnd(ctx); err != nil {
+			return 0, err
+		}
+	}
+	for {
+		wait, err := p.advance(ctx)
+		if wait == 0 && err == nil {
+			continue
+		}
+		if err == nil {
+			err = p.stream.settle(ctx)
+		}
+		return wait, err
+	}
+}
+
+func (p *Publisher) readEnd(ctx context.Context) error {
+	last, lastStep, lastMessage, err := p.stream.end(ctx)
+	if err != nil {
+		return err
+	}
+	e, err := journal.ReadEnd(p.o.Params.Identity(), lastStep, lastMessage)
+	if err != nil {
+		return err
+	}
+	if now := time.Now(); last != p.seen || p.since.IsZero() {
+		p.seen, p.since = last, now
+	}
+	p.end = &end{*e, last}
+	if !p.told {
+		p.told = true
+		p.o.Logger.Info("events are written", "to", p.o.Where(), "stream", journal.Stream(p.o.Params.Name, p.o.Format), "messages", last, "height", e.At.Block.Height)
+	}
+	return nil
+}
