@@ -54,7 +54,8 @@ type services struct {
 	rpcListeners    []net.Listener
 	fingerprint     string    // of the certificate for RPC clients; empty: no TLS
 	certificateEnd  time.Time // of that certificate
-	locked          []string  // users of RPC who may call nothing
+	auth            *rpc.Auth
+	locked          atomic.Pointer[[]string] // users of RPC who may call nothing
 	removeCookie    func() error
 
 	listens atomic.Bool // everything has started
@@ -215,21 +216,9 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 			return nil, fmt.Errorf("--connect: %w", err)
 		}
 	}
-	var allow []peerinfo.NodeID
-	for _, text := range n.config.AllowPeers {
-		id, err := peerinfo.ParseNodeID(text)
-		if err != nil {
-			return nil, fmt.Errorf("--allow-peer: %w", err)
-		}
-		allow = append(allow, id)
-	}
-	var trust []peerinfo.Selector
-	for _, text := range n.config.TrustPeers {
-		who, err := peerinfo.ParseSelector(text)
-		if err != nil {
-			return nil, fmt.Errorf("--trust-peer: %w", err)
-		}
-		trust = append(trust, who)
+	allow, trust, err := n.config.lists()
+	if err != nil {
+		return nil, err
 	}
 	// The port that peers are told; 0: we take no connections. They put it to the address
 	// that they see, which is not ours behind a proxy.
@@ -246,6 +235,25 @@ func (n *Node) newPeers(key noise.Key, s *services) (*p2p.Manager, error) {
 		Connect: n.config.Connect, Allow: allow, Discover: !n.config.NoDiscovery, MaxInbound: n.config.MaxPeers, MaxPerAddress: n.config.MaxPerAddress, ThreadTime: threadtime.Now, Trust: trust, BlocksOnly: p2p.DefaultBlocksOnly, MaxUpload: n.config.MaxUpload, MaxMemory: n.config.PeerBytes,
 		File: filepath.Join(n.config.DataDir, "peers.json"), BanFile: filepath.Join(n.config.DataDir, "banlist.json"), Now: n.clock.real, Logger: n.log.With(logswitch.Category("net")),
 	}), nil
+}
+
+// lists reads whom the operator lets in alone, and whom he trusts.
+func (c *Config) lists() (allow []peerinfo.NodeID, trust []peerinfo.Selector, err error) {
+	for _, text := range c.AllowPeers {
+		id, err := peerinfo.ParseNodeID(text)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--allow-peer: %w", err)
+		}
+		allow = append(allow, id)
+	}
+	for _, text := range c.TrustPeers {
+		who, err := peerinfo.ParseSelector(text)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--trust-peer: %w", err)
+		}
+		trust = append(trust, who)
+	}
+	return allow, trust, nil
 }
 
 // newMapper makes what asks the router for a port, if it is to be asked.
@@ -288,6 +296,7 @@ func (n *Node) newServer(s *services) error {
 	if err != nil {
 		return err
 	}
+	s.auth = auth
 	secret, err := n.rpcTLS(s)
 	if err != nil {
 		return err
@@ -299,6 +308,7 @@ func (n *Node) newServer(s *services) error {
 		Control: c, Doctor: &diagnoser{n, s, c}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
 		TLS: secret, Hosts: rpcHosts(n.config.RPCHosts), AllowIP: n.config.RPCAllowIP, IdleTimeout: n.config.RPCIdle, Limits: n.config.RPCLimits,
 		REST: n.config.REST, ZMQ: n.config.ZMQ, Lab: n.config.Lab,
+		Profiles: n.config.Profiles,
 	}
 	if n.index != nil {
 		options.Index, options.Scripts = n.index, n.index

@@ -62,6 +62,7 @@ type Config struct {
 	FileBytes  uint32            // of a full file of blocks; 0: as the store likes
 	Indexes    []string          // names of those that are kept (indexed.Txs, …)
 	Logger     *slog.Logger      // nil: discard
+	LogLevel   *slog.LevelVar    // of Logger, which Reload changes; nil: it cannot be changed
 	LogPath    string            // the file that the log goes to, as clients are told; empty: none
 
 	Listen        string   // HOST:PORT for peers; empty: none
@@ -114,6 +115,8 @@ type Config struct {
 	WebBase      string // path under which a proxy has the pages; empty: none
 	WebOperator  bool   // whoever opens them on this machine may see peers and miners
 	WebForwarded bool   // visitors come by a proxy, which names them in X-Forwarded-For
+
+	Profiles bool // let users of RPC who may call everything take profiles
 
 	REST   bool               // answer Bitcoin Core's REST to anybody who reaches RPCListen
 	ZMQ    []zmqinfo.Endpoint // where to publish blocks and transactions

@@ -66,7 +66,7 @@ func (d *diagnoser) inside(ctx context.Context) *doctor.Inside {
 	n := d.n
 	in := &doctor.Inside{
 		Now: n.clock.now(), Uptime: d.c.Uptime(), Mocked: n.clock.mocked.Load() != 0, Chain: d.chain(), Network: d.network(ctx), Mining: d.mining(ctx),
-		Pool: d.s.pool.Info(), Clients: doctor.Clients{Locked: d.s.locked, Certificate: d.s.certificateEnd},
+		Pool: d.s.pool.Info(), Clients: doctor.Clients{Locked: *d.s.locked.Load(), Certificate: d.s.certificateEnd},
 	}
 	if n.index != nil {
 		in.Indexes = n.index.States()

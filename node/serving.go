@@ -27,26 +27,36 @@ func (n *Node) newAuth(s *services) (*rpc.Auth, error) {
 			}
 		}
 	}
-	for _, line := range n.config.RPCAuth {
+	locked, err := n.config.addUsers(auth)
+	if err != nil {
+		return nil, err
+	}
+	s.locked.Store(&locked)
+	if len(locked) > 0 && len(s.rpcListeners) > 0 {
+		n.ownLog.Warn("RPC users may call nothing, since they have no list: give them one with --rpc-allow NAME:@all, or see --rpc-allow-default", "users", strings.Join(locked, " "))
+	}
+	return auth, nil
+}
+
+// addUsers adds the users of a configuration, but for the cookie's, and returns the names of those who
+// may call nothing.
+func (c *Config) addUsers(auth *rpc.Auth) (locked []string, err error) {
+	for _, line := range c.RPCAuth {
 		if err := auth.AddHashed(line); err != nil {
 			return nil, fmt.Errorf("--rpc-auth: %w", err)
 		}
 	}
-	if n.config.RPCUser != "" {
-		if err := auth.AddPassword(n.config.RPCUser, n.config.RPCPassword); err != nil {
+	if c.RPCUser != "" {
+		if err := auth.AddPassword(c.RPCUser, c.RPCPassword); err != nil {
 			return nil, fmt.Errorf("--rpc-user: %w", err)
 		}
 	}
-	for _, line := range n.config.RPCAllow {
+	for _, line := range c.RPCAllow {
 		if err := auth.Allow(line); err != nil {
 			return nil, fmt.Errorf("--rpc-allow %s: %w", line, err)
 		}
 	}
-	all := n.config.RPCOthers == OthersAll || n.config.RPCOthers == OthersByLists && len(n.config.RPCAllow) == 0
-	if s.locked = auth.Others(all); len(s.locked) > 0 && len(s.rpcListeners) > 0 {
-		n.ownLog.Warn("RPC users may call nothing, since they have no list: give them one with --rpc-allow NAME:@all, or see --rpc-allow-default", "users", strings.Join(s.locked, " "))
-	}
-	return auth, nil
+	return auth.Others(c.RPCOthers == OthersAll || c.RPCOthers == OthersByLists && len(c.RPCAllow) == 0), nil
 }
 
 // rpcTLS returns what clients are spoken to with; nil for plain HTTP, of which the log

@@ -89,6 +89,33 @@ func (b *bans) load() {
 	b.expire(b.now())
 }
 
+// reload reads the file again in place of the operator's bans. A file of which some cannot be
+// read is refused: somebody has just changed it, and can mend it. Without a file there are none.
+func (b *bans) reload() error {
+	if b.file == "" {
+		return nil
+	}
+	b.saving <- struct{}{} // nothing is half written
+	defer func() { <-b.saving }()
+	list, left, err := readBans(b.file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		list = nil
+	case err != nil:
+		return fmt.Errorf("%s: %w", b.file, err)
+	case left > 0:
+		return fmt.Errorf("%s: %d of its bans are none", b.file, left)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.set)
+	for _, ban := range list {
+		b.set[ban.Who] = ban
+	}
+	b.expire(b.now())
+	return nil
+}
+
 func readBans(path string) (list []peerinfo.Ban, left int, err error) {
 	f, err := os.Open(path)
 	if err != nil {

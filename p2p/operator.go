@@ -52,6 +52,31 @@ func (m *Manager) saveBans() error {
 	return nil
 }
 
+// ReloadBans reads the file of bans again, which takes the place of what the operator has banned,
+// and hangs up on those who are in it. With an error nothing changes.
+func (m *Manager) ReloadBans() error {
+	if err := m.slots.bans.reload(); err != nil {
+		return fmt.Errorf("the bans could not be read again: %w", err)
+	}
+	for _, p := range m.slots.all() {
+		if err := m.slots.bans.hits(p.id, p.address, p.inbound); err != nil {
+			p.close(err)
+		}
+	}
+	return nil
+}
+
+// SetLists replaces whom the operator lets in alone, and whom he trusts. Peers who are not let in
+// any more are hung up on; of those who are there, trust stays as it was when they came.
+func (m *Manager) SetLists(allow []peerinfo.NodeID, trust []peerinfo.Selector) {
+	m.slots.lists.Store(&choice{allow, trust})
+	for _, p := range m.slots.all() {
+		if !m.slots.allowed(p.id) {
+			p.close(errNotAllowed)
+		}
+	}
+}
+
 // Bans returns the bans that hold, in the order of whom they name.
 func (m *Manager) Bans() []peerinfo.Ban { return m.slots.bans.list() }
 

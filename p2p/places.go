@@ -13,13 +13,13 @@ import (
 // not banned. The id is zero before the handshake.
 func (s *slots) trusts(id peerinfo.NodeID, address string) bool {
 	at := ipOf(address)
-	return slices.ContainsFunc(s.trusted, func(who peerinfo.Selector) bool { return who.Names(id, at) })
+	return slices.ContainsFunc(s.lists.Load().trusted, func(who peerinfo.Selector) bool { return who.Names(id, at) })
 }
 
 // isStranger reports whether a peer called us and is not the operator's choice, and so
 // shares places with others.
 func (s *slots) isStranger(p *peer) bool {
-	return p.inbound && !p.trusted && !slices.Contains(s.only, p.id)
+	return p.inbound && !p.trusted && !slices.Contains(s.lists.Load().only, p.id)
 }
 
 // makePlace finds a place for a stranger: a free one, or that of another who gives way,

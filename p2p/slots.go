@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/karatcoin/karat/p2p/peerinfo"
@@ -26,9 +27,8 @@ const unwantedFor = 30 * time.Second
 type slots struct {
 	self          peerinfo.NodeID
 	maxInbound    int
-	maxPerAddress int                 // 0: DefaultMaxPerAddress, and more on our own network
-	only          []peerinfo.NodeID   // the only peers to talk to; empty: all
-	trusted       []peerinfo.Selector // who have places of their own
+	maxPerAddress int                    // 0: DefaultMaxPerAddress, and more on our own network
+	lists         atomic.Pointer[choice] // of the operator
 	now           func() time.Time
 	log           *slog.Logger
 	bans          *bans
@@ -44,10 +44,18 @@ type slots struct {
 }
 
 func newSlots(o Options, log *slog.Logger) *slots {
-	return &slots{
-		self: o.Key.ID(), maxInbound: o.MaxInbound, maxPerAddress: o.MaxPerAddress, only: o.Allow, trusted: o.Trust, now: o.Now, log: log,
+	s := &slots{
+		self: o.Key.ID(), maxInbound: o.MaxInbound, maxPerAddress: o.MaxPerAddress, now: o.Now, log: log,
 		bans: newBans(o.BanFile, o.Now, log), calls: newCalls(o.Now), processor: newProcessor(o.MaxProcessors, time.Now, o.ThreadTime), seed: maphash.MakeSeed(), peers: map[peerinfo.NodeID]*peer{},
 	}
+	s.lists.Store(&choice{o.Allow, o.Trust})
+	return s
+}
+
+// choice is whom the operator has chosen. It is replaced as a whole.
+type choice struct {
+	only    []peerinfo.NodeID   // the only peers to talk to; empty: all
+	trusted []peerinfo.Selector // who have places of their own
 }
 
 // admit gives a caller a place for its handshake. It returns nil, before anything is
@@ -263,8 +271,6 @@ func (s *slots) allowed(id peerinfo.NodeID) bool {
 	if id == s.self {
 		return false
 	}
-	if len(s.only) == 0 {
-		return true
-	}
-	return slices.Contains(s.only, id)
+	only := s.lists.Load().only
+	return len(only) == 0 || slices.Contains(only, id)
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/karatcoin/karat/internal/wholefile"
 )
@@ -27,17 +28,90 @@ type User struct {
 	Name string
 	salt string
 	hash [sha256.Size]byte // HMAC-SHA256 of the password under the salt
-	only map[string]bool   // the methods that the user may call; nil: all
-	all  bool              // all are in the user's list, known or not
+	// rights are replaced as a whole: connections know their user, and go on with another list. Without any a
+	// user may call all.
+	rights atomic.Pointer[rights]
 }
 
-func (u *User) may(method string) bool { return u.only == nil || u.all || u.only[method] }
+// rights are what a user may call.
+type rights struct {
+	only map[string]bool // these methods; nil: all
+	all  bool            // all are in the user's list, known or not
+}
 
-// Auth knows the users. It is complete before a server uses it, and needs no lock but
-// for what it remembers.
+func newUser(name, salt string, hash [sha256.Size]byte) *User {
+	u := &User{Name: name, salt: salt, hash: hash}
+	u.rights.Store(&rights{})
+	return u
+}
+
+func (u *User) may(method string) bool {
+	r := u.rights.Load()
+	return r == nil || r.only == nil || r.all || r.only[method]
+}
+
+// mayAll reports whether the user may call everything, as an operator does.
+func (u *User) mayAll() bool {
+	r := u.rights.Load()
+	return r == nil || r.only == nil || r.all
+}
+
+// Auth knows the users. It is complete before a server uses it; then Adopt alone changes it.
 type Auth struct {
+	// Before is who was known before, when users are read again: a password that is the same
+	// keeps its user. It may be nil.
+	Before *Auth
+
+	mu sync.RWMutex
+	// Guarded by mu:
 	users []*User
+
 	known knownHeaders
+}
+
+func (a *Auth) list() []*User {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.users
+}
+
+func (a *Auth) add(u *User) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users = append(slices.Clip(a.users), u)
+}
+
+// KeepCookie takes over the user of the cookie from Before.
+func (a *Auth) KeepCookie() {
+	for _, u := range a.Before.list() {
+		if u.Name == CookieUser {
+			a.add(newUser(u.Name, u.salt, u.hash))
+		}
+	}
+}
+
+// Adopt makes the users of another Auth those of this one. Who stays has the new rights from now on, also
+// on connections that are open, and who goes may do nothing more on them.
+func (a *Auth) Adopt(other *Auth) {
+	before := a.list()
+	var users []*User
+	for _, u := range other.list() {
+		same := slices.IndexFunc(before, func(old *User) bool { return old.Name == u.Name && old.salt == u.salt && old.hash == u.hash })
+		if same >= 0 {
+			before[same].rights.Store(u.rights.Load())
+			u = before[same]
+		}
+		users = append(users, u)
+	}
+	for _, old := range before {
+		if !slices.Contains(users, old) {
+			old.rights.Store(&rights{only: map[string]bool{}})
+		}
+	}
+	a.mu.Lock()
+	a.users = users
+	a.mu.Unlock()
+	a.known.forget()
 }
 
 // knownHeaders remembers headers that were found right, since a client sends the same with
@@ -68,6 +142,12 @@ func (k *knownHeaders) find(digest [sha256.Size]byte) *User {
 	return k.users[digest]
 }
 
+func (k *knownHeaders) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.users = nil
+}
+
 func (k *knownHeaders) add(digest [sha256.Size]byte, u *User) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -83,8 +163,14 @@ func (a *Auth) AddPassword(name, password string) error {
 	if name == "" || strings.Contains(name, ":") {
 		return fmt.Errorf("a user's name must not be empty and have no colon: %q", name)
 	}
+	if a.Before != nil {
+		if u, ok := a.Before.find(name, password); ok {
+			a.add(newUser(name, u.salt, u.hash))
+			return nil
+		}
+	}
 	salt := rand.Text()
-	a.users = append(a.users, &User{Name: name, salt: salt, hash: hashPassword(salt, password)})
+	a.add(newUser(name, salt, hashPassword(salt, password)))
 	return nil
 }
 
@@ -98,7 +184,7 @@ func (a *Auth) AddHashed(line string) error {
 	if !ok || !ok2 || name == "" || err != nil || len(hash) != sha256.Size {
 		return errors.New("want NAME:SALT$HASH, as Bitcoin's rpcauth.py prints it")
 	}
-	a.users = append(a.users, &User{Name: name, salt: salt, hash: [sha256.Size]byte(hash)})
+	a.add(newUser(name, salt, [sha256.Size]byte(hash)))
 	return nil
 }
 
@@ -112,16 +198,17 @@ func (a *Auth) Allow(line string) error {
 		return errors.New("want NAME:METHOD+METHOD, or roles such as NAME:@read")
 	}
 	found := false
-	for _, u := range a.users {
+	for _, u := range a.list() {
 		if u.Name != name {
 			continue
 		}
 		found = true
-		if u.only == nil {
-			u.only = map[string]bool{}
+		r := u.rights.Load()
+		if r.only == nil {
+			r.only = map[string]bool{}
 		}
 		for word := range strings.SplitSeq(list, "+") {
-			if err := u.allow(word); err != nil {
+			if err := r.allow(word); err != nil {
 				return err
 			}
 		}
@@ -132,23 +219,23 @@ func (a *Auth) Allow(line string) error {
 	return nil
 }
 
-// allow adds a method or a role to what a user may call.
-func (u *User) allow(word string) error {
+// allow adds a method or a role to them, before a server uses them.
+func (r *rights) allow(word string) error {
 	if !strings.HasPrefix(word, "@") {
 		if methods()[word] == nil {
 			return fmt.Errorf("there is no method %q", word)
 		}
-		u.only[word] = true
+		r.only[word] = true
 		return nil
 	}
-	r := role(word)
-	if within[r] == nil && r != roleNone {
+	named := role(word)
+	if within[named] == nil && named != roleNone {
 		return fmt.Errorf("there is no role %q: want @read, @wallet, @mine, @all or @none", word)
 	}
-	u.all = u.all || r == roleAll
-	for _, inner := range within[r] {
+	r.all = r.all || named == roleAll
+	for _, inner := range within[named] {
 		for method := range strings.FieldsSeq(roles[inner]) {
-			u.only[method] = true
+			r.only[method] = true
 		}
 	}
 	return nil
@@ -157,11 +244,12 @@ func (u *User) allow(word string) error {
 // Others says whether users without a list may call everything, or nothing. It is called
 // after the last Allow. It returns the names of those who may call nothing.
 func (a *Auth) Others(all bool) (locked []string) {
-	for _, u := range a.users {
-		if u.only == nil && !all {
-			u.only = map[string]bool{}
+	for _, u := range a.list() {
+		r := u.rights.Load()
+		if r.only == nil && !all {
+			r.only = map[string]bool{}
 		}
-		if u.only != nil && len(u.only) == 0 && !slices.Contains(locked, u.Name) {
+		if r.only != nil && len(r.only) == 0 && !slices.Contains(locked, u.Name) {
 			locked = append(locked, u.Name)
 		}
 	}
@@ -205,7 +293,7 @@ func (a *Auth) AddCookie(path string) (remove func() error, err error) {
 // names returns how many users there are.
 func (a *Auth) names() int {
 	names := map[string]bool{}
-	for _, u := range a.users {
+	for _, u := range a.list() {
 		names[u.Name] = true
 	}
 	return len(names)
@@ -254,7 +342,7 @@ func (s *Server) userOf(r *http.Request) (*User, bool) {
 // not tell which names exist.
 func (a *Auth) find(name, password string) (*User, bool) {
 	var found *User
-	for _, u := range a.users {
+	for _, u := range a.list() {
 		hash := hashPassword(u.salt, password)
 		same := subtle.ConstantTimeCompare([]byte(u.Name), []byte(name)) & subtle.ConstantTimeCompare(hash[:], u.hash[:])
 		if same == 1 {

@@ -94,7 +94,8 @@ func (w *web) accept(l net.Listener) error {
 // always is.
 func (s *Server) mayConnect(address netip.Addr) bool {
 	address = address.Unmap().WithZone("")
-	return len(s.AllowIP) == 0 || address.IsLoopback() || slices.ContainsFunc(s.AllowIP, func(p netip.Prefix) bool { return p.Contains(address) })
+	allowed := *s.allowIP.Load()
+	return len(allowed) == 0 || address.IsLoopback() || slices.ContainsFunc(allowed, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
 func (w *web) newClient(raw net.Conn) *client {

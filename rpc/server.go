@@ -85,6 +85,7 @@ type Options struct {
 	AllowIP     []netip.Prefix     // of clients; none: all
 	IdleTimeout time.Duration      // of a connection without requests; 0: DefaultIdleTimeout
 	REST        bool               // anybody may read the chain by REST
+	Profiles    bool               // users who may call everything may take profiles
 	ZMQ         []zmqinfo.Endpoint // where the node publishes, for getzmqnotifications
 
 	Logger *slog.Logger // nil: discard
@@ -112,6 +113,7 @@ type Server struct {
 	// strangers is for what anybody can bring about: it grows by a few lines a minute.
 	strangers *slog.Logger
 	sockets   socketsHold
+	allowIP   atomic.Pointer[[]netip.Prefix]
 }
 
 // NewServer returns a server that tells clients to wait (-28) until Ready is
@@ -130,12 +132,16 @@ func NewServer(o Options) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.strangers = ratelog.New(s.log)
+	s.SetAllowIP(o.AllowIP)
 	s.accounts.limits = o.Limits
 	if o.Auth.names() > 1 { // what one user may have while there are others
 		s.slow, s.polls = newPlaces(slow, slow-1), newPlaces(maxPolls, maxPolls/2)
 	}
 	return s
 }
+
+// SetAllowIP changes from where clients may connect from now on; none: from everywhere.
+func (s *Server) SetAllowIP(list []netip.Prefix) { s.allowIP.Store(&list) }
 
 // Ready lets the server answer.
 func (s *Server) Ready() { s.warm.Store(true) }
@@ -221,6 +227,8 @@ func (s *Server) at(path string) http.HandlerFunc {
 		return s.serveSocket
 	case path == "/", strings.HasPrefix(path, "/wallet/"): // where clients of Bitcoin Core put the name of a wallet
 		return s.serveHTTP
+	case s.Profiles && strings.HasPrefix(path, profilesPrefix):
+		return s.serveProfile
 	case s.REST && strings.HasPrefix(path, restPrefix):
 		return s.serveREST
 	}

@@ -25,7 +25,7 @@ func main() { cmdline.Main(run) }
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, std cmdline.Streams) int {
-	return cmdline.Program{App: newApp(&options{}, std)}.Run(ctx, args)
+	return cmdline.Program{App: newApp(&options{args: args}, std)}.Run(ctx, args)
 }
 
 // newApp returns the program. Without a command it runs the node, as bitcoind does, so

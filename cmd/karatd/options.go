@@ -42,6 +42,10 @@ const loopback = "127.0.0.1"
 // KARAT_RPC_LISTEN), the configuration file (rpc-listen = …) and the help text come
 // from them.
 type options struct {
+	args   []string          // the command line
+	values map[string]string // of all flags, when they were read
+	level  *slog.LevelVar    // of the log
+
 	dataDir, network, configFile string
 	cacheMiB, pruneMiB           int64
 	indexes                      indexOptions
@@ -175,7 +179,7 @@ func (o *options) config(c *cli.Context, defaultLevel slog.Level) (node.Config, 
 	}
 	debug.SetMemoryLimit(o.cacheMiB*mebibyte + workingMemory)
 	config := node.Config{
-		DataDir: dir, Params: params, CacheBytes: o.cacheMiB * mebibyte, PruneBytes: o.pruneMiB * mebibyte, Logger: logger, LogPath: logPath(c),
+		DataDir: dir, Params: params, CacheBytes: o.cacheMiB * mebibyte, PruneBytes: o.pruneMiB * mebibyte, Logger: logger, LogLevel: o.level, LogPath: logPath(c),
 		Indexes: o.indexes.names(),
 	}
 	if o.pruneMiB == pruneByHand {
@@ -202,7 +206,9 @@ func (o *options) logger(c *cli.Context, defaultLevel slog.Level) (*slog.Logger,
 			return nil, cmdline.Usagef("--log-level %q: want debug, info, warn or error", o.logLevel)
 		}
 	}
-	options := &slog.HandlerOptions{Level: level}
+	o.level = &slog.LevelVar{}
+	o.level.Set(level)
+	options := &slog.HandlerOptions{Level: o.level}
 	switch o.logFormat {
 	case "text":
 		return slog.New(slog.NewTextHandler(c.App.ErrWriter, options)), nil
@@ -231,6 +237,7 @@ func (o *options) runConfig(c *cli.Context) (node.Config, error) {
 	if err != nil {
 		return config, err
 	}
+	o.remember(c)
 	// Everything that can be wrong is found before the data directory is opened,
 	// which may take a while.
 	for _, part := range []func(*cli.Context, *node.Config) error{o.setPeers, o.rpc.set, o.pool.set, o.setMining, o.blocks.set, o.stratum.set, o.outlets.set, o.events.set, o.web.set} {

@@ -22,7 +22,7 @@ type rpcOptions struct {
 	listen, auth, allow, hosts, allowIP cli.StringSlice
 	user, passwordFile                  string
 	allowDefault                        string
-	ownTLS, cookie, rest                bool
+	ownTLS, cookie, rest, pprof         bool
 	cert, key, cookiePerms              string
 	idle, callTime                      time.Duration
 	rate                                int64
@@ -49,6 +49,7 @@ func (o *rpcOptions) flags() []cli.Flag {
 		&cli.GenericFlag{Name: "rpc-rate", Value: cmdline.Number(&o.rate, 0, 0, 1_000_000), Category: rpc, Usage: "let each user but the cookie's make at most `N` calls a second; more wait, then are refused; 0 is no limit"},
 		&cli.DurationFlag{Name: "rpc-call-time", Destination: &o.callTime, Value: defaultCallTime, Category: rpc, Usage: "end a request, with all calls of a batch, after `DURATION`"},
 		&cli.GenericFlag{Name: "rpc-memory", Value: cmdline.Size(&o.memory, defaultUserMemory), Category: rpc, Usage: "let requests and answers of one user that are under way take this `SIZE` of memory, in MiB or with a unit (500M, 2G); more wait, then are refused"},
+		&cli.BoolFlag{Name: "pprof", Destination: &o.pprof, Category: rpc, Usage: "give profiles of the program (Go's pprof) at /debug/pprof/ to users who may call everything"},
 		&cli.BoolFlag{Name: "rest", Destination: &o.rest, Category: rpc, Usage: "answer Bitcoin Core's REST at /rest/, to anybody who reaches --rpc-listen"},
 	)
 }
@@ -63,7 +64,7 @@ const (
 // set sets what concerns clients. Without any user the node still makes a cookie,
 // so that karat on this machine needs no configuration.
 func (o *rpcOptions) set(c *cli.Context, config *node.Config) (err error) {
-	config.REST = o.rest
+	config.REST, config.Profiles = o.rest, o.pprof
 	listen := o.listen.Value()
 	if len(listen) == 0 {
 		listen = []string{""}

@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -26,7 +28,8 @@ func runCommand(o *options) *cli.Command {
 		Usage: "run the node (what karatd does without a command)",
 		Description: "Syncs with peers, relays transactions and blocks, mines if asked to, and answers\n" +
 			"JSON-RPC and WebSocket clients, which find user and password in the file .cookie in\n" +
-			"the network's data folder. Stop it with Ctrl-C, SIGTERM or `karat rpc stop`.\n\n" +
+			"the network's data folder. Stop it with Ctrl-C, SIGTERM or `karat rpc stop`. SIGHUP has\n" +
+			"it read its log level, its lists of peers and of RPC users, and its bans again.\n\n" +
 			"   karatd --network dev --mine                     run a chain of your own on this machine\n" +
 			"   karatd --connect ID@192.0.2.1:9555              begin with a peer that you know\n" +
 			"   karatd --network coin.json --mine --mine-to ADDRESS",
@@ -45,10 +48,13 @@ func runNode(c *cli.Context, o *options) error {
 	}
 	_, err = os.Stat(config.DataDir)
 	isNew := errors.Is(err, fs.ErrNotExist)
+	var opened atomic.Pointer[node.Node] // which may take a while, in which nobody should end it by a reload
+	cmdline.OnHangup(c.Context, func() { o.reload(c.Context, opened.Load(), config) })
 	n, err := node.Open(c.Context, config)
 	if err != nil {
 		return err
 	}
+	opened.Store(n)
 	limited, stop := context.WithCancel(c.Context)
 	defer stop()
 	go o.limitMemory(limited, n)

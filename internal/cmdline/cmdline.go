@@ -87,15 +87,14 @@ type Streams struct {
 
 // Main runs a program in this process, and exits with the code that it returns. The
 // first Ctrl-C, SIGTERM or closed terminal ends the context, so that the program can
-// leave everything in order. The second ends the process at once.
+// leave everything in order. The second ends the process at once. What SIGHUP does is said at
+// OnHangup.
 func Main(run func(ctx context.Context, args []string, std Streams) int) {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	// nohup has it ignored, because the program is to outlive its terminal.
-	if !signal.Ignored(syscall.SIGHUP) {
-		signals = append(signals, syscall.SIGHUP)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
+	ctx, end := context.WithCancel(ctx)
+	h := newHangups(end)
+	ctx = context.WithValue(ctx, hangupsKey{}, h)
 	// A write to a pipe that nobody reads fails, as it does on a full disk, and is told
 	// as that. The system would end the process there, in the middle of its work: after
 	// Ctrl-C in `karatd 2>&1 | tee log`, tee is gone before the node has logged its last
