@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 		"chain/types",
 	},
 	"node/dev": {
-		"internal/baton", "internal/poke", "chain/types", "chain/consensus", "chain/taproot", "rpc/devinfo", "wallet/bip39",
+		"internal/baton", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/indexed", "chain/pending", "chain/standard", "chain/taproot", "rpc/devinfo", "wallet/bip39",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain", "github.com/btcsuite/btcd/chaincfg/v2",
 	},
 	".":                     {"internal/wholefile", "chain/consensus", "chain/network"},
@@ -128,6 +128,7 @@ var allowed = map[string][]string{
 		"internal/poke", "chain/types", "chain/consensus", "chain/pending", "rpc/zmqinfo", "github.com/go-zeromq/zmq4", "github.com/go-zeromq/zmq4/security/null",
 	},
 	"rpc": {
+		"rpc/devinfo",
 		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "chain/coinhistory", "miner/stratuminfo", "p2p/peerinfo",
 		"chain/indexed", "chain/event",
 		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",

@@ -243,6 +243,20 @@ func (m *Miner) submit(ctx context.Context, block *types.Block, t *template.Temp
 // ErrNotFound is returned by Generate if the tries did not make a block.
 var ErrNotFound = errors.New("no block was found within the tries")
 
+// GenerateOf mines a block of transactions that are given, which need not wait in the pool
+// but must be valid on the tip in this order. Errors are those of Generate.
+func (m *Miner) GenerateOf(ctx context.Context, entries []*pending.Entry, scriptPubKey []byte, maxTries uint64) (types.Hash, error) {
+	state := m.o.Chain.TipState()
+	block, err := m.search(ctx, template.New(m.o.Params, &state, entries, m.o.ReservedWeight, m.o.Now()), scriptPubKey, maxTries)
+	if err != nil {
+		return types.Hash{}, err
+	}
+	if block == nil {
+		return types.Hash{}, ErrNotFound
+	}
+	return block.Hash(), m.o.Chain.AddBlock(ctx, block.AppendTo(nil))
+}
+
 // Generate mines n blocks at once and returns their hashes, whatever the interval.
 // maxTries bounds the hashes that are tried for each. With an error it returns those
 // that were made before it: ErrNotFound, the context's, or the chain's.

@@ -316,6 +316,9 @@ func (n *Node) newServer(s *services) error {
 	if s.stratum != nil {
 		options.Stratum = s.stratum
 	}
+	if s.bench != nil {
+		options.Miner, options.Dev = benchMiner{rpcMiner{s.miner}, s.bench}, s.bench
+	}
 	s.server = rpc.NewServer(options)
 	return nil
 }

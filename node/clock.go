@@ -28,6 +28,9 @@ func (c *clock) now() time.Time {
 	return c.real().Add(time.Duration(c.ahead.Load()))
 }
 
+// lead is how far it goes before the real time.
+func (c *clock) lead() time.Duration { return c.now().Sub(c.real()) }
+
 // move lets the clock go on from a time. One that was stopped stays stopped there.
 func (c *clock) move(to time.Time) {
 	if c.mocked.Load() != 0 {

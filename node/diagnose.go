@@ -92,7 +92,7 @@ func (d *diagnoser) chain() doctor.Chain {
 		Spacing: time.Duration(n.config.Params.TargetSpacing) * time.Second, Fixed: n.config.Params.Difficulty.Algorithm == consensus.DifficultyFixed,
 		Tip: state.Index, TipTime: time.Unix(int64(state.Header.Timestamp), 0), Unchanged: n.clock.real().Sub(n.seeTip().since),
 		Headers: n.chain.BestHeader(), Syncing: n.syncing(), Pruned: n.config.prunes(), Target: n.config.PruneBytes,
-		Size: n.store.SizeOnDisk() + n.store.CoinsOnDisk(), Unknown: n.chain.UnknownRules(), RefusedAhead: n.chain.RefusedAhead(),
+		Size: n.store.SizeOnDisk() + n.store.CoinsOnDisk(), Unknown: n.chain.UnknownRules(), RefusedAhead: n.refusedAhead(),
 	}
 	select {
 	case <-n.chain.Failed():

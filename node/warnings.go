@@ -31,7 +31,7 @@ func (n *Node) lookForWarnings() {
 	for _, bit := range n.chain.UnknownRules() {
 		n.warnings.Set(fmt.Sprint("version bit ", bit), fmt.Sprintf("Unknown new rules activated (versionbit %d)", bit))
 	}
-	if n.chain.RefusedAhead() {
+	if n.refusedAhead() {
 		n.warnings.Set(aboutRefused, "Warning: Found invalid chain more than 6 blocks longer than our best chain. This could be due to database corruption or consensus incompatibility with peers.")
 	} else {
 		n.warnings.Unset(aboutRefused)

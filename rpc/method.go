@@ -121,10 +121,11 @@ func methods() map[string]*method {
 		{"Control", openRPCMethods()},
 		{"Mining", miningMethods()}, {"Mining", priorityMethods()}, {"Mining", stratumMethods()}, {"Mining", templateMethods()}, {"Mining", submitBlockMethods()}, {hidden, generateMethods()},
 		{"Zmq", zmqMethods()}, {hidden, labMethods()}, {btcd, btcdMethods()}, {btcd, searchMethods()}, {"WebSocket", socketMethods()}, {"WebSocket", subscribeMethods()},
+		{devCategory, devMethods()},
 	} {
 		for _, m := range group.methods {
 			m.category, m.roles = group.category, rolesOf(m.name)
-			m.own = m.own || m.socket || group.category == btcd
+			m.own = m.own || m.socket || group.category == btcd || group.category == devCategory
 			if m.forTests {
 				m.category = hidden
 			}

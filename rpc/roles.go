@@ -38,6 +38,7 @@ var roles = map[role]string{
 		getblocktemplate submitblock submitheader getmininginfo getnetworkhashps getdifficulty getblockcount getbestblockhash getstratuminfo
 		validateaddress help uptime`,
 	roleAll: `
+		dev_info dev_setmining dev_mine dev_increasetime dev_settime dev_snapshot dev_revert dev_reorg dev_setbalance dev_send
 		addconnection addnode addpeeraddress clearbanned debuglevel disconnectnode doctor dumptxoutset generate generateblock generatetoaddress
 		generatetodescriptor getblockfrompeer gettxoutsetinfo importmempool invalidateblock lab_do loadtxoutset logging mockscheduler node ping preciousblock
 		prioritisetransaction pruneblockchain reconsiderblock savemempool setban setmocktime setnetworkactive stop verifychain`,

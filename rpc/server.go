@@ -69,6 +69,7 @@ type Options struct {
 	Index     Index   // nil: there is none
 	Scripts   Scripts // nil: there is none
 	Pool      Pool
+	Dev       Dev     // nil: this is no developer's chain
 	Miner     Miner   // nil: nothing can be mined here
 	Stratum   Stratum // nil: no miners connect
 	PayTo     []byte  // scriptPubKey that coinbases of templates pay to; nil: it is not known
@@ -122,6 +123,9 @@ type Server struct {
 func NewServer(o Options) *Server {
 	slow := max(minSlow, runtime.GOMAXPROCS(0)/2)
 	s := &Server{Options: o, log: o.Logger, table: methods(), slow: newPlaces(slow, slow), polls: newPlaces(maxPolls, maxPolls), sockets: newSocketsHold()}
+	if o.Dev == nil {
+		withoutDev(s.table)
+	}
 	for _, m := range s.table {
 		m.server = s
 	}

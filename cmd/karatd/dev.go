@@ -207,6 +207,9 @@ func (d *devOptions) config(c *cli.Context, o *options, keys *dev.Keys) (node.Co
 	if err != nil {
 		return node.Config{}, err
 	}
+	if c.IsSet("scriptindex") && !o.indexes.scripts {
+		return node.Config{}, cmdline.Usagef("karatd dev needs --scriptindex, by which it knows what accounts have")
+	}
 	for name, on := range map[string]*bool{"txospenderindex": &o.indexes.spenders, "coinstatsindex": &o.indexes.coins, "scriptindex": &o.indexes.scripts} {
 		*on = *on || !c.IsSet(name)
 	}

@@ -121,6 +121,7 @@ func TestDevMistakes(t *testing.T) {
 		{"--accounts 0", 2, "--accounts"},
 		{"--balance many", 2, "--balance"},
 		{"--balance 99999999999", 2, "--balance"},
+		{"--scriptindex=false", 2, "needs --scriptindex"},
 		{"--network main", 2, "fixed difficulty only"},
 		{"--mine", 2, "unknown flag --mine"},
 	} {
