@@ -16,11 +16,12 @@ import (
 
 // The files of a node in its data directory, beside those of the store.
 const (
-	cookieFile  = ".cookie"
-	mempoolFile = "mempool.dat"
-	keyFile     = "node.key"
-	faucetFile  = "faucet.key"
-	indexesDir  = "indexes"
+	cookieFile      = ".cookie"
+	mempoolFile     = "mempool.dat"
+	keyFile         = "node.key"
+	faucetFile      = "faucet.key"
+	faucetStateFile = "faucet.json"
+	indexesDir      = "indexes"
 )
 
 // UserAgent is how a node introduces itself to peers, clients, and in coinbases.

@@ -56,7 +56,7 @@ func (n *Node) newFaucet(s *services) (*faucet.Faucet, error) {
 	}
 	return faucet.New(faucet.Options{
 		Key:    key,
-		Params: n.config.Params, KeyFile: filepath.Join(n.config.DataDir, faucetFile), Chain: n.chain, Pool: faucetPool{s.pool},
+		Params: n.config.Params, KeyFile: filepath.Join(n.config.DataDir, faucetFile), StateFile: filepath.Join(n.config.DataDir, faucetStateFile), Chain: n.chain, Pool: faucetPool{s.pool},
 		Amount: n.config.FaucetAmount, PerHour: n.config.FaucetPerHour, Interval: faucet.DefaultInterval, Now: n.clock.real, Logger: n.ownLog,
 	})
 }

@@ -46,6 +46,18 @@ func (f *Faucet) Ask(address string, script []byte, from netip.Addr, challenge, 
 	if version, program, ok := types.WitnessProgram(script); !ok || version != 1 || len(program) != 32 || string(script) == string(f.script) || f.o.Amount < standard.DustLimit(script) {
 		return faucetinfo.ErrAddress
 	}
+	if err := f.promise(now, script, from); err != nil {
+		return err
+	}
+	// It is paid also if this fails, unless the node ends before.
+	if err := f.save(); err != nil {
+		f.o.Logger.Error("a promise of the faucet is not durable", "err", err)
+	}
+	return nil
+}
+
+// promise puts a request into the queue, if nothing is against it.
+func (f *Faucet) promise(now time.Time, script []byte, from netip.Addr) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.queue) >= maxQueue {

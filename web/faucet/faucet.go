@@ -4,12 +4,13 @@
 // together, in one transaction.
 //
 // The faucet has a key of its own, in a file that only its owner can read, and nothing but
-// what is paid to it. It finds its coins by following the chain.
+// what is paid to it. It finds its coins by following the chain. Whom it owes coins, and who has
+// had some, is in another file, so that neither is forgotten when the node is started again.
 package faucet
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -44,16 +45,17 @@ type Pool interface {
 
 // Options are what a faucet is made of.
 type Options struct {
-	Params   *consensus.Params
-	KeyFile  string
-	Key      []byte // 32 bytes, of the output; nil: it is in KeyFile
-	Chain    Chain
-	Pool     Pool
-	Amount   types.Amount  // that each request gets
-	PerHour  types.Amount  // that all together get
-	Interval time.Duration // between payments
-	Now      func() time.Time
-	Logger   *slog.Logger
+	Params    *consensus.Params
+	KeyFile   string
+	StateFile string // of what was promised and given
+	Key       []byte // 32 bytes, of the output; nil: it is in KeyFile
+	Chain     Chain
+	Pool      Pool
+	Amount    types.Amount  // that each request gets
+	PerHour   types.Amount  // that all together get
+	Interval  time.Duration // between payments
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // The defaults of Options.
@@ -68,18 +70,21 @@ type Faucet struct {
 	o      Options
 	key    *btcec.PrivateKey
 	script []byte
-	secret [32]byte // by which it knows its own challenges
+	since  types.Index   // where an earlier run has left the chain
+	secret [32]byte      // by which it knows its own challenges
+	saving chan struct{} // held while the file is written
 
 	mu sync.Mutex
 	// Guarded by mu:
-	at     types.Index
-	coins  map[types.OutPoint]coin // of the best chain
-	own    []types.Hash            // payments that were made since the start and may wait
-	sum    types.Amount            // of what can be spent, as it was when
-	summed time.Time               // zero: it must be added up
-	queue  [][]byte                // scripts to be paid next
-	limits limits
-	paid   map[string]types.Hash // by script: what paid it last
+	at             types.Index
+	coins          map[types.OutPoint]coin // of the best chain
+	payments       []*payment              // that no block has yet, each after those whose change it spends
+	sum            types.Amount            // of what can be spent, as it was when
+	summed         time.Time               // zero: it must be added up
+	queue          [][]byte                // scripts to be paid next
+	limits         limits
+	changes, saved uint64                // of what is in the file: asked for, and written
+	paid           map[string]types.Hash // by script: what paid it last
 }
 
 type coin struct {
@@ -98,11 +103,12 @@ func New(o Options) (*Faucet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("faucet key: %w", err)
 	}
-	f := &Faucet{o: o, key: key, coins: map[types.OutPoint]coin{}, paid: map[string]types.Hash{}}
+	f := &Faucet{o: o, key: key, coins: map[types.OutPoint]coin{}, paid: map[string]types.Hash{}, saving: make(chan struct{}, 1)}
 	f.script = taproot.OutputScript([32]byte(schnorr.SerializePubKey(key.PubKey())))
-	rand.Read(f.secret[:]) // never fails
+	// A page that was open before a restart has a challenge that still counts.
+	f.secret = sha256.Sum256(append([]byte("challenges of the faucet"), key.Serialize()...))
 	f.limits = newLimits(o.PerHour)
-	return f, nil
+	return f, f.load()
 }
 
 // Script is what pays the faucet.
@@ -120,6 +126,7 @@ func (f *Faucet) Status() faucetinfo.Status {
 
 // Run follows the chain and pays, until the context ends.
 func (f *Faucet) Run(ctx context.Context) error {
+	f.settle()
 	if err := f.find(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -128,8 +135,10 @@ func (f *Faucet) Run(ctx context.Context) error {
 	}
 	poked, cancel := f.o.Chain.Subscribe()
 	defer cancel()
-	every := time.NewTicker(f.o.Interval)
+	every, again := time.NewTicker(f.o.Interval), time.NewTicker(sendAgain)
 	defer every.Stop()
+	defer again.Stop()
+	f.send(ctx)
 	for {
 		if err := f.follow(); err != nil {
 			return err
@@ -140,6 +149,8 @@ func (f *Faucet) Run(ctx context.Context) error {
 		case <-poked:
 		case <-every.C:
 			f.pay(ctx)
+		case <-again.C:
+			f.send(ctx)
 		}
 	}
 }
@@ -183,6 +194,7 @@ func (f *Faucet) follow() error {
 		for i := range applied {
 			u := applied[i].Update
 			f.move(u.Spent, u.Created)
+			f.confirm(&applied[i])
 			f.at = u.Block
 		}
 		f.mu.Unlock()

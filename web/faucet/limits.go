@@ -65,13 +65,18 @@ func (l *limits) take(now time.Time, script []byte, group netip.Prefix, amount t
 	if len(l.given) >= maxKnown {
 		return &faucetinfo.LimitError{What: "everybody together", Until: l.given[0].at.Add(period)}
 	}
-	l.scripts[string(script)] = now
-	if group.IsValid() {
-		l.groups[group] = now
-	}
-	l.given = append(l.given, gift{now, amount, string(script), group})
-	l.sum += amount
+	l.note(gift{now, amount, string(script), group})
 	return nil
+}
+
+// note counts a gift.
+func (l *limits) note(g gift) {
+	l.scripts[g.script] = g.at
+	if g.group.IsValid() {
+		l.groups[g.group] = g.at
+	}
+	l.given = append(l.given, g)
+	l.sum += g.amount
 }
 
 // Group is the network that an address is counted by: 256 addresses of IPv4, or what a

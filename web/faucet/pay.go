@@ -32,25 +32,28 @@ type available struct {
 func (f *Faucet) spendable() (list []available) {
 	next := f.at.Height + 1
 	for at, c := range f.coins {
-		if c.isCoinbase && c.height > 0 && next < c.height+f.o.Params.CoinbaseMaturity || f.o.Pool.SpentBy(at) != nil {
+		if c.isCoinbase && c.height > 0 && next < c.height+f.o.Params.CoinbaseMaturity || f.isSpent(at) {
 			continue
 		}
 		list = append(list, available{at, types.TxOut{Value: c.value, ScriptPubKey: f.script}})
 	}
-	f.own = slices.DeleteFunc(f.own, func(txid types.Hash) bool { return f.o.Pool.Get(txid) == nil })
-	for _, txid := range f.own {
-		e := f.o.Pool.Get(txid)
-		if e == nil {
+	for _, p := range f.payments {
+		if f.o.Pool.Get(p.txid) == nil { // it is sent again, or a block has it
 			continue
 		}
-		for i := range e.Tx.Outputs {
-			at := types.OutPoint{TxID: txid, Index: uint32(i)}
-			if out := &e.Tx.Outputs[i]; string(out.ScriptPubKey) == string(f.script) && f.o.Pool.SpentBy(at) == nil {
+		for i := range p.tx.Outputs {
+			at := types.OutPoint{TxID: p.txid, Index: uint32(i)}
+			if out := &p.tx.Outputs[i]; string(out.ScriptPubKey) == string(f.script) && !f.isSpent(at) {
 				list = append(list, available{at, *out})
 			}
 		}
 	}
 	return list
+}
+
+// isSpent reports whether a payment that waits spends a coin. It assumes mu.
+func (f *Faucet) isSpent(at types.OutPoint) bool {
+	return f.o.Pool.SpentBy(at) != nil || slices.ContainsFunc(f.payments, func(p *payment) bool { return p.spends(at) })
 }
 
 // sumAge is how long the sum of all coins is told again. Anybody may pay the faucet in as many
@@ -69,13 +72,44 @@ func (f *Faucet) has() types.Amount {
 }
 
 // pay pays what waits, in one transaction. What cannot be paid now is tried again, and so is
-// what one transaction has no room for.
+// what one transaction has no room for. The payment is in the file before it is sent: whoever
+// is paid is not paid again, whenever the node ends.
 func (f *Faucet) pay(ctx context.Context) {
+	p, err := f.prepare()
+	if p == nil && err == nil {
+		return
+	}
+	if err == nil {
+		if err = f.save(); err == nil {
+			_, err = f.o.Pool.Accept(ctx, p.tx, 0)
+		}
+		if err != nil && f.o.Pool.Get(p.txid) == nil { // nobody has seen it
+			f.takeBack(p)
+			err = errors.Join(err, f.save())
+		}
+	}
+	if err != nil {
+		f.o.Logger.Warn("the faucet could not pay", "err", err)
+		return
+	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.paid) > maxKnown {
+		clear(f.paid)
+	}
+	for _, script := range p.scripts {
+		f.paid[string(script)] = p.txid
+	}
+	f.o.Logger.Info("the faucet has paid", "requests", len(p.scripts), "txid", p.txid)
+}
+
+// prepare makes a payment of what it takes from the queue; nil if nobody waits.
+func (f *Faucet) prepare() (*payment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	scripts := f.queue
 	if len(scripts) == 0 {
-		f.mu.Unlock()
-		return
+		return nil, nil
 	}
 	coins := f.spendable()
 	// The largest first, so that few are needed; then by name, so that the order is one.
@@ -87,26 +121,26 @@ func (f *Faucet) pay(ctx context.Context) {
 		scripts = scripts[:len(scripts)/2]
 		tx, err = f.build(scripts, coins)
 	}
-	f.mu.Unlock()
-	if err == nil {
-		_, err = f.o.Pool.Accept(ctx, tx, 0)
-	}
 	if err != nil {
-		f.o.Logger.Warn("the faucet could not pay", "requests", len(scripts), "err", err)
-		return
+		return nil, err
 	}
-	txid := tx.TxID()
+	p := &payment{tx, tx.TxID(), slices.Clone(scripts)}
+	f.queue = slices.Clone(f.queue[len(scripts):])
+	f.payments, f.summed = append(f.payments, p), time.Time{}
+	return p, nil
+}
+
+// takeBack lets those wait again whom a payment does not pay.
+func (f *Faucet) takeBack(p *payment) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.queue = slices.Clone(f.queue[len(scripts):])
-	f.own, f.summed = append(f.own, txid), time.Time{}
-	if len(f.paid) > maxKnown {
-		clear(f.paid)
-	}
-	for _, script := range scripts {
-		f.paid[string(script)] = txid
-	}
-	f.o.Logger.Info("the faucet has paid", "requests", len(scripts), "txid", txid)
+	f.drop(p)
+	f.queue = append(slices.Clone(p.scripts), f.queue...)
+}
+
+// drop forgets a payment. It assumes mu.
+func (f *Faucet) drop(p *payment) {
+	f.payments, f.summed = slices.DeleteFunc(f.payments, func(other *payment) bool { return other == p }), time.Time{}
 }
 
 const (

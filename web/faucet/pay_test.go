@@ -44,7 +44,7 @@ func filled(t *testing.T, coins int, value types.Amount) (*Faucet, *keeper) {
 	t.Helper()
 	pool := &keeper{entries: map[types.Hash]*pending.Entry{}, spent: map[types.OutPoint]*pending.Entry{}}
 	f, err := New(Options{
-		Params: &consensus.Params{HRP: "krtd"}, KeyFile: filepath.Join(t.TempDir(), "key"), Pool: pool,
+		Params: &consensus.Params{HRP: "krtd"}, KeyFile: filepath.Join(t.TempDir(), "key"), StateFile: filepath.Join(t.TempDir(), "state"), Pool: pool,
 		Amount: DefaultAmount, PerHour: DefaultPerHour, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
