@@ -24,7 +24,7 @@ const crashVariable = "KARAT_WALLET_CRASH"
 func child(t *testing.T, task, dir string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0], "-test.run=^TestCrashChild$", "-test.v=false")
-	c.Env = append(os.Environ(), crashVariable+"="+task+" "+dir)
+	c.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), crashVariable+"="+task+" "+dir)
 	return c
 }
 

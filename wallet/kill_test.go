@@ -122,7 +122,7 @@ func (k *killed) process(before func(*os.Process), env ...string) error {
 	defer server.Close()
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
-	cmd.Env = append(append(os.Environ(), syncFolder+"="+k.dir, syncURL+"="+server.URL), env...)
+	cmd.Env = append(append(os.Environ(), "TMPDIR="+k.t.TempDir(), syncFolder+"="+k.dir, syncURL+"="+server.URL), env...)
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}

@@ -57,7 +57,8 @@ func TestNonceKill(t *testing.T) {
 		must(t, a.Wallet.Close())
 		must(t, b.Wallet.Close())
 		child := exec.Command(os.Args[0], "-test.run=^TestSignsUntilKilled$")
-		child.Env = append(os.Environ(), signerFolders+"="+a.dir+string(os.PathListSeparator)+b.dir)
+		// What a killed process leaves behind goes with this test.
+		child.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), signerFolders+"="+a.dir+string(os.PathListSeparator)+b.dir)
 		out, err := child.StdoutPipe()
 		must(t, err)
 		must(t, child.Start())
