@@ -130,6 +130,14 @@ core: build ## run Bitcoin Core's functional tests, from KARAT_CORE_SOURCE, agai
 soak: ## run 24 nodes among attackers under the race detector for SOAK (10m)
 	$(GO) test -race -run '^TestSoak$$' -timeout 0 -v ./node -soak $(or $(SOAK),10m)
 
+.PHONY: day
+day: ## run a lab of four nodes for DAY (24) hours of its time, and hold that nothing grows
+	$(GO) test -count=1 -timeout 0 -v -run '^TestDay$$' ./node/lab -day $(or $(DAY),24)
+
+.PHONY: hundredfold
+hundredfold: ## let the hash rate of three processes grow and fall a hundredfold, with a half-life of HALFLIFE (60s)
+	$(GO) test -count=1 -timeout 0 -v -run '^TestHundredfold$$' ./cmd/karatd -hundredfold $(or $(HALFLIFE),60s)
+
 .PHONY: farm
 farm: ## simulate 300 Stratum miners for FARM (1h) of their time
 	$(GO) test -count=1 -timeout 0 -v -run '^TestFarm$$' ./miner/stratum -farm $(or $(FARM),1h)

@@ -94,7 +94,7 @@ var allowed = map[string][]string{
 	"chain/index":       {"internal/poke", "chain/types", "chain/consensus", "chain/filter", "chain/coinhistory", "chain/indexed", "github.com/syndtr/goleveldb/"},
 	"mempool/fees":      {"chain/types"},
 	"mempool":           {"mempool/fees", "internal/wholefile", "internal/poke", "internal/baton", "chain/pending", "chain/types", "chain/consensus", "chain/standard", "chain/header", "chain/secp", "chain/taproot"},
-	"miner":             {"internal/poke", "internal/baton", "chain/pending", "chain/template", "chain/types", "chain/consensus", "miner/sha256d"},
+	"miner":             {"golang.org/x/time/rate", "internal/poke", "internal/baton", "chain/pending", "chain/template", "chain/types", "chain/consensus", "miner/sha256d"},
 	"miner/sha256d":     {"chain/types", "chain/consensus", "miner/sha256d/internal/fips180", "golang.org/x/sys/cpu"},
 	"p2p/addrbook":      {"internal/wholefile", "p2p/peerinfo"},
 	"p2p":               {"internal/wholefile", "internal/poke", "internal/ratelog", "chain/pending", "chain/types", "chain/consensus", "chain/header", "p2p/addrbook", "p2p/wire", "p2p/noise", "p2p/peerinfo"},

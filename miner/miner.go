@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/template"
@@ -41,6 +43,7 @@ type Options struct {
 	Pool         Pool          // nil: blocks have no transactions but the coinbase
 	ScriptPubKey []byte        // what Run pays to
 	Threads      int           // of the search; 0: one a processor
+	MaxRate      float64       // hashes a second of all threads at most; 0: as many as they can
 	Interval     time.Duration // between blocks on a fixed-difficulty network; 0: the network's spacing
 	Tag          string        // in the coinbase, cut to 60 bytes
 	// MaxWeight is the most that a block may have, in weight units; 0: what the rules
@@ -74,6 +77,8 @@ type Miner struct {
 	hashes     atomic.Uint64 // that were tried
 
 	refreshAfter, renewAfter time.Duration
+
+	budget *rate.Limiter // of hashes; nil: there is none
 
 	making baton.Baton                       // one template is made at a time
 	recent recent                            // guarded by making
@@ -110,6 +115,10 @@ func New(o Options) *Miner {
 	}
 	m := &Miner{o: o, refreshAfter: refreshAfter, renewAfter: renewAfter, making: baton.New()}
 	m.extraNonce.Store(o.ExtraNonce)
+	if o.MaxRate > 0 { // what a busy machine did not let it do in a second it does later
+		m.budget = rate.NewLimiter(rate.Limit(o.MaxRate), max(int(slice(o.MaxRate)), int(o.MaxRate)))
+		m.budget.AllowN(time.Now(), m.budget.Burst()) // of which there was nothing to do before
+	}
 	return m
 }
 

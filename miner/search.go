@@ -27,14 +27,23 @@ func (m *Miner) search(ctx context.Context, t *template.Template, scriptPubKey [
 		taken atomic.Uint64 // of maxTries, by all threads
 		found atomic.Pointer[types.Block]
 	)
+	most := uint64(checkEvery)
+	if m.budget != nil {
+		most = slice(m.o.MaxRate)
+	}
 	goOn := func() bool { return found.Load() == nil && ctx.Err() == nil && taken.Load() < maxTries }
 	take := func() uint64 {
 		for goOn() {
 			before := taken.Load()
-			n := min(checkEvery, maxTries-before)
-			if taken.CompareAndSwap(before, before+n) {
-				return n
+			n := min(most, maxTries-before)
+			if !taken.CompareAndSwap(before, before+n) {
+				continue
 			}
+			if m.budget != nil && m.budget.WaitN(ctx, int(n)) != nil {
+				<-ctx.Done() // it has ended, or will before it is time
+				return 0
+			}
+			return n
 		}
 		return 0
 	}
@@ -60,6 +69,10 @@ func (m *Miner) search(ctx context.Context, t *template.Template, scriptPubKey [
 	}
 	return nil, ctx.Err()
 }
+
+// slice is how many hashes are done at once by who may do so many a second: those of some
+// milliseconds, since what is left of them when a block is found is lost.
+func slice(rate float64) uint64 { return max(1, min(checkEvery, uint64(rate/200))) }
 
 // scan tries all nonces of a header, the lowest first. take tells how many may be
 // tried next, at most checkEvery; none ends the scan.

@@ -385,3 +385,29 @@ func BenchmarkScan(b *testing.B) {
 	}
 	b.ReportMetric(float64(m.hashes.Load())/b.Elapsed().Seconds()/1e6, "Mhash/s")
 }
+
+// TestMaxRate: a miner does as many hashes a second as it may, on however many threads, and
+// makes up for a time in which it was kept from it.
+func TestMaxRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			threads int
+			rate    float64
+		}{{1, 50}, {1, 2000}, {3, 2000}, {2, 1e6}} {
+			params := testParams(t)
+			params.Difficulty = consensus.Difficulty{Algorithm: consensus.DifficultyASERT, HalfLife: 3600}
+			m := New(Options{Params: params, Chain: newFakeChain(params, 1_800_000_000), Threads: c.threads, MaxRate: c.rate})
+			tpl := *m.Template()
+			tpl.Header.Bits = impossible
+			for range 2 {
+				before := m.hashes.Load()
+				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+				_, _ = m.search(ctx, &tpl, chaintest.Anchor, math.MaxUint64)
+				cancel()
+				if got := float64(m.hashes.Load()-before) / 4; got < 0.98*c.rate || got > 1.02*c.rate {
+					t.Errorf("%d threads at %g hashes a second do %g", c.threads, c.rate, got)
+				}
+			}
+		}
+	})
+}

@@ -88,7 +88,7 @@ func (n *Node) assemble() (s *services, err error) {
 		Policy: n.config.Policy, Params: n.config.Params, Chain: n.chain, Now: n.clock.now, Logger: n.log.With(logswitch.Category("mempool")),
 	})
 	s.miner = miner.New(miner.Options{
-		Params: n.config.Params, Chain: n.chain, Pool: currentPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads,
+		Params: n.config.Params, Chain: n.chain, Pool: currentPool{s.pool}, ScriptPubKey: n.config.MineTo, Threads: n.config.Threads, MaxRate: n.config.MineRate,
 		MaxWeight: n.config.BlockMaxWeight, MinFeeRate: n.config.BlockMinFeeRate, ReservedWeight: n.config.BlockReservedWeight,
 		Interval: n.config.MineInterval, ExtraNonce: rand.Uint64(), Tag: UserAgent, Now: n.clock.now, Logger: n.log,
 	})

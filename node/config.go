@@ -104,6 +104,7 @@ type Config struct {
 	MineTo       []byte        // script that mined blocks pay to
 	MineInterval time.Duration // on fixed-difficulty networks; 0: the network's spacing
 	Threads      int           // 0: one a processor
+	MineRate     float64       // hashes a second of all threads at most; 0: as many as they can
 
 	// Of blocks that are put together here, for whoever mines them. BlockMaxWeight is 0 for
 	// what the rules allow, BlockReservedWeight for DefaultBlockReservedWeight.

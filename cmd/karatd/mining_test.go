@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -46,5 +47,16 @@ func TestBlockOptions(t *testing.T) {
 	config, err := configOf(t, "--network", "dev", "--datadir", dir)
 	if err != nil || config.BlockMaxWeight != 1_000_000 || config.BlockMinFeeRate != 500 {
 		t.Errorf("in the file: %d, %s, %v", config.BlockMaxWeight, config.BlockMinFeeRate, err)
+	}
+}
+
+// TestMineRateRefuses: a rate that is none is refused with an example.
+func TestMineRateRefuses(t *testing.T) {
+	for _, rate := range []string{"fast", "0.5", "-1kH/s", "0"} {
+		var out, errs strings.Builder
+		code := run(t.Context(), []string{"karatd", "--network", "dev", "--datadir", filepath.Join(t.TempDir(), "x"), "--mine", "--mine-rate", rate}, cmdline.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+		if code != 2 || !strings.Contains(errs.String(), "such as 50kH/s") {
+			t.Errorf("--mine-rate %s: exit %d, %s", rate, code, errs.String())
+		}
 	}
 }

@@ -76,6 +76,7 @@ type options struct {
 	mineTo       string
 	mineInterval time.Duration
 	threads      int64
+	mineRate     string
 
 	stratum stratumOptions
 	outlets outletOptions
@@ -121,6 +122,7 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "mine", Destination: &o.mine, Category: mining, Usage: "mine blocks"},
 		&cli.StringFlag{Name: "mine-to", Destination: &o.mineTo, Category: mining, Usage: "pay for mined blocks to `ADDRESS` (default on the dev network: its first well-known key)"},
 		&cli.DurationFlag{Name: "mine-interval", Destination: &o.mineInterval, Category: mining, Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
+		&cli.StringFlag{Name: "mine-rate", Destination: &o.mineRate, Category: mining, Usage: "mine with at most `RATE` hashes a second of all threads, such as 50kH/s", DefaultText: "as many as there can be"},
 		&cli.GenericFlag{Name: "threads", Value: cmdline.Number(&o.threads, int64(runtime.NumCPU()), 1, 1024), Category: mining, DefaultText: "one for each core", Usage: "mine with `N` threads"},
 	)
 	return slices.Concat(flags, o.rpc.flags(), o.blocks.flags(), o.stratum.flags(), o.pool.flags(), o.outlets.flags(), o.events.flags(), o.web.flags())
@@ -293,6 +295,11 @@ func (o *options) setReach(config *node.Config) error {
 func (o *options) setMining(_ *cli.Context, config *node.Config) (err error) {
 	if o.mineInterval < 0 || o.mineInterval > 24*time.Hour {
 		return cmdline.Usagef("--mine-interval %s: want up to 24h", o.mineInterval)
+	}
+	if o.mineRate != "" {
+		if config.MineRate, err = parseHashRate(o.mineRate); err != nil || config.MineRate < 1 {
+			return cmdline.Usagef("--mine-rate %q: want hashes a second, such as 50kH/s", o.mineRate)
+		}
 	}
 	config.Mine, config.MineInterval, config.Threads = o.mine, o.mineInterval, int(o.threads)
 	switch {

@@ -26,7 +26,7 @@ func run(t *testing.T, o Options, test func(ctx context.Context, l *Lab)) {
 	}
 	params.CoinbaseMaturity = 2
 	o.Params, o.Dir = params, filepath.Join(t.TempDir(), "lab")
-	if testing.Verbose() {
+	if testing.Verbose() && o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	l, err := Open(t.Context(), o)
@@ -85,8 +85,8 @@ func story(t *testing.T, seed uint64) (tips [][]types.Index) {
 			do(t, errs...)
 			tips = append(tips, tipsOf(l))
 		}
-		part(l.Blocks(ctx, 15))
-		part(l.Partition(ctx, [][]int{{0, 1}, {2, 3, 4}}), l.Blocks(ctx, 10))
+		part(l.Blocks(ctx, 9))
+		part(l.Partition(ctx, [][]int{{0, 1}, {2, 3, 4}}), l.Blocks(ctx, 7))
 		if tips[1][0] == tips[1][3] {
 			t.Error("the partition leaks")
 		}
