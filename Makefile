@@ -55,6 +55,14 @@ browser: $(BROWSER)/npm/node_modules ## look at all pages in Chromium; KARAT_SHO
 beyond: ## run what reaches beyond one machine, beside a real NATS server
 	cd test/beyond && $(GO) test -count=1 -v ./...
 
+.PHONY: beyond-kills
+beyond-kills: ## kill nodes, a NATS server and a reader of its stream of events: KILLS=1000
+	cd test/beyond && KARAT_BEYOND_KILLS=$(or $(KILLS),1000) $(GO) test ./events -count=1 -timeout 60m -run '^TestKills$$' -v
+
+.PHONY: beyond-rate
+beyond-rate: ## measure how fast a chain is written to NATS and read: TXS=200000
+	cd test/beyond && KARAT_BEYOND_RATE=$(or $(TXS),200000) $(GO) test ./events -count=1 -timeout 60m -run '^TestRate$$' -v
+
 .PHONY: race
 race: ## run all tests under the race detector
 	$(GO) test -race -short -timeout 20m ./...

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -16,10 +15,10 @@ import (
 const blocksAtOnce = 2
 
 // advance writes some steps behind the end, or says how long to wait before looking again.
-func (p *Publisher) advance(ctx context.Context) (wait time.Duration, err error) {
+func (p *Publisher) advance() (wait time.Duration, err error) {
 	e := p.end
 	if e.At.Block == (types.Index{}) {
-		return p.begin(ctx)
+		return p.begin()
 	}
 	at, known := p.o.Chain.Info(e.At.Block.Hash)
 	if !known || at.Height != e.At.Block.Height {
@@ -50,17 +49,17 @@ func (p *Publisher) advance(ctx context.Context) (wait time.Duration, err error)
 	}
 	if len(reverted)+len(applied) == 0 {
 		if e.Open != nil && p.o.Chain.Tip() == e.At.Block { // what was begun is no way to the tip
-			return 0, p.abandon(ctx, &goal)
+			return 0, p.abandon(&goal)
 		}
 		return lookAgain, nil // the tip has moved meanwhile
 	}
 	for i := range reverted {
-		if err := p.step(ctx, journal.Disconnected, &reverted[i], &goal); err != nil {
+		if err := p.step(journal.Disconnected, &reverted[i], &goal); err != nil {
 			return 0, err
 		}
 	}
 	for i := range applied {
-		if err := p.step(ctx, journal.Connected, &applied[i], &goal); err != nil {
+		if err := p.step(journal.Connected, &applied[i], &goal); err != nil {
 			return 0, err
 		}
 	}
@@ -69,7 +68,7 @@ func (p *Publisher) advance(ctx context.Context) (wait time.Duration, err error)
 
 // begin writes the first step: the block at the height from which on the operator wants
 // events. The genesis block is told of from the network's file.
-func (p *Publisher) begin(ctx context.Context) (wait time.Duration, err error) {
+func (p *Publisher) begin() (wait time.Duration, err error) {
 	tip := p.o.Chain.Tip()
 	goal, known := p.o.Chain.Info(tip.Hash)
 	hash, ok := p.o.Chain.HashAt(p.o.From)
@@ -91,7 +90,7 @@ func (p *Publisher) begin(ctx context.Context) (wait time.Duration, err error) {
 			return 0, err
 		}
 	}
-	return 0, p.step(ctx, journal.Connected, &u, &goal)
+	return 0, p.step(journal.Connected, &u, &goal)
 }
 
 // turnOf says how long to wait until this node may write on behind block at (nil: nothing was
@@ -125,10 +124,10 @@ func (p *Publisher) turnOf(at, goal *header.Info) time.Duration {
 }
 
 // step writes a step, or the rest of it.
-func (p *Publisher) step(ctx context.Context, d journal.Direction, u *consensus.BlockUpdate, goal *header.Info) error {
+func (p *Publisher) step(d journal.Direction, u *consensus.BlockUpdate, goal *header.Info) error {
 	e, block := p.end, u.Update.Block
 	if e.Open != nil && (e.Open.Direction != d || e.Open.Hash != block.Hash) {
-		if err := p.abandon(ctx, goal); err != nil {
+		if err := p.abandon(goal); err != nil {
 			return err
 		}
 	}
@@ -147,7 +146,7 @@ func (p *Publisher) step(ctx context.Context, d journal.Direction, u *consensus.
 		if err != nil {
 			return err
 		}
-		if err := p.put(ctx, &m); err != nil {
+		if err := p.put(&m); err != nil {
 			return err
 		}
 	}
@@ -163,7 +162,7 @@ func (p *Publisher) head(d journal.Direction, block types.Index, goal *header.In
 }
 
 // abandon writes that what was begun behind the end does not hold.
-func (p *Publisher) abandon(ctx context.Context, goal *header.Info) error {
+func (p *Publisher) abandon(goal *header.Info) error {
 	e := p.end
 	block := types.Index{Height: e.At.Block.Height, Hash: e.Open.Hash}
 	switch {
@@ -176,7 +175,7 @@ func (p *Publisher) abandon(ctx context.Context, goal *header.Info) error {
 	h.At, h.Work = e.At.Block, e.Work
 	m, err := p.writer.Abandon(h)
 	if err == nil {
-		err = p.put(ctx, &m)
+		err = p.put(&m)
 	}
 	if err != nil {
 		return err
@@ -185,8 +184,8 @@ func (p *Publisher) abandon(ctx context.Context, goal *header.Info) error {
 	return nil
 }
 
-func (p *Publisher) put(ctx context.Context, m *journal.Message) error {
-	if err := p.stream.put(ctx, p.end.last, p.sent, m); err != nil {
+func (p *Publisher) put(m *journal.Message) error {
+	if err := p.stream.put(p.end.last, p.sent, m); err != nil {
 		return err
 	}
 	p.end.last++

@@ -72,11 +72,12 @@ const (
 // which did not hear of it.
 var errMoved = errors.New("the stream has moved on")
 
-// place is a stream. Its methods are called by one goroutine.
+// place is a stream. Its methods are called by one goroutine. They end with the context in
+// which it was opened.
 type place interface {
 	// end reads the last place that is taken, the last message that ends a step, and the
 	// last of all; these are nil if there is none.
-	end(ctx context.Context) (last uint64, lastStep, lastMessage *journal.Message, err error)
+	end() (last uint64, lastStep, lastMessage *journal.Message, err error)
 	// put sends a message to the place behind another, which must have the id that is said,
 	// unless that is empty. What becomes of it is said by a later call, as an error, or by
 	// settle, which waits for all. After an error the place is closed and opened anew.
@@ -84,8 +85,8 @@ type place interface {
 	// A place alone would not do for messages that are sent without waiting for each other's
 	// receipts: where another node's message comes between two of them, the second would find
 	// its place.
-	put(ctx context.Context, after uint64, id string, m *journal.Message) error
-	settle(ctx context.Context) error
+	put(after uint64, id string, m *journal.Message) error
+	settle() error
 	close()
 }
 
@@ -104,6 +105,7 @@ type Publisher struct {
 	since  time.Time // when the end was first seen to be there
 	ahead  bool      // it was said that the stream is ahead
 	told   bool      // it was said that the stream is written
+	warned string    // the last warning
 }
 
 // end is the end of the journal, and its place in the stream.
@@ -174,8 +176,12 @@ func (p *Publisher) reopen() {
 
 // fail warns of what goes wrong, once as long as it is the same.
 func (p *Publisher) fail(err error) {
-	p.o.Board.Set(About, "Events wait and are not lost: "+err.Error())
-	p.told = false
+	text := "Events wait and are not lost: " + err.Error()
+	if text != p.warned {
+		p.o.Board.Unset(About) // which warned of something else
+	}
+	p.o.Board.Set(About, text)
+	p.warned, p.told = text, false
 }
 
 // turn writes what there is to tell, and returns how long the chain or the stream may then
@@ -188,24 +194,24 @@ func (p *Publisher) turn(ctx context.Context) (wait time.Duration, err error) {
 		}
 	}
 	if p.end == nil {
-		if err := p.readEnd(ctx); err != nil {
+		if err := p.readEnd(); err != nil {
 			return 0, err
 		}
 	}
 	for {
-		wait, err := p.advance(ctx)
+		wait, err := p.advance()
 		if wait == 0 && err == nil {
 			continue
 		}
 		if err == nil {
-			err = p.stream.settle(ctx)
+			err = p.stream.settle()
 		}
 		return wait, err
 	}
 }
 
-func (p *Publisher) readEnd(ctx context.Context) error {
-	last, lastStep, lastMessage, err := p.stream.end(ctx)
+func (p *Publisher) readEnd() error {
+	last, lastStep, lastMessage, err := p.stream.end()
 	if err != nil {
 		return err
 	}

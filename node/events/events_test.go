@@ -241,7 +241,7 @@ type fakePlace struct {
 	later error
 }
 
-func (c *fakePlace) end(context.Context) (uint64, *journal.Message, *journal.Message, error) {
+func (c *fakePlace) end() (uint64, *journal.Message, *journal.Message, error) {
 	time.Sleep(time.Millisecond)
 	c.f.mu.Lock()
 	defer c.f.mu.Unlock()
@@ -257,7 +257,7 @@ func (c *fakePlace) end(context.Context) (uint64, *journal.Message, *journal.Mes
 	return uint64(n), nil, &c.f.messages[n-1], nil
 }
 
-func (c *fakePlace) put(_ context.Context, after uint64, id string, m *journal.Message) error {
+func (c *fakePlace) put(after uint64, id string, m *journal.Message) error {
 	time.Sleep(time.Millisecond)
 	c.f.mu.Lock()
 	defer c.f.mu.Unlock()
@@ -287,7 +287,7 @@ func cmpErr(first, second error) error {
 	return second
 }
 
-func (c *fakePlace) settle(context.Context) error { return c.later }
+func (c *fakePlace) settle() error { return c.later }
 
 func (c *fakePlace) close() {}
 

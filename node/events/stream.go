@@ -31,8 +31,12 @@ const (
 // which its client gives no name.
 const wrongLastID jetstream.ErrorCode = 10070
 
+var errLost = errors.New("the connection to the server was lost")
+
 // stream is a stream of a NATS server.
 type stream struct {
+	ctx    context.Context // ends with the connection, of which NATS' client does not tell those who wait
+	cancel context.CancelCauseFunc
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream
@@ -56,13 +60,19 @@ func openStream(ctx context.Context, o *Options, lost func()) (place, error) {
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, nats.ClosedHandler(func(*nats.Conn) { lost() }), nats.SetCustomDialer(dialer{ctx}), nats.SkipHostLookup())
+	ctx, cancel := context.WithCancelCause(ctx)
+	closed := func(*nats.Conn) {
+		cancel(errLost)
+		lost()
+	}
+	options = append(options, nats.ClosedHandler(closed), nats.SetCustomDialer(dialer{ctx}), nats.SkipHostLookup())
 	nc, err := nats.Connect(o.Servers, options...)
 	if err != nil {
+		cancel(err)
 		return nil, fmt.Errorf("no server answers at %s: %w", o.Where(), err)
 	}
-	s := &stream{nc: nc, steps: journal.AnyBlockSubject(o.Params.Name, o.Format)}
-	if err := s.open(ctx, o); err != nil {
+	s := &stream{ctx: ctx, cancel: cancel, nc: nc, steps: journal.AnyBlockSubject(o.Params.Name, o.Format)}
+	if err := s.open(o); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -83,14 +93,14 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return conn, err
 }
 
-func (s *stream) open(ctx context.Context, o *Options) (err error) {
+func (s *stream) open(o *Options) (err error) {
 	if most := s.nc.MaxPayload(); most < journal.PartSize+maxHeaders {
 		return fmt.Errorf("the server takes messages of %d bytes at most, and events take %d: raise its max_payload", most, journal.PartSize+maxHeaders)
 	}
 	if s.js, err = jetstream.New(s.nc, jetstream.WithPublishAsyncTimeout(storeTime), jetstream.WithPublishAsyncMaxPending(maxFlight+1)); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := context.WithTimeout(s.ctx, answerTime)
 	defer cancel()
 	name := journal.Stream(o.Params.Name, o.Format)
 	s.stream, err = s.js.Stream(ctx, name)
@@ -135,10 +145,10 @@ func checkStream(c *jetstream.StreamConfig, subjects string) error {
 }
 
 // end implements place.
-func (s *stream) end(ctx context.Context) (last uint64, lastStep, lastMessage *journal.Message, err error) {
+func (s *stream) end() (last uint64, lastStep, lastMessage *journal.Message, err error) {
 	const tries = 5 // others write meanwhile
 	for range tries {
-		last, lastStep, lastMessage, err = s.lookAtEnd(ctx)
+		last, lastStep, lastMessage, err = s.lookAtEnd()
 		if !errors.Is(err, errMoved) {
 			break
 		}
@@ -146,8 +156,8 @@ func (s *stream) end(ctx context.Context) (last uint64, lastStep, lastMessage *j
 	return last, lastStep, lastMessage, err
 }
 
-func (s *stream) lookAtEnd(ctx context.Context) (last uint64, lastStep, lastMessage *journal.Message, err error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+func (s *stream) lookAtEnd() (last uint64, lastStep, lastMessage *journal.Message, err error) {
+	ctx, cancel := context.WithTimeout(s.ctx, answerTime)
 	defer cancel()
 	info, err := s.stream.Info(ctx)
 	if err != nil {
@@ -181,9 +191,9 @@ func message(m *jetstream.RawStreamMsg) *journal.Message {
 }
 
 // put implements place.
-func (s *stream) put(ctx context.Context, after uint64, id string, m *journal.Message) error {
+func (s *stream) put(after uint64, id string, m *journal.Message) error {
 	for len(s.flight) >= maxFlight || s.bytes > 0 && s.bytes+len(m.Data) > maxFlightBytes {
-		if err := s.receive(ctx); err != nil {
+		if err := s.receive(); err != nil {
 			return err
 		}
 	}
@@ -200,9 +210,9 @@ func (s *stream) put(ctx context.Context, after uint64, id string, m *journal.Me
 }
 
 // settle implements place.
-func (s *stream) settle(ctx context.Context) error {
+func (s *stream) settle() error {
 	for len(s.flight) > 0 {
-		if err := s.receive(ctx); err != nil {
+		if err := s.receive(); err != nil {
 			return err
 		}
 	}
@@ -210,7 +220,7 @@ func (s *stream) settle(ctx context.Context) error {
 }
 
 // receive waits for the receipt of the oldest message.
-func (s *stream) receive(ctx context.Context) error {
+func (s *stream) receive() error {
 	m := s.flight[0]
 	s.flight, s.bytes = s.flight[1:], s.bytes-m.bytes
 	select {
@@ -228,10 +238,14 @@ func (s *stream) receive(ctx context.Context) error {
 			}
 		}
 		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
 	}
 }
 
-// close implements place.
-func (s *stream) close() { s.nc.Close() }
+// close implements place. It is no loss of the connection.
+func (s *stream) close() {
+	s.nc.SetClosedHandler(nil)
+	s.nc.Close()
+	s.cancel(errLost)
+}

@@ -4,8 +4,10 @@ package events
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,8 +21,25 @@ import (
 	"github.com/karatcoin/karat/test/beyond/natsd"
 )
 
+// Environment variables that make this program a node or a reader, with its folder and the
+// URL of the server.
+const (
+	asNode   = "KARAT_TEST_NODE"
+	asReader = "KARAT_TEST_READER"
+)
+
+// role runs something else than tests, if arguments are given.
+func role(arguments string, run func(folder, url string) error) {
+	if folder, url, ok := strings.Cut(arguments, " "); ok {
+		fmt.Fprintln(os.Stderr, "ended:", run(folder, url))
+		os.Exit(1)
+	}
+}
+
 func TestMain(m *testing.M) {
 	natsd.Serve()
+	role(os.Getenv(asNode), beNode)
+	role(os.Getenv(asReader), beReader)
 	os.Exit(m.Run())
 }
 

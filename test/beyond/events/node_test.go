@@ -65,7 +65,7 @@ func work(tx *journal.Tx, put func(types.OutPoint, types.Coin), remove func(type
 }
 
 // steps reads a stream from the first message until a block is the tip.
-func steps(t *testing.T, url string, f journal.Format, network types.Hash, until types.Index, each func(*journal.Step)) {
+func steps(t *testing.T, url, name string, f journal.Format, network types.Hash, until types.Index, each func(*journal.Step)) {
 	t.Helper()
 	nc, err := nats.Connect(url)
 	if err != nil {
@@ -76,11 +76,11 @@ func steps(t *testing.T, url string, f journal.Format, network types.Hash, until
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	defer cancel()
 	var consumer jetstream.Consumer
 	for ; ; time.Sleep(20 * time.Millisecond) {
-		if consumer, err = js.OrderedConsumer(ctx, journal.Stream("dev", f), jetstream.OrderedConsumerConfig{}); err == nil {
+		if consumer, err = js.OrderedConsumer(ctx, journal.Stream(name, f), jetstream.OrderedConsumerConfig{}); err == nil {
 			break
 		}
 		if ctx.Err() != nil {
@@ -130,12 +130,12 @@ func TestNode(t *testing.T) {
 		call("generatetoaddress", 12, address)
 		s.Start()
 		network := n.Chain().Params().Identity()
-		steps(t, s.URL(), f, network, n.Chain().Tip(), func(*journal.Step) {})
+		steps(t, s.URL(), "dev", f, network, n.Chain().Tip(), func(*journal.Step) {})
 		hash, _ := n.Chain().HashAt(10)
 		call("invalidateblock", hash.String())
 		call("generatetoaddress", 5, address)
 		coins, went := map[types.OutPoint]types.Coin{}, 0
-		steps(t, s.URL(), f, network, n.Chain().Tip(), func(s *journal.Step) {
+		steps(t, s.URL(), "dev", f, network, n.Chain().Tip(), func(s *journal.Step) {
 			if s.Direction == journal.Disconnected {
 				went++
 			}

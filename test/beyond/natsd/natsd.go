@@ -1,7 +1,8 @@
 // Package natsd runs NATS servers with JetStream for tests, each in a process of its own,
 // so that it can be killed at any moment.
 //
-// A test's program is the server as well: its TestMain begins with Serve.
+// A test's program is the server as well: its TestMain begins with Serve. Program names
+// another, such as Debian's.
 package natsd
 
 import (
@@ -19,6 +20,10 @@ import (
 // arguments is the environment variable that makes a process a server: the file of its
 // configuration.
 const arguments = "KARAT_TEST_NATSD"
+
+// Program is the environment variable that names a nats-server to run in the place of the
+// one that is built in.
+const Program = "KARAT_NATS_SERVER"
 
 // Serve runs a server and never returns, if this process was started by Start.
 func Serve() {
@@ -49,11 +54,12 @@ func Serve() {
 
 // Server is a server of a test.
 type Server struct {
-	Addr string // host:port
-	file string
-	t    testing.TB
-	cmd  *exec.Cmd
-	stop func() error
+	Addr   string // host:port
+	Folder string // where its streams are
+	file   string
+	t      testing.TB
+	cmd    *exec.Cmd
+	stop   func() error
 }
 
 // New prepares a server on a free port of the loopback that keeps its streams in a folder.
@@ -67,8 +73,8 @@ func New(t testing.TB, config ...string) *Server {
 	addr := l.Addr().String()
 	l.Close()
 	folder := t.TempDir()
-	s := &Server{Addr: addr, file: folder + "/nats.conf", t: t}
-	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n%s\n", addr, folder, strings.Join(config, "\n"))
+	s := &Server{Addr: addr, Folder: folder + "/streams", file: folder + "/nats.conf", t: t}
+	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n%s\n", addr, s.Folder, strings.Join(config, "\n"))
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +89,11 @@ func (s *Server) URL() string { return "nats://" + s.Addr }
 func (s *Server) Start() *Server {
 	s.t.Helper()
 	s.cmd = exec.Command(os.Args[0])
-	s.cmd.Env = append(os.Environ(), arguments+"="+s.file)
 	s.cmd.Stderr = os.Stderr
+	if program := os.Getenv(Program); program != "" {
+		s.cmd = exec.Command(program, "-c", s.file)
+	}
+	s.cmd.Env = append(os.Environ(), arguments+"="+s.file)
 	in, err := s.cmd.StdinPipe()
 	if err != nil {
 		s.t.Fatal(err)
