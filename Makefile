@@ -193,6 +193,10 @@ release: toolchain ## make dist: archives, Debian packages, manual, bills of mat
 release-check: release ## make the release again elsewhere, and compare it byte by byte
 	GO="$(GO)" NFPM="$(NFPM)" sh test/release.sh $(TARGETS)
 
+.PHONY: image
+image: ## build contrib/docker/Dockerfile, where there is Docker, and run it
+	sh test/image.sh
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin dist coverage.out

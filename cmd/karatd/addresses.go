@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 )
 
@@ -31,6 +32,21 @@ func callable(listen string, interfaces []net.Addr) []string {
 		texts[i] = netip.AddrPortFrom(ip, at.Port()).String()
 	}
 	return texts
+}
+
+// webURLs returns the URLs by which browsers reach the pages, as callable does; none if there are
+// no pages.
+func webURLs(pages string, interfaces []net.Addr) []string {
+	at, err := url.Parse(pages)
+	if err != nil || pages == "" {
+		return nil
+	}
+	var urls []string
+	for _, host := range callable(at.Host, interfaces) {
+		at.Host = host
+		urls = append(urls, at.String())
+	}
+	return urls
 }
 
 // hereAt returns the address by which a program on this machine calls a listener.

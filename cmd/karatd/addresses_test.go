@@ -33,6 +33,12 @@ func TestCallable(t *testing.T) {
 	if got := callable("[::]:1", append(machine, machine...)); len(got) != mostShown {
 		t.Errorf("%d addresses, want %d", len(got), mostShown)
 	}
+	if got := webURLs("http://[::]:9580/explorer/", machine[4:5]); !slices.Equal(got, []string{"http://192.0.2.7:9580/explorer/", "http://127.0.0.1:9580/explorer/"}) {
+		t.Errorf("pages at %q", got)
+	}
+	if got := webURLs("", machine); got != nil {
+		t.Errorf("no pages are at %q", got)
+	}
 	if got := hereAt("[::]:9554"); got != "127.0.0.1:9554" {
 		t.Errorf("here it is %s", got)
 	}

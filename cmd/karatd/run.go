@@ -77,8 +77,9 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew
 		made = " (made now)"
 	}
 	fmt.Fprintf(w, "karat node of network %s, data in %s%s\n", config.Params.Name, config.DataDir, made)
-	if t.Web != "" {
-		fmt.Fprintf(w, "  look    %s (in a browser)\n", t.Web)
+	pages := webURLs(t.Web, ownAddresses())
+	for _, at := range pages {
+		fmt.Fprintf(w, "  look    %s (in a browser)\n", at)
 	}
 	if t.Listen != "" {
 		for _, at := range callable(t.Listen, ownAddresses()) {
@@ -98,9 +99,9 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew
 			fmt.Fprintf(w, "  watch   http://%s/metrics\n", at)
 		}
 	}
-	if t.Faucet != nil {
+	if t.Faucet != nil && len(pages) > 0 {
 		fills, _ := taproot.EncodeAddress(config.Params.HRP, t.Faucet)
-		fmt.Fprintf(w, "  faucet  %sfaucet; fill it at %s\n", t.Web, fills)
+		fmt.Fprintf(w, "  faucet  %sfaucet; fill it at %s\n", pages[len(pages)-1], fills)
 	}
 	if config.Mine {
 		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo) // it was decoded from one

@@ -37,10 +37,17 @@ type platform struct{ os, arch string }
 func main() {
 	out := flag.String("out", "dist", "write into this folder, which is emptied before")
 	nfpm := flag.String("nfpm", "", "make Debian packages by this version of nfpm: a Go package with its version, or the path of a program")
+	only := flag.String("programs", "", "make no release: build the programs of the one platform into this folder, as a release has them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *out, *nfpm, flag.Args()); err != nil {
+	err := error(nil)
+	if *only != "" {
+		err = buildOnly(ctx, *only, flag.Args())
+	} else {
+		err = run(ctx, *out, *nfpm, flag.Args())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
@@ -57,15 +64,36 @@ func run(ctx context.Context, out, nfpm string, targets []string) error {
 		targets = []string{runtime.GOOS + "/" + runtime.GOARCH}
 	}
 	for _, target := range targets {
-		system, arch, ok := strings.Cut(target, "/")
-		if !ok {
-			return fmt.Errorf("%s: want OS/ARCH, such as linux/amd64", target)
+		p, err := parsePlatform(target)
+		if err != nil {
+			return err
 		}
-		if err := r.make(ctx, platform{system, arch}, nfpm); err != nil {
+		if err := r.make(ctx, p, nfpm); err != nil {
 			return fmt.Errorf("%s: %w", target, err)
 		}
 	}
 	return r.checksums()
+}
+
+// buildOnly builds the programs of one platform into a folder.
+func buildOnly(ctx context.Context, folder string, targets []string) error {
+	if len(targets) != 1 {
+		return errors.New("-programs wants one platform")
+	}
+	p, err := parsePlatform(targets[0])
+	if err != nil {
+		return err
+	}
+	return buildPrograms(ctx, p, folder)
+}
+
+// parsePlatform reads OS/ARCH.
+func parsePlatform(text string) (platform, error) {
+	system, arch, ok := strings.Cut(text, "/")
+	if !ok || system == "" || arch == "" {
+		return platform{}, fmt.Errorf("%s: want OS/ARCH, such as linux/amd64", text)
+	}
+	return platform{system, arch}, nil
 }
 
 // release is one on its way.
@@ -195,15 +223,20 @@ func (r *release) build(ctx context.Context, p platform) (folder string, err err
 	if _, err := os.Stat(folder); err == nil {
 		return folder, nil
 	}
+	return folder, buildPrograms(ctx, p, folder)
+}
+
+// buildPrograms builds the programs of a platform into a folder.
+func buildPrograms(ctx context.Context, p platform, folder string) error {
 	// What else of the environment decides what comes out is set to its default.
 	env := []string{"GOOS=" + p.os, "GOARCH=" + p.arch, "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOWORK=off"}
 	for _, program := range programs {
 		_, err := command(ctx, env, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", filepath.Join(folder, binary(program, p)), "./cmd/"+program)
 		if err != nil {
-			return "", err
+			return err
 		}
 	}
-	return folder, nil
+	return nil
 }
 
 // binary returns the name of a program's file.
