@@ -195,9 +195,9 @@ func (b Balance) Total() types.Amount { return b.Confirmed + b.Immature + b.Pend
 
 // matures returns the height of the tip from which on a coin may be spent by the next block.
 // A coinbase may be spent in the block that is maturity above its own: before, a reorganisation
-// could undo it, and with it all that came of it.
+// could undo it, and with it all that came of it. What the genesis block pays nothing undoes.
 func matures(c *Coin, maturity uint32) uint32 {
-	if !c.IsCoinbase {
+	if !c.IsCoinbase || c.Height == 0 {
 		return 0
 	}
 	return c.Height + maturity - 1
@@ -271,7 +271,7 @@ func (l *ledger) entry(t *Transaction, tip, maturity uint32, keys map[string]Key
 		e.Status = StatusConflicted
 	case t.confirmed():
 		e.Status, e.Confirmations = StatusConfirmed, tip-t.Height+1
-		if t.Tx.IsCoinbase() && tip < t.Height+maturity-1 {
+		if t.Tx.IsCoinbase() && t.Height > 0 && tip < t.Height+maturity-1 {
 			e.Status = StatusImmature
 		}
 	}

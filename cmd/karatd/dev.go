@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -122,7 +123,7 @@ func runDev(c *cli.Context, o *options, d *devOptions) (err error) {
 	}
 	err = n.Run(c.Context, func(t node.Started) {
 		if d.json {
-			_ = cmdline.PrintJSON(c.App.Writer, d.started(o, config, t)) // one line: whoever reads it waits for that
+			_ = json.NewEncoder(c.App.Writer).Encode(d.started(o, config, t)) // one line: whoever reads it waits for that
 			return
 		}
 		d.announce(c.App.Writer, o, config, t)

@@ -18,10 +18,19 @@ import (
 // startDev starts karatd dev, for programs, and returns it with what it says.
 func startDev(t *testing.T, args ...string) (*daemon, devStarted) {
 	t.Helper()
+	return startDevLogging(t, nil, args...)
+}
+
+// startDevLogging sends the log elsewhere, too.
+func startDevLogging(t *testing.T, log io.Writer, args ...string) (*daemon, devStarted) {
+	t.Helper()
 	d := &daemon{t: t, errors: &strings.Builder{}, read: make(chan struct{})}
 	d.cmd = exec.Command(os.Args[0], append([]string{"dev", "--json", "--rpc-listen", "127.0.0.1:0", "--web", "127.0.0.1:0"}, args...)...)
 	d.cmd.Env = append(os.Environ(), asKaratd+"=1")
 	d.cmd.Stderr = d.errors
+	if log != nil {
+		d.cmd.Stderr = log
+	}
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
