@@ -106,6 +106,10 @@ web-bench: build ## measure pages of a long chain beside a node that syncs: BLOC
 hashrate: ## compare hashes a second with cpuminer, whose minerd KARAT_MINERD names: SECONDS=5
 	$(GO) test ./miner/sha256d -count=1 -timeout 30m -run '^TestBesideMinerd$$' -v -beside $(or $(SECONDS),5)s
 
+.PHONY: dev-day
+dev-day: ## go through a day at a block a second on karatd dev, as fast as can be: DAY=24h
+	$(GO) test ./cmd/karatd -count=1 -timeout 0 -run '^TestDevDay$$' -v -day $(or $(DAY),24h)
+
 .PHONY: replay
 replay: ## kill nodes and their subscribers a thousand times: KILLS=1000
 	KARAT_REPLAY_KILLS=$(or $(KILLS),1000) $(GO) test ./rpc -count=1 -timeout 60m -run '^TestReplay$$' -v

@@ -43,6 +43,10 @@ type devOptions struct {
 // devBalance is what the dev network's genesis block gives each account.
 const devBalance = types.Amount(100_000 * types.GrainsPerCoin)
 
+// devCacheMiB is for coins, of which a developer's chain has few. The limit of all memory
+// follows from it, and such a node stands beside much else.
+const devCacheMiB = 64
+
 // notOfDev are flags of run that would contradict what karatd dev is.
 var notOfDev = []string{"mine", "mine-interval", "stop-at-height", "fast-prune"}
 
@@ -218,6 +222,9 @@ func (d *devOptions) config(c *cli.Context, o *options, keys *dev.Keys) (node.Co
 		o.listen = none
 	}
 	o.noDiscovery = true
+	if !c.IsSet("dbcache") {
+		o.cacheMiB = devCacheMiB
+	}
 	config, err := o.runConfig(c)
 	if err != nil {
 		return config, err
