@@ -125,7 +125,7 @@ func (s *Server) waitingTxs(ctx context.Context, n namedScript) ([]txJSON, error
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(waiting, func(a, b waitingTx) int { return b.entry.Time.Compare(a.entry.Time) })
+	slices.Reverse(waiting) // those of the same second, too
 	list := []txJSON{}
 	for _, w := range waiting[:min(firstWaiting, len(waiting))] {
 		t, err := s.read(ctx, foundTx{txid: w.entry.TxID, entry: w.entry})
@@ -142,6 +142,9 @@ func (s *Server) waitingTxs(ctx context.Context, n namedScript) ([]txJSON, error
 }
 
 func (s *Server) apiScriptTxs(r *http.Request) (*page, error) {
+	if after := r.URL.Query().Get("after_txid"); after != "" { // mempool.space's way to the next page
+		return s.chainPage(r, after)
+	}
 	return s.ofScript(r, func(ctx context.Context, n namedScript) (any, error) {
 		waiting, err := s.waitingTxs(ctx, n)
 		if err != nil {
@@ -153,11 +156,16 @@ func (s *Server) apiScriptTxs(r *http.Request) (*page, error) {
 }
 
 func (s *Server) apiScriptChain(r *http.Request) (*page, error) {
+	return s.chainPage(r, r.PathValue("after"))
+}
+
+// chainPage is a page of confirmed transactions behind the one that is named; empty: the first.
+func (s *Server) chainPage(r *http.Request, last string) (*page, error) {
 	var after *indexed.Cursor
-	if r.PathValue("after") != "" {
-		txid, err := pathHash(r, "after")
+	if last != "" {
+		txid, err := types.ParseHash(last)
 		if err != nil {
-			return nil, err
+			return nil, badRequest("Invalid hash")
 		}
 		f, err := s.findTx(r.Context(), txid)
 		if err != nil {
@@ -168,7 +176,11 @@ func (s *Server) apiScriptChain(r *http.Request) (*page, error) {
 		}
 		after = &indexed.Cursor{Height: f.info.Height, Block: f.info.Hash, N: uint32(f.n)}
 	}
-	return s.ofScript(r, func(ctx context.Context, n namedScript) (any, error) { return s.chainTxs(ctx, n, after) })
+	p, err := s.ofScript(r, func(ctx context.Context, n namedScript) (any, error) { return s.chainTxs(ctx, n, after) })
+	if err == nil {
+		p.version += " after " + last
+	}
+	return p, err
 }
 
 func (s *Server) apiScriptMempool(r *http.Request) (*page, error) {

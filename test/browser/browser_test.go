@@ -38,12 +38,15 @@ type site struct {
 	paid, waits  string // ids of transactions
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return newSiteWith(t, func(*node.Config) {}) }
+
+func newSiteWith(t *testing.T, change func(*node.Config)) *site {
 	n := nodetest.Dev(t, func(c *node.Config) {
 		nodetest.Matures(c)
 		c.Web, c.WebOperator, c.Stratum = "127.0.0.1:0", true, "127.0.0.1:0"
 		c.Indexes = []string{indexed.Txs, indexed.Filters, indexed.Scripts, indexed.Spenders}
 		c.RPCUser, c.RPCPassword = "test", "test"
+		change(c)
 	})
 	return &site{t: t, Running: n, url: strings.TrimSuffix(n.Web, "/")}
 }

@@ -82,8 +82,9 @@ func newScene(t *testing.T) *scene {
 	t.Helper()
 	started := nodetest.Dev(t, func(c *node.Config) {
 		nodetest.Matures(c)
-		c.Indexes = []string{indexed.Txs, indexed.Filters, indexed.Spenders, indexed.CoinStats}
+		c.Indexes = []string{indexed.Txs, indexed.Filters, indexed.Spenders, indexed.CoinStats, indexed.Scripts}
 		c.REST = true
+		c.Web = "127.0.0.1:0"
 		c.ZMQ = []zmqinfo.Endpoint{{Topic: zmqinfo.HashBlock, Address: "tcp://127.0.0.1:0", HighWater: 10}}
 	}).Started
 	cookie := must[[]byte](t)(os.ReadFile(started.CookieFile))
@@ -309,6 +310,12 @@ func (s *scene) check(what, read, status string, id int, answer any) {
 		s.t.Errorf("%s: %s, %.300v", what, status, answer)
 		return
 	}
+	s.look(what, read, result)
+}
+
+// look looks for what is read in a result.
+func (s *scene) look(what, read string, result any) {
+	s.t.Helper()
 	for field := range strings.FieldsSeq(read) {
 		if i := strings.IndexAny(field, "=~"); i >= 0 {
 			path, wanted := field[:i], s.fill(field[i+1:])
