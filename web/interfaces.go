@@ -33,6 +33,9 @@ type Blocks interface {
 	Block(hash types.Hash) ([]byte, error) // its encoding (BIP144)
 	// BlockUpdate is a block that was connected once, with what it spends.
 	BlockUpdate(hash types.Hash) (consensus.BlockUpdate, error)
+	// BlockTx is one transaction of such a block, with what it spends. It may have no answer where
+	// BlockUpdate has.
+	BlockTx(hash types.Hash, n int) (types.BlockTx, []types.Coin, error)
 	// Coins waits for a change of the chain that is under way.
 	Coins(ctx context.Context, outPoints []types.OutPoint) ([]consensus.FetchedCoin, consensus.State, error)
 	poke.Source // pokes after the tip has changed

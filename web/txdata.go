@@ -100,6 +100,11 @@ func (s *Server) read(ctx context.Context, f foundTx) (transaction, error) {
 	if e := f.entry; e != nil {
 		return transaction{tx: e.Tx, raw: e.Raw, wtxid: e.WTxID, fee: e.Fee, hasFee: true, waits: true}, nil
 	}
+	if s.blocks.find(f.info.Hash) == nil { // else nothing has to be read
+		if t, ok := s.readAlone(f); ok {
+			return t, nil
+		}
+	}
 	b, err := s.blocks.get(ctx, f.info.Hash)
 	if err != nil {
 		return transaction{}, err
@@ -117,6 +122,25 @@ func (s *Server) read(ctx context.Context, f foundTx) (transaction, error) {
 		t.wtxid = t.tx.WTxID() // of which BIP141 makes zero
 	}
 	return t, nil
+}
+
+// readAlone reads a transaction of a block without the others, if that can be done.
+func (s *Server) readAlone(f foundTx) (transaction, bool) {
+	b, spent, err := s.Blocks.BlockTx(f.info.Hash, f.n)
+	if err != nil || b.Tx.TxID() != f.txid {
+		return transaction{}, false
+	}
+	t := transaction{tx: b.Tx, raw: b.Raw, wtxid: b.Tx.WTxID(), spent: spent, hasFee: f.n > 0}
+	for i := range spent {
+		t.fee += spent[i].Value
+	}
+	for i := range b.Tx.Outputs {
+		t.fee -= b.Tx.Outputs[i].Value
+	}
+	if !t.hasFee {
+		t.fee = 0
+	}
+	return t, true
 }
 
 // While the pool takes up a block, the coins of the block's transactions are gone, and the pool
