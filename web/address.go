@@ -190,7 +190,7 @@ func (s *Server) fillHistory(_ context.Context, v *addressView, hashes []indexed
 	if !v.Paged {
 		most = plotted
 	}
-	history, err := s.Scripts.ScriptHistory(hashes, indexed.Page{After: after, Limit: most})
+	history, err := s.Scripts.ScriptHistory(hashes, indexed.Page{After: after, Limit: most, Bare: true})
 	if err != nil {
 		return indexFailure(err)
 	}
@@ -199,7 +199,8 @@ func (s *Server) fillHistory(_ context.Context, v *addressView, hashes []indexed
 	}
 	if len(history.Txs) > listedHistory {
 		last := &history.Txs[listedHistory-1]
-		history.Next = &indexed.Cursor{Height: last.Height, Block: last.Place.Block, N: last.Place.N}
+		history.Next = &indexed.Cursor{Height: last.Height, N: last.Place.N}
+		history.Next.Block, _ = s.Headers.HashAt(last.Height) // if that has just changed, so has the list
 		history.Txs = history.Txs[:listedHistory]
 	}
 	coins, err := s.Scripts.ScriptCoins(hashes, indexed.Page{After: afterCoins, Limit: listedUnspent})

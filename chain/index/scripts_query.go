@@ -57,10 +57,13 @@ func (s *Set) ScriptHistory(scripts []indexed.ScriptHash, page indexed.Page) (h 
 				h.Txs[n-1].Sent += tx.Sent
 				return true, nil
 			} else if n == page.Limit {
-				h.Next = &indexed.Cursor{Height: h.Txs[n-1].Height, Block: h.Txs[n-1].Place.Block, N: h.Txs[n-1].Place.N}
-				return false, nil
+				h.Next = &indexed.Cursor{Height: h.Txs[n-1].Height, N: h.Txs[n-1].Place.N}
+				h.Next.Block, err = v.block(h.Next.Height)
+				return false, err
 			}
-			tx.Place.Block, err = v.block(tx.Height)
+			if !page.Bare {
+				tx.Place.Block, err = v.block(tx.Height)
+			}
 			h.Txs, last = append(h.Txs, tx), bytes.Clone(place)
 			return true, err
 		})

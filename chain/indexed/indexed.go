@@ -139,6 +139,7 @@ type Page struct {
 	After  *Cursor // nil: from the beginning
 	Limit  int     // at most so many, and at least one
 	Oldest bool    // the oldest first; else the newest
+	Bare   bool    // transactions of a history are told without their blocks' hashes, each of which costs a look-up
 }
 
 // cursorSize is a cursor's length in bytes.
