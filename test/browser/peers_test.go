@@ -144,6 +144,5 @@ func TestNetwork(t *testing.T) {
 	if rows := run(b, chromedp.Evaluate[int](`document.querySelectorAll("section[aria-labelledby=peers] tbody tr").length`)); rows != 3 {
 		t.Errorf("%d connections", rows)
 	}
-	b.picture("network")
 	b.clean(s.url, "network")
 }
