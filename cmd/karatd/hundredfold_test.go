@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -62,8 +63,8 @@ func TestHundredfold(t *testing.T) {
 	var seen []sample
 	look := func(d time.Duration) {
 		for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-			height := call[uint32](watch, "getblockcount")
-			seen = append(seen, sample{time.Since(genesis), float64(height)})
+			height, hashes := heightOf(watch)
+			seen = append(seen, sample{time.Since(genesis), height, hashes})
 		}
 	}
 	look(before * halfLife)
@@ -71,7 +72,6 @@ func TestHundredfold(t *testing.T) {
 	guest = start("guest", "127.0.0.1:0", append(mining(guestsRate), "--connect", watch.listen)...)
 	came := time.Since(genesis)
 	look(grown * halfLife)
-	grownTo := difficultyOf(watch)
 	guest.kill()
 	went := time.Since(genesis)
 	look(time.Duration(after) * halfLife)
@@ -88,7 +88,8 @@ func TestHundredfold(t *testing.T) {
 		}
 		return lonelyRate + guestsRate
 	}}
-	simulated := simulateOften(p, course)
+	chains := simulateOften(p, course)
+	simulated := meanOf(course.For, chains)
 	t.Logf("half-life %s, a block a second; the guest came after %s and went after %s", halfLife, came.Round(time.Second), went.Round(time.Second))
 	t.Log("half-lives after it began | blocks | simulated | off by")
 	worst := 0.0
@@ -101,8 +102,9 @@ func TestHundredfold(t *testing.T) {
 			worst = max(worst, math.Abs(off))
 		}
 	}
-	usual := forecast.Hashes(p.Genesis.Bits)
-	t.Logf("when the guest went a block took %.0f times the work of the first", grownTo/usual)
+	if real { // in a shorter time chance decides
+		compareSettling(t, forecast.Hashes(p.Genesis.Bits), halfLife, came, went, seen, chains)
+	}
 	if real && worst > 0.05 {
 		t.Errorf("the network and the simulation differ by %.1f%%", 100*worst)
 	}
@@ -111,10 +113,48 @@ func TestHundredfold(t *testing.T) {
 	}
 }
 
-// sample is the height of a chain at a time since its genesis block.
+// compareSettling compares how long it took until blocks came within a quarter of their
+// spacing, after a guest came and after he went, with what it takes simulated chains.
+func compareSettling(t *testing.T, usual float64, halfLife, came, went time.Duration, seen []sample, chains [][]sample) {
+	t.Helper()
+	for _, change := range []struct {
+		what  string
+		since time.Duration
+		is    func(hashes float64) bool // that blocks come within a quarter of their spacing
+	}{
+		{"grew", came, func(hashes float64) bool { return hashes >= 100*usual/1.25 }},
+		{"fell", went, func(hashes float64) bool { return hashes <= 1.25*usual }},
+	} {
+		here := settledAfter(seen, change.since, change.is)
+		var all []time.Duration
+		for _, chain := range chains {
+			all = append(all, settledAfter(chain, change.since, change.is))
+		}
+		slices.Sort(all)
+		in := func(d time.Duration) float64 { return d.Seconds() / halfLife.Seconds() }
+		t.Logf("after the hash rate %s blocks were within a quarter of their spacing in %.1f half-lives; simulated %.1f, 5%% of the chains %.1f, 95%% %.1f",
+			change.what, in(here), in(all[len(all)/2]), in(all[5]), in(all[len(all)-6]))
+		if here < all[0] || here > all[len(all)-1] {
+			t.Errorf("no simulated chain takes %s after the hash rate %s: they take %s to %s", here, change.what, all[0], all[len(all)-1])
+		}
+	}
+}
+
+// sample is the state of a chain at a time since its genesis block.
 type sample struct {
-	at     time.Duration
-	height float64
+	at             time.Duration
+	height, hashes float64 // hashes that a block takes on average
+}
+
+// settledAfter returns how long after a change the hashes that a block takes are right
+// first; the whole time if they never are.
+func settledAfter(samples []sample, change time.Duration, right func(hashes float64) bool) (d time.Duration) {
+	for _, s := range samples {
+		if d = s.at - change; d > 0 && right(s.hashes) {
+			break
+		}
+	}
+	return d
 }
 
 // heightAt returns the last height that was seen at a time.
@@ -128,25 +168,33 @@ func heightAt(samples []sample, at time.Duration) (height float64) {
 	return height
 }
 
-// simulateOften returns the mean heights of a hundred chains.
-func simulateOften(p *consensus.Params, course forecast.Course) []sample {
-	const often, step = 100, 100 * time.Millisecond
-	mean := make([]sample, int(course.For/step)+1)
+// simulateOften returns a hundred chains.
+func simulateOften(p *consensus.Params, course forecast.Course) (chains [][]sample) {
+	for seed := range uint64(100) {
+		var chain []sample
+		for _, point := range forecast.Run(p, course, seed).Points {
+			chain = append(chain, sample{point.At, float64(point.Height), point.Difficulty})
+		}
+		chains = append(chains, chain)
+	}
+	return chains
+}
+
+// meanOf returns the mean heights of chains.
+func meanOf(d time.Duration, chains [][]sample) []sample {
+	const step = 100 * time.Millisecond
+	mean := make([]sample, int(d/step)+1)
 	for i := range mean {
 		mean[i].at = time.Duration(i) * step
 	}
-	for seed := range uint64(often) {
-		var chain []sample
-		for _, point := range forecast.Run(p, course, seed).Points {
-			chain = append(chain, sample{point.At, float64(point.Height)})
-		}
+	for _, chain := range chains {
 		next := 0
 		for i := range mean {
 			for next < len(chain) && chain[next].at <= mean[i].at {
 				next++
 			}
 			if next > 0 {
-				mean[i].height += chain[next-1].height / often
+				mean[i].height += chain[next-1].height / float64(len(chains))
 			}
 		}
 	}
@@ -175,15 +223,19 @@ func hundredfoldNetwork(t *testing.T, halfLife time.Duration) (*consensus.Params
 	return p, file
 }
 
-// difficultyOf returns the hashes that the next block takes on average.
-func difficultyOf(d *daemon) float64 {
+// heightOf returns the height of a node's chain, and the hashes that its next block takes on
+// average.
+func heightOf(d *daemon) (height, hashes float64) {
 	d.t.Helper()
-	text := call[struct{ Next struct{ Bits string } }](d, "getmininginfo").Next.Bits
-	bits, err := strconv.ParseUint(text, 16, 32)
+	info := call[struct {
+		Blocks float64
+		Next   struct{ Bits string }
+	}](d, "getmininginfo")
+	bits, err := strconv.ParseUint(info.Next.Bits, 16, 32)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return forecast.Hashes(uint32(bits))
+	return info.Blocks, forecast.Hashes(uint32(bits))
 }
 
 // interrupt ends a process as an operator does.
