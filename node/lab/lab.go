@@ -134,13 +134,6 @@ type link struct {
 	}
 }
 
-func (l *link) other(m *member) *member {
-	if m == l.a {
-		return l.b
-	}
-	return l.a
-}
-
 // Lab is the network. Its methods may be called concurrently; one does its work at a time.
 type Lab struct {
 	o       Options
