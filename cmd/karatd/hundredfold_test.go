@@ -98,7 +98,7 @@ func TestHundredfold(t *testing.T) {
 		here, there := heightAt(seen, at), heightAt(simulated, at)
 		off := here/there - 1
 		t.Logf("%2d | %4.0f | %6.1f | %+.1f%%", n, here, there, 100*off)
-		if n > before { // there are few blocks before
+		if n >= before+2 { // earlier there are few blocks, and then more a second than a busy machine makes
 			worst = max(worst, math.Abs(off))
 		}
 	}
