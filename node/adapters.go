@@ -165,7 +165,7 @@ func (c *control) SetTime(seconds int64) { c.node.clock.set(seconds) }
 func (c *control) Stop() { c.node.stop() }
 
 // Uptime implements rpc.Control.
-func (c *control) Uptime() time.Duration { return time.Since(c.since) }
+func (c *control) Uptime() time.Duration { return c.node.clock.real().Sub(c.since) }
 
 // MempoolFile implements rpc.Control.
 func (c *control) MempoolFile() string {

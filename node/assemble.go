@@ -301,7 +301,7 @@ func (n *Node) newServer(s *services) error {
 	if err != nil {
 		return err
 	}
-	c := &control{node: n, peers: s.peers, since: time.Now()}
+	c := &control{node: n, peers: s.peers, since: n.clock.real()}
 	options := rpc.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: clientPool{currentPool{s.pool}, s.bench},
 		Miner: rpcMiner{s.miner}, PayTo: n.config.MineTo, BlockMinFeeRate: n.config.BlockMinFeeRate, Network: s.peers,
