@@ -305,7 +305,7 @@ func (n *Node) newServer(s *services) error {
 	options := rpc.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Operator: operator{n.chain, n}, Pool: clientPool{currentPool{s.pool}, s.bench},
 		Miner: rpcMiner{s.miner}, PayTo: n.config.MineTo, BlockMinFeeRate: n.config.BlockMinFeeRate, Network: s.peers,
-		Control: c, Doctor: &diagnoser{n, s, c}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
+		Control: c, Doctor: &diagnoser{n: n, s: s, c: c}, Auth: auth, Logs: n.logs, Logger: n.log.With(logswitch.Category("rpc")),
 		TLS: secret, Hosts: rpcHosts(n.config.RPCHosts), AllowIP: n.config.RPCAllowIP, IdleTimeout: n.config.RPCIdle, Limits: n.config.RPCLimits,
 		REST: n.config.REST, ZMQ: n.config.ZMQ, Lab: n.config.Lab,
 		Profiles: n.config.Profiles,

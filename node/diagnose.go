@@ -1,10 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -22,6 +24,9 @@ const (
 	// coinsAsked is how many outputs of a transaction are looked up, to find out whether it is in a
 	// block.
 	coinsAsked = 16
+	// templatePatience is how long chain and pool may take for a template.
+	templatePatience = 700 * time.Millisecond
+	opReturn         = 0x6a
 )
 
 // tipSeen is a tip, and when it was seen first.
@@ -46,6 +51,8 @@ type diagnoser struct {
 	n *Node
 	s *services
 	c *control
+
+	trying atomic.Bool // a template is tried: one at a time
 }
 
 // Diagnose implements rpc.Doctor.
@@ -135,25 +142,47 @@ func (d *diagnoser) network(ctx context.Context) doctor.Network {
 	return w
 }
 
-// mining tries a template: a block that would be refused is found before work is spent on it.
+// mining tells of what is made of blocks here. A template is tried, so that a block that would be refused is
+// found before work is spent on it. A chain or a pool that is busy is not waited for: then nothing is known.
 func (d *diagnoser) mining(ctx context.Context) doctor.Mining {
 	m := doctor.Mining{Mines: d.n.config.Mine}
 	if d.s.stratum != nil {
 		info := d.s.stratum.Info()
 		m.Stratum = &info
 	}
+	if d.n.syncing() || !d.trying.CompareAndSwap(false, true) {
+		return m
+	}
+	ctx, cancel := context.WithTimeout(ctx, templatePatience)
+	found := make(chan doctor.Mining, 1)
+	go func() {
+		defer d.trying.Store(false)
+		defer cancel()
+		tried := m
+		tried.Template, tried.Empty = d.tryTemplate(ctx)
+		found <- tried
+	}()
+	select {
+	case tried := <-found:
+		return tried
+	case <-ctx.Done():
+		return m
+	}
+}
+
+// tryTemplate makes a block and has the chain check all of it but its proof of work. It returns the broken
+// rule, empty if there is none, and whether the block is empty because the pool is behind.
+func (d *diagnoser) tryTemplate(ctx context.Context) (problem string, empty bool) {
 	t := d.s.miner.Template()
-	m.Empty = t.PoolBehind
-	coinbase := d.s.miner.Coinbase(t, []byte{0x6a}) // an output that nobody can spend: the block is only tried
+	coinbase := d.s.miner.Coinbase(t, []byte{opReturn}) // nobody can spend it: the block is only tried
 	header := t.HeaderAt(d.n.clock.now())
 	header.MerkleRoot = t.Root(coinbase.TxID())
-	block := t.Block(header, coinbase)
-	err := d.n.chain.Propose(ctx, block.AppendTo(nil))
+	err := d.n.chain.Propose(ctx, t.Block(header, coinbase).AppendTo(nil))
 	var rule *consensus.RuleError
-	if errors.As(err, &rule) && !errors.Is(err, consensus.ErrNotYet) {
-		m.Template = err.Error()
+	if errors.As(err, &rule) && !errors.Is(err, consensus.ErrNotYet) { // such as a tip that came meanwhile
+		problem = err.Error()
 	}
-	return m
+	return problem, t.PoolBehind
 }
 
 func (d *diagnoser) machine() *doctor.Machine {
@@ -169,17 +198,10 @@ func Budgets(config *Config) []doctor.Budget {
 		pool = DefaultPolicy().MaxBytes
 	}
 	return []doctor.Budget{
-		{Flag: "--dbcache", Bytes: uint64(orElse(config.CacheBytes, store.DefaultCacheBytes))},
+		{Flag: "--dbcache", Bytes: uint64(cmp.Or(config.CacheBytes, store.DefaultCacheBytes))},
 		{Flag: "--mempool", Bytes: uint64(pool)},
-		{Flag: "--max-memory", Bytes: uint64(orElse(config.PeerBytes, DefaultPeerBytes))},
+		{Flag: "--max-memory", Bytes: uint64(cmp.Or(config.PeerBytes, DefaultPeerBytes))},
 	}
-}
-
-func orElse(n, usual int64) int64 {
-	if n == 0 {
-		return usual
-	}
-	return n
 }
 
 // transaction finds out what is known of a transaction. It may be given as a whole.
@@ -229,7 +251,7 @@ func (d *diagnoser) queue(t *doctor.Transaction) {
 	for _, e := range next.Entries {
 		t.InNext = t.InNext || e.TxID == t.TxID
 	}
-	t.BlockVSize = orZero(d.n.config.BlockMaxWeight, int(d.n.config.Params.MaxBlockWeight)) / types.WitnessScale
+	t.BlockVSize = cmp.Or(d.n.config.BlockMaxWeight, int(d.n.config.Params.MaxBlockWeight)) / types.WitnessScale
 	fees, weight := t.Pending.Chunk.Fees, int64(t.Pending.Chunk.Weight)
 	before := int64(0)
 	corners := currentPool{d.s.pool}.Diagram()
@@ -244,13 +266,6 @@ func (d *diagnoser) queue(t *doctor.Transaction) {
 		}
 	}
 	t.Ahead = int(before / types.WitnessScale)
-}
-
-func orZero(n, usual int) int {
-	if n == 0 {
-		return usual
-	}
-	return n
 }
 
 // confirmations looks for a transaction in the index, and by its outputs in the coin set.

@@ -190,6 +190,9 @@ func (v *visit) lookAtData() {
 		f.OtherNetwork = fmt.Sprintf("%s is of network %q (%s), not of %q (%s)", v.dir, seen.NetworkName, seen.Network, v.params.Name, v.params.Identity())
 	}
 	f.Crashed = v.running != nil && !seen.Locked
+	if v.running != nil {
+		f.PID = v.running.PID
+	}
 }
 
 // lookAtPorts tries to listen where the node would.

@@ -132,6 +132,7 @@ type Outside struct {
 	Damaged          string // why the database cannot be opened
 	OtherNetwork     string // the data are of another network
 	Locked           bool   // a process has the data open
+	PID              int    // of the node that was started there last; 0: it is not known
 	Taken            []Port // where another program listens
 	Exposed          []string
 	Crashed          bool // the node ended without an end

@@ -30,7 +30,11 @@ func (d *diagnosis) outside(o *Outside) {
 	case o.Locked && o.NotNode != "":
 		d.add("rpc-not-node", o.NotNode)
 	case o.Locked:
-		d.add("node-silent", "a process has locked "+o.DataDir, o.Silent)
+		evidence := []string{"a process has locked " + o.DataDir, o.Silent}
+		if o.PID != 0 {
+			evidence[0] = fmt.Sprintf("process %d has locked %s", o.PID, o.DataDir)
+		}
+		d.add("node-silent", evidence...)
 	default:
 		d.stopped(o)
 	}
