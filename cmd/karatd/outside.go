@@ -123,10 +123,10 @@ func (v *visit) note(err error) {
 		f.Refused = cmdline.OneLine(err)
 	case errors.Is(err, rpc.ErrNoCookie):
 		f.NoCookie = cmdline.OneLine(err)
-	case errors.Is(err, rpc.ErrNotNode), errors.Is(err, rpc.ErrScheme), errors.Is(err, rpc.ErrCertificate):
-		f.NotNode = cmdline.OneLine(err)
-	default:
+	case errors.Is(err, rpc.ErrUnreachable):
 		f.Silent = cmdline.OneLine(err)
+	default: // an answer that no node gives
+		f.NotNode = cmdline.OneLine(err)
 	}
 }
 

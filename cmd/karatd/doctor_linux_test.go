@@ -3,10 +3,13 @@ package main
 import (
 	"encoding/json"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -183,6 +186,34 @@ func TestDoctorOfANode(t *testing.T) {
 		t.Errorf("a cookie for all: %v", codes)
 	}
 	if err := os.Chmod(cookie, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	strange := httptest.NewServer(http.NotFoundHandler())
+	defer strange.Close()
+	left := filepath.Join(dir, "dev", "running.json")
+	text, err := os.ReadFile(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]string{strange.Listener.Addr().String(): "rpc-not-node", "127.0.0.1:1": "node-silent"} {
+		changed := strings.Replace(string(text), strings.TrimPrefix(d.rpc, "http://"), at, 1)
+		if err := os.WriteFile(left, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if codes, _ := diagnosed(t, "--network", "dev", "--datadir", dir); codes[0] != want {
+			t.Errorf("%s: %v, want %s", at, codes, want)
+		}
+	}
+	if err := os.WriteFile(left, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if codes, _ := diagnosed(t, at...); codes[0] != "node-silent" {
+		t.Errorf("a node that hangs: %v", codes)
+	}
+	if err := d.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	call[any](d, "setnetworkactive", false)
