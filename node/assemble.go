@@ -149,6 +149,9 @@ func (n *Node) newMonitor(s *services) *monitor.Server {
 	if s.stratum != nil {
 		o.Miners = s.stratum
 	}
+	if s.events != nil {
+		o.Events = s.events
+	}
 	return monitor.New(o)
 }
 

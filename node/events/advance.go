@@ -151,6 +151,7 @@ func (p *Publisher) step(d journal.Direction, u *consensus.BlockUpdate, goal *he
 		}
 	}
 	e.End = journal.End{At: h.Behind(), Work: h.Work, Goal: h.Goal, Writer: p.o.Writer}
+	p.height.Store(h.At.Height)
 	return nil
 }
 
@@ -181,6 +182,7 @@ func (p *Publisher) abandon(goal *header.Info) error {
 		return err
 	}
 	e.End = journal.End{At: h.Behind(), Work: h.Work, Goal: h.Goal, Writer: p.o.Writer}
+	p.height.Store(h.At.Height)
 	return nil
 }
 
@@ -189,6 +191,7 @@ func (p *Publisher) put(m *journal.Message) error {
 		return err
 	}
 	p.end.last++
+	p.messages.Add(1)
 	p.sent = m.Header[journal.HeaderID][0]
 	return nil
 }

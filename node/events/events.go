@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
@@ -97,6 +98,10 @@ type Publisher struct {
 	open   func(ctx context.Context, lost func()) (place, error)
 	again  poke.Slot // the server is lost
 
+	height    atomic.Uint32 // of the end when it was last known
+	messages  atomic.Uint64 // sent
+	connected atomic.Bool
+
 	// Of the goroutine of Run:
 	stream place  // nil: not open
 	end    *end   // nil: to be read
@@ -124,6 +129,12 @@ func New(o Options) (*Publisher, error) {
 	return p, nil
 }
 
+// Written returns the height at which the stream was last seen, how many messages this node
+// has sent, and whether the server answers.
+func (p *Publisher) Written() (height uint32, messages uint64, connected bool) {
+	return p.height.Load(), p.messages.Load(), p.connected.Load()
+}
+
 // Run writes until the context ends.
 func (p *Publisher) Run(ctx context.Context) error {
 	changes, endChanges := p.o.Chain.Subscribe()
@@ -136,6 +147,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	failed := time.Duration(0)
 	for ctx.Err() == nil {
 		wait, err := p.turn(ctx)
+		p.connected.Store(err == nil || errors.Is(err, errMoved))
 		var poked <-chan struct{}
 		switch {
 		case ctx.Err() != nil:
@@ -223,6 +235,7 @@ func (p *Publisher) readEnd() error {
 		p.seen, p.since = last, now
 	}
 	p.end = &end{*e, last}
+	p.height.Store(e.At.Block.Height)
 	if !p.told {
 		p.told = true
 		p.o.Logger.Info("events are written", "to", p.o.Where(), "stream", journal.Stream(p.o.Params.Name, p.o.Format), "messages", last, "height", e.At.Block.Height)

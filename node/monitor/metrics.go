@@ -28,6 +28,7 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	s.pool(m)
 	s.network(m)
 	s.miners(m)
+	s.events(m)
 	clients(m, s.o.Clients.Calls())
 	database, coins := s.o.Store.CacheBytes()
 	m.gauge(`karat_cache_bytes{of="database"}`, float64(database))
@@ -126,6 +127,20 @@ func (s *Server) miners(m writer) {
 	m.gauge("karat_stratum_connections", float64(info.Connections))
 	m.gauge("karat_stratum_workers", float64(len(info.Workers)))
 	m.gauge("karat_stratum_banned_addresses", float64(info.Banned))
+}
+
+func (s *Server) events(m writer) {
+	if s.o.Events == nil {
+		return
+	}
+	height, messages, connected := s.o.Events.Written()
+	up := 0.0
+	if connected {
+		up = 1
+	}
+	m.gauge("karat_events_connected", up)
+	m.gauge("karat_events_height", float64(height))
+	m.counter("karat_events_messages_total", messages)
 }
 
 // clients writes the calls of each method, in classes that include those below them.

@@ -48,6 +48,12 @@ type Clients interface{ Calls() []callinfo.Method }
 // Miners are those of Stratum.
 type Miners interface{ Info() stratuminfo.Info }
 
+// Events is what writes a stream of events. height is where the stream was last seen to be,
+// messages are those that this node has sent.
+type Events interface {
+	Written() (height uint32, messages uint64, connected bool)
+}
+
 // Store is where the chain lies.
 type Store interface {
 	CacheBytes() (database, coins int64)
@@ -64,6 +70,7 @@ type Options struct {
 	Network Network
 	Clients Clients
 	Miners  Miners // nil: there is no Stratum server
+	Events  Events // nil: no stream is written
 	Store   Store
 	Started func() bool // everything listens
 	Now     func() time.Time

@@ -3,9 +3,12 @@ package events
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,8 +117,9 @@ func TestNode(t *testing.T) {
 	for _, f := range []journal.Format{journal.JSON, journal.Raw} {
 		s := natsd.New(t)
 		n := nodetest.Dev(t, func(c *node.Config) {
-			c.Events = events.Config{Servers: s.URL(), Format: f}
+			c.Events, c.Metrics = events.Config{Servers: s.URL(), Format: f}, "127.0.0.1:0"
 		})
+		wantMetrics(t, n, "karat_events_connected 0", "karat_events_messages_total 0")
 		client := rpc.NewCookieClient("http://"+n.RPC, n.CookieFile)
 		call := func(method string, params ...any) {
 			t.Helper()
@@ -150,6 +154,7 @@ func TestNode(t *testing.T) {
 				work(tx, func(o types.OutPoint, c types.Coin) { coins[o] = c }, func(o types.OutPoint) { delete(coins, o) })
 			}
 		})
+		wantMetrics(t, n, "karat_events_connected 1", "karat_events_height 14", "karat_events_messages_total 42")
 		if went != 3 {
 			t.Errorf("%d blocks went", went)
 		}
@@ -158,6 +163,25 @@ func TestNode(t *testing.T) {
 		}
 		n.Stop()
 	}
+}
+
+// wantMetrics waits until a node tells monitors some samples.
+func wantMetrics(t *testing.T, n *nodetest.Running, want ...string) {
+	t.Helper()
+	text := ""
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		answer, err := http.Get("http://" + n.Metrics + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if text = string(b); err == nil && !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(text, "\n"+w+"\n") }) {
+			return
+		}
+	}
+	i := max(0, strings.Index(text, "# HELP karat_events"))
+	t.Errorf("monitors are not told %q: %.600s", want, text[i:])
 }
 
 // TestRefusedStreams: a stream that would lose or change messages, or has others, is refused
