@@ -65,7 +65,9 @@ func openStream(ctx context.Context, o *Options, lost func()) (place, error) {
 		cancel(errLost)
 		lost()
 	}
-	options = append(options, nats.ClosedHandler(closed), nats.SetCustomDialer(dialer{ctx}), nats.SkipHostLookup())
+	// Without a handler the client writes errors to standard error. Who waits is told of them.
+	silent := func(*nats.Conn, *nats.Subscription, error) {}
+	options = append(options, nats.ClosedHandler(closed), nats.ErrorHandler(silent), nats.SetCustomDialer(dialer{ctx}), nats.SkipHostLookup())
 	nc, err := nats.Connect(o.Servers, options...)
 	if err != nil {
 		cancel(err)
