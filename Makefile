@@ -22,8 +22,9 @@ toolchain:
 	@$(GO) version || { echo "$(GOTOOLCHAIN) cannot be had here; make GOTOOLCHAIN=local takes the Go that is installed"; exit 1; }
 
 .PHONY: build
-build: toolchain ## build bin/karatd, the node, and bin/karat, the wallet
+build: toolchain ## build bin/karatd, the node, bin/karat, the wallet, and bin/karat-events
 	@$(GO) build -trimpath -o bin/ ./cmd/...
+	@cd cmd/karat-events && $(GO) build -trimpath -o ../../bin/ .
 
 .PHONY: run
 run: build ## run a node that mines on the dev network
@@ -52,7 +53,7 @@ browser: $(BROWSER)/npm/node_modules ## look at all pages in Chromium; KARAT_SHO
 	cd $(BROWSER) && $(GO) test -count=1 -v ./...
 
 .PHONY: beyond
-beyond: ## run what reaches beyond one machine, beside a real NATS server
+beyond: ## run what reaches beyond one machine, beside real servers of NATS and PostgreSQL
 	cd test/beyond && $(GO) test -count=1 -v ./...
 
 .PHONY: beyond-kills
@@ -62,6 +63,9 @@ beyond-kills: ## kill nodes, a NATS server and a reader of its stream of events:
 .PHONY: beyond-rate
 beyond-rate: ## measure how fast a chain is written to NATS and read: TXS=200000
 	cd test/beyond && KARAT_BEYOND_RATE=$(or $(TXS),200000) $(GO) test ./events -count=1 -timeout 60m -run '^TestRate$$' -v
+.PHONY: warehouse
+warehouse: ## fill PostgreSQL with TXS (200000) transactions from a stream, and tell how fast that was
+	cd test/beyond && $(GO) test -count=1 -timeout 60m -v -run '^TestThroughput$$' ./warehouse -txs $(or $(TXS),200000)
 
 .PHONY: race
 race: ## run all tests under the race detector
@@ -74,6 +78,7 @@ lint: deadcode ## check formatting, vet, staticcheck and dead code
 	cd test/oracle && $(GO) vet ./...
 	cd $(BROWSER) && $(GO) vet ./...
 	cd test/beyond && $(GO) vet ./...
+	cd cmd/karat-events && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
 	$(GO) run $(STATICCHECK) ./...
 
 # What the programs reach, then what they and the tests reach. cmd/karat-events is a

@@ -189,8 +189,8 @@ func TestImports(t *testing.T) {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			// test/oracle, test/browser and test/beyond are modules of their own.
-			if path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || path == filepath.Join("test", "oracle") || path == filepath.Join("test", "browser") || path == filepath.Join("test", "beyond") || name == "bin") {
+			// test/oracle, test/browser, test/beyond and cmd/karat-events are modules of their own.
+			if path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || path == filepath.Join("test", "oracle") || path == filepath.Join("test", "browser") || path == filepath.Join("test", "beyond") || path == filepath.Join("cmd", "karat-events") || name == "bin") {
 				return filepath.SkipDir
 			}
 			return nil

@@ -14,6 +14,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,7 +22,10 @@ import (
 	"github.com/karatcoin/karat/internal/cmdline"
 )
 
-func main() { cmdline.Main(run) }
+func main() {
+	becomeEvents(os.Args)
+	cmdline.Main(run)
+}
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, std cmdline.Streams) int {
@@ -52,6 +56,7 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 			runCommand(o), importCommand(o), exportCommand(o), verifyCommand(o), coinsCommand(o), networkCommand(o), seedCommand(o), rpcauthCommand(), inviteCommand(o),
 			statusCommand(o), doctorCommand(o),
 			bootstrapCommand(o),
+			eventsCommand(),
 			cmdline.CompletionCommand("karatd"), cmdline.ManCommand("karatd"),
 		},
 		DefaultCommand: "run",

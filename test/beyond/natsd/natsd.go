@@ -123,3 +123,6 @@ func (s *Server) Kill() {
 		s.cmd = nil
 	}
 }
+
+// PID is the number of the server's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
