@@ -88,9 +88,10 @@ create table outputs (
 );
 create index outputs_address on outputs (address) where address is not null;
 
--- The coins that are there: outputs which nobody has spent.
+-- The coins that are there: outputs which nobody has spent. Those of the genesis block need not
+-- mature, and so do not count as a coinbase's.
 create view coins as
-    select t.txid, o.vout, o.value, o.address, o.script, o.height, t.coinbase
+    select t.txid, o.vout, o.value, o.address, o.script, o.height, t.coinbase and o.height > 0 as coinbase
     from outputs o
     join transactions t using (height, position)
     where not o.unspendable

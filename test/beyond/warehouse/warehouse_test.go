@@ -83,6 +83,12 @@ func hash(shown []byte) (h types.Hash) {
 	return h
 }
 
+// shown is a hash as the tables have it.
+func shown(h types.Hash) []byte {
+	slices.Reverse(h[:])
+	return h[:]
+}
+
 // check compares the tables with the chain behind the steps that they say they have, and returns
 // how many these are.
 func check(t *testing.T, conn *pgx.Conn, b *book) (steps int) {
