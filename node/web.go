@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -91,14 +93,24 @@ func (w webStatus) Syncing() bool { return w.s.peers.Syncing() }
 func (w webStatus) Peers() int { return len(w.s.peers.Peers()) }
 
 // Invitation implements web.Status.
-func (w webStatus) Invitation() string {
-	port, ok := listenPort(w.s.peerListener)
-	if !ok || w.n.config.Proxy != "" {
+func (w webStatus) Invitation(host string) string {
+	if w.s.peerListener == nil || w.n.config.Proxy != "" {
 		return ""
 	}
-	at := net.JoinHostPort("HOST", strconv.Itoa(int(port)))
+	listens, err := netip.ParseAddrPort(w.s.peerListener.Addr().String())
+	ip, notIP := netip.ParseAddr(host)
+	hostIsHere := strings.EqualFold(host, "localhost") || notIP == nil && ip.Unmap().IsLoopback()
+	if err != nil || listens.Addr().IsLoopback() && !hostIsHere {
+		return ""
+	}
+	if hostIsHere && notIP != nil { // localhost may be ::1, where nobody listens
+		host = "127.0.0.1"
+	}
+	at := net.JoinHostPort(host, strconv.Itoa(int(listens.Port())))
 	if known := w.s.peers.External(); len(known) > 0 {
 		at = known[0].At.String()
+	} else if hostIsHere && listens.Addr().IsLoopback() {
+		at = listens.String()
 	}
 	return w.s.peers.NodeID().String() + "@" + at
 }

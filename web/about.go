@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"html/template"
@@ -106,8 +107,9 @@ type aboutView struct {
 	Fields    []fieldRow
 	Allocated []outputView
 	More      int
-	Join      string
-	Text      string
+	Join      string // this node, as --connect has it
+	From      string // the URL of the pages, as the visitor has it
+	Faucet    bool
 	Built     bool // into karatd: no file is needed
 }
 
@@ -115,10 +117,12 @@ type aboutView struct {
 type fieldRow struct{ Name, Value, Meaning string }
 
 // aboutPage is the network: its genesis file, field by field, and how to join.
-func (s *Server) aboutPage(*http.Request) (*page, error) {
-	return &page{version: "about " + s.Status.Invitation(), view: "about", make: func(context.Context) (any, error) {
+func (s *Server) aboutPage(r *http.Request) (*page, error) {
+	host, _ := s.visitedHost(r)
+	join, from := s.Status.Invitation(cmp.Or(host, "HOST")), s.joinURL(r)
+	return &page{version: "about " + join + " " + from, view: "about", make: func(context.Context) (any, error) {
 		p := s.Params
-		v := aboutView{Frame: s.frame("About", "about"), Params: p, Identity: p.Identity(), Genesis: s.genesis.Hash, Fields: s.fields(), Join: s.Status.Invitation(), Built: s.BuiltIn}
+		v := aboutView{Frame: s.frame("About", "about"), Params: p, Identity: p.Identity(), Genesis: s.genesis.Hash, Fields: s.fields(), Join: join, From: from, Faucet: s.Faucet != nil, Built: s.BuiltIn}
 		for i := range p.Genesis.Outputs {
 			if i == listedAllocated {
 				v.More = len(p.Genesis.Outputs) - i

@@ -103,6 +103,8 @@ func (s *Server) apiRoutes(mux *http.ServeMux) {
 		})
 	}
 	mux.HandleFunc("POST "+s.Base+"/api/tx", s.apiSend)
+	mux.HandleFunc("GET "+s.Base+"/api/faucet", s.apiFaucet)
+	mux.HandleFunc("POST "+s.Base+"/api/faucet", s.apiFaucet)
 	mux.Handle("GET "+s.Base+"/api", http.RedirectHandler(s.Base+"/api/openapi.json", http.StatusFound))
 }
 
@@ -114,6 +116,14 @@ func openAPI(base string, paths []apiPath) map[string]any {
 		"requestBody": object{"required": true, "content": object{"text/plain": object{"schema": object{"type": "string"}}}},
 		"responses":   object{"200": object{"description": "the id"}, "400": object{"description": "why it was refused, in a line"}},
 	}}}
+	asked := object{"200": object{"description": "how the faucet is"}, "400": object{"description": "why there is nothing, in a line"}, "429": object{"description": "whose turn it is not, and until when"}}
+	described["/faucet"] = object{
+		"get": object{"summary": "How the faucet is, and the challenge for whoever asks.", "parameters": []object{}, "responses": asked},
+		"post": object{
+			"summary": "Asks for coins: a form with address, challenge and nonce, such that SHA-256 of challenge:address:nonce begins with so many zero bits.", "parameters": []object{},
+			"requestBody": object{"required": true, "content": object{"application/x-www-form-urlencoded": object{"schema": object{"type": "object"}}}}, "responses": asked,
+		},
+	}
 	for _, path := range paths {
 		parameters := []object{}
 		for rest := path.pattern; ; {

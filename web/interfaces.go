@@ -98,9 +98,9 @@ type Status interface {
 	Now() time.Time
 	Syncing() bool
 	Peers() int // how many are connected
-	// Invitation is where others can call this node, as --connect has it; empty: nowhere. A
-	// host that the node does not know is HOST.
-	Invitation() string
+	// Invitation is where others can call this node, as --connect has it; empty: nowhere. One
+	// that does not know its address can be called at the host by which a visitor has found it.
+	Invitation(host string) string
 }
 
 // Network is the connections to others. It is asked for the operator alone.

@@ -9,7 +9,6 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -33,8 +32,7 @@ func (s *Server) isOperator(r *http.Request) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
+	return isLoopback(strings.Trim(host, "[]"))
 }
 
 type peersView struct {

@@ -21,6 +21,7 @@ func (s *Server) routes() http.Handler {
 		"/supply":               s.supplyPage,
 		"/about":                s.aboutPage,
 		"/genesis.json":         s.genesisFile,
+		"/network.json":         s.joinFile,
 		"/network":              s.peersPage,
 		"/tx/{txid}":            s.txPage,
 		"/tx/{txid}/raw":        s.rawTx,
