@@ -84,6 +84,11 @@ func (n *Node) assemble() (s *services, err error) {
 	if err != nil {
 		return s, err
 	}
+	if n.config.Faucet && len(n.config.MineTo) == 0 { // what this node mines is for the faucet, then
+		if n.config.MineTo, err = FaucetScript(n.config.DataDir); err != nil {
+			return s, err
+		}
+	}
 	s.pool = mempool.New(mempool.Options{
 		Policy: n.config.Policy, Params: n.config.Params, Chain: n.chain, Now: n.clock.now, Logger: n.log.With(logswitch.Category("mempool")),
 	})

@@ -101,7 +101,7 @@ type Config struct {
 	NoPersist bool           // what waits for a block is neither read from a file nor saved
 
 	Mine         bool
-	MineTo       []byte        // script that mined blocks pay to
+	MineTo       []byte        // script that mined blocks pay to; empty: the faucet's, if there is one
 	MineInterval time.Duration // on fixed-difficulty networks; 0: the network's spacing
 	Threads      int           // 0: one a processor
 	MineRate     float64       // hashes a second of all threads at most; 0: as many as they can

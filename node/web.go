@@ -63,6 +63,12 @@ func (n *Node) newFaucet(s *services) (*faucet.Faucet, error) {
 	})
 }
 
+// FaucetScript returns what pays the faucet of a network's data folder. It makes the faucet's key
+// if there is none.
+func FaucetScript(dataDir string) ([]byte, error) {
+	return faucet.ScriptOf(filepath.Join(dataDir, faucetFile))
+}
+
 // faucetPool is the pool for the faucet, whose payments are this node's own.
 type faucetPool struct{ *mempool.Pool }
 

@@ -25,6 +25,7 @@ import (
 type commandLine struct {
 	// ADDRESS stands for an address of the wallet, SIGNATURE for that of the message text, NODE
 	// for where the node is, COOKIE for what logs in there, IDENTITY for that of the network,
+	// STUCK for a payment that no node takes, COIN for a coin, FAUCET for one.
 	// STUCK for a payment that no node takes, COIN for a coin.
 	// FOLDER stands for an empty folder, FILE for a file that has a PROOF, KEYS for two keys of an account of which one is
 	// the wallet's, PSBT for a payment that is not signed, and SIGNED for one that is.
@@ -43,6 +44,7 @@ var commandLines = map[string]commandLine{
 	"tx":      {words: "286086f2"}, // of the genesis block
 	"watch":   {words: "--count 1"},
 	"send":    {words: "--yes ADDRESS 0.01"},
+	"faucet":  {words: "FAUCET"},
 	"bump":    {words: "--yes STUCK"},
 	"cancel":  {words: "--yes STUCK"},
 	"cpfp":    {words: "--yes STUCK"},
@@ -72,7 +74,8 @@ func (b *bench) everyCommand(each func(name string, line commandLine)) {
 		b.t.Fatal(err)
 	}
 	file := b.notarized("rich")
-	stand := strings.NewReplacer("COOKIE", string(cookie), "IDENTITY", b.node.Chain().Params().Identity().String(), "FILE", file, "PROOF", file+proofSuffix, "FOLDER", b.t.TempDir(), "ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
+	faucet, _ := aFaucet(b.t, b.node.Chain().Params().Identity().String())
+	stand := strings.NewReplacer("FAUCET", faucet, "COOKIE", string(cookie), "IDENTITY", b.node.Chain().Params().Identity().String(), "FILE", file, "PROOF", file+proofSuffix, "FOLDER", b.t.TempDir(), "ADDRESS", address, "SIGNATURE", b.karat("rich", "sign-message", "--yes", address, "text"))
 	var list []coinJSON
 	if err := json.Unmarshal([]byte(b.karat("rich", "coins", "--json")), &list); err != nil || len(list) == 0 {
 		b.t.Fatalf("%v: %d coins", err, len(list))

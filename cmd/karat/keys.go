@@ -84,6 +84,7 @@ func createCommand() *cli.Command {
 		Flags: m.flags(
 			&cli.GenericFlag{Name: "words", Value: cmdline.Number(&m.words, 12, 12, 24), Usage: "make `N` words: 12, 15, 18, 21 or 24"},
 			&cli.StringSliceFlag{Name: flagWatch, Usage: "make no words: only watch the outputs of `DESCRIPTOR`; may be repeated"},
+			&cli.StringFlag{Name: flagFaucet, Usage: "then ask the faucet at this `URL` for coins, as karat faucet does"},
 		),
 		Action: func(c *cli.Context) error { return create(c, m) },
 	}
@@ -98,6 +99,12 @@ func create(c *cli.Context, making *making) error {
 	contents, err := making.contents(c)
 	if err != nil {
 		return err
+	}
+	var asked *faucet
+	if text := c.String(flagFaucet); text != "" {
+		if asked, err = newFaucet(text); err != nil {
+			return err
+		}
 	}
 	if list := c.StringSlice(flagWatch); len(list) > 0 {
 		return createWatching(c, contents, list)
@@ -124,7 +131,17 @@ func create(c *cli.Context, making *making) error {
 		// Nobody has seen the words, so nobody can miss the file.
 		return errors.Join(fmt.Errorf("nothing was made, since the words could not be shown: %w", err), os.Remove(path))
 	}
-	return nil
+	if asked == nil {
+		return nil
+	}
+	got, err := h.fromFaucet(c, asked)
+	if err != nil {
+		return fmt.Errorf("the wallet is made, and has nothing yet: %w", err)
+	}
+	if c.Bool(flagJSON) { // it is one value, and has been printed
+		return nil
+	}
+	return got.print(c)
 }
 
 // showCreated shows the words of a new wallet, and where it is.

@@ -62,7 +62,7 @@ func newApp(std cmdline.Streams) *cli.App {
 			createCommand(), restoreCommand(), addressCommand(), addressesCommand(), balanceCommand(), historyCommand(), txCommand(), coinsCommand(),
 			walletsCommand(), accountsCommand(), importCommand(), backupCommand(), paperCommand(), passphraseCommand(),
 			labelCommand(), labelsCommand(), watchCommand(),
-			sendCommand(),
+			sendCommand(), faucetCommand(),
 			bumpCommand(), cancelCommand(), cpfpCommand(), rebroadcastCommand(), abandonCommand(), consolidateCommand(),
 			multisigCommand(), scriptCommand(), psbtCommand(),
 			signMessageCommand(), verifyMessageCommand(),

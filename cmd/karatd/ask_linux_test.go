@@ -35,7 +35,7 @@ func TestQuestionsCanBeInterrupted(t *testing.T) {
 	defer cancel()
 	shown := &askedBuffer{asked: func() { time.AfterFunc(10*time.Millisecond, cancel) }}
 	code := run(ctx, []string{"karatd", "network", "new"}, cmdline.Streams{In: person.Terminal, Out: io.Discard, Err: shown})
-	if want := "Name of the network: \nkaratd: interrupted\n"; code != cmdline.ExitFailure || shown.String() != want {
+	if want := "Name of the network: \nnothing was written\nkaratd: interrupted\n"; code != cmdline.ExitFailure || shown.String() != want {
 		t.Errorf("exit code %d: %q, want %q", code, shown.String(), want)
 	}
 	person.Type(t, "") // ends what was left reading
@@ -64,12 +64,74 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
-// TestBadName: a name that no network can have is refused before more is asked.
-func TestBadName(t *testing.T) {
+// TestWrongAnswers: a wrong answer is told when it is given, and asked for again. What a flag says
+// is checked before anything is asked, and not asked for.
+func TestWrongAnswers(t *testing.T) {
 	person := pty.New(t)
-	shown := &askedBuffer{asked: func() { person.Type(t, "My Coin") }}
-	code := run(t.Context(), []string{"karatd", "network", "new"}, cmdline.Streams{In: person.Terminal, Out: io.Discard, Err: shown})
-	if code != cmdline.ExitFailure || !strings.Contains(shown.String(), `name: "My Coin"`) || strings.Contains(shown.String(), "Prefix") {
-		t.Errorf("exit code %d: %s", code, shown.String())
+	answers := []string{"My Coin", "dev", "mycoin", "krt", "X", "my", strings.Repeat("x", 100), "", "1000000", "-1", "50"}
+	shown := &askedBuffer{asked: func() {
+		person.Type(t, answers[0])
+		answers = answers[1:]
+	}}
+	file := filepath.Join(t.TempDir(), "mycoin.json")
+	ask := func(args ...string) int {
+		shown.Reset()
+		return run(t.Context(), append([]string{"karatd", "network", "new", "--bits", "207fffff", "--output", file}, args...), cmdline.Streams{In: person.Terminal, Out: io.Discard, Err: shown})
+	}
+	if code := ask("--spacing", "1500ms"); code != cmdline.ExitUsage || strings.Contains(shown.String(), "Name") {
+		t.Errorf("exit code %d: %s", code, shown)
+	}
+	if code := ask(); code != 0 || len(answers) > 0 {
+		t.Fatalf("exit code %d, %d answers left: %s", code, len(answers), shown)
+	}
+	for _, want := range []string{
+		`"My Coin": want up to 32 lower-case`, "dev is a network that is built in", "are those of karat's main network", "\"X\": ", "has 100 bytes", "are more than can be counted", "-1",
+	} {
+		if !strings.Contains(shown.String(), want) {
+			t.Errorf("no %q in\n%s", want, shown)
+		}
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if code := ask("--name", "other", "--hrp", "o", "--message", "m", "--subsidy", "5"); code != 0 || strings.Contains(shown.String(), ": \n") || strings.Contains(shown.String(), "[") {
+		t.Errorf("exit code %d: %s", code, shown)
 	}
 }
+
+// TestInterruptSaysWhatIsStored: the key of a faucet is there before the network is.
+func TestInterruptSaysWhatIsStored(t *testing.T) {
+	for _, faucet := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "data")
+		file, args := dir+".json", []string{"karatd", "--datadir", dir, "network", "new", "--name", "mycoin", "--hashrate", "1EH/s", "--output", dir + ".json"}
+		want := "\nnothing was written\nkaratd: interrupted\n"
+		if faucet {
+			args = append(args, "--allocate", "faucet=5")
+			want = "nothing was written but the faucet's key, in " + dir + "/mycoin\nkaratd: interrupted\n"
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var shown said
+		code := run(ctx, args, cmdline.Streams{In: strings.NewReader(""), Out: io.Discard, Err: writerFunc(func(p []byte) (int, error) {
+			if strings.HasPrefix(string(p), "finding the nonce") {
+				cancel()
+			}
+			return shown.Write(p)
+		})})
+		cancel()
+		if code != cmdline.ExitFailure || !strings.HasSuffix(shown.String(), want) {
+			t.Errorf("exit code %d: %s", code, shown.String())
+		}
+		if _, err := os.Lstat(file); !os.IsNotExist(err) {
+			t.Errorf("%v", err)
+		}
+		if _, err := os.Lstat(filepath.Join(dir, "mycoin", "faucet.key")); (err == nil) != faucet {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// writerFunc is a writer that is a function.
+type writerFunc func([]byte) (int, error)
+
+// Write implements io.Writer.
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -177,8 +177,66 @@ func (o *options) join(c *cli.Context, source, identity string) (*joined, error)
 			return nil, err
 		}
 	}
-	return j, nil
+	if source == "-" {
+		return j, nil
+	}
+	return j, wholefile.ReplaceBytes(filepath.Join(dir, sourceFile), []byte(source+"\n"))
 }
+
+// sourceFile says in a network's data folder by what it was joined last.
+const sourceFile = "joined-from"
+
+// joinFirst joins the network of --join before a node starts. One that was joined by the same
+// file or URL before can start without it.
+func (o *options) joinFirst(c *cli.Context) error {
+	told := c.IsSet("network") // and not by the configuration file, which is read now
+	if err := o.readFile(c); err != nil {
+		return err
+	}
+	j, err := o.join(c, o.joinFrom, "")
+	var unread *unreadError
+	if errors.As(err, &unread) && c.Context.Err() == nil && !told {
+		if name := o.joinedBy(o.joinFrom); name != "" {
+			fmt.Fprintf(c.App.ErrWriter, "karatd: --join: %v; network %s was joined before, and goes on\n", cmdline.OneLine(err), name)
+			o.network = name
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("--join: %w", err)
+	}
+	if told {
+		if p, err := o.params(); err != nil || p.Identity() != j.params.Identity() {
+			return cmdline.Usagef("--join is of network %s, and --network says %s: leave one of them out", j.params.Name, o.network)
+		}
+		return nil
+	}
+	o.network = j.params.Name
+	return nil
+}
+
+// joinedBy returns the name of the network that was joined last by a file or URL; empty if none
+// was.
+func (o *options) joinedBy(source string) (name string) {
+	base, err := o.baseDir()
+	if err != nil {
+		return ""
+	}
+	entries, _ := os.ReadDir(base) // where there is nothing, nothing was joined
+	for _, e := range entries {
+		text, err := wholefile.Read(filepath.Join(base, e.Name(), sourceFile), network.MaxFile)
+		if err == nil && strings.TrimSuffix(string(text), "\n") == source {
+			return e.Name()
+		}
+	}
+	return ""
+}
+
+// unreadError is that of a source that could not be read: nothing is known of what is in it.
+type unreadError struct{ error }
+
+// Unwrap returns why.
+func (e *unreadError) Unwrap() error { return e.error }
 
 // readNetwork reads and checks a file that somebody else has made.
 func (o *options) readNetwork(c *cli.Context, source, identity string) (*consensus.Params, error) {
@@ -191,7 +249,7 @@ func (o *options) readNetwork(c *cli.Context, source, identity string) (*consens
 	}
 	data, err := fetcher{stdin: c.App.Reader, dial: o.dialer().Dial, proxy: o.proxy != ""}.read(c.Context, source)
 	if err != nil {
-		return nil, err
+		return nil, &unreadError{err}
 	}
 	p, err := network.Unpack(data)
 	if err != nil {

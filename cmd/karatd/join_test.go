@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +19,9 @@ import (
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/network"
+	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/node"
 )
 
 const somePeer = "9f7f0a8c1d0f3a7b5c2e4d6f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3@192.0.2.1:19655"
@@ -282,6 +286,82 @@ func TestJoinByURL(t *testing.T) {
 	}
 	if code, _, stderr := karatd("--datadir", t.TempDir(), "network", "join", secure.URL); code != 1 || !strings.Contains(stderr, "certificate") {
 		t.Errorf("a certificate of nobody: %s", stderr)
+	}
+}
+
+// TestJoinAtTheStart: --join needs its server once. It goes before a file, and not against what
+// else was said.
+func TestJoinAtTheStart(t *testing.T) {
+	pack := network.Pack(aNetwork(t, nil))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(pack) }))
+	defer server.Close()
+	dir := filepath.Join(t.TempDir(), "data")
+	start := func(args ...string) (runs int, stderr string) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		var out, errs said
+		run(ctx, append([]string{"karatd", "--datadir", dir, "--listen", "none", "--rpc-listen", "none", "--no-discovery"}, args...), cmdline.Streams{
+			In: strings.NewReader(""), Err: &errs, Out: writerFunc(func(p []byte) (int, error) {
+				if bytes.Contains(p, []byte("Stop with Ctrl-C")) {
+					cancel()
+				}
+				return out.Write(p)
+			}),
+		})
+		return strings.Count(out.String(), "of network coin"), errs.String()
+	}
+	for _, test := range []struct {
+		name string
+		args []string
+		runs int
+		want string
+	}{
+		{"no network", []string{"--join", server.URL + "/", "--network", "dev"}, 0, "--join is of network coin, and --network says dev"},
+		{"the first time", []string{"--join", server.URL}, 1, ""},
+		{"again", []string{"--join", server.URL}, 1, ""},
+	} {
+		if runs, stderr := start(test.args...); runs != test.runs || !strings.Contains(stderr, test.want) {
+			t.Errorf("%s: %d, %s", test.name, runs, stderr)
+		}
+	}
+	url := server.URL
+	server.Close()
+	if runs, stderr := start("--join", url); runs != 1 || !strings.Contains(stderr, "network coin was joined before, and goes on") {
+		t.Errorf("without its server: %d, %s", runs, stderr)
+	}
+	if runs, stderr := start("--join", url+"/other"); runs != 0 || !strings.Contains(stderr, "connection refused") {
+		t.Errorf("without a server: %d, %s", runs, stderr)
+	}
+}
+
+// TestFaucetIsFunded: a network's first coins are for the faucet of its first node, which mines
+// for it, too.
+func TestFaucetIsFunded(t *testing.T) {
+	work := t.TempDir()
+	dir, file := filepath.Join(work, "data"), filepath.Join(work, "coin.json")
+	if code, _, stderr := karatd("--datadir", dir, "network", "new", "--name", "coin", "--bits", "207fffff", "--allocate", "faucet=5", "-o", file); code != 0 || !strings.Contains(stderr, "run its first node by karatd --join "+file) {
+		t.Fatalf("%d: %s", code, stderr)
+	}
+	if code, _, stderr := karatd("--datadir", dir, "network", "join", file); code != 0 {
+		t.Fatal(stderr)
+	}
+	if code, _, stderr := karatd("--datadir", dir, "network", "new", "--name", "coin", "--bits", "207fffff", "--allocate", "faucet=5"); code != 1 || !strings.Contains(stderr, "there is a network called coin in "+dir) {
+		t.Errorf("another for the same faucet: %d, %s", code, stderr)
+	}
+	p, err := karat.LoadNetwork(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := node.FaucetScript(filepath.Join(dir, "coin"))
+	if err != nil || len(p.Genesis.Outputs) != 1 || !bytes.Equal(p.Genesis.Outputs[0].ScriptPubKey, script) || p.Genesis.Outputs[0].Value != 5*types.GrainsPerCoin {
+		t.Errorf("%v, %v", err, p.Genesis.Outputs)
+	}
+	config, err := configOf(t, "--datadir", dir, "--web", "127.0.0.1:0", "--faucet", "--mine")
+	if err != nil || len(config.MineTo) != 0 || !config.Faucet {
+		t.Errorf("%v", err)
+	}
+	if _, err := configOf(t, "--datadir", dir, "--mine"); err == nil || !strings.Contains(err.Error(), "--mine needs --mine-to") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -19,13 +19,8 @@ import (
 // that chaintest.Key can spend.
 func minedNetwork(t *testing.T) (file string) {
 	t.Helper()
-	file = filepath.Join(t.TempDir(), "genesis.json")
-	code, _, stderr := karatd("network", "new", "--name", "dev", "--hrp", minedPrefix, "--spacing", "1s", "--half-life", "1h", "--bits", "1f00ffff",
-		"--maturity", "1", "--allocate", minedAddress(t, chaintest.KeyScript())+"=1", "--output", file)
-	if code != 0 {
-		t.Fatal(stderr)
-	}
-	return file
+	return renamed(t, "dev", "network", "new", "--name", "rig", "--hrp", minedPrefix, "--spacing", "1s", "--half-life", "1h", "--bits", "1f00ffff",
+		"--maturity", "1", "--allocate", minedAddress(t, chaintest.KeyScript())+"=1")
 }
 
 // minedPrefix begins the addresses of that network.

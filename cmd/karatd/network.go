@@ -35,7 +35,7 @@ func networkCommand(o *options) *cli.Command {
 				Description: "The exit code is 1 if they differ.",
 				Action:      func(c *cli.Context) error { return networkDiff(c, o) },
 			},
-			networkNewCommand(), networkPackCommand(o), networkJoinCommand(o), networkCheckCommand(o), networkSimulateCommand(o),
+			networkNewCommand(o), networkPackCommand(o), networkJoinCommand(o), networkCheckCommand(o), networkSimulateCommand(o),
 		},
 	}
 }

@@ -72,6 +72,7 @@ type options struct {
 	pool   poolOptions
 	blocks blockOptions
 
+	joinFrom     string
 	mine         bool
 	mineTo       string
 	mineInterval time.Duration
@@ -103,6 +104,7 @@ func (o *options) flags() []cli.Flag {
 func (o *options) runFlags() []cli.Flag {
 	const peers, mining = "Peers:", "Mining:"
 	flags := cmdline.FromEnvironment(
+		&cli.StringFlag{Name: "join", Destination: &o.joinFrom, Category: peers, Usage: "first join the network in `FILE|URL`, as karatd network join does; when that was done once, a server that does not answer keeps nothing from starting"},
 		&cli.StringSliceFlag{Name: "load-block", Destination: &o.loadBlocks, Usage: "read the blocks of a `FILE`, or of a folder of Bitcoin Core's, as import does, when the node starts; may be repeated"},
 		&cli.GenericFlag{Name: "stop-at-height", Value: cmdline.Number(&o.stopAt, 0, 0, math.MaxUint32), Usage: "end when the best chain has this `HEIGHT`; 0 does not"},
 		&cli.StringFlag{Name: "listen", Destination: &o.listen, Category: peers, Usage: "listen for peers at `HOST:PORT`, or none (default: the network's port on all addresses; on a fixed-difficulty network on 127.0.0.1)"},
@@ -120,7 +122,7 @@ func (o *options) runFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "map-port", Destination: &o.mapPort, Category: peers, Usage: "ask the router, by NAT-PMP or UPnP, to let peers outside call, and tell peers the address that it says"},
 		&cli.StringSliceFlag{Name: "external-address", Destination: &o.externalAddresses, Category: peers, Usage: "tell peers that this node can be reached at `IP:PORT`; may be repeated"},
 		&cli.BoolFlag{Name: "mine", Destination: &o.mine, Category: mining, Usage: "mine blocks"},
-		&cli.StringFlag{Name: "mine-to", Destination: &o.mineTo, Category: mining, Usage: "pay for mined blocks to `ADDRESS` (default on the dev network: its first well-known key)"},
+		&cli.StringFlag{Name: "mine-to", Destination: &o.mineTo, Category: mining, Usage: "pay for mined blocks to `ADDRESS` (default on the dev network: its first well-known key; with --faucet: the faucet)"},
 		&cli.DurationFlag{Name: "mine-interval", Destination: &o.mineInterval, Category: mining, Usage: "on a fixed-difficulty network, mine a block every `DURATION`", DefaultText: "the network's spacing"},
 		&cli.StringFlag{Name: "mine-rate", Destination: &o.mineRate, Category: mining, Usage: "mine with at most `RATE` hashes a second of all threads, such as 50kH/s", DefaultText: "as many as there can be"},
 		&cli.GenericFlag{Name: "threads", Value: cmdline.Number(&o.threads, int64(runtime.NumCPU()), 1, 1024), Category: mining, DefaultText: "one for each core", Usage: "mine with `N` threads"},
@@ -309,7 +311,7 @@ func (o *options) setMining(_ *cli.Context, config *node.Config) (err error) {
 		}
 	case isDev(config.Params): // so that a first node needs no wallet
 		config.MineTo = config.Params.Genesis.Outputs[0].ScriptPubKey
-	case o.mine:
+	case o.mine && !o.web.faucet:
 		return cmdline.Usagef("--mine needs --mine-to ADDRESS (`karat address` prints one of your wallet)")
 	}
 	return nil

@@ -42,6 +42,11 @@ func runCommand(o *options) *cli.Command {
 // stores what is only in memory, so it comes last in either case, and what goes
 // wrong there is reported beside what went wrong before.
 func runNode(c *cli.Context, o *options) error {
+	if o.joinFrom != "" {
+		if err := o.joinFirst(c); err != nil {
+			return err
+		}
+	}
 	config, err := o.runConfig(c)
 	if err != nil {
 		return err
@@ -104,7 +109,11 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew
 		fmt.Fprintf(w, "  faucet  %sfaucet; fill it at %s\n", pages[len(pages)-1], fills)
 	}
 	if config.Mine {
-		to, _ := taproot.EncodeAddress(config.Params.HRP, config.MineTo) // it was decoded from one
+		mineTo := config.MineTo
+		if len(mineTo) == 0 {
+			mineTo = t.Faucet
+		}
+		to, _ := taproot.EncodeAddress(config.Params.HRP, mineTo) // it was decoded from one
 		fmt.Fprintf(w, "  mining  to %s\n", to)
 	}
 	if t.RPC != "" {

@@ -103,12 +103,25 @@ func New(o Options) (*Faucet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("faucet key: %w", err)
 	}
-	f := &Faucet{o: o, key: key, coins: map[types.OutPoint]coin{}, paid: map[string]types.Hash{}, saving: make(chan struct{}, 1)}
-	f.script = taproot.OutputScript([32]byte(schnorr.SerializePubKey(key.PubKey())))
+	f := &Faucet{o: o, key: key, script: scriptOf(key), coins: map[types.OutPoint]coin{}, paid: map[string]types.Hash{}, saving: make(chan struct{}, 1)}
 	// A page that was open before a restart has a challenge that still counts.
 	f.secret = sha256.Sum256(append([]byte("challenges of the faucet"), key.Serialize()...))
 	f.limits = newLimits(o.PerHour)
 	return f, f.load()
+}
+
+// ScriptOf returns what pays the faucet whose key is in a file. It makes the key if the file is
+// not there, so that a faucet can be paid before it runs.
+func ScriptOf(keyFile string) ([]byte, error) {
+	key, err := loadKey(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("faucet key: %w", err)
+	}
+	return scriptOf(key), nil
+}
+
+func scriptOf(key *btcec.PrivateKey) []byte {
+	return taproot.OutputScript([32]byte(schnorr.SerializePubKey(key.PubKey())))
 }
 
 // Script is what pays the faucet.
