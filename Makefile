@@ -187,6 +187,10 @@ vectors: ## run the comparisons with the answers of others, and list the cases
 vectors-pack: ## make testdata/vectors from the folder FROM
 	$(GO) run ./internal/vectors/pack $(FROM) testdata/vectors
 
+.PHONY: launch
+launch: ## launch a coin as docs/guides/launch.md says, to the letter: under five minutes
+	KARAT_LAUNCH=whole go test -count=1 -v -run TestLaunchGuide ./cmd/karatd
+
 .PHONY: readme
 readme: ## run every command of the README, and compare what it prints
 	bash test/readme.sh
