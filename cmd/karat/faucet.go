@@ -90,16 +90,9 @@ func (g gift) print(c *cli.Context) error {
 
 // fromFaucet asks for coins to a new address of the wallet.
 func (h home) fromFaucet(c *cli.Context, f *faucet) (got gift, err error) {
-	is, err := f.ask(c.Context, nil)
-	switch {
-	case err != nil:
+	is, err := h.checkFaucet(c, f)
+	if err != nil {
 		return got, err
-	case is.Network != h.params.Identity().String():
-		return got, fmt.Errorf("%s gives coins of another network than %s", f.at.Redacted(), networkName(c, h.params.Name))
-	case is.Bits < 0 || is.Bits > maxFaucetBits:
-		return got, fmt.Errorf("%s wants a proof of work of %d bits; nothing is worth more than %d here", f.at.Redacted(), is.Bits, maxFaucetBits)
-	case is.Left < is.Amount:
-		return got, fmt.Errorf("%s is empty", f.at.Redacted())
 	}
 	o, err := h.open(c, false)
 	if err != nil {
@@ -124,6 +117,21 @@ func (h home) fromFaucet(c *cli.Context, f *faucet) (got gift, err error) {
 	_, err = f.ask(c.Context, url.Values{"address": {got.Address}, "challenge": {is.Challenge}, "nonce": {nonce}})
 	got.Amount, got.Text = is.Amount, number(is.Amount)
 	return got, err
+}
+
+// checkFaucet asks a faucet how it is, and refuses one that is of no use to this wallet.
+func (h home) checkFaucet(c *cli.Context, f *faucet) (is faucetState, err error) {
+	is, err = f.ask(c.Context, nil)
+	switch {
+	case err != nil:
+	case is.Network != h.params.Identity().String():
+		err = fmt.Errorf("%s gives coins of another network than %s", f.at.Redacted(), networkName(c, h.params.Name))
+	case is.Bits < 0 || is.Bits > maxFaucetBits:
+		err = fmt.Errorf("%s wants a proof of work of %d bits; nothing is worth more than %d here", f.at.Redacted(), is.Bits, maxFaucetBits)
+	case is.Left < is.Amount:
+		err = fmt.Errorf("%s is empty", f.at.Redacted())
+	}
+	return is, err
 }
 
 // has returns what the wallet has in all, if that is wanted.

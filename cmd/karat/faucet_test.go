@@ -81,8 +81,19 @@ func TestFaucet(t *testing.T) {
 			t.Errorf("%s: %d, %s%s", test.name, code, stdout, stderr)
 		}
 	}
-	// The wallet is there, whatever becomes of the faucet.
-	if code, _, stderr := b.try("", "two", "create", "--no-passphrase", "--faucet", foreign); code != 1 || !strings.Contains(stderr, "the wallet is made, and has nothing yet") {
+	// A faucet that is of no use keeps a wallet from being made; one that pays nothing then does not.
+	if code, _, stderr := b.try("", "two", "create", "--no-passphrase", "--faucet", foreign); code != 1 || !strings.Contains(stderr, "nothing was made: "+foreign) {
+		t.Errorf("%d, %s", code, stderr)
+	}
+	greedy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			http.Error(w, "no", http.StatusTooManyRequests)
+			return
+		}
+		fmt.Fprintf(w, `{"network": %q, "amount": 1, "left": 1, "challenge": "", "bits": 1}`, identity)
+	}))
+	defer greedy.Close()
+	if code, _, stderr := b.try("", "two", "create", "--no-passphrase", "--faucet", greedy.URL); code != 1 || !strings.Contains(stderr, "the wallet is made, and has nothing yet") {
 		t.Errorf("%d, %s", code, stderr)
 	}
 	b.karat("two", "address")

@@ -117,6 +117,11 @@ func create(c *cli.Context, making *making) error {
 	if err != nil {
 		return err
 	}
+	if asked != nil {
+		if _, err := h.checkFaucet(c, asked); err != nil {
+			return fmt.Errorf("nothing was made: %w", err)
+		}
+	}
 	if !c.IsSet(flagBirthday) {
 		if contents.Birthday.Index, err = h.birthday(c); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -43,7 +44,11 @@ func (f fetcher) read(ctx context.Context, source string) ([]byte, error) {
 	if !isURL(source) {
 		return cmdline.Await(ctx, func() ([]byte, error) {
 			if source != "-" {
-				return wholefile.Read(source, network.MaxFile)
+				data, err := wholefile.Read(source, network.MaxFile)
+				if host, _, notHost := net.SplitHostPort(source); errors.Is(err, fs.ErrNotExist) && notHost == nil && host != "" {
+					err = fmt.Errorf("%w (of a web server give the URL: http://%s)", err, source)
+				}
+				return data, err
 			}
 			return io.ReadAll(io.LimitReader(f.stdin, network.MaxFile+1))
 		})
@@ -59,12 +64,13 @@ func (f fetcher) read(ctx context.Context, source string) ([]byte, error) {
 	if err != nil || !isPage {
 		return data, err
 	}
-	// People copy the address of an explorer, whose file lies beside its pages.
-	beside := at.JoinPath(networkPath)
-	if data, isPage, err = f.get(ctx, beside); err == nil && isPage {
-		return nil, fmt.Errorf("%s answers with a page for people, and so does %s: want the URL of a network's file", at.Redacted(), beside.Redacted())
+	// People copy the address of an explorer, or of one of its pages, whose file lies beside them.
+	for _, beside := range []*url.URL{at.JoinPath(networkPath), at.ResolveReference(&url.URL{Path: networkPath})} {
+		if data, isPage, err := f.get(ctx, beside); err == nil && !isPage {
+			return data, nil
+		}
 	}
-	return data, err
+	return nil, fmt.Errorf("%s answers with a page for people, and has no %s beside it: want the URL of a network's file", at.Redacted(), networkPath)
 }
 
 // get fetches a URL, and tells whether what came is a page.

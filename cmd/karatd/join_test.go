@@ -64,7 +64,7 @@ func TestPackAndJoin(t *testing.T) {
 	work := t.TempDir()
 	bare := writeFile(t, filepath.Join(work, "coin.json"), string(network.Marshal(aNetwork(t, nil))))
 	founder, file := filepath.Join(work, "founder"), filepath.Join(work, "join.json")
-	if code, _, stderr := karatd("--network", bare, "--datadir", founder, "network", "pack", "--at", "node.example.org", "-o", file); code != 0 || !strings.Contains(stderr, "with 2 first peers") {
+	if code, _, stderr := karatd("--network", bare, "--datadir", founder, "network", "pack", "--at", "node.example.org", "-o", file); code != 0 || !strings.Contains(stderr, "first peers: 2") {
 		t.Fatalf("pack: %d, %s", code, stderr)
 	}
 	if code, _, stderr := karatd("--network", bare, "--datadir", founder, "network", "pack", "--at", "node.example.org", "-o", file); code != 1 || !strings.Contains(stderr, "--force") {
@@ -187,6 +187,7 @@ func TestJoinRefuses(t *testing.T) {
 		{"no such file", []string{good + "x"}, 1, "no such file"},
 		{"a folder", []string{work}, 1, "is a directory"},
 		{"a device", []string{"/dev/zero"}, 1, "more than 16777216 bytes"},
+		{"a host", []string{"192.0.2.1:80"}, 1, "no such file or directory (of a web server give the URL: http://192.0.2.1:80)"},
 		{"another scheme", []string{"ftp://x/y"}, 2, "want an http:// or https:// URL"},
 		{"no host", []string{"http:///y"}, 2, "want an http:// or https:// URL"},
 		{"no URL", []string{"http://[::1/"}, 2, "missing ']'"},
@@ -228,7 +229,7 @@ func TestJoinByURL(t *testing.T) {
 		fmt.Fprint(w, "<!DOCTYPE html>")
 	}
 	mux.HandleFunc("/", page)
-	mux.HandleFunc("/explorer/about", page)
+	mux.HandleFunc("/explorer/", page)
 	mux.HandleFunc("/"+networkPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(pack) })
 	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/"+networkPath, http.StatusFound) })
 	mux.HandleFunc("/round", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/round", http.StatusFound) })
@@ -259,7 +260,8 @@ func TestJoinByURL(t *testing.T) {
 		{"/" + networkPath, ""},
 		{"", ""}, // the explorer's address, as people copy it
 		{"/moved", ""},
-		{"/explorer/about", "answers with a page for people"},
+		{"/about", ""},
+		{"/explorer/about", "answers with a page for people, and has no network.json beside it"},
 		{"/round", "more than 5 times"},
 		{"/away", "it sends to what is no web address"},
 		{"/cut", "after 100 bytes: unexpected EOF"},

@@ -78,7 +78,7 @@ func networkPack(c *cli.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "network %s, identity %s, packed with %d first peers\n", p.Name, p.Identity(), len(p.Bootstrap.Nodes)+len(p.Bootstrap.DNS))
+	fmt.Fprintf(c.App.ErrWriter, "network %s, identity %s, first peers: %d\n", p.Name, p.Identity(), len(p.Bootstrap.Nodes)+len(p.Bootstrap.DNS))
 	if len(p.Bootstrap.Nodes)+len(p.Bootstrap.DNS) == 0 {
 		fmt.Fprintln(c.App.ErrWriter, "karatd: who joins by it will know nobody: give --at HOST, where others reach this node")
 	}
