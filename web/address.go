@@ -195,7 +195,7 @@ func (s *Server) fillHistory(_ context.Context, v *addressView, hashes []indexed
 		return indexFailure(err)
 	}
 	if !v.Paged {
-		v.Course = balancePlot(history.Txs, v.Balance)
+		v.Course = balancePlot(history.Txs, &v.Stats)
 	}
 	if len(history.Txs) > listedHistory {
 		last := &history.Txs[listedHistory-1]
@@ -239,16 +239,23 @@ func indexFailure(err error) error {
 	return err
 }
 
-// balancePlot draws the balance after each transaction, back from what it is now.
-func balancePlot(txs []indexed.ScriptTx, now types.Amount) template.HTML {
-	line := series{Class: "s1", Name: "balance", Steps: true}
+// balancePlot draws the balance after each transaction, and what was received and sent up to
+// then, back from what they are now.
+func balancePlot(txs []indexed.ScriptTx, now *indexed.ScriptStats) template.HTML {
+	received, sent := now.FundedSum, now.SpentSum
+	lines := []series{{Class: "s3", Name: "received", Steps: true}, {Class: "s2", Name: "sent", Steps: true}, {Class: "s1", Name: "balance", Steps: true}}
 	for i := range txs { // the newest first
-		line.Points = append(line.Points, point{X: float64(txs[i].Height), Y: float64(now) / types.GrainsPerCoin})
-		now -= txs[i].Received - txs[i].Sent
+		for n, amount := range []types.Amount{received, sent, received - sent} {
+			lines[n].Points = append(lines[n].Points, point{X: float64(txs[i].Height), Y: float64(amount) / types.GrainsPerCoin})
+		}
+		received -= txs[i].Received
+		sent -= txs[i].Sent
 	}
-	slices.Reverse(line.Points)
+	for n := range lines {
+		slices.Reverse(lines[n].Points)
+	}
 	p := plot{
-		Label: fmt.Sprintf("The balance after each of the last %d transactions, by height", len(txs)), Series: []series{line}, Zero: true,
+		Label: fmt.Sprintf("Balance, and what was received and sent, after each of the last %d transactions, by height", len(txs)), Series: lines, Zero: true,
 		X: func(f float64) string { return groups(fmt.Sprintf("%.0f", f)) }, Y: brief,
 	}
 	return p.SVG()

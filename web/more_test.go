@@ -87,7 +87,7 @@ func TestPayment(t *testing.T) {
 	want(t, page, "in block", "Chance of reversal", "spent by", c[:10])
 	want(t, s.page("/block/"+block, 200), "Transactions 1 to 3 of", a[:10], c[:10], "What fills it")
 	page = s.page("/address/"+address, 200)
-	want(t, page, "Balance over time", c[:10], "Unspent outputs")
+	want(t, page, "Balance, received and sent over time", c[:10], "Unspent outputs")
 	var d struct{ Descriptor string }
 	s.rpc(&d, "getdescriptorinfo", "addr("+address+")")
 	want(t, s.page("/descriptor?d="+url.QueryEscape(d.Descriptor), 200), c[:10], address)
