@@ -231,8 +231,12 @@ func (d *devOptions) config(c *cli.Context, o *options, keys *dev.Keys) (node.Co
 	}
 	keys.NoteGenesis(config.Params)
 	config.Dev = &node.Dev{Keys: keys, Mining: mining}
-	if o.mineTo == "" {
+	switch {
+	case o.mineTo != "":
+	case keys.Bank().Genesis > 0:
 		config.MineTo = keys.Miner().Script
+	default: // where else should it have coins from
+		config.MineTo = keys.Bank().Script
 	}
 	if o.web.listen == "" {
 		config.Web, config.WebAnyPort = net.JoinHostPort(loopback, strconv.Itoa(webPort)), true
@@ -248,10 +252,10 @@ func (d *devOptions) config(c *cli.Context, o *options, keys *dev.Keys) (node.Co
 
 // devStarted is what is said in JSON. Fields are added, and never changed.
 type devStarted struct {
-	Network    string       `json:"network"` // what --network of karat takes
-	DataDir    string       `json:"datadir"` // what --datadir takes
-	RPC        string       `json:"rpc"`     // URL
-	CookieFile string       `json:"cookie_file"`
+	Network    string       `json:"network"`       // what --network of karat takes
+	DataDir    string       `json:"datadir"`       // what --datadir takes
+	RPC        string       `json:"rpc,omitempty"` // URL
+	CookieFile string       `json:"cookie_file,omitempty"`
 	Web        string       `json:"web,omitempty"` // URL
 	Mining     string       `json:"mining"`
 	Words      string       `json:"words"`
@@ -260,16 +264,21 @@ type devStarted struct {
 }
 
 type devAccount struct {
-	Address string       `json:"address"`
-	Path    string       `json:"path"`
-	Genesis types.Amount `json:"genesis_balance"`
+	Address string      `json:"address"`
+	Path    string      `json:"path"`
+	Genesis json.Number `json:"genesis_balance"` // coins, as in RPC
 }
 
 func (d *devOptions) started(o *options, config node.Config, t node.Started) devStarted {
-	account := func(a devinfo.Account) devAccount { return devAccount{a.Address, a.Path, a.Genesis} }
+	account := func(a devinfo.Account) devAccount {
+		return devAccount{a.Address, a.Path, json.Number(a.Genesis.String())}
+	}
 	s := devStarted{
-		Network: o.network, DataDir: o.dataDir, RPC: rpcURL(t, hereAt(t.RPC)), CookieFile: t.CookieFile, Web: t.Web, Mining: config.Dev.Mining.String(),
+		Network: o.network, DataDir: o.dataDir, Web: t.Web, Mining: config.Dev.Mining.String(),
 		Words: config.Dev.Keys.Words(), Bank: account(config.Dev.Keys.Bank()),
+	}
+	if t.RPC != "" {
+		s.RPC, s.CookieFile = rpcURL(t, hereAt(t.RPC)), t.CookieFile
 	}
 	for _, a := range config.Dev.Keys.Accounts() {
 		s.Accounts = append(s.Accounts, account(a))

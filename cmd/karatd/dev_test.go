@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -82,7 +81,7 @@ func TestDevForgets(t *testing.T) {
 		t.Fatalf("it says %+v", started)
 	}
 	for _, account := range append(started.Accounts, started.Bank) {
-		if account.Genesis != devBalance {
+		if account.Genesis.String() != devBalance.String() {
 			t.Errorf("%s begins with %s", account.Path, account.Genesis)
 		}
 	}
@@ -101,7 +100,7 @@ func TestDevWithWords(t *testing.T) {
 	words := "legal winner thank year wave sausage worth useful legal winner thank yellow"
 	args := []string{"--datadir", filepath.Join(t.TempDir(), "chain"), "--words", words, "--accounts", "12", "--balance", "7.5"}
 	d, first := startDev(t, args...)
-	if len(first.Accounts) != 12 || first.Accounts[11].Genesis != types.Amount(7.5*types.GrainsPerCoin) || first.Words != words {
+	if len(first.Accounts) != 12 || first.Accounts[11].Genesis != "7.50000000" || first.Words != words {
 		t.Fatalf("it says %+v", first)
 	}
 	genesis := call[string](d, "getblockhash", 0)
@@ -114,6 +113,22 @@ func TestDevWithWords(t *testing.T) {
 		t.Error("the same choices made another network")
 	}
 	endDev(d)
+}
+
+// TestDevOfAnotherNetwork: where the genesis block pays nobody that is known, the bank is paid
+// for blocks, and can pay when they are mature.
+func TestDevOfAnotherNetwork(t *testing.T) {
+	d, started := startDev(t, "--network", filepath.Join("..", "..", "testdata", "bitcoin-regtest.json"))
+	defer endDev(d)
+	to := started.Accounts[0].Address
+	if err := d.client.Call(t.Context(), "dev_setbalance", nil, to, 1); err == nil || !strings.Contains(err.Error(), "the bank pays what is set, and cannot") {
+		t.Errorf("an empty bank pays: %v", err)
+	}
+	call[any](d, "dev_mine", 101)
+	call[any](d, "dev_setbalance", to, 1)
+	if has := balanceOf(d, to); has != "1.00000000" {
+		t.Errorf("the account has %s", has)
+	}
 }
 
 // TestDevMistakes: what cannot be is told with the flag, and leaves nothing behind.
