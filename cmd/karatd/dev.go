@@ -244,6 +244,9 @@ func (d *devOptions) config(c *cli.Context, o *options, keys *dev.Keys) (node.Co
 	if config.Web != "" && !c.IsSet("faucet") {
 		config.Faucet = true
 	}
+	if !c.IsSet("web-operator") { // who opens them on this machine runs the node
+		config.WebOperator = !config.WebForwarded
+	}
 	if o.web.faucetAll == "" {
 		config.FaucetPerHour = max(config.FaucetPerHour, config.FaucetAmount*1000)
 	}
@@ -256,7 +259,8 @@ type devStarted struct {
 	DataDir    string       `json:"datadir"`       // what --datadir takes
 	RPC        string       `json:"rpc,omitempty"` // URL
 	CookieFile string       `json:"cookie_file,omitempty"`
-	Web        string       `json:"web,omitempty"` // URL
+	Web        string       `json:"web,omitempty"`   // URL
+	Peers      string       `json:"peers,omitempty"` // what --connect of another node takes
 	Mining     string       `json:"mining"`
 	Words      string       `json:"words"`
 	Accounts   []devAccount `json:"accounts"`
@@ -279,6 +283,9 @@ func (d *devOptions) started(o *options, config node.Config, t node.Started) dev
 	}
 	if t.RPC != "" {
 		s.RPC, s.CookieFile = rpcURL(t, hereAt(t.RPC)), t.CookieFile
+	}
+	if t.Listen != "" {
+		s.Peers = t.NodeID + "@" + hereAt(t.Listen)
 	}
 	for _, a := range config.Dev.Keys.Accounts() {
 		s.Accounts = append(s.Accounts, account(a))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,6 +88,15 @@ func TestDevForgets(t *testing.T) {
 	}
 	if _, err := os.Stat(started.CookieFile); err != nil {
 		t.Fatal(err)
+	}
+	for _, page := range []string{"", "faucet", "network"} { // the last is the operator's
+		answer, err := http.Get(started.Web + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Body.Close(); answer.StatusCode != http.StatusOK {
+			t.Errorf("/%s: %s", page, answer.Status)
+		}
 	}
 	endDev(d)
 	if _, err := os.Stat(started.DataDir); !os.IsNotExist(err) {
