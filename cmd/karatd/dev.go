@@ -172,11 +172,8 @@ func (d *devOptions) setUp(c *cli.Context, o *options) (*dev.Keys, error) {
 	return keys, nil
 }
 
-// bankShare is what the bank has for each coin of an account, and at least bankLeast.
-const (
-	bankShare = 1
-	bankLeast = 10 * devBalance
-)
+// bankLeast is what the bank of such a network has, unless an account has more.
+const bankLeast = 10 * devBalance
 
 // makeDevNetwork writes the genesis file of a network like dev that pays the accounts, and
 // returns its path. What is written depends on nothing but the choices.
@@ -185,7 +182,7 @@ func makeDevNetwork(c *cli.Context, o *options, p *consensus.Params, keys *dev.K
 	for _, account := range keys.Accounts() {
 		allocations = append(allocations, account.Address+"="+balance.String())
 	}
-	allocations = append(allocations, keys.Bank().Address+"="+max(bankLeast, bankShare*balance).String())
+	allocations = append(allocations, keys.Bank().Address+"="+max(bankLeast, balance).String())
 	sum := sha256.Sum256([]byte(strings.Join(allocations, "\n")))
 	p.Name = "dev-" + hex.EncodeToString(sum[:4])
 	if err := network.Allocate(p, allocations); err != nil {
