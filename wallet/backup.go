@@ -42,8 +42,9 @@ type backupFile struct {
 type backupContent struct {
 	File     string          `json:"wallet_file"` // as it stands there, with the sealed words
 	Accounts []backupAccount `json:"accounts"`
-	Labels   string          `json:"labels"`  // in BIP329's form
-	Waiting  []hexBytes      `json:"waiting"` // transactions that are in no block, parents first
+	Labels   string          `json:"labels"`             // in BIP329's form
+	Waiting  []hexBytes      `json:"waiting"`            // transactions that are in no block, parents first
+	GivenUp  []hexBytes      `json:"given_up,omitempty"` // those that are not passed on
 }
 
 // backupAccount says which addresses of an account were given out.
@@ -69,7 +70,11 @@ func (w *Wallet) backup(passphrase string, kdf kdfParams) ([]byte, error) {
 		c.Accounts = append(c.Accounts, backupAccount{a.id, a.next})
 	}
 	for _, t := range sorted(w.transactions) {
-		if !t.confirmed() && !t.Dropped && !t.Tx.IsCoinbase() {
+		switch {
+		case t.confirmed() || t.Tx.IsCoinbase():
+		case t.Abandoned:
+			c.GivenUp = append(c.GivenUp, t.Tx.AppendTo(nil))
+		case !t.Dropped:
 			c.Waiting = append(c.Waiting, t.Tx.AppendTo(nil))
 		}
 	}
@@ -216,12 +221,17 @@ func (w *Wallet) takeBackup(c *backupContent) error {
 	if labels.Failed > 0 {
 		return fmt.Errorf("%w: line %d of the labels: %w", ErrBackup, labels.Problems[0].Line, labels.Problems[0].Err)
 	}
-	for _, raw := range c.Waiting {
+	return errors.Join(noteAll(c.Waiting, w.Record), noteAll(c.GivenUp, w.noteOffered))
+}
+
+// noteAll notes transactions of a backup.
+func noteAll(list []hexBytes, note func(*types.Tx) error) error {
+	for _, raw := range list {
 		tx, err := types.DecodeTx(raw)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrBackup, err)
 		}
-		if err := w.Record(tx); err != nil {
+		if err := note(tx); err != nil {
 			return err
 		}
 	}

@@ -135,7 +135,7 @@ func (w *Wallet) SendRemedy(ctx context.Context, node Node, m *Remedy) error {
 	if err := w.remote(node).sendPackage(ctx, append(slices.Clone(m.Parents), m.Tx)); codeOf(err) != 0 || errors.Is(err, errPackage) {
 		return fmt.Errorf("the node refuses the payment: %w", err)
 	} else if err != nil {
-		return fmt.Errorf("%w: %w: look whether the history has %s before you pay again", ErrUnsure, err, m.Tx.TxID())
+		return fmt.Errorf("%w: %w: sync, and look whether %s waits then, before you pay again", ErrUnsure, err, m.Tx.TxID())
 	}
 	// What the node refused alone it has taken now.
 	err := w.change(m.Of, func(t *Transaction) { t.Dropped = false })

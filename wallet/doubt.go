@@ -12,12 +12,12 @@ import (
 // coins are free, and if it turns up it counts. Whoever then pays the same receiver again spends a
 // coin of the first with the second, so that only one of them can be confirmed.
 
-// noteOffered notes a payment that a node is about to see.
+// noteOffered notes a payment that a node is about to see, unless it is between others alone.
 func (w *Wallet) noteOffered(tx *types.Tx) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := &Transaction{Tx: tx, TxID: tx.TxID(), Time: w.now().Unix(), Abandoned: true}
-	if w.transactions[t.TxID] != nil {
+	if w.transactions[t.TxID] != nil || !w.concerns(tx) {
 		return nil
 	}
 	s := w.db.begin()

@@ -1,6 +1,7 @@
 package wallet_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -82,4 +83,74 @@ func spendsACoinOf(a, b *types.Tx) bool {
 	return slices.ContainsFunc(a.Inputs, func(in types.TxIn) bool {
 		return slices.ContainsFunc(b.Inputs, func(other types.TxIn) bool { return other.PreviousOutPoint == in.PreviousOutPoint })
 	})
+}
+
+// TestRefusedPaymentsHideNoChange: a payment after many that a node refused has its change where
+// a restore looks.
+func TestRefusedPaymentsHideNoChange(t *testing.T) {
+	n := startNode(t)
+	w, to := n.wallet(someWords).earn(), n.wallet(wordsOf(t, 0)).address()
+	for i := range wallet.GapLimit + 2 {
+		d, err := w.BuildPaying(t.Context(), n, w.request(to, coin+types.Amount(i), 1000, w.Coins()), wallet.Build)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.signDraft(d)
+		if err := w.Send(t.Context(), &stubborn{testNode: n, err: refusal(-26)}, d); err == nil {
+			t.Fatal("it was taken")
+		}
+	}
+	if !w.pay(to, coin) {
+		t.Fatal("no coins")
+	}
+	n.mine(1, "")
+	if got, want := n.wallet(someWords).sync().Balance(), w.sync().Balance(); got != want {
+		t.Errorf("restored, the wallet has %+v, the first %+v", got, want)
+	}
+}
+
+// TestBackupKeepsDoubts: a wallet of a backup passes on no payment that was given up, and knows of
+// it all the same.
+func TestBackupKeepsDoubts(t *testing.T) {
+	n := startNode(t)
+	w, to := n.wallet(someWords).earn().earn(), n.wallet(otherWords).address()
+	build := func(w *testWallet) *wallet.Draft {
+		d, err := w.BuildPaying(t.Context(), n, w.request(to, coin, 1000, w.Coins()), wallet.Build)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.signDraft(d)
+		return d
+	}
+	refused := build(w)
+	if err := w.Send(t.Context(), &stubborn{testNode: n, err: refusal(-26)}, refused); err == nil {
+		t.Fatal("it was taken")
+	}
+	data, err := w.Backup("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := wallet.ReadBackup(bytes.NewReader(data), n.params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if _, err := b.Restore(dir, ""); err != nil {
+		t.Fatal(err)
+	}
+	again := n.reopened(dir).sync()
+	if got := again.status(refused.Tx.TxID()); got != wallet.StatusConflicted || again.Balance() != w.Balance() {
+		t.Errorf("restored, what was given up is %s, and there are %+v", got, again.Balance())
+	}
+	var pool []types.Hash
+	if err := n.Call(t.Context(), "getrawmempool", &pool); err != nil || len(pool) > 0 {
+		t.Errorf("the node has %v, %v", pool, err)
+	}
+	if !spendsACoinOf(build(again).Tx, refused.Tx) {
+		t.Error("both payments could be confirmed")
+	}
+	bystander := n.wallet(wordsOf(t, 2))
+	if err := bystander.Send(t.Context(), &stubborn{testNode: n, err: refusal(-26)}, refused); err == nil || len(bystander.History()) > 0 {
+		t.Errorf("%v, and who has no part in it has %+v", err, bystander.History())
+	}
 }

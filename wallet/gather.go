@@ -111,14 +111,14 @@ func (w *Wallet) Consolidate(account uint32, rate types.FeeRate, most int, mix b
 	return all, nil
 }
 
-// changeScripts returns the next scripts of change, which no transaction has, made anew. An
+// changeScripts returns the next scripts of change, as ChangeScript does, made anew. An
 // account that has fewer gives its last one again.
 func (w *Wallet) changeScripts(account uint32, n uint32) (scripts [][]byte, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	a := w.accounts[account].account
 	branch := a.changeBranch()
-	from := w.nextIndex(account, branch)
+	from := w.changeIndex(account, branch)
 	if err := w.watch(account, branch, from+n+w.gap); err != nil {
 		return nil, err
 	}

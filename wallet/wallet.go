@@ -342,14 +342,14 @@ func (w *Wallet) Unpaid(account uint32) int {
 }
 
 // ChangeScript returns a script of an account for what is left of a payment, which no
-// transaction of the wallet has. It is the same until a payment with it is noted. If each one
-// that comes to nothing used up a key, change would move to where a restore does not look any
-// more.
+// transaction of the wallet has, but for those that were given up. It is the same until a payment
+// with it counts. If each one that comes to nothing used up a key, change would move to where a
+// restore does not look any more.
 func (w *Wallet) ChangeScript(account uint32) ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	branch := w.accounts[account].account.changeBranch()
-	index := w.nextIndex(account, branch)
+	index := w.changeIndex(account, branch)
 	if err := w.watch(account, branch, index+1+w.gap); err != nil {
 		return nil, err
 	}
@@ -433,7 +433,7 @@ func (w *Wallet) Send(ctx context.Context, node Node, d *Draft) error {
 	if err := r.send(ctx, d.Tx); codeOf(err) != 0 {
 		return fmt.Errorf("the node refuses the payment: %w", err)
 	} else if err != nil {
-		return fmt.Errorf("%w: %w: look whether the history has %s before you pay again", ErrUnsure, err, txid)
+		return fmt.Errorf("%w: %w: sync, and look whether %s waits then, before you pay again", ErrUnsure, err, txid)
 	}
 	if err := w.Record(d.Tx); err != nil {
 		return fmt.Errorf("payment %s was sent, but could not be noted: %w", txid, err)

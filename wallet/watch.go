@@ -112,6 +112,21 @@ func (w *Wallet) nextIndex(account uint32, branch Branch) uint32 {
 	return min(w.usedEnd(account, branch), w.accounts[account].account.end(branch)-1)
 }
 
+// changeIndex returns the first index of a branch that was not given out, behind all that
+// payments have which were not given up. It assumes mu.
+func (w *Wallet) changeIndex(account uint32, branch Branch) uint32 {
+	end := w.meta.accounts[account].next[branch]
+	for at, c := range w.outputs.ours {
+		if c.Key.Account != account || c.Key.Branch != branch || c.Key.Index < end {
+			continue
+		}
+		if t := w.transactions[at.TxID]; t == nil || !t.Abandoned || t.confirmed() {
+			end = c.Key.Index + 1
+		}
+	}
+	return min(end, w.accounts[account].account.end(branch)-1)
+}
+
 // watched returns the scripts of each account and branch from an index on; all of them if
 // from is nil.
 func (w *Wallet) watched(from []marks) (scripts [][]byte) {

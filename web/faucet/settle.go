@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/types"
 )
 
 // sendAgain is how often payments are sent again that the pool has lost: it was full, or the
@@ -41,18 +42,24 @@ func (f *Faucet) settle() {
 }
 
 // confirm takes up what a block did to payments: those that it has are done. Who has the key
-// elsewhere may have spent the coins of another: its requests wait again. It assumes mu.
+// elsewhere may have spent the coins of another: its requests wait again, and so do those of
+// payments that spend its change. It assumes mu.
 func (f *Faucet) confirm(b *consensus.BlockUpdate) {
-	for _, p := range slices.Clone(f.payments) {
+	gone := map[types.Hash]bool{}
+	var again [][]byte
+	for _, p := range slices.Clone(f.payments) { // parents first
 		if slices.Contains(b.Block.TxIDs, p.txid) {
 			f.drop(p)
 			continue
 		}
-		if slices.ContainsFunc(b.Update.Spent, func(c consensus.CoinEntry) bool { return p.spends(c.OutPoint) }) {
+		if slices.ContainsFunc(b.Update.Spent, func(c consensus.CoinEntry) bool { return p.spends(c.OutPoint) }) ||
+			slices.ContainsFunc(p.tx.Inputs, func(in types.TxIn) bool { return gone[in.PreviousOutPoint.TxID] }) {
+			gone[p.txid] = true
 			f.drop(p)
-			f.queue = append(slices.Clone(p.scripts), f.queue...)
+			again = append(again, p.scripts...)
 		}
 	}
+	f.queue = append(again, f.queue...)
 }
 
 // send sends the payments that neither the pool nor a block has.

@@ -231,3 +231,32 @@ func TestDamagedState(t *testing.T) {
 		}
 	}
 }
+
+// TestChildOfLostPayment: whoever is paid with the change of a payment whose coins are gone is
+// paid by another, too.
+func TestChildOfLostPayment(t *testing.T) {
+	r := newRestarts(t)
+	for n := 1; n <= 4; n++ {
+		if err := r.ask(n, r.Challenge()); err != nil {
+			t.Fatal(err)
+		}
+		r.pay(t.Context())
+	}
+	for _, p := range r.payments[:3] {
+		r.chain.add(&types.Tx{Inputs: p.tx.Inputs, Outputs: []types.TxOut{{Value: 4 * DefaultAmount, ScriptPubKey: r.script}}})
+	}
+	clear(r.pool.entries)
+	clear(r.pool.spent)
+	if err := r.follow(); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Status().Waiting; got != 4 || len(r.payments) > 0 {
+		t.Errorf("%d of 4 wait again, and %d payments are left", got, len(r.payments))
+	}
+	r.pay(t.Context())
+	for n := 1; n <= 4; n++ {
+		if r.paidTo(n) != 1 {
+			t.Errorf("%d is paid %d times", n, r.paidTo(n))
+		}
+	}
+}
