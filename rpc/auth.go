@@ -37,11 +37,43 @@ type User struct {
 type rights struct {
 	only map[string]bool // these methods; nil: all
 	all  bool            // all are in the user's list, known or not
+	lost chan struct{}   // closed when rights take their place that lack some of them
+}
+
+func newRights() *rights { return &rights{lost: make(chan struct{})} }
+
+// exceed reports whether they have something that other rights lack.
+func (r *rights) exceed(other *rights) bool {
+	switch {
+	case other.only == nil || other.all:
+		return false
+	case r.only == nil || r.all:
+		return true
+	}
+	for method := range r.only {
+		if !other.only[method] {
+			return true
+		}
+	}
+	return false
+}
+
+// replaceRights gives a user other rights. Whoever waits for a loss is told, or waits on.
+func (u *User) replaceRights(r *rights) {
+	old := u.rights.Load()
+	less := old.exceed(r)
+	if !less {
+		r.lost = old.lost
+	}
+	u.rights.Store(r)
+	if less {
+		close(old.lost)
+	}
 }
 
 func newUser(name, salt string, hash [sha256.Size]byte) *User {
 	u := &User{Name: name, salt: salt, hash: hash}
-	u.rights.Store(&rights{})
+	u.rights.Store(newRights())
 	return u
 }
 
@@ -91,21 +123,22 @@ func (a *Auth) KeepCookie() {
 }
 
 // Adopt makes the users of another Auth those of this one. Who stays has the new rights from now on, also
-// on connections that are open, and who goes may do nothing more on them.
+// on connections that are open, and who goes may do nothing more on them. A WebSocket whose user loses a right
+// ends: what it was told of by that right would go on.
 func (a *Auth) Adopt(other *Auth) {
 	before := a.list()
 	var users []*User
 	for _, u := range other.list() {
 		same := slices.IndexFunc(before, func(old *User) bool { return old.Name == u.Name && old.salt == u.salt && old.hash == u.hash })
 		if same >= 0 {
-			before[same].rights.Store(u.rights.Load())
+			before[same].replaceRights(u.rights.Load())
 			u = before[same]
 		}
 		users = append(users, u)
 	}
 	for _, old := range before {
 		if !slices.Contains(users, old) {
-			old.rights.Store(&rights{only: map[string]bool{}})
+			old.replaceRights(&rights{only: map[string]bool{}, lost: make(chan struct{})})
 		}
 	}
 	a.mu.Lock()

@@ -113,6 +113,9 @@ func (w *web) newClient(raw net.Conn) *client {
 func (c *client) serve() {
 	defer c.web.lobby.leave(c)
 	defer c.close()
+	if !c.web.s.mayConnect(c.from.Addr()) { // the list was changed while it came in
+		return
+	}
 	if err := c.raw.SetDeadline(time.Now().Add(min(readTimeout, c.web.s.idleTimeout()))); err != nil || !c.handshake() {
 		return
 	}

@@ -118,6 +118,17 @@ func (l *lobby) drop(c *client) {
 	l.look()
 }
 
+// keep closes connections from where nobody may connect any more.
+func (l *lobby) keep(may func(netip.Addr) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.all {
+		if !may(c.from.Addr()) {
+			l.drop(c)
+		}
+	}
+}
+
 // look tells who waits that there may be a place, or that the end is near.
 func (l *lobby) look() {
 	l.room.Broadcast()

@@ -14,6 +14,10 @@ const profilesPrefix = "/debug/pprof/"
 // is not told, since hashes of passwords may stand there.
 func (s *Server) serveProfile(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "none" && site != "same-origin" {
+		http.Error(w, "a page of another site may not ask for profiles", http.StatusForbidden) // making one costs
+		return
+	}
 	user, ok := s.userOf(r)
 	if !ok {
 		s.refuse(w, r)

@@ -115,6 +115,7 @@ type Server struct {
 	strangers *slog.Logger
 	sockets   socketsHold
 	allowIP   atomic.Pointer[[]netip.Prefix]
+	lobby     atomic.Pointer[lobby] // while it runs
 }
 
 // NewServer returns a server that tells clients to wait (-28) until Ready is
@@ -144,8 +145,14 @@ func NewServer(o Options) *Server {
 	return s
 }
 
-// SetAllowIP changes from where clients may connect from now on; none: from everywhere.
-func (s *Server) SetAllowIP(list []netip.Prefix) { s.allowIP.Store(&list) }
+// SetAllowIP changes from where clients may connect; none: from everywhere. Connections from
+// elsewhere end.
+func (s *Server) SetAllowIP(list []netip.Prefix) {
+	s.allowIP.Store(&list)
+	if l := s.lobby.Load(); l != nil {
+		l.keep(s.mayConnect)
+	}
+}
 
 // Ready lets the server answer.
 func (s *Server) Ready() { s.warm.Store(true) }
@@ -157,6 +164,7 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	w := &web{s: s, calls: calls, handler: s.handler(), hosts: newHosts(s.Hosts), lobby: newLobby(maxConnections, s.Auth.names() > 1)}
+	s.lobby.Store(w.lobby)
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		w.all.Go(func() { failed <- w.accept(l) })
@@ -239,11 +247,19 @@ func (s *Server) at(path string) http.HandlerFunc {
 	return nil
 }
 
+// sameOrigin knows what a browser sends for a page of another site. The browser adds the password by
+// itself if its user has once logged in, such as to look at profiles.
+var sameOrigin = http.NewCrossOriginProtection()
+
 // serveHTTP answers one request, or one batch of them. The content type is not looked
 // at: curl and old clients have it wrong.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		http.Error(w, "JSONRPC server handles only POST requests", http.StatusMethodNotAllowed)
+		return
+	}
+	if err := sameOrigin.Check(r); err != nil {
+		http.Error(w, "a page of another site may not call this node", http.StatusForbidden)
 		return
 	}
 	user, ok := s.userOf(r)

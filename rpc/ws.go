@@ -111,12 +111,22 @@ func (c *socket) keepAlive() {
 	}
 }
 
+// watchRights cuts the client off when its user loses a right, by which it may be told of something.
+func (c *socket) watchRights() {
+	select {
+	case <-c.ctx.Done():
+	case <-c.user.rights.Load().lost:
+		c.cut(websocket.ClosePolicyViolation, "this user may do less now: connect again")
+	}
+}
+
 // read takes messages until the client goes. A message is what a body is over HTTP: a
 // call, or a batch.
 func (c *socket) read() {
 	if c.user == nil && !c.login() {
 		return
 	}
+	c.work.Go(c.watchRights)
 	c.conn.SetReadLimit(maxBody)
 	alive := func() { _ = c.conn.SetReadDeadline(time.Now().Add(socketSilence)) }
 	c.conn.SetPongHandler(func(string) error { alive(); return nil })
