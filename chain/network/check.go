@@ -77,11 +77,12 @@ func checkPeers(field string, names []string) error {
 }
 
 // CheckName checks the name of a network. It becomes that of a folder, so it can hold
-// no dots or slashes. Errors are those of Check.
+// no dots or slashes, and a word of command lines, so it does not begin as a flag. Errors are
+// those of Check.
 func CheckName(name string) error {
 	const characters = "abcdefghijklmnopqrstuvwxyz0123456789-"
-	if name == "" || len(name) > maxNameLength || strings.Trim(name, characters) != "" {
-		return badField("name", "%.80q: want 1 to %d lower-case letters, digits and dashes", name, maxNameLength)
+	if name == "" || len(name) > maxNameLength || strings.Trim(name, characters) != "" || name[0] == '-' {
+		return badField("name", "%.80q: want 1 to %d lower-case letters, digits and dashes, and no dash at the beginning", name, maxNameLength)
 	}
 	return nil
 }

@@ -119,6 +119,7 @@ var badFiles = []struct{ name, from, to, field string }{
 
 	{"empty name", `"regtest"`, `""`, "name"},
 	{"capitals in the name", `"regtest"`, `"Bitcoin"`, "name"},
+	{"a flag for a name", `"regtest"`, `"-h"`, "name"},
 	{"dots in the name", `"regtest"`, `"a/../b"`, "name"},
 	{"long name", `"regtest"`, `"` + strings.Repeat("a", 33) + `"`, "name"},
 	{"line in the name", `"regtest"`, `"a\nb"`, "name"},

@@ -38,7 +38,8 @@ func networkJoinCommand(o *options) *cli.Command {
 			"   karatd                                           run a node of it\n" +
 			"   karat create                                     make a wallet\n\n" +
 			"All that a network is stands in this file, so have it from somebody whom you trust, or\n" +
-			"give its --identity, which karatd network hash prints.",
+			"give its --identity, which karatd network hash prints: then it is the same chain by the same\n" +
+			"rules, whoever made the file, and assume_valid is left out. First peers are the file's.",
 		Flags:  append(o.wayOut(), identityFlag(), &cli.BoolFlag{Name: "json", Usage: "print JSON"}),
 		Action: func(c *cli.Context) error { return networkJoin(c, o) },
 	}
@@ -67,6 +68,7 @@ type joined struct {
 	isNew  bool   // it was not joined before
 	added  int    // first peers that were new
 	kept   []string
+	moved  []string // first peers whose ids are others now, as they were
 	// inUse is what karatd uses in the data directory without --network; empty: this network.
 	inUse string
 }
@@ -89,10 +91,16 @@ func networkJoin(c *cli.Context, o *options) error {
 	if p, err := karat.FindNetwork(o.dataDir, told); told != "" && (err != nil || p.Identity() != j.params.Identity()) {
 		fmt.Fprintf(c.App.ErrWriter, "karatd: --network or %s says %s, which wins over what stands in %s\n", cmdline.EnvironmentName("network"), cmdline.Printable(told), configFile)
 	}
+	for _, peer := range j.moved {
+		fmt.Fprintf(c.App.ErrWriter, "karatd: the new file has another id for a first peer, and took the place of %s\n", peer)
+	}
+	if len(j.moved) > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "karatd: if nobody told of new ids, take them back: karatd --network %s bootstrap add ID@HOST:PORT\n", j.params.Name)
+	}
 	if c.Bool("json") {
 		return cmdline.PrintJSON(c.App.Writer, map[string]any{
 			"network": j.params.Name, "identity": j.params.Identity(), "file": filepath.Join(j.dir, karat.NetworkFile), "new": j.isNew,
-			"peers": len(j.params.Bootstrap.Nodes) + len(j.params.Bootstrap.DNS), "peers_added": j.added, "default": j.inUse == "", "kept": append([]string{}, j.kept...),
+			"peers": len(j.params.Bootstrap.Nodes) + len(j.params.Bootstrap.DNS), "peers_added": j.added, "peers_replaced": append([]string{}, j.moved...), "default": j.inUse == "", "kept": append([]string{}, j.kept...),
 		})
 	}
 	return j.print(c, o)
@@ -258,6 +266,10 @@ func (o *options) readNetwork(c *cli.Context, source, identity string) (*consens
 	if identity != "" && p.Identity() != want {
 		return nil, fmt.Errorf("%s is of another network, %s with the identity %s", source, p.Name, p.Identity())
 	}
+	if identity != "" && !p.AssumeValid.IsZero() {
+		p.AssumeValid = types.Hash{}
+		fmt.Fprintln(c.App.ErrWriter, "karatd: --identity does not vouch for the file's assume_valid, which is left out: all scripts are checked")
+	}
 	for _, peer := range p.Bootstrap.Nodes {
 		if err := node.CheckPeer(peer); err != nil {
 			return nil, fmt.Errorf("%s: bootstrap.nodes: %w", source, err)
@@ -291,6 +303,11 @@ func (j *joined) merge(path string) (before []byte, err error) {
 	nodes := network.AddPeers(old.Bootstrap.Nodes, j.params.Bootstrap.Nodes)
 	dns := network.AddPeers(old.Bootstrap.DNS, j.params.Bootstrap.DNS)
 	j.added = len(nodes) - len(old.Bootstrap.Nodes) + len(dns) - len(old.Bootstrap.DNS)
+	for i, peer := range old.Bootstrap.Nodes {
+		if nodes[i] != peer && strings.Contains(peer, "@") {
+			j.moved = append(j.moved, peer)
+		}
+	}
 	old.Bootstrap = consensus.Bootstrap{Nodes: nodes, DNS: dns}
 	j.params, j.isNew = old, false
 	return before, network.Check(old)

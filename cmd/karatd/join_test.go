@@ -102,8 +102,36 @@ func TestPackAndJoin(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "3 to begin with, 1 of them new") || !strings.Contains(stderr, "ports.rpc differs in the new file, and stays") {
 		t.Errorf("more: %d, %s%s", code, stdout, stderr)
 	}
+	if !strings.Contains(stderr, "took the place of "+somePeer+"\n") { // whoever made the file may answer there now
+		t.Errorf("a peer that has another id is not told: %s", stderr)
+	}
 	if config, err = configOf(t, "--datadir", dir); err != nil || config.Params.Bootstrap.Nodes[0] != "aa"+somePeer[2:] || config.Params.Ports.RPC == 77 {
 		t.Errorf("%v, %+v", err, config.Params)
+	}
+}
+
+// TestJoinTrustsTheIdentityAlone: a file of the right identity has no say in which scripts are
+// checked, which its identity does not cover.
+func TestJoinTrustsTheIdentityAlone(t *testing.T) {
+	p := aNetwork(t, func(p *consensus.Params) { p.AssumeValid = types.Hash{1} })
+	file := writeFile(t, filepath.Join(t.TempDir(), "coin.json"), string(network.Pack(p)))
+	for _, test := range []struct {
+		name string
+		args []string
+		want types.Hash
+		says string
+	}{
+		{"trusted as a whole", nil, types.Hash{1}, "scripts up to block"},
+		{"the identity alone", []string{"--identity", p.Identity().String()}, types.Hash{}, "assume_valid, which is left out"},
+	} {
+		dir := t.TempDir()
+		code, stdout, stderr := karatd(append(append([]string{"--datadir", dir, "network", "join"}, test.args...), file)...)
+		if code != 0 || !strings.Contains(stdout+stderr, test.says) {
+			t.Errorf("%s: %d, %s%s", test.name, code, stdout, stderr)
+		}
+		if config, err := configOf(t, "--datadir", dir); err != nil || config.Params.AssumeValid != test.want {
+			t.Errorf("%s: %v, %+v", test.name, err, config.Params)
+		}
 	}
 }
 
