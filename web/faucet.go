@@ -82,7 +82,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, v *faucetView) (sta
 		return http.StatusBadRequest
 	}
 	var from netip.Addr
-	if visitor := s.guard.visitorOf(r); !visitor.local {
+	if visitor := s.guard.visitorOf(r); !visitor.local || !atOwnHost(r) {
 		from = visitor.at.Addr()
 	}
 	v.Paid = s.Faucet.Paid(script)

@@ -22,12 +22,14 @@ const (
 )
 
 // isOperator reports whether a request comes from whom the node belongs to: by a browser
-// of its own machine, at an address of that machine, and by no proxy. A page elsewhere whose
-// name was made to lead here has another Host.
+// of its own machine, at an address of that machine, and by no proxy.
 func (s *Server) isOperator(r *http.Request) bool {
-	if !s.Operator || !s.guard.visitorOf(r).local {
-		return false
-	}
+	return s.Operator && s.guard.visitorOf(r).local && atOwnHost(r)
+}
+
+// atOwnHost reports whether a request calls this machine by its loopback address. A page
+// elsewhere whose name was made to lead here has another Host.
+func atOwnHost(r *http.Request) bool {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -91,12 +91,6 @@ func networkJoin(c *cli.Context, o *options) error {
 	if p, err := karat.FindNetwork(o.dataDir, told); told != "" && (err != nil || p.Identity() != j.params.Identity()) {
 		fmt.Fprintf(c.App.ErrWriter, "karatd: --network or %s says %s, which wins over what stands in %s\n", cmdline.EnvironmentName("network"), cmdline.Printable(told), configFile)
 	}
-	for _, peer := range j.moved {
-		fmt.Fprintf(c.App.ErrWriter, "karatd: the new file has another id for a first peer, and took the place of %s\n", peer)
-	}
-	if len(j.moved) > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "karatd: if nobody told of new ids, take them back: karatd --network %s bootstrap add ID@HOST:PORT\n", j.params.Name)
-	}
 	if c.Bool("json") {
 		return cmdline.PrintJSON(c.App.Writer, map[string]any{
 			"network": j.params.Name, "identity": j.params.Identity(), "file": filepath.Join(j.dir, karat.NetworkFile), "new": j.isNew,
@@ -184,6 +178,12 @@ func (o *options) join(c *cli.Context, source, identity string) (*joined, error)
 		if err := e.write(); err != nil {
 			return nil, err
 		}
+	}
+	for _, peer := range j.moved {
+		fmt.Fprintf(c.App.ErrWriter, "karatd: the new file has another id for a first peer, and took the place of %s\n", peer)
+	}
+	if len(j.moved) > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "karatd: if nobody told of new ids, take them back: karatd --network %s bootstrap add ID@HOST:PORT\n", j.params.Name)
 	}
 	if source == "-" {
 		return j, nil

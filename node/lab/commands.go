@@ -193,8 +193,8 @@ func (l *Lab) SetLoss(ctx context.Context, loss float64) error {
 // SetSpeed sets how many seconds of the lab's time pass in a second; 0: none, until a
 // command says so.
 func (l *Lab) SetSpeed(ctx context.Context, speed float64) error {
-	if !(speed >= 0 && speed <= 1e6) {
-		return fmt.Errorf("a speed of %v: it may be 0 to 1000000", speed)
+	if err := checkSpeed(speed); err != nil {
+		return err
 	}
 	return l.command(ctx, func() error { l.pace.speed = speed; return nil })
 }

@@ -88,10 +88,10 @@ func (o *Options) check() error {
 		return errors.New("a lab needs a network of fixed difficulty")
 	case o.Nodes < 2 || o.Nodes > MaxNodes:
 		return fmt.Errorf("%d nodes: a lab has 2 to %d", o.Nodes, MaxNodes)
-	case o.Spacing < 0 || o.Speed < 0:
+	case o.Spacing < 0:
 		return errors.New("time does not run backwards")
 	}
-	return errors.Join(checkDelay(o.Delay), checkLoss(o.Loss))
+	return errors.Join(checkDelay(o.Delay), checkLoss(o.Loss), checkSpeed(o.Speed))
 }
 
 func checkDelay(delay time.Duration) error {
@@ -104,6 +104,13 @@ func checkDelay(delay time.Duration) error {
 func checkLoss(loss float64) error {
 	if !(loss >= 0 && loss <= MaxLoss) {
 		return fmt.Errorf("a loss of %v: it may be 0 to %v", loss, MaxLoss)
+	}
+	return nil
+}
+
+func checkSpeed(speed float64) error {
+	if !(speed >= 0 && speed <= 1e6) {
+		return fmt.Errorf("a speed of %v: it may be 0 to 1000000", speed)
 	}
 	return nil
 }

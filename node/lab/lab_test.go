@@ -173,6 +173,15 @@ func TestRefusals(t *testing.T) {
 	if _, err := Open(t.Context(), Options{Params: params, Nodes: 3, Dir: t.TempDir()}); err == nil {
 		t.Error("a lab on a network whose blocks cost work")
 	}
+	for _, speed := range []float64{-1, math.NaN(), math.Inf(1)} {
+		params, err := karat.LoadNetwork("dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (&Options{Params: params, Nodes: 3, Speed: speed}).check(); err == nil {
+			t.Errorf("a speed of %v", speed)
+		}
+	}
 	run(t, Options{Nodes: 3, Seed: 1}, func(ctx context.Context, l *Lab) {
 		for what, err := range map[string]error{
 			"one node too many":      l.Mine(ctx, 3, 1),
