@@ -23,7 +23,7 @@ var reread = []string{"log-level", "allow-peer", "trust-peer", "rpc-auth", "rpc-
 func (o *options) reload(ctx context.Context, n *node.Node, config node.Config) {
 	memory := debug.SetMemoryLimit(-1)
 	again := &options{args: o.args}
-	fresh, err := again.parse(ctx)
+	fresh, err := again.parse(ctx, o, config)
 	debug.SetMemoryLimit(memory) // that of a cache which stays as it is
 	switch {
 	case err != nil:
@@ -42,14 +42,25 @@ func (o *options) reload(ctx context.Context, n *node.Node, config node.Config) 
 	o.values = again.values
 }
 
-// parse reads the options of a command line, of the environment and of the file, for a node that runs. The
-// standard input was read before.
-func (o *options) parse(ctx context.Context) (config node.Config, err error) {
+// parse reads the options of a command line, of the environment and of the file, for a node that runs by other
+// options and their configuration. What came once is taken from these: a password from the standard input, and
+// the network that was joined at the start.
+func (o *options) parse(ctx context.Context, before *options, old node.Config) (config node.Config, err error) {
+	stdin := ""
+	if before.rpc.passwordFile == "-" {
+		stdin = old.RPCPassword + "\n"
+	}
 	var out bytes.Buffer
-	app := newApp(o, cmdline.Streams{In: strings.NewReader(""), Out: &out, Err: &out})
+	app := newApp(o, cmdline.Streams{In: strings.NewReader(stdin), Out: &out, Err: &out})
 	ran := false
 	app.Command(app.DefaultCommand).Action = func(c *cli.Context) error {
 		ran = true
+		if err = o.readFile(c); err != nil {
+			return nil
+		}
+		if o.joinFrom != "" && o.joinFrom == before.joinFrom {
+			o.network = before.network
+		}
 		config, err = o.runConfig(c)
 		return nil
 	}

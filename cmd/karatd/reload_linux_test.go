@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat/chain/network"
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/internal/pty"
 	"github.com/karatcoin/karat/node"
 	"github.com/karatcoin/karat/rpc"
@@ -50,12 +52,15 @@ type reloadable struct {
 	told int
 }
 
-func startReloadable(t *testing.T, options string) *reloadable {
+func startReloadable(t *testing.T, options, stdin string, args ...string) *reloadable {
 	t.Helper()
 	r := &reloadable{t: t, dir: t.TempDir(), log: &growing{}}
+	if err := os.Mkdir(filepath.Join(r.dir, "main"), 0o700); err != nil { // the main network is in use there
+		t.Fatal(err)
+	}
 	r.write(options)
-	r.cmd = exec.Command(os.Args[0], "--network", "dev", "--datadir", r.dir, "--listen", "127.0.0.1:0", "--rpc-listen", "127.0.0.1:0", "--no-discovery")
-	r.cmd.Env, r.cmd.Stderr = append(os.Environ(), asKaratd+"=1"), r.log
+	r.cmd = exec.Command(os.Args[0], append([]string{"--datadir", r.dir, "--listen", "127.0.0.1:0", "--rpc-listen", "127.0.0.1:0", "--no-discovery"}, args...)...)
+	r.cmd.Env, r.cmd.Stderr, r.cmd.Stdin = append(os.Environ(), asKaratd+"=1"), r.log, strings.NewReader(stdin)
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +102,7 @@ func TestReload(t *testing.T) {
 	with := func(methods, more string) string {
 		return fmt.Sprintf("rpc-auth = [%q]\nrpc-allow = [\"__cookie__:@all\", \"alice:%s\"]\n", line, methods) + more
 	}
-	r := startReloadable(t, with("uptime", ""))
+	r := startReloadable(t, with("uptime", ""), "", "--network", "dev")
 	url, operator := clientOf(t, filepath.Join(r.dir, "dev"))
 	alice := rpc.NewClient(url, "alice", "secret")
 	may := func(method string) bool { return alice.Call(t.Context(), method, nil) == nil }
@@ -148,6 +153,30 @@ func TestReload(t *testing.T) {
 	}
 	if err := r.cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReloadOfWhatCameOnce: a password that was read from the standard input, and a network that was
+// joined at the start, are there again.
+func TestReloadOfWhatCameOnce(t *testing.T) {
+	file := writeFile(t, filepath.Join(t.TempDir(), "coin.json"), string(network.Pack(aNetwork(t, nil))))
+	to, err := taproot.EncodeAddress(aNetwork(t, nil).HRP, taproot.OutputScript([32]byte{1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := startReloadable(t, "", "secret\n", "--join", file, "--mine-to", to, "--rpc-user", "bob", "--rpc-password-file", "-")
+	url, _ := clientOf(t, filepath.Join(r.dir, "coin"))
+	bob := rpc.NewClient(url, "bob", "secret")
+	for _, list := range []string{"uptime", "getblockcount"} {
+		r.reload(fmt.Sprintf("rpc-allow = [\"bob:%s\"]\n", list), "options were read again")
+		for _, method := range []string{"uptime", "getblockcount"} {
+			if err := bob.Call(t.Context(), method, nil); (err == nil) != (method == list) {
+				t.Errorf("with %s: %s: %v", list, method, err)
+			}
+		}
+	}
+	if r.log.has("count at the next start only") || r.log.has("could not be read again") {
+		t.Error("something is said to have changed")
 	}
 }
 
