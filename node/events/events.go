@@ -73,6 +73,10 @@ const (
 // which did not hear of it.
 var errMoved = errors.New("the stream has moved on")
 
+// errStill says the same of a place that is free when one looks. So it is where somebody has
+// emptied a stream, and the server remembers ids of what was in it.
+var errStill = errors.New("the server says that the next message is there, and it is not: after a stream was emptied it takes it when the window of duplicates is over (two minutes, if nobody has set another)")
+
 // place is a stream. Its methods are called by one goroutine. They end with the context in
 // which it was opened.
 type place interface {
@@ -107,6 +111,7 @@ type Publisher struct {
 	end    *end   // nil: to be read
 	sent   string // id of the last message that was sent to the stream since it is open; empty: none
 	seen   uint64
+	moved  uint64    // seen, and 1 more, when the place behind it was said to be taken; 0: it was not
 	since  time.Time // when the end was first seen to be there
 	ahead  bool      // it was said that the stream is ahead
 	told   bool      // it was said that the stream is written
@@ -152,17 +157,20 @@ func (p *Publisher) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, errMoved):
-			p.end = nil
+		case errors.Is(err, errMoved) && p.moved != p.seen+1:
+			p.moved = p.seen + 1
 			p.reopen()
 			continue
 		case err != nil:
+			if errors.Is(err, errMoved) {
+				err = errStill
+			}
 			p.reopen()
 			p.fail(err)
 			failed = min(max(2*failed, firstWait), lastWait)
 			wait = failed
 		default:
-			failed, poked = 0, changes
+			failed, poked, p.moved = 0, changes, 0
 			p.o.Board.Unset(About)
 		}
 		timer := time.NewTimer(wait)

@@ -569,3 +569,38 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// takenPlace is of a server that says of every place that it is taken, and has nothing there.
+type takenPlace struct{ fakePlace }
+
+func (*takenPlace) end() (uint64, *journal.Message, *journal.Message, error) { return 7, nil, nil, nil }
+func (*takenPlace) put(uint64, string, *journal.Message) error               { return errMoved }
+
+// TestTaken: a server that refuses what comes next, without reason, is not pressed.
+func TestTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		n := w.nodes[0]
+		ctx, cancel := context.WithCancel(t.Context())
+		p, err := New(Options{
+			Config: Config{Servers: "nats://127.0.0.1", Format: journal.JSON}, Params: w.params, Chain: n, Writer: n.writer, Board: n, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened := 0
+		p.open = func(context.Context, func()) (place, error) {
+			if opened++; opened > 1000 {
+				cancel() // it never waits
+			}
+			return &takenPlace{}, nil
+		}
+		n.cancel = cancel
+		n.done.Go(func() { _ = p.Run(ctx) })
+		time.Sleep(time.Hour)
+		n.stop()
+		if opened < 100 || opened > 300 || !n.warned("window of duplicates") {
+			t.Errorf("in an hour it was asked %d times; it warned of %v", opened, n.warnings)
+		}
+	})
+}
