@@ -34,18 +34,22 @@ type follower struct {
 // run fills until the context ends, or what is there is filled where that was asked for. A
 // server or database that is away is waited for: it goes on where the tables say.
 func (f *follower) run(ctx context.Context) error {
-	wait, last := time.Duration(0), ""
+	wait, last, gaps := time.Duration(0), "", 0
 	for {
 		f.wrote = false
 		err := f.session(ctx)
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		if !transient(err) || errors.Is(err, journal.ErrForeign) || errors.Is(err, journal.ErrGap) {
-			return err
-		}
 		if f.wrote {
-			wait = 0
+			wait, gaps = 0, 0
+		}
+		// Where the stream was emptied while it was read, what follows is looked for once more.
+		if errors.Is(err, journal.ErrGap) {
+			gaps++
+		}
+		if !transient(err) || errors.Is(err, journal.ErrForeign) || gaps > 1 {
+			return err
 		}
 		if text := err.Error(); text != last || f.wrote {
 			f.log.Warn("waits and loses nothing", "why", text)
@@ -138,7 +142,7 @@ func (f *follower) read(ctx context.Context, s *source, at position, end *journa
 				return nil
 			}
 		}
-		if b.size >= maxRows {
+		if b.full() {
 			in = nil
 		}
 		select {

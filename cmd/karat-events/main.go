@@ -16,7 +16,9 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/journal"
 	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/node/events"
 )
 
 // program is what this program is called, also by the servers that it uses.
@@ -90,6 +92,18 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 	}
 }
 
+// check checks what is said of the stream as a node does, before anybody is asked. An error
+// never has a password in it.
+func (o *options) check() error {
+	c := events.Config{
+		Servers: o.servers, Format: journal.JSON, Credentials: o.credentials, Authority: o.authority, Certificate: o.certificate, Key: o.key,
+	}
+	if err := c.Check(); err != nil {
+		return cmdline.Usagef("--events: %w", err)
+	}
+	return nil
+}
+
 func fill(c *cli.Context, o *options) error {
 	params, err := karat.LoadNetwork(o.network)
 	if err != nil {
@@ -98,6 +112,9 @@ func fill(c *cli.Context, o *options) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
 		return cmdline.Usagef("--log-level %q: want debug, info, warn or error", o.logLevel)
+	}
+	if err := o.check(); err != nil {
+		return err
 	}
 	log := slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: level}))
 	f := &follower{o: o, params: params, log: log}
@@ -119,6 +136,9 @@ type state struct {
 func status(c *cli.Context, o *options) error {
 	params, err := karat.LoadNetwork(o.network)
 	if err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
 		return err
 	}
 	s, err := readState(c.Context, o, params)

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,6 +38,7 @@ type row = []any
 // blockRows are what a block adds to each of the tables.
 type blockRows struct {
 	block types.Index
+	bytes int // of the messages
 	rows  [len(tables)][]row
 }
 
@@ -45,10 +48,10 @@ func read(s *journal.Step) (*blockRows, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &blockRows{block: s.Head.Block}
+	r := &blockRows{block: s.Head.Block, bytes: len(s.Body)}
 	r.rows[1] = make([]row, 0, len(s.Txs))
 	work, ok := new(big.Int).SetString(b.Work, 16)
-	if !ok || b.Height != s.Head.Block.Height || b.Hash != s.Head.Block.Hash || b.Txs != len(s.Txs) {
+	if !ok || b.Work != s.Head.Work.String() || !fits(int64(b.Height), int64(b.Size), int64(b.Weight)) || b.Height != s.Head.Block.Height || b.Hash != s.Head.Block.Hash || b.Txs != len(s.Txs) {
 		return nil, fmt.Errorf("%w: block %s does not say what it is", journal.ErrForeign, s.Head.Block)
 	}
 	r.rows[0] = []row{{
@@ -60,12 +63,33 @@ func read(s *journal.Step) (*blockRows, error) {
 		if err != nil {
 			return nil, err
 		}
-		if t.Height != b.Height || t.Block != b.Hash || t.Position != i {
+		if !fitsTx(t) || t.Height != b.Height || t.Block != b.Hash || t.Position != i {
 			return nil, fmt.Errorf("%w: transaction %d of block %s does not say what it is", journal.ErrForeign, i, s.Head.Block)
 		}
 		r.transaction(t)
+		r.bytes += len(s.Txs[i])
 	}
 	return r, nil
+}
+
+// fits reports whether numbers are those of columns of integers. What does not fit is refused
+// here: to the database it would be a COPY that was broken off, which is tried again.
+func fits(numbers ...int64) bool {
+	return !slices.ContainsFunc(numbers, func(n int64) bool { return n < 0 || n > math.MaxInt32 })
+}
+
+// fitsTx reports whether the tables can have a transaction.
+func fitsTx(t *journal.Tx) bool {
+	ok := fits(int64(t.Size), int64(t.Weight))
+	for i := range t.Inputs {
+		if c := t.Inputs[i].Coin; c != nil {
+			ok = ok && fits(int64(t.Inputs[i].Index), int64(c.Height)) && !strings.Contains(c.Address, "\x00")
+		}
+	}
+	for i := range t.Outputs {
+		ok = ok && !strings.Contains(t.Outputs[i].Address, "\x00")
+	}
+	return ok
 }
 
 func (r *blockRows) transaction(t *journal.Tx) {
@@ -118,6 +142,7 @@ func address(text string) any {
 type batch struct {
 	keeps  int64 // the highest block of the database that stays; below zero: all go
 	blocks []*blockRows
+	bytes  int      // of the messages that the rows are made of
 	size   int      // rows
 	steps  uint64   // in it
 	at     position // behind it
@@ -127,8 +152,14 @@ type batch struct {
 func newBatch(at position) *batch { return &batch{keeps: at.height(), at: at} }
 
 // maxRows is how many rows are written in one transaction, but for those of one block. So many
-// take some 20 MB of memory, and a tenth of a second of the database.
+// of usual payments take some 20 MB of memory, and a tenth of a second of the database.
 const maxRows = 50_000
+
+// maxBytes is the same in bytes of messages: a few rows may have large witnesses.
+const maxBytes = 32 << 20
+
+// full reports whether nothing more is to be worked in.
+func (b *batch) full() bool { return b.size >= maxRows || b.bytes >= maxBytes }
 
 // add works in a step that leads to a place of the stream.
 func (b *batch) add(s *journal.Step, sequence uint64) error {
@@ -139,10 +170,10 @@ func (b *batch) add(s *journal.Step, sequence uint64) error {
 			return err
 		}
 		b.blocks = append(b.blocks, r)
-		b.size += r.size()
+		b.size, b.bytes = b.size+r.size(), b.bytes+r.bytes
 	case journal.Disconnected:
 		if n := len(b.blocks); n > 0 { // nobody has seen it yet
-			b.size -= b.blocks[n-1].size()
+			b.size, b.bytes = b.size-b.blocks[n-1].size(), b.bytes-b.blocks[n-1].bytes
 			b.blocks = b.blocks[:n-1]
 		} else {
 			b.keeps = int64(s.Head.Block.Height) - 1

@@ -16,7 +16,11 @@ import (
 const (
 	dialTime   = 10 * time.Second
 	answerTime = 10 * time.Second // for a question
-	maxWaiting = 4096             // messages that were sent here and are not worked in
+
+	// Messages that were sent here and are not worked in: in NATS' client, and behind it. Each
+	// may have journal.PartSize.
+	maxWaiting    = 256
+	maxHandedOver = 64
 )
 
 // source is the stream that has the journal.
@@ -29,6 +33,8 @@ type source struct {
 // openSource connects to a server and looks for the journal of a network.
 func openSource(ctx context.Context, o *options, params *consensus.Params) (*source, error) {
 	list := []nats.Option{nats.Name(program), nats.Timeout(dialTime), nats.NoReconnect(), nats.MaxPingsOutstanding(2), nats.PingInterval(dialTime)}
+	// Without a handler the client writes errors to standard error. Who waits is told of them.
+	list = append(list, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if o.credentials != "" {
 		list = append(list, nats.UserCredentials(o.credentials))
 	}
@@ -141,7 +147,8 @@ func (s *source) seek(ctx context.Context, w *warehouse, at position) (position,
 			if end.At.Hash != end.Goal.Hash {
 				return at, errBehind // a node is writing it
 			}
-			continue // the chain is shorter now
+			height = int64(end.At.Height) + 1 // the chain is shorter now
+			continue
 		}
 		if err != nil {
 			return at, err
@@ -160,7 +167,7 @@ func (s *source) seek(ctx context.Context, w *warehouse, at position) (position,
 // messages are those behind a message of the stream. They end with the context, and with an
 // error on the second channel.
 func (s *source) messages(ctx context.Context, behind uint64) (<-chan jetstream.Msg, <-chan error) {
-	list, failed := make(chan jetstream.Msg, maxWaiting), make(chan error, 1)
+	list, failed := make(chan jetstream.Msg, maxHandedOver), make(chan error, 1)
 	go func() {
 		failed <- s.pump(ctx, behind, list)
 		close(list)

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,7 +48,7 @@ type warehouse struct {
 func openWarehouse(ctx context.Context, where, schema string, params *consensus.Params) (*warehouse, error) {
 	config, err := pgx.ParseConfig(where)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --database: %w", errFinal, err) // pgx says nothing of passwords
+		return nil, fmt.Errorf("%w: --database: %w", errFinal, withoutPassword(where, err))
 	}
 	config.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
 	config.RuntimeParams["application_name"] = program
@@ -61,6 +62,16 @@ func openWarehouse(ctx context.Context, where, schema string, params *consensus.
 		return nil, err
 	}
 	return &warehouse{conn: conn, schema: schema, params: params}, nil
+}
+
+// withoutPassword is an error about where the database is. pgx hides most passwords, but not
+// one with a sign that a URL must not have, or that stands apart from its equals sign.
+func withoutPassword(where string, err error) error {
+	user, _, _ := strings.Cut(where, "@")
+	if _, user, _ = strings.Cut(user, "://"); strings.Contains(user, ":") || strings.Contains(strings.ToLower(where), "pass") {
+		return errors.New("it cannot be read: want postgres://USER@HOST:PORT/NAME; a password is best left to PGPASSWORD or ~/.pgpass")
+	}
+	return err
 }
 
 func (w *warehouse) close() {
@@ -133,15 +144,19 @@ func (w *warehouse) position(ctx context.Context) (at position, err error) {
 	case string(identity) != string(w.identity()):
 		return at, fmt.Errorf("%w: schema %s is of network %s (%x), and --network is %s (%x): use another --schema", errFinal, w.schema, network, identity, w.params.Name, w.identity())
 	case height != nil:
-		at.Block = types.Index{Height: *height, Hash: stored(hash)}
+		at.Block.Height = *height
+		at.Block.Hash, err = stored(hash)
 	}
-	return at, nil
+	return at, err
 }
 
 // stored is the hash of bytes in the order in which it is shown.
-func stored(b []byte) (h types.Hash) {
+func stored(b []byte) (h types.Hash, err error) {
+	if len(b) != len(h) {
+		return h, fmt.Errorf("%w: the tables have a hash of %d bytes: drop the schema, and it is filled anew", errFinal, len(b))
+	}
 	copy(h[:], shown([32]byte(b)))
-	return h
+	return h, nil
 }
 
 // hashAt is the hash of the block at a height of the tables.
@@ -151,7 +166,7 @@ func (w *warehouse) hashAt(ctx context.Context, height uint32) (types.Hash, erro
 	if err != nil {
 		return types.Hash{}, err
 	}
-	return stored(hash), nil
+	return stored(hash)
 }
 
 // write does what a batch says, behind a position, and keeps the new one: both or neither.

@@ -301,3 +301,62 @@ func TestKills(t *testing.T) {
 	}
 	t.Logf("%d kills, %d blocks came or went", *kills, len(b.tips))
 }
+
+// TestEmptied: a stream that somebody empties while it is read, and that is written anew by a
+// node on another branch, is followed by a program that runs on.
+func TestEmptied(t *testing.T) {
+	db, nats := postgres.New(t, "fsync=off"), natsd.New(t).Start()
+	b := newBook(t, 3)
+	s := b.stream(nats.URL())
+	b.grow(20)
+	if err := s.publish(b.told); err != nil {
+		t.Fatal(err)
+	}
+	program := command(nats, db)
+	program.Stderr = os.Stderr
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- program.Wait() }()
+	defer func() { _ = program.Process.Kill() }()
+	conn := connect(t, db)
+	until := func(b *book) {
+		t.Helper()
+		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+			var at []byte
+			if _ = conn.QueryRow(t.Context(), "select hash from karat.position").Scan(&at); len(at) > 0 && hash(at) == b.tip().Hash {
+				break
+			}
+			select {
+			case err := <-ended:
+				t.Fatalf("the program has ended: %v", err)
+			default:
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the tables do not come so far")
+			}
+		}
+		check(t, conn, b)
+	}
+	until(b)
+	stream, err := s.js.Stream(t.Context(), s.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.Duplicates = 100 * time.Millisecond // what was in it is forgotten soon
+	if _, err := s.js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other := b.on(b.tip().Parent.Parent)
+	other.grow(10)
+	time.Sleep(time.Second)
+	if err := s.publish(other.told); err != nil {
+		t.Fatal(err)
+	}
+	until(other)
+}
