@@ -14,8 +14,10 @@ KARAT_VECTORS_TALLY=$(mktemp)
 export KARAT_VECTORS_TALLY
 trap 'rm -f "$KARAT_VECTORS_TALLY"' EXIT
 status=0
-# The module of tests against others' code is the one that `go test ./...` leaves out.
-[ "$how" != sum ] || (cd test/oracle && go test ./...) || status=$?
+# Modules that `go test ./...` leaves out: tests against others' code, and a program.
+for module in test/oracle cmd/karat-events; do
+	[ "$how" != sum ] || (cd "$module" && go test ./...) || status=$?
+done
 go test "$@" || status=$?
 sort "$KARAT_VECTORS_TALLY" | awk -F '\t' -v how="$how" '
 	how == "list" || $4 ~ /^NOT RUN/ { printf "%-16s %-46s %6s %s\n", $1, $2, $3, $4 }
