@@ -93,6 +93,9 @@ func (w *Wallet) Doubts(drafts ...*Draft) (d Doubts) {
 		outputs = append(outputs, draft.Tx.Outputs...)
 	}
 	for _, t := range w.doubtful(outputs) {
+		if slices.ContainsFunc(drafts, func(draft *Draft) bool { return draft.Tx.TxID() == t.TxID }) { // it is sent again
+			continue
+		}
 		if slices.ContainsFunc(drafts, func(draft *Draft) bool { return conflicting(draft.Tx, t.Tx) }) {
 			d.Excluded = append(d.Excluded, t.TxID)
 		} else {

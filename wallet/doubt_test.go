@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/wallet"
 )
@@ -25,8 +26,8 @@ func TestNoPaymentTwice(t *testing.T) {
 				kept = params
 				return nil, answer
 			}
-			build := func() *wallet.Draft {
-				r := w.request(to, coin, 1000, w.Coins())
+			build := func(rate types.FeeRate) *wallet.Draft {
+				r := w.request(to, coin, rate, w.Coins())
 				d, err := w.BuildPaying(t.Context(), n, r, wallet.Build)
 				if err != nil {
 					t.Fatal(err)
@@ -34,16 +35,19 @@ func TestNoPaymentTwice(t *testing.T) {
 				w.signDraft(d)
 				return d
 			}
-			first := build()
+			first := build(1000)
 			err := w.Send(t.Context(), liar, first)
 			if unsure := errors.Is(err, wallet.ErrUnsure); err == nil || unsure != errors.Is(answer, io.EOF) {
 				t.Fatal(err)
+			}
+			if got := w.Doubts(first); len(got.Excluded)+len(got.Beside) > 0 {
+				t.Errorf("the same once more: %+v", got)
 			}
 			w.sync() // with a node that shows nothing of it
 			if e := w.History()[0]; e.TxID != first.Tx.TxID() && w.status(first.Tx.TxID()) != wallet.StatusConflicted {
 				t.Errorf("the history has %+v", w.History())
 			}
-			second := build()
+			second := build(1500) // else it may be the same once more
 			if !spendsACoinOf(second.Tx, first.Tx) {
 				t.Fatal("both payments could be confirmed")
 			}
@@ -152,5 +156,36 @@ func TestBackupKeepsDoubts(t *testing.T) {
 	bystander := n.wallet(wordsOf(t, 2))
 	if err := bystander.Send(t.Context(), &stubborn{testNode: n, err: refusal(-26)}, refused); err == nil || len(bystander.History()) > 0 {
 		t.Errorf("%v, and who has no part in it has %+v", err, bystander.History())
+	}
+}
+
+// TestFindOutputOfRefused: of payments with the same output the one that waits is found, and not
+// those that nodes refused.
+func TestFindOutputOfRefused(t *testing.T) {
+	n := startNode(t)
+	w := n.wallet(someWords).earn().earn()
+	script := []byte{taproot.OpReturn, 1, 7}
+	var waits types.Hash
+	for i := range 6 {
+		r := w.request(w.address(), coin, types.FeeRate(1000+i), w.Coins())
+		r.Outputs = []types.TxOut{{ScriptPubKey: script}}
+		d, err := wallet.Build(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.signDraft(d)
+		var node wallet.Node = n
+		if i < 5 {
+			node = &stubborn{testNode: n, err: refusal(-26)}
+		}
+		if err := w.Send(t.Context(), node, d); (err == nil) != (i == 5) {
+			t.Fatal(err)
+		}
+		waits = d.Tx.TxID()
+	}
+	for range 20 { // the wallet has them in no order
+		if got, ok := w.FindOutput(script); !ok || got != waits {
+			t.Fatalf("%s, want %s", got, waits)
+		}
 	}
 }

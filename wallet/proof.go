@@ -27,7 +27,7 @@ const (
 )
 
 // FindOutput returns the transaction with an output script that the wallet sent, if there is
-// one: the confirmed one, where it was replaced.
+// one: the confirmed one, where it was replaced, else one that waits.
 func (w *Wallet) FindOutput(script []byte) (txid types.Hash, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -38,10 +38,10 @@ func (w *Wallet) FindOutput(script []byte) (txid types.Hash, ok bool) {
 				continue
 			}
 			rank := 1
-			if t.Dropped {
-				rank = 0
-			} else if t.confirmed() {
+			if t.confirmed() {
 				rank = 2
+			} else if w.ledger().conflicts[id] {
+				rank = 0
 			}
 			if rank > best {
 				txid, best = id, rank

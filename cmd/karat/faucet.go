@@ -10,6 +10,7 @@ import (
 	"math/bits"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,11 +104,10 @@ func (h home) fromFaucet(c *cli.Context, f *faucet) (got gift, err error) {
 	if err != nil {
 		return got, err
 	}
-	// One that was given out before and not paid would do as well, but tell who asked twice.
-	if got.Address, err = o.NextAddress(account.Number()); err != nil {
+	if got.Address, err = o.faucetAddress(account.Number()); err != nil {
 		return got, err
 	}
-	if err := o.SetLabel(wallet.LabelAddress, got.Address, "from a faucet"); err != nil {
+	if err := o.SetLabel(wallet.LabelAddress, got.Address, faucetLabel); err != nil {
 		return got, err
 	}
 	nonce, err := workFor(c.Context, is.Challenge, got.Address, is.Bits)
@@ -117,6 +117,27 @@ func (h home) fromFaucet(c *cli.Context, f *faucet) (got gift, err error) {
 	_, err = f.ask(c.Context, url.Values{"address": {got.Address}, "challenge": {is.Challenge}, "nonce": {nonce}})
 	got.Amount, got.Text = is.Amount, number(is.Amount)
 	return got, err
+}
+
+// faucetLabel is the label of addresses that faucets were told.
+const faucetLabel = "from a faucet"
+
+// faucetAddress returns a new address. One that a faucet was told before and has not paid would do
+// as well, but tell who asked twice. It is taken where a restore from words would not find a new
+// one: a faucet may say no any number of times.
+func (o *opened) faucetAddress(account uint32) (string, error) {
+	if o.Unpaid(account) >= int(o.file.GapLimit()) {
+		list, err := o.Addresses(account, wallet.Receive)
+		if err != nil {
+			return "", err
+		}
+		for i := range slices.Backward(list) {
+			if l, _ := o.Label(wallet.LabelAddress, list[i].Address); !list[i].Used && l.Text == faucetLabel {
+				return list[i].Address, nil
+			}
+		}
+	}
+	return o.NextAddress(account)
 }
 
 // checkFaucet asks a faucet how it is, and refuses one that is of no use to this wallet.

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/karatcoin/karat/wallet"
 )
 
 // aFaucet is one that promises everything and pays nothing, as a node of web answers.
@@ -97,4 +99,11 @@ func TestFaucet(t *testing.T) {
 		t.Errorf("%d, %s", code, stderr)
 	}
 	b.karat("two", "address")
+	// However often it says no, a restore finds what it gives in the end.
+	for range wallet.GapLimit + 2 {
+		b.try("", "two", "faucet", greedy.URL)
+	}
+	if code, out, stderr := b.try("", "two", "address"); code != 0 || strings.Contains(stderr, "restoring the wallet") && !strings.Contains(stderr, fmt.Sprintf("the last %d addresses", wallet.GapLimit+1)) {
+		t.Errorf("%s%s", out, stderr)
+	}
 }

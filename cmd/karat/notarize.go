@@ -179,7 +179,9 @@ func (o *opened) confirmNotarizing(c *cli.Context, l limits, doc *proof.Document
 			fmt.Fprintln(w, "salt\ton the chain nobody recognises it without the proof")
 		}
 		if before, ok := o.FindOutput(doc.Script()); ok {
-			fmt.Fprintf(w, "before\tthe same was notarized in %s\n", before)
+			if e, err := o.Explain(before); err == nil && e.Status != wallet.StatusConflicted {
+				fmt.Fprintf(w, "before\tthe same was notarized in %s\n", before)
+			}
 		}
 		fmt.Fprintf(w, "fee\t%s, %s grains for each of %d virtual bytes\n", d.Fee, types.NewFeeRate(d.Fee, d.VirtualSize), d.VirtualSize)
 		if err := w.Flush(); err != nil {

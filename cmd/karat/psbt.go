@@ -428,10 +428,12 @@ func psbtSend(c *cli.Context, o *opened, p *psbt.Packet) error {
 	if review.Fee == nil {
 		return errors.New("what it spends is not all in it, so nobody can tell the fee")
 	}
+	d := &wallet.Draft{Tx: tx}
+	o.showDoubts(c, d)
 	if err := o.agreePSBT(c, l, p, review, "Send it? [y/N] "); err != nil {
 		return err
 	}
-	if err := o.Send(c.Context, o.node, &wallet.Draft{Tx: tx}); err != nil {
+	if err := o.Send(c.Context, o.node, d); err != nil {
 		return err
 	}
 	if c.Bool(flagJSON) {

@@ -238,12 +238,13 @@ func (o *opened) feeRate(c *cli.Context, l limits, blocks int) (types.FeeRate, e
 	return l.rate, err
 }
 
-// confirm shows a payment and asks whether to send it.
+// confirm shows a payment and asks whether to send it. What may be paid twice is told even to whoever
+// is not asked.
 func (o *opened) confirm(c *cli.Context, list []payment, drafts []*wallet.Draft, l limits) error {
-	if !c.Bool(flagYes) {
-		if err := o.showPayment(c, list, drafts); err != nil {
-			return err
-		}
+	if c.Bool(flagYes) {
+		o.showDoubts(c, drafts...)
+	} else if err := o.showPayment(c, list, drafts); err != nil {
+		return err
 	}
 	sum := summed(drafts)
 	return o.agree(c, l, agreement{fee: sum.fee, amount: sum.paid, what: "what it pays", question: "Send it? [y/N] "})
@@ -306,13 +307,7 @@ func (o *opened) showPayment(c *cli.Context, list []payment, drafts []*wallet.Dr
 		return err
 	}
 	fmt.Fprintf(c.App.ErrWriter, "Expect it %s.\n", o.expected(c, rate))
-	doubts := o.Doubts(drafts...)
-	for _, txid := range doubts.Excluded {
-		fmt.Fprintf(c.App.ErrWriter, "karat: an earlier payment to the same address got no further than this wallet:\n  %s\nThis one spends a coin of it, so that only one of both can be confirmed.\n", txid)
-	}
-	for _, txid := range doubts.Beside {
-		fmt.Fprintf(c.App.ErrWriter, "karat: an earlier payment to the same address may still be confirmed BESIDE this one,\nsince they share no coin: look at it with karat tx\n  %s\n", txid)
-	}
+	o.showDoubts(c, drafts...)
 	if mixed := o.Mixed(drafts...); len(mixed) > 0 {
 		var names []string
 		for _, label := range mixed {
@@ -325,6 +320,17 @@ func (o *opened) showPayment(c *cli.Context, list []payment, drafts []*wallet.Dr
 		fmt.Fprintf(c.App.ErrWriter, "karat: it ties coins of %s together: everybody can see then that they are one owner's\n", strings.Join(names, " and "))
 	}
 	return nil
+}
+
+// showDoubts says which payments the receivers may get twice.
+func (o *opened) showDoubts(c *cli.Context, drafts ...*wallet.Draft) {
+	doubts := o.Doubts(drafts...)
+	for _, txid := range doubts.Excluded {
+		fmt.Fprintf(c.App.ErrWriter, "karat: an earlier payment to the same address got no further than this wallet:\n  %s\nThis one spends a coin of it, so that only one of both can be confirmed.\n", txid)
+	}
+	for _, txid := range doubts.Beside {
+		fmt.Fprintf(c.App.ErrWriter, "karat: an earlier payment to the same address may still be confirmed BESIDE this one,\nsince they share no coin: look at it with karat tx\n  %s\n", txid)
+	}
 }
 
 // showStaying says what is left when everything was to be sent.

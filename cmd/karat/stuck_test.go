@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
 	"github.com/karatcoin/karat/wallet"
@@ -162,6 +163,14 @@ func TestStuckPayments(t *testing.T) {
 	}
 	if code, stdout, stderr := b.atTerminal("rich", question, "y", "abandon", stuck); code != 0 || !strings.Contains(stdout, "is given up") {
 		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	// Who is not asked is told all the same that the same was paid before.
+	anchor, err := taproot.EncodeAddress(b.node.Chain().Params().HRP, chaintest.Anchor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := b.try("", "rich", "send", "--yes", anchor, "1"); code != 0 || !strings.Contains(stderr, stuck) {
+		t.Errorf("paid once more: exit code %d: %s", code, stderr)
 	}
 	for _, command := range []string{"bump", "cancel", "cpfp", "abandon"} {
 		if code, _, stderr := b.try("", "rich", command, first[:3]); code != 2 || !strings.Contains(stderr, "64") {

@@ -78,6 +78,9 @@ func bootstrapAdd(c *cli.Context, o *options) error {
 			return fmt.Errorf("nothing was added: %w", err)
 		}
 	}
+	if p, err = o.params(); err != nil { // others may have been added meanwhile
+		return err
+	}
 	nodes := network.AddPeers(p.Bootstrap.Nodes, peers)
 	if slices.Equal(nodes, p.Bootstrap.Nodes) {
 		_, err := fmt.Fprintln(c.App.Writer, "they were there before")

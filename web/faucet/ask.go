@@ -43,7 +43,7 @@ func (f *Faucet) Ask(address string, script []byte, from netip.Addr, challenge, 
 	if len(nonce) > 32 || !slices.Contains([]string{f.challenge(this), f.challenge(this - 1)}, challenge) || !faucetinfo.Proves(challenge, address, nonce) {
 		return faucetinfo.ErrProof
 	}
-	if version, program, ok := types.WitnessProgram(script); !ok || version != 1 || len(program) != 32 || string(script) == string(f.script) || f.o.Amount < standard.DustLimit(script) {
+	if !isPaid(script) || string(script) == string(f.script) || f.o.Amount < standard.DustLimit(script) {
 		return faucetinfo.ErrAddress
 	}
 	if err := f.promise(now, script, from); err != nil {
@@ -54,6 +54,12 @@ func (f *Faucet) Ask(address string, script []byte, from netip.Addr, challenge, 
 		f.o.Logger.Error("a promise of the faucet is not durable", "err", err)
 	}
 	return nil
+}
+
+// isPaid reports whether a script is of the only kind that a faucet pays (BIP341).
+func isPaid(script []byte) bool {
+	version, program, ok := types.WitnessProgram(script)
+	return ok && version == 1 && len(program) == 32
 }
 
 // promise puts a request into the queue, if nothing is against it.

@@ -149,6 +149,9 @@ func (f *Faucet) decode(text []byte) error {
 				return err
 			}
 		}
+		if j.Amount < 0 {
+			return fmt.Errorf("%d grains were given", j.Amount)
+		}
 		if j.At.After(now) { // the clock was set back: nobody waits longer than an hour
 			j.At = now
 		}
@@ -184,11 +187,15 @@ func hexes(list [][]byte) []string {
 	return texts
 }
 
+// unhexes reads scripts.
 func unhexes(texts []string) (list [][]byte, err error) {
 	for _, text := range texts {
 		b, err := hex.DecodeString(text)
 		if err != nil {
 			return nil, err
+		}
+		if !isPaid(b) { // one such would keep all others from being paid
+			return nil, fmt.Errorf("%.100q is no script that a faucet pays", text)
 		}
 		list = append(list, b)
 	}

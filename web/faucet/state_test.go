@@ -218,7 +218,7 @@ func TestKeyElsewhere(t *testing.T) {
 
 // TestDamagedState: a file that is not the faucet's is said, and not overwritten.
 func TestDamagedState(t *testing.T) {
-	for _, text := range []string{"", "{", `{"version":2}`, `{"version":1,"queue":["x"]}`, `{"version":1,"payments":[{"tx":"00"}]}`, `{"version":1,"given":[{"group":"x"}]}`} {
+	for _, text := range []string{"", "{", `{"version":2}`, `{"version":1,"queue":["x"]}`, `{"version":1,"queue":["51"]}`, `{"version":1,"given":[{"amount":-1}]}`, `{"version":1,"payments":[{"tx":"00"}]}`, `{"version":1,"given":[{"group":"x"}]}`} {
 		path := filepath.Join(t.TempDir(), "state")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
