@@ -90,7 +90,7 @@ func parseWords(c *cli.Context, text string) (*bip39.Mnemonic, error) {
 		if !errors.As(err, &wrong) || !isTyped || !bip39.IsCount(len(words)) {
 			return m, err
 		}
-		fmt.Fprintf(c.App.ErrWriter, "karat: %v\n", err)
+		cmdline.Say(c.App.ErrWriter, "karat: %v", err)
 		line, asked := cmdline.AskSecret(c.Context, in, c.App.ErrWriter, fmt.Sprintf("Word %d again, or Enter to give up: ", wrong.Place))
 		again := bip39.Split(line)
 		switch {

@@ -326,10 +326,10 @@ func (o *opened) showPayment(c *cli.Context, list []payment, drafts []*wallet.Dr
 func (o *opened) showDoubts(c *cli.Context, drafts ...*wallet.Draft) {
 	doubts := o.Doubts(drafts...)
 	for _, txid := range doubts.Excluded {
-		fmt.Fprintf(c.App.ErrWriter, "karat: an earlier payment to the same address got no further than this wallet:\n  %s\nThis one spends a coin of it, so that only one of both can be confirmed.\n", txid)
+		cmdline.Say(c.App.ErrWriter, "karat: an earlier payment to the same address got no further than this wallet:\n  %s\nThis one spends a coin of it, so that only one of both can be confirmed.", txid)
 	}
 	for _, txid := range doubts.Beside {
-		fmt.Fprintf(c.App.ErrWriter, "karat: an earlier payment to the same address may still be confirmed BESIDE this one,\nsince they share no coin: look at it with karat tx\n  %s\n", txid)
+		cmdline.Say(c.App.ErrWriter, "karat: an earlier payment to the same address may still be confirmed BESIDE this one, since they share no coin. Look at it with karat tx:\n  %s", txid)
 	}
 }
 

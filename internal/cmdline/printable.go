@@ -2,6 +2,7 @@ package cmdline
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -50,6 +51,11 @@ func wrap(text string, columns int) string {
 		}
 	}
 	return out.String()
+}
+
+// Say prints a text and the end of its line, broken between words where a terminal is narrower.
+func Say(w io.Writer, format string, args ...any) {
+	fmt.Fprintln(w, wrap(fmt.Sprintf(format, args...), Columns(w)))
 }
 
 // isHarmless reports whether a rune only shows. Letters, marks, numbers, punctuation,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,25 +42,35 @@ type nameserver struct {
 	queries, limited atomic.Uint64
 }
 
+// portTries is how often a free port is looked for: one that is free for UDP may be taken for TCP.
+const portTries = 20
+
 // listen opens the sockets. Of port 0 both get the same.
 func listen(address string, z zone, now func() time.Time) (*nameserver, error) {
-	const hint = "listen for DNS: %w (port 53 needs rights, and may be taken; choose another address with --listen)"
-	udp, err := net.ListenPacket("udp", address)
-	if err != nil {
-		return nil, fmt.Errorf(hint, err)
-	}
-	at, err := netip.ParseAddrPort(udp.LocalAddr().String())
-	var tcp net.Listener
-	if err == nil {
-		tcp, err = net.Listen("tcp", at.String())
+	udp, tcp, at, err := listenBoth(address)
+	for tries := 1; err != nil && strings.HasSuffix(address, ":0") && tries < portTries; tries++ {
+		udp, tcp, at, err = listenBoth(address)
 	}
 	if err != nil {
-		udp.Close()
-		return nil, fmt.Errorf(hint, err)
+		return nil, fmt.Errorf("listen for DNS: %w (port 53 needs rights, and may be taken; choose another address with --listen)", err)
 	}
 	s := &nameserver{zone: z, now: now, addr: at, udp: udp, tcp: &limitedListener{Listener: tcp, from: map[netip.Prefix]int{}}, limits: newLimits()}
 	s.answers.Store(&answers{})
 	return s, nil
+}
+
+// listenBoth opens a port for UDP and TCP, and returns what it is.
+func listenBoth(address string) (udp net.PacketConn, tcp net.Listener, at netip.AddrPort, err error) {
+	if udp, err = net.ListenPacket("udp", address); err != nil {
+		return nil, nil, at, err
+	}
+	if at, err = netip.ParseAddrPort(udp.LocalAddr().String()); err == nil {
+		tcp, err = net.Listen("tcp", at.String())
+	}
+	if err != nil {
+		udp.Close()
+	}
+	return udp, tcp, at, err
 }
 
 // run answers until the context ends.
