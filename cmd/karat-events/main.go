@@ -83,6 +83,7 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 				return err
 			}},
 			cmdline.CompletionCommand(program),
+			cmdline.ManCommand(program),
 		},
 		DefaultCommand: "fill",
 		Version:        karat.Version,

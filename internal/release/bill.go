@@ -39,8 +39,10 @@ type part struct {
 	modules []string
 }
 
-// standard is Go's library.
-const standard = "std"
+const (
+	standard = "std"                        // Go's library
+	own      = "github.com/karatcoin/karat" // the module of this source
+)
 
 // newBill reads the programs in a folder.
 func newBill(ctx context.Context, folder string, p platform, r *release) (*bill, error) {
@@ -58,6 +60,9 @@ func newBill(ctx context.Context, folder string, p platform, r *release) (*bill,
 		part := part{name: program, sum: sha256.Sum256(content)}
 		found := []module{{path: standard, version: strings.TrimPrefix(info.GoVersion, "go")}}
 		for _, d := range info.Deps {
+			if d.Path == own { // in a program that is a module of its own
+				continue
+			}
 			if d.Replace != nil {
 				return nil, fmt.Errorf("%s is replaced by %s: a release is made of what has a name", d.Path, d.Replace.Path)
 			}
@@ -68,7 +73,7 @@ func newBill(ctx context.Context, folder string, p platform, r *release) (*bill,
 			if _, ok := b.modules[m.key()]; ok {
 				continue
 			}
-			if m.texts, m.licence, err = licences(r.modules[m.path]); err != nil {
+			if m.texts, m.licence, err = licences(r.modules[m.folder()]); err != nil {
 				return nil, fmt.Errorf("%s: %w", m.key(), err)
 			}
 			b.modules[m.key()] = m
@@ -81,16 +86,28 @@ func newBill(ctx context.Context, folder string, p platform, r *release) (*bill,
 // key is by what a module is found: its package URL.
 func (m module) key() string { return "pkg:golang/" + m.path + "@" + m.version }
 
-// moduleFolders returns where the source of each module is, by the module's path.
-func moduleFolders(ctx context.Context) (map[string]string, error) {
-	list, err := command(ctx, nil, "go", "list", "-m", "-f", "{{.Path}}\t{{.Dir}}", "all")
-	if err != nil {
-		return nil, err
+// folder is by what the folder of its source is found.
+func (m module) folder() string {
+	if m.path == standard {
+		return standard
 	}
+	return m.path + " " + m.version
+}
+
+// moduleFolders returns where the source of each module is, by the module's path and version.
+func moduleFolders(ctx context.Context) (map[string]string, error) {
 	folders := map[string]string{}
-	for line := range strings.Lines(list) {
-		path, folder, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		folders[path] = folder
+	for _, module := range modules {
+		list, err := command(ctx, nil, "go", "list", "-C", module, "-m", "-f", "{{.Path}} {{.Version}}\t{{.Dir}}", "all")
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(list) {
+			path, folder, _ := strings.Cut(strings.TrimSpace(line), "\t")
+			if folder != "" { // nothing of it is needed here, and perhaps by another program
+				folders[path] = folder
+			}
+		}
 	}
 	root, err := command(ctx, nil, "go", "env", "GOROOT")
 	folders[standard] = strings.TrimSpace(root)

@@ -1,4 +1,4 @@
-// Command release makes what people download: for each platform an archive of both programs with
+// Command release makes what people download: for each platform an archive of the programs with
 // their manual, completions and docs, a bill of materials (CycloneDX), Debian packages, and
 // the checksums of all.
 //
@@ -29,7 +29,10 @@ import (
 )
 
 // programs are what a release holds, as folders of cmd.
-var programs = []string{"karat", "karatd"}
+var programs = []string{"karat", "karat-events", "karatd"}
+
+// modules are the folders in which programs are built. karat-events is a module of its own.
+var modules = map[string]string{"karat": ".", "karatd": ".", "karat-events": "cmd/karat-events"}
 
 // platform is an operating system and a processor, by Go's names.
 type platform struct{ os, arch string }
@@ -230,8 +233,12 @@ func (r *release) build(ctx context.Context, p platform) (folder string, err err
 func buildPrograms(ctx context.Context, p platform, folder string) error {
 	// What else of the environment decides what comes out is set to its default.
 	env := []string{"GOOS=" + p.os, "GOARCH=" + p.arch, "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOWORK=off"}
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
 	for _, program := range programs {
-		_, err := command(ctx, env, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", filepath.Join(folder, binary(program, p)), "./cmd/"+program)
+		_, err := command(ctx, env, "go", "build", "-C", modules[program], "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", filepath.Join(folder, binary(program, p)), own+"/cmd/"+program)
 		if err != nil {
 			return err
 		}

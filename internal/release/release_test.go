@@ -132,7 +132,7 @@ func TestInstalled(t *testing.T) {
 // names every module that is in the programs.
 func TestRelease(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it builds both programs")
+		t.Skip("it builds all programs")
 	}
 	t.Chdir("../..")
 	t.Setenv("SOURCE_DATE_EPOCH", "1796000000")
@@ -160,7 +160,7 @@ func TestRelease(t *testing.T) {
 	} else if text, err := exec.CommandContext(t.Context(), mandoc, append([]string{"-T", "lint", "-W", "warning"}, pages...)...).CombinedOutput(); err != nil {
 		t.Errorf("mandoc: %v\n%s", err, text)
 	}
-	for _, file := range []string{"LICENSE", "README.md", "bin/karat", "bin/karatd", "man/man1/karat-send.1", "man/man1/karatd.1", "completions/bash/karat", "contrib/systemd/karatd.service", "docs/wallet.md"} {
+	for _, file := range []string{"LICENSE", "README.md", "bin/karat", "bin/karat-events", "bin/karatd", "man/man1/karat-events.1", "completions/bash/karat-events", "man/man1/karat-send.1", "man/man1/karatd.1", "completions/bash/karat", "contrib/systemd/karatd.service", "docs/wallet.md"} {
 		if contents[name+"/"+file] == "" {
 			t.Errorf("the archive lacks %s", file)
 		}
@@ -173,7 +173,7 @@ func TestRelease(t *testing.T) {
 	for _, c := range document.Components {
 		components[c.Name] = c
 	}
-	for path, licence := range map[string]string{"std": "BSD-3-Clause", "github.com/btcsuite/btcd/btcec/v2": "ISC", "github.com/syndtr/goleveldb": "BSD-2-Clause", "github.com/urfave/cli/v2": "MIT"} {
+	for path, licence := range map[string]string{"std": "BSD-3-Clause", "github.com/btcsuite/btcd/btcec/v2": "ISC", "github.com/syndtr/goleveldb": "BSD-2-Clause", "github.com/urfave/cli/v2": "MIT", "github.com/jackc/pgx/v5": "MIT"} {
 		c := components[path]
 		if len(c.Licences) != 1 || c.Licences[0].Licence.ID != licence || path != standard && (len(c.Hashes) != 1 || len(c.Hashes[0].Content) != 64) {
 			t.Errorf("%s: %+v", path, c)
