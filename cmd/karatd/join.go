@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
@@ -84,7 +85,7 @@ func networkJoin(c *cli.Context, o *options) error {
 	if err := o.readFile(c); err != nil {
 		return err
 	}
-	j, err := o.join(c, c.Args().First(), c.String("identity"))
+	j, err := o.join(c, c.Args().First(), c.String("identity"), "")
 	if err != nil {
 		return err
 	}
@@ -144,11 +145,14 @@ func (j *joined) print(c *cli.Context, o *options) error {
 }
 
 // join reads a network's file, and makes the data directory ready for it. Everything is
-// checked before anything is written.
-func (o *options) join(c *cli.Context, source, identity string) (*joined, error) {
+// checked before anything is written. If must is the name of a network, it must be that one.
+func (o *options) join(c *cli.Context, source, identity, must string) (*joined, error) {
 	p, err := o.readNetwork(c, source, identity)
 	if err != nil {
 		return nil, err
+	}
+	if old, err := karat.FindNetwork(o.dataDir, must); must != "" && (err != nil || old.Identity() != p.Identity()) {
+		return nil, fmt.Errorf("%s has another network now, %s (identity %s), than %s, which was joined by it: if that is right, karatd network join it by hand", source, p.Name, p.Identity(), must)
 	}
 	dir, err := karat.DataDir(o.dataDir, p)
 	if err != nil {
@@ -201,10 +205,11 @@ func (o *options) joinFirst(c *cli.Context) error {
 	if err := o.readFile(c); err != nil {
 		return err
 	}
-	j, err := o.join(c, o.joinFrom, "")
+	name := o.joinedBy(o.joinFrom)
+	j, err := o.join(c, o.joinFrom, "", name)
 	var unread *unreadError
 	if errors.As(err, &unread) && c.Context.Err() == nil && !told {
-		if name := o.joinedBy(o.joinFrom); name != "" {
+		if name != "" {
 			fmt.Fprintf(c.App.ErrWriter, "karatd: --join: %v; network %s was joined before, and goes on\n", cmdline.OneLine(err), name)
 			o.network = name
 			return nil
@@ -231,13 +236,18 @@ func (o *options) joinedBy(source string) (name string) {
 		return ""
 	}
 	entries, _ := os.ReadDir(base) // where there is nothing, nothing was joined
+	var last time.Time
 	for _, e := range entries {
-		text, err := wholefile.Read(filepath.Join(base, e.Name(), sourceFile), network.MaxFile)
-		if err == nil && strings.TrimSuffix(string(text), "\n") == source {
-			return e.Name()
+		path := filepath.Join(base, e.Name(), sourceFile)
+		text, err := wholefile.Read(path, network.MaxFile)
+		if err != nil || strings.TrimSuffix(string(text), "\n") != source {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.ModTime().After(last) {
+			name, last = e.Name(), info.ModTime()
 		}
 	}
-	return ""
+	return name
 }
 
 // unreadError is that of a source that could not be read: nothing is known of what is in it.

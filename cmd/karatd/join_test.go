@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -354,6 +355,30 @@ func TestJoinAtTheStart(t *testing.T) {
 			t.Errorf("%s: %d, %s", test.name, runs, stderr)
 		}
 	}
+	// Whoever has the server cannot lead a node that was started again elsewhere.
+	coin := pack
+	for name, change := range map[string]func(*consensus.Params){
+		"another name": func(p *consensus.Params) { p.Name, p.InitialSubsidy = "elsewhere", 1 }, "another coin": func(p *consensus.Params) { p.InitialSubsidy = 1 },
+	} {
+		pack = network.Pack(aNetwork(t, change))
+		if runs, stderr := start("--join", server.URL); runs != 0 || !strings.Contains(stderr, "has another network now") {
+			t.Errorf("%s: %d, %s", name, runs, stderr)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "elsewhere")); err == nil {
+			t.Errorf("%s: it was joined", name)
+		}
+	}
+	pack = network.Pack(aNetwork(t, func(p *consensus.Params) { p.Name, p.InitialSubsidy = "by-hand", 1 }))
+	if code, _, stderr := karatd("--datadir", dir, "network", "join", server.URL); code != 0 {
+		t.Error(stderr)
+	}
+	if runs, stderr := start("--join", server.URL); runs != 0 || strings.Contains(stderr, "another network now") {
+		t.Errorf("what was joined by hand since is not it: %d, %s", runs, stderr)
+	}
+	pack = coin
+	if code, _, stderr := karatd("--datadir", dir, "network", "join", server.URL); code != 0 {
+		t.Error(stderr)
+	}
 	url := server.URL
 	server.Close()
 	if runs, stderr := start("--join", url); runs != 1 || !strings.Contains(stderr, "network coin was joined before, and goes on") {
@@ -443,6 +468,32 @@ func TestBootstrap(t *testing.T) {
 	}
 	if text, err := os.ReadFile(file); err != nil || !network.IsPacked(text) {
 		t.Errorf("the packed file is none any more: %v", err)
+	}
+	// A peer that is added while another one is called stays.
+	slow, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	go func() {
+		caller, err := slow.Accept()
+		if err != nil {
+			return
+		}
+		defer caller.Close()
+		karatd(append(slices.Clone(dev), "add", "--offline", "bb"+somePeer[2:])...)
+		callee, err := net.Dial("tcp", d.listen)
+		if err != nil {
+			return
+		}
+		defer callee.Close()
+		go func() { _, _ = io.Copy(callee, caller) }()
+		_, _ = io.Copy(caller, callee)
+	}()
+	for _, args := range [][]string{{"add", slow.Addr().String()}, {"remove", "bb" + somePeer[2:]}, {"remove", slow.Addr().String()}} {
+		if code, stdout, stderr := karatd(append(slices.Clone(dev), args...)...); code != 0 {
+			t.Errorf("%v: %d, %s%s", args, code, stdout, stderr)
+		}
 	}
 	// dev's are in its folder, and a node there calls them.
 	config, err := configOf(t, "--network", "dev", "--datadir", dir)
