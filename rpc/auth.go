@@ -99,6 +99,7 @@ type Auth struct {
 	users []*User
 
 	known knownHeaders
+	turns atomic.Uint64 // how often the users were replaced: who was found before may not be one now
 }
 
 func (a *Auth) list() []*User {
@@ -144,6 +145,7 @@ func (a *Auth) Adopt(other *Auth) {
 	a.mu.Lock()
 	a.users = users
 	a.mu.Unlock()
+	a.turns.Add(1)
 	a.known.forget()
 }
 
@@ -348,9 +350,13 @@ func (a *Auth) check(r *http.Request) (*User, bool) {
 	if !ok {
 		return nil, false
 	}
+	turn := a.turns.Load()
 	u, ok := a.find(name, password)
 	if ok {
 		a.known.add(digest, u)
+		if a.turns.Load() != turn {
+			a.known.forget()
+		}
 	}
 	return u, ok
 }
@@ -363,11 +369,12 @@ func (s *Server) userOf(r *http.Request) (*User, bool) {
 		return s.Auth.check(r)
 	}
 	login := sha256.Sum256([]byte(r.Header.Get("Authorization")))
-	if c.lastUser != nil && login == c.lastLogin {
+	turn := s.Auth.turns.Load()
+	if c.lastUser != nil && login == c.lastLogin && turn == c.lastTurn {
 		return c.lastUser, true
 	}
 	user, ok := s.Auth.check(r)
-	c.lastUser, c.lastLogin = user, login
+	c.lastUser, c.lastLogin, c.lastTurn = user, login, turn
 	return user, ok
 }
 

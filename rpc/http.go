@@ -45,6 +45,7 @@ type client struct {
 
 	lastUser  *User // of the last request with a valid password; nil: none
 	lastLogin [sha256.Size]byte
+	lastTurn  uint64 // of the users
 
 	// Guarded by the lobby's mu:
 	known    bool   // the last request had a valid password

@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -98,6 +100,38 @@ func TestLostRights(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUserComesBack: a connection that stays open has its user's rights of the moment, also of one who
+// was taken away and given back.
+func TestUserComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFake().server(t)
+		conn, err := run(t, s).dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		answers := bufio.NewReader(conn)
+		for i, there := range []bool{true, true, false, false, true} {
+			again := &Auth{Before: s.Auth}
+			if there {
+				if err := again.AddPassword(name, password); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.Auth.Adopt(again)
+			go func() { _, _ = io.WriteString(conn, encoded(`{"method":"getblockcount","id":1}`)) }()
+			answer, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, answer.Body)
+			if (answer.StatusCode == http.StatusOK) != there {
+				t.Errorf("%d: %s, want %v", i, answer.Status, there)
+			}
+		}
+	})
 }
 
 // TestAllowIPAgain: who may connect no more is hung up on; others stay.
