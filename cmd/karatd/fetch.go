@@ -60,6 +60,8 @@ func (f fetcher) read(ctx context.Context, source string) ([]byte, error) {
 	if at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
 		return nil, cmdline.Usagef("%s: want an http:// or https:// URL, or a file", at.Redacted())
 	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
 	data, isPage, err := f.get(ctx, at)
 	if err != nil || !isPage {
 		return data, err
@@ -86,7 +88,7 @@ func (f fetcher) get(ctx context.Context, at *url.URL) (data []byte, isPage bool
 	if !f.proxy {
 		transport.Proxy = http.ProxyFromEnvironment
 	}
-	client := http.Client{Transport: transport, Timeout: fetchTime, CheckRedirect: checkRedirect}
+	client := http.Client{Transport: transport, CheckRedirect: checkRedirect}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
 		return nil, false, err
