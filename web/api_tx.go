@@ -138,8 +138,14 @@ func (s *Server) apiNamed(r *http.Request) (foundTx, error) {
 	return s.findTx(r.Context(), txid)
 }
 
+// version names the transaction's bytes, and where it is. One that comes to the pool again can have
+// another witness.
 func (f foundTx) version() string {
-	return fmt.Sprint(f.info.Hash, f.n, f.entry != nil, f.info.OnBestChain)
+	var wtxid types.Hash
+	if f.entry != nil {
+		wtxid = f.entry.WTxID
+	}
+	return fmt.Sprint(f.info.Hash, f.n, wtxid, f.info.OnBestChain)
 }
 
 func (s *Server) apiTx(r *http.Request) (*page, error) {

@@ -339,7 +339,7 @@ func (s *Server) rawTx(r *http.Request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &page{version: fmt.Sprint(f.info.Hash, f.n, f.entry != nil), kind: "text/plain; charset=utf-8", make: func(ctx context.Context) (any, error) {
+	return &page{version: f.version(), kind: "text/plain; charset=utf-8", make: func(ctx context.Context) (any, error) {
 		f, err := s.placed(ctx, f)
 		if err != nil {
 			return nil, err
