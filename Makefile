@@ -22,9 +22,10 @@ toolchain:
 	@$(GO) version || { echo "$(GOTOOLCHAIN) cannot be had here; make GOTOOLCHAIN=local takes the Go that is installed"; exit 1; }
 
 .PHONY: build
+# Without C, as in a release: the same compiled packages serve both, and the programs run anywhere.
 build: toolchain ## build bin/karatd, the node, bin/karat, the wallet, and bin/karat-events
-	@$(GO) build -trimpath -o bin/ ./cmd/...
-	@cd cmd/karat-events && $(GO) build -trimpath -o ../../bin/ .
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+	@cd cmd/karat-events && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/ .
 
 .PHONY: run
 run: build ## run a node that mines on the dev network
