@@ -192,7 +192,7 @@ vectors-pack: ## make testdata/vectors from the folder FROM
 
 .PHONY: launch
 launch: ## launch a coin as docs/guides/launch.md says, to the letter: under five minutes
-	KARAT_LAUNCH=whole go test -count=1 -v -run TestLaunchGuide ./cmd/karatd
+	KARAT_LAUNCH=whole $(GO) test -count=1 -v -run TestLaunchGuide ./cmd/karatd
 
 .PHONY: readme
 readme: ## run every command of the README, and compare what it prints

@@ -29,6 +29,7 @@ install_to() { dpkg --root="$root" --force-script-chrootless --force-not-root --
 install_to --install "$package"
 "$root/usr/bin/karatd" --version
 "$root/usr/bin/karat" --version
+"$root/usr/bin/karat-events" --version
 man -l "$root/usr/share/man/man1/karat-send.1.gz" >/dev/null
 echo '# mine' >>"$root/etc/karat/karatd.toml"
 install_to --install "$package" # an upgrade keeps what the operator has written
