@@ -113,6 +113,10 @@ func (l *line) addWord(word string) error {
 		l.help = true
 		return nil
 	}
+	if len(l.path) == 0 && word == "version" {
+		l.version = true
+		return nil
+	}
 	names := []string{"help"}
 	for _, c := range commands {
 		names = append(names, c.Names()...)

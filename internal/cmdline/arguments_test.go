@@ -235,6 +235,7 @@ func TestHelp(t *testing.T) {
 		{"send --help", "prog send - pay\n"},
 		{"--version", "prog version 1.2.3\n"},
 		{"-v balance", "prog version 1.2.3\n"},
+		{"version", "prog version 1.2.3\n"},
 	} {
 		var out, errs bytes.Buffer
 		code := wallet(&out, &errs).Run(t.Context(), append([]string{"prog"}, strings.Fields(c.line)...))

@@ -128,6 +128,9 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	ran, err := p.execute(ctx, args)
 	full := out.end()
 	switch {
+	case !ran && errors.Is(full, syscall.EPIPE):
+		// Help went to a pager that was left, or to head: nobody misses the rest.
+		return ExitFailure
 	case full != nil && err == nil && ran:
 		// What the command has changed stays changed. Nobody should send a payment
 		// again because its id could not be shown.

@@ -81,6 +81,22 @@ func TestOutputThatFails(t *testing.T) {
 	}
 }
 
+// TestHelpIsCutShort: who reads the beginning of the help alone hears of no failure.
+func TestHelpIsCutShort(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var errs bytes.Buffer
+	if code := wallet(w, &errs).Run(t.Context(), []string{"prog", "--help"}); code != ExitFailure || errs.Len() > 0 {
+		t.Errorf("exit code %d, %q", code, errs.String())
+	}
+}
+
 // full is a device without room.
 type full struct{}
 

@@ -2,6 +2,7 @@ package cmdline
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 )
@@ -32,6 +33,16 @@ func (f *folder) Write(p []byte) (int, error) {
 // leastCell is how many columns a cell needs to go on below itself.
 const leastCell = 24
 
+// Line writes a line for people. At a terminal that is too narrow it is broken between words.
+func Line(w io.Writer, format string, args ...any) error {
+	line := fmt.Sprintf(format, args...)
+	if columns := Columns(w); columns > 0 {
+		line = fold(line, columns)
+	}
+	_, err := fmt.Fprintln(w, line)
+	return err
+}
+
 // fold breaks a row of a table. What goes on in the next line stands below the last cell, or
 // near the margin if there is no place for it.
 func fold(line string, columns int) string {
@@ -56,6 +67,8 @@ func fold(line string, columns int) string {
 	}
 	for i, word := range strings.Fields(text) {
 		switch {
+		case i == 0 && Width(begin)+Width(word) > columns && Width(near)+Width(word) <= columns:
+			next(near)
 		case i == 0:
 		case Width(begin)+1+Width(word) <= columns:
 			begin += " "

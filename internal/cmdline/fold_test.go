@@ -16,6 +16,7 @@ func TestFold(t *testing.T) {
 		{"  pay   " + address + "  rent of May and June", "  pay   " + address + "\n      rent of May and June"},
 		{"time     " + strings.Repeat("word ", 16) + "end", "time     " + strings.TrimSpace(strings.Repeat("word ", 14)) + "\n         word word end"},
 		{address + address, address + address},
+		{"hash_of_all_coins  " + address, "hash_of_all_coins\n    " + address},
 	} {
 		if got := fold(c.line, 80); got != c.want {
 			t.Errorf("%q is folded into\n%s\nwant\n%s", c.line, got, c.want)

@@ -112,11 +112,12 @@ func TestWrap(t *testing.T) {
 	}{
 		{"one two three", 0, "one two three"},
 		{"one two three", 13, "one two three"},
-		{"one two three", 12, "one two \nthree"},
-		{"one two three", 7, "one two \nthree"},
-		{"a\none twothree four", 8, "a\none \ntwothree \nfour"},
-		{"one 0123456789 two", 5, "one \n0123456789 \ntwo"},
-		{"größer größer", 6, "größer \ngrößer"},
+		{"one two three", 12, "one two\nthree"},
+		{"  one  two\n", 10, "  one  two\n"},
+		{"one two three", 7, "one two\nthree"},
+		{"a\none twothree four", 8, "a\none\ntwothree\nfour"},
+		{"one 0123456789 two", 5, "one\n0123456789\ntwo"},
+		{"größer größer", 6, "größer\ngrößer"},
 	} {
 		if got := wrap(c.text, c.columns); got != c.want {
 			t.Errorf("%q at %d: %q, want %q", c.text, c.columns, got, c.want)

@@ -32,22 +32,24 @@ func Printable(text string) string {
 }
 
 // wrap breaks lines between words where they are longer than a terminal is wide, which would
-// break them within words. 0 columns are no terminal.
+// break them within words. The space before a break is left out: behind a full line it would
+// stand alone in the next one. 0 columns are no terminal.
 func wrap(text string, columns int) string {
 	if columns == 0 {
 		return text
 	}
 	var out strings.Builder
 	for line := range strings.Lines(text) {
-		at := 0
+		at, spaces := 0, ""
 		for word := range strings.SplitAfterSeq(line, " ") {
-			width := Width(strings.TrimRight(word, " \n"))
-			if at > 0 && at+width > columns {
+			text := strings.TrimRight(word, " ")
+			if width := Width(strings.TrimSuffix(text, "\n")); at > 0 && at+len(spaces)+width > columns {
 				out.WriteByte('\n')
-				at = 0
+				at, spaces = 0, ""
 			}
-			out.WriteString(word)
-			at += Width(word)
+			out.WriteString(spaces + text)
+			at += len(spaces) + Width(text)
+			spaces = word[len(text):]
 		}
 	}
 	return out.String()
