@@ -101,9 +101,14 @@ func isText(method, name string, n int, word string) bool {
 	return word[0] != '"' && word != "null" && rpc.TakesText(method, name, n)
 }
 
+// quietWait is how long --wait says nothing: a node that starts is there sooner.
+const quietWait = 2 * time.Second
+
 // callWaiting calls the method. With --wait it tries again while there is no node
-// yet, or one that is still starting. Any other answer is an answer.
+// yet, or one that is still starting, and says once what it waits for. Any other answer
+// is an answer.
 func callWaiting(c *cli.Context, node *rpc.Client, params []any) (result json.RawMessage, err error) {
+	quiet := time.After(quietWait)
 	for {
 		err = node.Call(c.Context, c.Args().First(), &result, params...)
 		var refused *rpc.Error
@@ -112,6 +117,10 @@ func callWaiting(c *cli.Context, node *rpc.Client, params []any) (result json.Ra
 			return result, err
 		}
 		select {
+		case <-quiet:
+			if err := cmdline.Line(c.App.ErrWriter, "waiting for a node, until Ctrl-C: %s", cmdline.OneLine(err)); err != nil {
+				return nil, err
+			}
 		case <-time.After(200 * time.Millisecond):
 		case <-c.Context.Done():
 			return nil, c.Context.Err()

@@ -166,7 +166,30 @@ func (o *opened) build(c *cli.Context, r *wallet.Request) ([]*wallet.Draft, erro
 	if r.SendAll && errors.Is(err, wallet.ErrTooLarge) {
 		return wallet.BuildAll(r)
 	}
-	return []*wallet.Draft{d}, err
+	return []*wallet.Draft{d}, o.whyTooFew(c, err)
+}
+
+// whyTooFew adds to an error of too few coins those that are there and cannot be spent yet: a
+// balance shows them, too.
+func (o *opened) whyTooFew(c *cli.Context, err error) error {
+	if !errors.As(err, new(*wallet.ErrFunds)) || len(c.StringSlice(flagCoin)) > 0 {
+		return err
+	}
+	account, other := o.account(c)
+	if other != nil {
+		return err
+	}
+	s := o.Staying(account.Number())
+	if s.Pending.Coins > 0 {
+		err = fmt.Errorf("%w; %s more is in no block yet", err, s.Pending.Value)
+	}
+	if s.Immature.Coins > 0 {
+		err = fmt.Errorf("%w; %s more was mined too recently", err, s.Immature.Value)
+	}
+	if s.Locked.Coins > 0 {
+		err = fmt.Errorf("%w; %s more is locked", err, s.Locked.Value)
+	}
+	return err
 }
 
 // sign signs a draft, and asks for the passphrase if there is one.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -51,6 +54,39 @@ func TestSendSaysWhatItDoes(t *testing.T) {
 	}
 	if len(call[[]string](b, "getrawmempool")) != 1 {
 		t.Error("nothing was sent")
+	}
+}
+
+// TestCoinsThatCannotBeSpentYet: a balance shows them, so that who cannot spend them is told why.
+func TestCoinsThatCannotBeSpentYet(t *testing.T) {
+	b := newBench(t)
+	b.rich()
+	b.karat("alice", "create", "--no-passphrase")
+	b.karat("rich", "send", "--yes", b.karat("alice", "address"), "12.5")
+	code, _, stderr := b.try("", "alice", "send", "--yes", b.karat("rich", "address"), "1")
+	if code != 1 || !strings.Contains(stderr, "0.00000000 can be spent; 12.50000000 more is in no block yet") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+// TestWaitingIsTold: --wait says what it waits for, and Ctrl-C ends it.
+func TestWaitingIsTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		defer w.Close()
+		code <- run(ctx, []string{"karat", "--network", "dev", "--datadir", t.TempDir(), "--rpc", "127.0.0.1:1", "rpc", "--wait", "getblockcount"}, cmdline.Streams{In: strings.NewReader(""), Out: io.Discard, Err: w})
+	}()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "waiting for a node, until Ctrl-C: no node answers at http://127.0.0.1:1") {
+		t.Errorf("%v: %q", err, line)
+	}
+	cancel()
+	go io.Copy(io.Discard, r)
+	if got := <-code; got != cmdline.ExitFailure {
+		t.Errorf("exit code %d", got)
 	}
 }
 
