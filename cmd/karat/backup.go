@@ -95,8 +95,7 @@ func restoreBackup(c *cli.Context, h home, path string) error {
 	if c.Bool(flagJSON) {
 		return cmdline.PrintJSON(c.App.Writer, h.made(c, file, f))
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "wallet %s on network %s restored in %s\n", c.String(flagWallet), h.params.Name, file)
-	return err
+	return cmdline.Line(c.App.Writer, "wallet %s on network %s restored in %s", c.String(flagWallet), h.params.Name, file)
 }
 
 func paperCommand() *cli.Command {

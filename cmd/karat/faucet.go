@@ -85,8 +85,7 @@ type gift struct {
 }
 
 func (g gift) print(c *cli.Context) error {
-	_, err := fmt.Fprintf(c.App.Writer, "the faucet pays %s to %s within seconds\n", g.Amount, g.Address)
-	return err
+	return cmdline.Line(c.App.Writer, "the faucet pays %s to %s within seconds", g.Amount, g.Address)
 }
 
 // fromFaucet asks for coins to a new address of the wallet.

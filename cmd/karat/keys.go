@@ -157,13 +157,16 @@ func (h home) showCreated(c *cli.Context, path string, f *wallet.File, m *bip39.
 		made["mnemonic"], made["language"] = strings.Join(m.Words(), " "), m.Language
 		return cmdline.PrintJSON(out, made)
 	}
-	fmt.Fprintf(out, "The words of your wallet. Write them down now; only karat mnemonic shows them again:\n\n")
+	if err := cmdline.Line(out, "The words of your wallet. Write them down now; only karat mnemonic shows them again:"); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
 	printWords(c, m)
 	if c.Bool(flagSecond) || c.String(flagSecondFile) != "" {
 		fmt.Fprintln(out, "\nWithout its BIP39 passphrase they are another wallet: keep both, in two places.")
 	}
-	_, err := fmt.Fprintf(out, "\nwallet %s on network %s made in %s\n", c.String(flagWallet), h.params.Name, path)
-	return err
+	fmt.Fprintln(out)
+	return cmdline.Line(out, "wallet %s on network %s made in %s", c.String(flagWallet), h.params.Name, path)
 }
 
 // made is what is said in JSON of a wallet that was made.

@@ -70,12 +70,11 @@ func restore(c *cli.Context, making *making) error {
 	if c.Bool(flagJSON) {
 		return cmdline.PrintJSON(c.App.Writer, h.made(c, path, f))
 	}
-	if contents.Words.Passphrase == "" && !c.Bool(flagSecond) && c.String(flagSecondFile) == "" {
-		_, err = fmt.Fprintf(c.App.Writer, "wallet %s on network %s restored in %s\n", c.String(flagWallet), h.params.Name, path)
+	err = cmdline.Line(c.App.Writer, "wallet %s on network %s restored in %s", c.String(flagWallet), h.params.Name, path)
+	if err != nil || contents.Words.Passphrase == "" && !c.Bool(flagSecond) && c.String(flagSecondFile) == "" {
 		return err
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "wallet %s on network %s restored in %s\nmaster key %s: if your wallet had another, the BIP39 passphrase is not that of the wallet\n", c.String(flagWallet), h.params.Name, path, f.Fingerprint())
-	return err
+	return cmdline.Line(c.App.Writer, "master key %s: if your wallet had another, the BIP39 passphrase is not that of the wallet", f.Fingerprint())
 }
 
 // parseWords reads a mnemonic. Whoever typed it at a terminal types a word that is in no list
