@@ -99,6 +99,18 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
+// TestNamedNetworkAsksNothing: a command line that names the network is whole.
+func TestNamedNetworkAsksNothing(t *testing.T) {
+	person := pty.New(t)
+	file := filepath.Join(t.TempDir(), "mycoin.json")
+	shown := &askedBuffer{asked: func() { person.Type(t, "swallowed") }}
+	code := run(t.Context(), []string{"karatd", "network", "new", "--name", "mycoin", "--bits", "207fffff", "--output", file}, cmdline.Streams{In: person.Terminal, Out: io.Discard, Err: shown})
+	data, err := os.ReadFile(file)
+	if code != 0 || err != nil || !strings.Contains(string(data), "mycoin begins") || strings.Contains(shown.String(), "swallowed") || strings.Contains(shown.String(), "[") {
+		t.Errorf("exit code %d, %v: %s", code, err, shown)
+	}
+}
+
 // TestInterruptSaysWhatIsStored: the key of a faucet is there before the network is.
 func TestInterruptSaysWhatIsStored(t *testing.T) {
 	for _, faucet := range []bool{false, true} {

@@ -214,8 +214,7 @@ func exportTo(c *cli.Context, n *node.Node, w io.Writer, name string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "exported %d blocks to %s: height %d, tip %s\n", tip.Height+1, name, tip.Height, tip.Hash)
-	return nil
+	return cmdline.Line(c.App.ErrWriter, "exported %d blocks to %s: height %d, tip %s", tip.Height+1, name, tip.Height, tip.Hash)
 }
 
 func verifyCommand(o *options) *cli.Command {

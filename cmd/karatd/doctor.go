@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +65,9 @@ func (v *visit) diagnoseTx(tx string) (d diagnosis, err error) {
 }
 
 func showFindings(c *cli.Context, o *options, tx string) error {
+	if _, err := hex.DecodeString(tx); err != nil {
+		return cmdline.Usagef("--tx %.80q: want the 64 hexadecimal digits of a transaction's id, or the whole transaction in hexadecimal", tx)
+	}
 	v := newVisit(c, o)
 	d := diagnosis{}
 	if tx == "" {

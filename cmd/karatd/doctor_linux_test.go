@@ -222,3 +222,11 @@ func TestDoctorOfANode(t *testing.T) {
 	}
 	call[any](d, "setnetworkactive", true)
 }
+
+// TestDoctorOfNoTransaction: what can be no transaction is refused before anybody is asked.
+func TestDoctorOfNoTransaction(t *testing.T) {
+	code, _, errs := karatd("--network", "dev", "--datadir", t.TempDir(), "doctor", "--tx", "zz")
+	if code != cmdline.ExitUsage || !strings.Contains(errs, "64 hexadecimal digits") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}

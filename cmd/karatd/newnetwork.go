@@ -47,8 +47,8 @@ func networkNewCommand(o *options) *cli.Command {
 	return &cli.Command{
 		Name:  "new",
 		Usage: "create the genesis.json of a new network",
-		Description: "Takes the network's choices from flags, and on a terminal asks for the main ones that\n" +
-			"are not given. The first blocks are made for the hash rate of all miners at launch, by\n" +
+		Description: "Takes the network's choices from flags. Without --name it asks for the main ones, on a\n" +
+			"terminal. The first blocks are made for the hash rate of all miners at launch, by\n" +
 			"default this machine's. Then it finds the nonce of the genesis block, which takes about as\n" +
 			"long as a block will, and prints the file or writes it to --output.\n\n" +
 			"   karatd network new --name mycoin --spacing 30s -o mycoin.json\n" +
@@ -109,7 +109,10 @@ func (n *choices) newNetwork(c *cli.Context, o *options) (err error) {
 	if _, err := network.Parse(data); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "network %s, identity %s, found in %s\n", p.Name, p.Identity(), time.Since(start).Round(time.Millisecond))
+	err = cmdline.Line(c.App.ErrWriter, "network %s, identity %s, found in %s", p.Name, p.Identity(), time.Since(start).Round(time.Millisecond))
+	if err != nil {
+		return err
+	}
 	if n.output == "" {
 		_, err = c.App.Writer.Write(data)
 		return err
@@ -117,8 +120,7 @@ func (n *choices) newNetwork(c *cli.Context, o *options) (err error) {
 	if err := writeNew(n.output, data); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "written to %s: run its first node by karatd --join %s\n", n.output, shellWord(n.output))
-	return nil
+	return cmdline.Line(c.App.ErrWriter, "written to %s: run its first node by karatd --join %s", n.output, shellWord(n.output))
 }
 
 // writeNew writes a file that must not exist. A genesis file that is replaced is a
@@ -142,6 +144,8 @@ type asked struct {
 }
 
 // choose returns the value of a flag if it was given, else a person's answer, else the default.
+// Who names the network has a command line in mind, often one that he was shown with others:
+// questions would swallow the commands behind it.
 // A wrong answer is told at once, and asked for again.
 func (a asked) choose(c *cli.Context) (string, error) {
 	if c.IsSet(a.flag) {
@@ -151,7 +155,7 @@ func (a asked) choose(c *cli.Context) (string, error) {
 		return c.String(a.flag), nil
 	}
 	in, ok := cmdline.Terminal(c.App.Reader)
-	if !ok && a.byDefault != "" {
+	if a.byDefault != "" && (!ok || c.IsSet("name")) {
 		return a.byDefault, nil
 	}
 	question := a.question

@@ -154,7 +154,11 @@ func (v *visit) show(c *cli.Context, w io.Writer, s *nodeStatus) {
 		showPeers(w, s.Peers)
 	}
 	if p := s.Pool; p != nil {
-		line(w, "pool", "%d transactions of %d virtual bytes, %s of %s of memory", p.Count, p.Bytes, doctor.Size(p.Usage), doctor.Size(p.Most))
+		transactions := fmt.Sprintf("%d transactions", p.Count)
+		if p.Count == 1 {
+			transactions = "1 transaction"
+		}
+		line(w, "pool", "%s of %d virtual bytes, %s of %s of memory", transactions, p.Bytes, doctor.Size(p.Usage), doctor.Size(p.Most))
 		line(w, "", "takes %s grains per virtual byte and more", types.FeeRate(p.Floor*types.GrainsPerCoin+0.5))
 	}
 	if m := s.Mining; m != nil && v.params.Difficulty.Algorithm != consensus.DifficultyFixed {
