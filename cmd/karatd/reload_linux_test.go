@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -193,6 +194,11 @@ func clientOf(t *testing.T, dir string) (url string, operator *rpc.Client) {
 
 // TestTerminalGone: a node that runs at a terminal ends well when that is closed.
 func TestTerminalGone(t *testing.T) {
+	// Who runs the tests under nohup would hand down that the signal is ignored. What is caught
+	// here, a program that is started has anew.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	person := pty.New(t)
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0], "--network", "dev", "--datadir", dir, "--listen", "none", "--rpc-listen", "none")
