@@ -36,17 +36,11 @@ for module in "$here" "$here/test/oracle"; do
 	cd "$module"
 	packages=$(go list ./...)
 	for package in $packages; do
-		targets=$(go test -list '^Fuzz' "$package")
-		case $targets in
-		*Fuzz*) go test -c -fuzz=. -o "$work/test" "$package" ;;
-		esac
-		for target in $targets; do
-			case $target in
-			Fuzz*)
-				fuzz "$package" "$target"
-				ran=$((ran + 1))
-				;;
-			esac
+		grep -qs '^func Fuzz' "$(go list -f '{{.Dir}}' "$package")"/*_test.go || continue
+		go test -c -fuzz=. -o "$work/test" "$package"
+		for target in $("$work/test" -test.list '^Fuzz'); do
+			fuzz "$package" "$target"
+			ran=$((ran + 1))
 		done
 	done
 done
