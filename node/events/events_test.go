@@ -44,7 +44,7 @@ func newWorld(t *testing.T, nodes int, seed uint64) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), params: params, tree: chaintest.NewTree(params.GenesisBlock().Block)}
-	w.log.rand = w.rand
+	w.log.rand = rand.New(rand.NewPCG(seed, 2)) // which it guards
 	for i := range nodes {
 		n := &fakeNode{w: w, known: map[types.Hash]*chaintest.Block{}, writer: fmt.Sprint("node ", i), warnings: map[string]bool{}}
 		n.learn(w.tree.Genesis)
