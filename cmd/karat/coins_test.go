@@ -63,6 +63,7 @@ func (b *bench) labelled(wallet string, amounts map[int]string) {
 
 // TestCoinsAreLocked: a coin that is locked is left alone, however it is named.
 func TestCoinsAreLocked(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	b.labelled("alice", map[int]string{5: "wages", 3: "", 1: "beer"})
@@ -119,6 +120,7 @@ func TestCoinsAreLocked(t *testing.T) {
 // TestLabelsAreNotMixed: coins of one label pay if they can, and if not the person is told.
 // Change stays with the labels of its coins.
 func TestLabelsAreNotMixed(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	b.labelled("alice", map[int]string{5: "wages", 7: "a friend", 2: "wages"})

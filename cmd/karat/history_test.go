@@ -55,6 +55,7 @@ func (b *bench) rows(args ...string) (rows []row) {
 // TestHistory: each kind of transaction has its words, its label, and the balance after it, in
 // each form of the history.
 func TestHistory(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	alice := b.year()
 	rows := b.rows()

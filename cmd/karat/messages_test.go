@@ -99,6 +99,7 @@ func TestFunds(t *testing.T) {
 // TestMessageOfSeveral: those who share an address sign a message as they sign a payment, and
 // see that it is one.
 func TestMessageOfSeveral(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	account := b.share([]string{"alice", "bob", "carol"}, "--threshold", "2")
 	b.karat("alice", "address", "--account", "shared")

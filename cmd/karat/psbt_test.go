@@ -48,6 +48,7 @@ func (b *bench) share(names []string, flags ...string) (account sharedAccount) {
 // TestMultisigOfTwo: two of three pay from an account that they share. What each signs goes by
 // text and by file, and what is missing is said.
 func TestMultisigOfTwo(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	account := b.share([]string{"alice", "bob", "carol"}, "--threshold", "2")
@@ -101,6 +102,7 @@ func TestMultisigOfTwo(t *testing.T) {
 
 // TestMuSigOfTwo: two pay together by one signature, in two rounds.
 func TestMuSigOfTwo(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	account := b.share([]string{"alice", "bob"}, "--musig")
@@ -184,6 +186,7 @@ func TestColdStorage(t *testing.T) {
 // TestVaultAndHeir: an account of two ways. The owner pays alone at any time, and the heir
 // when the coins are old enough; a third script asks for a secret.
 func TestVaultAndHeir(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	var keys []string

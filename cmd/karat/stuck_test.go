@@ -227,6 +227,7 @@ func TestFeesAreJudged(t *testing.T) {
 
 // TestBumpOfASharedPayment: what two have signed is replaced by what two sign again.
 func TestBumpOfASharedPayment(t *testing.T) {
+	slow(t)
 	b := newBench(t)
 	b.rich()
 	account := b.share([]string{"alice", "bob"}, "--threshold", "2")
