@@ -26,7 +26,7 @@ type Running struct {
 // ReadRunning reads what a node has left in a data directory. Without one it is an
 // fs.ErrNotExist.
 func ReadRunning(dir string) (r Running, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, runningFile))
+	text, err := wholefile.Read(filepath.Join(dir, runningFile), 1<<16)
 	if err == nil {
 		err = json.Unmarshal(text, &r)
 	}

@@ -366,7 +366,7 @@ func (j *joined) defaultIn(path, base string) (change *edit, uses string, err er
 		path = real // the link itself stays
 	}
 	e := edit{path: path, mode: 0o600}
-	text, err := os.ReadFile(path)
+	text, err := wholefile.Read(path, 1<<20)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", err
 	}

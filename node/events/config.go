@@ -7,16 +7,19 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/karatcoin/karat/chain/journal"
+	"github.com/karatcoin/karat/internal/wholefile"
 )
 
 // MaxReplicas is how many servers of a cluster can keep a stream.
 const MaxReplicas = 5
+
+// maxFile is how long a file of credentials or certificates may be, in bytes.
+const maxFile = 1 << 20
 
 // Config is what an operator says of the stream.
 type Config struct {
@@ -54,7 +57,7 @@ func (c *Config) Check() error {
 		return errors.New("a certificate and its key need each other")
 	}
 	if c.Credentials != "" {
-		if _, err := os.ReadFile(c.Credentials); err != nil {
+		if _, err := wholefile.Read(c.Credentials, maxFile); err != nil {
 			return err
 		}
 	}
@@ -95,7 +98,7 @@ func (c *Config) tls() (*tls.Config, error) {
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.Authority != "" {
-		text, err := os.ReadFile(c.Authority)
+		text, err := wholefile.Read(c.Authority, maxFile)
 		if err != nil {
 			return nil, err
 		}
