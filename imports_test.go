@@ -36,8 +36,9 @@ var allowed = map[string][]string{
 	"internal/simnet":       {},
 	"internal/hostile":      {"internal/poke", "chain/types", "chain/consensus", "p2p/wire", "p2p/noise", "p2p/peerinfo"},
 	"test/netns":            {"golang.org/x/sys/unix"},
-	"test/rpcbench":         {"internal/chainmaker", "chain/types", "chain/consensus", "chain/network"},
-	"test/webbench":         {"internal/chainmaker", "chain/types", "chain/consensus", "chain/network", "chain/taproot"},
+	"test/rpcbench":         {"internal/measured", "internal/chainmaker", "chain/types", "chain/consensus", "chain/network"},
+	"test/webbench":         {"internal/measured", "internal/chainmaker", "chain/types", "chain/consensus", "chain/network", "chain/taproot"},
+	"internal/measured":     {},
 	"internal/chainmaker": {
 		"internal/chaintest", "chain/types", "chain/consensus", "chain/taproot",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
@@ -122,7 +123,7 @@ var allowed = map[string][]string{
 		"chain/types", "chain/consensus", "chain/header", "chain/pending", "miner/stratuminfo", "p2p/peerinfo", "rpc/callinfo", "github.com/VictoriaMetrics/metrics",
 	},
 	"node/events": {
-		"internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/journal", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream",
+		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/journal", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream",
 	},
 	"rpc/zeromq": {
 		"internal/poke", "chain/types", "chain/consensus", "chain/pending", "rpc/zmqinfo", "github.com/go-zeromq/zmq4", "github.com/go-zeromq/zmq4/security/null",

@@ -1,23 +1,21 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/karatcoin/karat/internal/measured"
 )
 
 // node is a server that is measured.
@@ -109,33 +107,8 @@ func (n *node) wait(height uint32) error {
 	return fmt.Errorf("%s has not come to block %d", n.name, height)
 }
 
-// processor is the time that the process has used, to a hundredth of a second.
-func (n *node) processor() time.Duration {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.process.Process.Pid))
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	inUser, _ := strconv.Atoi(fields[11])
-	inSystem, _ := strconv.Atoi(fields[12])
-	return time.Duration(inUser+inSystem) * 10 * time.Millisecond
-}
-
-// memory is a line of the process's status, in MiB: VmRSS, or VmHWM for the most it was.
-func (n *node) memory(line string) int {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", n.process.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if fields := strings.Fields(lines.Text()); len(fields) > 1 && fields[0] == line+":" {
-			kib, _ := strconv.Atoi(fields[1])
-			return kib >> 10
-		}
-	}
-	return 0
-}
+// measured is what the process uses.
+func (n *node) measured() measured.Process { return measured.Process(n.process.Process.Pid) }
 
 // load makes calls over the kept connections, and returns the server's processor time a
 // call, and how many calls were answered a second.
@@ -143,7 +116,7 @@ func (n *node) load(bodies [][]byte) (each time.Duration, rate float64, err erro
 	var next atomic.Int64
 	var all sync.WaitGroup
 	failed := make(chan error, connections)
-	before, began := n.processor(), time.Now()
+	before, began := n.measured().Processor(), time.Now()
 	for range connections {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(bodies); i = int(next.Add(1)) - 1 {
@@ -157,7 +130,7 @@ func (n *node) load(bodies [][]byte) (each time.Duration, rate float64, err erro
 	all.Wait()
 	took := time.Since(began)
 	time.Sleep(20 * time.Millisecond) // what is behind the last answer
-	used := n.processor() - before
+	used := n.measured().Processor() - before
 	select {
 	case err = <-failed:
 	default:
@@ -180,14 +153,4 @@ func (n *node) measure(body []byte, about time.Duration) (time.Duration, error) 
 		}
 		count *= max(2, grow)
 	}
-}
-
-// freePort is a port of this machine that nobody uses.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

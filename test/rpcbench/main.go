@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/network"
+	"github.com/karatcoin/karat/internal/measured"
 )
 
 func main() {
@@ -108,7 +109,7 @@ func (b *bench) startKarat(karatd, genesis, dir, file string) error {
 	if out, err := exec.Command(karatd, "--network", genesis, "--datadir", home, "import", file).CombinedOutput(); err != nil {
 		return fmt.Errorf("import: %w: %s", err, out)
 	}
-	address, err := freePort()
+	address, err := measured.FreePort()
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (b *bench) startCore(bitcoind, dir, file string) error {
 	if err := os.Mkdir(home, 0o700); err != nil {
 		return err
 	}
-	address, err := freePort()
+	address, err := measured.FreePort()
 	if err != nil {
 		return err
 	}
@@ -240,7 +241,7 @@ func (r *row) of(k int) string {
 func (b *bench) crowd() error {
 	const clients = 100
 	for _, n := range b.nodes {
-		before := n.memory("VmRSS")
+		before := n.measured().Memory("VmRSS")
 		ctx, cancel := context.WithCancel(context.Background())
 		var all, probe sync.WaitGroup
 		errs := make(chan error, clients+1)
@@ -278,7 +279,7 @@ func (b *bench) crowd() error {
 		}
 		slices.Sort(waits)
 		fmt.Printf("\n%s: %d clients asked at once for a block of %.1f MB of JSON: %.1f s, memory from %d to at most %d MiB; getblockcount meanwhile in %v (median), %v (99 of 100), %v (longest)\n",
-			n.name, clients, float64(size)/1e6, took.Seconds(), before, n.memory("VmHWM"),
+			n.name, clients, float64(size)/1e6, took.Seconds(), before, n.measured().Memory("VmHWM"),
 			waits[len(waits)/2].Round(100*time.Microsecond), waits[len(waits)*99/100].Round(100*time.Microsecond), waits[len(waits)-1].Round(100*time.Microsecond))
 	}
 	return nil

@@ -143,12 +143,12 @@ func open(client *http.Client, url string) error {
 
 // row measures, and prints a line of the table.
 func (b *bench) row(n *node, name string, clients, pages int, rate float64) error {
-	before, start := n.processor(), time.Now()
+	before, start := n.measured().Processor(), time.Now()
 	took, err := b.visit(n, clients, pages, rate)
 	if err != nil {
 		return err
 	}
-	wall, used := time.Since(start), n.processor()-before
+	wall, used := time.Since(start), n.measured().Processor()-before
 	var each []time.Duration
 	for _, list := range took {
 		each = append(each, list...)
@@ -156,7 +156,7 @@ func (b *bench) row(n *node, name string, clients, pages int, rate float64) erro
 	slices.Sort(each)
 	load, _ := os.ReadFile("/proc/loadavg")
 	fmt.Printf("| %s | %d | %.0f | %.2f ms | %s | %s | %s | %s | %d MiB | %s |\n", name, len(each), float64(len(each))/wall.Seconds(), used.Seconds()*1000/float64(len(each)),
-		ms(each[len(each)/2]), ms(each[len(each)*95/100]), ms(each[len(each)*99/100]), ms(each[len(each)-1]), n.memory("VmRSS"), strings.SplitN(string(load), " ", 2)[0])
+		ms(each[len(each)/2]), ms(each[len(each)*95/100]), ms(each[len(each)*99/100]), ms(each[len(each)-1]), n.measured().Memory("VmRSS"), strings.SplitN(string(load), " ", 2)[0])
 	kinds := ""
 	for _, kind := range slices.Sorted(keys(took)) {
 		list := took[kind]

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/karatcoin/karat/chain/network"
+	"github.com/karatcoin/karat/internal/measured"
 )
 
 func main() {
@@ -78,7 +79,7 @@ func (b *bench) run() error {
 		}
 	}
 	b.say("starting the node")
-	peers, err := freePort()
+	peers, err := measured.FreePort()
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (b *bench) run() error {
 }
 
 func (b *bench) measure(n *node, peers string) error {
-	fmt.Printf("%d blocks; the node has %d MiB\n\n", b.sample.Height, n.memory("VmRSS"))
+	fmt.Printf("%d blocks; the node has %d MiB\n\n", b.sample.Height, n.measured().Memory("VmRSS"))
 	fmt.Printf("| | pages | a second | node's processor time a page | median | 95%% | 99%% | longest | memory | load |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	b.say("one visitor")
 	if err := b.row(n, "one visitor", 1, b.pages/5, 0); err != nil {

@@ -1,18 +1,16 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/karatcoin/karat/internal/measured"
 )
 
 const user, password = "bench", "of-this-machine"
@@ -29,11 +27,11 @@ func (b *bench) start(home string, args ...string) (*node, error) {
 	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
 		return nil, err
 	}
-	web, err := freePort()
+	web, err := measured.FreePort()
 	if err != nil {
 		return nil, err
 	}
-	rpc, err := freePort()
+	rpc, err := measured.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -104,40 +102,5 @@ func (n *node) wait(height uint32, indexes ...string) error {
 	return fmt.Errorf("the node has not come to block %d with its indexes", height)
 }
 
-// processor is the time that the process has used, to a hundredth of a second.
-func (n *node) processor() time.Duration {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.process.Process.Pid))
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	inUser, _ := strconv.Atoi(fields[11])
-	inSystem, _ := strconv.Atoi(fields[12])
-	return time.Duration(inUser+inSystem) * 10 * time.Millisecond
-}
-
-// memory is a line of the process's status, in MiB: VmRSS, or VmHWM for the most it was.
-func (n *node) memory(line string) int {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", n.process.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if fields := strings.Fields(lines.Text()); len(fields) > 1 && fields[0] == line+":" {
-			kib, _ := strconv.Atoi(fields[1])
-			return kib >> 10
-		}
-	}
-	return 0
-}
-
-// freePort is a port of this machine that nobody uses.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
+// measured is what the process uses.
+func (n *node) measured() measured.Process { return measured.Process(n.process.Process.Pid) }
