@@ -56,13 +56,16 @@ func (k Key) String() string { return "node key of " + k.ID().String() }
 // Format does what String does, whatever the verb: %x and %#v would print the fields.
 func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
+// maxKeyFile bounds a key file in bytes: a key and as many blanks as an editor may leave.
+const maxKeyFile = 1 << 10
+
 // LoadOrCreateKey reads the key in a file, or makes one and writes it there, so that a
 // node keeps its id. The file holds 64 hexadecimal digits. Only its owner may read it,
 // and it appears whole or not at all. A file that is damaged is an error and stays as it
 // is: with a new key the node would be another one, and whoever pins its id would not
 // connect to it any more.
 func LoadOrCreateKey(path string) (Key, error) {
-	text, err := wholefile.Read(path, 1<<10)
+	text, err := wholefile.Read(path, maxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return createKey(path)
 	}

@@ -98,7 +98,7 @@ func TestDamagedKeyFile(t *testing.T) {
 // error that does not show what is in it. In no case is it changed.
 func FuzzKeyFile(f *testing.F) {
 	secret := strings.Repeat("5c", 32)
-	for _, content := range []string{"", secret, secret + "\n", " \t" + secret + "\r\n\n", strings.ToUpper(secret), secret[:62], secret + "00", secret + "\n" + secret, "zz" + secret[2:]} {
+	for _, content := range []string{"", secret, secret + "\n", " \t" + secret + "\r\n\n", strings.ToUpper(secret), secret[:62], secret + "00", secret + "\n" + secret, "zz" + secret[2:], secret + strings.Repeat("\n", maxKeyFile-64), secret + strings.Repeat("\n", maxKeyFile-63)} {
 		f.Add([]byte(content))
 	}
 	path := filepath.Join(f.TempDir(), "node.key")
@@ -109,6 +109,10 @@ func FuzzKeyFile(f *testing.F) {
 		key, err := LoadOrCreateKey(path)
 		text := strings.TrimSpace(string(content))
 		switch {
+		case len(content) > maxKeyFile:
+			if want := fmt.Sprintf("node key: %s: it has more than %d bytes", path, maxKeyFile); err == nil || err.Error() != want {
+				t.Errorf("%d bytes: %v, want %s", len(content), err, want)
+			}
 		case err == nil && hex.EncodeToString(key.secret().Bytes()) != text:
 			t.Errorf("%q is taken for a key", content)
 		case err != nil && err.Error() != "node key file "+path+" is damaged: want 64 lower-case hexadecimal digits":
