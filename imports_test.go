@@ -131,7 +131,7 @@ var allowed = map[string][]string{
 	"rpc": {
 		"rpc/devinfo",
 		"internal/wholefile", "internal/ratelog", "internal/poke", "internal/baton", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/standard", "chain/template", "chain/secp", "chain/taproot", "chain/descriptor", "chain/filter", "chain/coinstats", "chain/coinhistory", "miner/stratuminfo", "p2p/peerinfo",
-		"chain/indexed", "chain/event",
+		"chain/indexed", "chain/event", "chain/proof",
 		"chain/psbt", "chain/message", "github.com/btcsuite/btcd/address/v2/base58",
 		"rpc/labinfo", "rpc/zmqinfo", "rpc/callinfo", "node/doctor", "golang.org/x/time/rate", "github.com/gorilla/websocket",
 	},
@@ -141,7 +141,7 @@ var allowed = map[string][]string{
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
 	},
 	"web": {
-		"internal/ratelog", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/descriptor", "chain/network", "chain/indexed",
+		"internal/ratelog", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/descriptor", "chain/network", "chain/indexed", "chain/proof",
 		"miner/stratuminfo", "p2p/peerinfo", "web/faucetinfo", "golang.org/x/time/rate", "rsc.io/qr",
 	},
 	"wallet": {

@@ -3,8 +3,6 @@ package rpc
 import (
 	"encoding/json"
 	"testing"
-
-	"github.com/karatcoin/karat/chain/types"
 )
 
 // FuzzScanObjects: whatever a client gives for descriptors and ranges, it is read or
@@ -29,23 +27,6 @@ func FuzzScanObjects(f *testing.F) {
 			if a.err == nil && (o.from > o.to || o.to >= 1<<31 || o.to-o.from >= maxCoreRange) {
 				t.Errorf("%s: range %+v", text, o.keyRange)
 			}
-		}
-	})
-}
-
-// FuzzProof: any bytes are a proof or none. One that is read shows no more transactions
-// than it has hashes.
-func FuzzProof(f *testing.F) {
-	m := merkleProof{txids: []types.Hash{{1}, {2}, {3}}, wanted: []bool{false, true, false}}
-	head := types.Header{MerkleRoot: m.node(2, 0)}
-	f.Add(m.encode(&head))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		_, p, err := decodeProof(raw)
-		if err != nil {
-			return
-		}
-		if _, ok := p.root(4_000_000); ok && (len(p.shown) > len(p.hashes) || len(p.shown) > int(p.count)) {
-			t.Errorf("%x shows %d transactions", raw, len(p.shown))
 		}
 	})
 }

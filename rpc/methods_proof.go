@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 
+	"github.com/karatcoin/karat/chain/header"
+	"github.com/karatcoin/karat/chain/proof"
 	"github.com/karatcoin/karat/chain/types"
 )
 
@@ -22,97 +24,109 @@ func verifyTxOutProof(s *Server, a *args) work {
 		a.fail(failf(CodeInvalidParam, "proof must be hexadecimal string (not '%.200s')", text))
 	}
 	return func(context.Context) (any, error) {
-		header, proof, err := decodeProof(raw)
+		m, err := proof.DecodeMerkleBlock(raw)
 		if err != nil {
 			return nil, failf(CodeMisc, "proof: %v", err)
 		}
-		shown := []types.Hash{}
-		if root, ok := proof.root(s.Params.MaxBlockWeight); !ok || root != header.MerkleRoot {
-			return shown, nil
+		shown, ok := m.Verify(s.Params.MaxBlockWeight)
+		if !ok {
+			return []types.Hash{}, nil
 		}
-		info, ok := s.Headers.Info(header.Hash())
+		info, ok := s.Headers.Info(m.Header.Hash())
 		if !ok || !info.OnBestChain || info.TxCount == 0 {
 			return nil, failf(CodeAddressOrKey, "Block not found in chain")
 		}
 		// Without this, two hashes of the tree could pass for a transaction of 64 bytes.
-		if info.TxCount == proof.count {
-			shown = append(shown, proof.shown...)
+		if info.TxCount != m.Count {
+			return []types.Hash{}, nil
 		}
-		return shown, nil
+		return append([]types.Hash{}, shown...), nil // [] and not null
 	}
 }
 
-// givenProof is a proof of somebody else's (see merkleProof).
-type givenProof struct {
-	count  uint32 // of transactions, if it tells the truth
-	hashes []types.Hash
-	flags  []byte // eight bits each
-
-	bits  int          // that were read
-	taken int          // hashes
-	shown []types.Hash // the transactions that it shows
-	bad   bool
+// getTxOutProof is Core's gettxoutproof. Without the name of a block it asks the
+// transaction index, or looks for an output of a transaction that is unspent. The bound
+// on ids is karat's.
+func getTxOutProof(s *Server, a *args) work {
+	texts := a.texts(0, 1000)
+	if len(texts) == 0 {
+		a.fail(failf(CodeInvalidParam, "Parameter 'txids' cannot be empty"))
+	}
+	wanted := map[types.Hash]bool{}
+	var txids []types.Hash
+	for _, text := range texts {
+		txid := a.parseHash("txid", text)
+		if wanted[txid] {
+			a.fail(failf(CodeInvalidParam, "Invalid parameter, duplicated txid: %s", txid))
+		}
+		wanted[txid] = true
+		txids = append(txids, txid)
+	}
+	var info header.Info
+	named := a.given(1)
+	if named {
+		info = s.blockInfo(a, 1, "blockhash")
+	}
+	return func(ctx context.Context) (any, error) {
+		if !named {
+			var err error
+			if info, err = s.blockOfAny(ctx, txids); err != nil {
+				return nil, err
+			}
+		}
+		block, err := s.block(&info)
+		if err != nil {
+			return nil, err
+		}
+		shown, found := make([]bool, len(block.TxIDs)), 0
+		for i, txid := range block.TxIDs {
+			if shown[i] = wanted[txid]; shown[i] {
+				found++
+			}
+		}
+		if found != len(wanted) {
+			return nil, failf(CodeAddressOrKey, "Not all transactions found in specified or retrieved block")
+		}
+		return hex.EncodeToString(proof.NewMerkleBlock(&info.Header, block.TxIDs, shown).AppendTo(nil)), nil
+	}
 }
 
-// decodeProof reads the message merkleblock (BIP37). As in Core, what stands behind it does
-// not matter.
-func decodeProof(raw []byte) (header types.Header, p *givenProof, err error) {
-	if header, err = types.DecodeHeader(raw[:min(len(raw), types.HeaderSize)]); err != nil {
-		return header, nil, err
-	}
-	d := types.NewDecoder(raw[types.HeaderSize:])
-	p = &givenProof{count: d.Uint32()}
-	for range d.Count(types.HashSize) {
-		p.hashes = append(p.hashes, d.Hash())
-	}
-	p.flags = d.VarBytes()
-	return header, p, d.Err()
-}
+// What is looked up to find a transaction by an output that is unspent: so many outputs
+// of the first transaction at most, and so many of all.
+const (
+	maxOutputsTried = 4_000
+	maxCoinsTried   = 100_000
+)
 
-// root computes the root, and collects the transactions on the way. It reports false if
-// the proof is none. A block of this weight has at most so many transactions that the
-// work is bounded.
-func (p *givenProof) root(maxWeight int) (types.Hash, bool) {
-	const leastWeight = 4 * 60 // of a transaction
-	if p.count == 0 || int64(p.count) > int64(maxWeight/leastWeight) || len(p.hashes) > int(p.count) || 8*len(p.flags) < len(p.hashes) {
-		return types.Hash{}, false
+// blockOfAny returns the block of one of the transactions.
+func (s *Server) blockOfAny(ctx context.Context, txids []types.Hash) (header.Info, error) {
+	if info, ok := s.indexedTx(ctx, txids[0]); ok && !s.isUnspendableGenesis(txids[0]) {
+		return info, nil
 	}
-	height := 0
-	for p.width(height) > 1 {
-		height++
-	}
-	root := p.walk(height, 0)
-	return root, !p.bad && (p.bits+7)/8 == len(p.flags) && p.taken == len(p.hashes)
-}
-
-// width is the number of nodes at a height above the leaves.
-func (p *givenProof) width(height int) int { return (int(p.count) + 1<<height - 1) >> height }
-
-// walk returns the hash of a node.
-func (p *givenProof) walk(height, at int) types.Hash {
-	if p.bits >= 8*len(p.flags) {
-		p.bad = true
-		return types.Hash{}
-	}
-	wanted := p.flags[p.bits/8]>>(p.bits%8)&1 == 1
-	p.bits++
-	if height == 0 || !wanted {
-		if p.taken == len(p.hashes) {
-			p.bad = true
-			return types.Hash{}
-		}
-		hash := p.hashes[p.taken]
-		if p.taken++; wanted {
-			p.shown = append(p.shown, hash)
-		}
-		return hash
-	}
-	left := p.walk(height-1, 2*at)
-	right := left
-	if 2*at+1 < p.width(height-1) {
-		if right = p.walk(height-1, 2*at+1); right == left {
-			p.bad = true // as transactions differ, halves are never alike
+	tried := 0
+	for from, size := uint32(0), uint32(50); from < maxOutputsTried; from, size = from+size, 1_000 {
+		for _, txid := range txids {
+			if tried += int(size); tried > maxCoinsTried {
+				break
+			}
+			outPoints := make([]types.OutPoint, size)
+			for i := range outPoints {
+				outPoints[i] = types.OutPoint{TxID: txid, Index: from + uint32(i)}
+			}
+			coins, _, err := s.Blocks.Coins(ctx, outPoints)
+			if err != nil {
+				return header.Info{}, err
+			}
+			for i := range coins {
+				if !coins[i].Found {
+					continue
+				}
+				if hash, ok := s.Headers.HashAt(coins[i].Coin.Height); ok {
+					info, _ := s.Headers.Info(hash)
+					return info, nil
+				}
+			}
 		}
 	}
-	return types.DoubleSHA256(append(left[:], right[:]...))
+	return header.Info{}, failf(CodeAddressOrKey, "Transaction not yet in block")
 }

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/indexed"
+	"github.com/karatcoin/karat/chain/proof"
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -295,49 +295,8 @@ func (s *Server) apiMerkleBlock(r *http.Request) (*page, error) {
 		if err != nil {
 			return nil, err
 		}
-		return hex.AppendEncode(nil, merkleBlock(b.HashedBlock, f.n)), nil
+		shown := make([]bool, len(b.TxIDs))
+		shown[f.n] = true
+		return hex.AppendEncode(nil, proof.NewMerkleBlock(&b.Block.Header, b.TxIDs, shown).AppendTo(nil)), nil
 	}}, nil
-}
-
-// merkleBlock proves that a block has the transaction at a position (BIP37): a bit for each
-// node that the way from the root passes or leaves aside, and the hashes at which it ends.
-func merkleBlock(b *consensus.HashedBlock, at int) []byte {
-	levels := [][]types.Hash{b.TxIDs} // the leaves first
-	for level := b.TxIDs; len(level) > 1; {
-		next := make([]types.Hash, 0, (len(level)+1)/2)
-		for i := 0; i < len(level); i += 2 {
-			right := level[min(i+1, len(level)-1)]
-			next = append(next, types.DoubleSHA256(append(level[i][:], right[:]...)))
-		}
-		levels, level = append(levels, next), next
-	}
-	var hashes []types.Hash
-	var bits []bool
-	var walk func(height, n int)
-	walk = func(height, n int) {
-		onTheWay := at>>height == n
-		bits = append(bits, onTheWay)
-		if height == 0 || !onTheWay {
-			hashes = append(hashes, levels[height][n])
-			return
-		}
-		walk(height-1, 2*n)
-		if 2*n+1 < len(levels[height-1]) {
-			walk(height-1, 2*n+1)
-		}
-	}
-	walk(len(levels)-1, 0)
-	raw := b.Block.Header.AppendTo(nil)
-	raw = append(raw, byte(len(b.TxIDs)), byte(len(b.TxIDs)>>8), byte(len(b.TxIDs)>>16), byte(len(b.TxIDs)>>24))
-	raw = types.AppendCompactSize(raw, uint64(len(hashes)))
-	for i := range hashes {
-		raw = append(raw, hashes[i][:]...)
-	}
-	flags := make([]byte, (len(bits)+7)/8)
-	for i, bit := range bits {
-		if bit {
-			flags[i/8] |= 1 << (i % 8)
-		}
-	}
-	return append(types.AppendCompactSize(raw, uint64(len(flags))), flags...)
 }

@@ -11,6 +11,8 @@
 // Whether the block is of the chain is another question, which headers answer: those that
 // the verifier has, those in the proof, or a block that he knows from elsewhere.
 //
+// MerkleBlock is the older form, of BIP37: it names transactions of a block and has none.
+//
 // A proof is read from a file of anybody's. It is bounded in bytes and in work, and nothing
 // in it is believed.
 package proof
