@@ -29,6 +29,11 @@ const (
 	// for. Who sends more has to wait, and is not punished: it may have much to say.
 	messageRate  = 500 // a second
 	messageBurst = 5000
+	// freeRecords and recordData say in how many records a fragment may come: in so many,
+	// and one for each recordData bytes of it. Each further one counts as a message, since
+	// records of a byte would make us work for hundreds of times the bytes.
+	freeRecords = 8
+	recordData  = 256 // bytes
 )
 
 // connection is the bytes between us and somebody: it reads and writes messages, queues
@@ -42,9 +47,11 @@ type connection struct {
 	answer         func(request) // answers one
 	ended          func(error)   // is called once, before the connection ends
 
-	conn net.Conn // encrypted; nil before the handshake
+	conn    net.Conn      // encrypted; nil before the handshake
+	records func() uint64 // that were read from it; nil: it has none
 
-	answers int // messages that we had asked for, not counted by throttle yet; of read's goroutine
+	counted uint64 // of the records; of read's goroutine
+	answers int    // messages that we had asked for, not counted by throttle yet; of read's goroutine
 	in      inbox
 	out     outbox
 	held    atomic.Int64 // bytes of its requests and of answers that wait
@@ -138,8 +145,8 @@ func (c *connection) read(handle func(wire.Message) error) error {
 	assembler, parts := wire.NewAssembler(c.maxBlockWeight), 0
 	budget := throttle{tokens: messageBurst, at: c.now()}
 	weigh := func(f wire.Fragment) {
-		if !f.Type.Known() { // it is skipped, but not for nothing
-			c.rest(budget.take(c.now()))
+		if n := c.crumbs(f); n > 0 {
+			c.rest(budget.take(n, c.now()))
 		}
 		c.recvTypes.add(f.Type, wire.FragmentHeaderSize+len(f.Data))
 		c.lastPart.Store(c.now().UnixNano())
@@ -161,13 +168,27 @@ func (c *connection) read(handle func(wire.Message) error) error {
 		c.lastRecv.Store(c.now().UnixNano())
 		budget.tokens += float64(c.answers)
 		c.answers = 0
-		if !c.rest(budget.take(c.now())) {
+		if !c.rest(budget.take(1, c.now())) {
 			return c.closeErr
 		}
 		if err := handle(message); err != nil {
 			return err
 		}
 	}
+}
+
+// crumbs returns how many messages a fragment counts as, besides the one that it may end:
+// a type that is not known is skipped, but not for nothing.
+func (c *connection) crumbs(f wire.Fragment) (n int) {
+	if !f.Type.Known() {
+		n++
+	}
+	if c.records == nil {
+		return n
+	}
+	before := c.counted
+	c.counted = c.records()
+	return n + max(int(c.counted-before)-freeRecords-len(f.Data)/recordData, 0)
 }
 
 // rest waits for a time. It reports false if the connection ends before.
@@ -197,11 +218,11 @@ type throttle struct {
 	at     time.Time
 }
 
-// take returns how long the next message has to wait.
-func (t *throttle) take(now time.Time) time.Duration {
+// take returns how long the next n messages have to wait.
+func (t *throttle) take(n int, now time.Time) time.Duration {
 	t.tokens = min(t.tokens+now.Sub(t.at).Seconds()*messageRate, messageBurst)
 	t.at = now
-	t.tokens--
+	t.tokens -= float64(n)
 	if t.tokens >= 0 {
 		return 0
 	}

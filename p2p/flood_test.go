@@ -141,6 +141,43 @@ func TestMessagesAreThrottled(t *testing.T) {
 	})
 }
 
+// TestCrumbsAreThrottled: who cuts what it says into records of one byte waits for them,
+// and is not punished. Who writes a message in a few parts waits for nothing.
+func TestCrumbsAreThrottled(t *testing.T) {
+	const messages = messageBurst - 500
+	for _, c := range []struct {
+		name  string
+		piece int
+		wait  time.Duration
+	}{
+		{"crumbs", 1, (messages*(1+16-freeRecords) - messageBurst) / messageRate * time.Second},
+		{"parts", wire.FragmentHeaderSize, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *world) {
+				n := w.start("n", nil)
+				s := w.stranger(n)
+				pong := wire.AppendFragment(nil, wire.Fragment{Lane: wire.Urgent, Type: wire.TypePong, Total: 8, Data: make([]byte, 8)})
+				began := time.Now()
+				for range messages {
+					release := s.Hold() // no answer to a ping comes between
+					for rest := pong; len(rest) > 0; rest = rest[c.piece:] {
+						if _, err := s.conn.Write(rest[:c.piece]); err != nil {
+							t.Fatal(err)
+						}
+					}
+					release()
+				}
+				if took := time.Since(began); took < c.wait-5*time.Second || took > c.wait+5*time.Second {
+					t.Errorf("it took %s, want %s", took, c.wait)
+				}
+				s.expect(stays, "who writes crumbs", time.Minute)
+				s.conn.Close()
+			})
+		})
+	}
+}
+
 // TestBlocksAreNotThrottled: the answers that we asked for come as fast as they
 // can.
 func TestBlocksAreNotThrottled(t *testing.T) {

@@ -43,7 +43,7 @@ func (g *greeter) greet(ctx context.Context, p *peer, raw *countedConn, t target
 	if err != nil {
 		return err
 	}
-	p.conn, p.id, p.session = conn, conn.RemoteID(), conn.Session()
+	p.conn, p.records, p.id, p.session = conn, conn.Records, conn.RemoteID(), conn.Session()
 	if p.id == g.key.ID() {
 		g.twins.met(p.session, p.address)
 	}

@@ -53,20 +53,20 @@ func TestThrottle(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	b := throttle{tokens: messageBurst, at: now}
 	for i := range messageBurst {
-		if wait := b.take(now); wait != 0 {
+		if wait := b.take(1, now); wait != 0 {
 			t.Fatalf("message %d waits %s", i, wait)
 		}
 	}
-	if wait := b.take(now); wait != time.Second/messageRate {
+	if wait := b.take(1, now); wait != time.Second/messageRate {
 		t.Errorf("the first message after the burst waits %s", wait)
 	}
 	now = now.Add(time.Hour)
 	for i := range messageBurst {
-		if wait := b.take(now); wait != 0 {
+		if wait := b.take(1, now); wait != 0 {
 			t.Fatalf("message %d an hour later waits %s", i, wait)
 		}
 	}
-	if b.take(now) == 0 {
+	if b.take(1, now) == 0 {
 		t.Error("an hour of silence saves more than a burst")
 	}
 }

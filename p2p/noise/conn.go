@@ -77,6 +77,14 @@ func (c *Conn) RemoteID() peerinfo.NodeID { return c.remote }
 // choose it alone, so it decides between two nodes which of two connections stays.
 func (c *Conn) Session() types.Hash { return c.session }
 
+// Records returns how many records were read. It is for the goroutine that reads: to
+// another one it may answer only after the next record.
+func (c *Conn) Records() uint64 {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	return c.in.Nonce()
+}
+
 // Read reads up to one record's data. After a deadline that ran out it can be
 // called again and nothing is lost; an error that wraps ErrRecord is final.
 func (c *Conn) Read(p []byte) (int, error) {
