@@ -15,6 +15,7 @@ import (
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/mempool"
+	"github.com/karatcoin/karat/rpc"
 	"github.com/karatcoin/karat/web"
 	"github.com/karatcoin/karat/web/faucet"
 )
@@ -32,7 +33,7 @@ func (n *Node) newWeb(s *services) (err error) {
 	options := web.Options{
 		Params: n.config.Params, UserAgent: UserAgent, Headers: n.chain, Blocks: n.chain, Pool: currentPool{s.pool}, Journal: s.pool,
 		Status: webStatus{n, s}, Network: s.peers, Operator: n.config.WebOperator, BuiltIn: n.isBuiltIn("main") || n.isBuiltIn("dev"), Base: n.config.WebBase, Forwarded: n.config.WebForwarded, Dev: n.isBuiltIn("dev"),
-		Logger: n.log, Sender: clientPool{currentPool{s.pool}, s.bench},
+		Logger: n.log, Sender: webSender{clientPool{currentPool{s.pool}, s.bench}},
 	}
 	if n.index != nil {
 		options.Index, options.Scripts = n.index, n.index
@@ -75,6 +76,24 @@ type faucetPool struct{ *mempool.Pool }
 // Accept implements faucet.Pool.
 func (p faucetPool) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error) {
 	return currentPool(p).Accept(ctx, tx, maxFeeRate)
+}
+
+// webSender implements web.Sender. What visitors send is judged, and refused in the words, of RPC's
+// methods.
+type webSender struct{ pool clientPool }
+
+// Accept implements web.Sender.
+func (w webSender) Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error) {
+	entry, err := w.pool.Accept(ctx, tx, maxFeeRate)
+	if err != nil {
+		return nil, rpc.Rejection(err)
+	}
+	return entry, nil
+}
+
+// SubmitPackage implements web.Sender.
+func (w webSender) SubmitPackage(ctx context.Context, txs []*types.Tx, maxFeeRate types.FeeRate, maxBurn types.Amount) ([]byte, error) {
+	return rpc.SubmitPackage(ctx, w.pool, txs, maxFeeRate, maxBurn)
 }
 
 // isBuiltIn reports whether this is the built-in network of a name.

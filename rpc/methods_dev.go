@@ -305,7 +305,7 @@ func devSend(s *Server, a *args) work {
 	return func(ctx context.Context) (any, error) {
 		txid, err := s.Dev.Send(ctx, int(account), script, value, rate)
 		if err != nil {
-			return nil, rejection(err)
+			return nil, Rejection(err)
 		}
 		return txid, nil
 	}

@@ -37,11 +37,13 @@ func maxBurnParam() param {
 	return param{name: "maxburnamount", kind: kindAmount, optional: "0", about: "Refuse an output that can never be spent and is worth more than this, in coins"}
 }
 
+var errPackageCount = failf(CodeInvalidParam, "Array must contain between 1 and %d transactions.", maxPackage)
+
 // packageList reads an array of as many elements as a package may have.
 func (a *args) packageList(i int) []json.RawMessage {
 	list := a.list(i, 1000) // a few too many are told so in Core's words
 	if len(list) == 0 || len(list) > maxPackage {
-		a.fail(failf(CodeInvalidParam, "Array must contain between 1 and %d transactions.", maxPackage))
+		a.fail(errPackageCount)
 		return nil
 	}
 	return list
@@ -213,29 +215,65 @@ func submitPackage(s *Server, a *args) work {
 		}
 	})
 	if a.err == nil && !isTree(txs) {
-		a.fail(failf(CodeVerify, "package topology disallowed. not child-with-parents or parents depend on each other."))
+		a.fail(errNoTree)
 	}
-	return func(ctx context.Context) (any, error) {
-		result, err := s.Pool.AcceptPackage(ctx, txs, limit)
-		var refusal *pending.Refusal
-		if err != nil && !errors.As(err, &refusal) {
-			return nil, err
-		}
-		j := &packageJSON{Message: packageMessage(refusal), Results: &resultsJSON{}, Replaced: slices.Clone(result.Replaced)}
-		slices.SortFunc(j.Replaced, func(x, y types.Hash) int { return bytes.Compare(x[:], y[:]) })
-		j.Replaced = append([]types.Hash{}, slices.Compact(j.Replaced)...)
-		for i, tx := range txs {
-			one := submittedJSON{TxID: tx.TxID(), Error: "package-not-validated"}
-			if len(result.Verdicts) > 0 {
-				one = submittedOf(tx, &result.Verdicts[i])
-			}
-			if wtxid := tx.WTxID(); !slices.Contains(j.Results.wtxids, wtxid) {
-				j.Results.wtxids = append(j.Results.wtxids, wtxid)
-				j.Results.results = append(j.Results.results, one)
-			}
-		}
-		return j, nil
+	return func(ctx context.Context) (any, error) { return acceptPackage(ctx, s.Pool, txs, limit) }
+}
+
+var errNoTree = failf(CodeVerify, "package topology disallowed. not child-with-parents or parents depend on each other.")
+
+// PackagePool is the part of a pool that takes packages, as Pool says.
+type PackagePool interface {
+	AcceptPackage(ctx context.Context, txs []*types.Tx, maxFeeRate types.FeeRate) (pending.Package, error)
+}
+
+// SubmitPackage is submitpackage for those who offer it beside RPC: it gives 1 to 25 transactions,
+// the child last, to a pool, and returns the method's answer in JSON. What the method refuses is
+// an *Error.
+func SubmitPackage(ctx context.Context, pool PackagePool, txs []*types.Tx, maxFeeRate types.FeeRate, maxBurn types.Amount) ([]byte, error) {
+	if len(txs) == 0 || len(txs) > maxPackage {
+		return nil, errPackageCount
 	}
+	if slices.ContainsFunc(txs, func(tx *types.Tx) bool { return burns(tx, maxBurn) }) {
+		return nil, errBurns
+	}
+	if !isTree(txs) {
+		return nil, errNoTree
+	}
+	j, err := acceptPackage(ctx, pool, txs, maxFeeRate)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(j); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// acceptPackage gives a package to the pool, and tells what became of each of it.
+func acceptPackage(ctx context.Context, pool PackagePool, txs []*types.Tx, maxFeeRate types.FeeRate) (*packageJSON, error) {
+	result, err := pool.AcceptPackage(ctx, txs, maxFeeRate)
+	var refusal *pending.Refusal
+	if err != nil && !errors.As(err, &refusal) {
+		return nil, err
+	}
+	j := &packageJSON{Message: packageMessage(refusal), Results: &resultsJSON{}, Replaced: slices.Clone(result.Replaced)}
+	slices.SortFunc(j.Replaced, func(x, y types.Hash) int { return bytes.Compare(x[:], y[:]) })
+	j.Replaced = append([]types.Hash{}, slices.Compact(j.Replaced)...)
+	for i, tx := range txs {
+		one := submittedJSON{TxID: tx.TxID(), Error: "package-not-validated"}
+		if len(result.Verdicts) > 0 {
+			one = submittedOf(tx, &result.Verdicts[i])
+		}
+		if wtxid := tx.WTxID(); !slices.Contains(j.Results.wtxids, wtxid) {
+			j.Results.wtxids = append(j.Results.wtxids, wtxid)
+			j.Results.results = append(j.Results.results, one)
+		}
+	}
+	return j, nil
 }
 
 // packageMessage says what became of a package: why it is refused as a whole, or that one

@@ -62,15 +62,16 @@ func sendRawTransaction(s *Server, a *args) work {
 			return txid, nil
 		}
 		if _, err := s.Pool.Accept(ctx, tx, limit); err != nil {
-			return nil, rejection(err)
+			return nil, Rejection(err)
 		}
 		return txid, nil
 	}
 }
 
-// rejection makes the pool's error Core's. Wallets act on four of them: the coins
-// are gone, it is confirmed already, it pays too much, or it must be changed.
-func rejection(err error) error {
+// Rejection makes the pool's error Core's, an *Error. Wallets act on four of them: the coins
+// are gone, it is confirmed already, it pays too much, or it must be changed. Any other error
+// is returned as it is.
+func Rejection(err error) error {
 	var rule *consensus.RuleError
 	switch {
 	case !errors.As(err, &rule):

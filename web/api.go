@@ -2,16 +2,12 @@ package web
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/header"
 	"github.com/karatcoin/karat/chain/types"
 )
@@ -26,9 +22,6 @@ const (
 	nextPage = 25
 	// firstWaiting is how many it has of those that wait.
 	firstWaiting = 50
-	// maxSentTx bounds a transaction that is sent, in hexadecimal digits: a standard one has
-	// at most 400,000 weight units, and none more bytes than that.
-	maxSentTx = 2 * 400_000
 )
 
 // apiPath is a path of the API.
@@ -93,7 +86,6 @@ func (s *Server) apiRoutes(mux *http.ServeMux) {
 	}})
 	for _, path := range paths {
 		mux.HandleFunc("GET "+s.Base+"/api"+path.pattern, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Access-Control-Allow-Origin", "*") // wallets in browsers ask, too
 			p, err := path.find(r)
 			if err != nil {
 				s.fail(w, r, err)
@@ -103,6 +95,8 @@ func (s *Server) apiRoutes(mux *http.ServeMux) {
 		})
 	}
 	mux.HandleFunc("POST "+s.Base+"/api/tx", s.apiSend)
+	mux.HandleFunc("POST "+s.Base+"/api/txs/package", s.apiSendPackage)
+	mux.HandleFunc("OPTIONS "+s.Base+"/api/", s.apiPreflight)
 	mux.HandleFunc("GET "+s.Base+"/api/faucet", s.apiFaucet)
 	mux.HandleFunc("POST "+s.Base+"/api/faucet", s.apiFaucet)
 	mux.Handle("GET "+s.Base+"/api", http.RedirectHandler(s.Base+"/api/openapi.json", http.StatusFound))
@@ -116,6 +110,15 @@ func openAPI(base string, paths []apiPath) map[string]any {
 		"requestBody": object{"required": true, "content": object{"text/plain": object{"schema": object{"type": "string"}}}},
 		"responses":   object{"200": object{"description": "the id"}, "400": object{"description": "why it was refused, in a line"}},
 	}}}
+	described["/txs/package"] = object{"post": object{
+		"summary": "Takes a child with its parents, an array of transactions in hexadecimal with the child last; answers as RPC's submitpackage does.",
+		"parameters": []object{
+			{"name": "maxfeerate", "in": "query", "description": "refuse a feerate above this, in grains for a virtual byte", "schema": object{"type": "number", "default": 10000}},
+			{"name": "maxburnamount", "in": "query", "description": "refuse an output that can never be spent and is worth more than this, in coins", "schema": object{"type": "number", "default": 0}},
+		},
+		"requestBody": object{"required": true, "content": object{"application/json": object{"schema": object{"type": "array", "minItems": 1, "maxItems": maxPackage, "items": object{"type": "string"}}}}},
+		"responses":   object{"200": object{"description": "what became of each of them"}, "400": object{"description": "why it was not looked at, in a line"}},
+	}}
 	asked := object{"200": object{"description": "how the faucet is"}, "400": object{"description": "why there is nothing, in a line"}, "429": object{"description": "whose turn it is not, and until when"}}
 	described["/faucet"] = object{
 		"get": object{"summary": "How the faucet is, and the challenge for whoever asks.", "parameters": []object{}, "responses": asked},
@@ -216,57 +219,3 @@ func (f foundTx) status() statusJSON {
 	}
 	return statusIn(f.info)
 }
-
-// apiSend takes a transaction and passes it on. It answers with its id.
-func (s *Server) apiSend(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	if s.Sender == nil {
-		s.fail(w, r, &failure{status: http.StatusForbidden, title: "Forbidden", text: "This node takes no transactions here."})
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), pageTime)
-	defer cancel()
-	txid, err := s.send(ctx, s.guard.visitorOf(r), http.MaxBytesReader(w, r.Body, maxSentTx+2))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, txid.String())
-}
-
-func (s *Server) send(ctx context.Context, v visitor, body io.Reader) (types.Hash, error) {
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return types.Hash{}, badRequest("The transaction is too large, or was cut off")
-	}
-	raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		return types.Hash{}, badRequest("The transaction is not hexadecimal")
-	}
-	tx, err := types.DecodeTx(raw)
-	if err != nil {
-		return types.Hash{}, badRequest("This is no transaction: " + Printable(err.Error(), 200))
-	}
-	if e := s.Pool.Get(tx.TxID()); e != nil { // a wallet sends it again to be sure
-		return e.TxID, nil
-	}
-	leave, err := s.enter(ctx, v) // to check it is work, as pages are
-	if err != nil {
-		return types.Hash{}, err
-	}
-	defer leave()
-	entry, err := s.Sender.Accept(ctx, tx, maxSentFeeRate)
-	var refused *consensus.RuleError
-	switch {
-	case errors.As(err, &refused):
-		return types.Hash{}, badRequest("sendrawtransaction: " + Printable(err.Error(), 400))
-	case err != nil:
-		return types.Hash{}, err
-	}
-	return entry.TxID, nil
-}
-
-// maxSentFeeRate is Bitcoin Core's limit for what is taken without asking: a tenth of a coin
-// for a thousand virtual bytes. More is a mistake.
-const maxSentFeeRate types.FeeRate = types.GrainsPerCoin / 10

@@ -84,9 +84,11 @@ func (s *Server) apiBlockHeader(r *http.Request) (*page, error) {
 	return asText("", forever, hex.EncodeToString(info.Header.AppendTo(nil))), nil
 }
 
+// apiBlockStatus says of a block that nobody knows that it is not on the best chain, as Esplora
+// does: its clients ask for what a reorganisation has left.
 func (s *Server) apiBlockStatus(r *http.Request) (*page, error) {
 	info, err := s.apiNamedBlock(r)
-	if err != nil {
+	if err != nil && !isNotFound(err) {
 		return nil, err
 	}
 	status := map[string]any{"in_best_chain": info.OnBestChain}

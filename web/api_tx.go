@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/karatcoin/karat/chain/indexed"
@@ -138,6 +139,14 @@ func (s *Server) apiNamed(r *http.Request) (foundTx, error) {
 	return s.findTx(r.Context(), txid)
 }
 
+// knowsAllTxs reports whether a transaction that is not found is in no block.
+func (s *Server) knowsAllTxs() bool {
+	if s.Index == nil {
+		return false
+	}
+	return slices.ContainsFunc(s.Index.States(), func(st indexed.State) bool { return st.Name == indexed.Txs && st.Synced })
+}
+
 // version names the transaction's bytes, and where it is. One that comes to the pool again can have
 // another witness.
 func (f foundTx) version() string {
@@ -163,8 +172,13 @@ func (s *Server) apiTx(r *http.Request) (*page, error) {
 	}), nil
 }
 
+// apiTxStatus says of a transaction that nobody knows that it is in no block, as Esplora does:
+// its clients ask for what was dropped from the pool. A node that may lack it does not say so.
 func (s *Server) apiTxStatus(r *http.Request) (*page, error) {
 	f, err := s.apiNamed(r)
+	if isNotFound(err) && s.knowsAllTxs() {
+		return asJSON(s.now()+s.indexAt(indexed.Txs), 0, func(context.Context) (any, error) { return statusJSON{}, nil }), nil
+	}
 	if err != nil {
 		return nil, err
 	}

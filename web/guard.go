@@ -23,7 +23,7 @@ type Limits struct {
 	Bytes                 float64 // that an address is sent in a second, on average; thirty seconds of it at once
 	TotalBytes            float64 // the same, of all
 	Work                  float64 // seconds that pages of an address take to make, in a second; ten seconds of it at once
-	Sending               int     // bytes of large answers that are on their way, of all; one answer may always be
+	Sending               int     // bytes of large answers, and of what is sent here, that are on their way, of all; one may always be
 	SendingPerAddress     int     // the same: who reads slowly holds what it was sent
 }
 

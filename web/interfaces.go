@@ -87,10 +87,13 @@ type Journal interface {
 	poke.Source // pokes after the pool has changed
 }
 
-// Sender takes a transaction that a visitor sends, and passes it on. An error wraps a
-// *consensus.RuleError if it is refused.
+// Sender takes transactions that visitors send, and passes them on. What it refuses is an error
+// with the code that RPC has for it, as RPCCode() int.
 type Sender interface {
 	Accept(ctx context.Context, tx *types.Tx, maxFeeRate types.FeeRate) (*pending.Entry, error)
+	// SubmitPackage takes a child, which is the last, with its parents. It returns JSON, as the
+	// method of its name does.
+	SubmitPackage(ctx context.Context, txs []*types.Tx, maxFeeRate types.FeeRate, maxBurn types.Amount) ([]byte, error)
 }
 
 // Status is the node itself.

@@ -52,8 +52,16 @@ type hint struct{ Text, Path string }
 
 func (f *failure) Error() string { return f.title + ": " + f.text }
 
+// errBusy is what those are told who would have too much on its way.
+var errBusy = &failure{status: http.StatusServiceUnavailable, title: "The node is busy", text: "Much is being sent. Read what you have asked for first, and try again."}
+
 func notFound(title, text string, hints ...hint) error {
 	return &failure{http.StatusNotFound, title, text, hints}
+}
+
+func isNotFound(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && f.status == http.StatusNotFound
 }
 
 // ServeHTTP implements http.Handler.
@@ -65,6 +73,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if s.isAPI(r) && r.URL.Path != s.Base+"/api/faucet" {
+		// Wallets in browsers ask, too, and read what is wrong. A page of another site is not to
+		// have its visitors ask the faucet.
+		h.Set("Access-Control-Allow-Origin", "*")
+	}
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	defer func() {
 		if bug := recover(); bug != nil {
@@ -124,7 +137,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, p *page) {
 	end, ok := s.guard.send(v, bytes)
 	if !ok {
 		h.Del("ETag")
-		s.fail(w, r, &failure{status: http.StatusServiceUnavailable, title: "The node is busy", text: "Much is being sent. Read what you have asked for first, and try again."})
+		s.fail(w, r, errBusy)
 		return
 	}
 	defer end()
