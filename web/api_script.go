@@ -105,6 +105,12 @@ func (s *Server) chainTxs(ctx context.Context, n namedScript, after *indexed.Cur
 			continue
 		}
 		f := foundTx{txid: h.TxID, info: info, n: int(h.Place.N)}
+		if i+1 < len(history.Txs) && history.Txs[i+1].Place.Block == h.Place.Block {
+			// Of a block that has several of them, none is read by itself.
+			if _, err := s.blocks.get(ctx, h.Place.Block); err != nil {
+				return nil, err
+			}
+		}
 		t, err := s.read(ctx, f)
 		if err != nil {
 			return nil, err
