@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 		"chain/types",
 	},
 	"node/dev": {
-		"internal/baton", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/indexed", "chain/pending", "chain/standard", "chain/taproot", "rpc/devinfo", "wallet/bip39",
+		"internal/baton", "internal/keypath", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/indexed", "chain/pending", "chain/standard", "chain/taproot", "rpc/devinfo", "wallet/bip39",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain", "github.com/btcsuite/btcd/chaincfg/v2",
 	},
 	".":                     {"internal/wholefile", "chain/consensus", "chain/network"},
@@ -58,6 +58,7 @@ var allowed = map[string][]string{
 	"internal/spelling":           {},
 	"wallet/bip39":                {"internal/spelling", "golang.org/x/text/unicode/norm"},
 	"internal/logswitch":          {},
+	"internal/keypath":            {"chain/types", "chain/taproot", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr"},
 	"internal/baton":              {},
 	"chain/types":                 {},
 	"chain/secp":                  {"golang.org/x/sys/cpu"},
@@ -137,7 +138,7 @@ var allowed = map[string][]string{
 	},
 	"web/faucetinfo": {"chain/types"},
 	"web/faucet": {
-		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/pending", "chain/standard", "chain/taproot", "web/faucetinfo",
+		"internal/keypath", "internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/pending", "chain/standard", "chain/taproot", "web/faucetinfo",
 		"github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr",
 	},
 	"web": {
@@ -145,8 +146,7 @@ var allowed = map[string][]string{
 		"miner/stratuminfo", "p2p/peerinfo", "web/faucetinfo", "golang.org/x/time/rate", "rsc.io/qr",
 	},
 	"wallet": {
-		"chain/proof",
-		"internal/wholefile", "chain/types", "chain/consensus", "chain/standard", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/filter",
+		"internal/keypath", "internal/wholefile", "chain/types", "chain/consensus", "chain/proof", "chain/standard", "chain/taproot", "chain/descriptor", "chain/psbt", "chain/message", "chain/filter",
 		"github.com/btcsuite/btcd/address/v2/base58", "github.com/btcsuite/btcd/btcec/v2", "github.com/btcsuite/btcd/btcec/v2/schnorr", "github.com/btcsuite/btcd/btcec/v2/schnorr/musig2", "github.com/btcsuite/btcd/btcutil/v2/hdkeychain",
 		"github.com/btcsuite/btcd/chaincfg/v2", "github.com/syndtr/goleveldb/",
 		"golang.org/x/crypto/argon2", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/unix", "golang.org/x/text/unicode/norm",

@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/keypath"
 )
 
 var (
@@ -125,17 +125,13 @@ func (s *Signer) signInput(ctx *taproot.Context, d *Draft, i int) error {
 	if err != nil {
 		return err
 	}
-	// BIP340 derives the nonce from key and message, and adds this against faults and
-	// against measurements of power. A bad random source can weaken nothing.
-	var aux [32]byte
-	rand.Read(aux[:]) // never fails
-	sig, err := schnorr.Sign(key, message[:], schnorr.CustomNonce(aux))
+	signature, err := keypath.Sign(key, message)
 	if err != nil {
-		return fmt.Errorf("sign: %w", err)
+		return err
 	}
 	// A signature that a fault has spoilt can give away the key, so none leaves unverified.
 	// It is verified by the code of the nodes too, and not only by the library that made it.
-	d.Tx.Inputs[i].Witness = [][]byte{sig.Serialize()}
+	d.Tx.Inputs[i].Witness = [][]byte{signature}
 	return ctx.VerifyInput(i, taproot.Standard, nil)
 }
 

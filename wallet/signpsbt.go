@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/psbt"
 	"github.com/karatcoin/karat/chain/taproot"
+	"github.com/karatcoin/karat/internal/keypath"
 )
 
 // SignOptions are what SignPSBT does only if it is asked to.
@@ -177,13 +177,11 @@ func (s *packetSigner) single(w *psbt.Wanted, key *btcec.PrivateKey) error {
 		defer output.Zero()
 		key = output
 	}
-	var aux [32]byte
-	rand.Read(aux[:]) // never fails
-	signature, err := schnorr.Sign(key, w.Message[:], schnorr.CustomNonce(aux))
+	signature, err := keypath.Sign(key, w.Message)
 	if err != nil {
-		return fmt.Errorf("sign: %w", err)
+		return err
 	}
-	if err := s.signing.Add(w, (*[64]byte)(signature.Serialize())); err != nil {
+	if err := s.signing.Add(w, (*[64]byte)(signature)); err != nil {
 		return err
 	}
 	s.done.Signatures++

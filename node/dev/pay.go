@@ -3,18 +3,17 @@ package dev
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/btcsuite/btcd/btcec/v2/schnorr"
+	"github.com/btcsuite/btcd/btcec/v2"
 
 	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/standard"
-	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/keypath"
 	"github.com/karatcoin/karat/rpc/devinfo"
 )
 
@@ -93,10 +92,7 @@ func (b *Bench) waitingCoins(k *key) (list []coin) {
 	return list
 }
 
-const (
-	inputSize = 57.5  // virtual bytes of a signed input
-	maxInputs = 1_000 // of a payment
-)
+const maxInputs = 1_000 // of a payment
 
 // build makes and signs a transaction that pays an amount to a script, and the rest to who
 // spends the first coin. It takes maxInputs coins at most. Without a fee it is for a block that
@@ -112,7 +108,7 @@ func build(coins []coin, script []byte, amount types.Amount, rate types.FeeRate)
 		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: c.at, Sequence: 0xfffffffd})
 		have += c.value
 		tx.Outputs = tx.Outputs[:2]
-		fee := rate.Fee(tx.StrippedSize() + int((inputSize-41)*float64(i+1)) + 2)
+		fee := rate.Fee(keypath.VirtualSize(tx))
 		switch rest := have - amount - fee; {
 		case rest < 0:
 			continue
@@ -128,27 +124,14 @@ func build(coins []coin, script []byte, amount types.Amount, rate types.FeeRate)
 
 var errNoCoins = errors.New("there are not enough coins")
 
-// sign signs all inputs by the key path (BIP341).
+// sign signs all inputs.
 func sign(tx *types.Tx, coins []coin) error {
-	prevouts := make([]types.TxOut, len(coins))
+	spent := make([]types.TxOut, len(coins))
+	keys := make([]*btcec.PrivateKey, len(coins))
 	for i, c := range coins {
-		prevouts[i] = types.TxOut{Value: c.value, ScriptPubKey: c.owner.Script}
+		spent[i], keys[i] = types.TxOut{Value: c.value, ScriptPubKey: c.owner.Script}, c.owner.secret
 	}
-	signing := taproot.NewContext(tx, prevouts)
-	for i := range tx.Inputs {
-		message, err := signing.SignatureHash(i, taproot.SigHashDefault, nil, nil)
-		if err != nil {
-			return err
-		}
-		var fresh [32]byte
-		rand.Read(fresh[:]) // never fails
-		signature, err := schnorr.Sign(coins[i].owner.secret, message[:], schnorr.CustomNonce(fresh))
-		if err != nil {
-			return err
-		}
-		tx.Inputs[i].Witness = [][]byte{signature.Serialize()}
-	}
-	return nil
+	return keypath.SignInputs(tx, spent, keys)
 }
 
 // Send pays from an account, by its number, and a fee of so much. Coins that wait for a block

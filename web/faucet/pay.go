@@ -3,7 +3,6 @@ package faucet
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"io/fs"
@@ -12,11 +11,10 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
-	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 
 	"github.com/karatcoin/karat/chain/standard"
-	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
+	"github.com/karatcoin/karat/internal/keypath"
 	"github.com/karatcoin/karat/internal/wholefile"
 	"github.com/karatcoin/karat/web/faucetinfo"
 )
@@ -144,10 +142,8 @@ func (f *Faucet) drop(p *payment) {
 }
 
 const (
-	inputSize = 57.5 // virtual bytes of a signed input
-	// confirmIn is how many blocks a payment may wait.
-	confirmIn = 6
-	maxInputs = 100
+	confirmIn = 6   // blocks, which a payment may wait
+	maxInputs = 100 // of a payment
 )
 
 // build makes and signs the payment of the first of the coins. It assumes mu.
@@ -160,41 +156,27 @@ func (f *Faucet) build(scripts [][]byte, coins []available) (*types.Tx, error) {
 	tx.Outputs = append(tx.Outputs, types.TxOut{ScriptPubKey: f.script})
 	needed := f.o.Amount * types.Amount(len(scripts))
 	have, fee := types.Amount(0), types.Amount(0)
-	var prevouts []types.TxOut
+	var spent []types.TxOut
 	for _, c := range coins {
-		if len(prevouts) == maxInputs {
+		if len(spent) == maxInputs {
 			break
 		}
 		tx.Inputs = append(tx.Inputs, types.TxIn{PreviousOutPoint: c.at, Sequence: 0xfffffffd})
-		prevouts = append(prevouts, c.out)
+		spent = append(spent, c.out)
 		have += c.out.Value
-		fee = rate.Fee(tx.StrippedSize() + int((inputSize-41)*float64(len(prevouts))) + 2)
+		fee = rate.Fee(keypath.VirtualSize(tx))
 		if have >= needed+fee+standard.DustLimit(f.script) {
 			tx.Outputs[len(scripts)].Value = have - needed - fee
-			return tx, f.sign(tx, prevouts)
+			return tx, f.sign(tx, spent)
 		}
 	}
 	return nil, faucetinfo.ErrEmpty
 }
 
-// sign signs all inputs by the key path (BIP341). The faucet's output key is its key itself:
-// it has no scripts, and nobody else has a part in it.
-func (f *Faucet) sign(tx *types.Tx, prevouts []types.TxOut) error {
-	signing := taproot.NewContext(tx, prevouts)
-	for i := range tx.Inputs {
-		message, err := signing.SignatureHash(i, taproot.SigHashDefault, nil, nil)
-		if err != nil {
-			return err
-		}
-		var fresh [32]byte
-		rand.Read(fresh[:]) // never fails
-		signature, err := schnorr.Sign(f.key, message[:], schnorr.CustomNonce(fresh))
-		if err != nil {
-			return err
-		}
-		tx.Inputs[i].Witness = [][]byte{signature.Serialize()}
-	}
-	return nil
+// sign signs all inputs. The faucet's output key is its key itself: it has no scripts, and
+// nobody else has a part in it.
+func (f *Faucet) sign(tx *types.Tx, spent []types.TxOut) error {
+	return keypath.SignInputs(tx, spent, slices.Repeat([]*btcec.PrivateKey{f.key}, len(spent)))
 }
 
 // loadKey reads the key in a file of 64 hexadecimal digits, or makes one.
