@@ -240,12 +240,15 @@ func FuzzREST(f *testing.F) {
 			t.Skip()
 		}
 		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Skip() // it is no request
+		if err != nil { // as of a connection that ends without an answer, because of a panic
+			if len(path) < 2000 && len(body) < 4000 { // else the server may end it while it is still written
+				t.Errorf("%q: %v", path, err)
+			}
+			return
 		}
 		defer answer.Body.Close()
 		text, err := io.ReadAll(answer.Body)
-		if err != nil || answer.StatusCode >= 500 || strings.Contains(string(text), "panic") {
+		if err != nil || answer.StatusCode >= 500 {
 			t.Errorf("%q: %d, %v, %s", path, answer.StatusCode, err, fmt.Sprintf("%.300q", text))
 		}
 	})

@@ -277,11 +277,14 @@ func FuzzWebSocket(f *testing.F) {
 		if text {
 			kind = websocket.TextMessage
 		}
-		_ = c.WriteMessage(kind, message) // text that is not UTF-8 ends the connection
-		send(t, c, "getblockcount", "[]")
-		for {
-			_, answer, err := c.ReadMessage()
-			if err != nil || strings.Contains(string(answer), `"result":5,"error":null,"id":1`) {
+		// A message may end the connection, at any moment.
+		err := c.WriteMessage(kind, message)
+		if err == nil {
+			err = c.WriteMessage(websocket.TextMessage, []byte(`{"jsonrpc":"1.0","method":"getblockcount","params":[],"id":1}`))
+		}
+		for err == nil {
+			var answer []byte
+			if _, answer, err = c.ReadMessage(); strings.Contains(string(answer), `"result":5,"error":null,"id":1`) {
 				break
 			}
 		}
