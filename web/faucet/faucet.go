@@ -79,7 +79,7 @@ type Faucet struct {
 	at             types.Index
 	coins          map[types.OutPoint]coin // of the best chain
 	payments       []*payment              // that no block has yet, each after those whose change it spends
-	sum            types.Amount            // of what can be spent, as it was when
+	sum            types.Amount            // of what can be spent soon, as it was when
 	summed         time.Time               // zero: it must be added up
 	queue          [][]byte                // scripts to be paid next
 	limits         limits

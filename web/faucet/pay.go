@@ -26,8 +26,9 @@ type available struct {
 }
 
 // spendable returns the coins that can be spent: those of blocks, if they are mature, and
-// change of payments that wait. It assumes mu.
-func (f *Faucet) spendable() (list []available) {
+// change of payments that the pool has. soon has it return also change of those that the pool
+// does not have yet, or any more since a block does. It assumes mu.
+func (f *Faucet) spendable(soon bool) (list []available) {
 	next := f.at.Height + 1
 	for at, c := range f.coins {
 		if c.isCoinbase && c.height > 0 && next < c.height+f.o.Params.CoinbaseMaturity || f.isSpent(at) {
@@ -36,7 +37,7 @@ func (f *Faucet) spendable() (list []available) {
 		list = append(list, available{at, types.TxOut{Value: c.value, ScriptPubKey: f.script}})
 	}
 	for _, p := range f.payments {
-		if f.o.Pool.Get(p.txid) == nil { // it is sent again, or a block has it
+		if !soon && f.o.Pool.Get(p.txid) == nil { // it is sent, or sent again, or a block has it
 			continue
 		}
 		for i := range p.tx.Outputs {
@@ -58,11 +59,12 @@ func (f *Faucet) isSpent(at types.OutPoint) bool {
 // coins as he likes, and everybody who opens its page would have them walked through.
 const sumAge = time.Second
 
-// has returns what can be spent. It assumes mu.
+// has returns what can be spent now or in a moment: who asks while a payment is on its way into
+// the pool is not told that its change is not there. It assumes mu.
 func (f *Faucet) has() types.Amount {
 	if now := time.Now(); f.summed.IsZero() || now.Sub(f.summed) > sumAge {
 		f.sum, f.summed = 0, now
-		for _, c := range f.spendable() {
+		for _, c := range f.spendable(true) {
 			f.sum += c.out.Value
 		}
 	}
@@ -109,7 +111,7 @@ func (f *Faucet) prepare() (*payment, error) {
 	if len(scripts) == 0 {
 		return nil, nil
 	}
-	coins := f.spendable()
+	coins := f.spendable(false)
 	// The largest first, so that few are needed; then by name, so that the order is one.
 	slices.SortFunc(coins, func(a, b available) int {
 		return cmp.Or(cmp.Compare(b.out.Value, a.out.Value), slices.Compare(a.at.TxID[:], b.at.TxID[:]), cmp.Compare(a.at.Index, b.at.Index))
