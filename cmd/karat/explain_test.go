@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,7 +38,9 @@ func TestNoNode(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_, _ = c.Write([]byte("\x15\x03 a handshake\r\n\r\n")) // as the port for peers does
+			// As the port for peers does: what it says comes after what it was told.
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+			_, _ = c.Write([]byte("\x15\x03 a handshake\r\n\r\n"))
 			c.Close()
 		}
 	}()
