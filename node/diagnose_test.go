@@ -14,6 +14,7 @@ import (
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/internal/freeport"
 	"github.com/karatcoin/karat/internal/sockstest"
 	"github.com/karatcoin/karat/node/doctor"
 )
@@ -76,17 +77,6 @@ func (p *patient) diagnosed(params ...any) []doctor.Finding {
 	})
 }
 
-// closedPort is an address of this machine at which nobody listens.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func plain(*Config) {}
 
 func connectTo(address string) func(*Config) {
@@ -123,7 +113,7 @@ func TestDoctorOfFaults(t *testing.T) {
 			return p
 		}},
 		{"peer-unreachable", func(t *testing.T) *patient {
-			p := admit(t, connectTo(closedPort(t)))
+			p := admit(t, connectTo(freeport.At(t, "127.0.0.1")))
 			p.until("it has called", func() bool { return len(p.Node.running.Load().peers.Calls()) > 0 })
 			p.later.Store(int64(time.Hour))
 			return p
@@ -151,12 +141,12 @@ func TestDoctorOfFaults(t *testing.T) {
 			return admit(t, func(c *Config) { c.Connect, c.AllowPeers = []string{other.at()}, []string{strings.Repeat("ab", 32)} })
 		}},
 		{"proxy-down", func(t *testing.T) *patient {
-			return admit(t, func(c *Config) { c.Proxy, c.Listen = closedPort(t), "" })
+			return admit(t, func(c *Config) { c.Proxy, c.Listen = freeport.At(t, "127.0.0.1"), "" })
 		}},
 		{"no-peers", func(t *testing.T) *patient {
 			p := admit(t, func(c *Config) {
 				params := *c.Params
-				params.Bootstrap = consensus.Bootstrap{Nodes: []string{strings.Repeat("ab", 32) + "@" + closedPort(t)}}
+				params.Bootstrap = consensus.Bootstrap{Nodes: []string{strings.Repeat("ab", 32) + "@" + freeport.At(t, "127.0.0.1")}}
 				c.Params, c.NoDiscovery = &params, false
 			})
 			p.later.Store(int64(time.Hour))

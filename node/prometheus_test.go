@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/internal/freeport"
 )
 
 // program returns where a program is, or says loudly what is not run without it.
@@ -96,12 +96,7 @@ func TestDashboard(t *testing.T) {
 	if err := os.WriteFile(dir+"/prometheus.yml", []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // it cannot say at which port it listens
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	l.Close()
+	at := freeport.At(t, "127.0.0.1") // it cannot say at which port it listens
 	ctx, stop := context.WithCancel(t.Context())
 	command := exec.CommandContext(ctx, prometheus, "--config.file="+dir+"/prometheus.yml", "--storage.tsdb.path="+dir+"/data", "--web.listen-address="+at)
 	log, err := os.Create(dir + "/log")

@@ -20,6 +20,7 @@ import (
 	"github.com/karatcoin/karat/chain/indexed"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/internal/freeport"
 	"github.com/karatcoin/karat/internal/hostile"
 	"github.com/karatcoin/karat/miner"
 	"github.com/karatcoin/karat/p2p/noise"
@@ -74,7 +75,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("before: %s", before)
 	s := &soak{t: t, params: params, dir: t.TempDir(), random: rand.New(rand.NewPCG(1, 2)), know: hostile.NewKnowledge(params), seen: map[types.Hash]bool{}}
 	for i := range soakNodes {
-		s.nodes = append(s.nodes, &soakNode{number: i, listen: "127.0.0.1:0"})
+		s.nodes = append(s.nodes, &soakNode{number: i, listen: freeport.At(t, "127.0.0.1")})
 		s.start(s.nodes[i])
 	}
 	s.mine(s.nodes[0], 5)

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/karatcoin/karat/internal/freeport"
 )
 
 // TestEventOf: a message is an event, the answer to subscribe, or an error that says which.
@@ -35,7 +37,7 @@ func TestEventOf(t *testing.T) {
 // TestSubscribeRefused: a server that opens no WebSocket is told from one that is not there.
 func TestSubscribeRefused(t *testing.T) {
 	status := http.StatusUnauthorized
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }))
+	server := freeport.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }))
 	client := NewClient(server.URL, "user", "password")
 	try := func() error {
 		return client.Subscribe(t.Context(), nil, func(string) error { return nil })

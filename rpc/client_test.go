@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/karatcoin/karat/internal/freeport"
 )
 
 // node answers every request with a status and a body.
@@ -76,8 +78,7 @@ func TestClientErrors(t *testing.T) {
 // TestClientUnreachable: no node, no cookie of one, and one that ends meanwhile are
 // the same to callers; one who gives up is not told that there is none.
 func TestClientUnreachable(t *testing.T) {
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	gone := "http://" + freeport.At(t, "127.0.0.1")
 	dying := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	defer dying.Close()
 	breaking := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -86,7 +87,7 @@ func TestClientUnreachable(t *testing.T) {
 	}))
 	defer breaking.Close()
 	for what, client := range map[string]*Client{
-		"no node":     NewClient(gone.URL, name, password),
+		"no node":     NewClient(gone, name, password),
 		"no cookie":   NewCookieClient(dying.URL, filepath.Join(t.TempDir(), ".cookie")),
 		"hung up on":  NewClient(dying.URL, name, password),
 		"half a word": NewClient(breaking.URL, name, password),
@@ -97,16 +98,16 @@ func TestClientUnreachable(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := NewClient(gone.URL, name, password).Call(ctx, "uptime", nil); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnreachable) {
+	if err := NewClient(gone, name, password).Call(ctx, "uptime", nil); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnreachable) {
 		t.Errorf("given up: %v", err)
 	}
-	if err := NewClient(gone.URL, name, password).unanswered(ctx, &net.OpError{Err: errors.New("cut off")}); errors.Is(err, ErrUnreachable) {
+	if err := NewClient(gone, name, password).unanswered(ctx, &net.OpError{Err: errors.New("cut off")}); errors.Is(err, ErrUnreachable) {
 		t.Errorf("given up while it connects: %v", err)
 	}
 	if err := NewClient("http://[", name, password).Call(t.Context(), "uptime", nil); err == nil {
 		t.Error("a URL that is none was taken")
 	}
-	if err := NewClient(gone.URL, name, password).Call(t.Context(), "uptime", nil, func() {}); err == nil || errors.Is(err, ErrUnreachable) {
+	if err := NewClient(gone, name, password).Call(t.Context(), "uptime", nil, func() {}); err == nil || errors.Is(err, ErrUnreachable) {
 		t.Errorf("a parameter that is no JSON: %v", err)
 	}
 }

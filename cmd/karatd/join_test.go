@@ -22,6 +22,7 @@ import (
 	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/cmdline"
+	"github.com/karatcoin/karat/internal/freeport"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -324,8 +325,7 @@ func TestJoinByURL(t *testing.T) {
 // else was said.
 func TestJoinAtTheStart(t *testing.T) {
 	pack := network.Pack(aNetwork(t, nil))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(pack) }))
-	defer server.Close()
+	server := freeport.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(pack) }))
 	dir := filepath.Join(t.TempDir(), "data")
 	start := func(args ...string) (runs int, stderr string) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -431,12 +431,7 @@ func TestBootstrap(t *testing.T) {
 	if code, _, stderr := karatd("--datadir", dir, "network", "join", file); code != 0 {
 		t.Fatal(stderr)
 	}
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := silent.Addr().String()
-	silent.Close()
+	closed := freeport.At(t, loopback)
 	dev := []string{"--network", "dev", "--datadir", dir, "bootstrap"}
 	coin := []string{"--datadir", dir, "bootstrap"}
 	other := "1@192.0.2.1:1"

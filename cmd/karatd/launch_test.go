@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat/internal/freeport"
 	"github.com/karatcoin/karat/internal/stratumtest"
 )
 
@@ -69,15 +70,9 @@ type people struct {
 func newPeople(t *testing.T, ports ...string) *people {
 	t.Helper()
 	p := &people{t: t, dir: t.TempDir()}
-	var pairs, free []string
+	var pairs []string
 	for _, port := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		free = append(free, l.Addr().String())
-		pairs = append(pairs, "127.0.0.1:"+port, free[len(free)-1])
+		pairs = append(pairs, "127.0.0.1:"+port, freeport.At(t, loopback))
 	}
 	p.ports = strings.NewReplacer(pairs...)
 	bin := mustMkdir(t, p.dir, "bin")

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat/internal/freeport"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -160,7 +161,7 @@ func TestThreeNodesAndKills(t *testing.T) {
 		if i > 0 {
 			args[i] = []string{"--connect", nodes[i-1].listen}
 		}
-		nodes[i] = startDaemon(t, dirs[i], "127.0.0.1:0", args[i]...)
+		nodes[i] = startDaemon(t, dirs[i], freeport.At(t, loopback), args[i]...)
 	}
 	waitFor(t, "the last node gets blocks", func() bool { return call[int](nodes[2], "getblockcount") > 10 })
 	for range 9 {

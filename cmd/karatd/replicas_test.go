@@ -21,6 +21,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/karatcoin/karat/internal/freeport"
 	"github.com/karatcoin/karat/rpc"
 )
 
@@ -57,10 +58,10 @@ func startReplicas(t *testing.T) *replicas {
 		}
 		config = strings.ReplaceAll(config, old, new)
 	}
-	r := &replicas{t: t, at: freeAddress(t, loopback), pages: freeAddress(t, loopback)}
+	r := &replicas{t: t, at: freeport.At(t, loopback), pages: freeport.At(t, loopback)}
 	ports := [3]string{}
 	for i := range ports {
-		_, ports[i], _ = net.SplitHostPort(freeAddress(t, "127.0.0.11"))
+		ports[i] = freeport.Of(t, "127.0.0.11", "127.0.0.12", "127.0.0.13")
 	}
 	calls, pages, metrics := ports[0], ports[1], ports[2]
 	replace("127.0.0.1:9554", r.at)
@@ -87,7 +88,7 @@ func startReplicas(t *testing.T) *replicas {
 		default:
 			r.args[i] = append(r.args[i], "--connect", r.nodes[0].listen)
 		}
-		r.start(i, t.TempDir(), "127.0.0.1:0")
+		r.start(i, t.TempDir(), freeport.At(t, loopback))
 	}
 	path := filepath.Join(dir, "haproxy.cfg")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
@@ -120,17 +121,6 @@ func (r *replicas) start(i int, dir, listen string) {
 // client calls the nodes through the balancer.
 func (r *replicas) client() *rpc.Client {
 	return rpc.NewClient("http://"+r.at, replicaUser, replicaPassword)
-}
-
-// freeAddress is one that nobody has at this moment.
-func freeAddress(t *testing.T, host string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Skipf("NOT RUN: this machine has no address %s", host)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // nodeID is a node's, so that a test knows who has answered.

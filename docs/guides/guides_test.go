@@ -3,17 +3,17 @@ package guides
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/karatcoin/karat/internal/freeport"
 )
 
 // machine is what stands for the reader's machine: a folder. Programs of a release are built
@@ -154,7 +154,7 @@ func (m machine) prepare(t *testing.T) {
 // others it is the one of this machine.
 func (m machine) run(t *testing.T, commands string, names bool) string {
 	t.Helper()
-	rpc, metrics, prometheus := port(t), port(t), port(t)
+	rpc, metrics, prometheus := freeport.Of(t, "127.0.0.1"), freeport.Of(t, "127.0.0.1"), freeport.Of(t, "127.0.0.1")
 	commands = strings.NewReplacer(
 		"0.0.0.0:9554", "127.0.0.1:"+rpc, ":9554", ":"+rpc, ":9557", ":"+metrics, ":9090", ":"+prometheus,
 		" /etc/", " "+m.dir+"/etc/", " /var/lib/", " "+m.dir+"/var/lib/", " /usr/local/", " "+m.dir+"/usr/local/",
@@ -191,15 +191,4 @@ func (m machine) run(t *testing.T, commands string, names bool) string {
 		t.Fatalf("%v\n%s\nof\n%s", err, out, commands)
 	}
 	return string(out)
-}
-
-// port returns a port that was free a moment ago.
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

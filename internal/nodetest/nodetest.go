@@ -15,6 +15,7 @@ import (
 
 	"github.com/karatcoin/karat"
 	"github.com/karatcoin/karat/chain/indexed"
+	"github.com/karatcoin/karat/internal/freeport"
 	"github.com/karatcoin/karat/node"
 )
 
@@ -25,8 +26,8 @@ type Running struct {
 	Stop func() // ends it earlier, and fails the test if anything goes wrong then
 }
 
-// Dev runs a node of the dev network in a fresh folder. It listens for RPC on a free
-// port, and for peers on none. change, unless it is nil, changes its configuration
+// Dev runs a node of the dev network in a fresh folder. It listens for RPC on a
+// port that is kept for the test, and for peers on none. change, unless it is nil, changes its configuration
 // first.
 func Dev(t testing.TB, change func(*node.Config)) *Running {
 	t.Helper()
@@ -36,7 +37,7 @@ func Dev(t testing.TB, change func(*node.Config)) *Running {
 	}
 	config := node.Config{
 		DataDir: filepath.Join(t.TempDir(), "dev"), Params: params, CacheBytes: 8 << 20, Indexes: []string{indexed.Txs, indexed.Filters},
-		Policy: node.DefaultPolicy(), RPCListen: []string{"127.0.0.1:0"}, NoDiscovery: true,
+		Policy: node.DefaultPolicy(), RPCListen: []string{freeport.At(t, "127.0.0.1")}, NoDiscovery: true,
 	}
 	config.Policy.MaxBytes = 8 << 20
 	if change != nil {

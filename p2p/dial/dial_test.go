@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat/internal/freeport"
 	"github.com/karatcoin/karat/internal/sockstest"
 	"github.com/karatcoin/karat/p2p/peerinfo"
 )
@@ -102,12 +103,7 @@ func TestBadProxy(t *testing.T) {
 		<-t.Context().Done()
 		return nil, net.ErrClosed
 	})
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
-	for _, proxy := range []string{refusing, silent, closed.Addr().String()} {
+	for _, proxy := range []string{refusing, silent, freeport.At(t, "127.0.0.1")} {
 		ctx, cancel := context.WithCancel(t.Context())
 		if proxy == silent {
 			time.AfterFunc(50*time.Millisecond, cancel)

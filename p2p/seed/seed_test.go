@@ -15,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/karatcoin/karat"
+	"github.com/karatcoin/karat/internal/freeport"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/node"
 	"github.com/karatcoin/karat/p2p/noise"
@@ -31,12 +32,11 @@ type laboratory struct {
 
 // startNodes starts a node, and others that it is connected to.
 func startNodes(t *testing.T, others int) *laboratory {
-	l, err := net.Listen("tcp", "127.0.0.2:0")
-	if err != nil {
-		t.Fatal(err)
+	addresses := []string{"127.0.0.2"}
+	for n := range others {
+		addresses = append(addresses, fmt.Sprintf("127.0.0.%d", 3+n))
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	port := freeport.Of(t, addresses...)
 	lab := &laboratory{port: port}
 	start := func(host string, connect ...string) {
 		lab.hosts = append(lab.hosts, host)
@@ -45,8 +45,7 @@ func startNodes(t *testing.T, others int) *laboratory {
 		}))
 	}
 	var connect []string
-	for n := range others {
-		host := fmt.Sprintf("127.0.0.%d", 3+n)
+	for _, host := range addresses[1:] {
 		start(host)
 		connect = append(connect, net.JoinHostPort(host, port))
 	}

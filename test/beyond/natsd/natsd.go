@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/karatcoin/karat/internal/freeport"
 )
 
 // arguments is the environment variable that makes a process a server: the file of its
@@ -62,16 +64,11 @@ type Server struct {
 	stop   func() error
 }
 
-// New prepares a server on a free port of the loopback that keeps its streams in a folder.
+// New prepares a server on a port of the loopback that keeps its streams in a folder.
 // config is more of its configuration.
 func New(t testing.TB, config ...string) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := freeport.At(t, "127.0.0.1")
 	folder := t.TempDir()
 	s := &Server{Addr: addr, Folder: folder + "/streams", file: folder + "/nats.conf", t: t}
 	text := fmt.Sprintf("listen: %q\njetstream { store_dir: %q }\n%s\n", addr, s.Folder, strings.Join(config, "\n"))
@@ -102,7 +99,7 @@ func (s *Server) Start() *Server {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	for range 1000 {
+	for range 6000 {
 		conn, err := net.Dial("tcp", s.Addr)
 		if err == nil {
 			conn.Close()
