@@ -312,7 +312,7 @@ func TestEvents(t *testing.T) {
 	}()
 	hear := func(word string) {
 		t.Helper()
-		late := time.After(20 * time.Second)
+		late := time.After(2 * time.Minute)
 		for {
 			select {
 			case line := <-heard:

@@ -1,10 +1,12 @@
 package faucet
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +92,24 @@ func TestSmallCoins(t *testing.T) {
 	}
 	if len(paid) != people || twice > 0 || len(f.queue) > 0 {
 		t.Errorf("%d of %d are paid, %d more than once, %d wait", len(paid), people, twice, len(f.queue))
+	}
+}
+
+// TestTogether: requests of a moment are paid by one transaction.
+func TestTogether(t *testing.T) {
+	f, pool := filled(t, 1, 100*DefaultAmount)
+	people := [][]byte{taproot.OutputScript([32]byte{1}), taproot.OutputScript([32]byte{2})}
+	f.queue = slices.Clone(people)
+	f.pay(t.Context())
+	if len(pool.entries) != 1 || len(f.queue) != 0 {
+		t.Fatalf("%d transactions, %d wait", len(pool.entries), len(f.queue))
+	}
+	for _, e := range pool.entries {
+		for i, script := range people {
+			if out := e.Tx.Outputs[i]; out.Value != DefaultAmount || !bytes.Equal(out.ScriptPubKey, script) {
+				t.Errorf("output %d is %+v", i, out)
+			}
+		}
 	}
 }
 
