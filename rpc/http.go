@@ -141,6 +141,7 @@ func (c *client) handshake() bool {
 	if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) && plain.Conn != nil {
 		const text = "this port speaks TLS: use https://\n"
 		_, _ = io.WriteString(plain.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"+text)
+		c.linger()
 	}
 	return err == nil
 }

@@ -278,6 +278,8 @@ func TestSlowSubscriber(t *testing.T) {
 	if d := time.Since(began); d > 30*time.Second {
 		t.Errorf("to publish took %s", d)
 	}
+	p.sockets[0].mu.Lock()
+	defer p.sockets[0].mu.Unlock()
 	for u := range p.sockets[0].subscribers {
 		u.mu.Lock()
 		if len(u.queue) > 10 || u.waiting > 11<<20 {
@@ -331,7 +333,7 @@ func TestPing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	greeting := append([]byte{0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0, 'N', 'U', 'L', 'L'}, make([]byte, 48)...)
 	_, _ = conn.Write(append(greeting, "\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB\x00\x01\x01"...))
 	ping := func() {
