@@ -205,12 +205,12 @@ func fixed(text string, b *bench) string {
 		hash = strings.TrimSpace(hash)
 		n := -1
 		for i := range seen {
-			if seen[i] == hash[:4] {
+			if sameHash(seen[i], hash) {
 				n = i
 			}
 		}
 		if n < 0 {
-			n, seen = len(seen), append(seen, hash[:4])
+			n, seen = len(seen), append(seen, hash)
 		}
 		mask := func(size int) string { return strings.Repeat(fmt.Sprintf("%02x", 0xa0+n), size)[:size] }
 		first, last, cut := strings.Cut(hash, "…")
@@ -219,6 +219,21 @@ func fixed(text string, b *bench) string {
 		}
 		return space + mask(len(hash))
 	})
+}
+
+// sameHash reports whether two hashes are one, of which all, the beginning, or both ends are
+// shown.
+func sameHash(a, b string) bool {
+	ends := func(hash string) (first, last string) {
+		if first, last, _ = strings.Cut(hash, "…"); len(first) == 64 {
+			last = first
+		}
+		return first, last
+	}
+	a, aEnd := ends(a)
+	b, bEnd := ends(b)
+	first, last := min(len(a), len(b)), min(len(aEnd), len(bEnd))
+	return a[:first] == b[:first] && aEnd[len(aEnd)-last:] == bEnd[len(bEnd)-last:]
 }
 
 // wrapped breaks lines where the terminal does.
