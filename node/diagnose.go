@@ -18,9 +18,10 @@ import (
 	"github.com/karatcoin/karat/p2p/peerinfo"
 )
 
+// proxyPatience is how long a proxy may take to take a call. It is mostly on this machine.
+var proxyPatience = 500 * time.Millisecond
+
 const (
-	// proxyPatience is how long a proxy may take to take a call. It is mostly on this machine.
-	proxyPatience = 500 * time.Millisecond
 	// coinsAsked is how many outputs of a transaction are looked up, to find out whether it is in a
 	// block.
 	coinsAsked = 16

@@ -25,7 +25,7 @@ import (
 
 // askPatience is how long a node may take for an answer: findings are there within two seconds, or
 // say that the node is silent.
-const askPatience = 1500 * time.Millisecond
+var askPatience = 1500 * time.Millisecond
 
 // visit is a look at a node from outside: first of all it is asked, and where it does not
 // answer, its files and ports are looked at.
