@@ -82,7 +82,7 @@ func (w *world) setTime(now time.Time) { w.clock.Store(now.UnixNano()) }
 // template waits until the pool has followed the chain.
 func (w *world) template() *template.Template {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		if t := w.miner.Template(); !t.PoolBehind {
 			return t
 		}

@@ -351,16 +351,22 @@ func TestBehindIsRefreshed(t *testing.T) {
 	_, c, p, start := runner(t, 1)
 	now := p.make
 	var followed atomic.Bool
+	behind := make(chan struct{}, 1) // the candidates were asked for, and there were none
 	p.changes = new(atomic.Uint64)
 	p.make = func(maxWeight int) ([]*pending.Entry, types.Index) {
 		if !followed.Load() {
+			select {
+			case behind <- struct{}{}:
+			default:
+			}
 			return nil, types.Index{}
 		}
 		return now(maxWeight)
 	}
 	start()
 	<-c.asked
-	c.quiet(t) // and so the candidates were asked for
+	<-behind
+	c.quiet(t)
 	followed.Store(true)
 	p.changes.Add(1)
 	p.poke <- struct{}{}

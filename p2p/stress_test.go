@@ -34,7 +34,7 @@ func TestChurn(t *testing.T) {
 // watch ends the tests if this one hangs: who waits for a mutex stops the clock of
 // a bubble, and with it every timeout within.
 func watch(t *testing.T) {
-	timer := time.AfterFunc(2*time.Minute, func() { panic(t.Name() + " hangs") })
+	timer := time.AfterFunc(10*time.Minute, func() { panic(t.Name() + " hangs") })
 	t.Cleanup(func() { timer.Stop() })
 }
 

@@ -294,7 +294,7 @@ func synced(s *Set) bool {
 // waitFor waits until the indexes are at the tip.
 func (w *world) waitFor(x *Set) {
 	w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		if synced(x) {
 			return
 		}

@@ -121,7 +121,7 @@ func TestFailureEndsCommit(t *testing.T) {
 		if !errors.Is(err, errPower) {
 			t.Errorf("commit: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("commit waits for a disk that has failed")
 	}
 }
