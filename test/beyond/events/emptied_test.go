@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/karatcoin/karat/chain/journal"
@@ -21,15 +20,7 @@ import (
 // the server remembers for a while what was in it. A node does not press it meanwhile.
 func TestEmptied(t *testing.T) {
 	s := natsd.New(t).Start()
-	nc, err := nats.Connect(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc, js := natsd.Connect(t, s.URL())
 	stream, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: journal.Stream("dev", journal.JSON), Subjects: []string{journal.Subjects("dev", journal.JSON)}, Duplicates: 3 * time.Second,
 	})
@@ -56,11 +47,7 @@ func TestEmptied(t *testing.T) {
 	if err != nil || id == 0 {
 		t.Fatal(id, err)
 	}
-	last, err := nats.Connect(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer last.Close()
+	last, _ := natsd.Connect(t, s.URL())
 	if now, err := last.GetClientID(); err != nil || now-id > 30 {
 		t.Errorf("%d connections, %v", now-id, err)
 	}

@@ -47,15 +47,7 @@ func TestMain(m *testing.M) {
 // and gives them back.
 func TestMessages(t *testing.T) {
 	s := natsd.New(t).Start()
-	nc, err := nats.Connect(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, js := natsd.Connect(t, s.URL())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	params, err := karat.LoadNetwork("dev")

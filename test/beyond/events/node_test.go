@@ -29,7 +29,7 @@ import (
 )
 
 // patience is how long anything may take.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // coinsOf are all coins of a node.
 func coinsOf(t *testing.T, c *chain.Chain) map[types.OutPoint]types.Coin {
@@ -70,18 +70,12 @@ func work(tx *journal.Tx, put func(types.OutPoint, types.Coin), remove func(type
 // steps reads a stream from the first message until a block is the tip.
 func steps(t *testing.T, url, name string, f journal.Format, network types.Hash, until types.Index, each func(*journal.Step)) {
 	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc, js := natsd.Connect(t, url)
 	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	defer cancel()
 	var consumer jetstream.Consumer
+	var err error
 	for ; ; time.Sleep(20 * time.Millisecond) {
 		if consumer, err = js.OrderedConsumer(ctx, journal.Stream(name, f), jetstream.OrderedConsumerConfig{}); err == nil {
 			break
@@ -199,11 +193,7 @@ func TestRefusedStreams(t *testing.T) {
 		"this is not the journal of this network: a message on": {message: &nats.Msg{Subject: "karat.dev.json.tx.connected", Data: []byte("?")}},
 	} {
 		s := natsd.New(t, c.config).Start()
-		nc, err := nats.Connect(s.URL())
-		if err != nil {
-			t.Fatal(err)
-		}
-		js, _ := jetstream.New(nc)
+		nc, js := natsd.Connect(t, s.URL())
 		c.stream.Name = journal.Stream("dev", journal.JSON)
 		if c.stream.Subjects == nil {
 			c.stream.Subjects = []string{journal.Subjects("dev", journal.JSON)}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/karatcoin/karat/internal/freeport"
 )
@@ -109,6 +111,26 @@ func (s *Server) Start() *Server {
 	}
 	s.t.Fatal("the server does not listen")
 	return nil
+}
+
+// patience is how long a server may take for an answer, on a machine that has other things to
+// do.
+const patience = time.Minute
+
+// Connect connects to a server, with more time than clients have for it by default, and closes the
+// connection when the test ends.
+func Connect(t testing.TB, url string, options ...nats.Option) (*nats.Conn, jetstream.JetStream) {
+	t.Helper()
+	nc, err := nats.Connect(url, append(options, nats.Timeout(patience))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc, js
 }
 
 // Kill kills the server, as kill -9 does.

@@ -16,6 +16,7 @@ import (
 	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/chaintest"
+	"github.com/karatcoin/karat/test/beyond/natsd"
 )
 
 // genesisFile is the network of these tests.
@@ -145,19 +146,11 @@ type stream struct {
 
 func (b *book) stream(url string) *stream {
 	b.t.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	_, js := natsd.Connect(b.t, url, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s := &stream{js, journal.Stream(b.params.Name, journal.JSON)}
-	_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: s.name, Subjects: []string{journal.Subjects(b.params.Name, journal.JSON)}})
+	_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: s.name, Subjects: []string{journal.Subjects(b.params.Name, journal.JSON)}})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -166,7 +159,7 @@ func (b *book) stream(url string) *stream {
 
 // publish sends messages, each once whatever becomes of the server meanwhile.
 func (s *stream) publish(messages []journal.Message) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	for _, m := range messages {
 		for {
@@ -181,4 +174,20 @@ func (s *stream) publish(messages []journal.Message) error {
 		}
 	}
 	return nil
+}
+
+// anew publishes messages that the server may take for ones that it remembers, until it does not.
+func (s *stream) anew(t *testing.T, messages []journal.Message) {
+	t.Helper()
+	for _, m := range messages {
+		for known := true; known; {
+			ack, err := s.js.PublishMsg(t.Context(), &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if known = ack.Duplicate; known {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	}
 }

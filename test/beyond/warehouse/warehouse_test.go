@@ -354,9 +354,6 @@ func TestEmptied(t *testing.T) {
 	}
 	other := b.on(b.tip().Parent.Parent)
 	other.grow(10)
-	time.Sleep(time.Second)
-	if err := s.publish(other.told); err != nil {
-		t.Fatal(err)
-	}
+	s.anew(t, other.told)
 	until(other)
 }
