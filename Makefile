@@ -51,11 +51,11 @@ $(BROWSER)/npm/node_modules: $(BROWSER)/npm/package-lock.json
 
 .PHONY: browser
 browser: $(BROWSER)/npm/node_modules ## look at all pages in Chromium; KARAT_SHOTS names a folder for pictures
-	cd $(BROWSER) && $(GO) test -count=1 -v ./...
+	cd $(BROWSER) && $(GO) test -count=1 -timeout 20m -v ./...
 
 .PHONY: beyond
 beyond: ## run what reaches beyond one machine, beside real servers of NATS and PostgreSQL
-	cd test/beyond && $(GO) test -count=1 -v ./...
+	cd test/beyond && $(GO) test -count=1 -timeout 20m -v ./...
 
 .PHONY: beyond-kills
 beyond-kills: ## kill nodes, a NATS server and a reader of its stream of events: KILLS=1000

@@ -16,9 +16,9 @@ trap 'rm -f "$KARAT_VECTORS_TALLY"' EXIT
 status=0
 # Modules that `go test ./...` leaves out: tests against others' code, and a program.
 for module in test/oracle cmd/karat-events; do
-	[ "$how" != sum ] || (cd "$module" && go test ./...) || status=$?
+	[ "$how" != sum ] || (cd "$module" && go test -timeout 20m ./...) || status=$?
 done
-go test "$@" || status=$?
+go test -timeout 20m "$@" || status=$?
 sort "$KARAT_VECTORS_TALLY" | awk -F '\t' -v how="$how" '
 	how == "list" || $4 ~ /^NOT RUN/ { printf "%-16s %-46s %6s %s\n", $1, $2, $3, $4 }
 	$3 > 0 { cases += $3; split($2, name, "/"); tests += !counted[$1 name[1]]++ }
