@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -266,19 +268,41 @@ func (w *world) expectFilters(x *Set, path []*chaintest.Block) {
 	}
 }
 
-// copyTo copies the index's folder as a crash would leave it.
+// copyTo copies the index's folder as a crash would leave it: as it was at one moment, though
+// LevelDB tidies up at any time.
 func (w *world) copyTo(dir string) {
 	w.t.Helper()
 	var err error
-	for range 100 { // LevelDB removes files that it needs no more at any time
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		before := listing(w.dir)
 		if err = os.RemoveAll(dir); err == nil {
 			err = os.CopyFS(dir, os.DirFS(w.dir))
 		}
-		if err == nil {
+		if err == nil && listing(w.dir) == before {
 			return
 		}
 	}
-	w.t.Fatal(err)
+	w.t.Fatalf("the folder does not stand still: %v", err)
+}
+
+// listing is what changes when LevelDB changes a folder: it writes down in a file what files it
+// has.
+func listing(dir string) string {
+	var list strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			fmt.Fprintln(&list, path, info.Size(), info.ModTime().UnixNano())
+		}
+		return err
+	})
+	if err != nil { // it changes
+		fmt.Fprintln(&list, time.Now().UnixNano(), err)
+	}
+	return list.String()
 }
 
 // files are the names of the index's files that hold anything.
