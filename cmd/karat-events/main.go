@@ -93,12 +93,16 @@ func newApp(o *options, std cmdline.Streams) *cli.App {
 	}
 }
 
-// check checks what is said of the stream as a node does, before anybody is asked. An error
-// never has a password in it.
-func (o *options) check() error {
-	c := events.Config{
+// events is what the flags say of the stream, as a node has it.
+func (o *options) events() events.Config {
+	return events.Config{
 		Servers: o.servers, Format: journal.JSON, Credentials: o.credentials, Authority: o.authority, Certificate: o.certificate, Key: o.key,
 	}
+}
+
+// check checks that before anybody is asked. An error never has a password in it.
+func (o *options) check() error {
+	c := o.events()
 	if err := c.Check(); err != nil {
 		return cmdline.Usagef("--events: %w", err)
 	}

@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	dialTime   = 10 * time.Second
 	answerTime = 10 * time.Second // for a question
 
 	// Messages that were sent here and are not worked in: in NATS' client, and behind it. Each
@@ -32,17 +31,10 @@ type source struct {
 
 // openSource connects to a server and looks for the journal of a network.
 func openSource(ctx context.Context, o *options, params *consensus.Params) (*source, error) {
-	list := []nats.Option{nats.Name(program), nats.Timeout(dialTime), nats.NoReconnect(), nats.MaxPingsOutstanding(2), nats.PingInterval(dialTime)}
-	// Without a handler the client writes errors to standard error. Who waits is told of them.
-	list = append(list, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-	if o.credentials != "" {
-		list = append(list, nats.UserCredentials(o.credentials))
-	}
-	if o.authority != "" {
-		list = append(list, nats.RootCAs(o.authority))
-	}
-	if o.certificate != "" {
-		list = append(list, nats.ClientCert(o.certificate, o.key))
+	config := o.events()
+	list, err := config.Options(program)
+	if err != nil {
+		return nil, err
 	}
 	nc, err := nats.Connect(o.servers, list...)
 	if err != nil {

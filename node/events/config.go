@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -18,8 +19,10 @@ import (
 // MaxReplicas is how many servers of a cluster can keep a stream.
 const MaxReplicas = 5
 
-// maxFile is how long a file of credentials or certificates may be, in bytes.
-const maxFile = 1 << 20
+const (
+	maxFile  = 1 << 20          // bytes of a file of credentials or certificates
+	dialTime = 10 * time.Second // until a server must answer
+)
 
 // Config is what an operator says of the stream.
 type Config struct {
@@ -117,9 +120,14 @@ func (c *Config) tls() (*tls.Config, error) {
 	return t, nil
 }
 
-// options are those of a connection. Files are read anew for each, since they may change.
-func (c *Config) options() ([]nats.Option, error) {
-	o := []nats.Option{nats.Name("karat"), nats.Timeout(dialTime), nats.NoReconnect(), nats.MaxPingsOutstanding(2), nats.PingInterval(dialTime)}
+// Options are those of a connection that is made by the configuration, under a name that
+// servers are told. Files are read anew for each connection, since they may change.
+func (c *Config) Options(name string) ([]nats.Option, error) {
+	o := []nats.Option{
+		nats.Name(name), nats.Timeout(dialTime), nats.NoReconnect(), nats.MaxPingsOutstanding(2), nats.PingInterval(dialTime),
+		// Without a handler the client writes errors to standard error. Who waits is told of them.
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+	}
 	if c.Credentials != "" {
 		o = append(o, nats.UserCredentials(c.Credentials))
 	}

@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	dialTime   = 10 * time.Second
 	answerTime = 10 * time.Second // for a question
 	storeTime  = 30 * time.Second // for a message
 
@@ -56,7 +55,7 @@ type sent struct {
 // openStream connects, and makes the stream if it is not there. lost is called when the
 // connection ends. What is at fault in a stream that is there is an error: it is not changed.
 func openStream(ctx context.Context, o *Options, lost func()) (place, error) {
-	options, err := o.options()
+	options, err := o.Config.Options("karat")
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +64,7 @@ func openStream(ctx context.Context, o *Options, lost func()) (place, error) {
 		cancel(errLost)
 		lost()
 	}
-	// Without a handler the client writes errors to standard error. Who waits is told of them.
-	silent := func(*nats.Conn, *nats.Subscription, error) {}
-	options = append(options, nats.ClosedHandler(closed), nats.ErrorHandler(silent), nats.SetCustomDialer(dialer{ctx}), nats.SkipHostLookup())
+	options = append(options, nats.ClosedHandler(closed), nats.SetCustomDialer(dialer{ctx}), nats.SkipHostLookup())
 	nc, err := nats.Connect(o.Servers, options...)
 	if err != nil {
 		cancel(err)
