@@ -68,71 +68,66 @@ func (n *Node) Run(ctx context.Context, started func(Started)) (err error) {
 	if n.config.NoPersist {
 		path = ""
 	}
-	run := []func(context.Context) error{n.watch, n.keepWarnings, n.tellStory(s), s.pool.Run, s.peers.Run, n.keepEstimates(s.pool)}
-	if n.index != nil {
-		run = append(run, n.index.Run)
-	}
-	if s.publisher != nil {
-		run = append(run, s.publisher.Run)
-	}
-	if s.events != nil {
-		run = append(run, s.events.Run)
-	}
-	hooks := n.newNotices()
-	run = append(run, hooks.runs(n, s.pool)...)
-	if n.config.StopAt > 0 {
-		run = append(run, n.stopAt)
-	}
-	if n.config.Mine {
-		run = append(run, s.miner.Run)
-	}
-	if s.bench != nil {
-		run = append(run, s.bench.Run)
-	}
-	if s.stratum != nil {
-		run = append(run, s.stratum.Run)
-	}
-	if s.monitorListener != nil {
-		run = append(run, func(ctx context.Context) error { return n.newMonitor(s).Run(ctx, s.monitorListener) })
-	}
-	if s.mapper != nil {
-		run = append(run, s.mapper.Run)
-	}
-	if s.faucet != nil {
-		run = append(run, s.faucet.Run)
-	}
-	if s.web != nil {
-		run = append(run, func(ctx context.Context) error { return s.web.Run(ctx, s.webListener) })
-	}
-	if len(s.rpcListeners) > 0 {
-		run = append(run, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListeners...) })
-	}
+	hooks, loaded := n.newNotices(), make(chan struct{})
+	run := append(n.runs(s), hooks.runs(n, s.pool)...)
 	if path != "" {
 		run = append(run, func(ctx context.Context) error { return s.pool.KeepSaved(ctx, path) })
 	}
-	loaded := make(chan struct{})
-	run = append(run, func(ctx context.Context) error { return n.loadPool(ctx, s.pool, path, loaded) })
-	run = append(run, func(ctx context.Context) error {
-		for _, ready := range []<-chan struct{}{s.peers.Running(), loaded} {
-			select {
-			case <-ready:
-			case <-ctx.Done():
-			}
-			s.server.Ready() // clients see by getmempoolinfo how far loading is
-		}
-		tip := n.chain.Tip()
-		n.ownLog.Info("started", "version", karat.Version, "network", n.config.Params.Name, "height", tip.Height, "hash", tip.Hash)
-		s.listens.Store(true)
-		started(n.started(s))
-		hooks.startup.Fire()
-		<-ctx.Done()
-		n.ownLog.Info("stopping")
-		hooks.shutdown.Now(context.WithoutCancel(ctx))
-		return nil
-	})
+	run = append(run,
+		func(ctx context.Context) error { return n.loadPool(ctx, s.pool, path, loaded) },
+		func(ctx context.Context) error { return n.announce(ctx, s, &hooks, loaded, started) },
+	)
 	err = runAll(ctx, run...)
 	n.savePool(s.pool, path)
 	return err
+}
+
+// runs returns what runs of the services, and beside them, while the node does.
+func (n *Node) runs(s *services) []func(context.Context) error {
+	run := []func(context.Context) error{n.watch, n.keepWarnings, n.tellStory(s), s.pool.Run, s.peers.Run, n.keepEstimates(s.pool)}
+	for _, service := range []struct {
+		wanted bool
+		run    func(context.Context) error
+	}{
+		{n.index != nil, n.index.Run},
+		{s.publisher != nil, s.publisher.Run},
+		{s.events != nil, s.events.Run},
+		{n.config.StopAt > 0, n.stopAt},
+		{n.config.Mine, s.miner.Run},
+		{s.bench != nil, s.bench.Run},
+		{s.stratum != nil, s.stratum.Run},
+		{s.mapper != nil, s.mapper.Run},
+		{s.faucet != nil, s.faucet.Run},
+		{s.monitorListener != nil, func(ctx context.Context) error { return n.newMonitor(s).Run(ctx, s.monitorListener) }},
+		{s.web != nil, func(ctx context.Context) error { return s.web.Run(ctx, s.webListener) }},
+		{len(s.rpcListeners) > 0, func(ctx context.Context) error { return s.server.Run(ctx, s.rpcListeners...) }},
+	} {
+		if service.wanted {
+			run = append(run, service.run)
+		}
+	}
+	return run
+}
+
+// announce says when peers can connect and what waited in the pool is back, and when the node
+// stops. A command of the operator's may hold up the stop.
+func (n *Node) announce(ctx context.Context, s *services, hooks *notices, loaded <-chan struct{}, started func(Started)) error {
+	for _, ready := range []<-chan struct{}{s.peers.Running(), loaded} {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+		}
+		s.server.Ready() // clients see by getmempoolinfo how far loading is
+	}
+	tip := n.chain.Tip()
+	n.ownLog.Info("started", "version", karat.Version, "network", n.config.Params.Name, "height", tip.Height, "hash", tip.Hash)
+	s.listens.Store(true)
+	started(n.started(s))
+	hooks.startup.Fire()
+	<-ctx.Done()
+	n.ownLog.Info("stopping")
+	hooks.shutdown.Now(context.WithoutCancel(ctx))
+	return nil
 }
 
 // mempoolFile is where waiting transactions are saved.
