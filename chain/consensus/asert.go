@@ -50,7 +50,7 @@ func (a asert) target(seconds int64, blocks uint64) Uint256 {
 		971_821_376*fraction*fraction+
 		5_127*fraction*fraction*fraction+(1<<47))>>48
 
-	target := new(big.Int).Mul(a.anchor.big(), new(big.Int).SetUint64(factor))
+	target := new(big.Int).Mul(a.anchor.Big(), new(big.Int).SetUint64(factor))
 	switch {
 	case shifts.Cmp(big.NewInt(512)) > 0:
 		return a.limit
@@ -65,8 +65,8 @@ func (a asert) target(seconds int64, blocks uint64) Uint256 {
 	switch {
 	case target.Sign() == 0:
 		return Uint256{1}
-	case target.Cmp(a.limit.big()) > 0:
+	case target.Cmp(a.limit.Big()) > 0:
 		return a.limit
 	}
-	return uint256FromBig(target)
+	return Uint256FromBig(target)
 }

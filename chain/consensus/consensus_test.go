@@ -278,22 +278,22 @@ func TestUint256(t *testing.T) {
 	}
 	for range 2000 {
 		u, v := random(), random()
-		a, b := u.big(), v.big()
-		if got := u.Add(v).big(); got.Cmp(new(big.Int).Mod(new(big.Int).Add(a, b), modulus)) != 0 {
+		a, b := u.Big(), v.Big()
+		if got := u.Add(v).Big(); got.Cmp(new(big.Int).Mod(new(big.Int).Add(a, b), modulus)) != 0 {
 			t.Fatalf("%s + %s = %x", u, v, got)
 		}
-		if got := u.Sub(v).big(); got.Cmp(new(big.Int).Mod(new(big.Int).Sub(a, b), modulus)) != 0 {
+		if got := u.Sub(v).Big(); got.Cmp(new(big.Int).Mod(new(big.Int).Sub(a, b), modulus)) != 0 {
 			t.Fatalf("%s - %s = %x", u, v, got)
 		}
 		if u.Cmp(v) != a.Cmp(b) || u.IsZero() != (a.Sign() == 0) || u.bitLen() != a.BitLen() {
 			t.Fatalf("%s and %s compare wrongly", u, v)
 		}
 		n := r.IntN(300)
-		if u.shift(n).big().Cmp(new(big.Int).Mod(new(big.Int).Lsh(a, uint(n)), modulus)) != 0 ||
-			u.shift(-n).big().Cmp(new(big.Int).Rsh(a, uint(n))) != 0 {
+		if u.shift(n).Big().Cmp(new(big.Int).Mod(new(big.Int).Lsh(a, uint(n)), modulus)) != 0 ||
+			u.shift(-n).Big().Cmp(new(big.Int).Rsh(a, uint(n))) != 0 {
 			t.Fatalf("%s is shifted by %d wrongly", u, n)
 		}
-		if fmt.Sprintf("%064x", a) != u.String() || hexUint256(t, u.String()) != u || uint256FromBig(a) != u {
+		if fmt.Sprintf("%064x", a) != u.String() || hexUint256(t, u.String()) != u || Uint256FromBig(a) != u {
 			t.Fatalf("%s is not %x", u, a)
 		}
 		if text, err := u.MarshalText(); err != nil || string(text) != u.String() {

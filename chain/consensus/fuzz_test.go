@@ -28,10 +28,10 @@ func FuzzCompact(f *testing.F) {
 		if negative != (value.Sign() != 0 && bits&0x800000 != 0) {
 			t.Fatalf("%08x: negative %v", bits, negative)
 		}
-		if !overflow && target.big().Cmp(value) != 0 {
+		if !overflow && target.Big().Cmp(value) != 0 {
 			t.Fatalf("%08x: target %s, want %x", bits, target, value)
 		}
-		work := BlockWork(bits).big()
+		work := BlockWork(bits).Big()
 		want := new(big.Int)
 		if !negative && !overflow && value.Sign() > 0 {
 			want.Quo(new(big.Int).Lsh(big.NewInt(1), 256), new(big.Int).Add(value, big.NewInt(1)))
@@ -43,7 +43,7 @@ func FuzzCompact(f *testing.F) {
 		// Of any number the compact form keeps what its mantissa holds.
 		var full [32]byte
 		copy(full[:], number)
-		u := uint256FromBig(new(big.Int).SetBytes(full[:])).shift(-8 * (32 - min(len(number), 32)))
+		u := Uint256FromBig(new(big.Int).SetBytes(full[:])).shift(-8 * (32 - min(len(number), 32)))
 		compact := CompactBits(u)
 		kept, negative, overflow := ExpandBits(compact)
 		if negative || overflow || kept.Cmp(u) > 0 || CompactBits(kept) != compact {
@@ -79,7 +79,7 @@ func twinASERT(a asert, seconds int64, blocks uint64) Uint256 {
 	if whole.Cmp(big.NewInt(-2000)) < 0 {
 		return Uint256{1}
 	}
-	target := new(big.Rat).SetFrac(new(big.Int).Mul(a.anchor.big(), fraction), big.NewInt(65536))
+	target := new(big.Rat).SetFrac(new(big.Int).Mul(a.anchor.Big(), fraction), big.NewInt(65536))
 	two := new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(2), new(big.Int).Abs(whole), nil))
 	if whole.Sign() < 0 {
 		two.Inv(two)
@@ -89,10 +89,10 @@ func twinASERT(a asert, seconds int64, blocks uint64) Uint256 {
 	switch {
 	case result.Sign() == 0:
 		return Uint256{1}
-	case result.Cmp(a.limit.big()) > 0:
+	case result.Cmp(a.limit.Big()) > 0:
 		return a.limit
 	}
-	return uint256FromBig(result)
+	return Uint256FromBig(result)
 }
 
 // Every fraction that there is.
@@ -120,7 +120,7 @@ func FuzzASERT(f *testing.F) {
 		var full [32]byte
 		copy(full[:], limit)
 		a := asert{
-			anchor: anchor, limit: uint256FromBig(new(big.Int).SetBytes(full[:])), halfLife: int64(halfLife), spacing: int64(spacing),
+			anchor: anchor, limit: Uint256FromBig(new(big.Int).SetBytes(full[:])), halfLife: int64(halfLife), spacing: int64(spacing),
 		}
 		if negative || overflow || anchor.IsZero() || a.limit.Cmp(anchor) < 0 || halfLife == 0 || spacing == 0 {
 			return // refused by Params

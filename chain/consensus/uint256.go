@@ -94,7 +94,8 @@ func (u Uint256) Sub(v Uint256) (difference Uint256) {
 	return difference
 }
 
-func (u Uint256) big() *big.Int {
+// Big returns u as a number of math/big.
+func (u Uint256) Big() *big.Int {
 	var b [32]byte
 	for i := range u {
 		binary.BigEndian.PutUint64(b[8*i:], u[3-i])
@@ -102,8 +103,8 @@ func (u Uint256) big() *big.Int {
 	return new(big.Int).SetBytes(b[:])
 }
 
-// uint256FromBig converts a number that is below 2^256.
-func uint256FromBig(n *big.Int) (u Uint256) {
+// Uint256FromBig converts a number that is not negative and below 2^256. It panics on others.
+func Uint256FromBig(n *big.Int) (u Uint256) {
 	var b [32]byte
 	n.FillBytes(b[:])
 	for i := range u {
@@ -115,10 +116,10 @@ func uint256FromBig(n *big.Int) (u Uint256) {
 // shift returns u << n, or u >> -n.
 func (u Uint256) shift(n int) Uint256 {
 	if n < 0 {
-		return uint256FromBig(new(big.Int).Rsh(u.big(), uint(-n)))
+		return Uint256FromBig(new(big.Int).Rsh(u.Big(), uint(-n)))
 	}
-	shifted := new(big.Int).Lsh(u.big(), uint(n))
-	return uint256FromBig(shifted.And(shifted, maxUint256))
+	shifted := new(big.Int).Lsh(u.Big(), uint(n))
+	return Uint256FromBig(shifted.And(shifted, maxUint256))
 }
 
 var maxUint256 = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 256), big.NewInt(1))
@@ -178,8 +179,8 @@ func BlockWork(compact uint32) Uint256 {
 		return Uint256{}
 	}
 	// 2^256 does not fit; (2^256 - target - 1) / (target + 1) + 1 is the same.
-	divisor := new(big.Int).Add(target.big(), big.NewInt(1))
-	dividend := new(big.Int).Sub(maxUint256, target.big())
+	divisor := new(big.Int).Add(target.Big(), big.NewInt(1))
+	dividend := new(big.Int).Sub(maxUint256, target.Big())
 	work := dividend.Div(dividend, divisor)
-	return uint256FromBig(work.Add(work, big.NewInt(1)))
+	return Uint256FromBig(work.Add(work, big.NewInt(1)))
 }

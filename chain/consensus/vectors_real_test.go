@@ -157,8 +157,8 @@ func TestVectorsHeaders(t *testing.T) {
 		}
 		var last, lastTotal *big.Int
 		for _, v := range file.Checkpoints {
-			work := checkedHeader(t, params, v.Header, v.Hash).big()
-			total := hexUint256(t, v.Chainwork).big()
+			work := checkedHeader(t, params, v.Header, v.Hash).Big()
+			total := hexUint256(t, v.Chainwork).Big()
 			if last != nil {
 				// 2015 more blocks like the last checkpoint, then this one.
 				want := new(big.Int).Mul(last, big.NewInt(2015))

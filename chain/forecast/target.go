@@ -1,7 +1,6 @@
 package forecast
 
 import (
-	"math"
 	"math/big"
 	"time"
 
@@ -22,25 +21,12 @@ func BitsFor(rate float64, spacing time.Duration) uint32 {
 // easiest is the highest target that has a compact form which is not negative.
 var easiest = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(1))
 
+// compact returns the compact form of a target, or of the easiest one that has such a form.
 func compact(target *big.Int) uint32 {
 	if target.Cmp(easiest) > 0 {
 		target = easiest
 	}
-	var u consensus.Uint256
-	limb := new(big.Int).SetUint64(math.MaxUint64)
-	for i := range u {
-		u[i] = new(big.Int).And(new(big.Int).Rsh(target, uint(64*i)), limb).Uint64()
-	}
-	return consensus.CompactBits(u)
-}
-
-func expand(bits uint32) *big.Int {
-	target, _, _ := consensus.ExpandBits(bits)
-	n := new(big.Int)
-	for i := len(target) - 1; i >= 0; i-- {
-		n.Or(n.Lsh(n, 64), new(big.Int).SetUint64(target[i]))
-	}
-	return n
+	return consensus.CompactBits(consensus.Uint256FromBig(target))
 }
 
 // Bitcoins2016 returns Bitcoin's rule, for comparison: every 2016 blocks the target is
@@ -58,9 +44,10 @@ func Bitcoins2016() Rule {
 		}
 		due := int64(p.TargetSpacing) * blocks
 		took := min(max(int64(parent.Header.Timestamp)-int64(began), due/4), due*4)
-		target := expand(bits)
+		expanded, _, _ := consensus.ExpandBits(bits)
+		target := expanded.Big()
 		target.Div(target.Mul(target, big.NewInt(took)), big.NewInt(due))
-		if limit := expand(consensus.CompactBits(p.PowLimit)); target.Cmp(limit) > 0 {
+		if limit := p.PowLimit.Big(); target.Cmp(limit) > 0 {
 			target = limit
 		}
 		began, bits = parent.Header.Timestamp, compact(target)
