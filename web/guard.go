@@ -15,10 +15,10 @@ import (
 // Limits are what visitors may cost. Those of an address are of an IPv4 address or of an
 // IPv6 network of 64 bits: who has one of these has all of it.
 type Limits struct {
-	Connections           int     // of all
-	ConnectionsPerAddress int     // a class behind one router has one address
-	Streams               int     // of live events, of all
-	StreamsPerAddress     int     //
+	Connections           int // of all
+	ConnectionsPerAddress int // a class behind one router has one address
+	Streams               int // of live events, of all
+	StreamsPerAddress     int
 	Requests              float64 // of an address in a second, on average; ten times as many at once
 	Bytes                 float64 // that an address is sent in a second, on average; thirty seconds of it at once
 	TotalBytes            float64 // the same, of all

@@ -44,7 +44,7 @@ func DiskOf(path string) (doctor.Disk, error) {
 	}
 	size := uint64(s.Bsize)
 	return doctor.Disk{
-		Total: s.Blocks * size, Free: s.Bavail * size, TotalNodes: s.Files, FreeNodes: s.Ffree, ReadOnly: s.Flags&unix.ST_RDONLY != 0,
+		Total: s.Blocks * size, Free: s.Bavail * size, Inodes: s.Files, FreeInodes: s.Ffree, ReadOnly: s.Flags&unix.ST_RDONLY != 0,
 	}, nil
 }
 

@@ -174,7 +174,10 @@ func plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
-	return fmt.Sprintf("%d %s", n, strings.TrimSuffix(thing, "y")+map[bool]string{true: "ies", false: "s"}[strings.HasSuffix(thing, "y")])
+	if stem, ok := strings.CutSuffix(thing, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // Size returns bytes as findings write them.

@@ -64,10 +64,10 @@ type Network struct {
 	Mapped     bool             // and does
 	Proxy      string           // HOST:PORT; empty: none
 	ProxyError string           // why it does not answer; empty: it does
-	Peers      []peerinfo.Info  //
-	Calls      []peerinfo.Call  // the last ones, the latest first
-	Callers    uint64           // who have called and were let in, since the start
-	Twin       string           // where another node with this node's key was met; empty: nowhere
+	Peers      []peerinfo.Info
+	Calls      []peerinfo.Call // the last ones, the latest first
+	Callers    uint64          // who have called and were let in, since the start
+	Twin       string          // where another node with this node's key was met; empty: nowhere
 	Upload     peerinfo.UploadTarget
 	Budgets    peerinfo.Budgets
 }
@@ -112,9 +112,9 @@ type Memory struct {
 
 // Disk is a file system.
 type Disk struct {
-	Total, Free           uint64 // bytes; Free is what an ordinary user may still write
-	TotalNodes, FreeNodes uint64 // files that it can hold, and can hold more
-	ReadOnly              bool
+	Total, Free        uint64 // bytes; Free is what an ordinary user may still write
+	Inodes, FreeInodes uint64 // files that it can hold, and can hold more
+	ReadOnly           bool
 }
 
 // Files are those that the node has open, sockets among them.
@@ -124,18 +124,19 @@ type Files struct{ Open, Limit uint64 }
 type Outside struct {
 	NetworkFile string // why it cannot be used; empty: it can
 	Options     string // what is wrong with the configuration file or the command line
-	DataDir     string
-	// NoParent says that what the data directory is in does not exist; New that there is no
-	// data yet; Access why it cannot be used.
-	NoParent, Access string
-	New              bool
-	Damaged          string // why the database cannot be opened
-	OtherNetwork     string // the data are of another network
-	Locked           bool   // a process has the data open
-	PID              int    // of the node that was started there last; 0: it is not known
-	Taken            []Port // where another program listens
-	Exposed          []string
-	Crashed          bool // the node ended without an end
+
+	// Of the data directory. A text says why something is wrong; empty: nothing is.
+	DataDir      string
+	NoParent     string   // what it is to be in does not exist
+	Access       string   // this user cannot use it
+	New          bool     // it has no data yet
+	Damaged      string   // its database cannot be opened
+	OtherNetwork string   // its data are of another network
+	Locked       bool     // a process has the data open
+	PID          int      // of the node that was started there last; 0: it is not known
+	Taken        []Port   // where another program listens
+	Exposed      []string // secret files that others can read
+	Crashed      bool     // the node ended without an end
 
 	// Of asking a node:
 	RPC      string // where it was asked; empty: it was not

@@ -43,7 +43,7 @@ func well() *Facts {
 		},
 		Machine: &Machine{
 			DataDir: "/data", Memory: Memory{Total: 8 * gibibyte, Available: 4 * gibibyte, Mine: gibibyte / 2},
-			Disk:  Disk{Total: 500 * gibibyte, Free: 300 * gibibyte, TotalNodes: 1 << 20, FreeNodes: 1 << 19},
+			Disk:  Disk{Total: 500 * gibibyte, Free: 300 * gibibyte, Inodes: 1 << 20, FreeInodes: 1 << 19},
 			Files: Files{Open: 100, Limit: 4096}, Budgets: []Budget{{"--dbcache", 160 << 20}, {"--mempool", 300 << 20}, {"--max-memory", 256 << 20}},
 		},
 	}
@@ -74,7 +74,7 @@ func TestFaults(t *testing.T) {
 		{"chain-fault", func(in *Inside, _ *Machine) { in.Chain.Problem = "input/output error" }},
 		{"disk-read-only", func(_ *Inside, m *Machine) { m.Disk.ReadOnly = true }},
 		{"disk-full", func(_ *Inside, m *Machine) { m.Disk.Free = 80 << 20 }},
-		{"disk-files", func(_ *Inside, m *Machine) { m.Disk.FreeNodes = 12 }},
+		{"disk-files", func(_ *Inside, m *Machine) { m.Disk.FreeInodes = 12 }},
 		{"disk-low", func(_ *Inside, m *Machine) { m.Disk.Free = 600 << 20 }},
 		{"memory-low", func(_ *Inside, m *Machine) { m.Memory.Available = 60 << 20 }},
 		{"memory-budget", func(_ *Inside, m *Machine) { m.Budgets[0].Bytes = 16 * gibibyte }},

@@ -25,7 +25,8 @@ const (
 	quietBlocks   = 20               // spacings without a block: chance does it once in 500 million
 	blocksKept    = 288              // by nodes that prune
 	leastShares   = 50               // that say something
-	floorTimes    = 5                // what peers take
+	floorTimes    = 5                // as much as peers take, and as is usual
+	usualFloor    = 100              // grains per 1000 virtual bytes
 	memoryShare   = 0.95             // of what peers may
 	certificateIn = 14 * 24 * time.Hour
 )
