@@ -128,7 +128,7 @@ var allowed = map[string][]string{
 		"internal/wholefile", "internal/poke", "chain/types", "chain/consensus", "chain/header", "chain/journal", "github.com/nats-io/nats.go", "github.com/nats-io/nats.go/jetstream",
 	},
 	"rpc/zeromq": {
-		"internal/poke", "chain/types", "chain/consensus", "chain/pending", "rpc/zmqinfo", "github.com/go-zeromq/zmq4", "github.com/go-zeromq/zmq4/security/null",
+		"internal/poke", "chain/types", "chain/consensus", "chain/event", "chain/pending", "rpc/zmqinfo", "github.com/go-zeromq/zmq4", "github.com/go-zeromq/zmq4/security/null",
 	},
 	"rpc": {
 		"rpc/devinfo",
@@ -156,7 +156,7 @@ var allowed = map[string][]string{
 	"node": {
 		"node/dev", "rpc/devinfo",
 		"internal/machine", "node/doctor",
-		".", "internal/wholefile", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
+		".", "internal/wholefile", "internal/poke", "internal/warnings", "internal/ratelog", "internal/logswitch", "internal/threadtime", "chain/types", "chain/consensus", "chain/event", "chain/header", "chain/pending", "chain/taproot", "chain/coinstats", "chain/indexed", "chain/bootstrap", "chain", "chain/store", "chain/index",
 		"mempool", "miner", "miner/stratum", "p2p", "p2p/dial", "p2p/noise", "p2p/peerinfo", "p2p/portmap", "rpc", "rpc/zeromq", "rpc/zmqinfo", "web", "web/faucet", "internal/hook", "node/monitor", "node/events",
 	},
 	"node/lab":    {"internal/baton", "internal/poke", "internal/simnet", "chain/types", "chain/consensus", "chain/header", "chain/indexed", "chain/pending", "node", "rpc/labinfo"},

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/event"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/internal/hook"
 	"github.com/karatcoin/karat/internal/poke"
@@ -52,11 +53,10 @@ func (s *notices) runs(n *Node, pool *mempool.Pool) (run []func(context.Context)
 	return run
 }
 
-// feedBlocks tells of each block that goes on from the tip, and of the last alone when the
-// chain was reorganised. During a sync it is silent, as Core is.
+// feedBlocks tells of new tips.
 func (s *notices) feedBlocks(ctx context.Context, n *Node) error {
 	const atOnce = 2
-	at, reorganised := n.chain.Tip(), false
+	at, tips := n.chain.Tip(), event.Tips{}
 	return poke.Follow(ctx, n.chain, func() (bool, error) {
 		reverted, applied, err := n.chain.UpdatesSince(at, atOnce)
 		if err != nil {
@@ -64,15 +64,14 @@ func (s *notices) feedBlocks(ctx context.Context, n *Node) error {
 			at = n.chain.Tip()
 			return false, nil
 		}
-		reorganised = reorganised || len(reverted) > 0
 		for i := range reverted {
 			at = reverted[i].Update.Parent
+			tips.Reverted()
 		}
 		for i := range applied {
 			at = applied[i].Update.Block
-			if isTip := at == n.chain.Tip(); isTip || !reorganised && !n.syncing() {
+			if tips.Applied(at, n.chain.Tip(), n.syncing) {
 				s.block.Fire("%s", at.Hash.String())
-				reorganised = false
 			}
 		}
 		return len(reverted)+len(applied) > 0, nil

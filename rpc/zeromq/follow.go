@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/karatcoin/karat/chain/consensus"
+	"github.com/karatcoin/karat/chain/event"
 	"github.com/karatcoin/karat/chain/pending"
 	"github.com/karatcoin/karat/chain/types"
 	"github.com/karatcoin/karat/rpc/zmqinfo"
@@ -21,9 +22,7 @@ const (
 type position struct {
 	block   types.Index
 	changes uint64 // of the pool
-	// reorganised says that the chain has gone back since the last tip: of the blocks that
-	// follow only the last is a tip.
-	reorganised bool
+	tips    event.Tips
 }
 
 // follow publishes what changes. The pool marks in its changes where a block came or went,
@@ -141,7 +140,7 @@ func (p *Publisher) blocksUpTo(ctx context.Context, at *position, to types.Index
 		for i := range reverted {
 			u := &reverted[i]
 			p.block(u, 'D')
-			at.reorganised = true
+			at.tips.Reverted()
 			if at.block = u.Update.Parent; at.block == to {
 				return nil
 			}
@@ -150,9 +149,7 @@ func (p *Publisher) blocksUpTo(ctx context.Context, at *position, to types.Index
 			u := &applied[i]
 			p.block(u, 'C')
 			at.block = u.Update.Block
-			isTip := at.block == p.Chain.Tip()
-			if isTip || !at.reorganised && !p.syncing() {
-				at.reorganised = false
+			if at.tips.Applied(at.block, p.Chain.Tip(), p.syncing) {
 				p.publish(zmqinfo.HashBlock, func() []byte { return shown(u.Block.Hash) })
 				p.publish(zmqinfo.RawBlock, func() []byte { return u.Block.Raw })
 			}
