@@ -124,13 +124,7 @@ func (s *Server) apiBlockTxs(r *http.Request) (*page, error) {
 		}
 		list := []txJSON{}
 		for n := int(start); n < len(b.TxIDs) && len(list) < nextPage; n++ {
-			f := foundTx{txid: b.TxIDs[n], info: info, n: n}
-			t, err := s.read(ctx, f)
-			if err != nil {
-				return nil, err
-			}
-			status := f.status()
-			j, err := s.txJSON(ctx, t, f.txid, &status)
+			j, err := s.foundJSON(ctx, foundTx{txid: b.TxIDs[n], info: info, n: n})
 			if err != nil {
 				return nil, err
 			}

@@ -104,19 +104,13 @@ func (s *Server) chainTxs(ctx context.Context, n namedScript, after *indexed.Cur
 		if !ok {
 			continue
 		}
-		f := foundTx{txid: h.TxID, info: info, n: int(h.Place.N)}
 		if i+1 < len(history.Txs) && history.Txs[i+1].Place.Block == h.Place.Block {
 			// Of a block that has several of them, none is read by itself.
 			if _, err := s.blocks.get(ctx, h.Place.Block); err != nil {
 				return nil, err
 			}
 		}
-		t, err := s.read(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		status := f.status()
-		j, err := s.txJSON(ctx, t, f.txid, &status)
+		j, err := s.foundJSON(ctx, foundTx{txid: h.TxID, info: info, n: int(h.Place.N)})
 		if err != nil {
 			return nil, err
 		}
@@ -134,11 +128,7 @@ func (s *Server) waitingTxs(ctx context.Context, n namedScript) ([]txJSON, error
 	slices.Reverse(waiting) // those of the same second, too
 	list := []txJSON{}
 	for _, w := range waiting[:min(firstWaiting, len(waiting))] {
-		t, err := s.read(ctx, foundTx{txid: w.entry.TxID, entry: w.entry})
-		if err != nil {
-			return nil, err
-		}
-		j, err := s.txJSON(ctx, t, w.entry.TxID, &statusJSON{})
+		j, err := s.foundJSON(ctx, foundTx{txid: w.entry.TxID, entry: w.entry})
 		if err != nil {
 			return nil, err
 		}

@@ -130,6 +130,16 @@ func (s *Server) txJSON(ctx context.Context, t transaction, txid types.Hash, sta
 	return j, nil
 }
 
+// foundJSON reads a transaction that was found, and writes it.
+func (s *Server) foundJSON(ctx context.Context, f foundTx) (txJSON, error) {
+	t, err := s.read(ctx, f)
+	if err != nil {
+		return txJSON{}, err
+	}
+	status := f.status()
+	return s.txJSON(ctx, t, f.txid, &status)
+}
+
 // apiNamed finds the transaction of the path.
 func (s *Server) apiNamed(r *http.Request) (foundTx, error) {
 	txid, err := pathHash(r, "txid")
@@ -162,14 +172,7 @@ func (s *Server) apiTx(r *http.Request) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return asJSON(f.version(), 0, func(ctx context.Context) (any, error) {
-		t, err := s.read(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		status := f.status()
-		return s.txJSON(ctx, t, f.txid, &status)
-	}), nil
+	return asJSON(f.version(), 0, func(ctx context.Context) (any, error) { return s.foundJSON(ctx, f) }), nil
 }
 
 // apiTxStatus says of a transaction that nobody knows that it is in no block, as Esplora does:

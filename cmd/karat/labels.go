@@ -125,15 +125,11 @@ func importLabels(c *cli.Context, o *opened) error {
 	}
 	name := c.Args().First()
 	result, err := cmdline.Await(c.Context, func() (wallet.LabelImport, error) {
-		in := c.App.Reader
-		if name != "-" {
-			f, err := os.Open(name)
-			if err != nil {
-				return wallet.LabelImport{}, err
-			}
-			defer f.Close()
-			in = f
+		in, err := cmdline.Open(name, c.App.Reader)
+		if err != nil {
+			return wallet.LabelImport{}, err
 		}
+		defer in.Close()
 		return o.ImportLabels(in)
 	})
 	if err != nil {

@@ -113,15 +113,11 @@ func notarize(c *cli.Context, wait uint32) error {
 // hashFile hashes a file as it comes: it may be larger than memory.
 func hashFile(c *cli.Context, name string) (*proof.Document, error) {
 	return cmdline.Await(c.Context, func() (*proof.Document, error) {
-		in := c.App.Reader
-		if name != "-" {
-			f, err := os.Open(name)
-			if err != nil {
-				return nil, err
-			}
-			defer f.Close()
-			in = f
+		in, err := cmdline.Open(name, c.App.Reader)
+		if err != nil {
+			return nil, err
 		}
+		defer in.Close()
 		h := sha256.New()
 		size, err := io.Copy(h, in)
 		if err != nil {

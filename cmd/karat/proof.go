@@ -89,15 +89,11 @@ func makeProof(c *cli.Context, wait uint32) error {
 // readProof reads a proof file, which may be anything.
 func readProof(c *cli.Context, name string) (*proof.Proof, error) {
 	p, err := cmdline.Await(c.Context, func() (*proof.Proof, error) {
-		in := c.App.Reader
-		if name != "-" {
-			f, err := os.Open(name)
-			if err != nil {
-				return nil, err
-			}
-			defer f.Close()
-			in = f
+		in, err := cmdline.Open(name, c.App.Reader)
+		if err != nil {
+			return nil, err
 		}
+		defer in.Close()
 		text, err := io.ReadAll(io.LimitReader(in, proof.MaxSize+1))
 		if err != nil {
 			return nil, err

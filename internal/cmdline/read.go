@@ -42,8 +42,8 @@ func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	}
 }
 
-// open opens a file, or takes stdin if the name is -.
-func open(name string, stdin io.Reader) (io.ReadCloser, error) {
+// Open opens a file, or takes stdin if the name is -. It may wait: see Await.
+func Open(name string, stdin io.Reader) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(stdin), nil
 	}
@@ -54,7 +54,7 @@ func open(name string, stdin io.Reader) (io.ReadCloser, error) {
 // more than a mebibyte, and gives up when the context ends.
 func ReadFile(ctx context.Context, name string, stdin io.Reader) (string, error) {
 	return Await(ctx, func() (string, error) {
-		f, err := open(name, stdin)
+		f, err := Open(name, stdin)
 		if err != nil {
 			return "", err
 		}
@@ -74,7 +74,7 @@ func ReadFile(ctx context.Context, name string, stdin io.Reader) (string, error)
 // the context ends.
 func FirstLine(ctx context.Context, name string, stdin io.Reader) (string, error) {
 	return Await(ctx, func() (string, error) {
-		f, err := open(name, stdin)
+		f, err := Open(name, stdin)
 		if err != nil {
 			return "", err
 		}
