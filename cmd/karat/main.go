@@ -1,10 +1,10 @@
 // Command karat is the wallet. It holds the keys, and asks a node for everything
 // else.
 //
-// The files follow what people do: keys.go makes and restores wallets, send.go
-// pays, show.go lists what there is, rpc.go calls the node. All of them use open.go,
-// which finds the wallet and the node that the flags name, and prompt.go, which
-// asks for secrets. A command here reads its flags, calls package wallet and prints;
+// The files follow what people do: keys.go and restore.go make wallets, send.go pays,
+// stuck.go helps payments that wait, psbt.go lets several sign, show.go and history.go list
+// what there is, rpc.go calls the node. All of them use open.go, which finds the wallet
+// and the node that the flags name, and prompt.go, which asks for secrets. A command here reads its flags, calls package wallet and prints;
 // what a wallet is and how it syncs is told there.
 //
 // Results go to standard output. Questions, progress and warnings go to standard

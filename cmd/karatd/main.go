@@ -1,13 +1,20 @@
 // Command karatd is the node.
 //
-// options.go is the table of all flags, and makes a node's configuration of them;
-// config.go reads those that stand in a file. run.go runs the node. The other
-// commands open the same data directory while no node runs: blocks.go imports,
-// exports and verifies blocks, coins.go counts coins, network.go and newnetwork.go
-// deal with genesis files and need no data at all. seed.go crawls and answers DNS.
-// rpc.go is what concerns RPC clients, invite.go makes users for other people's wallets, dev.go is a
-// chain to develop on. What a node is, and the order in
-// which it starts and ends, is package node's.
+// options.go is the table of all flags, and makes a node's configuration of them. web.go,
+// pool.go and others have those of a part, and config.go reads those that stand in a file.
+// run.go runs the node, and reload.go reads its options again. The other commands:
+//
+//   - blocks.go imports, exports and verifies blocks, and coins.go counts coins, in the data
+//     directory, while no node runs;
+//   - network.go, newnetwork.go and simulate.go make, compare and judge genesis files;
+//     pack.go makes the file by which others join, and join.go, fetch.go and bootstrap.go use it;
+//   - status.go and doctor.go ask a node how it is, and outside.go looks where none answers;
+//   - dev.go, devnet.go and devconsole.go are a chain to develop on;
+//   - seed.go crawls and answers DNS;
+//   - rpc.go and invite.go make users of RPC;
+//   - warehouse.go starts karat-events.
+//
+// What a node is, and the order in which it starts and ends, is package node's.
 //
 // Results go to standard output. The log, progress and errors go to standard error.
 package main

@@ -67,10 +67,7 @@ func runNode(c *cli.Context, o *options) error {
 		tellSystemd(c.Context, n)
 		announce(c.App.Writer, o, config, t, isNew)
 	})
-	if closeErr := n.Close(); closeErr != nil {
-		err = errors.Join(err, closeErr)
-	}
-	return err
+	return errors.Join(err, n.Close())
 }
 
 // announce says what runs, and what to try next. It is called when every listener

@@ -134,10 +134,10 @@ type link struct {
 	a, b   *member
 	delay  time.Duration
 	random *rand.Rand
-	cut    bool // by a partition
-	given  struct {
-		up [2]types.Hash           // tips of a and b of which the lab has waited in vain
-		tx map[types.Hash]struct{} // transactions, the same
+	cut    bool     // by a partition
+	inVain struct { // what the lab has waited for, and waits for no more
+		tips [2]types.Hash           // of a and b, of which neither took the other's
+		txs  map[types.Hash]struct{} // by witness ids
 	}
 }
 
@@ -223,7 +223,7 @@ func (l *Lab) join(a, b int) {
 		return
 	}
 	k := &link{a: l.members[a], b: l.members[b], delay: l.o.Delay, random: stream(l.o.Seed, uint64(1<<32+a<<16+b))}
-	k.given.tx = map[types.Hash]struct{}{}
+	k.inVain.txs = map[types.Hash]struct{}{}
 	l.links = append(l.links, k)
 	k.a.links, k.b.links = append(k.a.links, k), append(k.b.links, k)
 }

@@ -359,12 +359,12 @@ func (l *Lab) exchange(ctx context.Context, k *link) error {
 // giveUp notes what a link was in vain waited for, so that it is not again.
 func (l *Lab) giveUp(ctx context.Context, k *link) {
 	if l.wants(k) == blocks {
-		k.given.up = [2]types.Hash{k.a.Chain().Tip().Hash, k.b.Chain().Tip().Hash}
+		k.inVain.tips = [2]types.Hash{k.a.Chain().Tip().Hash, k.b.Chain().Tip().Hash}
 		l.repeatable = false
 		l.o.Logger.Warn("two nodes did not take each other's blocks: this run may come out otherwise the next time", "link", k)
 	}
 	for _, wtxid := range l.lacking(ctx, k) {
-		k.given.tx[wtxid] = struct{}{}
+		k.inVain.txs[wtxid] = struct{}{}
 		l.repeatable = false
 		l.o.Logger.Warn("a node did not take a transaction: this run may come out otherwise the next time", "link", k, "wtxid", wtxid)
 	}
@@ -378,7 +378,7 @@ func (l *Lab) settled(ctx context.Context, k *link) bool {
 func (l *Lab) wants(k *link) want {
 	a, b := k.a.Chain(), k.b.Chain()
 	x, y := a.Tip().Hash, b.Tip().Hash
-	if x == y || k.given.up == [2]types.Hash{x, y} {
+	if x == y || k.inVain.tips == [2]types.Hash{x, y} {
 		return nothing
 	}
 	ofX, atB := b.Info(x)
@@ -402,7 +402,7 @@ func (l *Lab) lacking(ctx context.Context, k *link) (wtxids []types.Hash) {
 			return nil // the context has ended
 		}
 		for _, entry := range from.Entries() {
-			if _, given := k.given.tx[entry.WTxID]; given || to.GetByWitness(entry.WTxID) != nil {
+			if _, inVain := k.inVain.txs[entry.WTxID]; inVain || to.GetByWitness(entry.WTxID) != nil {
 				continue
 			}
 			if wanted(ctx, to, entry) {
