@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -83,6 +84,7 @@ func (h home) storeNodes(list []storedNode) error {
 // askedNode is a node that commands ask.
 type askedNode struct {
 	name   string
+	where  string // as the command line named it; empty if it is stored
 	user   string // empty: the cookie
 	stored bool
 	client *rpc.Client
@@ -157,7 +159,7 @@ func (h home) reach(c *cli.Context, where string, stored []storedNode) (askedNod
 		}
 		return n, err
 	}
-	n := askedNode{name: nodeName(at.URL), user: c.String(flagUser)}
+	n := askedNode{name: nodeName(at.URL), where: where, user: c.String(flagUser)}
 	password, err := cmdline.Password(c, n.user, c.String(flagPassword))
 	if err != nil {
 		return n, err
@@ -212,6 +214,20 @@ func (h home) address(c *cli.Context, where string) (rpc.Address, error) {
 		return at, cmdline.Usagef("--%s: %w", flagRPC, err)
 	}
 	return at, nil
+}
+
+// certified returns when the certificate by which a node is known was written, or zero if there
+// is none.
+func (h home) certified(c *cli.Context) time.Time {
+	file := c.String(flagCert)
+	if file == "" {
+		file = filepath.Join(h.dir, rpc.CertificateFile)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // sameHost reports whether two URLs are of one host and port.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -46,15 +47,11 @@ func callNode(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	node, err := h.client(c)
-	if err != nil {
-		return err
-	}
 	params, err := parameters(c)
 	if err != nil {
 		return err
 	}
-	result, err := callWaiting(c, node, params)
+	result, err := callWaiting(c, h, params)
 	if err != nil {
 		return err
 	}
@@ -106,15 +103,33 @@ const quietWait = 2 * time.Second
 
 // callWaiting calls the method. With --wait it tries again while there is no node
 // yet, or one that is still starting, and says once what it waits for. Any other answer
-// is an answer.
-func callWaiting(c *cli.Context, node *rpc.Client, params []any) (result json.RawMessage, err error) {
+// is an answer. A node that starts for the first time makes its certificate, too.
+func callWaiting(c *cli.Context, h home, params []any) (result json.RawMessage, err error) {
 	quiet := time.After(quietWait)
+	var list []askedNode
+	var known time.Time // when the certificate was written that is known
 	for {
-		err = node.Call(c.Context, c.Args().First(), &result, params...)
-		var refused *rpc.Error
-		starting := errors.Is(err, rpc.ErrUnreachable) || errors.As(err, &refused) && refused.Code == rpc.CodeInWarmup
-		if !c.Bool("wait") || !starting {
+		if list == nil {
+			known = h.certified(c)
+			list, err = h.asked(c)
+		}
+		if list != nil {
+			err = list[0].client.Call(c.Context, c.Args().First(), &result, params...)
+		}
+		if !c.Bool("wait") || err == nil {
 			return result, err
+		}
+		if now := h.certified(c); errors.Is(err, rpc.ErrCertificate) && !now.Equal(known) && !list[0].stored {
+			known = now
+			at, err := h.address(c, list[0].where)
+			if err != nil {
+				return nil, err
+			}
+			list[0].client.At(at)
+			continue
+		}
+		if !starting(c, err) {
+			return nil, err
 		}
 		select {
 		case <-quiet:
@@ -126,6 +141,15 @@ func callWaiting(c *cli.Context, node *rpc.Client, params []any) (result json.Ra
 			return nil, c.Context.Err()
 		}
 	}
+}
+
+// starting reports whether an error may go away when the node has started: it makes the
+// file of --rpc-cert at its first start.
+func starting(c *cli.Context, err error) bool {
+	var refused *rpc.Error
+	var missing *fs.PathError
+	return errors.Is(err, rpc.ErrUnreachable) || errors.As(err, &refused) && refused.Code == rpc.CodeInWarmup ||
+		errors.As(err, &missing) && missing.Path == c.String(flagCert) && errors.Is(missing, fs.ErrNotExist)
 }
 
 // printResult prints a result for people and for shells: a text without quotes can be

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"io"
+	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/internal/nodetest"
 	"github.com/karatcoin/karat/node"
 	"github.com/karatcoin/karat/rpc"
@@ -40,4 +45,80 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s%s", c.name, code, out, errs)
 		}
 	}
+}
+
+// TestWaitingForACertificate: a node makes its certificate at its first start, after --wait has
+// begun to wait for it.
+func TestWaitingForACertificate(t *testing.T) {
+	n := nodetest.Dev(t, func(c *node.Config) { c.RPCOwnTLS = true })
+	made, err := os.ReadFile(filepath.Join(filepath.Dir(n.CookieFile), rpc.CertificateFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, named := range []bool{false, true} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "dev", rpc.CertificateFile)
+		appear := func() {
+			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+				t.Error(err)
+			}
+			if err := os.WriteFile(file, made, 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+		at := n.RPC
+		args := []string{"--rpc-cert", file}
+		if !named {
+			at, args = firstInVain(t, n.RPC, appear), nil
+		}
+		args = append(append([]string{"karat", "--network", "dev", "--datadir", dir, "--rpc", "https://" + at, "--rpc-cookie", n.CookieFile}, args...), "rpc", "--wait", "getblockcount")
+		var out strings.Builder
+		r, w := io.Pipe()
+		code := make(chan int, 1)
+		go func() {
+			defer w.Close()
+			code <- run(t.Context(), args, cmdline.Streams{In: strings.NewReader(""), Out: &out, Err: w})
+		}()
+		errs := bufio.NewReader(r)
+		line := ""
+		if named { // it has looked for the file once it says so
+			line, _ = errs.ReadString('\n')
+			appear()
+		}
+		rest, _ := io.ReadAll(errs)
+		if got := <-code; got != 0 || strings.TrimSpace(out.String()) != "0" {
+			t.Errorf("named: %v: exit code %d: %s%s%s", named, got, out.String(), line, rest)
+		}
+	}
+}
+
+// firstInVain listens in the place of a server. It hangs up on the first who calls, when appear
+// has returned, and connects all others.
+func firstInVain(t *testing.T, server string, appear func()) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for first := true; ; first = false {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if first {
+				appear()
+				client.Close()
+				continue
+			}
+			to, err := net.Dial("tcp", server)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			go func() { io.Copy(to, client); to.Close() }()
+			go func() { io.Copy(client, to); client.Close() }()
+		}
+	}()
+	return l.Addr().String()
 }
