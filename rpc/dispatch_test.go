@@ -130,7 +130,7 @@ func TestBadParameters(t *testing.T) {
 		`{"text":"a","Number":1}`:         CodeInvalidParam,
 		`{"args":["a"],"text":"b"}`:       CodeInvalidParam,
 		`{"text":"a","args":5}`:           CodeInvalidParam,
-		`{"args":["a",1,true,[],1,1]}`:    CodeInvalidParam,
+		`{"args":["a",1,true,[],1,1]}`:    CodeMisc, // the help, as for so many by position
 		`{"text":"a","number":1,"num":1}`: CodeInvalidParam,
 		`5`:                               CodeInvalidRequest,
 		`"a"`:                             CodeInvalidRequest,

@@ -50,13 +50,13 @@ func (a *args) submitted(text string, undecodable *Error) *types.Tx {
 // is no error, even with other witnesses, which change nothing that is paid: a
 // client that was cut off sends again.
 func sendRawTransaction(s *Server, a *args) work {
-	text, limit := a.text(0, ""), feeLimit(a, 1)
+	text, burn := a.text(0, ""), a.coins(2, 0)
 	tx := a.submitted(text, failf(CodeDeserialization, "TX decode failed. Make sure the tx has at least one input."))
-	burn := a.coins(2, 0)
+	if a.err == nil && burns(tx, burn) {
+		a.fail(errBurns)
+	}
+	limit := feeLimit(a, 1)
 	return func(ctx context.Context) (any, error) {
-		if burns(tx, burn) {
-			return nil, errBurns
-		}
 		txid := tx.TxID()
 		if s.Pool.Get(txid) != nil {
 			return txid, nil

@@ -12,7 +12,7 @@ import (
 // are more than a look-up of names, and bitcoin-cli -named sends both. args holds the
 // first parameters by position, which only later ones may follow by name. And the
 // options of a parameter may stand beside the others in place of it. Core passes
-// over an args that is no list; here it is an error, as are too many members.
+// over an args that is no list; here it is an error.
 func (a *args) named(raw json.RawMessage) error {
 	most := len(a.values) + 1 // with args
 	for i := range a.method.params {
@@ -37,17 +37,27 @@ func (a *args) named(raw json.RawMessage) error {
 			first = min(first, i)
 		}
 	}
-	var positional []json.RawMessage
-	if list := left.take("args"); list != nil && (string(list) != "null" && list[0] != '[' || elements(list) > len(a.values) || json.Unmarshal(list, &positional) != nil) {
-		return failf(CodeInvalidParam, "Parameter args is not a list of at most %d", len(a.values))
+	list, positional := left.take("args"), []json.RawMessage(nil)
+	if string(list) == "null" {
+		list = nil
 	}
-	if len(positional) > first {
+	if list != nil && list[0] != '[' {
+		return failf(CodeInvalidParam, "Parameter args is not a list")
+	}
+	count := elements(list)
+	if count > first && first < len(a.values) {
 		return failf(CodeInvalidParam, "Parameter %s specified twice both as positional and named argument", a.method.params[first].name)
+	}
+	if list != nil && count <= len(a.values) && json.Unmarshal(list, &positional) != nil {
+		return failf(CodeInvalidParam, "Parameter args is not a list")
 	}
 	copy(a.values, positional)
 	a.count = max(a.count, len(positional))
 	if len(left) > 0 {
 		return failf(CodeInvalidParam, "Unknown named parameter %.100s", left[0].name)
+	}
+	if count > len(a.values) { // as where all are by position
+		return failf(CodeMisc, "%s", a.method.help())
 	}
 	return nil
 }

@@ -28,7 +28,9 @@ func TestFirstMistake(t *testing.T) {
 		{"-3 JSON value of type string for field use_current_time is not of expected type bool", "importmempool", []any{"none", map[string]any{"use_current_time": "x"}}},
 		{"-3 JSON value of type number for field mempool_only is not of expected type bool", "gettxspendingprevout", []any{[]any{map[string]any{"txid": zero, "vout": 0}}, map[string]any{"mempool_only": 1}}},
 		{"-3 Invalid amount", "testmempoolaccept", []any{[]string{"00"}, json.RawMessage("1e-9")}}, // not 0, which is no limit
-		{"-3 Invalid amount", "sendrawtransaction", []any{"00", "0.000000001"}},
+		{"-3 Invalid amount", "sendrawtransaction", []any{"00", 0.1, "0.000000001"}},
+		{"-22 TX decode failed. Make sure the tx has at least one input.", "sendrawtransaction", []any{"00", 1}},
+		{"-22 TX decode failed. Make sure the tx has at least one input.", "sendrawtransaction", []any{"00", "0.000000001"}},
 		{"-8 txid must be of length 64 (not 1, for 'x')", "prioritisetransaction", []any{"x", 1, 1}},
 		{"-1 JSON integer out of range", "prioritisetransaction", []any{zero, 1, 1.5}},
 		{"-1 JSON integer out of range", "generatetoaddress", []any{1, s.anchor, -5}},
