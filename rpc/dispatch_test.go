@@ -142,6 +142,15 @@ func TestBadParameters(t *testing.T) {
 	}
 }
 
+// TestErrorsArePlain: an error has the characters that Core's has: nobody shows it as HTML.
+func TestErrorsArePlain(t *testing.T) {
+	s := newFake().server(t)
+	s.table["echo"] = echo
+	if _, answer := post(s, `{"method":"echo","id":1,"params":{"text":"a","<&>é":1}}`); !strings.Contains(answer, `"message":"Unknown named parameter <&>é"`) {
+		t.Error(answer)
+	}
+}
+
 // TestNoWorkOnBadParameters: a method cannot act on a parameter that is wrong, nor on
 // one that it did not read in time.
 func TestNoWorkOnBadParameters(t *testing.T) {
@@ -385,7 +394,7 @@ func TestLongLists(t *testing.T) {
 		"[" + zeros + "]": CodeInvalidRequest,
 		`{"method":"echo","id":1,"params":[` + zeros + `]}`:                          CodeMisc,
 		`{"method":"echo","id":1,"params":{` + names + `}}`:                          CodeInvalidParam,
-		`{"method":"echo","id":1,"params":{"args":[` + zeros + `]}}`:                 CodeInvalidParam,
+		`{"method":"echo","id":1,"params":{"args":[` + zeros + `]}}`:                 CodeMisc,
 		`{"method":"echo","id":1,"params":["a",1,true,[` + zeros + `]]}`:             CodeInvalidParam,
 		`{"method":"echo","id":1,"params":["a",1,true,"[` + zeros + `]"]}`:           CodeType,
 		`{"method":"echo","id":1,"params":["a",1,true,[[` + zeros + `],"y","z",4]]}`: CodeInvalidParam,

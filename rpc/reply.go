@@ -281,7 +281,7 @@ func appendReplyHead(b []byte, r *request) []byte {
 func appendReplyTail(b []byte, r *request, fault *Error) []byte {
 	switch {
 	case fault != nil:
-		problem, _ := json.Marshal(fault)
+		problem, _ := marshal(fault)
 		b = append(append(b, `,"error":`...), problem...)
 	case !r.isV2():
 		b = append(b, `,"error":null`...)
