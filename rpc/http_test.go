@@ -130,7 +130,7 @@ func TestRawRequests(t *testing.T) {
 		{"a length over the limit", post("Content-Length: 33554433") + "\r\n", []int{413}},
 		{"a length over all limits", post("Content-Length: 99999999999999999999") + "\r\n", []int{400}},
 		{"a chunk over the limit", post("Transfer-Encoding: chunked") + "\r\n2000001\r\n" + strings.Repeat(" ", 33<<20), []int{413}},
-		{"a chunk that is none", post("Transfer-Encoding: chunked") + "\r\nxyz\r\n", []int{413}},
+		{"a chunk that is none", post("Transfer-Encoding: chunked") + "\r\nxyz\r\n", []int{400}},
 		{"Expect", post(length, "Expect: 100-continue", "Connection: close") + "\r\n" + count, []int{100, 200}},
 		{"Expect of a stranger", "POST / HTTP/1.1\r\nExpect: 100-continue\r\n" + length + "\r\n\r\n", []int{401}},
 		{"Expect of something else", post(length, "Expect: x") + "\r\n" + count, []int{417}},

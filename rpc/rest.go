@@ -118,7 +118,8 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 	var err error
 	if q.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxRESTBody)); err != nil {
 		w.Header().Set("Connection", "close") // what else comes belongs to the body
-		restRefuse(w, &restError{http.StatusRequestEntityTooLarge, "the request is too long or broke off"})
+		status, problem := brokenBody(err)
+		restRefuse(w, &restError{status, problem})
 		return
 	}
 	answer, err := s.answerREST(q, restPaths[i].answer)

@@ -212,7 +212,7 @@ func TestRESTRefuses(t *testing.T) {
 		{"getutxos.bin", []byte(`{"checkmempool`), 400, "Parse error"},
 		{"getutxos" + many + ".json", nil, 400, "Error: max outpoints exceeded (max: 15, tried: 16)"},
 		{"getutxos/" + none + "-0.bin", []byte{1, 0}, 400, "Combination of URI scheme inputs and raw post data is not allowed"},
-		{"getutxos.bin", make([]byte, 4<<10+1), 413, "the request is too long or broke off"},
+		{"getutxos.bin", make([]byte, 4<<10+1), 413, "the body is longer than 4096 bytes"},
 	} {
 		status, text, keep := s.rest(c.path, c.body)
 		if status != c.status || strings.TrimSpace(text) != c.text || keep != "no-store" {

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -283,7 +284,8 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(w, r)
 	if err != nil {
 		w.Header().Set("Connection", "close") // what else comes belongs to the body
-		http.Error(w, "the request is too long or broke off", http.StatusRequestEntityTooLarge)
+		status, problem := brokenBody(err)
+		http.Error(w, problem, status)
 		return
 	}
 	s.answer(ctx, &session{user: user, hold: &h}, body, httpReply{w})
@@ -305,6 +307,14 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body := make([]byte, r.ContentLength)
 	_, err := io.ReadFull(r.Body, body)
 	return body, err
+}
+
+// brokenBody tells why a body could not be read.
+func brokenBody(err error) (status int, problem string) {
+	if long := (*http.MaxBytesError)(nil); errors.As(err, &long) {
+		return http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", long.Limit)
+	}
+	return http.StatusBadRequest, "the body of the request broke off, or its chunks are none"
 }
 
 // bodyLength is how long a body may be, in bytes.
