@@ -112,10 +112,10 @@ func (c *socket) keepAlive() {
 }
 
 // watchRights cuts the client off when its user loses a right, by which it may be told of something.
-func (c *socket) watchRights() {
+func (c *socket) watchRights(lost <-chan struct{}) {
 	select {
 	case <-c.ctx.Done():
-	case <-c.user.rights.Load().lost:
+	case <-lost:
 		c.cut(websocket.ClosePolicyViolation, "this user may do less now: connect again")
 	}
 }
@@ -126,7 +126,8 @@ func (c *socket) read() {
 	if c.user == nil && !c.login() {
 		return
 	}
-	c.work.Go(c.watchRights)
+	lost := c.user.rights.Load().lost // those of now: the first call may be answered before anybody watches
+	c.work.Go(func() { c.watchRights(lost) })
 	c.conn.SetReadLimit(maxBody)
 	alive := func() { _ = c.conn.SetReadDeadline(time.Now().Add(socketSilence)) }
 	c.conn.SetPongHandler(func(string) error { alive(); return nil })
