@@ -16,13 +16,12 @@ import (
 	natpmp "github.com/jackpal/go-nat-pmp"
 )
 
-const (
-	// maxGateways bounds how many routers are asked by NAT-PMP.
-	maxGateways = 4
-	// answerWithin is how long a router may take. Those that speak NAT-PMP answer at
-	// once, and the others most often refuse.
-	answerWithin = 1500 * time.Millisecond
-)
+// maxGateways bounds how many routers are asked by NAT-PMP.
+const maxGateways = 4
+
+// answerWithin is how long a router may take. Those that speak NAT-PMP answer at
+// once, and the others most often refuse.
+var answerWithin = 1500 * time.Millisecond
 
 // natPMP is a router that may speak NAT-PMP. Its answers are read into 16 bytes.
 type natPMP struct {
