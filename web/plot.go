@@ -15,7 +15,7 @@ import (
 
 const (
 	plotWidth, plotHeight           = 520, 210
-	plotLeft, plotRight             = 58, 10
+	plotLeft, plotRight             = 64, 10
 	plotTop, plotBottom             = 12, 28
 	plotInnerWidth, plotInnerHeight = plotWidth - plotLeft - plotRight, plotHeight - plotTop - plotBottom
 )
@@ -30,7 +30,7 @@ type point struct {
 type plot struct {
 	Label  string // what it shows, in words
 	Series []series
-	Bars   bool // the first series is bars
+	Bars   bool // the first series counts in bars, whose X are 0, 1, 2, …
 	Log    bool // the height is a logarithm
 	X, Y   func(float64) string
 	Zero   bool // the height begins at zero
@@ -66,7 +66,31 @@ func (p *plot) bounds() (x0, x1, y0, y1 float64) {
 	if x1 <= x0 {
 		x1 = x0 + 1
 	}
+	if p.Bars {
+		x0, x1 = 0, float64(len(p.Series[0].Points)) // up to the end of the last one
+	}
+	if !p.Log {
+		step := p.step(y0, y1)
+		y0, y1 = math.Floor(y0/step)*step, math.Ceil(y1/step)*step
+	}
 	return x0, x1, y0, y1
+}
+
+// step is a round number of which four or so make the height.
+func (p *plot) step(y0, y1 float64) float64 {
+	least := (y1 - y0) / 4
+	ten := math.Pow(10, math.Floor(math.Log10(least)))
+	step := 10 * ten
+	for _, round := range []float64{1, 2, 5} {
+		if round*ten >= least*0.999 {
+			step = round * ten
+			break
+		}
+	}
+	if p.Bars { // nothing is counted in halves
+		step = max(step, 1)
+	}
+	return step
 }
 
 func (p *plot) height(y float64) float64 {
@@ -82,7 +106,7 @@ func (p *plot) SVG() template.HTML {
 		return ""
 	}
 	x0, x1, y0, y1 := p.bounds()
-	if math.IsInf(y0, 0) || math.IsInf(x0, 0) {
+	if math.IsInf(x0, 0) || math.IsInf(y1-y0, 0) || math.IsNaN(y1-y0) {
 		return ""
 	}
 	at := func(pt point) (x, y float64) {
@@ -90,7 +114,11 @@ func (p *plot) SVG() template.HTML {
 		if math.IsInf(y, -1) || math.IsNaN(y) {
 			y = y0
 		}
-		return plotLeft + (pt.X-x0)/(x1-x0)*plotInnerWidth, plotTop + (y1-y)/(y1-y0)*plotInnerHeight
+		x = pt.X
+		if p.Bars {
+			x += 0.5 // a line passes over the middles of the bars
+		}
+		return plotLeft + (x-x0)/(x1-x0)*plotInnerWidth, plotTop + (y1-y)/(y1-y0)*plotInnerHeight
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="plot" viewBox="0 0 %d %d" role="img" aria-label="%s">`, plotWidth, plotHeight, html.EscapeString(p.Label))
@@ -106,13 +134,18 @@ func (p *plot) SVG() template.HTML {
 	return template.HTML(b.String())
 }
 
-// axes draws four lines across, with what they stand for.
+// axes draws lines across, with what they stand for.
 func (p *plot) axes(b *strings.Builder, x0, x1, y0, y1 float64) {
-	const lines, marks = 4, 5
+	const marks = 5
+	lines := 4
+	if !p.Log {
+		lines = max(int(math.Round((y1-y0)/p.step(y0, y1))), 1)
+	}
 	last := ""
 	for i := range lines + 1 {
-		value := y0 + (y1-y0)*float64(i)/lines
-		y := plotTop + plotInnerHeight - plotInnerHeight*float64(i)/lines
+		share := float64(i) / float64(lines)
+		value := y0 + (y1-y0)*share
+		y := plotTop + plotInnerHeight - plotInnerHeight*share
 		fmt.Fprintf(b, `<line class="grid" x1="%d" x2="%d" y1="%s" y2="%s"/>`, plotLeft, plotWidth-plotRight, num(y), num(y))
 		if p.Log {
 			value = math.Pow(10, value)
@@ -123,18 +156,23 @@ func (p *plot) axes(b *strings.Builder, x0, x1, y0, y1 float64) {
 		}
 	}
 	last = ""
+	step := (x1 - x0) / (marks - 1)
+	if p.Bars {
+		step = math.Ceil(step) // they stand where bars begin
+	}
 	for i := range marks {
-		value := x0 + (x1-x0)*float64(i)/(marks-1)
-		anchor := "middle"
-		switch i {
-		case 0:
+		value, anchor := x0+step*float64(i), "middle"
+		switch {
+		case i == 0:
 			anchor = "start"
-		case marks - 1:
+		case value > x1+step/100: // of bars there may be fewer
+			continue
+		case value > x1-step/100:
 			anchor = "end"
 		}
 		if text := p.X(value); text != last {
 			fmt.Fprintf(b, `<text class="mark" x="%s" y="%d" text-anchor="%s">%s</text>`,
-				num(plotLeft+plotInnerWidth*float64(i)/(marks-1)), plotHeight-8, anchor, html.EscapeString(text))
+				num(plotLeft+(value-x0)/(x1-x0)*plotInnerWidth), plotHeight-8, anchor, html.EscapeString(text))
 			last = text
 		}
 	}

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -314,4 +316,47 @@ func TestPageCache(t *testing.T) {
 	}
 	close(waiting)
 	all.Wait()
+}
+
+// TestPlotMarks: marks of a plot are round, and stand where what they name is.
+func TestPlotMarks(t *testing.T) {
+	bars, line := series{Class: "s1"}, series{Class: "s2"}
+	for i := range 24 {
+		bars.Points = append(bars.Points, point{X: float64(i), Y: float64(53 - 2*i)})
+		line.Points = append(line.Points, point{X: float64(i), Y: 1})
+	}
+	p := plot{Series: []series{bars, line}, Bars: true, Zero: true, X: func(f float64) string { return "x" + brief(f) }, Y: brief}
+	svg := string(p.SVG())
+	edges := regexp.MustCompile(`<rect class="bar s1" x="([0-9.]+)"`).FindAllStringSubmatch(svg, -1)
+	if len(edges) != 24 {
+		t.Fatal(svg)
+	}
+	marks := map[string]float64{}
+	for _, m := range regexp.MustCompile(`<text class="mark" x="([0-9.]+)" y="[0-9.]+" text-anchor="[a-z]+">([^<]+)<`).FindAllStringSubmatch(svg, -1) {
+		marks[m[2]], _ = strconv.ParseFloat(m[1], 64)
+	}
+	for _, want := range []string{"0", "20", "40", "60", "x0", "x6", "x12", "x18", "x24"} {
+		at, ok := marks[want]
+		if !ok {
+			t.Errorf("there is no mark %s: %v", want, marks)
+		}
+		if n, err := strconv.Atoi(strings.TrimPrefix(want, "x")); want[0] == 'x' && err == nil && n < 24 {
+			if edge, _ := strconv.ParseFloat(edges[n][1], 64); math.Abs(edge-at) > 1 {
+				t.Errorf("mark %s is at %v, the bar at %v", want, at, edge)
+			}
+		}
+	}
+	if len(marks) != 9 {
+		t.Errorf("%v", marks)
+	}
+	one := plot{Series: []series{{Points: []point{{X: 0, Y: 0}, {X: 1, Y: 1}}}}, Bars: true, Zero: true, X: brief, Y: brief}
+	if strings.Contains(string(one.SVG()), ">0.") { // a count of one
+		t.Error(one.SVG())
+	}
+	for _, ys := range [][2]float64{{0, 0}, {1e-12, 3e-12}, {1e18, 1e18}, {5, 5}, {0, 1e300}} {
+		p := plot{Series: []series{{Points: []point{{X: 0, Y: ys[0]}, {X: 1, Y: ys[1]}}}}, Zero: true, X: brief, Y: brief}
+		if svg := string(p.SVG()); strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") || strings.Count(svg, `class="grid"`) > 8 {
+			t.Errorf("%v: %s", ys, svg)
+		}
+	}
 }
