@@ -28,52 +28,53 @@ const (
 type apiPath struct {
 	pattern, summary string
 	find             finder
+	answer           any // what it answers: a value of the type that is JSON, a string or bytes
 }
 
 func (s *Server) apiPaths() []apiPath {
 	return []apiPath{
-		{"/tx/{txid}", "A transaction, with what its inputs spend.", s.apiTx},
-		{"/tx/{txid}/status", "Whether it is in a block, and in which.", s.apiTxStatus},
-		{"/tx/{txid}/hex", "Its encoding in hexadecimal.", s.apiTxHex},
-		{"/tx/{txid}/raw", "Its encoding.", s.apiTxRaw},
-		{"/tx/{txid}/merkle-proof", "The branch to its block's merkle root, as Electrum's protocol has it.", s.apiMerkleProof},
-		{"/tx/{txid}/merkleblock-proof", "The same as a merkleblock (BIP37), in hexadecimal.", s.apiMerkleBlock},
-		{"/tx/{txid}/outspend/{vout}", "What became of an output.", s.apiOutspend},
-		{"/tx/{txid}/outspends", "What became of each output.", s.apiOutspends},
-		{"/address/{address}", "What was paid to an address, in blocks and waiting.", s.apiScript},
-		{"/address/{address}/txs", "Its transactions: up to 50 that wait and 25 of blocks, the newest first.", s.apiScriptTxs},
-		{"/address/{address}/txs/chain", "Its 25 newest transactions of blocks.", s.apiScriptChain},
-		{"/address/{address}/txs/chain/{after}", "The 25 before one of them.", s.apiScriptChain},
-		{"/address/{address}/txs/mempool", "Up to 50 of its transactions that wait.", s.apiScriptMempool},
-		{"/address/{address}/utxo", "Its unspent outputs.", s.apiScriptCoins},
-		{"/scripthash/{hash}", "As of an address, by the SHA-256 of the script.", s.apiScript},
-		{"/scripthash/{hash}/txs", "As of an address.", s.apiScriptTxs},
-		{"/scripthash/{hash}/txs/chain", "As of an address.", s.apiScriptChain},
-		{"/scripthash/{hash}/txs/chain/{after}", "As of an address.", s.apiScriptChain},
-		{"/scripthash/{hash}/txs/mempool", "As of an address.", s.apiScriptMempool},
-		{"/scripthash/{hash}/utxo", "As of an address.", s.apiScriptCoins},
-		{"/block/{hash}", "A block.", s.apiBlock},
-		{"/block/{hash}/header", "Its header in hexadecimal.", s.apiBlockHeader},
-		{"/block/{hash}/status", "Whether it is on the best chain, and what follows it.", s.apiBlockStatus},
-		{"/block/{hash}/txs", "Its first 25 transactions.", s.apiBlockTxs},
-		{"/block/{hash}/txs/{start}", "25 of its transactions, from a multiple of 25 on.", s.apiBlockTxs},
-		{"/block/{hash}/txids", "The ids of its transactions.", s.apiBlockTxIDs},
-		{"/block/{hash}/txid/{n}", "The id of one of them.", s.apiBlockTxID},
-		{"/block/{hash}/raw", "Its encoding.", s.apiBlockRaw},
-		{"/block-height/{height}", "The hash of the block at a height.", s.apiBlockAt},
-		{"/blocks", "The ten newest blocks.", s.apiBlocks},
-		{"/blocks/{start}", "Ten blocks from a height downwards.", s.apiBlocks},
-		{"/blocks/tip/height", "The height of the tip.", s.apiTipHeight},
-		{"/blocks/tip/hash", "The hash of the tip.", s.apiTipHash},
-		{"/mempool", "How much waits, and what it pays.", s.apiMempool},
-		{"/mempool/txids", "The ids of all that wait.", s.apiMempoolTxIDs},
-		{"/mempool/recent", "The ten transactions that came last.", s.apiMempoolRecent},
-		{"/fee-estimates", "Feerates in grains for a virtual byte, by the blocks that one would wait.", s.apiFees},
+		{"/tx/{txid}", "A transaction, with what its inputs spend.", s.apiTx, txJSON{}},
+		{"/tx/{txid}/status", "Whether it is in a block, and in which.", s.apiTxStatus, statusJSON{}},
+		{"/tx/{txid}/hex", "Its encoding in hexadecimal.", s.apiTxHex, ""},
+		{"/tx/{txid}/raw", "Its encoding.", s.apiTxRaw, []byte{}},
+		{"/tx/{txid}/merkle-proof", "The branch to its block's merkle root, as Electrum's protocol has it.", s.apiMerkleProof, merkleProofJSON{}},
+		{"/tx/{txid}/merkleblock-proof", "The same as a merkleblock (BIP37), in hexadecimal.", s.apiMerkleBlock, ""},
+		{"/tx/{txid}/outspend/{vout}", "What became of an output.", s.apiOutspend, outspendJSON{}},
+		{"/tx/{txid}/outspends", "What became of each output.", s.apiOutspends, []outspendJSON{}},
+		{"/address/{address}", "What was paid to an address, in blocks and waiting.", s.apiScript, scriptJSON{}},
+		{"/address/{address}/txs", "Its transactions: up to 50 that wait and 25 of blocks, the newest first.", s.apiScriptTxs, []txJSON{}},
+		{"/address/{address}/txs/chain", "Its 25 newest transactions of blocks.", s.apiScriptChain, []txJSON{}},
+		{"/address/{address}/txs/chain/{after}", "The 25 before one of them.", s.apiScriptChain, []txJSON{}},
+		{"/address/{address}/txs/mempool", "Up to 50 of its transactions that wait.", s.apiScriptMempool, []txJSON{}},
+		{"/address/{address}/utxo", "Its unspent outputs.", s.apiScriptCoins, []coinJSON{}},
+		{"/scripthash/{hash}", "As of an address, by the SHA-256 of the script.", s.apiScript, scriptJSON{}},
+		{"/scripthash/{hash}/txs", "As of an address.", s.apiScriptTxs, []txJSON{}},
+		{"/scripthash/{hash}/txs/chain", "As of an address.", s.apiScriptChain, []txJSON{}},
+		{"/scripthash/{hash}/txs/chain/{after}", "As of an address.", s.apiScriptChain, []txJSON{}},
+		{"/scripthash/{hash}/txs/mempool", "As of an address.", s.apiScriptMempool, []txJSON{}},
+		{"/scripthash/{hash}/utxo", "As of an address.", s.apiScriptCoins, []coinJSON{}},
+		{"/block/{hash}", "A block.", s.apiBlock, blockJSON{}},
+		{"/block/{hash}/header", "Its header in hexadecimal.", s.apiBlockHeader, ""},
+		{"/block/{hash}/status", "Whether it is on the best chain, and what follows it.", s.apiBlockStatus, blockStatusJSON{}},
+		{"/block/{hash}/txs", "Its first 25 transactions.", s.apiBlockTxs, []txJSON{}},
+		{"/block/{hash}/txs/{start}", "25 of its transactions, from a multiple of 25 on.", s.apiBlockTxs, []txJSON{}},
+		{"/block/{hash}/txids", "The ids of its transactions.", s.apiBlockTxIDs, []types.Hash{}},
+		{"/block/{hash}/txid/{n}", "The id of one of them.", s.apiBlockTxID, ""},
+		{"/block/{hash}/raw", "Its encoding.", s.apiBlockRaw, []byte{}},
+		{"/block-height/{height}", "The hash of the block at a height.", s.apiBlockAt, ""},
+		{"/blocks", "The ten newest blocks.", s.apiBlocks, []blockJSON{}},
+		{"/blocks/{start}", "Ten blocks from a height downwards.", s.apiBlocks, []blockJSON{}},
+		{"/blocks/tip/height", "The height of the tip.", s.apiTipHeight, ""},
+		{"/blocks/tip/hash", "The hash of the tip.", s.apiTipHash, ""},
+		{"/mempool", "How much waits, and what it pays.", s.apiMempool, backlogJSON{}},
+		{"/mempool/txids", "The ids of all that wait.", s.apiMempoolTxIDs, []types.Hash{}},
+		{"/mempool/recent", "The ten transactions that came last.", s.apiMempoolRecent, []recentJSON{}},
+		{"/fee-estimates", "Feerates in grains for a virtual byte, by the blocks that one would wait.", s.apiFees, map[int]float64{}},
 		// mempool.space has these beside Esplora's, and its clients ask for them.
-		{"/v1/block/{hash}", "As /block/{hash}.", s.apiBlock},
-		{"/v1/blocks", "As /blocks.", s.apiBlocks},
-		{"/v1/blocks/{start}", "As /blocks/{start}.", s.apiBlocks},
-		{"/v1/fees/recommended", "Feerates in grains for a virtual byte, rounded up, by how urgent a payment is.", s.apiRecommended},
+		{"/v1/block/{hash}", "As /block/{hash}.", s.apiBlock, blockJSON{}},
+		{"/v1/blocks", "As /blocks.", s.apiBlocks, []blockJSON{}},
+		{"/v1/blocks/{start}", "As /blocks/{start}.", s.apiBlocks, []blockJSON{}},
+		{"/v1/fees/recommended", "Feerates in grains for a virtual byte, rounded up, by how urgent a payment is.", s.apiRecommended, recommendedJSON{}},
 	}
 }
 
@@ -100,52 +101,6 @@ func (s *Server) apiRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+s.Base+"/api/faucet", s.apiFaucet)
 	mux.HandleFunc("POST "+s.Base+"/api/faucet", s.apiFaucet)
 	mux.Handle("GET "+s.Base+"/api", http.RedirectHandler(s.Base+"/api/openapi.json", http.StatusFound))
-}
-
-// openAPI describes the API to programs (OpenAPI 3.1).
-func openAPI(base string, paths []apiPath) map[string]any {
-	type object = map[string]any
-	described := object{"/tx": object{"post": object{
-		"summary": "Takes a transaction in hexadecimal and passes it on; answers with its id.", "parameters": []object{},
-		"requestBody": object{"required": true, "content": object{"text/plain": object{"schema": object{"type": "string"}}}},
-		"responses":   object{"200": object{"description": "the id"}, "400": object{"description": "why it was refused, in a line"}},
-	}}}
-	described["/txs/package"] = object{"post": object{
-		"summary": "Takes a child with its parents, an array of transactions in hexadecimal with the child last; answers as RPC's submitpackage does.",
-		"parameters": []object{
-			{"name": "maxfeerate", "in": "query", "description": "refuse a feerate above this, in grains for a virtual byte", "schema": object{"type": "number", "default": 10000}},
-			{"name": "maxburnamount", "in": "query", "description": "refuse an output that can never be spent and is worth more than this, in coins", "schema": object{"type": "number", "default": 0}},
-		},
-		"requestBody": object{"required": true, "content": object{"application/json": object{"schema": object{"type": "array", "minItems": 1, "maxItems": maxPackage, "items": object{"type": "string"}}}}},
-		"responses":   object{"200": object{"description": "what became of each of them"}, "400": object{"description": "why it was not looked at, in a line"}},
-	}}
-	asked := object{"200": object{"description": "how the faucet is"}, "400": object{"description": "why there is nothing, in a line"}, "429": object{"description": "whose turn it is not, and until when"}}
-	described["/faucet"] = object{
-		"get": object{"summary": "How the faucet is, and the challenge for whoever asks.", "parameters": []object{}, "responses": asked},
-		"post": object{
-			"summary": "Asks for coins: a form with address, challenge and nonce, such that SHA-256 of challenge:address:nonce begins with so many zero bits.", "parameters": []object{},
-			"requestBody": object{"required": true, "content": object{"application/x-www-form-urlencoded": object{"schema": object{"type": "object"}}}}, "responses": asked,
-		},
-	}
-	for _, path := range paths {
-		parameters := []object{}
-		for rest := path.pattern; ; {
-			_, name, ok := strings.Cut(rest, "{")
-			if !ok {
-				break
-			}
-			name, rest, _ = strings.Cut(name, "}")
-			parameters = append(parameters, object{"name": name, "in": "path", "required": true, "schema": object{"type": "string"}})
-		}
-		described[path.pattern] = object{"get": object{
-			"summary": path.summary, "parameters": parameters,
-			"responses": object{"200": object{"description": "the answer"}, "400": object{"description": "what is wrong, in a line"}, "404": object{"description": "there is none"}},
-		}}
-	}
-	return object{
-		"openapi": "3.1.0", "info": object{"title": "karat", "version": "1", "description": "Esplora's paths. Amounts are in grains."},
-		"servers": []object{{"url": base + "/api"}}, "paths": described,
-	}
 }
 
 // isAPI reports whether a program asks: it is told errors in a line.

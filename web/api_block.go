@@ -84,6 +84,13 @@ func (s *Server) apiBlockHeader(r *http.Request) (*page, error) {
 	return asText("", forever, hex.EncodeToString(info.Header.AppendTo(nil))), nil
 }
 
+// blockStatusJSON is where a block is.
+type blockStatusJSON struct {
+	OnBestChain bool        `json:"in_best_chain"`
+	Height      *uint32     `json:"height,omitempty"`
+	Next        *types.Hash `json:"next_best,omitempty"`
+}
+
 // apiBlockStatus says of a block that nobody knows that it is not on the best chain, as Esplora
 // does: its clients ask for what a reorganisation has left.
 func (s *Server) apiBlockStatus(r *http.Request) (*page, error) {
@@ -91,11 +98,11 @@ func (s *Server) apiBlockStatus(r *http.Request) (*page, error) {
 	if err != nil && !isNotFound(err) {
 		return nil, err
 	}
-	status := map[string]any{"in_best_chain": info.OnBestChain}
+	status := blockStatusJSON{OnBestChain: info.OnBestChain}
 	if info.OnBestChain {
-		status["height"] = info.Height
+		status.Height = &info.Height
 		if !info.Next.IsZero() {
-			status["next_best"] = info.Next
+			status.Next = &info.Next
 		}
 	}
 	return asJSON(fmt.Sprint(info.OnBestChain, info.Next), 0, func(context.Context) (any, error) { return status, nil }), nil

@@ -24,23 +24,40 @@ func (s *Server) apiFees(*http.Request) (*page, error) {
 	}), nil
 }
 
+// recommendedJSON is in grains for a virtual byte.
+type recommendedJSON struct {
+	Fastest  int64 `json:"fastestFee"`
+	HalfHour int64 `json:"halfHourFee"`
+	Hour     int64 `json:"hourFee"`
+	Economy  int64 `json:"economyFee"`
+	Minimum  int64 `json:"minimumFee"`
+}
+
 // apiRecommended is what mempool.space's clients offer their users to pay: in the next block,
 // in half an hour and an hour of Bitcoin's blocks, in a day of them, and at the least.
 func (s *Server) apiRecommended(*http.Request) (*page, error) {
 	return asJSON(s.now(), 0, func(context.Context) (any, error) {
 		up := func(rate types.FeeRate) int64 { return int64(math.Ceil(perVByte(rate))) }
 		in := func(blocks int) int64 { return up(s.Pool.Estimate(blocks, false).FeeRate) }
-		return map[string]int64{"fastestFee": in(1), "halfHourFee": in(3), "hourFee": in(6), "economyFee": in(144), "minimumFee": up(s.Pool.Info().MinFeeRate)}, nil
+		return recommendedJSON{Fastest: in(1), HalfHour: in(3), Hour: in(6), Economy: in(144), Minimum: up(s.Pool.Info().MinFeeRate)}, nil
 	}), nil
 }
 
 func perVByte(rate types.FeeRate) float64 { return float64(rate) / 1000 }
 
+// backlogJSON is what waits. The histogram has feerates, and the virtual bytes that pay them.
+type backlogJSON struct {
+	Count     int          `json:"count"`
+	VSize     int          `json:"vsize"`
+	TotalFee  types.Amount `json:"total_fee"`
+	Histogram [][2]float64 `json:"fee_histogram"`
+}
+
 // apiMempool sums up what waits, with the sizes of what pays more than some feerates.
 func (s *Server) apiMempool(*http.Request) (*page, error) {
 	pool := s.pool.get() // of a moment ago, and all of it of the same
 	return asJSON(pool.version(), 0, func(context.Context) (any, error) {
-		return map[string]any{"count": pool.Count, "vsize": pool.VSize, "total_fee": pool.TotalFee, "fee_histogram": feeHistogram(pool.Corners)}, nil
+		return backlogJSON{pool.Count, pool.VSize, pool.TotalFee, feeHistogram(pool.Corners)}, nil
 	}), nil
 }
 
@@ -84,11 +101,19 @@ func (s *Server) apiMempoolTxIDs(*http.Request) (*page, error) {
 	}), nil
 }
 
+// recentJSON is a transaction that waits, in short. The value is of all its outputs.
+type recentJSON struct {
+	TxID  types.Hash   `json:"txid"`
+	Fee   types.Amount `json:"fee"`
+	VSize int          `json:"vsize"`
+	Value types.Amount `json:"value"`
+}
+
 // apiMempoolRecent is the ten transactions that came last.
 func (s *Server) apiMempoolRecent(*http.Request) (*page, error) {
 	const most = 10
 	return asJSON(s.now(), 0, func(context.Context) (any, error) {
-		list := []map[string]any{}
+		list := []recentJSON{}
 		for _, txid := range s.changes.newest() {
 			e := s.Pool.Get(txid)
 			if e == nil || len(list) == most {
@@ -98,7 +123,7 @@ func (s *Server) apiMempoolRecent(*http.Request) (*page, error) {
 			for i := range e.Tx.Outputs {
 				value += e.Tx.Outputs[i].Value
 			}
-			list = append(list, map[string]any{"txid": e.TxID, "fee": e.Fee, "vsize": e.VSize, "value": value})
+			list = append(list, recentJSON{e.TxID, e.Fee, e.VSize, value})
 		}
 		return list, nil
 	}), nil

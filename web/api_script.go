@@ -26,10 +26,19 @@ func asStats(s indexed.ScriptStats) statsJSON {
 	return statsJSON{s.Funded, s.FundedSum, s.Spent, s.SpentSum, s.Txs}
 }
 
+// scriptJSON is what was paid to a script, as it was asked for.
+type scriptJSON struct {
+	Address string    `json:"address,omitempty"`
+	Hash    string    `json:"scripthash,omitempty"`
+	Chain   statsJSON `json:"chain_stats"`
+	Mempool statsJSON `json:"mempool_stats"`
+}
+
 // namedScript is the script of a path: by its address, or by its hash as Electrum writes it.
 type namedScript struct {
-	hash        indexed.ScriptHash
-	name, value string
+	hash   indexed.ScriptHash
+	value  string // as it was written
+	byHash bool
 }
 
 func (s *Server) apiNamedScript(r *http.Request) (n namedScript, err error) {
@@ -38,10 +47,10 @@ func (s *Server) apiNamedScript(r *http.Request) (n namedScript, err error) {
 		if err != nil {
 			return n, badRequest("Invalid address: " + Printable(err.Error(), 200))
 		}
-		n.hash, n.name = indexed.HashScript(script), "address"
+		n.hash = indexed.HashScript(script)
 		return n, nil
 	}
-	n.value, n.name = r.PathValue("hash"), "scripthash"
+	n.value, n.byHash = r.PathValue("hash"), true
 	raw, err := hex.DecodeString(n.value)
 	if err != nil || len(raw) != len(n.hash) {
 		return n, badRequest("Invalid script hash")
@@ -87,7 +96,13 @@ func (s *Server) apiScript(r *http.Request) (*page, error) {
 		for _, w := range waiting {
 			pool.Add(&w.stats)
 		}
-		return map[string]any{n.name: n.value, "chain_stats": asStats(balances.Stats[0]), "mempool_stats": asStats(pool)}, nil
+		j := scriptJSON{Chain: asStats(balances.Stats[0]), Mempool: asStats(pool)}
+		if n.byHash {
+			j.Hash = n.value
+		} else {
+			j.Address = n.value
+		}
+		return j, nil
 	})
 }
 

@@ -340,37 +340,6 @@ func TestAPIPages(t *testing.T) {
 	}
 }
 
-// TestAPIDocument: each path is described, and each parameter of it.
-func TestAPIDocument(t *testing.T) {
-	s := newAPISite(t)
-	document := read[struct {
-		OpenAPI string
-		Paths   map[string]map[string]struct {
-			Summary    string
-			Parameters []struct{ Name, In string }
-		}
-	}](s, "/openapi.json")
-	if a := s.ask("/api"); a.StatusCode != http.StatusFound || a.Header.Get("Location") != "/api/openapi.json" {
-		t.Errorf("/api: %s", a.Status)
-	}
-	if !strings.HasPrefix(document.OpenAPI, "3.") || len(document.Paths) < 30 || document.Paths["/tx"]["post"].Summary == "" {
-		t.Errorf("version %q, %d paths", document.OpenAPI, len(document.Paths))
-	}
-	for path, methods := range document.Paths {
-		for method, m := range methods {
-			inPath := 0
-			for _, p := range m.Parameters {
-				if p.In == "path" {
-					inPath++
-				}
-			}
-			if m.Summary == "" || inPath != strings.Count(path, "{") {
-				t.Errorf("%s %s: %+v", method, path, m)
-			}
-		}
-	}
-}
-
 // TestAPIWithoutIndex: who asks for an address is told what the operator can do.
 func TestAPIWithoutIndex(t *testing.T) {
 	s := &apiSite{newSite(t, func(c *node.Config) { c.Indexes = nil })}

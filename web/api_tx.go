@@ -219,6 +219,13 @@ func (s *Server) confirmedTx(r *http.Request) (foundTx, error) {
 	return f, err
 }
 
+// merkleProofJSON is a proof as Electrum's protocol has it.
+type merkleProofJSON struct {
+	Height   uint32       `json:"block_height"`
+	Branch   []types.Hash `json:"merkle"`
+	Position int          `json:"pos"`
+}
+
 // apiMerkleProof is the branch from the transaction to its block's merkle root, as Electrum's
 // protocol has it.
 func (s *Server) apiMerkleProof(r *http.Request) (*page, error) {
@@ -232,7 +239,7 @@ func (s *Server) apiMerkleProof(r *http.Request) (*page, error) {
 			return nil, err
 		}
 		branch := append([]types.Hash{}, types.MerkleBranch(b.TxIDs, f.n)...) // a block of one has an empty list
-		return map[string]any{"block_height": f.info.Height, "merkle": branch, "pos": f.n}, nil
+		return merkleProofJSON{f.info.Height, branch, f.n}, nil
 	}), nil
 }
 
