@@ -86,3 +86,27 @@ func TestBlocksReadOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestLeafAsm: a script path is told in words, behind an annex too, and nothing else is.
+func TestLeafAsm(t *testing.T) {
+	taproot := append([]byte{0x51, 32}, make([]byte, 32)...)
+	leaf, control, annex := []byte{0x51, 1, 7, 0xac}, append([]byte{0xc0}, make([]byte, 32)...), []byte{0x50}
+	for name, c := range map[string]struct {
+		spent   []byte
+		witness [][]byte
+		want    string
+	}{
+		"script path":    {taproot, [][]byte{{1}, leaf, control}, "OP_PUSHNUM_1 OP_PUSHBYTES_1 07 OP_CHECKSIG"},
+		"with an annex":  {taproot, [][]byte{leaf, control, annex}, "OP_PUSHNUM_1 OP_PUSHBYTES_1 07 OP_CHECKSIG"},
+		"key path":       {taproot, [][]byte{make([]byte, 64)}, ""},
+		"key and annex":  {taproot, [][]byte{make([]byte, 64), annex}, ""},
+		"none":           {taproot, nil, ""},
+		"short control":  {taproot, [][]byte{leaf, {0xc0}}, ""},
+		"another output": {[]byte{0x51, 2, 0x4e, 0x73}, [][]byte{leaf, control}, ""},
+		"long":           {taproot, [][]byte{make([]byte, maxLeafAsm+1), control}, ""},
+	} {
+		if got := leafAsm(c.spent, c.witness); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -36,6 +36,7 @@ type inputJSON struct {
 	Witness    []string    `json:"witness,omitempty"`
 	IsCoinbase bool        `json:"is_coinbase"`
 	Sequence   uint32      `json:"sequence"`
+	LeafAsm    string      `json:"inner_witnessscript_asm,omitempty"`
 }
 
 type outputJSON struct {
@@ -98,6 +99,25 @@ func esploraAsm(script []byte) string {
 	return string(b)
 }
 
+// maxLeafAsm is how many bytes a leaf has at most that is told in words: these are up to twenty
+// times as long. No script that wallets make is longer.
+const maxLeafAsm = 10_000
+
+// leafAsm is the script that a witness shows and meets, in words; empty: it shows none (BIP341).
+func leafAsm(spent []byte, witness [][]byte) string {
+	if version, program, ok := types.WitnessProgram(spent); !ok || version != 1 || len(program) != 32 {
+		return ""
+	}
+	if n := len(witness); n >= 2 && len(witness[n-1]) > 0 && witness[n-1][0] == 0x50 { // an annex
+		witness = witness[:n-1]
+	}
+	n := len(witness)
+	if n < 2 || len(witness[n-1]) < 33 || len(witness[n-2]) > maxLeafAsm {
+		return ""
+	}
+	return esploraAsm(witness[n-2])
+}
+
 // txJSON writes a transaction.
 func (s *Server) txJSON(ctx context.Context, t transaction, txid types.Hash, status *statusJSON) (txJSON, error) {
 	j := txJSON{
@@ -120,7 +140,7 @@ func (s *Server) txJSON(ctx context.Context, t transaction, txid types.Hash, sta
 		}
 		if prevouts[i] != nil {
 			out := s.outputJSON(prevouts[i])
-			ij.Prevout = &out
+			ij.Prevout, ij.LeafAsm = &out, leafAsm(prevouts[i].ScriptPubKey, in.Witness)
 		}
 		j.Inputs = append(j.Inputs, ij)
 	}

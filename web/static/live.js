@@ -83,6 +83,13 @@
     if (stream) return;
     stream = new EventSource(document.body.dataset.events);
     for (const kind of lives) stream.addEventListener(kind, refresh);
+    // A browser gives up on a stream that was refused, by a node that is full or by the proxy of
+    // one that starts again.
+    stream.addEventListener("error", () => {
+      if (!stream || stream.readyState !== EventSource.CLOSED) return;
+      stream = null;
+      setTimeout(listen, 3000 + 7000 * Math.random());
+    });
   };
   document.addEventListener("visibilitychange", listen);
   listen();
