@@ -76,12 +76,12 @@ func (p *plot) bounds() (x0, x1, y0, y1 float64) {
 	return x0, x1, y0, y1
 }
 
-// step is a round number of which four or so make the height.
+// step is a round number of which three to six make the height.
 func (p *plot) step(y0, y1 float64) float64 {
-	least := (y1 - y0) / 4
+	least := (y1 - y0) / 5
 	ten := math.Pow(10, math.Floor(math.Log10(least)))
 	step := 10 * ten
-	for _, round := range []float64{1, 2, 5} {
+	for _, round := range []float64{1, 2, 4, 5} {
 		if round*ten >= least*0.999 {
 			step = round * ten
 			break
