@@ -309,7 +309,7 @@ func (o *options) setMining(_ *cli.Context, config *node.Config) (err error) {
 		if config.MineTo, err = taproot.DecodeAddress(config.Params.HRP, o.mineTo); err != nil {
 			return cmdline.Usagef("--mine-to: %w", err)
 		}
-	case isDev(config.Params): // so that a first node needs no wallet
+	case isDev(config.Params) && !o.web.faucet: // so that a first node needs no wallet
 		config.MineTo = config.Params.Genesis.Outputs[0].ScriptPubKey
 	case o.mine && !o.web.faucet:
 		return cmdline.Usagef("--mine needs --mine-to ADDRESS (`karat address` prints one of your wallet)")

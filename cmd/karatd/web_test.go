@@ -34,3 +34,21 @@ func TestWebOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestFaucetIsMinedFor: a node with a faucet mines for it unless it is told for whom, on the dev
+// network too.
+func TestFaucetIsMinedFor(t *testing.T) {
+	for _, c := range []struct {
+		args  []string
+		empty bool // for the faucet, whose key is not made yet
+	}{
+		{[]string{"--mine"}, false},
+		{[]string{"--mine", "--faucet"}, true},
+		{[]string{"--mine", "--faucet", "--mine-to", "krtd1pfewlxm8meyyvgjydfu7v8j4ej64symj6ut8sf66h9germp94qgzs5euz4j"}, false},
+	} {
+		config, err := configOf(t, append(c.args, "--network", "dev", "--datadir", t.TempDir())...)
+		if err != nil || (len(config.MineTo) == 0) != c.empty {
+			t.Errorf("%q: mines to %x, %v", c.args, config.MineTo, err)
+		}
+	}
+}
