@@ -78,15 +78,21 @@ func bootstrapAdd(c *cli.Context, o *options) error {
 			return fmt.Errorf("nothing was added: %w", err)
 		}
 	}
-	if p, err = o.params(); err != nil { // others may have been added meanwhile
+	path, err := o.networkPath(p)
+	if err != nil {
 		return err
 	}
-	nodes := network.AddPeers(p.Bootstrap.Nodes, peers)
-	if slices.Equal(nodes, p.Bootstrap.Nodes) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return o.changePeers(c, path, func(p *consensus.Params) ([]string, error) {
+		nodes := network.AddPeers(p.Bootstrap.Nodes, peers)
+		if !slices.Equal(nodes, p.Bootstrap.Nodes) {
+			return nodes, nil
+		}
 		_, err := fmt.Fprintln(c.App.Writer, "they were there before")
-		return err
-	}
-	return o.storePeers(c, p, nodes)
+		return nil, err
+	})
 }
 
 // identify calls a peer, which must be of the network, and returns it with the id that it
@@ -127,18 +133,24 @@ func bootstrapRemove(c *cli.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	left := slices.Clone(p.Bootstrap.Nodes)
-	for _, gone := range c.Args().Slice() {
-		before := len(left)
-		left = slices.DeleteFunc(left, func(peer string) bool {
-			id, at, _ := strings.Cut(peer, "@")
-			return gone == peer || gone == id || gone == at
-		})
-		if len(left) == before {
-			return fmt.Errorf("%s is no first peer of %s: karatd bootstrap list shows them", gone, p.Name)
-		}
+	path, err := o.networkPath(p)
+	if err != nil {
+		return err
 	}
-	return o.storePeers(c, p, left)
+	return o.changePeers(c, path, func(p *consensus.Params) ([]string, error) {
+		left := append([]string{}, p.Bootstrap.Nodes...)
+		for _, gone := range c.Args().Slice() {
+			before := len(left)
+			left = slices.DeleteFunc(left, func(peer string) bool {
+				id, at, _ := strings.Cut(peer, "@")
+				return gone == peer || gone == id || gone == at
+			})
+			if len(left) == before {
+				return nil, fmt.Errorf("%s is no first peer of %s: karatd bootstrap list shows them", gone, p.Name)
+			}
+		}
+		return left, nil
+	})
 }
 
 func bootstrapList(c *cli.Context, o *options) error {
@@ -161,10 +173,20 @@ func bootstrapList(c *cli.Context, o *options) error {
 	return nil
 }
 
-// storePeers writes first peers where the network's file is. A packed file stays one.
-func (o *options) storePeers(c *cli.Context, p *consensus.Params, nodes []string) error {
-	path, err := o.networkPath(p)
+// changePeers changes the first peers in the network's file: change returns all of them, or nil
+// to leave them. A packed file stays one. Who changes it at the same time waits: none is lost.
+func (o *options) changePeers(c *cli.Context, path string, change func(*consensus.Params) ([]string, error)) error {
+	unlock, err := lockNetwork(c.Context, filepath.Dir(path))
 	if err != nil {
+		return err
+	}
+	defer unlock()
+	p, err := o.params()
+	if err != nil {
+		return err
+	}
+	nodes, err := change(p)
+	if err != nil || nodes == nil {
 		return err
 	}
 	p.Bootstrap.Nodes = nodes
@@ -177,8 +199,6 @@ func (o *options) storePeers(c *cli.Context, p *consensus.Params, nodes []string
 		if before, err := wholefile.Read(path, network.MaxFile); err == nil && network.IsPacked(before) {
 			text = network.Pack(p)
 		}
-	} else if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
 	}
 	if err := (edit{path, string(text), mode}).write(); err != nil {
 		return err
@@ -188,6 +208,24 @@ func (o *options) storePeers(c *cli.Context, p *consensus.Params, nodes []string
 		fmt.Fprintf(c.App.Writer, "  %s\n", peer)
 	}
 	return nil
+}
+
+// lockTime is how long others may take to change a network's file, which they do in a moment.
+const lockTime = time.Minute
+
+// lockNetwork keeps other commands from changing the network's file in a folder, if it is there.
+// Where nothing can be locked, nobody is kept from it.
+func lockNetwork(ctx context.Context, dir string) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTime)
+	defer cancel()
+	lock, err := wholefile.WaitLock(ctx, dir)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return func() {}, nil
+	case err != nil:
+		return nil, fmt.Errorf("nothing was changed: %w", err)
+	}
+	return func() { _ = lock.Unlock() }, nil
 }
 
 // networkPath returns the file of --network: the one that was named, or the one in its folder.

@@ -160,6 +160,11 @@ func (o *options) join(c *cli.Context, source, identity, must string) (*joined, 
 	}
 	j := &joined{params: p, dir: dir, isNew: true, added: len(p.Bootstrap.Nodes)}
 	path := filepath.Join(dir, karat.NetworkFile)
+	unlock, err := lockNetwork(c.Context, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	before := []byte{}
 	if _, err := os.Lstat(path); err == nil {
 		if before, err = j.merge(path); err != nil {
