@@ -1,8 +1,10 @@
 package cmdline
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -58,11 +60,7 @@ func (l *line) writeHelp(w io.Writer) {
 func flags(w io.Writer, title string, flags []cli.Flag) {
 	fmt.Fprintf(w, "\n%s:\n", title)
 	category := ""
-	for _, flag := range flags {
-		o, ok := describe(flag)
-		if !ok {
-			continue
-		}
+	for _, o := range grouped(flags) {
 		if o.category != category {
 			category = o.category
 			fmt.Fprintf(w, "  %s\n", category)
@@ -73,6 +71,25 @@ func flags(w io.Writer, title string, flags []cli.Flag) {
 		}
 		row(w, name, o.meaning, nameColumns)
 	}
+}
+
+// grouped returns what people are told of flags: first those without a category, then each
+// category once, in the order in which they begin.
+func grouped(flags []cli.Flag) []option {
+	var options []option
+	place := map[string]int{"": -1}
+	for _, flag := range flags {
+		o, ok := describe(flag)
+		if !ok {
+			continue
+		}
+		if _, seen := place[o.category]; !seen {
+			place[o.category] = len(place)
+		}
+		options = append(options, o)
+	}
+	slices.SortStableFunc(options, func(a, b option) int { return cmp.Compare(place[a.category], place[b.category]) })
+	return options
 }
 
 // option is what people are told of a flag.

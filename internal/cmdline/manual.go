@@ -204,12 +204,8 @@ func (m *pageWriter) list(words []string, commands []*cli.Command) {
 func (m *pageWriter) options(title string, flags []cli.Flag) {
 	m.line(".SH " + title)
 	category := ""
-	for _, flag := range flags {
-		o, ok := describe(flag)
-		if !ok {
-			continue
-		}
-		if o.category != category && o.category != "" {
+	for _, o := range grouped(flags) {
+		if o.category != category {
 			m.line(".SS " + roff(strings.TrimSuffix(o.category, ":")))
 		}
 		category = o.category
