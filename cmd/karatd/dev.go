@@ -103,10 +103,12 @@ func runDev(c *cli.Context, o *options, d *devOptions) (err error) {
 		return err
 	}
 	if o.dataDir == "" {
-		if o.dataDir, err = os.MkdirTemp("", "karat-dev-"); err != nil {
-			return err
+		dir, remove, made := makeDevFolder()
+		if made != nil {
+			return made
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(o.dataDir)) }()
+		o.dataDir = dir
+		defer func() { err = errors.Join(err, remove()) }()
 	} else {
 		d.kept = true
 	}

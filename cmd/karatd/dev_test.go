@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,6 +103,47 @@ func TestDevForgets(t *testing.T) {
 	if _, err := os.Stat(started.DataDir); !os.IsNotExist(err) {
 		t.Errorf("%s is still there (%v)", started.DataDir, err)
 	}
+}
+
+// TestDevRemovesWhatWasKilled: a process that is killed leaves its folder, which the next one
+// removes; those of processes that live, and what is not known to be one, stay.
+func TestDevRemovesWhatWasKilled(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("nothing is locked there")
+	}
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	kept := t.TempDir()
+	writeFile(t, filepath.Join(kept, devLock), "")
+	if err := os.Symlink(kept, filepath.Join(temp, devFolder+"link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(temp, devFolder+"older"), 0o700); err != nil { // as they were without a lock
+		t.Fatal(err)
+	}
+	killed, _ := startDev(t)
+	living, _ := startDev(t)
+	if err := killed.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = killed.cmd.Wait()
+	if _, err := os.Stat(killed.dir); err != nil {
+		t.Fatalf("the killed one left nothing: %v", err)
+	}
+	next, _ := startDev(t)
+	if _, err := os.Stat(killed.dir); !os.IsNotExist(err) {
+		t.Errorf("%s is still there (%v)", killed.dir, err)
+	}
+	for _, path := range []string{living.dir, next.dir, filepath.Join(temp, devFolder+"older"), filepath.Join(kept, devLock)} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if height := call[int](living, "getblockcount"); height != 0 {
+		t.Errorf("the living one is at height %d", height)
+	}
+	endDev(living)
+	endDev(next)
 }
 
 // TestDevWithWords: other words, or other balances, are another network, the same one each
