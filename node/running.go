@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/internal/wholefile"
 	"github.com/karatcoin/karat/rpc"
 )
@@ -21,6 +22,7 @@ type Running struct {
 	Since       time.Time `json:"since"`
 	RPC         []string  `json:"rpc"`         // HOST:PORT where it listens for clients
 	Fingerprint string    `json:"fingerprint"` // of the certificate; empty: it speaks no TLS
+	MineTo      string    `json:"mine_to"`     // address that the blocks pay which it mines; empty: it does not mine
 }
 
 // ReadRunning reads what a node has left in a data directory. Without one it is an
@@ -47,6 +49,9 @@ func (n *Node) leaveRunning(s *services) (remove func() error, err error) {
 	r := Running{PID: os.Getpid(), Since: n.clock.real().UTC().Truncate(time.Second), RPC: []string{}, Fingerprint: s.fingerprint}
 	for _, at := range s.rpcAddresses() {
 		r.RPC = append(r.RPC, at.String())
+	}
+	if n.config.Mine {
+		r.MineTo, _ = taproot.EncodeAddress(n.config.Params.HRP, n.config.MineTo) // it was decoded from one
 	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {

@@ -142,6 +142,25 @@ func remove(t *testing.T, dir, pattern string) {
 	}
 }
 
+// TestStatusOfAMiner: a node that mines says so, and for whom.
+func TestStatusOfAMiner(t *testing.T) {
+	const to = "krtd1pfewlxm8meyyvgjydfu7v8j4ej64symj6ut8sf66h9germp94qgzs5euz4j"
+	dir := t.TempDir()
+	d := startDaemon(t, dir, "none", "--mine", "--mine-to", to, "--mine-interval", "1h")
+	defer d.stop()
+	_, out, errs := karatd("--network", "dev", "--datadir", dir, "status")
+	if !strings.Contains(strings.Join(strings.Fields(out), " "), "mining this node mines, and its blocks pay "+to) {
+		t.Errorf("status: %s%s", out, errs)
+	}
+	var told struct {
+		MineTo string `json:"mine_to"`
+	}
+	_, out, _ = karatd("--network", "dev", "--datadir", dir, "status", "--json")
+	if err := json.Unmarshal([]byte(out), &told); err != nil || told.MineTo != to {
+		t.Errorf("status --json: %v, %s", err, out)
+	}
+}
+
 // TestDoctorOfANode: a node that runs is found whatever port it has, and is well; what keeps a
 // program from it is said.
 func TestDoctorOfANode(t *testing.T) {
@@ -159,6 +178,9 @@ func TestDoctorOfANode(t *testing.T) {
 	code, out, errs := karatd(append(at, "status")...)
 	if told.Healthy && (code != 0 || !strings.Contains(out, "it is well (nothing is wrong)")) || !strings.Contains(out, "chain   block 0") {
 		t.Errorf("status: exit code %d: %s%s", code, out, errs)
+	}
+	if strings.Contains(out, "mines") {
+		t.Errorf("status of a node that does not mine: %s", out)
 	}
 	for line := range strings.Lines(out) {
 		if n := cmdline.Width(strings.TrimSuffix(line, "\n")); n > screen {

@@ -34,7 +34,8 @@ type nodeStatus struct {
 	Running bool           `json:"running"`
 	PID     int            `json:"pid,omitempty"`
 	RPC     string         `json:"rpc,omitempty"`
-	Uptime  int64          `json:"uptime,omitempty"` // seconds
+	Uptime  int64          `json:"uptime,omitempty"`  // seconds
+	MineTo  string         `json:"mine_to,omitempty"` // address that its own blocks pay; empty: it does not mine
 	Chain   *chainStatus   `json:"chain,omitempty"`
 	Peers   *peersStatus   `json:"peers,omitempty"`
 	Pool    *poolStatus    `json:"pool,omitempty"`
@@ -113,7 +114,7 @@ func (v *visit) status() nodeStatus {
 	}
 	s.RPC = v.facts.RPC
 	if v.running != nil {
-		s.PID = v.running.PID
+		s.PID, s.MineTo = v.running.PID, v.running.MineTo
 	}
 	if uptime := part[int64](v, "uptime"); uptime != nil {
 		s.Uptime = *uptime
@@ -161,8 +162,13 @@ func (v *visit) show(c *cli.Context, w io.Writer, s *nodeStatus) {
 		line(w, "pool", "%s of %d virtual bytes, %s of %s of memory", transactions, p.Bytes, doctor.Size(p.Usage), doctor.Size(p.Most))
 		line(w, "", "takes %s grains per virtual byte and more", types.FeeRate(p.Floor*types.GrainsPerCoin+0.5))
 	}
+	title := "mining"
+	if s.MineTo != "" {
+		line(w, title, "this node mines, and its blocks pay %s", s.MineTo)
+		title = ""
+	}
 	if m := s.Mining; m != nil && v.params.Difficulty.Algorithm != consensus.DifficultyFixed {
-		line(w, "mining", "the network makes about %s (difficulty %.4g)", hashRate(m.Rate), m.Difficulty)
+		line(w, title, "the network makes about %s (difficulty %.4g)", hashRate(m.Rate), m.Difficulty)
 	}
 	if t := s.Stratum; t != nil {
 		line(w, "miners", "%d at %s make %s, and have found %d blocks", t.Connections, t.Listening, hashRate(t.Rate), t.Blocks)
