@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/karatcoin/karat/chain/network"
 	"github.com/karatcoin/karat/internal/cmdline"
 	"github.com/karatcoin/karat/internal/pty"
+	"github.com/karatcoin/karat/node"
 )
 
 // askedBuffer is what a command shows of its questions; it says when it was asked.
@@ -147,3 +149,39 @@ type writerFunc func([]byte) (int, error)
 
 // Write implements io.Writer.
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestTerminalIsNotTooNarrow: what a node says at its start, and who packs a network is told,
+// goes on between words where a terminal ends.
+func TestTerminalIsNotTooNarrow(t *testing.T) {
+	p := aNetwork(t, nil)
+	config := node.Config{Params: p, DataDir: "/srv/club/karat/of-all-its-members/coin", Mine: true}
+	started := node.Started{
+		RPC: "127.0.0.1:19654", Web: "http://127.0.0.1:19580/", CookieFile: config.DataDir + "/.cookie",
+		Faucet: append([]byte{0x51, 0x20}, make([]byte, 32)...), Stratum: "127.0.0.1:3333",
+	}
+	file := writeFile(t, filepath.Join(t.TempDir(), "coin.json"), string(network.Pack(p)))
+	for name, show := range map[string]func(*os.File){
+		"start": func(w *os.File) { announce(w, &options{network: "main"}, config, started, true) },
+		"pack": func(w *os.File) {
+			if code := run(t.Context(), []string{"karatd", "--network", file, "network", "pack"}, cmdline.Streams{In: strings.NewReader(""), Out: io.Discard, Err: w}); code != 0 {
+				t.Errorf("network pack: exit code %d", code)
+			}
+		},
+	} {
+		person := pty.New(t)
+		person.Resize(t, 80, 24)
+		show(person.Terminal)
+		if err := person.Terminal.Close(); err != nil {
+			t.Fatal(err)
+		}
+		shown, _ := io.ReadAll(person.Keyboard) // it ends with an error, as nobody is left
+		if !strings.Contains(string(shown), "coin") {
+			t.Errorf("%s: %q", name, shown)
+		}
+		for line := range strings.Lines(string(shown)) {
+			if line = strings.TrimRight(line, "\r\n"); cmdline.Width(line) > screen {
+				t.Errorf("%s: %d columns: %s", name, cmdline.Width(line), line)
+			}
+		}
+	}
+}

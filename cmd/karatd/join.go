@@ -90,7 +90,7 @@ func networkJoin(c *cli.Context, o *options) error {
 		return err
 	}
 	if p, err := karat.FindNetwork(o.dataDir, told); told != "" && (err != nil || p.Identity() != j.params.Identity()) {
-		fmt.Fprintf(c.App.ErrWriter, "karatd: --network or %s says %s, which wins over what stands in %s\n", cmdline.EnvironmentName("network"), cmdline.Printable(told), configFile)
+		cmdline.Line(c.App.ErrWriter, "karatd: --network or %s says %s, which wins over what stands in %s", cmdline.EnvironmentName("network"), cmdline.Printable(told), configFile)
 	}
 	if c.Bool("json") {
 		return cmdline.PrintJSON(c.App.Writer, map[string]any{
@@ -136,10 +136,10 @@ func (j *joined) print(c *cli.Context, o *options) error {
 		return err
 	}
 	if j.inUse != "" {
-		fmt.Fprintf(c.App.Writer, "Without --network, karatd uses %s in this data directory.\n", cmdline.Printable(j.inUse))
+		cmdline.Line(c.App.Writer, "Without --network, karatd uses %s in this data directory.", cmdline.Printable(j.inUse))
 	}
 	for _, field := range j.kept {
-		fmt.Fprintf(c.App.ErrWriter, "karatd: %s differs in the new file, and stays as it was: karatd network diff %s FILE\n", field, p.Name)
+		cmdline.Line(c.App.ErrWriter, "karatd: %s differs in the new file, and stays as it was: karatd network diff %s FILE", field, p.Name)
 	}
 	return nil
 }
@@ -189,10 +189,10 @@ func (o *options) join(c *cli.Context, source, identity, must string) (*joined, 
 		}
 	}
 	for _, peer := range j.moved {
-		fmt.Fprintf(c.App.ErrWriter, "karatd: the new file has another id for a first peer, and took the place of %s\n", peer)
+		cmdline.Line(c.App.ErrWriter, "karatd: the new file has another id for a first peer, and took the place of %s", peer)
 	}
 	if len(j.moved) > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "karatd: if nobody told of new ids, take them back: karatd --network %s bootstrap add ID@HOST:PORT\n", j.params.Name)
+		cmdline.Line(c.App.ErrWriter, "karatd: if nobody told of new ids, take them back: karatd --network %s bootstrap add ID@HOST:PORT", j.params.Name)
 	}
 	if source == "-" {
 		return j, nil
@@ -215,7 +215,7 @@ func (o *options) joinFirst(c *cli.Context) error {
 	var unread *unreadError
 	if errors.As(err, &unread) && c.Context.Err() == nil && !told {
 		if name != "" {
-			fmt.Fprintf(c.App.ErrWriter, "karatd: --join: %v; network %s was joined before, and goes on\n", cmdline.OneLine(err), name)
+			cmdline.Line(c.App.ErrWriter, "karatd: --join: %v; network %s was joined before, and goes on", cmdline.OneLine(err), name)
 			o.network = name
 			return nil
 		}
@@ -283,7 +283,7 @@ func (o *options) readNetwork(c *cli.Context, source, identity string) (*consens
 	}
 	if identity != "" && !p.AssumeValid.IsZero() {
 		p.AssumeValid = types.Hash{}
-		fmt.Fprintln(c.App.ErrWriter, "karatd: --identity does not vouch for the file's assume_valid, which is left out: all scripts are checked")
+		cmdline.Line(c.App.ErrWriter, "karatd: --identity does not vouch for the file's assume_valid, which is left out: all scripts are checked")
 	}
 	for _, peer := range p.Bootstrap.Nodes {
 		if err := node.CheckPeer(peer); err != nil {

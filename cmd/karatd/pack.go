@@ -78,9 +78,9 @@ func networkPack(c *cli.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "network %s, identity %s, first peers: %d\n", p.Name, p.Identity(), len(p.Bootstrap.Nodes)+len(p.Bootstrap.DNS))
+	cmdline.Line(c.App.ErrWriter, "network %s, identity %s, first peers: %d", p.Name, p.Identity(), len(p.Bootstrap.Nodes)+len(p.Bootstrap.DNS))
 	if len(p.Bootstrap.Nodes)+len(p.Bootstrap.DNS) == 0 {
-		fmt.Fprintln(c.App.ErrWriter, "karatd: who joins by it will know nobody: give --at HOST, where others reach this node")
+		cmdline.Line(c.App.ErrWriter, "karatd: who joins by it will know nobody: give --at HOST, where others reach this node")
 	}
 	return nil
 }

@@ -167,7 +167,7 @@ func (o *rpcOptions) setTLS(config *node.Config) error {
 func announceRPC(w io.Writer, t node.Started) {
 	for _, listen := range append([]string{t.RPC}, t.RPCMore...) {
 		for _, at := range callable(listen, ownAddresses()) {
-			fmt.Fprintf(w, "  RPC     %s (user and password: %s)\n", rpcURL(t, at), t.CookieFile)
+			cmdline.Line(w, "  RPC     %s (user and password: %s)", rpcURL(t, at), t.CookieFile)
 		}
 	}
 }

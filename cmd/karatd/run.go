@@ -78,14 +78,14 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew
 	if isNew {
 		made = " (made now)"
 	}
-	fmt.Fprintf(w, "karat node of network %s, data in %s%s\n", config.Params.Name, config.DataDir, made)
+	cmdline.Line(w, "karat node of network %s, data in %s%s", config.Params.Name, config.DataDir, made)
 	pages := webURLs(t.Web, ownAddresses())
 	for _, at := range pages {
-		fmt.Fprintf(w, "  look    %s (in a browser)\n", at)
+		cmdline.Line(w, "  look    %s (in a browser)", at)
 	}
 	if t.Listen != "" {
 		for _, at := range callable(t.Listen, ownAddresses()) {
-			fmt.Fprintf(w, "  peers   %s@%s\n", t.NodeID, at)
+			cmdline.Line(w, "  peers   %s@%s", t.NodeID, at)
 		}
 	}
 	if t.RPC != "" {
@@ -93,17 +93,17 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew
 	}
 	if t.Stratum != "" {
 		for _, at := range callable(t.Stratum, ownAddresses()) {
-			fmt.Fprintf(w, "  miners  stratum+tcp://%s\n", at)
+			cmdline.Line(w, "  miners  stratum+tcp://%s", at)
 		}
 	}
 	if t.Metrics != "" {
 		for _, at := range callable(t.Metrics, ownAddresses()) {
-			fmt.Fprintf(w, "  watch   http://%s/metrics\n", at)
+			cmdline.Line(w, "  watch   http://%s/metrics", at)
 		}
 	}
 	if t.Faucet != nil && len(pages) > 0 {
 		fills, _ := taproot.EncodeAddress(config.Params.HRP, t.Faucet)
-		fmt.Fprintf(w, "  faucet  %sfaucet; fill it at %s\n", pages[len(pages)-1], fills)
+		cmdline.Line(w, "  faucet  %sfaucet; fill it at %s", pages[len(pages)-1], fills)
 	}
 	if config.Mine {
 		mineTo := config.MineTo
@@ -111,7 +111,7 @@ func announce(w io.Writer, o *options, config node.Config, t node.Started, isNew
 			mineTo = t.Faucet
 		}
 		to, _ := taproot.EncodeAddress(config.Params.HRP, mineTo) // it was decoded from one
-		fmt.Fprintf(w, "  mining  to %s\n", to)
+		cmdline.Line(w, "  mining  to %s", to)
 	}
 	if t.RPC != "" {
 		how := shellWord(walletProgram()) + tryFlags(o, config, t)
