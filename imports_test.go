@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -243,6 +244,33 @@ func checkFile(t *testing.T, path string) {
 			return imported == m || strings.HasSuffix(m, "/") && strings.HasPrefix(imported, m)
 		}) {
 			t.Errorf("%s imports %s, which the table does not allow %s", path, imported, pkg)
+		}
+	}
+}
+
+// TestPackagesAreTold: docs/architecture.md says of each package what it is for, and tells of none
+// that is not there.
+func TestPackagesAreTold(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]bool{".": true} // in a sentence of its own
+	for row := range strings.Lines(string(text)) {
+		cells := strings.Split(row, "|")
+		if !strings.HasPrefix(row, "| `") || len(cells) != 5 || strings.Contains(cells[1], ".") { // a row of the table of locks
+			continue
+		}
+		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+			if _, known := allowed[name[1]]; !known {
+				t.Errorf("docs/architecture.md tells of %s, which is no package", name[1])
+			}
+			told[name[1]] = true
+		}
+	}
+	for pkg := range allowed {
+		if !told[pkg] {
+			t.Errorf("docs/architecture.md does not say what %s is for", pkg)
 		}
 	}
 }
