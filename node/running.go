@@ -1,14 +1,20 @@
 package node
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/karatcoin/karat/chain/taproot"
 	"github.com/karatcoin/karat/internal/wholefile"
+	"github.com/karatcoin/karat/p2p/noise"
 	"github.com/karatcoin/karat/rpc"
+	"github.com/karatcoin/karat/web/faucet"
 )
 
 // runningFile is there while a node runs, beside its cookie.
@@ -42,6 +48,36 @@ func CookieFile(dir string) string { return filepath.Join(dir, cookieFile) }
 // for the cookie.
 func SecretFiles(dir string) []string {
 	return []string{filepath.Join(dir, keyFile), filepath.Join(dir, faucetFile), filepath.Join(dir, rpc.KeyFile)}
+}
+
+// CheckFiles says what keeps a node from reading the small files that its data directory has: its
+// keys, its certificate, and what its faucet owes. Those that are not there are made.
+func CheckFiles(c *Config) error {
+	here := func(name string) (path string, is bool) {
+		path = filepath.Join(c.DataDir, name)
+		_, err := os.Lstat(path)
+		return path, !errors.Is(err, fs.ErrNotExist)
+	}
+	if path, is := here(keyFile); is {
+		if _, err := noise.LoadOrCreateKey(path); err != nil {
+			return err
+		}
+	}
+	if c.RPCTLS == nil && c.RPCOwnTLS {
+		key, is := here(rpc.KeyFile)
+		if certificate, both := here(rpc.CertificateFile); is && both {
+			if _, err := tls.LoadX509KeyPair(certificate, key); err != nil {
+				return fmt.Errorf("%s and %s: %w", certificate, key, err)
+			}
+		}
+	}
+	path, is := here(faucetFile)
+	if !c.Faucet || !is {
+		return nil
+	}
+	state, _ := here(faucetStateFile)
+	_, err := faucet.New(faucet.Options{Params: c.Params, KeyFile: path, StateFile: state, Now: time.Now})
+	return err
 }
 
 // leaveRunning writes the file, and returns what removes it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/syndtr/goleveldb/leveldb"
@@ -124,5 +125,22 @@ func (i *Inspection) read(db *leveldb.DB, d *osDisk, files []segmentInfo) error 
 			return fmt.Errorf("the file %s has %d bytes of %d", d.path(name), size, e.end)
 		}
 		return nil
+	})
+}
+
+// Written returns the paths in a data directory that are opened for writing each time: folders,
+// the lock of the database, segment files. They may belong to another user, who ran the node once.
+func Written(dir string) []string {
+	d := &osDisk{dir: dir}
+	paths := []string{d.path(databaseDir), filepath.Join(d.path(databaseDir), "LOCK"), d.path(blocksDir)}
+	entries, _ := os.ReadDir(d.path(blocksDir)) // what cannot be listed is told with its folder
+	for _, e := range entries {
+		if _, _, ok := parseSegmentName(e.Name()); ok {
+			paths = append(paths, d.path(e.Name()))
+		}
+	}
+	return slices.DeleteFunc(paths, func(path string) bool {
+		_, err := os.Lstat(path)
+		return errors.Is(err, os.ErrNotExist)
 	})
 }

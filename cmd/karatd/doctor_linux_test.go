@@ -102,6 +102,28 @@ func TestDoctorWithoutANode(t *testing.T) {
 			remove(t, dir, "dev/blocks/*")
 			return nil
 		}},
+		{"a node's key that is damaged", "file-damaged", func(t *testing.T, dir string) []string {
+			chainIn(t, dir)
+			writeFile(t, filepath.Join(dir, "dev", nodeKeyFile), "damaged")
+			return nil
+		}},
+		{"a faucet's key that is damaged", "file-damaged", func(t *testing.T, dir string) []string {
+			chainIn(t, dir)
+			writeFile(t, filepath.Join(dir, "dev", "faucet.key"), strings.Repeat("0", 64))
+			return []string{"--faucet", "--web", "127.0.0.1:0"}
+		}},
+		{"a damaged file of what a faucet owes", "file-damaged", func(t *testing.T, dir string) []string {
+			chainIn(t, dir)
+			writeFile(t, filepath.Join(dir, "dev", "faucet.key"), strings.Repeat("1", 64))
+			writeFile(t, filepath.Join(dir, "dev", "faucet.json"), "{")
+			return []string{"--faucet", "--web", "127.0.0.1:0"}
+		}},
+		{"a certificate that is damaged", "file-damaged", func(t *testing.T, dir string) []string {
+			chainIn(t, dir)
+			writeFile(t, filepath.Join(dir, "dev", "rpc.cert"), "x")
+			writeFile(t, filepath.Join(dir, "dev", "rpc.key"), "x")
+			return []string{"--rpc-tls"}
+		}},
 		{"a port that is taken", "port-taken", func(t *testing.T, dir string) []string {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

@@ -176,8 +176,11 @@ func (v *visit) lookAtData() {
 		f.Access = v.dir + " is no folder"
 		return
 	}
-	if err := machine.Usable(v.dir); err != nil {
-		f.Access = cmdline.OneLine(err)
+	for _, path := range append([]string{v.dir}, store.Written(v.dir)...) {
+		if err := machine.Usable(path); err != nil {
+			f.Access = cmdline.OneLine(err)
+			break
+		}
 	}
 	seen, err := store.Inspect(v.dir)
 	f.New, f.Locked = seen.IsNew, seen.Locked
@@ -188,6 +191,14 @@ func (v *visit) lookAtData() {
 		f.Damaged = cmdline.OneLine(err)
 	case !seen.Network.IsZero() && seen.Network != v.params.Identity():
 		f.OtherNetwork = fmt.Sprintf("%s is of network %q (%s), not of %q (%s)", v.dir, seen.NetworkName, seen.Network, v.params.Name, v.params.Identity())
+	}
+	if v.options == nil && !seen.Locked {
+		switch err := node.CheckFiles(&v.config); {
+		case errors.Is(err, fs.ErrPermission):
+			f.Access = cmdline.OneLine(err)
+		case err != nil:
+			f.BadFile = cmdline.OneLine(err)
+		}
 	}
 	f.Crashed = v.running != nil && !seen.Locked
 	if v.running != nil {

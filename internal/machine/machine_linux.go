@@ -93,10 +93,14 @@ func numbers(path string) (list []uint64) {
 	return list
 }
 
-// Usable says why this user cannot write into a folder; nil if it can.
-func Usable(dir string) error {
-	if err := unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
-		return &os.PathError{Op: "use", Path: dir, Err: err}
+// Usable says why this user cannot write to a file, or into a folder; nil if it can.
+func Usable(path string) error {
+	mode := uint32(unix.R_OK | unix.W_OK)
+	if info, err := os.Stat(path); err != nil || info.IsDir() {
+		mode |= unix.X_OK
+	}
+	if err := unix.Access(path, mode); err != nil {
+		return &os.PathError{Op: "use", Path: path, Err: err}
 	}
 	return nil
 }

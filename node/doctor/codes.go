@@ -18,6 +18,7 @@ var Codes = []Code{
 	{"datadir-access", Fault, "The data directory cannot be used.", "Let the user that runs the node own the folder and all in it (chown -R), or name another with --datadir."},
 	{"datadir-network", Fault, "The data directory is of another network.", "Compare the two files with `karatd network diff`; give each network a data directory of its own."},
 	{"datadir-damaged", Fault, "The database in the data directory is damaged.", "Look whether the disk is sound, and bring a backup back; or move the network's folder away and let the node sync anew. Keep node.key and faucet.key."},
+	{"file-damaged", Fault, "A file that the node reads at its start cannot be used.", "Bring it back from a backup. Without one move it away, and the node makes another: with node.key goes its id, with faucet.key what the faucet has."},
 
 	// What keeps a program from a node that may run.
 	{"rpc-no-cookie", Fault, "The node runs, but its cookie cannot be read.", "Run this as the user that runs the node; if the file is gone, start the node again, which makes it anew."},

@@ -131,6 +131,7 @@ type Outside struct {
 	Access       string   // this user cannot use it
 	New          bool     // it has no data yet
 	Damaged      string   // its database cannot be opened
+	BadFile      string   // a key, or another small file, cannot be used
 	OtherNetwork string   // its data are of another network
 	Locked       bool     // a process has the data open
 	PID          int      // of the node that was started there last; 0: it is not known

@@ -6,7 +6,7 @@ import "fmt"
 func (d *diagnosis) outside(o *Outside) {
 	for _, c := range []struct{ code, evidence string }{
 		{"network-file", o.NetworkFile}, {"options", o.Options}, {"datadir-missing", o.NoParent}, {"datadir-access", o.Access},
-		{"datadir-network", o.OtherNetwork}, {"datadir-damaged", o.Damaged},
+		{"datadir-network", o.OtherNetwork}, {"datadir-damaged", o.Damaged}, {"file-damaged", o.BadFile},
 	} {
 		if c.evidence != "" {
 			d.add(c.code, c.evidence)
