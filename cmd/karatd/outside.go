@@ -177,7 +177,7 @@ func (v *visit) lookAtData() {
 		return
 	}
 	for _, path := range append([]string{v.dir}, store.Written(v.dir)...) {
-		if err := machine.Usable(path); err != nil {
+		if err := machine.Usable(path); path == v.dir && err != nil || errors.Is(err, fs.ErrPermission) {
 			f.Access = cmdline.OneLine(err)
 			break
 		}

@@ -15,10 +15,13 @@ var Codes = []Code{
 	{"network-file", Fault, "The network's file cannot be used.", "Get the file from whoever runs the network, or name the right one with --network."},
 	{"options", Fault, "The configuration file or the command line is wrong.", "Mend what the evidence names; `karatd run --help` lists all options."},
 	{"datadir-missing", Fault, "There is no folder for the data directory.", "Name the right one with --datadir, or make the folder that it is to be in."},
+	{"disk-read-only", Fault, "The disk can only be read.", "Look into the system's log: a disk that fails is often made read-only. Mount it writable, or move the data."},
 	{"datadir-access", Fault, "The data directory cannot be used.", "Let the user that runs the node own the folder and all in it (chown -R), or name another with --datadir."},
 	{"datadir-network", Fault, "The data directory is of another network.", "Compare the two files with `karatd network diff`; give each network a data directory of its own."},
 	{"datadir-damaged", Fault, "The database in the data directory is damaged.", "Look whether the disk is sound, and bring a backup back; or move the network's folder away and let the node sync anew. Keep node.key and faucet.key."},
 	{"file-damaged", Fault, "A file that the node reads at its start cannot be used.", "Bring it back from a backup. Without one move it away, and the node makes another: with node.key goes its id, with faucet.key what the faucet has."},
+	{"disk-full", Fault, "The disk is full: the node stops when it cannot write.", "Make room, keep fewer blocks with --prune, or move the data directory to a larger disk."},
+	{"disk-files", Fault, "The file system can hold hardly any more files.", "Remove small files from that file system, or move the data directory to another one."},
 
 	// What keeps a program from a node that may run.
 	{"rpc-no-cookie", Fault, "The node runs, but its cookie cannot be read.", "Run this as the user that runs the node; if the file is gone, start the node again, which makes it anew."},
@@ -33,9 +36,6 @@ var Codes = []Code{
 	{"chain-fault", Fault, "The chain has met a fault and does nothing more.", "Look into the log, mend what it names (mostly the disk), and start the node again."},
 
 	// The machine.
-	{"disk-read-only", Fault, "The disk can only be read.", "Look into the system's log: a disk that fails is often made read-only. Mount it writable, or move the data."},
-	{"disk-full", Fault, "The disk is full: the node stops when it cannot write.", "Make room, keep fewer blocks with --prune, or move the data directory to a larger disk."},
-	{"disk-files", Fault, "The file system can hold hardly any more files.", "Remove small files from that file system, or move the data directory to another one."},
 	{"disk-low", Warning, "The disk will be full soon.", "Make room, keep fewer blocks with --prune, or move the data directory to a larger disk."},
 	{"memory-low", Warning, "The machine has hardly any memory left.", "End other programs, or give the node less: --dbcache, --mempool, --max-memory."},
 	{"memory-budget", Warning, "The node may take more memory than the machine has.", "Lower --dbcache, --mempool or --max-memory, so that their sum leaves some for the system."},

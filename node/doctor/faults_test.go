@@ -64,6 +64,28 @@ func failed(outcome peerinfo.Outcome, target string) peerinfo.Call {
 	return peerinfo.Call{Target: target, Manual: true, Outcome: outcome, Problem: "as it was", At: now, Since: now.Add(-time.Hour)}
 }
 
+// TestWhyItStopped: of a node that does not run the disk is named first, if that ended it or keeps
+// it from starting, and not that it should be started.
+func TestWhyItStopped(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		do   func(o *Outside, m *Machine)
+	}{
+		{"not-running", func(*Outside, *Machine) {}},
+		{"disk-full", func(_ *Outside, m *Machine) { m.Disk.Free = 80 << 20 }},
+		{"disk-files", func(_ *Outside, m *Machine) { m.Disk.FreeInodes = 0 }},
+		{"disk-read-only", func(o *Outside, m *Machine) { m.Disk.ReadOnly, o.Access = true, "read-only file system" }},
+		{"datadir-access", func(o *Outside, _ *Machine) { o.Access = "permission denied" }},
+		{"file-damaged", func(o *Outside, _ *Machine) { o.BadFile = "node.key is damaged" }},
+	} {
+		f := &Facts{Outside: &Outside{DataDir: "/data", RPC: "http://127.0.0.1:1", Silent: "refused"}, Machine: well().Machine}
+		c.do(f.Outside, f.Machine)
+		if got := Diagnose(f); len(got) == 0 || got[0].Code != c.want {
+			t.Errorf("%+v, want %s first", got, c.want)
+		}
+	}
+}
+
 // TestFaults: each fault alone is what is named first. Codes are typed here again.
 func TestFaults(t *testing.T) {
 	named, all := 0, 0
