@@ -138,6 +138,9 @@ func TestFaults(t *testing.T) {
 			in.Network.Peers, in.Chain.TipTime, in.Chain.Unchanged = nil, now.Add(-24*time.Hour), 23*time.Hour
 		}},
 		{"key-copied", func(in *Inside, _ *Machine) { in.Network.Twin = "11.9.0.1:9555" }},
+		{"key-copied", func(in *Inside, _ *Machine) { // of a node that is called by name
+			in.Network.Twin, in.Network.Calls = "11.9.0.1:9555", []peerinfo.Call{failed(peerinfo.KeptOut, "11.9.0.1:9555")}
+		}},
 		{"not-reachable", func(in *Inside, _ *Machine) {
 			in.Network.Callers, in.Network.Announced = 0, []netip.AddrPort{netip.MustParseAddrPort("11.0.0.9:9555")}
 		}},

@@ -151,6 +151,8 @@ func (d *diagnosis) calls(in *Inside) {
 		switch {
 		case c.Since.IsZero() || connected:
 			continue
+		case c.Outcome == peerinfo.KeptOut && n.Twin != "" && (c.Target == n.Twin || strings.HasSuffix(c.Target, "@"+n.Twin)):
+			continue // it has this node's key: that is told
 		case !named(c):
 			if c.Outcome == peerinfo.OtherNetwork {
 				strangers++
