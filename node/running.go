@@ -28,6 +28,7 @@ type Running struct {
 	Since       time.Time `json:"since"`
 	RPC         []string  `json:"rpc"`         // HOST:PORT where it listens for clients
 	Fingerprint string    `json:"fingerprint"` // of the certificate; empty: it speaks no TLS
+	CookieMode  uint32    `json:"cookie_mode"` // who may read the cookie, as in Unix; 0: its owner
 	MineTo      string    `json:"mine_to"`     // address that the blocks pay which it mines; empty: it does not mine
 }
 
@@ -82,7 +83,7 @@ func CheckFiles(c *Config) error {
 
 // leaveRunning writes the file, and returns what removes it.
 func (n *Node) leaveRunning(s *services) (remove func() error, err error) {
-	r := Running{PID: os.Getpid(), Since: n.clock.real().UTC().Truncate(time.Second), RPC: []string{}, Fingerprint: s.fingerprint}
+	r := Running{PID: os.Getpid(), Since: n.clock.real().UTC().Truncate(time.Second), RPC: []string{}, Fingerprint: s.fingerprint, CookieMode: uint32(n.config.RPCCookieMode)}
 	for _, at := range s.rpcAddresses() {
 		r.RPC = append(r.RPC, at.String())
 	}

@@ -189,6 +189,17 @@ func TestStatusOfAMiner(t *testing.T) {
 	}
 }
 
+// TestDoctorOfASharedCookie: a cookie that its group may read, because the node was told so, is
+// no fault to a doctor who was not told.
+func TestDoctorOfASharedCookie(t *testing.T) {
+	dir := t.TempDir()
+	d := startDaemon(t, dir, "none", "--rpc-cookie-perms", "group")
+	defer d.stop()
+	if codes, _ := diagnosed(t, "--network", "dev", "--datadir", dir); slices.Contains(codes, "key-exposed") {
+		t.Error(codes)
+	}
+}
+
 // TestDoctorOfANode: a node that runs is found whatever port it has, and is well; what keeps a
 // program from it is said.
 func TestDoctorOfANode(t *testing.T) {

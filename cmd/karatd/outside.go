@@ -151,7 +151,7 @@ func (v *visit) lookAround() *doctor.Facts {
 // lookAtSecrets looks for secret files that others can read.
 func (v *visit) lookAtSecrets() {
 	files := node.SecretFiles(v.dir)
-	if v.config.RPCCookieMode == 0 {
+	if v.config.RPCCookieMode == 0 && (v.running == nil || v.running.CookieMode == 0) {
 		files = append(files, node.CookieFile(v.dir))
 	}
 	for _, path := range files {
