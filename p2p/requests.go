@@ -157,12 +157,18 @@ func (r *relay) parentsToAsk(p *peer, kept *orphan) (txids []types.Hash) {
 	return txids
 }
 
-// forgetRejected lets verdicts go that another tip may change. It assumes mu.
+// forgetRejected lets verdicts go that another tip may change, and when blocks were undone
+// also what was in blocks: the pool may not have been able to take it back. It assumes mu.
 func (r *relay) forgetRejected() {
-	if tip := r.tree.Tip(); tip != r.rejectedAt {
-		r.rejectedAt = tip
-		r.rejected.forget()
+	tip := r.tree.Tip()
+	if tip == r.rejectedAt {
+		return
 	}
+	if before, known := r.tree.Info(r.rejectedAt.Hash); known && !before.OnBestChain {
+		r.confirmed.forget()
+	}
+	r.rejectedAt = tip
+	r.rejected.forget()
 }
 
 // retry asks others for what did not come, and for what could not be asked for

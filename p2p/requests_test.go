@@ -111,6 +111,32 @@ func TestConfirmedIsNotAskedFor(t *testing.T) {
 	})
 }
 
+// TestUndoneIsAskedForAgain: what was in a block that is no longer on the best chain is
+// asked for like any other transaction.
+func TestUndoneIsAskedForAgain(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		n := w.start("n", nil)
+		genesis := n.chain.TipState()
+		tx := payment(n.mine(5)[0])
+		s := w.stranger(n)
+		s.send(&wire.SendCompact{Announce: true})
+		synctest.Wait()
+		n.mine(1, tx)
+		time.Sleep(time.Second)
+		s.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+		if next[*wire.GetTxs](s, time.Second) != nil {
+			t.Error("it is asked for while it is in a block")
+		}
+		n.add(w.build(genesis, 7)...) // without what it spends, so the pool has to let it go
+		time.Sleep(time.Second)
+		s.send(&wire.Inv{WTxIDs: []types.Hash{tx.WTxID()}})
+		if next[*wire.GetTxs](s, time.Second) == nil {
+			t.Error("it is not asked for any more")
+		}
+		s.conn.Close()
+	})
+}
+
 // TestRequestsAreForgotten: however often a peer announces and takes back, what is kept
 // of its requests is bounded by those that are under way.
 func TestRequestsAreForgotten(t *testing.T) {
