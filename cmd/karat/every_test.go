@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"unicode"
 
@@ -152,12 +153,20 @@ var errNoRoom = errors.New("no space left on device")
 // Write implements io.Writer.
 func (fullDisk) Write([]byte) (int, error) { return 0, errNoRoom }
 
+// closedPipe is read by nobody any more.
+type closedPipe struct{}
+
+// Write implements io.Writer.
+func (closedPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
 // TestEveryCommandNoticesAFullDisk: a command that could not show what it should is a
-// failure, and says why in one line; so is a help text.
+// failure, and says why in one line; so is a help text. But who has read enough of what is only
+// shown, and closes the pipe, hears of none.
 func TestEveryCommandNoticesAFullDisk(t *testing.T) {
 	slow(t)
 	b := newBench(t)
 	b.rich()
+	var shown []string
 	b.everyCommand(func(name string, line commandLine) {
 		for _, l := range []commandLine{line, {words: "--help"}} {
 			var errs bytes.Buffer
@@ -167,12 +176,22 @@ func TestEveryCommandNoticesAFullDisk(t *testing.T) {
 				t.Errorf("karat %s %s: exit code %d: %s(a command that needs arguments has a line in commandLines)", name, l.words, code, errs.String())
 			}
 		}
+		if slices.Contains(reads, name) {
+			shown = append(shown, name)
+			var errs bytes.Buffer
+			if code := b.runLine(name, line, b.rpc, closedPipe{}, &errs); code != cmdline.ExitOK || strings.Contains(errs.String(), "pipe") {
+				t.Errorf("karat %s | head: exit code %d: %s", name, code, errs.String())
+			}
+		}
 		if name == "create" {
 			if _, err := os.Stat(b.dir + "/dev/wallets/freshx/wallet.json"); !os.IsNotExist(err) {
 				t.Errorf("a wallet whose words nobody has seen: %v", err)
 			}
 		}
 	})
+	if len(shown) != len(reads) {
+		t.Errorf("of %q only %q are commands", reads, shown)
+	}
 }
 
 // TestEveryCommandHasJSON: a program reads the result of any command, and standard output has

@@ -34,7 +34,13 @@ func run(ctx context.Context, args []string, std cmdline.Streams) int {
 		e.c = c
 		return readConfig(c)
 	}
-	return cmdline.Program{App: app, Untouched: "rpc", Explain: e.explain}.Run(ctx, args)
+	return cmdline.Program{App: app, Untouched: "rpc", Reads: reads, Explain: e.explain}.Run(ctx, args)
+}
+
+// reads are the commands that only show something.
+var reads = []string{
+	"addresses", "balance", "history", "tx", "coins", "wallets", "accounts", "paper", "labels", "labels export", "multisig key", "psbt show",
+	"verify-message", "verify", "status", "nodes", "info", "mnemonic", "descriptors", "completion",
 }
 
 // newApp returns the program. The commands are in the order in which a new user needs

@@ -1,6 +1,7 @@
 package cmdline
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -257,6 +258,9 @@ func (l *line) named(word string) string {
 	}
 	return strings.TrimSpace(strings.Join(append(words, word), " "))
 }
+
+// ran returns the names of the commands that run, or the program's if it has none.
+func (l *line) ran() string { return cmp.Or(l.named(""), l.app.Name) }
 
 // fullName returns the name of the program, followed by those of the commands.
 func (l *line) fullName() string { return strings.TrimSpace(l.app.Name + " " + l.named("")) }

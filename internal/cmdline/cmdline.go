@@ -112,6 +112,9 @@ type Program struct {
 	// else. After the first of them, a word is taken for a flag only if it begins
 	// with two dashes and is one of this program's.
 	Untouched string
+	// Reads are the full names of the commands that only show something. Whoever has
+	// read enough of that and closes the pipe hears of no failure.
+	Reads []string
 	// Explain returns what to print for an error that needs more than its own text,
 	// and whether this is one. It may be nil.
 	Explain func(error) (text string, ok bool)
@@ -127,11 +130,14 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	app.ExitErrHandler = func(*cli.Context, error) {} // the library's own would exit
 	ran, err := p.execute(ctx, args)
 	full := out.end()
+	if errors.Is(full, syscall.EPIPE) && (ran == "" || slices.Contains(p.Reads, ran)) {
+		// It went to a pager that was left, or to head: nobody misses the rest.
+		if full = nil; errors.Is(err, syscall.EPIPE) {
+			err = nil
+		}
+	}
 	switch {
-	case !ran && errors.Is(full, syscall.EPIPE):
-		// Help went to a pager that was left, or to head: nobody misses the rest.
-		return ExitFailure
-	case full != nil && err == nil && ran:
+	case full != nil && err == nil && ran != "":
 		// What the command has changed stays changed. Nobody should send a payment
 		// again because its id could not be shown.
 		err = fmt.Errorf("it is done, but the output could not be written: %w", full)
@@ -151,8 +157,9 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	return ExitFailure
 }
 
-// execute executes one command line, and reports whether that was a command.
-func (p Program) execute(ctx context.Context, args []string) (ran bool, err error) {
+// execute executes one command line. It returns the full name of the command that ran, which is
+// that of the program where there are none, and empty if only help was asked for.
+func (p Program) execute(ctx context.Context, args []string) (ran string, err error) {
 	// The library has its own help, version and complaints, and would print them
 	// beside these.
 	p.App.HideHelp, p.App.HideVersion = true, true
@@ -162,20 +169,20 @@ func (p Program) execute(ctx context.Context, args []string) (ran bool, err erro
 	}
 	if len(args) > 1 && args[len(args)-1] == completing {
 		p.complete(args[1 : len(args)-1])
-		return false, nil
+		return "", nil
 	}
 	l, err := p.parse(args[min(1, len(args)):])
 	switch {
 	case err != nil:
-		return false, err
+		return "", err
 	case l.version:
 		fmt.Fprintf(p.App.Writer, "%s version %s\n", p.App.Name, p.App.Version)
-		return false, nil
+		return "", nil
 	case l.help:
 		l.writeHelp(p.App.Writer)
-		return false, nil
+		return "", nil
 	}
-	return true, p.App.RunContext(ctx, l.words())
+	return l.ran(), p.App.RunContext(ctx, l.words())
 }
 
 // explain returns what to print for an error.

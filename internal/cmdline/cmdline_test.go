@@ -81,8 +81,9 @@ func TestOutputThatFails(t *testing.T) {
 	}
 }
 
-// TestHelpIsCutShort: who reads the beginning of the help alone hears of no failure.
-func TestHelpIsCutShort(t *testing.T) {
+// TestReaderHasEnough: who reads the beginning alone of help, or of what a command only shows,
+// hears of no failure. What a command that changes something printed is missed.
+func TestReaderHasEnough(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -91,10 +92,32 @@ func TestHelpIsCutShort(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var errs bytes.Buffer
-	if code := wallet(w, &errs).Run(t.Context(), []string{"prog", "--help"}); code != ExitFailure || errs.Len() > 0 {
-		t.Errorf("exit code %d, %q", code, errs.String())
+	for _, c := range []struct {
+		reads  []string
+		action cli.ActionFunc
+		words  string
+		code   int
+		want   string
+	}{
+		{nil, show, "--help", ExitOK, ""},
+		{[]string{"prog"}, show, "", ExitOK, ""},
+		{[]string{"prog"}, func(c *cli.Context) error { _, err := fmt.Fprintln(c.App.Writer, "x"); return err }, "", ExitOK, ""},
+		{[]string{"prog"}, func(c *cli.Context) error { _ = show(c); return io.EOF }, "", ExitFailure, "prog: EOF\n"},
+		{[]string{"prog"}, func(c *cli.Context) error { _ = show(c); return Oldf("as of block 5") }, "", ExitOld, "prog: as of block 5\n"},
+		{[]string{"other"}, show, "", ExitFailure, "prog: it is done, but the output could not be written: write |1: broken pipe\n"},
+	} {
+		var errs bytes.Buffer
+		code := Program{App: app(w, &errs, c.action), Reads: c.reads}.Run(t.Context(), append([]string{"prog"}, strings.Fields(c.words)...))
+		if code != c.code || errs.String() != c.want {
+			t.Errorf("%v %q: exit code %d, %q, want %q", c.reads, c.words, code, errs.String(), c.want)
+		}
 	}
+}
+
+// show is a command that does not look whether anybody sees what it prints.
+func show(c *cli.Context) error {
+	fmt.Fprintln(c.App.Writer, "x")
+	return nil
 }
 
 // full is a device without room.

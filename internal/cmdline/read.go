@@ -70,8 +70,8 @@ func ReadFile(ctx context.Context, name string, stdin io.Reader) (string, error)
 // FirstLine returns the first line of a file, or of stdin if the name is -, without
 // the end of the line. That is how files hold passwords and passphrases: an editor
 // adds a line's end that is not part of them. Some begin a file with a mark of its byte
-// order, which is no part of them either. It waits for no second line, and gives up when
-// the context ends.
+// order, which is no part of them either. It refuses a line of a mebibyte, waits for no second
+// line, and gives up when the context ends.
 func FirstLine(ctx context.Context, name string, stdin io.Reader) (string, error) {
 	return Await(ctx, func() (string, error) {
 		f, err := Open(name, stdin)
@@ -80,7 +80,11 @@ func FirstLine(ctx context.Context, name string, stdin io.Reader) (string, error
 		}
 		defer f.Close()
 		line, err := bufio.NewReader(io.LimitReader(f, maxRead)).ReadString('\n')
-		if errors.Is(err, io.EOF) {
+		switch {
+		case len(line) == maxRead:
+			// A secret that is cut would be another one, and nobody would be told.
+			err = fmt.Errorf("%s: its first line has %d bytes or more", name, maxRead)
+		case errors.Is(err, io.EOF):
 			err = nil
 		}
 		return strings.TrimPrefix(strings.TrimRight(line, "\r\n"), "\ufeff"), err

@@ -35,6 +35,9 @@ func TestFirstLine(t *testing.T) {
 	if _, err := FirstLine(t.Context(), "nowhere", nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
+	if got, err := FirstLine(t.Context(), "/dev/zero", nil); err == nil || !strings.Contains(err.Error(), "/dev/zero: its first line has") {
+		t.Errorf("a line without end: %d bytes, %v", len(got), err)
+	}
 	// A stream that stays open has a first line all the same.
 	r, w := io.Pipe()
 	defer w.Close()
