@@ -27,7 +27,7 @@ type PSBTReview struct {
 
 // PSBTInput is a coin that is spent.
 type PSBTInput struct {
-	OutPoint types.OutPoint `json:"outpoint"`
+	OutPoint types.OutPoint `json:"-"`
 	Value    types.Amount   `json:"value"`
 	Known    bool           `json:"known"` // the value, and who has the coin
 	Account  string         `json:"account,omitempty"`

@@ -195,7 +195,7 @@ func TestEveryCommandNoticesAFullDisk(t *testing.T) {
 }
 
 // TestEveryCommandHasJSON: a program reads the result of any command, and standard output has
-// nothing beside it.
+// nothing beside it. No field has a name of Go's.
 func TestEveryCommandHasJSON(t *testing.T) {
 	slow(t)
 	b := newBench(t)
@@ -213,7 +213,27 @@ func TestEveryCommandHasJSON(t *testing.T) {
 		if err := d.Decode(&result); code != 0 || err != nil || d.More() {
 			t.Errorf("karat %s %s: exit code %d, %v: %s", name, line.words, code, err, errs.String())
 		}
+		for _, key := range keysOf(result) {
+			if strings.ToLower(key) != key && name != "rpc" { // what a node calls its fields is its own
+				t.Errorf("karat %s: a field is called %s", name, key)
+			}
+		}
 	})
+}
+
+// keysOf returns the names of all fields of a JSON value.
+func keysOf(value any) (keys []string) {
+	switch v := value.(type) {
+	case []any:
+		for _, part := range v {
+			keys = append(keys, keysOf(part)...)
+		}
+	case map[string]any:
+		for key, part := range v {
+			keys = append(append(keys, key), keysOf(part)...)
+		}
+	}
+	return keys
 }
 
 // hostileText is what a node sends to command a terminal, and to add lines to what is

@@ -87,6 +87,8 @@ type reviewJSON struct {
 
 type inputJSON struct {
 	wallet.PSBTInput
+	TxID  types.Hash  `json:"txid"`
+	Vout  uint32      `json:"vout"`
 	Value json.Number `json:"value"`
 }
 
@@ -98,7 +100,7 @@ type outputJSON struct {
 func toJSON(r *wallet.PSBTReview) reviewJSON {
 	out := reviewJSON{PSBTReview: r, Inputs: []inputJSON{}, Outputs: []outputJSON{}}
 	for _, in := range r.Inputs {
-		out.Inputs = append(out.Inputs, inputJSON{in, number(in.Value)})
+		out.Inputs = append(out.Inputs, inputJSON{in, in.OutPoint.TxID, in.OutPoint.Index, number(in.Value)})
 	}
 	for _, o := range r.Outputs {
 		out.Outputs = append(out.Outputs, outputJSON{o, number(o.Value)})
