@@ -234,7 +234,7 @@ func (s *packetSigner) together(w *psbt.WantedMuSig, participant [33]byte) error
 		}
 		secret, nonces[participant] = made.SecNonce, made.PubNonce // we are the last: there is no second round
 	}
-	return s.partial(w, id, key, secret, nonces)
+	return s.partial(w, participant, key, secret, nonces)
 }
 
 // participantKey returns the private key of a participant, nil if it is another's.
@@ -250,15 +250,15 @@ func (s *packetSigner) participantKey(in *psbt.Input, participant [33]byte) (*bt
 }
 
 // partial adds our part of a signature. The secret nonce is nowhere else any more.
-func (s *packetSigner) partial(w *psbt.WantedMuSig, id psbt.MuSigID, key *btcec.PrivateKey, secret [musig2.SecNonceSize]byte, nonces map[[33]byte][66]byte) error {
+func (s *packetSigner) partial(w *psbt.WantedMuSig, participant [33]byte, key *btcec.PrivateKey, secret [musig2.SecNonceSize]byte, nonces map[[33]byte][66]byte) error {
 	keys := make([]*btcec.PublicKey, len(w.Participants))
 	list := make([][66]byte, len(w.Participants))
-	for i, participant := range w.Participants {
+	for i, other := range w.Participants {
 		var err error
-		if keys[i], err = btcec.ParsePubKey(participant[:]); err != nil {
+		if keys[i], err = btcec.ParsePubKey(other[:]); err != nil {
 			return err
 		}
-		list[i] = nonces[participant]
+		list[i] = nonces[other]
 	}
 	nonce, err := musig2.AggregateNonces(list)
 	if err != nil {
@@ -272,8 +272,7 @@ func (s *packetSigner) partial(w *psbt.WantedMuSig, id psbt.MuSigID, key *btcec.
 	if err := part.Encode(&text); err != nil {
 		return err
 	}
-	in := &s.p.Inputs[w.Input]
-	in.MuSigPartialSigs = append(in.MuSigPartialSigs, psbt.MuSigPartialSig{MuSigID: id, Signature: [32]byte(text.Bytes())})
+	s.signing.AddPartial(w, participant, [32]byte(text.Bytes()))
 	s.done.Partial++
 	return nil
 }

@@ -166,17 +166,11 @@ func (s *spender) cheapestLeaf(input int) [][]byte {
 // SighashAgrees reports whether all signatures have a hash type, which 64 bytes have if it
 // is the default.
 func (in *Input) SighashAgrees(hashType uint32) bool {
-	agrees := func(sig []byte) bool {
-		if hashType == taproot.SigHashDefault {
-			return len(sig) == 64
-		}
-		return len(sig) == 65 && uint32(sig[64]) == hashType
-	}
-	if len(in.TapKeySig) > 0 && !agrees(in.TapKeySig) {
+	if len(in.TapKeySig) > 0 && !agrees(in.TapKeySig, hashType) {
 		return false
 	}
 	for i := range in.TapScriptSigs {
-		if !agrees(in.TapScriptSigs[i].Signature) {
+		if !agrees(in.TapScriptSigs[i].Signature, hashType) {
 			return false
 		}
 	}

@@ -166,6 +166,7 @@ func (s *Signing) Add(w *Wanted, signature *[64]byte) error {
 	if !secp.Verify(&key, w.Message[:], signature) {
 		return errors.New("the signature that was made is wrong")
 	}
+	s.s.packet.noteSigned(w.HashType)
 	sig := slices.Clone(signature[:])
 	if w.HashType != taproot.SigHashDefault {
 		sig = append(sig, w.HashType)
@@ -308,6 +309,13 @@ func (in *Input) Nonces(w *WantedMuSig) map[[33]byte][66]byte {
 // HasPartial reports whether a participant has signed.
 func (in *Input) HasPartial(id MuSigID) bool {
 	return slices.ContainsFunc(in.MuSigPartialSigs, func(s MuSigPartialSig) bool { return s.MuSigID == id })
+}
+
+// AddPartial takes in a participant's part of a signature.
+func (s *Signing) AddPartial(w *WantedMuSig, participant [33]byte, signature [32]byte) {
+	in := &s.s.packet.Inputs[w.Input]
+	in.MuSigPartialSigs = append(in.MuSigPartialSigs, MuSigPartialSig{MuSigID: w.ID(participant), Signature: signature})
+	s.s.packet.noteSigned(w.HashType)
 }
 
 // WrongPartials returns the participants whose partial signatures are wrong. It can tell only

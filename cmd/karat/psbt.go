@@ -42,7 +42,7 @@ func onePSBT(sync bool, run func(c *cli.Context, o *opened, p *psbt.Packet) erro
 		if err := checkOutput(c); err != nil {
 			return err
 		}
-		p, err := readPSBT(c, c.Args().First())
+		p, err := readSigned(c, c.Args().First())
 		if err != nil {
 			return err
 		}
@@ -336,7 +336,7 @@ func psbtCombine(c *cli.Context) error {
 	}
 	var parts []*psbt.Packet
 	for _, name := range c.Args().Slice() {
-		p, err := readPSBT(c, name)
+		p, err := readSigned(c, name)
 		if err != nil {
 			return err
 		}

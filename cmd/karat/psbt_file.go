@@ -74,6 +74,39 @@ func readPSBT(c *cli.Context, name string) (*psbt.Packet, error) {
 	return p, nil
 }
 
+// readSigned reads a PSBT that is about to be used, and leaves out what pretends to be signed: who
+// adds a wrong signature could otherwise hold up a payment that enough others have signed.
+func readSigned(c *cli.Context, name string) (*psbt.Packet, error) {
+	p, err := readPSBT(c, name)
+	if err != nil {
+		return nil, err
+	}
+	const most = 5
+	dropped := p.DropWrong()
+	for n, d := range dropped {
+		if n == most {
+			fmt.Fprintf(c.App.ErrWriter, "and %d more\n", len(dropped)-most)
+			break
+		}
+		what := "what was to be sent of it"
+		if !d.Final {
+			what = "the signature of " + signerOf(&p.Inputs[d.Input], d.Key)
+		}
+		fmt.Fprintf(c.App.ErrWriter, "input %d: %s is wrong, and left out\n", d.Input, what)
+	}
+	return p, nil
+}
+
+// signerOf names the owner of a key as signers are named elsewhere, or else the key.
+func signerOf(in *psbt.Input, key [32]byte) string {
+	for i := range in.TapDerivations {
+		if d := &in.TapDerivations[i]; d.Key == key {
+			return hex.EncodeToString(d.Origin.Fingerprint[:])
+		}
+	}
+	return hex.EncodeToString(key[:])
+}
+
 // checkOutput refuses to write over a file before anything is done.
 func checkOutput(c *cli.Context) error {
 	name := cmp.Or(c.String(flagOutput), c.String(flagPSBT))

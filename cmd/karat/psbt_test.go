@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/karatcoin/karat/chain/psbt"
 	"github.com/karatcoin/karat/internal/cmdline"
 )
 
@@ -89,6 +90,13 @@ func TestMultisigOfTwo(t *testing.T) {
 	if shown := b.karat("carol", "psbt", "show", whole); !strings.Contains(shown, "It is complete") || strings.Count(shown, "  has signed") != 2 {
 		t.Errorf("combined:\n%s", shown)
 	}
+	// Carol holds nothing up by a wrong signature, nor in the name of Alice.
+	for name, wrong := range map[string]string{"carol": spoiledSignature(t, b.karat("carol", "psbt", "sign", "--yes", file)), "alice": spoiledSignature(t, one)} {
+		code, joined, stderr := b.try(wrong, "carol", "psbt", "combine", "-", one, v0)
+		if code != 0 || !strings.Contains(stderr, "is wrong, and left out") || !strings.Contains(b.karat("carol", "psbt", "show", strings.TrimSpace(joined)), "It is complete") {
+			t.Errorf("with a wrong signature of %s: %s", name, stderr)
+		}
+	}
 	txid := b.karat("carol", "psbt", "send", "--yes", whole)
 	b.mine(1)
 	if e := b.last("carol"); e.TxID != txid || e.Status != "confirmed" {
@@ -98,6 +106,20 @@ func TestMultisigOfTwo(t *testing.T) {
 		t.Errorf("the transaction is %.40s", raw)
 	}
 	call[any](b, "verifychain")
+}
+
+// spoiledSignature returns a PSBT whose signature in a leaf is wrong.
+func spoiledSignature(t *testing.T, text string) string {
+	t.Helper()
+	p, err := psbt.DecodeBase64(text)
+	if err != nil || len(p.Inputs[0].TapScriptSigs) != 1 {
+		t.Fatalf("%v in %s", err, text)
+	}
+	p.Inputs[0].TapScriptSigs[0].Signature[40] ^= 1
+	if text, err = p.Base64(); err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // TestMuSigOfTwo: two pay together by one signature, in two rounds.
