@@ -79,6 +79,9 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	if result == nil {
 		return nil
 	}
+	if len(r.Result) == 0 {
+		return fmt.Errorf("%s: the node's answer has neither a result nor an error", method)
+	}
 	if err := json.Unmarshal(r.Result, result); err != nil {
 		return fmt.Errorf("%s: the node's answer is not what was expected: %w", method, plainly(err))
 	}

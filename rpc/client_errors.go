@@ -99,7 +99,10 @@ func (c *Client) unanswered(ctx context.Context, err error) error {
 // anything.
 func plainly(err error) error {
 	var other *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
 	switch {
+	case errors.As(err, &syntax):
+		return errors.New("it is cut off, or no JSON")
 	case !errors.As(err, &other):
 		return err
 	case other.Field == "":

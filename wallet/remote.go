@@ -229,7 +229,7 @@ func (r *remote) filters(ctx context.Context, hashes []types.Hash) ([]blockFilte
 			Header types.Hash `json:"header"`
 		}
 		if err := json.Unmarshal(result, &answer); err != nil {
-			return lying("a filter in no known form: %v", err)
+			return lying("a filter in no known form")
 		}
 		raw, err := hex.DecodeString(answer.Filter)
 		if err != nil {

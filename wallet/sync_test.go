@@ -369,6 +369,7 @@ func TestLies(t *testing.T) {
 			return json.RawMessage(strings.Replace(string(raw), `"filter":"`, `"filter":"00`, 1))
 		}},
 		{"a filter that is none", "getblockfilter", wallet.ErrLying, func(json.RawMessage) json.RawMessage { return json.RawMessage(`{"filter":"xy"}`) }},
+		{"a filter of another type", "getblockfilter", wallet.ErrLying, func(json.RawMessage) json.RawMessage { return json.RawMessage(`{"filter":[],"header":5}`) }},
 		{"another block", "getblock", wallet.ErrLying, func(raw json.RawMessage) json.RawMessage {
 			return json.RawMessage(strings.Replace(string(raw), `"0`, `"1`, 1))
 		}},
@@ -393,7 +394,7 @@ func TestLies(t *testing.T) {
 				}
 				return raw
 			}
-			if err := w.trySync(); !errors.Is(err, c.kind) || strings.Contains(err.Error(), "\n") {
+			if err := w.trySync(); !errors.Is(err, c.kind) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "json") {
 				t.Errorf("the error is %v, want %v", err, c.kind)
 			}
 			if !strings.HasPrefix(before, fmt.Sprintf("%+v", w.Balance())) && c.method != "getblock" {
