@@ -25,13 +25,14 @@ type Named struct {
 type Nodes struct {
 	list []Named
 
-	mu   sync.Mutex
-	lies map[int]error // by place in the list
+	mu     sync.Mutex
+	lies   map[int]error     // by place in the list
+	silent map[int]time.Time // when one did not answer, by place
 }
 
 // NewNodes returns nodes that are asked together, in the order in which they are preferred.
 func NewNodes(list ...Named) *Nodes {
-	return &Nodes{list: list, lies: map[int]error{}}
+	return &Nodes{list: list, lies: map[int]error{}, silent: map[int]time.Time{}}
 }
 
 // patience is how long one of several nodes may take for an answer, before the others are
@@ -39,11 +40,15 @@ func NewNodes(list ...Named) *Nodes {
 // node has all the time that its client gives it.
 const patience = time.Minute
 
+// leftAlone is how long a node that did not answer is left alone while there are others: each
+// question to it would take all of their patience again.
+const leftAlone = 10 * patience
+
 // toAll are the methods that every node is to hear of. The others are asked of one.
 var toAll = []string{"sendrawtransaction", "submitpackage"}
 
-// Call implements Node: the first node that answers is believed, but for transactions. Those
-// go to all, and one that takes them is enough. If none does and one gave no answer, that is
+// Call implements Node: the first node that answers and does not refuse is believed, but for
+// transactions. Those go to all, and one that takes them is enough. If none does and one gave no answer, that is
 // the error, since it may have them.
 func (n *Nodes) Call(ctx context.Context, method string, result any, params ...any) error {
 	all := slices.Contains(toAll, method)
@@ -60,7 +65,7 @@ func (n *Nodes) Call(ctx context.Context, method string, result any, params ...a
 			return nil
 		case err == nil:
 			taken = true
-		case codeOf(err) != 0 && !all || ctx.Err() != nil && !taken:
+		case ctx.Err() != nil && !taken:
 			return err
 		case codeOf(err) != 0:
 			refused = firstError(refused, err)
@@ -71,7 +76,7 @@ func (n *Nodes) Call(ctx context.Context, method string, result any, params ...a
 	switch {
 	case taken:
 		return nil
-	case lost != nil:
+	case lost != nil && (all || refused == nil):
 		return lost
 	case refused != nil:
 		return refused
@@ -87,7 +92,7 @@ func firstError(a, b error) error {
 	return b
 }
 
-// Batch implements Node: the first node that answers is believed.
+// Batch implements Node: the first node that answers and does not refuse is believed.
 func (n *Nodes) Batch(ctx context.Context, method string, params [][]any, each func(i int, result json.RawMessage, err error) error) (err error) {
 	begun := false
 	for _, i := range n.trusted() {
@@ -95,21 +100,31 @@ func (n *Nodes) Batch(ctx context.Context, method string, params [][]any, each f
 			begun = true
 			return each(i, result, err)
 		})
-		if err == nil || begun || codeOf(err) != 0 {
+		if err == nil || begun || ctx.Err() != nil {
 			return err
 		}
 	}
 	return firstError(err, n.failure())
 }
 
-// trusted returns the places of the nodes that were not found to lie.
+// trusted returns the places of the nodes that were not found to lie. Those that did not answer
+// a while ago are left out, unless nobody else is there.
 func (n *Nodes) trusted() (places []int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	var silent []int
 	for i := range n.list {
-		if n.lies[i] == nil {
+		since, was := n.silent[i]
+		switch {
+		case n.lies[i] != nil:
+		case was && time.Since(since) < leftAlone:
+			silent = append(silent, i)
+		default:
 			places = append(places, i)
 		}
+	}
+	if len(places) == 0 {
+		return silent
 	}
 	return places
 }
@@ -169,8 +184,17 @@ func (o one) within(ctx context.Context, call func(context.Context) error) error
 	if len(o.n.list) < 2 {
 		return call(ctx)
 	}
-	return within(ctx, patience, call)
+	err := within(ctx, patience, call)
+	if errors.Is(err, errSilent) {
+		o.n.mu.Lock()
+		defer o.n.mu.Unlock()
+		o.n.silent[o.at] = time.Now()
+	}
+	return err
 }
+
+// errSilent is the kind of the error about a node that took too long.
+var errSilent = fmt.Errorf("%w within", ErrUnreachable)
 
 // within calls a node, and gives up after a time.
 func within(ctx context.Context, most time.Duration, call func(context.Context) error) error {
@@ -178,7 +202,7 @@ func within(ctx context.Context, most time.Duration, call func(context.Context) 
 	defer stop()
 	err := call(limited)
 	if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return fmt.Errorf("%w within %s", ErrUnreachable, most)
+		return fmt.Errorf("%w %s", errSilent, most)
 	}
 	return err
 }

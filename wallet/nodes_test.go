@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/karatcoin/karat/chain/consensus"
 	"github.com/karatcoin/karat/chain/filter"
@@ -405,6 +406,53 @@ func TestSilentNode(t *testing.T) {
 		for _, node := range []wallet.Node{silent{}, wallet.NewNodes(wallet.Named{Name: "a", Node: silent{}})} {
 			if err := w.Sync(t.Context(), node, func(wallet.Progress) {}); !errors.Is(err, wallet.ErrUnreachable) {
 				t.Errorf("the error is %v", err)
+			}
+		}
+	})
+}
+
+// scripted is a node that answers every call in the same way, and counts them.
+type scripted struct {
+	wallet.Node
+	answer func(ctx context.Context) error
+	asked  *int
+}
+
+// Call implements wallet.Node.
+func (s scripted) Call(ctx context.Context, _ string, _ any, _ ...any) error {
+	*s.asked++
+	return s.answer(ctx)
+}
+
+// TestOthersMakeUp: of several nodes, another is asked where one refuses or does not answer. Who
+// did not answer is left alone for a while.
+func TestOthersMakeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var refusals, silences, answers int
+		refuses := wallet.Named{Name: "refuses", Node: scripted{nil, func(context.Context) error { return refusal(-1) }, &refusals}}
+		mute := wallet.Named{Name: "mute", Node: scripted{nil, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, &silences}}
+		good := wallet.Named{Name: "good", Node: scripted{nil, func(context.Context) error { return nil }, &answers}}
+		ask := func(n *wallet.Nodes) error { return n.Call(t.Context(), "getmempoolinfo", nil) }
+		all := wallet.NewNodes(mute, refuses, good)
+		for range 3 {
+			if err := ask(all); err != nil {
+				t.Error(err)
+			}
+		}
+		if silences != 1 || refusals != 3 || answers != 3 {
+			t.Errorf("asked %d, %d and %d times", silences, refusals, answers)
+		}
+		time.Sleep(time.Hour)
+		if err := ask(all); err != nil || silences != 2 {
+			t.Errorf("later: %v, asked %d times", err, silences)
+		}
+		if err := ask(wallet.NewNodes(refuses, mute)); err != refusal(-1) {
+			t.Errorf("nobody answers: %v", err)
+		}
+		alone := wallet.NewNodes(mute, mute)
+		for range 2 {
+			if err := ask(alone); !errors.Is(err, wallet.ErrUnreachable) {
+				t.Errorf("all are silent: %v", err)
 			}
 		}
 	})
