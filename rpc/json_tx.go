@@ -105,23 +105,8 @@ func (j *txJSON) writeJSON(w *jsonWriter) error {
 		}
 	}
 	w.raw(`],"vout":[`)
-	for i := range tx.Outputs {
-		if i > 0 {
-			w.raw(",")
-		}
-		w.raw(`{"value":`)
-		w.amount(tx.Outputs[i].Value)
-		w.raw(`,"n":`)
-		w.int(int64(i))
-		w.raw(`,"scriptPubKey":`)
-		script := scriptJSON{hrp: j.hrp, script: tx.Outputs[i].ScriptPubKey}
-		if j.keys != nil {
-			script.key = j.keys[i]
-		}
-		if err := script.writeJSON(w); err != nil {
-			return err
-		}
-		w.raw("}")
+	if err := j.writeOutputs(w); err != nil {
+		return err
 	}
 	w.raw("]")
 	if j.spent != nil {
@@ -138,6 +123,28 @@ func (j *txJSON) writeJSON(w *jsonWriter) error {
 	}
 	w.raw("}")
 	return w.spill()
+}
+
+func (j *txJSON) writeOutputs(w *jsonWriter) error {
+	for i := range j.tx.Outputs {
+		if i > 0 {
+			w.raw(",")
+		}
+		w.raw(`{"value":`)
+		w.amount(j.tx.Outputs[i].Value)
+		w.raw(`,"n":`)
+		w.int(int64(i))
+		w.raw(`,"scriptPubKey":`)
+		script := scriptJSON{hrp: j.hrp, script: j.tx.Outputs[i].ScriptPubKey}
+		if j.keys != nil {
+			script.key = j.keys[i]
+		}
+		if err := script.writeJSON(w); err != nil {
+			return err
+		}
+		w.raw("}")
+	}
+	return nil
 }
 
 // fee is what a transaction leaves of the coins that it spends.

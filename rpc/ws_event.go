@@ -163,22 +163,27 @@ func (sub *subscription) block(w *jsonWriter, e *event.Event) error {
 		w.raw(`","hex":"`)
 		w.hex(tx.AppendTo(nil))
 		w.raw(`","spent":[`)
-		for j := range coins {
-			if j > 0 {
-				w.raw(",")
-			}
-			w.raw(`{"value":`)
-			w.amount(coins[j].Value)
-			w.raw(`,"height":`)
-			w.uint(uint64(coins[j].Height))
-			w.raw(`,"generated":`)
-			w.bool(coins[j].IsCoinbase)
-			w.raw(`,"scriptPubKey":"`)
-			w.hex(coins[j].ScriptPubKey())
-			w.raw(`"}`)
-		}
+		writeCoins(w, coins)
 		w.raw("]}")
 	}
 	w.raw("]")
 	return nil
+}
+
+// writeCoins writes what a transaction spends.
+func writeCoins(w *jsonWriter, coins []types.Coin) {
+	for i := range coins {
+		if i > 0 {
+			w.raw(",")
+		}
+		w.raw(`{"value":`)
+		w.amount(coins[i].Value)
+		w.raw(`,"height":`)
+		w.uint(uint64(coins[i].Height))
+		w.raw(`,"generated":`)
+		w.bool(coins[i].IsCoinbase)
+		w.raw(`,"scriptPubKey":"`)
+		w.hex(coins[i].ScriptPubKey())
+		w.raw(`"}`)
+	}
 }

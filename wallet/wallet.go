@@ -120,6 +120,7 @@ func open(dir string, f *File, p *consensus.Params, log *slog.Logger) (w *Wallet
 	return nil, nil, errors.Join(err, w.db.close())
 }
 
+// load reads what the database has.
 func (w *Wallet) load() (err error) {
 	if w.meta, err = w.db.meta(); err != nil {
 		return err
@@ -152,12 +153,8 @@ func (w *Wallet) load() (err error) {
 		return err
 	}
 	places, changed := w.joinAccounts()
-	for i, state := range w.meta.accounts[:len(w.accounts)] {
-		for _, branch := range []Branch{Receive, Change} {
-			if err := w.watch(uint32(i), branch, state.next[branch]+w.gap); err != nil {
-				return err
-			}
-		}
+	if err := w.watchAhead(); err != nil {
+		return err
 	}
 	if err := w.notePaidBefore(); err != nil {
 		return err
@@ -181,6 +178,18 @@ func (w *Wallet) load() (err error) {
 	s.putMeta(&w.meta)
 	s.putLate(w.late)
 	return s.write()
+}
+
+// watchAhead watches the scripts up to the gap behind those that were given out.
+func (w *Wallet) watchAhead() error {
+	for i, state := range w.meta.accounts[:len(w.accounts)] {
+		for _, branch := range []Branch{Receive, Change} {
+			if err := w.watch(uint32(i), branch, state.next[branch]+w.gap); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // loadTip finds the last header by bisection: headers have no gaps, since those above the

@@ -112,45 +112,50 @@ func remedy(draft func(c *cli.Context, o *opened, txid types.Hash, l limits) (*w
 			} else if err != nil {
 				return err
 			}
-			if err := m.CheckFee(); err != nil {
-				return err
-			}
-			if c.IsSet(flagPSBT) {
-				if len(m.Parents) > 0 {
-					return errors.New("the node lacks the parent, and would not take the child alone: a PSBT cannot help")
-				}
-				return o.sendPSBT(c, nil, []*wallet.Draft{m.Draft})
-			}
-			if err := o.signsAlone(m.Draft); err != nil {
-				return err
-			}
-			if err := o.showRemedy(c, m, does); err != nil {
-				return err
-			}
-			if err := o.agree(c, l, o.agreementOn(m, does)); err != nil {
-				return err
-			}
-			if err := o.sign(c, m.Draft); err != nil {
-				return err
-			}
-			if err := o.SendRemedy(c.Context, o.node, m); err != nil {
-				return err
-			}
-			if l, noted := o.Label(wallet.LabelTx, m.Of.String()); noted && l.Text != "" && does == replaces { // it is the same payment
-				if err := o.SetLabel(wallet.LabelTx, m.Tx.TxID().String(), l.Text); err != nil {
-					fmt.Fprintf(c.App.ErrWriter, "karat: the payment was sent, but its label was not noted: %v\n", err)
-				}
-			}
-			if c.Bool(flagJSON) {
-				return cmdline.PrintJSON(c.App.Writer, map[string]any{
-					"txid": m.Tx.TxID(), "fee": number(m.Fee), "vsize": m.VirtualSize, "of": m.Of, "old_fee": number(m.OldFee),
-					"evicted": append([]types.Hash{}, m.Evicted...), "package": len(m.Parents) + 1,
-				})
-			}
-			fmt.Fprintln(c.App.Writer, m.Tx.TxID())
-			return nil
+			return o.sendRemedy(c, m, l, does)
 		})
 	}
+}
+
+// sendRemedy shows a remedy, asks, signs and sends it; with --psbt it makes a PSBT of it.
+func (o *opened) sendRemedy(c *cli.Context, m *wallet.Remedy, l limits, does string) error {
+	if err := m.CheckFee(); err != nil {
+		return err
+	}
+	if c.IsSet(flagPSBT) {
+		if len(m.Parents) > 0 {
+			return errors.New("the node lacks the parent, and would not take the child alone: a PSBT cannot help")
+		}
+		return o.sendPSBT(c, nil, []*wallet.Draft{m.Draft})
+	}
+	if err := o.signsAlone(m.Draft); err != nil {
+		return err
+	}
+	if err := o.showRemedy(c, m, does); err != nil {
+		return err
+	}
+	if err := o.agree(c, l, o.agreementOn(m, does)); err != nil {
+		return err
+	}
+	if err := o.sign(c, m.Draft); err != nil {
+		return err
+	}
+	if err := o.SendRemedy(c.Context, o.node, m); err != nil {
+		return err
+	}
+	if l, noted := o.Label(wallet.LabelTx, m.Of.String()); noted && l.Text != "" && does == replaces { // it is the same payment
+		if err := o.SetLabel(wallet.LabelTx, m.Tx.TxID().String(), l.Text); err != nil {
+			fmt.Fprintf(c.App.ErrWriter, "karat: the payment was sent, but its label was not noted: %v\n", err)
+		}
+	}
+	if c.Bool(flagJSON) {
+		return cmdline.PrintJSON(c.App.Writer, map[string]any{
+			"txid": m.Tx.TxID(), "fee": number(m.Fee), "vsize": m.VirtualSize, "of": m.Of, "old_fee": number(m.OldFee),
+			"evicted": append([]types.Hash{}, m.Evicted...), "package": len(m.Parents) + 1,
+		})
+	}
+	fmt.Fprintln(c.App.Writer, m.Tx.TxID())
+	return nil
 }
 
 // agreementOn says what the fee of a remedy is paid for: what others get, or all that comes
