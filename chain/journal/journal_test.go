@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"maps"
 	"os"
@@ -366,5 +367,30 @@ func TestSeekHeight(t *testing.T) {
 	}
 	if lookups > 9*6 {
 		t.Errorf("%d lookups", lookups)
+	}
+}
+
+// TestManyObjects: JSON that is small for what it would take in memory is no journal's. What
+// a journal writes of an output with nothing in it is.
+func TestManyObjects(t *testing.T) {
+	least, err := json.Marshal(journal.Output{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what, object string
+		foreign      bool
+	}{
+		{"empty inputs", "{}", true},
+		{"least outputs", string(least), false},
+	} {
+		text := `{"inputs":[` + strings.Repeat(c.object+",", 100_000) + c.object + `],"outputs":[` + strings.Repeat(c.object+",", 100_000) + c.object + `]}`
+		s := journal.Step{Body: []byte(text), Txs: [][]byte{[]byte(text)}}
+		if _, err := s.Tx(0); errors.Is(err, journal.ErrForeign) != c.foreign {
+			t.Errorf("%s of a transaction: %v", c.what, err)
+		}
+		if _, err := s.Block(); errors.Is(err, journal.ErrForeign) != c.foreign {
+			t.Errorf("%s of a block: %v", c.what, err)
+		}
 	}
 }

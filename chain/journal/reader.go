@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/karatcoin/karat/chain/types"
@@ -10,6 +12,10 @@ import (
 // MaxStepBytes is how much a reader keeps of a step that is not whole. The largest block
 // that a network can have takes less.
 const MaxStepBytes = 256 << 20
+
+// minObject is the least bytes in which the JSON of a journal has an object: an output of
+// nothing to an empty script has 28.
+const minObject = 24
 
 // Step is a block that came or went, with all that was told of it.
 type Step struct {
@@ -23,7 +29,7 @@ type Step struct {
 // Block reads the block of a step in JSON. The error is ErrForeign.
 func (s *Step) Block() (*Block, error) {
 	b := &Block{}
-	if err := json.Unmarshal(s.Body, b); err != nil {
+	if err := unmarshal(s.Body, b); err != nil {
 		return nil, foreign("block %s: %v", s.Head.Block, err)
 	}
 	return b, nil
@@ -32,10 +38,19 @@ func (s *Step) Block() (*Block, error) {
 // Tx reads a transaction of a step in JSON. The error is ErrForeign.
 func (s *Step) Tx(position int) (*Tx, error) {
 	t := &Tx{}
-	if err := json.Unmarshal(s.Txs[position], t); err != nil {
+	if err := unmarshal(s.Txs[position], t); err != nil {
 		return nil, foreign("transaction %d of block %s: %v", position, s.Head.Block, err)
 	}
 	return t, nil
+}
+
+// unmarshal reads JSON whose objects are as long as a journal's. Empty ones would take fifty
+// times their bytes in memory, and whoever writes the stream may send a step of many.
+func unmarshal(text []byte, into any) error {
+	if n := bytes.Count(text, []byte("{")); n > 1+len(text)/minObject {
+		return fmt.Errorf("%d objects in %d bytes", n, len(text))
+	}
+	return json.Unmarshal(text, into)
 }
 
 // Reader puts steps together from messages, and holds that nothing is missing.
