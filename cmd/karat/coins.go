@@ -175,7 +175,7 @@ func consolidateCommand() *cli.Command {
 			"   karat consolidate                    join all, at the node's lowest estimate\n" +
 			"   karat consolidate --max 100          join the 100 smallest\n" +
 			"   karat consolidate --feerate 0.2",
-		Flags: append(feeFlags(),
+		Flags: append(feeFlags(patient),
 			&cli.GenericFlag{Name: "max", Value: cmdline.Number(&most, 0, 0, 1_000_000), Usage: "join the `N` smallest; 0 for all"},
 			&cli.BoolFlag{Name: flagMix, Usage: "join coins of different labels, too"},
 			accountFlag(),

@@ -23,11 +23,12 @@ const (
 
 const flagMaxFee = "max-fee"
 
-// feeFlags are the flags of the commands that pay a fee and ask before.
-func feeFlags() []cli.Flag {
+// feeFlags are the flags of the commands that pay a fee and ask before. The fee is by default
+// what confirms within so many blocks.
+func feeFlags(blocks int) []cli.Flag {
 	return []cli.Flag{
 		passphraseFlag(),
-		&cli.StringFlag{Name: flagFeeRate, Usage: fmt.Sprintf("pay `GRAINS` per virtual byte (default: the node's estimate for %d blocks)", confirmTarget)},
+		&cli.StringFlag{Name: flagFeeRate, Usage: fmt.Sprintf("pay `GRAINS` per virtual byte (default: the node's estimate for %d blocks)", blocks)},
 		&cli.StringFlag{Name: flagMaxFee, Usage: fmt.Sprintf("pay no fee above `COINS`; with --%s, the leave to pay one above a quarter of the amount", flagYes)},
 		&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
 		jsonFlag(),

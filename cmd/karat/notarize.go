@@ -48,7 +48,7 @@ func notarizeCommand() *cli.Command {
 			"   karat verify contract.pdf contract.pdf.karat-proof    what anybody can do\n\n" +
 			"FILE stays here. Who has the same file can find its hash on the chain; with --private only who\n" +
 			"has the proof too. Keep the file and the proof: nothing else has them.",
-		Flags: append(feeFlags(),
+		Flags: append(feeFlags(confirmTarget),
 			&cli.StringFlag{Name: flagOut, Usage: "write the proof to `PROOF`, - for standard output (default: FILE" + proofSuffix + ")"},
 			&cli.BoolFlag{Name: flagPrivate, Usage: "hide the file's hash by a salt, which only the proof has"},
 			waitFlag(&wait), wholeFlag(),

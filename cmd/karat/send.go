@@ -48,7 +48,7 @@ func sendCommand() *cli.Command {
 			"   karat send --coin 4f1c…e2:0 krt1p… 1.5     pay with this coin\n" +
 			"   karat send --psbt pay.psbt krt1p… 1.5      make it, to be signed elsewhere\n" +
 			"   karat send --wait 3 krt1p… 1.5             pay, and wait for three confirmations",
-		Flags: append(append(feeFlags(), psbtFlags()...),
+		Flags: append(append(feeFlags(confirmTarget), psbtFlags()...),
 			&cli.BoolFlag{Name: flagSubtract, Usage: "take the fee from the amounts"},
 			&cli.BoolFlag{Name: flagAll, Usage: "send everything to one address"},
 			&cli.StringFlag{Name: flagFile, Usage: "pay what stands in `FILE`, - for standard input"},

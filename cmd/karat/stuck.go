@@ -28,7 +28,7 @@ func bumpCommand() *cli.Command {
 			"   karat bump 4a5e…                      pay what the node estimates\n" +
 			"   karat bump --feerate 12 4a5e…         pay 12 grains per virtual byte\n" +
 			"   karat bump --subtract-fee 4a5e…       the receivers pay what it costs more",
-		Flags: append(append(feeFlags(), psbtFlags()...), &cli.BoolFlag{Name: flagSubtract, Usage: "take what it costs more from the amounts"}),
+		Flags: append(append(feeFlags(confirmTarget), psbtFlags()...), &cli.BoolFlag{Name: flagSubtract, Usage: "take what it costs more from the amounts"}),
 		Action: remedy(func(c *cli.Context, o *opened, txid types.Hash, l limits) (*wallet.Remedy, error) {
 			m, err := o.Bump(c.Context, o.node, txid, l.rate, c.Bool(flagSubtract))
 			if errors.As(err, new(*wallet.ErrFunds)) && !c.Bool(flagSubtract) {
@@ -46,7 +46,7 @@ func cancelCommand() *cli.Command {
 			"the two can be confirmed, and miners decide which: until this one is confirmed the payment\n" +
 			"may still be made.\n\n" +
 			"   karat cancel 4a5e…",
-		Flags: append(feeFlags(), psbtFlags()...),
+		Flags: append(feeFlags(confirmTarget), psbtFlags()...),
 		Action: remedy(func(c *cli.Context, o *opened, txid types.Hash, l limits) (*wallet.Remedy, error) {
 			return o.Cancel(c.Context, o.node, txid, l.rate)
 		}, cancels),
@@ -60,7 +60,7 @@ func cpfpCommand() *cli.Command {
 			"fee that makes both worth a miner's while (child pays for parent).\n\n" +
 			"   karat cpfp 4a5e…                      both pay what the node estimates\n" +
 			"   karat cpfp --feerate 12 4a5e…         both together pay 12 grains per virtual byte",
-		Flags: append(feeFlags(), psbtFlags()...),
+		Flags: append(feeFlags(confirmTarget), psbtFlags()...),
 		Action: remedy(func(c *cli.Context, o *opened, txid types.Hash, l limits) (*wallet.Remedy, error) {
 			return o.ChildPays(c.Context, o.node, txid, l.rate)
 		}, paysFor),
