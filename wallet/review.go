@@ -33,7 +33,9 @@ type PSBTInput struct {
 	Account  string         `json:"account,omitempty"`
 	Final    bool           `json:"final"`
 	HashType byte           `json:"hash_type"`
-	Blocks   uint16         `json:"relative_lock,omitempty"` // since the coin, before it can be spent
+	// The age that the coin must have before it can be spent (BIP68): blocks, or seconds.
+	Blocks  uint16 `json:"relative_lock,omitempty"`
+	Seconds uint32 `json:"relative_lock_seconds,omitempty"`
 }
 
 // PSBTOutput is what is paid.
@@ -82,8 +84,8 @@ func (w *Wallet) ReviewPSBT(p *psbt.Packet) (*PSBTReview, error) {
 		if in.HashType, err = p.Inputs[i].HashType(); err != nil {
 			return nil, err
 		}
-		if sequence := tx.Inputs[i].Sequence; sequence>>31 == 0 && sequence&(1<<22) == 0 && tx.Version >= 2 {
-			in.Blocks = uint16(sequence)
+		if tx.Version >= 2 {
+			in.Blocks, in.Seconds = ageOf(tx.Inputs[i].Sequence)
 		}
 		witness := 0
 		if id, ok := at.of(utxo.ScriptPubKey, p.Inputs[i].TapDerivations); ok {
@@ -115,6 +117,18 @@ func (w *Wallet) ReviewPSBT(p *psbt.Packet) (*PSBTReview, error) {
 		r.Signers[i].Ours = r.Signers[i].Fingerprint == hex.EncodeToString(w.file.content.Header.Fingerprint)
 	}
 	return r, nil
+}
+
+// ageOf returns the age that a sequence asks for, of which one is 0 (BIP68).
+func ageOf(sequence uint32) (blocks uint16, seconds uint32) {
+	const disabled, inSeconds, granularity = 1 << 31, 1 << 22, 512
+	switch {
+	case sequence&disabled != 0:
+		return 0, 0
+	case sequence&inSeconds != 0:
+		return 0, uint32(uint16(sequence)) * granularity
+	}
+	return uint16(sequence), 0
 }
 
 func (w *Wallet) reviewOutput(out *psbt.Output, at *places) PSBTOutput {

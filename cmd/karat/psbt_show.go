@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -140,12 +141,16 @@ func (o *opened) locksOf(c *cli.Context, r *wallet.PSBTReview) (locks []string) 
 	case r.LockTime > o.Position().Height:
 		locks = append(locks, fmt.Sprintf("not before block %d", r.LockTime+1))
 	}
-	most := uint16(0)
+	var blocks uint16
+	var seconds uint32
 	for i := range r.Inputs {
-		most = max(most, r.Inputs[i].Blocks)
+		blocks, seconds = max(blocks, r.Inputs[i].Blocks), max(seconds, r.Inputs[i].Seconds)
 	}
-	if most > 0 {
-		locks = append(locks, fmt.Sprintf("what is spent has to be %d blocks old", most))
+	if blocks > 0 {
+		locks = append(locks, "what is spent has to be "+plural(int(blocks), "block")+" old")
+	}
+	if seconds > 0 {
+		locks = append(locks, "what is spent has to be "+cmdline.Span(time.Duration(seconds)*time.Second)+" old")
 	}
 	return locks
 }
