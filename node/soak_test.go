@@ -71,12 +71,14 @@ func TestSoak(t *testing.T) {
 		t.Fatal(err)
 	}
 	params.CoinbaseMaturity = 2
+	s := &soak{t: t, params: params, dir: t.TempDir(), random: rand.New(rand.NewPCG(1, 2)), know: hostile.NewKnowledge(params), seen: map[types.Hash]bool{}}
+	for i := range soakNodes { // a port that is held is a descriptor
+		s.nodes = append(s.nodes, &soakNode{number: i, listen: freeport.At(t, "127.0.0.1")})
+	}
 	before := resourcesNow()
 	t.Logf("before: %s", before)
-	s := &soak{t: t, params: params, dir: t.TempDir(), random: rand.New(rand.NewPCG(1, 2)), know: hostile.NewKnowledge(params), seen: map[types.Hash]bool{}}
-	for i := range soakNodes {
-		s.nodes = append(s.nodes, &soakNode{number: i, listen: freeport.At(t, "127.0.0.1")})
-		s.start(s.nodes[i])
+	for _, n := range s.nodes {
+		s.start(n)
 	}
 	s.mine(s.nodes[0], 5)
 	ctx, stopAttack := context.WithCancel(t.Context())
