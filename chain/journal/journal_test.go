@@ -384,7 +384,7 @@ func TestManyObjects(t *testing.T) {
 		{"empty inputs", "{}", true},
 		{"least outputs", string(least), false},
 	} {
-		text := `{"inputs":[` + strings.Repeat(c.object+",", 100_000) + c.object + `],"outputs":[` + strings.Repeat(c.object+",", 100_000) + c.object + `]}`
+		text := `{"inputs":[` + strings.Repeat(c.object+",", 10_000) + c.object + `],"outputs":[` + strings.Repeat(c.object+",", 10_000) + c.object + `]}`
 		s := journal.Step{Body: []byte(text), Txs: [][]byte{[]byte(text)}}
 		if _, err := s.Tx(0); errors.Is(err, journal.ErrForeign) != c.foreign {
 			t.Errorf("%s of a transaction: %v", c.what, err)
