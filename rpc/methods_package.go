@@ -181,22 +181,18 @@ type resultsJSON struct {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (r *resultsJSON) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	b.WriteByte('{')
+func (r *resultsJSON) MarshalJSON() (b []byte, err error) {
+	b = append(b, '{')
 	for i, wtxid := range r.wtxids {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		b.WriteString(`"` + wtxid.String() + `":`)
-		if err := e.Encode(&r.results[i]); err != nil {
+		b = append(b, `"`+wtxid.String()+`":`...)
+		if b, err = appendAny(b, &r.results[i]); err != nil {
 			return nil, err
 		}
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return append(b, '}'), nil
 }
 
 // packageJSON is the answer of submitpackage.
@@ -244,13 +240,7 @@ func SubmitPackage(ctx context.Context, pool PackagePool, txs []*types.Tx, maxFe
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(j); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	return marshal(j)
 }
 
 // acceptPackage gives a package to the pool, and tells what became of each of it.
