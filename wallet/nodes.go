@@ -48,8 +48,8 @@ const leftAlone = 10 * patience
 var toAll = []string{"sendrawtransaction", "submitpackage"}
 
 // Call implements Node: the first node that answers and does not refuse is believed, but for
-// transactions. Those go to all, and one that takes them is enough. If none does and one gave no answer, that is
-// the error, since it may have them.
+// transactions. Those go to all, and one that takes them is enough. If none does and one gave
+// no answer, that is the error, since it may have them.
 func (n *Nodes) Call(ctx context.Context, method string, result any, params ...any) error {
 	all := slices.Contains(toAll, method)
 	var refused, lost error

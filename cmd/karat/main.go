@@ -4,8 +4,9 @@
 // The files follow what people do: keys.go and restore.go make wallets, send.go pays,
 // stuck.go helps payments that wait, psbt.go lets several sign, show.go and history.go list
 // what there is, rpc.go calls the node. All of them use open.go, which finds the wallet
-// and the node that the flags name, and prompt.go, which asks for secrets. A command here reads its flags, calls package wallet and prints;
-// what a wallet is and how it syncs is told there.
+// and the node that the flags name, and prompt.go, which asks for secrets. A command here
+// reads its flags, calls package wallet and prints; what a wallet is and how it syncs is
+// told there.
 //
 // Results go to standard output. Questions, progress and warnings go to standard
 // error, so that txid=$(karat send …) works while somebody is asked.

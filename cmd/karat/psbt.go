@@ -213,7 +213,7 @@ func psbtSignCommand() *cli.Command {
 			"An account by MuSig2 is signed in two rounds: in the first each adds a nonce, and in the\n" +
 			"second each signs. Who comes last does both at once. A nonce is used once: if a PSBT is lost\n" +
 			"between the rounds, or has to be changed, all begin anew with --restart.",
-		Flags: append(append(feeFlags(confirmTarget)[:1:1], outputFlags()...),
+		Flags: append(append([]cli.Flag{passphraseFlag()}, outputFlags()...),
 			&cli.StringFlag{Name: flagMaxFee, Usage: fmt.Sprintf("sign no fee above `COINS`; with --%s, the leave to sign one above a quarter of the amount", flagYes)},
 			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
 			&cli.StringSliceFlag{Name: flagPreimage, Usage: "add what a script asks for by its hash, in `HEX`; once for each"},

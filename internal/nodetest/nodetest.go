@@ -26,9 +26,9 @@ type Running struct {
 	Stop func() // ends it earlier, and fails the test if anything goes wrong then
 }
 
-// Dev runs a node of the dev network in a fresh folder. It listens for RPC on a
-// port that is kept for the test, and for peers on none. change, unless it is nil, changes its configuration
-// first.
+// Dev runs a node of the dev network in a fresh folder. It listens for RPC on a port that is
+// kept for the test, and for peers on none. change, unless it is nil, changes its
+// configuration first.
 func Dev(t testing.TB, change func(*node.Config)) *Running {
 	t.Helper()
 	params, err := karat.LoadNetwork("dev")
