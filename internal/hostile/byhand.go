@@ -93,6 +93,9 @@ func (h *ByHand) Fate(patience time.Duration, again func() *ByHand) string {
 	case <-time.After(patience):
 		return Stays
 	}
+	// A node has one connection with each id, and lets go of the first a little after it has
+	// closed it.
+	time.Sleep(time.Second)
 	second := again()
 	if second == nil {
 		return Banned
